@@ -1,0 +1,83 @@
+"""Tables for the book: HTML that scrolls inside its own box on a phone."""
+
+from collections.abc import Mapping
+from html import escape
+from numbers import Integral, Real
+
+import pandas as pd
+from IPython.display import HTML
+
+from featrack_utils.errors import FeatrackError
+
+_MISSING = "–"
+
+
+def format_cell(value: object, spec: str | None) -> str:
+    """Text of one cell: numbers by format spec, missing values as a dash, all else as it is.
+
+    Raises FeatrackError if the spec doesn't fit the value.
+    """
+    if value is None or (isinstance(value, Real) and value != value):
+        return _MISSING
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return "yes" if value is True else "no" if value is False else str(value)
+    if spec is None:
+        spec = ",d" if isinstance(value, Integral) else ".3f"
+    try:
+        # A true minus sign has the width of a digit, so columns of signed numbers line up.
+        return format(value, spec).replace("-", "−").replace("%", " %")
+    except ValueError as error:
+        raise FeatrackError(f"Format {spec!r} does not fit the table's value {value!r}.") from error
+
+
+def show_table(
+    df: pd.DataFrame,
+    formats: Mapping[str, str] | None = None,
+    caption: str = "",
+    notes: Mapping[str, str] | None = None,
+) -> HTML:
+    """A table of `df`'s columns (the index is left out), every cell escaped.
+
+    `formats` gives a column's format spec (".1%", ",d", ".2f"), `notes` a line under its name
+    ("lower is better"). Numeric columns are set right. Raises FeatrackError for an unknown column.
+    """
+    formats, notes = dict(formats or {}), dict(notes or {})
+    for column in [*formats, *notes]:
+        if column not in df.columns:
+            known = ", ".join(map(str, df.columns))
+            raise FeatrackError(f"The table has no column {column!r}; its columns are {known}.")
+    numeric = {
+        column: pd.api.types.is_numeric_dtype(df[column])
+        and not pd.api.types.is_bool_dtype(df[column])
+        for column in df.columns
+    }
+
+    def cell(tag: str, column: str, inner: str) -> str:
+        scope = ' scope="col"' if tag == "th" else ""
+        kind = ' class="featrack-number"' if numeric[column] else ""
+        # Inline as well as by class: JupyterLab doesn't load the book's style sheet.
+        side = "right" if numeric[column] else "left"
+        return f'<{tag}{scope}{kind} style="text-align: {side}">{inner}</{tag}>'
+
+    def heading(column: str) -> str:
+        note = notes.get(column)
+        small = f'<br><small class="featrack-note">({escape(note)})</small>' if note else ""
+        return cell("th", column, escape(str(column)) + small)
+
+    head = "".join(heading(column) for column in df.columns)
+    body = "\n".join(
+        "<tr>"
+        + "".join(
+            cell("td", column, escape(format_cell(value, formats.get(column))))
+            for column, value in zip(df.columns, row, strict=True)
+        )
+        + "</tr>"
+        for row in df.astype(object).itertuples(index=False, name=None)
+    )
+    title = f"<caption>{escape(caption)}</caption>\n" if caption else ""
+    label = escape(caption) or "table"
+    return HTML(
+        f'<div class="featrack-table" role="region" aria-label="{label}" tabindex="0"'
+        ' style="overflow-x: auto">\n'
+        f"<table>\n{title}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
+    )
