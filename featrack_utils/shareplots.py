@@ -1,0 +1,90 @@
+"""Figures of persisting shares beside what they could be at most and by chance."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.plots import GREY, MODEL_COLOURS, WIDTH, pair_label, panels, require_columns
+
+
+def _colour(pair: str) -> str:
+    return MODEL_COLOURS.get(pair.split("_")[-1], GREY)
+
+
+def shares_with_ceiling(df: pd.DataFrame) -> Figure:
+    """Persisting share of each pair between its floor and its ceiling: the headline picture.
+
+    Columns: pair, share, ci_low, ci_high, ceiling, floor (shares of one; a missing interval,
+    ceiling or floor isn't drawn). Pairs are drawn from top to bottom in the order given.
+    """
+    require_columns(df, "pair", "share", "ci_low", "ci_high", "ceiling", "floor")
+    figure = Figure(figsize=(WIDTH, 0.45 * len(df) + 1.5), layout="constrained")
+    axis = figure.subplots()
+    for place, row in enumerate(df.itertuples(index=False)):
+        colour = _colour(row.pair)
+        if np.isfinite(row.ceiling):
+            left = row.floor if np.isfinite(row.floor) else 0
+            axis.barh(place, row.ceiling - left, left=left, height=0.44, color="#dddddd", lw=0)
+            axis.vlines(row.ceiling, place - 0.3, place + 0.3, color="black", lw=2)
+        if np.isfinite(row.floor):
+            axis.vlines(row.floor, place - 0.3, place + 0.3, color=GREY, lw=2, ls=":")
+        if np.isfinite(row.ci_low) and np.isfinite(row.ci_high):
+            axis.hlines(place, row.ci_low, row.ci_high, color=colour, lw=3)
+        axis.plot(row.share, place, "o", ms=9, color=colour, mec="white", zorder=3)
+    axis.set_yticks(range(len(df)), [pair_label(pair) for pair in df["pair"]])
+    axis.set_ylim(len(df) - 0.5, -0.5)
+    axis.set_xlim(left=0)
+    axis.grid(axis="y", visible=False)
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set_xlabel("share of parent features that persist")
+    marks = [
+        Line2D([], [], color=GREY, marker="o", ms=8, lw=3, label="persisting, 95 % interval"),
+        Line2D([], [], color="black", marker="|", ms=13, mew=2, ls="", label="ceiling"),
+    ]
+    if df["floor"].notna().any():
+        marks.append(Line2D([], [], color=GREY, marker="|", ms=13, mew=2, ls="", label="floor"))
+    figure.legend(handles=marks, loc="outside lower center", ncols=3, handletextpad=0.5)
+    return figure
+
+
+def _line_with_band(axis: Axes, rows: pd.DataFrame, name: str, colour: str, dashes: str) -> None:
+    axis.plot(rows["tau"], rows[name], color=colour, ls=dashes)
+    low, high = f"{name}_low", f"{name}_high"
+    if low in rows and high in rows:
+        axis.fill_between(rows["tau"], rows[low], rows[high], color=colour, alpha=0.2, lw=0)
+
+
+def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
+    """Persisting share against the threshold, one panel per pair, with ceiling and floor.
+
+    Columns: pair, tau, share, and where known ceiling and floor; `<name>_low` and `<name>_high`
+    beside any of the three are drawn as its band. `tau` marks the threshold used elsewhere.
+    """
+    require_columns(df, "pair", "tau", "share")
+    if not 0 < tau < 1:
+        raise FeatrackError(f"The marked threshold must lie between 0 and 1, but is {tau}.")
+    pairs = list(dict.fromkeys(df["pair"]))
+    figure, axes = panels(len(pairs), 1.9)
+    marks = [Line2D([], [], color=GREY, label="persisting share (model's colour)")]
+    for axis, pair in zip(axes, pairs, strict=True):
+        rows = df[df["pair"] == pair].sort_values("tau")
+        if "ceiling" in rows:
+            _line_with_band(axis, rows, "ceiling", "black", "--")
+        if "floor" in rows:
+            _line_with_band(axis, rows, "floor", GREY, ":")
+        _line_with_band(axis, rows, "share", _colour(pair), "-")
+        axis.axvline(tau, color=GREY, lw=1)
+        axis.set(title=pair_label(pair), ylim=(0, 1))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    if "ceiling" in df:
+        marks.append(Line2D([], [], color="black", ls="--", label="ceiling"))
+    if "floor" in df:
+        marks.append(Line2D([], [], color=GREY, ls=":", label="floor"))
+    figure.supxlabel("threshold τ on the correlation r", fontsize=11)
+    figure.supylabel("share of parent features", fontsize=11)
+    figure.legend(handles=marks, loc="outside lower center", ncols=3)
+    return figure
