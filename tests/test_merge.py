@@ -1,0 +1,169 @@
+"""Slerp and linear merging, and the geometry of two parents, against hand calculation."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import tensor
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.merge import DOT_THRESHOLD, geometry, linear, slerp
+
+
+def vector(seed: int, size: int = 12) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(size, generator=generator, dtype=torch.float64)
+
+
+def at_angle(theta: float) -> torch.Tensor:
+    return tensor([math.cos(theta), math.sin(theta)], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("blend", [slerp, linear])
+def test_merging_at_zero_is_the_first_parent_and_at_one_the_second(blend):
+    a, b = vector(0).float(), vector(1).float()
+    assert torch.equal(blend(a, b, 0), a)
+    assert torch.equal(blend(a, b, 1), b)
+
+
+def test_slerp_of_orthogonal_unit_vectors_at_half_lies_on_the_circle_between_them():
+    half = slerp(tensor([1.0, 0.0]), tensor([0.0, 1.0]), 0.5)
+    assert half.tolist() == pytest.approx([math.sqrt(0.5), math.sqrt(0.5)])
+
+
+def test_linear_merge_of_orthogonal_unit_vectors_at_a_quarter():
+    assert linear(tensor([1.0, 0.0]), tensor([0.0, 1.0]), 0.25).tolist() == [0.75, 0.25]
+
+
+def test_slerp_turns_a_unit_vector_by_t_times_the_angle():
+    merged = slerp(at_angle(0.0), at_angle(1.2), 0.25)
+    assert merged.tolist() == pytest.approx(at_angle(0.3).tolist())
+
+
+def test_slerp_flattens_a_matrix_instead_of_turning_its_rows_one_by_one():
+    a, b = vector(2), vector(3)
+    assert torch.equal(slerp(a.view(3, 4), b.view(3, 4), 0.4), slerp(a, b, 0.4).view(3, 4))
+
+
+@pytest.mark.parametrize("side", [-1, 1], ids=["just above", "just below"])
+@pytest.mark.parametrize("sign", [1, -1], ids=["parallel", "opposite"])
+def test_slerp_becomes_linear_exactly_beyond_the_threshold(side, sign):
+    theta = math.acos(DOT_THRESHOLD) * (1 + side * 1e-3)
+    a, b = at_angle(0.0), sign * at_angle(theta)
+    is_linear = torch.allclose(slerp(a, b, 0.5), linear(a, b, 0.5), rtol=0, atol=1e-9)
+    assert is_linear == (side == -1)
+    assert geometry({"w": a}, {"w": b}).lerp_fallback.item() == is_linear
+
+
+def test_slerp_with_a_zero_tensor_treats_it_as_orthogonal():
+    merged = slerp(torch.zeros(2), tensor([0.0, 2.0]), 1 / 3)
+    assert merged.tolist() == pytest.approx([0.0, 2 * math.sin(math.pi / 6)])
+
+
+def test_state_dicts_merge_tensor_by_tensor_each_with_its_own_angle():
+    a = {"x": tensor([1.0, 0.0]), "y": tensor([2.0, 2.0])}
+    b = {"y": tensor([2.0, 2.0]), "x": tensor([0.0, 1.0])}
+    merged = slerp(a, b, 0.5)
+    assert list(merged) == ["x", "y"]
+    assert merged["x"].tolist() == pytest.approx([math.sqrt(0.5)] * 2)
+    assert merged["y"].tolist() == [2.0, 2.0]
+
+
+def test_the_merge_keeps_the_dtype_and_leaves_the_parents_alone():
+    a, b = vector(4).bfloat16(), vector(5).bfloat16()
+    kept = a.clone(), b.clone()
+    assert slerp(a, b, 0.3).dtype == torch.bfloat16
+    assert torch.equal(a, kept[0]) and torch.equal(b, kept[1])
+
+
+seeds = st.integers(0, 10**6)
+weights = st.floats(0, 1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(seeds, seeds, weights)
+def test_slerp_read_from_the_other_end_is_the_same(seed_a, seed_b, t):
+    a, b = vector(seed_a), vector(seed_b)
+    assert torch.allclose(slerp(a, b, t), slerp(b, a, 1 - t), rtol=0, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(seeds, seeds, weights)
+def test_slerp_of_equally_long_tensors_keeps_their_length_unless_it_falls_back(seed_a, seed_b, t):
+    a, b = (v / v.norm() for v in (vector(seed_a), vector(seed_b)))
+    slack = 2e-4 if abs(torch.dot(a, b)) > DOT_THRESHOLD else 1e-12
+    assert slerp(a, b, t).norm().item() == pytest.approx(1, abs=slack)
+
+
+@settings(deadline=None, max_examples=60)
+@given(seeds, seeds, weights, st.floats(0.1, 10))
+def test_slerp_scales_with_its_parents(seed_a, seed_b, t, scale):
+    a, b = vector(seed_a), vector(seed_b)
+    scaled = slerp(scale * a, scale * b, t)
+    assert torch.allclose(scaled, scale * slerp(a, b, t), rtol=1e-9, atol=1e-9)
+
+
+def test_the_norm_of_a_slerp_between_acute_parents_lies_between_theirs():
+    a, b = 2 * at_angle(0.0), 3 * at_angle(0.5)
+    norms = [slerp(a, b, t).norm().item() for t in (0, 0.25, 0.5, 0.75, 1)]
+    assert norms == sorted(norms)
+    assert norms[0] == pytest.approx(2) and norms[-1] == pytest.approx(3)
+
+
+def test_geometry_of_orthogonal_unit_vectors_by_hand():
+    row = geometry({"w": tensor([[1.0, 0.0]])}, {"w": tensor([[0.0, 1.0]])}).iloc[0]
+    assert row["tensor"] == "w" and row["shape"] == (1, 2)
+    assert row["cos_theta"] == 0 and row["angle"] == pytest.approx(90)
+    assert not row["lerp_fallback"]
+    # slerp(½) has length 1, lerp(½) length √½, and the parents are √2 apart
+    assert row["slerp_minus_lerp"] == pytest.approx((1 - math.sqrt(0.5)) / math.sqrt(2))
+    assert (row["norm_a"], row["norm_b"]) == (1, 1)
+    assert row["norm_difference"] == pytest.approx(math.sqrt(2))
+
+
+def test_geometry_states_the_distance_that_the_two_merges_really_have():
+    a, b = vector(6), vector(7) + 1
+    distance = (slerp(a, b, 0.5) - linear(a, b, 0.5)).norm() / (b - a).norm()
+    row = geometry({"w": a}, {"w": b}).iloc[0]
+    assert row["slerp_minus_lerp"] == pytest.approx(distance.item(), rel=1e-12)
+
+
+def test_geometry_keeps_its_digits_for_a_tiny_angle():
+    theta = 1e-6
+    row = geometry({"w": at_angle(0.0)}, {"w": at_angle(theta)}).iloc[0]
+    assert row["lerp_fallback"]
+    assert row["angle"] == pytest.approx(math.degrees(theta), rel=1e-6)
+    # (θ²/8) · 1 over θ, to first order
+    assert row["slerp_minus_lerp"] == pytest.approx(theta / 8, rel=1e-6)
+
+
+def test_geometry_of_equal_and_of_opposite_tensors():
+    a = {"equal": tensor([1.0, 2.0]), "opposite": tensor([1.0, 2.0])}
+    table = geometry(a, {"equal": a["equal"], "opposite": -a["opposite"]}).set_index("tensor")
+    assert table.loc["equal", "slerp_minus_lerp"] == 0
+    assert math.isnan(table.loc["opposite", "slerp_minus_lerp"])
+    assert table.lerp_fallback.all()
+
+
+@pytest.mark.parametrize("t", [-0.01, 1.01, math.nan, math.inf, "0.5", None])
+def test_a_merge_weight_outside_zero_to_one_is_refused(t):
+    with pytest.raises(FeatrackError, match="Merge weight t"):
+        slerp(torch.ones(2), torch.ones(2), t)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "message"),
+    [
+        ({"x": torch.ones(2)}, {"x": torch.ones(2), "y": torch.ones(2)}, "first parent has no .*y"),
+        ({"x": torch.ones(2), "y": torch.ones(2)}, {"x": torch.ones(2)}, "second parent has no"),
+        ({"x": torch.ones(2)}, {"x": torch.ones(3)}, r"shape \(2,\) in the first"),
+        ({"x": torch.ones(2)}, {"x": tensor([1.0, math.nan])}, "second parent holds"),
+        ({"x": tensor([1, 2])}, {"x": torch.ones(2)}, "first parent holds integers"),
+    ],
+)
+@pytest.mark.parametrize("merge", [lambda a, b: slerp(a, b, 0.5), geometry])
+def test_parents_that_do_not_fit_are_refused(merge, a, b, message):
+    with pytest.raises(FeatrackError, match=message):
+        merge(a, b)
