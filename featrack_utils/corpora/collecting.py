@@ -1,0 +1,203 @@
+"""Collects each domain's training and validation documents, with no text on both sides."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from featrack_utils.corpora.cutting import cut_once
+from featrack_utils.corpora.dedupe import unique_documents, without_leaks
+from featrack_utils.corpora.documents import SPLITS, Document, split_of
+from featrack_utils.corpora.sources import SourceConfig, documents_of
+from featrack_utils.errors import FeatrackError
+
+log = logging.getLogger(__name__)
+
+Split = dict[str, list[Document]]  # "train" and "validation"
+
+MIN_VALIDATION_GROUPS = 3  # where there are MANY_GROUPS at least, else one
+MANY_GROUPS = 10
+ORIGINS_AT_LEAST = 40  # no origin fills more than this part of a split before others had a turn
+MIN_ORIGIN_CHARS = 2_000
+SPARE = 1.05  # training text collected beyond the budget, because leaks will leave it
+
+
+def collect(
+    domain: str,
+    source: SourceConfig,
+    *,
+    train_chars: int,
+    validation_chars: int,
+    validation_share: float,
+    seed: int,
+) -> Split:
+    """A domain's documents for training and for validation.
+
+    Like `collect_all` for one domain: deterministic, and no run of 13 words is on both sides.
+    """
+    return collect_all(
+        {domain: source},
+        train_chars={domain: train_chars},
+        validation_chars={domain: validation_chars},
+        validation_share=validation_share,
+        seed=seed,
+    )[domain]
+
+
+def collect_all(
+    sources: Mapping[str, SourceConfig],
+    *,
+    train_chars: Mapping[str, int],
+    validation_chars: Mapping[str, int],
+    validation_share: float,
+    seed: int,
+) -> dict[str, Split]:
+    """Every domain's documents for training and for validation.
+
+    Groups are divided by `split_of`, so a module that feeds two domains falls on one side.
+    Training paragraphs that share 13 words in a row with any domain's validation text leave.
+    No origin gives more than a fortieth of a split until the source has nothing else.
+
+    Args:
+        sources: where each domain's text comes from.
+        train_chars, validation_chars: characters wanted for each domain.
+        validation_share: share of the groups kept for validation, between 0 and 1.
+        seed: of the split and of the story grammar.
+
+    Returns:
+        domain -> "train" or "validation" -> documents. Less text than wanted is a warning.
+
+    Raises:
+        FeatrackError: a source that can't be read or holds too little to be divided.
+    """
+    if not 0 < validation_share < 1:
+        raise FeatrackError(
+            f"validation_share is {validation_share}; it must lie between 0 and 1, 0.1 say."
+        )
+    splits: dict[str, Split] = {}
+    for domain, source in sources.items():
+        wanted = {"train": train_chars[domain], "validation": validation_chars[domain]}
+        splits[domain] = _divided(domain, source, wanted, validation_share, seed)
+    validation = [document for split in splits.values() for document in split["validation"]]
+    for domain, split in splits.items():
+        before = _chars(split["train"])
+        clean = without_leaks(split["train"], validation)
+        share = 1 - _chars(clean) / max(before, 1)
+        log.info("%s: %.2f %% of the training text repeats validation text", domain, 100 * share)
+        split["train"] = _filled(clean, train_chars[domain])
+        wanted = {"train": train_chars[domain], "validation": validation_chars[domain]}
+        _check(domain, split, wanted)
+    return splits
+
+
+def _divided(
+    domain: str, source: SourceConfig, wanted: dict[str, int], share: float, seed: int
+) -> Split:
+    wanted = {**wanted, "train": int(SPARE * wanted["train"])}
+    read = _read_enough(documents_of(domain, source, seed), wanted, share, seed)
+    side = assign_groups(dict.fromkeys(document.group for document in read), share, seed)
+    if len(side) < 2:
+        raise FeatrackError(
+            f"The {domain} corpus can't be divided into training and validation: it has "
+            f"{len(side)} group(s) of text; give it more files or longer ones."
+        )
+    return {
+        split: _filled((d for d in read if side[d.group] == split), wanted[split])
+        for split in SPLITS
+    }
+
+
+def assign_groups(groups: Iterable[str], validation_share: float, seed: int) -> dict[str, str]:
+    """Says for each group on which side it falls.
+
+    `split_of` decides, except that validation gets at least three groups where there are ten
+    or more, one where there are fewer, and training at least one: the groups with the smallest
+    hashes move to validation, the largest to training.
+    """
+    side = {group: split_of(group, validation_share, seed) for group in groups}
+    order = sorted(
+        side, key=lambda group: hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=8).digest()
+    )
+    for group in order[: MIN_VALIDATION_GROUPS if len(order) >= MANY_GROUPS else 1]:
+        side[group] = "validation"
+    if order:
+        side[order[-1]] = "train" if len(order) > 1 else side[order[-1]]
+    return side
+
+
+def _read_enough(
+    documents: Iterable[Document], wanted: dict[str, int], share: float, seed: int
+) -> list[Document]:
+    """Reads until both sides can be filled, or a source shows that it never will."""
+    read: list[Document] = []
+    chars: Counter[str] = Counter()
+    of_origin: Counter[str] = Counter()
+    validation_groups: set[str] = set()
+    limit = 2 * max(wanted["train"] / (1 - share), wanted["validation"] / share)
+    for document in unique_documents(documents):
+        side = split_of(document.group, share, seed)
+        if side == "validation":
+            validation_groups.add(document.group)
+        read.append(document)
+        room = max(0, _origin_limit(wanted[side]) - of_origin[document.origin])
+        of_origin[document.origin] += len(document.text)
+        chars[side] += min(room, len(document.text))
+        is_full = all(chars[split] >= wanted[split] for split in SPLITS)
+        if is_full and len(validation_groups) >= MIN_VALIDATION_GROUPS:
+            break
+        if of_origin.total() > limit:
+            break
+    return read
+
+
+def _filled(documents: Iterable[Document], chars: int) -> list[Document]:
+    """The first `chars` characters, of each origin at most a fortieth before all had a turn."""
+    kept: list[Document] = []
+    rest: list[Document] = []
+    of_origin: Counter[str] = Counter()
+    left = chars
+    for document in documents:
+        room = min(left, _origin_limit(chars) - of_origin[document.origin])
+        head, tail = cut_once(document.text, room) if room > 0 else ("", document.text)
+        of_origin[document.origin] += len(head)
+        left -= len(head)
+        if head.strip():
+            kept.append(replace(document, text=head))
+        if tail.strip():
+            rest.append(replace(document, text=tail))
+    for document in rest:
+        if left <= 0:
+            break
+        head, _ = cut_once(document.text, left)
+        left -= len(head)
+        kept.append(replace(document, text=head))
+    return kept
+
+
+def _origin_limit(chars: int) -> int:
+    return max(MIN_ORIGIN_CHARS, chars // ORIGINS_AT_LEAST)
+
+
+def _check(domain: str, split: Split, wanted: dict[str, int]) -> None:
+    for name, documents in split.items():
+        found = _chars(documents)
+        if not found:
+            raise FeatrackError(
+                f"The {domain} corpus has no text for {name}; give it more text or, where there "
+                "is too little to divide, change validation_share."
+            )
+        if found < 0.98 * wanted[name]:
+            log.warning(
+                "the %s corpus has %d characters for %s, %d were wanted; going on with these",
+                domain,
+                found,
+                name,
+                wanted[name],
+            )
+
+
+def _chars(documents: Iterable[Document]) -> int:
+    return sum(len(document.text) for document in documents)

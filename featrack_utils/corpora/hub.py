@@ -1,0 +1,56 @@
+"""Text from the Hugging Face hub, streamed through `datasets`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from datasets import load_dataset
+
+from featrack_utils.corpora.cutting import pieces
+from featrack_utils.corpora.documents import Document
+from featrack_utils.corpora.files import MAX_DOCUMENT_CHARS
+from featrack_utils.errors import FeatrackError
+
+
+def hub_documents(
+    domain: str, dataset: str, split: str = "train", column: str = "text"
+) -> Iterator[Document]:
+    """Yields the texts of a data set on the hub in its own order, without storing it.
+
+    Each row is an origin and a group of its own, named by its number, so which side it falls
+    on depends on the row alone. Texts are cut to MAX_DOCUMENT_CHARS.
+
+    Args:
+        domain: the domain, named in messages.
+        dataset: name on the hub, such as "roneneldan/TinyStories", or a local folder.
+        split: split of the data set to read.
+        column: column that holds the text.
+
+    Raises:
+        FeatrackError: the data set can't be reached or has no such split or column.
+    """
+    rows = _rows(domain, dataset, split)
+    for number, row in enumerate(rows):
+        text = row.get(column)
+        if text is None and column not in row:
+            raise FeatrackError(
+                f"The data set {dataset} of the {domain} corpus has no column {column!r} (it has "
+                f"{', '.join(row)}); set the corpus's column to the one that holds the text."
+            )
+        name = f"{dataset}/{number}"
+        for piece in pieces(str(text or ""), MAX_DOCUMENT_CHARS):
+            if piece.strip():
+                yield Document(piece, origin=name, group=name)
+
+
+def _rows(domain: str, dataset: str, split: str) -> Iterator[dict]:
+    # What fails here comes from many libraries (sockets, HTTP, hub, file formats) with no common
+    # ancestor but Exception, and at any row; the cause stays attached.
+    try:
+        yield from load_dataset(dataset, split=split, streaming=True)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise FeatrackError(
+            f"The {domain} corpus can't read split {split!r} of the data set {dataset} "
+            f"({reason}); check the name and the network, or use the embedded or files source."
+        ) from error

@@ -1,0 +1,149 @@
+"""Turns a docstring into paragraphs of plain English prose."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+MIN_WORDS = 8  # fewer are a label or a heading, not a sentence
+
+_RULE = re.compile(r"^\s*([-=~^\"'`#*+_.:<>!])\1{2,}\s*$")
+_TABLE = re.compile(r"^\s*(\+[-=+]{3,}|\|.*\||[-=]{2,}(\s+[-=]{2,})+)\s*$")
+_DIRECTIVE = re.compile(r"^\.\.\s+([\w:.-]+)::\s*(.*)$")
+# Directives whose body is prose; the body of any other (code, math, tables) is left out.
+_ADMONITION = re.compile(
+    "note|warning|tip|important|caution|hint|attention|danger|admonition|topic|"
+    "versionadded|versionchanged|deprecated"
+)
+_BULLET = re.compile(r"^(?:[-*+•]|\(?[0-9a-z][.)])\s+")
+_FIELD = re.compile(r"^:[a-zA-Z]+(?: [^:`]*)?:(?!`)\s*")
+_GOOGLE_ARGUMENT = re.compile(r"^\*{0,2}\w+ ?\([^)]*\)\s*:\s+|^`?\w+`?\s*:\s+(?=[A-Z])")
+_NUMPY_ARGUMENT = re.compile(r"^[`*\w., \[\]|]+ : \S|^\*{0,2}\w+(, \*{0,2}\w+)*$")
+_FOREIGN_SECTION = re.compile(r"^(references?|see also|bibliography|notation|raises)\s*:?$", re.I)
+
+_INLINE = (
+    (re.compile(r":[\w:+-]+:`([^`<]*?)\s*<[^`>]*>`"), r"\1"),  # :role:`text <target>`
+    (re.compile(r":[\w:+-]+:`[~!]?(?:_\w+)?\.?([^`]*)`"), r"\1"),  # :role:`target`
+    (re.compile(r"`([^`<]+?)\s*<[^`>]*>`_{0,2}"), r"\1"),  # `text <link>`_
+    (re.compile(r"\s*\[[\w#*]+\]_"), ""),  # footnote marks
+    (re.compile(r"``([^`]*)``"), r"\1"),
+    (re.compile(r"`[~!]?\.?([^`]*)`_{0,2}"), r"\1"),
+    (re.compile(r"\*\*([^*\s][^*]*)\*\*"), r"\1"),
+    (re.compile(r"(?<!\w)\*([^*\s][^*]*)\*(?!\w)"), r"\1"),
+    (re.compile(r"(?<=\w)_(?=[\s.,;)])"), ""),  # link_ marks
+    (re.compile(r"\s+"), " "),
+)
+
+_WORD = re.compile(r"[A-Za-z][a-z]*(?:['’-][A-Za-z]?[a-z]+)*[.,;:!?)\"'’]*$")
+_END = re.compile(r"[.!?][)\"'’”]*$")
+_START = re.compile(r"[\"'“(]?[A-Z][a-z]*\b|[\"'“(]?(?:A|I)\b")
+_SMALL_WORD = re.compile(
+    "(?:the|a|an|of|to|in|is|are|and|or|for|that|this|it|be|with|as|by|on|not|which|from|if|can|"
+    "will|has|was|when|at|its|have|you|we|they|may|than|should|but|only|all|each)[.,;:)]*$",
+    re.I,
+)
+_SENTENCE_END = re.compile(r"[.!?][)\"'’”]*(?=\s+[A-Z\"'“(]|$)")
+
+
+def prose_paragraphs(docstring: str) -> list[str]:
+    """The unwrapped paragraphs of English prose in a docstring, in order.
+
+    Doctests, code, tables, directives, headings, parameter names and types, references and
+    formulas are left out; reStructuredText roles and emphasis leave their text.
+    """
+    paragraphs = (_plain(" ".join(lines)) for lines in _blocks(inspect.cleandoc(docstring)))
+    return [paragraph for paragraph in paragraphs if is_prose(paragraph)]
+
+
+def is_prose(paragraph: str) -> bool:
+    """Whether a paragraph reads as sentences: mostly words, begun and ended like a sentence."""
+    words = paragraph.split()
+    if len(words) < MIN_WORDS or not _END.search(paragraph) or not _START.match(paragraph):
+        return False
+    if any(mark in paragraph for mark in ("\\", "%(", "{", "$", "::", ">>>", "http", "|", "==")):
+        return False
+    plain = sum(_WORD.match(word.lstrip("(\"'“")) is not None for word in words)
+    small = sum(_SMALL_WORD.match(word.lstrip("(")) is not None for word in words)
+    return plain >= 0.85 * len(words) and small >= 0.2 * len(words)
+
+
+def count_sentences(text: str) -> int:
+    """Sentences in a text, by their closing marks."""
+    return len(_SENTENCE_END.findall(text))
+
+
+def _plain(text: str) -> str:
+    for pattern, replacement in _INLINE:
+        text = pattern.sub(replacement, text)
+    return re.sub(r"::$", ":", text).strip()
+
+
+def _blocks(text: str) -> list[list[str]]:
+    """Runs of lines that belong to one paragraph each; whatever is no prose is skipped."""
+    blocks: list[list[str]] = [[]]
+    lines = text.split("\n")
+    literal_at: int | None = None  # skip while lines are indented deeper than this
+    foreign = fenced = doctest = False
+    previous_indent = 0
+    for number, raw in enumerate(lines):
+        line = raw.strip()
+        indent = len(raw) - len(raw.lstrip())
+        following = lines[number + 1] if number + 1 < len(lines) else ""
+        if line.startswith("```"):
+            fenced = not fenced
+            blocks.append([])
+            continue
+        if fenced:
+            continue
+        if not line:
+            doctest = False
+            if blocks[-1] and blocks[-1][-1].endswith("::") and literal_at is None:
+                literal_at = previous_indent
+            blocks.append([])
+            continue
+        if literal_at is not None and indent > literal_at:
+            continue
+        literal_at = None
+        if _RULE.match(following) or _RULE.match(line) or _TABLE.match(line):
+            if not _RULE.match(line):
+                foreign = bool(_FOREIGN_SECTION.match(line))
+            blocks.append([])
+            continue
+        doctest = doctest or line.startswith((">>>", "In ["))
+        if doctest or foreign:
+            continue
+        if line.startswith(".."):
+            literal_at = _skip_from(line, indent, blocks)
+            previous_indent = indent
+            continue
+        line, begins = _strip_label(line, indent, following)
+        if begins or indent < previous_indent - 1:
+            blocks.append([])
+        if line:
+            blocks[-1].append(line)
+        previous_indent = indent
+    return [block for block in blocks if block]
+
+
+def _skip_from(line: str, indent: int, blocks: list[list[str]]) -> int | None:
+    """Opens a paragraph for a directive of prose, or says from which indent to skip."""
+    directive = _DIRECTIVE.match(line)
+    blocks.append([])
+    if directive and _ADMONITION.fullmatch(directive[1]):
+        text = re.sub(r"^[\d.]+\s*", "", directive[2])
+        if text:
+            blocks[-1].append(text)
+        return None
+    return indent
+
+
+def _strip_label(line: str, indent: int, following: str) -> tuple[str, bool]:
+    """The line without a bullet or an argument's name, and whether it begins a paragraph."""
+    deeper = len(following) - len(following.lstrip()) > indent and following.strip()
+    if deeper and _NUMPY_ARGUMENT.match(line):
+        return "", True
+    for label in (_BULLET, _FIELD, _GOOGLE_ARGUMENT):
+        found = label.match(line)
+        if found:
+            return line[found.end() :], True
+    return line, False
