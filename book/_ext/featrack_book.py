@@ -1,0 +1,57 @@
+"""What the book asks of Sphinx beyond its theme: formulas without scripts, links to sources."""
+
+from typing import Any
+from urllib.parse import quote
+
+from docutils import nodes
+from latex2mathml.converter import convert
+from sphinx.application import Sphinx
+from sphinx.util.math import get_node_equation_number
+from sphinx.writers.html5 import HTML5Translator
+
+
+def visit_inline_math(self: HTML5Translator, node: nodes.math) -> None:
+    """Write a formula inside a line as MathML, which browsers draw without a script."""
+    self.body.append(convert(node.astext(), display="inline"))
+    raise nodes.SkipNode
+
+
+def visit_display_math(self: HTML5Translator, node: nodes.math_block) -> None:
+    """Write a displayed formula as MathML, with its number if it has one."""
+    anchor = f' id="{node["ids"][0]}"' if node.get("ids") else ""
+    self.body.append(f'<div class="featrack-equation"{anchor}>')
+    self.body.append(convert(node.astext(), display="block"))
+    if node.get("number"):
+        self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})</span>')
+    self.body.append("</div>\n")
+    raise nodes.SkipNode
+
+
+def link_sources(
+    app: Sphinx, pagename: str, _template: str, context: dict[str, Any], _doctree: object
+) -> None:
+    """Point Binder at notebooks/<page>.py, which the repository holds, opened as a notebook.
+
+    Executed pages are made, never committed, so links to them would lead nowhere.
+    """
+    folder, _, page = pagename.rpartition("/")
+    if folder != "executed":
+        return
+    for button in _all_buttons(context.get("header_buttons", [])):
+        if button.get("text") == "Binder":
+            start = button["url"].split("?urlpath=")[0]
+            target = f"lab/tree/notebooks/{page}.py?factory=Jupytext Notebook"
+            button["url"] = f"{start}?urlpath={quote(target, safe='/')}"
+
+
+def _all_buttons(buttons: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    nested = [inner for button in buttons for inner in _all_buttons(button.get("buttons", []))]
+    return buttons + nested
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_display_math, None))
+    # After the theme, which makes the buttons at its own late place.
+    app.connect("html-page-context", link_sources, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
