@@ -11,7 +11,6 @@ from torch import tensor
 from featrack_utils.errors import FeatrackError
 from featrack_utils.merge import geometry, linear, slerp
 
-
 THRESHOLD = 0.9995  # as METHOD.md and mergekit state it, not as our module does
 
 
