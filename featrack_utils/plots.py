@@ -25,8 +25,8 @@ DOMAIN_LABELS = {"english": "English", "python": "Python", "lua": "Lua", "storie
 # Lua and Stories texts carry the colour of the model that is tuned on them.
 DOMAIN_COLOURS = {"english": "#56B4E9", "python": "#E69F00", "lua": "#D55E00", "stories": "#009E73"}
 GREY = "#666666"
-# Inches. At 390 px the book scales this width to about two thirds, which keeps 11 pt readable.
-WIDTH = 5.6
+# Inches. At 390 px the book scales this width to three quarters, which keeps 11 pt readable.
+WIDTH = 5.0
 _STYLE = {
     "font.size": 11,
     "axes.titlesize": 11,
@@ -216,5 +216,5 @@ def best_match_histogram(r: Mapping[str, np.ndarray], ceiling: np.ndarray, tau: 
         Patch(color=GREY, alpha=0.75, label="parent → child"),
         Patch(fill=False, ec="black", label="same model, other seed"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure

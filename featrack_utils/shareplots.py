@@ -31,7 +31,7 @@ def shares_with_ceiling(df: pd.DataFrame) -> Figure:
             axis.barh(place, row.ceiling - left, left=left, height=0.44, color="#dddddd", lw=0)
             axis.vlines(row.ceiling, place - 0.3, place + 0.3, color="black", lw=2)
         if np.isfinite(row.floor):
-            axis.vlines(row.floor, place - 0.3, place + 0.3, color=GREY, lw=2, ls=":")
+            axis.vlines(row.floor, place - 0.3, place + 0.3, color="#999999", lw=2)
         if np.isfinite(row.ci_low) and np.isfinite(row.ci_high):
             axis.hlines(place, row.ci_low, row.ci_high, color=colour, lw=3)
         axis.plot(row.share, place, "o", ms=9, color=colour, mec="white", zorder=3)
@@ -42,11 +42,13 @@ def shares_with_ceiling(df: pd.DataFrame) -> Figure:
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("share of parent features that persist")
     marks = [
-        Line2D([], [], color=GREY, marker="o", ms=8, lw=3, label="persisting, 95 % interval"),
+        Line2D([], [], color=GREY, marker="o", ms=8, lw=3, label="persisting [95 % CI]"),
         Line2D([], [], color="black", marker="|", ms=13, mew=2, ls="", label="ceiling"),
     ]
     if df["floor"].notna().any():
-        marks.append(Line2D([], [], color=GREY, marker="|", ms=13, mew=2, ls="", label="floor"))
+        marks.append(
+            Line2D([], [], color="#999999", marker="|", ms=13, mew=2, ls="", label="floor")
+        )
     figure.legend(handles=marks, loc="outside lower center", ncols=3, handletextpad=0.5)
     return figure
 
@@ -69,7 +71,7 @@ def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
         raise FeatrackError(f"The marked threshold must lie between 0 and 1, but is {tau}.")
     pairs = list(dict.fromkeys(df["pair"]))
     figure, axes = panels(len(pairs), 1.9)
-    marks = [Line2D([], [], color=GREY, label="persisting share (model's colour)")]
+    marks = [Line2D([], [], color=GREY, label="persisting")]
     for axis, pair in zip(axes, pairs, strict=True):
         rows = df[df["pair"] == pair].sort_values("tau")
         if "ceiling" in rows:
@@ -86,5 +88,5 @@ def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
         marks.append(Line2D([], [], color=GREY, ls=":", label="floor"))
     figure.supxlabel("threshold τ on the correlation r", fontsize=11)
     figure.supylabel("share of parent features", fontsize=11)
-    figure.legend(handles=marks, loc="outside lower center", ncols=3)
+    figure.legend(handles=marks, loc="outside upper center", ncols=3)
     return figure

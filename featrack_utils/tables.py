@@ -10,6 +10,7 @@ from IPython.display import HTML
 from featrack_utils.errors import FeatrackError
 
 _MISSING = "–"
+_LONG_TEXT = 24  # characters
 
 
 def format_cell(value: object, spec: str | None) -> str:
@@ -52,12 +53,20 @@ def show_table(
         for column in df.columns
     }
 
+    # Long text gets a column wide enough to read; a narrow one would make rows a page high.
+    wide = {
+        column: not numeric[column] and df[column].astype(str).str.len().max() > _LONG_TEXT
+        for column in df.columns
+    }
+
     def cell(tag: str, column: str, inner: str) -> str:
         scope = ' scope="col"' if tag == "th" else ""
         kind = ' class="featrack-number"' if numeric[column] else ""
         # Inline as well as by class: JupyterLab doesn't load the book's style sheet.
-        side = "right" if numeric[column] else "left"
-        return f'<{tag}{scope}{kind} style="text-align: {side}">{inner}</{tag}>'
+        style = "text-align: right" if numeric[column] else "text-align: left"
+        if wide[column]:
+            style += "; min-width: 16em; white-space: normal"
+        return f'<{tag}{scope}{kind} style="{style}">{inner}</{tag}>'
 
     def heading(column: str) -> str:
         note = notes.get(column)
@@ -74,10 +83,11 @@ def show_table(
         + "</tr>"
         for row in df.astype(object).itertuples(index=False, name=None)
     )
-    title = f"<caption>{escape(caption)}</caption>\n" if caption else ""
+    # Above the scrolling box, not in it: a caption as wide as the table would leave a phone's page.
+    title = f'<p class="featrack-caption">{escape(caption)}</p>\n' if caption else ""
     label = escape(caption) or "table"
     return HTML(
-        f'<div class="featrack-table" role="region" aria-label="{label}" tabindex="0"'
+        f'{title}<div class="featrack-table" role="region" aria-label="{label}" tabindex="0"'
         ' style="overflow-x: auto">\n'
-        f"<table>\n{title}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
+        f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )

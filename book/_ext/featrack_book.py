@@ -27,10 +27,24 @@ def visit_display_math(self: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def drop_thebe(
+    _app: Sphinx, _pagename: str, _template: str, context: dict[str, Any], _doctree: object
+) -> None:
+    """Leave out the live-code scripts, which the book doesn't use.
+
+    They would come from another host, and declared twice they are an error in every page.
+    """
+    context["script_files"] = [
+        script
+        for script in context.get("script_files", [])
+        if "thebe" not in f"{script.filename} {script.attributes.get('body', '')}".lower()
+    ]
+
+
 def link_sources(
     app: Sphinx, pagename: str, _template: str, context: dict[str, Any], _doctree: object
 ) -> None:
-    """Point Binder at notebooks/<page>.py, which the repository holds, opened as a notebook.
+    """Point Binder at notebooks/<page>.py, which the repository holds.
 
     Executed pages are made, never committed, so links to them would lead nowhere.
     """
@@ -40,8 +54,7 @@ def link_sources(
     for button in _all_buttons(context.get("header_buttons", [])):
         if button.get("text") == "Binder":
             start = button["url"].split("?urlpath=")[0]
-            target = f"lab/tree/notebooks/{page}.py?factory=Jupytext Notebook"
-            button["url"] = f"{start}?urlpath={quote(target, safe='/')}"
+            button["url"] = f"{start}?urlpath={quote(f'lab/tree/notebooks/{page}.py')}"
 
 
 def _all_buttons(buttons: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -53,5 +66,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_display_math, None))
     # After the theme, which makes the buttons at its own late place.
+    app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", link_sources, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
