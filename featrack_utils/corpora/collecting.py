@@ -22,6 +22,7 @@ MIN_VALIDATION_GROUPS = 3  # where there are MANY_GROUPS at least, else one
 MANY_GROUPS = 10
 ORIGINS_AT_LEAST = 40  # no origin fills more than this part of a split before others had a turn
 MIN_ORIGIN_CHARS = 2_000
+LOOK_AHEAD = 4_000_000  # characters read at most to find enough groups for a small budget
 SPARE = 1.05  # training text collected beyond the budget, because leaks will leave it
 
 
@@ -136,7 +137,7 @@ def _read_enough(
     chars: Counter[str] = Counter()
     of_origin: Counter[str] = Counter()
     validation_groups: set[str] = set()
-    limit = 2 * max(wanted["train"] / (1 - share), wanted["validation"] / share)
+    limit = max(LOOK_AHEAD, 2 * wanted["train"] / (1 - share), 2 * wanted["validation"] / share)
     for document in unique_documents(documents):
         side = split_of(document.group, share, seed)
         if side == "validation":

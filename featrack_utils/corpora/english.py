@@ -32,6 +32,8 @@ DISTRIBUTIONS = (
 )
 MIN_DOC_SHARE = 0.25  # of a file's characters inside triple quotes: parsing others is not worth it
 MIN_SENTENCES, MIN_WORDS = 2, 25  # a document has as many sentences or as many words
+_SUITES = ("body", "orelse", "handlers", "finalbody", "cases")  # where statements hold others
+_LEAVES = (ast.Expr, ast.Assign, ast.AnnAssign, ast.Return)
 _QUOTED = re.compile(r'"""(.*?)"""', re.DOTALL)
 
 
@@ -91,13 +93,12 @@ def docstrings(source: str) -> Iterator[str]:
     pending: list[ast.AST] = [tree]
     while pending:
         node = pending.pop()
-        body = getattr(node, "body", [])
-        for statement in body if isinstance(body, list) else []:
+        nested = [s for field in _SUITES for s in getattr(node, field, ())]
+        for statement in nested:
             match statement:
                 case ast.Expr(value=ast.Constant(value=str(text))):
                     yield text
-        nested = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
-        pending.extend(reversed(nested))
+        pending.extend(s for s in reversed(nested) if not isinstance(s, _LEAVES))
 
 
 def _is_worth_parsing(source: str) -> bool:

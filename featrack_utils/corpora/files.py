@@ -144,14 +144,13 @@ def _decoded(file: Path) -> str | None:
 def _jsonl_texts(domain: str, file: Path, column: str) -> Iterator[str]:
     with file.open(encoding="utf-8") as lines:
         for number in range(1, 2**63):
-            where = f"line {number} of {file.name} in the {domain} corpus"
+            where = f"Line {number} of {file.name} in the {domain} corpus"
             try:
                 line = lines.readline()
                 row = json.loads(line) if line.strip() else None
             except ValueError as error:
                 raise FeatrackError(
-                    f"{where[0].upper()}{where[1:]} is not JSON in UTF-8; each line must hold "
-                    "one JSON object."
+                    f"{where} is not JSON in UTF-8; each line must hold one JSON object."
                 ) from error
             if not line:
                 return
@@ -160,7 +159,7 @@ def _jsonl_texts(domain: str, file: Path, column: str) -> Iterator[str]:
             if not isinstance(row, dict) or not isinstance(row.get(column), str):
                 fields = ", ".join(row) if isinstance(row, dict) else "no fields"
                 raise FeatrackError(
-                    f"{where[0].upper()}{where[1:]} has no text in the field {column!r} (it has "
+                    f"{where} has no text in the field {column!r} (it has "
                     f"{fields}); set the corpus's column to the field that holds the text."
                 )
             yield row[column]

@@ -1,0 +1,91 @@
+"""Texts occur once, and what validation holds leaves training."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featrack_utils.corpora.cutting import cut_once, pieces
+from featrack_utils.corpora.dedupe import (
+    plain_words_key,
+    text_key,
+    unique_documents,
+    without_leaks,
+)
+from featrack_utils.corpora.documents import Document
+
+COPIED = "one two three four five six seven eight nine ten eleven twelve thirteen"
+
+
+def doc(text, group="g"):
+    return Document(text, origin=group, group=group)
+
+
+def ngrams(texts, n):
+    """Word n-grams by plain slicing, the authority for the hashed ones."""
+    found = set()
+    for text in texts:
+        words = text.lower().split()
+        found |= {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
+    return found
+
+
+def test_spacing_punctuation_and_case_do_not_make_a_text_new():
+    texts = [doc("A cat, sat."), doc("a  cat\nsat"), doc("a dog sat")]
+    assert [d.text for d in unique_documents(texts)] == ["A cat, sat.", "a dog sat"]
+
+
+def test_paragraphs_that_differ_in_names_and_numbers_have_one_key():
+    first = plain_words_key("Use n_jobs to run 4 workers, see foo().")
+    assert first == plain_words_key("Use n_cores to run 16 workers, see bar().")
+    assert text_key("Use n_jobs here") != text_key("Use n_cores here")
+
+
+def test_a_paragraph_that_validation_repeats_leaves_and_its_neighbours_stay():
+    train = [doc(f"before it\n\n{COPIED.title()}!\n\nafter it")]
+    left = without_leaks(train, [doc(f"so {COPIED} then")])
+    assert [d.text for d in left] == ["before it", "after it"]
+    assert {d.group for d in left} == {"g"}
+
+
+def test_twelve_words_in_common_are_no_leak_and_thirteen_are():
+    twelve = COPIED.rsplit(" ", 1)[0]
+    assert without_leaks([doc(twelve)], [doc(COPIED)]) == [doc(twelve)]
+    assert without_leaks([doc(COPIED)], [doc(COPIED)]) == []
+
+
+def test_a_copied_run_across_an_empty_line_takes_both_paragraphs():
+    words = COPIED.split()
+    broken = " ".join(words[:6]) + "\n\n" + " ".join(words[6:])
+    left = without_leaks([doc(f"first\n\n{broken}\n\nlast")], [doc(COPIED)])
+    assert [d.text for d in left] == ["first", "last"]
+
+
+def test_without_validation_text_nothing_leaves():
+    assert without_leaks([doc(COPIED)], []) == [doc(COPIED)]
+
+
+paragraph = st.lists(st.sampled_from("abc"), min_size=1, max_size=6).map(" ".join)
+text = st.lists(paragraph, min_size=1, max_size=5).map("\n\n".join)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(text, max_size=5), st.lists(text, max_size=3))
+def test_no_run_of_words_is_on_both_sides_afterwards(train, validation):
+    left = without_leaks([doc(t) for t in train], [doc(t) for t in validation], window=3)
+    assert not ngrams([d.text for d in left], 3) & ngrams(validation, 3)
+    kept = sum(len(d.text.split()) for d in left)
+    shared = any(ngrams([t], 3) & ngrams(validation, 3) for t in train)
+    assert (kept == sum(len(t.split()) for t in train)) == (not shared)
+
+
+@given(st.text(alphabet="ab \n", max_size=60), st.integers(1, 20))
+def test_pieces_put_together_are_the_text_and_none_is_too_long(whole, limit):
+    parts = list(pieces(whole, limit))
+    assert "".join(parts) == whole
+    assert all(0 < len(part) <= limit for part in parts)
+
+
+def test_a_cut_prefers_an_empty_line_then_a_line_end_then_a_space():
+    assert cut_once("aa bb\n\ncc\ndd", 11) == ("aa bb\n\n", "cc\ndd")
+    assert cut_once("aaaa bb\ncc dd", 11) == ("aaaa bb\n", "cc dd")
+    assert cut_once("aaaa bb cc", 9) == ("aaaa bb ", "cc")
+    assert cut_once("aaaaaa", 4) == ("aaaa", "aa")

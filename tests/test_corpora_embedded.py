@@ -1,0 +1,183 @@
+"""The Python and English corpora, made from what is installed."""
+
+import ast
+import sys
+
+import pytest
+
+from featrack_utils.corpora import english, modules
+from featrack_utils.corpora.documents import split_of
+from featrack_utils.corpora.english import docstrings, english_documents
+from featrack_utils.corpora.licences import provenance
+from featrack_utils.corpora.modules import Module, mixed, stdlib_modules
+from featrack_utils.corpora.prose import is_prose, prose_paragraphs
+from featrack_utils.corpora.python import python_documents
+
+NUMPY_STYLE = """Return the evenly :term:`spaced numbers` over a stated interval of the line.
+
+    The end point can *optionally* be left out, see :func:`~numpy.arange` for
+    a step instead of a count.
+
+    Parameters
+    ----------
+    start : array_like
+        The starting value of the sequence, which is always a part of it.
+    num : int, optional
+
+    See Also
+    --------
+    arange : Similar to this one, but it is given a step and not a number.
+
+    Examples
+    --------
+    The interval from two to three is divided into five parts like this:
+
+    >>> linspace(2, 3)
+    Not a sentence but the printed answer of the line that stands above it.
+
+    .. code-block:: python
+
+        This is not the prose that you are looking for in any way at all.
+
+    .. note:: This is a warning to the reader of the book that you hold now.
+    """
+
+
+@pytest.fixture
+def small_stdlib():
+    wanted = ("argparse.py", "textwrap.py", "heapq.py", "json/decoder.py")
+    found = [m for m in stdlib_modules() if m.name.removeprefix("python/") in wanted]
+    assert len(found) == len(wanted)
+    return found
+
+
+def test_a_numpy_docstring_leaves_its_sentences_alone():
+    assert prose_paragraphs(NUMPY_STYLE) == [
+        "Return the evenly spaced numbers over a stated interval of the line.",
+        "The end point can optionally be left out, see numpy.arange for a step instead of a count.",
+        "The starting value of the sequence, which is always a part of it.",
+        "This is a warning to the reader of the book that you hold now.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("docstring", "expected"),
+    [
+        (
+            "Args:\n    name (str): The name of the file that is to be read.\n",
+            ["The name of the file that is to be read."],
+        ),
+        (
+            ":param x: The point at which the function is to be taken.\n:returns: nothing",
+            ["The point at which the function is to be taken."],
+        ),
+        (
+            "- The first of two things that are in a list.\n"
+            "- The second of two things that are in a list.",
+            [
+                "The first of two things that are in a list.",
+                "The second of two things that are in a list.",
+            ],
+        ),
+        (
+            "Here is what you have to do to get it::\n\n"
+            "    The call is not to be read as prose at all.\n\n"
+            "And this is what comes after the call has ended.",
+            ["And this is what comes after the call has ended."],
+        ),
+        (
+            "See the page `on sorting <https://x.y/z>`_ for what it is that a heap is.",
+            ["See the page on sorting for what it is that a heap is."],
+        ),
+    ],
+)
+def test_markup_leaves_and_sentences_stay(docstring, expected):
+    assert prose_paragraphs(docstring) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Too short to be a sentence.",
+        "There is no full stop at the end of this line of words",
+        "x = f(a) + g(b) - h(c) * i(d) / j(e) and k(l) or m(n).",
+        r"The value is $\alpha$ and it is the one that is used in the sum.",
+        "some_name other_name third_name fourth_name is_in the_list of_names here_too.",
+    ],
+)
+def test_what_is_not_prose_is_refused(text):
+    assert not is_prose(text)
+
+
+def test_strings_below_attributes_count_and_strings_in_expressions_do_not():
+    source = '"""M."""\nx = 1\n"""A."""\nf("no")\nif x:\n    def g():\n        """G."""\n'
+    assert sorted(docstrings(source)) == ["A.", "G.", "M."]
+    assert list(docstrings("def broken(:")) == []
+
+
+def test_nothing_read_is_imported(small_stdlib, tmp_path):
+    trap = tmp_path / "trap.py"
+    trap.write_text('"""' + "This is a sentence that the reader can read. " * 9 + '"""\n1 / 0\n')
+    documents = list(english_documents([Module("trap/trap.py", trap, "trap")]))
+    assert len(documents) == 1
+    assert "trap" not in sys.modules
+
+
+def test_a_module_and_its_docstrings_fall_on_the_same_side(small_stdlib):
+    code = {d.origin: split_of(d.group, 0.5, 3) for d in python_documents(small_stdlib)}
+    prose = {d.origin: split_of(d.group, 0.5, 3) for d in english_documents(small_stdlib)}
+    assert prose and prose.items() <= code.items()
+
+
+def test_each_paragraph_occurs_once(tmp_path):
+    files = []
+    for name, argument in (("a", "n_jobs"), ("b", "n_cores")):
+        path = tmp_path / f"{name}.py"
+        path.write_text(
+            f'"""The number {argument} is the count of workers that are in use. It is."""'
+        )
+        files.append(Module(f"p/{name}.py", path, "p"))
+    assert len(list(english_documents(files))) == 1
+
+
+def test_a_second_reading_gives_the_same_documents(small_stdlib):
+    assert list(english_documents(small_stdlib)) == list(english_documents(small_stdlib))
+    assert list(python_documents(small_stdlib)) == list(python_documents(small_stdlib))
+
+
+def test_python_documents_are_whole_files_that_python_can_parse(small_stdlib):
+    documents = list(python_documents(small_stdlib))
+    assert {d.origin for d in documents} == {m.name for m in small_stdlib}
+    assert all(ast.parse(d.text).body for d in documents)
+
+
+def test_the_standard_library_is_read_without_tests_tables_or_this_machine():
+    names = [module.name for module in stdlib_modules()]
+    assert "python/argparse.py" in names and len(names) > 300
+    for unwanted in ("/test/", "/tests/", "idle_test", "encodings/", "site-packages", "sysconfigd"):
+        assert not [name for name in names if unwanted in name]
+
+
+def test_the_order_of_reading_depends_on_names_alone():
+    found = stdlib_modules()[:50]
+    assert list(mixed(found)) == list(mixed(found[::-1])) != found
+
+
+def test_a_distribution_that_is_missing_is_named_in_a_warning(monkeypatch, caplog):
+    monkeypatch.setattr(english, "DISTRIBUTIONS", ("no-such-distribution",))
+    assert english.english_modules() == stdlib_modules()
+    assert "no-such-distribution" in caplog.text
+
+
+def test_files_that_are_not_text_are_passed_over(tmp_path):
+    path = tmp_path / "bad.py"
+    path.write_bytes(b"\xff\xfe\0")
+    assert list(python_documents([Module("p/bad.py", path, "p")])) == []
+
+
+def test_provenance_names_versions_and_licences(small_stdlib):
+    numpy_files = [m for m in modules.distribution_modules("numpy") if "linalg" in m.name]
+    rows = provenance([*python_documents(small_stdlib), *english_documents(numpy_files)])
+    assert [row.distribution for row in rows] == ["python", "numpy"]
+    assert rows[0].files == 4 and rows[0].licence == "PSF-2.0"
+    assert "BSD" in rows[1].licence and rows[1].version[0].isdigit()
