@@ -1,0 +1,38 @@
+PROFILE ?= quick
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+PYTHON ?= python3.11
+CORES ?= $(shell nproc)
+export PATH := $(BIN):$(PATH)
+export WANDB_MODE := disabled
+export HF_HUB_DISABLE_TELEMETRY := 1
+export TOKENIZERS_PARALLELISM := true
+export PYTHONPATH := $(CURDIR)
+
+.PHONY: book test lab bench clean
+
+book: $(VENV)/installed
+	@snakemake --cores $(CORES) --nolock --rerun-incomplete --quiet rules host progress --config profile=$(PROFILE)
+	@echo "The book is at $(CURDIR)/book/_build/html/index.html"
+
+test: $(VENV)/installed
+	@python -m pytest
+
+lab: $(VENV)/installed
+	@jupyter lab notebooks
+
+bench: $(VENV)/installed
+	@for script in benchmarks/*.py; do python $$script; done
+
+clean:
+	rm -rf runs book/executed book/_build .snakemake
+
+# torch goes first and alone: its exact version takes the build without CUDA, which any looser
+# requirement asked for before it would drag in.
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "featrack needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked environment into $(VENV) (once, some minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements.lock)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[test]'
+	@touch $@

@@ -1,0 +1,101 @@
+# One papermill run per phase. A phase's only declared output is its executed notebook, written
+# last: the artefacts it makes look after themselves (featrack_utils.store), so that a killed
+# or failed phase loses nothing that was finished.
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from featrack_utils.config import MODELS, load_profile
+from featrack_utils.errors import FeatrackError
+
+OVERRIDES = dict(config)
+try:
+    PROFILE = load_profile(Path("profiles") / f"{OVERRIDES.pop('profile', 'quick')}.yaml", OVERRIDES)
+except FeatrackError as error:
+    sys.exit(f"featrack: {error}")
+
+RUN = Path("runs") / PROFILE.name
+COMMON = {"run_dir": str(RUN), "seed": PROFILE.seed, "precision": PROFILE.precision}
+SAES = {
+    "sae" if (model, seed) == ("base", 0) else f"sae-{model}-{seed}": (model, seed)
+    for model in MODELS
+    for seed in PROFILE.sae.seeds(model)
+}
+
+
+def executed(page):
+    return str(RUN / "executed" / f"{page}.ipynb")
+
+
+def section(name):
+    return dataclasses.asdict(getattr(PROFILE, name))
+
+
+def common(*names):
+    return {name: COMMON[name] for name in ("run_dir", *names)}
+
+
+# page: (notebook, parameters, pages it needs, threads)
+PHASES = {
+    "corpora": ("corpora", common("seed") | section("corpora"), [], 2),
+    "base": ("base", common("seed", "precision") | section("base"), ["corpora"], 2),
+    "finetune": ("finetune", common("seed", "precision") | section("finetune"), ["base"], 2),
+    "merge": ("merge", common() | section("merge"), ["finetune"], 2),
+    **{
+        page: (
+            "sae",
+            common("precision") | section("sae") | {"model": model, "sae_seed": seed},
+            ["merge"],
+            1,
+        )
+        for page, (model, seed) in SAES.items()
+    },
+    "dictionaries": ("dictionaries", common(), list(SAES), 2),
+    "tracking": ("tracking", common("seed") | section("tracking"), ["dictionaries"], 2),
+    "ceilings": ("ceilings", common("seed") | section("tracking"), ["tracking"], 2),
+    "case-study": ("case-study", common() | {"tau": PROFILE.tracking.tau}, ["ceilings"], 2),
+    "intro": ("intro", common(), ["case-study"], 2),
+    "status": ("status", common(), ["intro"], 2),
+}
+
+
+rule all:
+    input:
+        "book/_build/html/index.html",
+
+
+for page, (notebook, parameters, needs, cores) in PHASES.items():
+
+    rule:
+        name:
+            page
+        input:
+            f"notebooks/{notebook}.py",
+            [executed(need) for need in needs],
+        output:
+            executed(page),
+        params:
+            notebook=notebook,
+            parameters=json.dumps(parameters),
+        threads: cores
+        shell:
+            "OMP_NUM_THREADS={threads} python -m featrack_utils.run"
+            " {params.notebook} {output} --json {params.parameters:q}"
+
+
+rule book:
+    input:
+        [executed(page) for page in PHASES],
+        "_config.yml",
+        "book/_toc.yml",
+        "book/bibliography.md",
+        "book/references.bib",
+        sorted(str(path) for path in Path("book/_static").glob("*") if path.is_file()),
+    output:
+        "book/_build/html/index.html",
+    params:
+        profile=PROFILE.name,
+    shell:
+        "python -m featrack_utils.render {RUN} book"
+        " && jupyter-book build book --config _config.yml --path-output book -W -q"

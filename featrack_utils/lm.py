@@ -1,0 +1,258 @@
+"""The language models: a one-layer Mistral, its training, its evaluation."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from jaxtyping import Int
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import (
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging as hf_logging
+
+from featrack_utils.errors import FeatrackError
+
+log = logging.getLogger(__name__)
+
+_TOKENS_PER_CHUNK = 512
+_TOKENS_PER_EVALUATION_CHUNK = 4096
+_CHECKPOINTS = "checkpoints"
+
+
+class Evaluation(NamedTuple):
+    """Next-token prediction on validation text.
+
+    Attributes:
+        loss: mean cross-entropy, nats per token.
+        accuracy: share of tokens that are the model's first choice.
+        n_tokens: tokens predicted.
+    """
+
+    loss: float
+    accuracy: float
+    n_tokens: int
+
+
+class BlockDataset(Dataset):
+    """Blocks of token ids for transformers' Trainer; the labels are the ids themselves."""
+
+    def __init__(self, tokens: Int[np.ndarray, "n_blocks context"]) -> None:
+        self.tokens = torch.from_numpy(tokens).long()
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"input_ids": self.tokens[index], "labels": self.tokens[index]}
+
+
+class _ChunkedLossTrainer(Trainer):
+    """Trainer whose loss never holds the logits of a whole batch.
+
+    At 4,096 tokens of vocabulary the logits are 30 times larger than the hidden states;
+    chunks that stay in the cache nearly double the speed on a CPU.
+    """
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        loss = next_token_loss(model, inputs["input_ids"])
+        return (loss, {"loss": loss}) if return_outputs else loss
+
+
+def new_model(
+    *, vocab_size: int, d_model: int, d_mlp: int, n_heads: int, n_kv_heads: int,
+    context: int, seed: int,
+) -> MistralForCausalLM:  # fmt: skip
+    """A fresh one-layer Mistral as in Horn & Elliott (2024): untied, no sliding window."""
+    set_seed(seed)
+    return MistralForCausalLM(
+        MistralConfig(
+            vocab_size=vocab_size,
+            hidden_size=d_model,
+            intermediate_size=d_mlp,
+            num_hidden_layers=1,
+            num_attention_heads=n_heads,
+            num_key_value_heads=n_kv_heads,
+            max_position_embeddings=context,
+            sliding_window=None,
+            tie_word_embeddings=False,
+            bos_token_id=0,
+            eos_token_id=0,
+            pad_token_id=0,
+        )
+    )
+
+
+def load_model(folder: Path) -> MistralForCausalLM:
+    """Loads a model saved by `train`, in float32, ready for evaluation."""
+    return MistralForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def uses_bfloat16(precision: str) -> bool:
+    """Whether products run in bfloat16: always, never, or ("auto") where it is faster."""
+    if precision == "auto":
+        if torch.cuda.is_available():
+            return torch.cuda.is_bf16_supported()
+        return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return precision == "bfloat16"
+
+
+def next_token_loss(model: MistralForCausalLM, tokens: Int[Tensor, "batch context"]) -> Tensor:
+    """Mean next-token cross-entropy in nats, a few hundred tokens of logits at a time.
+
+    Measured against `torch.nn.functional.linear_cross_entropy` in one run on two CPU cores:
+    1.5 times faster.
+    """
+    hidden = model.model(input_ids=tokens).last_hidden_state[:, :-1].flatten(0, 1)
+    targets = tokens[:, 1:].flatten()
+    chunks = zip(hidden.split(_TOKENS_PER_CHUNK), targets.split(_TOKENS_PER_CHUNK), strict=True)
+    losses = [F.cross_entropy(model.lm_head(h), t, reduction="sum") for h, t in chunks]
+    return torch.stack(losses).sum() / len(targets)
+
+
+def train(
+    model: MistralForCausalLM,
+    blocks: Int[np.ndarray, "n_blocks context"],
+    folder: Path,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    train_tokens: int,
+    learning_rate: float,
+    batch_blocks: int,
+    weight_decay: float,
+    warmup_share: float,
+    precision: str,
+    seed: int,
+    checkpoints: int = 4,
+) -> None:
+    """Trains a model and saves it with its tokenizer and its loss history.
+
+    Cosine schedule, AdamW, blocks drawn in an order fixed by the seed. A killed training
+    goes on from the last checkpoint when called again with the same folder.
+
+    Args:
+        model: trained in place.
+        blocks: training blocks, from which ``train_tokens`` are drawn in epochs.
+        folder: gets the model, the tokenizer and ``history.csv`` (step, tokens, loss).
+        train_tokens: tokens to train on; 0 saves the model untouched.
+        checkpoints: how many are written on the way; they are removed at the end.
+
+    Raises:
+        FeatrackError: no training block, or a loss that is not finite.
+    """
+    if not len(blocks):
+        raise FeatrackError(f"There is no whole block to train on for {folder.name}; add text.")
+    tokens_per_step = batch_blocks * blocks.shape[1]
+    steps = train_tokens // tokens_per_step
+    history = pd.DataFrame(columns=["step", "tokens", "loss"])
+    if steps:
+        trainer = _trainer(
+            model, blocks, folder / _CHECKPOINTS, steps=steps, lr=learning_rate,
+            batch=batch_blocks, decay=weight_decay, warmup=int(warmup_share * steps),
+            bf16=uses_bfloat16(precision), seed=seed, save_steps=max(1, steps // (checkpoints + 1)),
+        )  # fmt: skip
+        resume = get_last_checkpoint(folder / _CHECKPOINTS) if _has_checkpoint(folder) else None
+        trainer.train(resume_from_checkpoint=resume)
+        logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+        history = pd.DataFrame(logged)[["step", "loss"]]
+        history.insert(1, "tokens", history["step"] * tokens_per_step)
+        if not np.isfinite(history["loss"]).all():
+            raise FeatrackError(
+                f"Training {folder.name} diverged (loss not finite); lower learning_rate."
+            )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    history.to_csv(folder / "history.csv", index=False)
+    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+
+
+def _trainer(model, blocks, folder, *, steps, lr, batch, decay, warmup, bf16, seed, save_steps):
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=batch,
+        learning_rate=lr,
+        lr_scheduler_type="cosine",
+        warmup_steps=warmup,
+        weight_decay=decay,
+        max_grad_norm=1.0,
+        bf16=bf16,
+        use_cpu=not torch.cuda.is_available(),
+        seed=seed,
+        data_seed=seed,
+        logging_steps=max(1, steps // 100),
+        logging_nan_inf_filter=False,
+        save_steps=save_steps,
+        save_total_limit=2,
+        report_to=[],
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        disable_tqdm=False,
+    )
+    return _ChunkedLossTrainer(model=model, args=arguments, train_dataset=BlockDataset(blocks))
+
+
+@torch.no_grad()
+def evaluate(model: MistralForCausalLM, blocks: Int[np.ndarray, "n_blocks context"]) -> Evaluation:
+    """Loss and accuracy on every position but the first of each block, in float32."""
+    total, hits, count = 0.0, 0, 0
+    for batch in _batches(blocks):
+        logits = model(input_ids=batch).logits[:, :-1].flatten(0, 1).float()
+        targets = batch[:, 1:].flatten()
+        total += F.cross_entropy(logits, targets, reduction="sum").double().item()
+        hits += (logits.argmax(-1) == targets).sum().item()
+        count += len(targets)
+    return Evaluation(total / count, hits / count, count)
+
+
+def _batches(blocks: np.ndarray) -> Iterator[Tensor]:
+    size = max(1, _TOKENS_PER_EVALUATION_CHUNK // blocks.shape[1])
+    for start in range(0, len(blocks), size):
+        yield torch.from_numpy(blocks[start : start + size]).long()
+
+
+@torch.no_grad()
+def continuation(
+    model: MistralForCausalLM,
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str,
+    *,
+    new_tokens: int,
+    seed: int,
+    temperature: float = 0.8,
+) -> str:
+    """The prompt and what the model writes after it, sampled with a fixed seed."""
+    torch.manual_seed(seed)
+    ids = torch.tensor([[tokenizer.bos_token_id, *tokenizer.encode(prompt)]])
+    out = model.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=new_tokens,
+        do_sample=True, temperature=temperature, top_k=0, top_p=0.95,
+    )  # fmt: skip
+    return tokenizer.decode(out[0], skip_special_tokens=True)
+
+
+def read_history(folder: Path) -> pd.DataFrame:
+    """The loss history of a trained model: columns step, tokens, loss (nats)."""
+    return pd.read_csv(folder / "history.csv")
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return (folder / _CHECKPOINTS).is_dir() and any((folder / _CHECKPOINTS).iterdir())
+
+
+hf_logging.disable_progress_bar()

@@ -1,0 +1,99 @@
+"""Runs one notebook with papermill: refuses unknown parameters, leaves nothing half-written."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import papermill
+import yaml
+from papermill.exceptions import PapermillExecutionError
+
+from featrack_utils.config import unknown_name
+from featrack_utils.errors import FeatrackError
+
+NOTEBOOKS = Path("notebooks")
+
+
+def declared_parameters(notebook: Any) -> dict[str, Any]:
+    """The literals of a notebook's parameters cell.
+
+    Raises:
+        FeatrackError: the notebook has no parameters cell.
+    """
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            namespace: dict[str, Any] = {}
+            exec(cell.source, namespace)
+            return {k: v for k, v in namespace.items() if not k.startswith("__")}
+    raise FeatrackError("The notebook has no cell tagged `parameters`; tag one.")
+
+
+def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None:
+    """Executes a py:percent notebook and writes the executed copy, whole or not at all.
+
+    Args:
+        source: e.g. notebooks/merge.py.
+        output: the executed .ipynb.
+        parameters: values for names that the notebook's parameters cell declares.
+
+    Raises:
+        FeatrackError: an unknown parameter, or the notebook failed (its sentence is passed on).
+    """
+    if not source.is_file():
+        known = sorted(path.stem for path in source.parent.glob("*.py"))
+        raise FeatrackError(f"No notebook {source}; there are: {', '.join(known)}.")
+    notebook = jupytext.read(source)
+    declared = declared_parameters(notebook)
+    for name in parameters:
+        if name not in declared:
+            raise FeatrackError(f"{source}: {unknown_name(name, list(declared))}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    prepared = output.with_name(f".{output.stem}.prepared.ipynb")
+    executing = output.with_name(f".{output.stem}.executing.ipynb")
+    jupytext.write(notebook, prepared)
+    try:
+        papermill.execute_notebook(
+            str(prepared), str(executing), parameters=parameters,
+            progress_bar=False, log_output=False, cwd=Path.cwd(),
+        )  # fmt: skip
+    except PapermillExecutionError as error:
+        failed = output.with_name(f"{output.stem}.failed.ipynb")
+        os.replace(executing, failed)
+        if error.ename == FeatrackError.__name__:
+            raise FeatrackError(error.evalue) from error
+        raise FeatrackError(
+            f"{source} failed with {error.ename}: {error.evalue}; the whole traceback is in {failed}."
+        ) from error
+    finally:
+        prepared.unlink(missing_ok=True)
+    os.replace(executing, output)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line: `python -m featrack_utils.run merge out.ipynb -p t 0.4`."""
+    parser = argparse.ArgumentParser(prog="featrack_utils.run", description=main.__doc__)
+    parser.add_argument("notebook", help="a notebook's name, such as merge")
+    parser.add_argument("output", type=Path, help="where the executed copy goes (.ipynb)")
+    parser.add_argument("--json", default="{}", help="parameters as one JSON object")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    options = parser.parse_args(arguments)
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    parameters = json.loads(options.json)
+    parameters.update({name: yaml.safe_load(value) for name, value in options.p})
+    try:
+        run_notebook(NOTEBOOKS / f"{options.notebook}.py", options.output, parameters)
+    except FeatrackError as error:
+        print(f"featrack: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

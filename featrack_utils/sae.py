@@ -1,0 +1,239 @@
+"""Dictionaries: sparse autoencoders on MLP activations, trained and saved with SAELens."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from sae_lens import (
+    SAE,
+    BatchTopKTrainingSAEConfig,
+    SAETrainer,
+    StandardTrainingSAE,
+    StandardTrainingSAEConfig,
+    TopKTrainingSAEConfig,
+    TrainingSAE,
+)
+from sae_lens.config import LoggingConfig, SAETrainerConfig
+from sae_lens.saes.sae import TrainStepOutput
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from featrack_utils.capture import HOOK, mlp_activations
+from featrack_utils.errors import FeatrackError
+from featrack_utils.lm import uses_bfloat16
+
+_BUFFER_BLOCKS = 256  # blocks whose activations are shuffled together
+_CAPTURE_BLOCKS = 64  # blocks in one forward pass
+_LOGGED_STEPS = 100  # about how many points the training history gets
+_CHECKPOINTS = "checkpoints"
+
+
+def training_mixture(
+    blocks: Mapping[str, Int[np.ndarray, "n context"]], n_tokens: int, seed: int
+) -> Int[np.ndarray, "n_blocks context"]:
+    """Blocks holding ``n_tokens`` activations, in equal shares from each domain, shuffled.
+
+    Position 0 of a block gives no activation. A domain with too few blocks is repeated.
+    """
+    rng = np.random.default_rng(seed)
+    context = next(iter(blocks.values())).shape[1]
+    share = -(-n_tokens // (len(blocks) * (context - 1)))
+    chosen = []
+    for domain in sorted(blocks):
+        available = blocks[domain]
+        if not len(available):
+            raise FeatrackError(f"Domain {domain} has no whole block to train a dictionary on.")
+        rounds = [rng.permutation(len(available)) for _ in range(-(-share // len(available)))]
+        chosen.append(available[np.concatenate(rounds)[:share]])
+    return rng.permutation(np.concatenate(chosen), axis=0)
+
+
+def activation_batches(
+    bridge: TransformerBridge,
+    blocks: Int[np.ndarray, "n_blocks context"],
+    *,
+    batch_tokens: int,
+    seed: int,
+    skip_batches: int = 0,
+) -> Iterator[Float[Tensor, "batch d_mlp"]]:
+    """Shuffled activations, endlessly: whole buffers of blocks, mixed token by token.
+
+    Buffer i is shuffled by a generator seeded with (seed, i), so a training that was killed
+    goes on with the very batch that came next.
+    """
+    starts = range(0, len(blocks), _BUFFER_BLOCKS)
+    index = 0
+    while True:
+        for start in starts:
+            chunk = blocks[start : start + _BUFFER_BLOCKS]
+            n_batches = len(chunk) * (chunk.shape[1] - 1) // batch_tokens
+            if skip_batches < n_batches:
+                acts = _buffer(bridge, chunk)
+                state = np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)
+                order = torch.Generator().manual_seed(int(state[0]))
+                acts = acts[torch.randperm(len(acts), generator=order)]
+                for i in range(skip_batches, n_batches):
+                    yield acts[i * batch_tokens : (i + 1) * batch_tokens]
+            skip_batches = max(0, skip_batches - n_batches)
+            index += 1
+
+
+def _buffer(bridge: TransformerBridge, blocks: np.ndarray) -> Float[Tensor, "n d_mlp"]:
+    parts = [
+        mlp_activations(bridge, torch.from_numpy(blocks[i : i + _CAPTURE_BLOCKS]).long())[:, 1:]
+        for i in range(0, len(blocks), _CAPTURE_BLOCKS)
+    ]
+    return torch.cat([part.flatten(0, 1) for part in parts])
+
+
+def new_sae(
+    d_in: int, *, architecture: str, expansion: int, l1_coefficient: float, k: int,
+    l1_warm_up_steps: int, seed: int,
+) -> TrainingSAE:  # fmt: skip
+    """An untrained dictionary on activations that are scaled to mean norm sqrt(d_in).
+
+    Raises:
+        FeatrackError: an unknown architecture, k > d_sae, a negative L1 coefficient.
+    """
+    d_sae = expansion * d_in
+    if not 0 < k <= d_sae:
+        raise FeatrackError(f"sae.k is {k}, but the dictionary has only {d_sae} features.")
+    if l1_coefficient < 0:
+        raise FeatrackError(f"sae.l1_coefficient is {l1_coefficient}; it must not be negative.")
+    common = {"d_in": d_in, "d_sae": d_sae, "normalize_activations": "expected_average_only_in"}
+    configs = {
+        "standard": lambda: StandardTrainingSAEConfig(
+            **common, l1_coefficient=l1_coefficient, l1_warm_up_steps=l1_warm_up_steps
+        ),
+        "topk": lambda: TopKTrainingSAEConfig(**common, k=k),
+        "batchtopk": lambda: BatchTopKTrainingSAEConfig(**common, k=k),
+    }
+    if architecture not in configs:
+        raise FeatrackError(f"sae.architecture is {architecture!r}; use one of {[*configs]}.")
+    config = configs[architecture]()
+    torch.manual_seed(seed)
+    if architecture == "standard":
+        sae = _LeanStandardSAE(config)
+    else:
+        sae = TrainingSAE.from_dict(config.to_dict())
+    sae.cfg.metadata.hook_name = HOOK
+    return sae
+
+
+class _LeanStandardSAE(StandardTrainingSAE):
+    """SAELens' L1 autoencoder with the bias added inside the product and L1 as a product.
+
+    Under autocast the published form falls back to float32 for [batch, d_sae] arrays at the
+    bias, and takes a norm of what is never negative; this one computes the same loss 1.6 times
+    faster on a CPU.
+    """
+
+    def encode_with_hidden_pre(
+        self, x: Float[Tensor, "batch d_in"]
+    ) -> tuple[Float[Tensor, "batch d_sae"], Float[Tensor, "batch d_sae"]]:
+        hidden_pre = torch.addmm(self.b_enc, self.process_sae_in(x), self.W_enc)
+        return torch.relu(hidden_pre), hidden_pre
+
+    def calculate_aux_loss(self, step_input, feature_acts, hidden_pre, sae_out):
+        l1 = (feature_acts @ self.W_dec.norm(dim=1)).mean()
+        return {"l1_loss": step_input.coefficients["l1"] * l1}
+
+
+class _RecordingTrainer(SAETrainer):
+    """SAELens' trainer, which also keeps a short history of loss, L0 and variance explained."""
+
+    history: list[dict[str, float]]
+    every: int
+
+    def step(self, batch: Tensor) -> TrainStepOutput:
+        output = super().step(batch)
+        if self.n_training_steps % self.every == 0:
+            logged = self.build_train_step_log_dict(output, self.n_training_samples)
+            self.history.append(
+                {
+                    "tokens": self.n_training_samples,
+                    "loss": logged["losses/overall_loss"],
+                    "l0": logged["metrics/l0"],
+                    "variance_explained": logged["metrics/explained_variance"],
+                }
+            )
+        return output
+
+
+def train_sae(
+    bridge: TransformerBridge, blocks: Int[np.ndarray, "n_blocks context"], folder: Path, *,
+    architecture: str, expansion: int, l1_coefficient: float, k: int, learning_rate: float,
+    train_tokens: int, batch_tokens: int, seed: int, precision: str, checkpoints: int = 2,
+) -> None:  # fmt: skip
+    """Trains one dictionary and saves it in SAELens' format with unit decoder rows.
+
+    A killed training goes on from its last checkpoint when called again with the same folder.
+
+    Args:
+        bridge: the model whose activations are learnt.
+        blocks: what it reads, from `training_mixture`.
+        folder: gets ``cfg.json``, ``sae_weights.safetensors`` and ``history.csv``.
+        seed: fixes the initial weights and the order of the activations.
+    """
+    steps = train_tokens // batch_tokens
+    sae = new_sae(
+        bridge.cfg.d_mlp, architecture=architecture, expansion=expansion, k=k, seed=seed,
+        l1_coefficient=l1_coefficient, l1_warm_up_steps=steps // 10,
+    )  # fmt: skip
+    config = SAETrainerConfig(
+        total_training_samples=steps * batch_tokens, train_batch_size_samples=batch_tokens,
+        lr=learning_rate, lr_end=learning_rate / 10, lr_warm_up_steps=min(200, steps // 20),
+        lr_decay_steps=steps // 3, autocast=uses_bfloat16(precision), n_checkpoints=checkpoints,
+        checkpoint_path=str(folder / _CHECKPOINTS), logger=LoggingConfig(log_to_wandb=False),
+    )  # fmt: skip
+    trainer = _RecordingTrainer(config, sae, iter(()))
+    trainer.history, trainer.every = [], max(1, steps // _LOGGED_STEPS)
+    if checkpoint := _last_checkpoint(folder):
+        sae.load_weights_from_checkpoint(checkpoint)
+        trainer.load_trainer_state(checkpoint)
+        trainer.history = pd.read_csv(checkpoint / "history.csv").to_dict("records")
+        # SAELens counts the step that wrote the checkpoint only after writing it.
+        trainer.n_training_steps = trainer.n_training_samples // batch_tokens
+    else:
+        trainer.activation_scaler.scaling_factor = _scale(bridge, blocks)
+    trainer.save_checkpoint_fn = lambda checkpoint_path: _write_history(trainer, checkpoint_path)
+    trainer.data_provider = activation_batches(
+        bridge, blocks, batch_tokens=batch_tokens, seed=seed, skip_batches=trainer.n_training_steps
+    )
+    trainer.fit()
+    sae.fold_W_dec_norm()
+    _check_finite(sae, folder)
+    sae.save_inference_model(folder)
+    _write_history(trainer, folder)
+    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+
+
+def load_sae(folder: Path) -> SAE:
+    """Loads a dictionary saved by `train_sae` (or by SAELens) in float32."""
+    return SAE.load_from_disk(str(folder), device="cpu").eval()
+
+
+def _scale(bridge: TransformerBridge, blocks: np.ndarray) -> float:
+    acts = _buffer(bridge, blocks[:_BUFFER_BLOCKS])
+    return acts.shape[1] ** 0.5 / acts.norm(dim=-1).mean().item()
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    # history.csv is written last, so a checkpoint that has it is whole.
+    whole = [path.parent for path in (folder / _CHECKPOINTS).glob("*/history.csv")]
+    return max(whole, key=lambda path: int(path.name), default=None)
+
+
+def _write_history(trainer: _RecordingTrainer, folder: Path) -> None:
+    pd.DataFrame(trainer.history).to_csv(folder / "history.csv", index=False)
+
+
+def _check_finite(sae: TrainingSAE, folder: Path) -> None:
+    if not all(torch.isfinite(p).all() for p in sae.parameters()):
+        raise FeatrackError(f"Dictionary {folder.name} diverged; lower sae.learning_rate.")
