@@ -127,7 +127,8 @@ def _draw_events(
     cell = np.repeat(np.arange(counts.size), counts)
     document, latent = cell // n_latents, cell % n_latents
     row = starts[document] + (rng.random(cell.size) * lengths[document]).astype(np.int64)
-    key = np.unique(row * n_latents + latent)  # one firing at most per token and latent
+    key = np.sort(row * n_latents + latent)
+    key = key[np.diff(key, prepend=-1) > 0]  # one firing at most per token and latent
     row, latent = key // n_latents, key % n_latents
     scale = rng.lognormal(0.0, 0.5, n_latents)
     return _Events(row, latent, rng.exponential(1.0, row.size) * scale[latent])
