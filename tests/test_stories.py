@@ -1,0 +1,122 @@
+"""The stories are whole, coherent in their forms, and don't repeat themselves."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+
+from featrack_utils.corpora.documents import split_of
+from featrack_utils.corpora.overlap import distinct_ngram_share, seen_ngram_share
+from featrack_utils.corpora.stories import characters, lexicon, plot_names, write_stories
+from featrack_utils.errors import FeatrackError
+
+# Each plot is told twenty-odd times: some 300,000 words in all.
+STORIES = 1400
+
+
+@pytest.fixture(scope="module")
+def stories():
+    return list(itertools.islice(write_stories(seed=11), STORIES))
+
+
+def hero_of(text: str) -> str:
+    """The first name that the opening gives, after the words that start sentences."""
+    names = {character.name for character in characters()}
+    return next(word for word in re.findall(r"[A-Z][a-z]+", text) if word in names)
+
+
+def test_the_same_seed_tells_the_same_stories_and_another_seed_others(stories):
+    assert list(itertools.islice(write_stories(11), 20)) == stories[:20]
+    assert [story.text for story in itertools.islice(write_stories(12), 20)] != [
+        story.text for story in stories[:20]
+    ]
+
+
+def test_every_story_ends_with_closing_punctuation(stories):
+    assert [s.text[-60:] for s in stories if not s.text.endswith((".", "!", "?", '"'))] == []
+
+
+def test_quotation_marks_come_in_pairs_in_every_paragraph(stories):
+    paragraphs = (part for story in stories for part in story.text.split("\n\n"))
+    assert [part for part in paragraphs if part.count('"') % 2] == []
+
+
+def test_nothing_of_the_templates_is_left(stories):
+    assert [story.text for story in stories if re.search(r"[\[\]{}<>|/@~_=]", story.text)] == []
+
+
+def test_blanks_and_punctuation_are_tidy(stories):
+    untidy = re.compile(r"  | [.,?!]| \n|[.,?!]{2}(?<!\.\.)|\n{3}|^\s|\s$|,\"? *\.|\.\"\.")
+    assert [untidy.search(s.text)[0] for s in stories if untidy.search(s.text)] == []
+
+
+def test_sentences_start_with_a_capital(stories):
+    small = re.compile(r"(?<!Mr)(?<!Mrs)(?<!\.\.)[.?!] [a-z]|(?:^|\n\n)\"?[a-z]")
+    assert [s.text[max(0, m.start() - 40) : m.end() + 20]
+            for s in stories for m in small.finditer(s.text)] == []  # fmt: skip
+
+
+def test_a_and_an_stand_before_the_right_sounds(stories):
+    wrong = set()
+    for story in stories:
+        for small, word in re.findall(r"\b([Aa]n?) ([A-Za-z]+)", story.text):
+            vowel = word[0] in "aeiouAEIOU" and word not in {"one", "ukulele", "unicorn", "useful"}
+            if (small.lower() == "an") != (vowel or word in {"hour", "honest"}):
+                wrong.add(f"{small} {word}")
+    assert wrong == set()
+
+
+def test_every_story_names_its_hero_at_least_twice(stories):
+    assert [s.text for s in stories if len(re.findall(hero_of(s.text), s.text)) < 2] == []
+
+
+def test_stories_are_one_hundred_to_three_hundred_and_fifty_words_long(stories):
+    lengths = [len(story.text.split()) for story in stories]
+    assert min(lengths) >= 100 and max(lengths) <= 350
+
+
+def test_origins_are_unique_and_every_plot_has_its_group(stories):
+    assert len({story.origin for story in stories}) == STORIES
+    assert {story.group for story in stories} == {f"plot/{name}" for name in plot_names()}
+
+
+def test_the_world_is_as_rich_as_promised():
+    assert len(plot_names()) >= 60
+    assert len({character.name for character in characters()}) >= 100
+    assert len(set().union(*lexicon().values())) >= 900
+
+
+def test_only_the_plots_asked_for_are_told():
+    told = itertools.islice(write_stories(1, ["lost_toy", "slow_garden"]), 10)
+    assert {story.group for story in told} == {"plot/lost_toy", "plot/slow_garden"}
+
+
+@pytest.mark.parametrize("plots", [["no_such_plot"], []])
+def test_a_plot_that_is_not_known_is_refused_at_once(plots):
+    with pytest.raises(FeatrackError, match="plot"):
+        write_stories(1, plots)
+
+
+def test_a_split_by_plot_leaves_a_handful_for_validation():
+    for seed in range(5):
+        sides = [split_of(f"plot/{name}", 0.1, seed) for name in plot_names()]
+        assert sides.count("validation") >= 1
+
+
+def test_no_story_is_told_twice(stories):
+    assert len({story.text for story in stories}) == STORIES
+
+
+def test_validation_plots_share_few_long_phrases_with_training(stories):
+    held_out = {f"plot/{name}" for name in plot_names()[::12]}
+    train = [story.text for story in stories if story.group not in held_out]
+    validation = [story.text for story in stories if story.group in held_out]
+    assert seen_ngram_share(validation, train, 8) < 0.15
+    # The stories do share a language: single words of validation are nearly all known.
+    assert seen_ngram_share(validation, train, 1) > 0.95
+
+
+def test_a_third_of_the_four_word_phrases_differ(stories):
+    assert distinct_ngram_share([story.text for story in stories], 4) > 0.3
