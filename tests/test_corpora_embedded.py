@@ -89,6 +89,10 @@ def test_a_numpy_docstring_leaves_its_sentences_alone():
             "See the page `on sorting <https://x.y/z>`_ for what it is that a heap is.",
             ["See the page on sorting for what it is that a heap is."],
         ),
+        (
+            "Give :class:`~a.B`, :class:`_orm.C` or :class:`_d` the **same** *args, **kwargs of it.",
+            ["Give a.B, C or _d the same *args, **kwargs of it."],
+        ),
     ],
 )
 def test_markup_leaves_and_sentences_stay(docstring, expected):

@@ -21,11 +21,11 @@ def write(folder, **files):
         (folder / f"{name}.txt").write_text(text, encoding="utf-8")
 
 
-def test_ten_files_are_ten_groups(tmp_path):
-    write(tmp_path, **{f"f{i}": f"text {i}" for i in range(10)})
+def test_of_many_files_each_is_a_group_and_its_sections_are_origins(tmp_path):
+    write(tmp_path, **{f"f{i}": f"text {i}\n\n" * 8_000 for i in range(30)})
     documents = read(tmp_path / "*.txt")
-    assert {d.group for d in documents} == {f"f{i}.txt" for i in range(10)}
-    assert {d.text for d in documents} == {f"text {i}" for i in range(10)}
+    assert {d.group for d in documents} == {f"f{i}.txt" for i in range(30)}
+    assert {d.origin for d in documents if d.group == "f3.txt"} == {"f3.txt", "f3.txt#1"}
 
 
 def test_a_long_novel_becomes_sections_that_are_groups_and_pieces_put_together_are_it(tmp_path):
@@ -114,6 +114,13 @@ def test_bad_input_is_named_in_one_sentence(tmp_path, pattern, words, monkeypatc
         read(pattern)
     assert all(word in str(caught.value) for word in words)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    write(tmp_path, secret="some text")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(FeatrackError, match=r"can't read secret\.txt"):
+        read(tmp_path / "*.txt")
 
 
 @pytest.fixture

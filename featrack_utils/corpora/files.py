@@ -9,6 +9,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ from featrack_utils.errors import FeatrackError
 log = logging.getLogger(__name__)
 
 MAX_DOCUMENT_CHARS = 8_000  # some 2,000 tokens; longer texts become several documents
-FEW_FILES = 10  # fewer than this can't be split by file
+FEW_FILES = 30  # of fewer, a tenth would be one or two: too few to validate on
 MAX_SECTION_CHARS, MIN_SECTION_CHARS = 50_000, 2_000
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
@@ -31,10 +32,11 @@ def file_documents(domain: str, globs: Sequence[str], column: str = "text") -> I
 
     `.jsonl` files hold one JSON object a line and `.parquet` files one text a row, in the field
     or column `column`; any other file is one text in UTF-8. Files are read in an order that
-    depends on their names alone. With FEW_FILES files or more a file is a group, so it falls
-    whole into training or validation. With fewer (seven novels, say) each file is cut at empty
-    lines into contiguous sections of about 50,000 characters, or a twentieth of all the text
-    where that is less; a section is a group and, for plain text, an origin.
+    depends on their names alone. Each file is cut at empty lines into contiguous sections of
+    about 50,000 characters, which are the origins of plain text; a row is its own origin. With
+    FEW_FILES files or more a file is a group, so it falls whole into training or validation.
+    With fewer (seven novels, say) a section is a group, and where there is little text sections
+    shrink to a twentieth of it.
 
     Args:
         domain: the domain, named in messages.
@@ -49,13 +51,14 @@ def file_documents(domain: str, globs: Sequence[str], column: str = "text") -> I
     root = os.path.commonpath([str(file.parent) for file in files])
     names = {file: file.relative_to(root).as_posix() for file in files}
     files.sort(key=lambda file: hashlib.blake2b(names[file].encode()).digest())
-    section_chars = None
-    if len(files) < FEW_FILES:
+    few = len(files) < FEW_FILES
+    section_chars = MAX_SECTION_CHARS
+    if few:
         total = sum(file.stat().st_size for file in files)
         section_chars = min(MAX_SECTION_CHARS, max(MIN_SECTION_CHARS, total // 20))
-    readers = [_read(domain, file, names[file], column, section_chars) for file in files]
+    texts = [_read(domain, file, names[file], column, section_chars, few) for file in files]
     n_documents = 0
-    for document in _round_robin(readers) if section_chars else _one_by_one(readers):
+    for document in _round_robin(texts) if few else chain.from_iterable(texts):
         n_documents += 1
         yield document
     if not n_documents:
@@ -76,6 +79,12 @@ def _matched_files(domain: str, globs: Sequence[str]) -> list[Path]:
             raise FeatrackError(
                 f"The {domain} corpus is empty: {pattern} matches no file; correct the glob or "
                 "put text files there."
+            )
+        locked = [path.name for path in found if not os.access(path, os.R_OK)]
+        if locked:
+            raise FeatrackError(
+                f"The {domain} corpus can't read {locked[0]}, which {pattern} matches; allow "
+                "yourself to read it or leave it out of the glob."
             )
         files.update(found)
     if not files:
@@ -99,7 +108,7 @@ def _expand(domain: str, pattern: str) -> str:
 
 
 def _read(
-    domain: str, file: Path, name: str, column: str, section_chars: int | None
+    domain: str, file: Path, name: str, column: str, section_chars: int, few: bool
 ) -> Iterator[Document]:
     suffix = file.suffix.lower()
     is_table = suffix in (".jsonl", ".ndjson", ".parquet")
@@ -109,17 +118,17 @@ def _read(
         texts = _jsonl_texts(domain, file, column)
     else:
         texts = _plain_texts(domain, file)
-    section = used = 0
+    number = used = 0
     for row, text in enumerate(texts):
-        for stretch in pieces(text, section_chars or max(1, len(text))):
-            if section_chars and used and used + len(stretch) > section_chars:
-                section, used = section + 1, 0
+        for stretch in pieces(text, section_chars):
+            if used and used + len(stretch) > section_chars:
+                number, used = number + 1, 0
             used += len(stretch)
-            group = f"{name}#{section}" if section_chars else name
-            origin = f"{name}:{row}" if is_table else group
+            section = f"{name}#{number}" if number else name
+            origin = f"{name}:{row}" if is_table else section
             for piece in pieces(stretch, MAX_DOCUMENT_CHARS):
                 if piece.strip():
-                    yield Document(piece, origin=origin, group=group)
+                    yield Document(piece, origin=origin, group=section if few else name)
 
 
 def _plain_texts(domain: str, file: Path) -> Iterator[str]:
@@ -183,11 +192,6 @@ def _parquet_texts(domain: str, file: Path, column: str) -> Iterator[str]:
             f"{file.name} in the {domain} corpus is not a Parquet file or is damaged; write it "
             "anew or leave it out of the glob."
         ) from error
-
-
-def _one_by_one(readers: list[Iterator[Document]]) -> Iterator[Document]:
-    for reader in readers:
-        yield from reader
 
 
 def _round_robin(readers: list[Iterator[Document]]) -> Iterator[Document]:

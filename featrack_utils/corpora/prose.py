@@ -23,13 +23,13 @@ _FOREIGN_SECTION = re.compile(r"^(references?|see also|bibliography|notation|rai
 
 _INLINE = (
     (re.compile(r":[\w:+-]+:`([^`<]*?)\s*<[^`>]*>`"), r"\1"),  # :role:`text <target>`
-    (re.compile(r":[\w:+-]+:`[~!]?(?:_\w+)?\.?([^`]*)`"), r"\1"),  # :role:`target`
+    (re.compile(r":[\w:+-]+:`[~!]?(?:_\w+\.|\.)?([^`]*)`"), r"\1"),  # :role:`target`
     (re.compile(r"`([^`<]+?)\s*<[^`>]*>`_{0,2}"), r"\1"),  # `text <link>`_
     (re.compile(r"\s*\[[\w#*]+\]_"), ""),  # footnote marks
     (re.compile(r"``([^`]*)``"), r"\1"),
     (re.compile(r"`[~!]?\.?([^`]*)`_{0,2}"), r"\1"),
-    (re.compile(r"\*\*([^*\s][^*]*)\*\*"), r"\1"),
-    (re.compile(r"(?<!\w)\*([^*\s][^*]*)\*(?!\w)"), r"\1"),
+    (re.compile(r"\*\*([^*\s](?:[^*]*[^*\s])?)\*\*"), r"\1"),
+    (re.compile(r"(?<![\w*])\*([^*\s](?:[^*]*[^*\s])?)\*(?![\w*])"), r"\1"),
     (re.compile(r"(?<=\w)_(?=[\s.,;)])"), ""),  # link_ marks
     (re.compile(r"\s+"), " "),
 )
