@@ -90,8 +90,12 @@ def test_a_numpy_docstring_leaves_its_sentences_alone():
             ["See the page on sorting for what it is that a heap is."],
         ),
         (
-            "Give :class:`~a.B`, :class:`_orm.C` or :class:`_d` the **same** *args, **kwargs of it.",
-            ["Give a.B, C or _d the same *args, **kwargs of it."],
+            "It is given :class:`_orm.C` or :class:`~B` and each of the **same** words at once.",
+            ["It is given C or B and each of the same words at once."],
+        ),
+        (
+            "The rest of *args, **kwargs is what the :class:`_d` has as its own and it is kept.",
+            ["The rest of *args, **kwargs is what the _d has as its own and it is kept."],
         ),
     ],
 )
