@@ -1,0 +1,105 @@
+"""Definition (a) against pandas, group by group, and its known weakness."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.published import string_correlations, string_means
+
+
+def random_acts(n_tokens, d_sae, density, seed):
+    rng = np.random.default_rng(seed)
+    dense = rng.exponential(size=(n_tokens, d_sae)) * (rng.random((n_tokens, d_sae)) < density)
+    return sparse.csr_matrix(dense.astype(np.float32))
+
+
+def by_pandas(acts, tokens):
+    """Mean given active per token string, strings × features, missing where never active."""
+    frame = pd.DataFrame(acts.toarray().astype(np.float64))
+    return frame.where(frame > 0).groupby(tokens).mean()
+
+
+TOKENS = np.random.default_rng(0).integers(0, 30, 400)
+A, B = random_acts(400, 9, 0.04, 1), random_acts(400, 7, 0.05, 2)
+
+
+def slow(a, b, tokens, sharedmin):
+    x, y = by_pandas(a, tokens), by_pandas(b, tokens)
+    r = np.full((a.shape[1], b.shape[1]), np.nan)
+    shared = np.zeros(r.shape, int)
+    for i in range(r.shape[0]):
+        for j in range(r.shape[1]):
+            both = pd.concat([x[i], y[j]], axis=1).dropna()
+            shared[i, j] = len(both)
+            if len(both) >= sharedmin:
+                r[i, j] = np.corrcoef(both.to_numpy().T)[0, 1]
+    return r, shared
+
+
+@pytest.mark.parametrize("sharedmin", [2, 3, 8])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_r_and_shared_strings_are_those_of_a_slow_pandas_computation(sharedmin, threads):
+    found = string_correlations(A, B, TOKENS, sharedmin=sharedmin, floor=0.1, threads=threads)
+    r, shared = slow(A, B, TOKENS, sharedmin)
+    i, j = np.nonzero(r >= 0.1)
+    np.testing.assert_array_equal(found.best.pairs.i, i)
+    np.testing.assert_array_equal(found.best.pairs.j, j)
+    np.testing.assert_allclose(found.best.pairs.r, r[i, j], atol=1e-9)
+    np.testing.assert_array_equal(found.pair_shared, shared[i, j])
+    rows = np.flatnonzero(np.isfinite(r).any(1))
+    assert rows.size
+    best = np.nanargmax(r[rows], axis=1)
+    np.testing.assert_allclose(found.best.a_best_r[rows], r[rows, best], atol=1e-9)
+    chosen = found.best.a_best_index[rows]
+    np.testing.assert_array_equal(found.a_shared[rows], shared[rows, chosen])
+    columns = np.flatnonzero(np.isfinite(r).any(0))
+    chosen = found.best.b_best_index[columns]
+    np.testing.assert_allclose(r[chosen, columns], np.nanmax(r[:, columns], axis=0), atol=1e-9)
+    np.testing.assert_array_equal(found.b_shared[columns], shared[chosen, columns])
+
+
+def test_the_mean_is_over_active_positions_only():
+    acts = sparse.csr_matrix(np.float32([[2], [0], [4], [0], [1]]))
+    means = string_means(acts, np.array([0, 0, 0, 1, 2])).toarray()[:, 0]
+    np.testing.assert_array_equal(means, [3, 0, 1])
+
+
+def test_two_shared_strings_are_enough_for_a_perfect_r_between_strangers():
+    tokens = np.arange(6)
+    a = sparse.csr_matrix(np.float32([[1], [2], [5], [0], [0], [3]]))
+    b = sparse.csr_matrix(np.float32([[3], [9], [0], [4], [1], [0]]))
+    found = string_correlations(a, b, tokens)
+    assert (found.best.a_best_r[0], found.a_shared[0]) == (1.0, 2)
+    stricter = string_correlations(a, b, tokens, sharedmin=3)
+    assert (stricter.best.a_best_index[0], stricter.a_shared[0]) == (-1, 0)
+
+
+def test_dead_constant_and_ineligible_features_match_nothing_and_give_no_nan():
+    tokens = np.arange(5)
+    a = sparse.csr_matrix(np.float32([[1, 0, 2], [2, 0, 2], [3, 0, 2], [1, 0, 2], [4, 0, 2]]))
+    found = string_correlations(a, a, tokens, eligible_b=np.array([False, True, True]))
+    assert (found.best.a_best_index == -1).all() and (found.best.a_best_r == 0).all()
+    assert list(string_correlations(a, a, tokens).best.a_best_index) == [0, -1, -1]
+
+
+def test_scaling_a_feature_leaves_its_matches_alone():
+    scaled = (A * 1000).astype(np.float32)
+    one, other = (string_correlations(m, B, TOKENS, sharedmin=4) for m in (A, scaled))
+    np.testing.assert_allclose(other.best.a_best_r, one.best.a_best_r, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"sharedmin": 1}, "sharedmin"),
+        ({"floor": 1.5}, "floor"),
+        ({"tokens": TOKENS[:-1]}, "tokens"),
+        ({"b": B[:-1]}, "same token stream"),
+        ({"eligible_a": np.ones(3, bool)}, "eligible_a"),
+    ],
+)
+def test_bad_input_is_named_in_one_sentence(change, says):
+    with pytest.raises(FeatrackError, match=says):
+        string_correlations(**{"a": A, "b": B, "tokens": TOKENS, **change})
