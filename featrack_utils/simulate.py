@@ -9,8 +9,8 @@ from scipy import sparse
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features
+from featrack_utils.firings import Latents, Stream, draw_events, draw_stream, watch
 
-TOPICS_PER_DOMAIN = 4
 SPARSEST, DENSEST = 2e-4, 0.2
 
 
@@ -91,84 +91,12 @@ def true_best_r(a: Truth, b: Truth) -> np.ndarray:
     return np.where(a.latent >= 0, best, 0.0)
 
 
-class _Events(NamedTuple):
-    row: np.ndarray
-    latent: np.ndarray
-    size: np.ndarray
-
-
-class _Latents(NamedTuple):
-    events: _Events
-    density: np.ndarray
-    rho: np.ndarray
-    family: np.ndarray
-
-
-class _Stream(NamedTuple):
-    document: np.ndarray
-    domain: np.ndarray
-    tokens: np.ndarray
-    topic: np.ndarray
-    starts: np.ndarray
-
-
-def _draw_events(
-    rng: np.random.Generator, topic: np.ndarray, starts: np.ndarray, density: np.ndarray
-) -> _Events:
-    """Firings of every latent: rates differ by topic and, gamma-wise, by document."""
-    n_documents, n_latents = len(topic), len(density)
-    by_topic = rng.gamma(0.7, 1.0, (topic.max() + 1, n_latents)) + 0.05
-    rate = by_topic[topic] * rng.gamma(2.0, 0.5, (n_documents, n_latents))
-    lengths = np.diff(starts)
-    # Normalised so that each latent's expected density on this stream is the one asked for.
-    rate *= density / np.average(rate, axis=0, weights=lengths)
-    expected = -np.log1p(-np.minimum(rate, 0.8)) * lengths[:, None]
-    counts = rng.poisson(expected).ravel()
-    cell = np.repeat(np.arange(counts.size), counts)
-    document, latent = cell // n_latents, cell % n_latents
-    row = starts[document] + (rng.random(cell.size) * lengths[document]).astype(np.int64)
-    key = np.sort(row * n_latents + latent)
-    key = key[np.diff(key, prepend=-1) > 0]  # one firing at most per token and latent
-    row, latent = key // n_latents, key % n_latents
-    scale = rng.lognormal(0.0, 0.5, n_latents)
-    return _Events(row, latent, rng.exponential(1.0, row.size) * scale[latent])
-
-
-def _watch(
-    rng: np.random.Generator,
-    events: _Events,
-    document: np.ndarray,
-    columns: np.ndarray,
-    rho: np.ndarray,
-    density: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, columns and activations that noisy watchers of the events report.
-
-    An event is missed with its whole document or on its own (chance of being seen
-    √ρ in all) and its size is multiplied by log-normal noise, such that two
-    independent watchers of a latent have Pearson r = ρ over all tokens.
-    """
-    seen = np.sqrt(rho)
-    keep_document = rng.random((document[-1] + 1, rho.size)) < np.sqrt(seen)
-    kept = columns[events.latent] >= 0
-    kept &= keep_document[document[events.row], events.latent]
-    kept &= rng.random(events.row.size) < np.sqrt(seen)[events.latent]
-    row, latent, size = (field[kept] for field in events)
-    # For exponential sizes E[A]²/E[A²] = 1/2, so the mean's part of the variance is half
-    # the density; the size noise E[u²] is then what leaves r at ρ.
-    half = density / 2
-    second_moment = (1 - half) / seen + half * seen
-    spread = np.sqrt(np.log(np.maximum(second_moment, 1.0)))[latent]
-    noise = np.exp(spread * rng.standard_normal(row.size) - spread**2 / 2)
-    return row, columns[latent], size * noise
-
-
-def _shuffled(
+def _dictionary(
     rng: np.random.Generator,
     plan: Plan,
     entries: tuple[np.ndarray, np.ndarray],
-    latents: _Latents,
-    stream: _Stream,
+    latents: Latents,
+    stream: Stream,
     private_ids: int,
 ) -> tuple[Features, Truth]:
     """One dictionary: its entries' activations in shuffled columns, and their truth."""
@@ -181,11 +109,11 @@ def _shuffled(
         columns = np.full(latents.density.size, -1)
         columns[latent[part]] = np.flatnonzero(part)
         parts.append(
-            _watch(rng, latents.events, stream.document, columns, latents.rho, latents.density)
+            watch(rng, latents.events, stream.document, columns, latents.rho, latents.density)
         )
     missed = np.flatnonzero(~found)
     if missed.size:  # the seed spends these columns on something no other dictionary has
-        own = _draw_events(rng, stream.topic, stream.starts, latents.density[latent[missed]])
+        own = draw_events(rng, stream.topic, stream.starts, latents.density[latent[missed]])
         parts.append((own.row, missed[own.latent], own.size))
     row, column, size = (np.concatenate(field) for field in zip(*parts, strict=True))
     place = rng.permutation(plan.n_features)
@@ -207,17 +135,6 @@ def _shuffled(
     return Features(acts, stream.document, stream.domain, stream.tokens), truth
 
 
-def _draw_stream(rng: np.random.Generator, plan: Plan) -> _Stream:
-    lengths = rng.lognormal(0.0, 0.4, plan.n_documents)
-    lengths = np.maximum(lengths * plan.tokens_per_document / lengths.mean(), 4).astype(np.int64)
-    domain = np.arange(plan.n_documents) % len(DOMAINS)
-    topic = domain * TOPICS_PER_DOMAIN + rng.integers(TOPICS_PER_DOMAIN, size=plan.n_documents)
-    document = np.repeat(np.arange(plan.n_documents, dtype=np.int32), lengths)
-    tokens = rng.integers(0, 4096, document.size).astype(np.int32)
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    return _Stream(document, domain[document].astype(np.int8), tokens, topic, starts)
-
-
 def simulate(plan: Plan, seed: int) -> Planted:
     """Draw activations of a parent and a child model according to the plan.
 
@@ -228,7 +145,7 @@ def simulate(plan: Plan, seed: int) -> Planted:
     """
     count = plan.counts()
     rng = np.random.default_rng(seed)
-    stream = _draw_stream(rng, plan)
+    stream = draw_stream(rng, plan.n_documents, plan.tokens_per_document)
     names = ("persisting", "splitting", "vanishing", "emerging")
     kind = np.repeat(
         (*names, "dense_a", "dense_b"), [*(count[n] for n in names), *[count["dense"]] * 2]
@@ -238,7 +155,7 @@ def simulate(plan: Plan, seed: int) -> Planted:
     dense = np.char.startswith(kind, "dense")
     density[dense] = rng.uniform(0.1, 0.4, dense.sum())
     rho = rng.uniform(*plan.rho, kind.size)
-    events = _draw_events(rng, stream.topic, stream.starts, density)
+    events = draw_events(rng, stream.topic, stream.starts, density)
 
     # In the child, each split latent's events belong to one of two new latents.
     split = np.flatnonzero(kind == "splitting")
@@ -254,8 +171,8 @@ def simulate(plan: Plan, seed: int) -> Planted:
     kind = np.concatenate([kind, np.repeat("half", halves.size)])
     density = density[family] * np.where(kind == "half", 0.5, 1.0)
     latents = (
-        _Latents(events, density, rho[family], family),
-        _Latents(events._replace(latent=half), density, rho[family], family),
+        Latents(events, density, rho[family], family),
+        Latents(events._replace(latent=half), density, rho[family], family),
     )
     originals = np.flatnonzero(kind == "persisting")
     copied = rng.choice(originals, count["copy"], replace=False)
@@ -272,7 +189,7 @@ def simulate(plan: Plan, seed: int) -> Planted:
         model = number % 2
         private_ids = kind.size + number * plan.n_features
         made[model].append(
-            _shuffled(rng, plan, entries[model], latents[model], stream, private_ids)
+            _dictionary(rng, plan, entries[model], latents[model], stream, private_ids)
         )
     (parent, parent_truth), (child, child_truth) = (zip(*side, strict=True) for side in made)
     return Planted(list(parent), list(child), list(parent_truth), list(child_truth))
