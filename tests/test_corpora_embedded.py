@@ -94,8 +94,8 @@ def test_a_numpy_docstring_leaves_its_sentences_alone():
             ["It is given C or B and each of the same words at once."],
         ),
         (
-            "The rest of *args, **kwargs is what the :class:`_d` has as its own and it is kept.",
-            ["The rest of *args, **kwargs is what the _d has as its own and it is kept."],
+            "The rest of *args, **kwargs is what it has as its own and it is all kept here.",
+            ["The rest of *args, **kwargs is what it has as its own and it is all kept here."],
         ),
     ],
 )
