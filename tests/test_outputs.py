@@ -1,0 +1,111 @@
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.outputs import clean_notebook, replace_paths
+
+KERNEL = {"name": "python3", "display_name": "Python 3"}
+PATHS = {"/home/r/book": "", "/home/r/book/runs/quick": "runs/quick", "/opt/venv": "<environment>"}
+
+
+def cleaned(*outputs, **cell):
+    notebook = new_notebook(cells=[new_code_cell("run()", outputs=list(outputs), **cell)])
+    clean_notebook(notebook, "sae", PATHS)
+    return notebook.cells[0]
+
+
+def stream(text, name="stdout"):
+    return new_output("stream", name=name, text=text)
+
+
+def display(**data):
+    kinds = {"plain": "text/plain", "html": "text/html", "svg": "image/svg+xml"}
+    kinds["widget"] = "application/vnd.jupyter.widget-view+json"
+    return new_output("display_data", data={kinds[key]: value for key, value in data.items()})
+
+
+@pytest.mark.parametrize(
+    "litter",
+    [
+        stream("UserWarning: something", "stderr"),
+        stream(" 42%|████▏     | 42/100 [00:01<00:02, 30.1it/s]\r100%|██████████| 100/100\n"),
+        stream("42it [00:01, 30.1it/s]\n"),
+        display(plain="<matplotlib.lines.Line2D at 0x7f00aa>"),
+        display(plain="<Figure size 640x480 with 1 Axes>"),
+        display(plain="  0%|          | 0/3 [00:00<?, ?it/s]", widget={"model_id": "1"}),
+    ],
+)
+def test_litter_is_removed(litter):
+    assert cleaned(litter).outputs == []
+
+
+def test_what_a_cell_says_is_kept_and_joined():
+    outputs = cleaned(stream("one\n"), stream("noise", "stderr"), stream("10%\rtwo\n")).outputs
+    assert [output.text for output in outputs] == ["one\ntwo\n"]
+
+
+def test_a_share_in_per_cent_is_no_progress_bar():
+    assert cleaned(stream("dead: 3% | dense: 1%\n")).outputs[0].text == "dead: 3% | dense: 1%\n"
+
+
+def test_a_figure_stays_without_the_address_of_its_repr():
+    data = cleaned(display(plain="<Figure at 0x7f00aa>", svg="<svg/>")).outputs[0].data
+    assert data == {"text/plain": "<Figure >", "image/svg+xml": "<svg/>"}
+
+
+def test_the_longest_path_is_replaced_first():
+    assert replace_paths("/home/r/book/runs/quick/base", PATHS) == "runs/quick/base"
+
+
+def test_paths_of_this_machine_are_replaced_in_text_tables_and_tracebacks():
+    error = new_output("error", ename="E", evalue="e", traceback=["File /opt/venv/lib/x.py"])
+    text, table, trace = cleaned(
+        stream("/opt/venv/bin\n"),
+        display(html="<p>/home/r/book/runs/quick</p>", plain="x"),
+        error,
+        metadata={"tags": ["raises-exception"]},
+    ).outputs
+    assert text.text == "<environment>/bin\n"
+    assert table.data["text/html"] == "<p>runs/quick</p>"
+    assert trace.traceback == ["File <environment>/lib/x.py"]
+
+
+def test_a_control_is_replaced_by_a_note():
+    data = cleaned(display(plain="interactive()", widget={"model_id": "1"})).outputs[0].data
+    assert "needs a running kernel" in data["text/html"]
+    assert list(data) == ["text/html", "text/plain"]
+
+
+def test_a_page_that_stopped_at_an_error_is_refused():
+    error = new_output("error", ename="KeyError", evalue="'x'", traceback=[])
+    with pytest.raises(FeatrackError, match=r"Page sae stopped at an error \(KeyError: 'x'\)"):
+        cleaned(error)
+
+
+def test_both_parameter_cells_are_folded_and_show_no_machine_path():
+    notebook = new_notebook(
+        cells=[
+            new_code_cell("tau = 0.8  # threshold", metadata={"tags": ["parameters"]}),
+            new_code_cell(
+                '# Parameters\nrun_dir = "/home/r/book/runs/quick"\n',
+                metadata={"tags": ["injected-parameters"]},
+            ),
+        ]
+    )
+    clean_notebook(notebook, "sae", PATHS)
+    own, injected = notebook.cells
+    assert own.metadata.tags == ["hide-input", "parameters"]
+    assert injected.metadata.tags == ["hide-input", "injected-parameters"]
+    assert own.source == "tau = 0.8  # threshold"
+    assert injected.source == 'run_dir = "runs/quick"\n'
+
+
+def test_timings_and_random_ids_are_dropped():
+    notebook = new_notebook(
+        metadata={"papermill": {"duration": 1.0}, "kernelspec": KERNEL},
+        cells=[new_code_cell("1", execution_count=7, metadata={"papermill": {"duration": 1.0}})],
+    )
+    clean_notebook(notebook, "sae", PATHS)
+    assert notebook.metadata == {"kernelspec": KERNEL}
+    cell = notebook.cells[0]
+    assert (cell.id, cell.execution_count, cell.metadata) == ("cell-000", 1, {})

@@ -1,0 +1,202 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from featrack_utils import plots, shareplots
+from featrack_utils.errors import FeatrackError
+from featrack_utils.flowplot import flow_diagram
+
+PAIRS = ["base_lua", "base_stories", "lua_merged"]
+
+
+def legend_of(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def shares(**changes):
+    columns = {
+        "pair": PAIRS,
+        "share": [0.2, 0.21, 0.3],
+        "ci_low": [0.18, 0.19, 0.28],
+        "ci_high": [0.22, 0.23, 0.32],
+        "ceiling": [0.3, 0.3, 0.4],
+        "floor": [0.01, 0.01, 0.02],
+    }
+    return pd.DataFrame(columns | changes)
+
+
+def flow_rows(*rows):
+    names = ["source_stage", "source_class", "target_stage", "target_class", "volume"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def test_pairs_are_named_as_arrows():
+    assert plots.pair_label("base_lua") == "Base → Lua"
+
+
+def test_a_label_belongs_to_the_model_it_names_first():
+    assert plots.model_of("Merged seed 1") == "merged"
+    assert plots.model_of("seed 1") is None
+
+
+def test_figures_are_not_left_open_in_pyplot():
+    shareplots.shares_with_ceiling(shares())
+    assert plt.get_fignums() == []
+
+
+def test_every_dot_stands_at_its_share_and_in_its_childs_colour():
+    axis = shareplots.shares_with_ceiling(shares()).axes[0]
+    dots = [line for line in axis.lines if line.get_marker() == "o"]
+    assert [float(dot.get_xdata()[0]) for dot in dots] == [0.2, 0.21, 0.3]
+    assert dots[0].get_color() == plots.MODEL_COLOURS["lua"]
+    assert axis.get_yticklabels()[0].get_text() == "Base → Lua"
+
+
+def test_the_grey_bar_reaches_from_floor_to_ceiling():
+    bars = shareplots.shares_with_ceiling(shares()).axes[0].patches
+    assert [bar.get_x() for bar in bars] == [0.01, 0.01, 0.02]
+    assert [round(bar.get_x() + bar.get_width(), 6) for bar in bars] == [0.3, 0.3, 0.4]
+
+
+def test_an_unknown_ceiling_and_floor_are_left_out():
+    nothing = [np.nan] * 3
+    figure = shareplots.shares_with_ceiling(shares(ceiling=nothing, floor=nothing))
+    assert len(figure.axes[0].patches) == 0
+    assert "floor" not in legend_of(figure)
+
+
+def test_missing_columns_are_named():
+    with pytest.raises(FeatrackError, match=r"lack ci_low, ci_high"):
+        shareplots.shares_with_ceiling(shares().drop(columns=["ci_low", "ci_high"]))
+
+
+def test_no_rows_are_refused():
+    with pytest.raises(FeatrackError, match="nothing to draw"):
+        shareplots.shares_with_ceiling(shares().head(0))
+
+
+def test_the_sweep_has_a_dashed_line_at_each_base_accuracy():
+    sweep = pd.DataFrame(
+        {
+            "t": [0, 0.5, 1] * 2,
+            "domain": ["lua"] * 3 + ["stories"] * 3,
+            "accuracy": [0.5, 0.4, 0.2, 0.2, 0.4, 0.5],
+        }
+    )
+    axis = plots.sweep_figure(sweep, {"lua": 0.3, "stories": 0.25}, 0.5).axes[0]
+    dashed = [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == "--"]
+    dotted = [line.get_xdata()[0] for line in axis.lines if line.get_linestyle() == ":"]
+    assert dashed == [0.3, 0.25]
+    assert dotted == [0.5]
+
+
+def test_dead_features_are_counted_in_the_title_and_not_drawn():
+    figure = plots.density_histograms({"base seed 0": np.array([0.0, 0.0, 0.01, 0.1])})
+    axis = figure.axes[0]
+    assert axis.get_title() == "base seed 0: 2 dead"
+    assert sum(bar.get_height() for bar in axis.patches) == 2
+
+
+def test_a_dictionary_of_dead_features_can_be_drawn():
+    figure = plots.density_histograms({"lua seed 0": np.zeros(3)})
+    assert figure.axes[0].get_title() == "lua seed 0: 3 dead"
+
+
+def test_best_match_bars_sum_to_all_features_that_have_a_best_match():
+    r = {"base_lua": np.array([0.1, 0.5, 0.9, np.nan])}
+    axis = plots.best_match_histogram(r, np.array([0.5, 0.5]), 0.8).axes[0]
+    heights = [bar.get_height() for bar in axis.patches if hasattr(bar, "get_height")]
+    assert sum(heights) == pytest.approx(1.0)
+
+
+def test_the_best_model_of_a_domain_is_bold():
+    losses = pd.DataFrame(
+        {
+            "model": ["base", "lua"] * 2,
+            "domain": ["english"] * 2 + ["lua"] * 2,
+            "loss": [1, 2, 4, 3],
+        }
+    )
+    axis = plots.domain_heatmap(losses, "loss", "loss").axes[0]
+    bold = {text.get_text() for text in axis.texts if text.get_fontweight() == "bold"}
+    assert bold == {"1.00", "3.00"}
+
+
+def test_each_pair_has_its_own_threshold_panel():
+    curve = pd.DataFrame({"pair": PAIRS * 2, "tau": [0.5] * 3 + [0.8] * 3, "share": 0.5})
+    figure = shareplots.threshold_curve(curve, 0.8)
+    assert [axis.get_title() for axis in figure.axes] == [plots.pair_label(p) for p in PAIRS]
+    assert legend_of(figure) == ["persisting"]
+
+
+def test_loss_curves_hold_each_model_twice_training_and_validation():
+    history = pd.DataFrame(
+        [(m, t, 3.0, s) for m in ("base", "lua") for t in (0, 10) for s in ("train", "validation")],
+        columns=["model", "tokens", "loss", "split"],
+    )
+    axis = plots.loss_curves(history).axes[0]
+    assert len(axis.lines) == 4
+    assert [text.get_text() for text in axis.get_legend().get_texts()][:2] == ["Base", "Lua"]
+
+
+def test_a_base_feature_followed_to_two_models_is_counted_once():
+    figure = flow_diagram(
+        flow_rows(
+            ("base", "eligible", "lua", "from base", 60),
+            ("base", "eligible", "lua", "disappearing", 40),
+            ("base", "eligible", "stories", "from base", 100),
+        )
+    )
+    labels = {text.get_text() for text in figure.axes[0].texts}
+    assert labels == {"Base 100", "Lua, from base 60", "no match 40", "Stories, from base 100"}
+
+
+def test_a_merged_feature_from_both_is_counted_once_and_novel_ones_have_no_ribbon():
+    figure = flow_diagram(
+        flow_rows(
+            ("lua", "new", "merged", "both", 30),
+            ("stories", "new", "merged", "both", 30),
+            ("outside", "new", "merged", "novel", 50),
+        )
+    )
+    texts = {text.get_text() for text in figure.axes[0].texts}
+    assert {"Both 30", "Novel 50"} <= texts
+    ribbons = [patch for patch in figure.axes[0].patches if patch.get_alpha() is not None]
+    assert len(ribbons) == 2
+
+
+def test_ribbons_fill_the_node_they_leave():
+    figure = flow_diagram(
+        flow_rows(
+            ("base", "eligible", "lua", "from base", 25),
+            ("base", "eligible", "lua", "disappearing", 75),
+        )
+    )
+    ribbons = [p.get_path().vertices for p in figure.axes[0].patches if p.get_alpha() is not None]
+    thickness = sorted(abs(points[0, 1] - points[-2, 1]) for points in ribbons)
+    assert thickness[1] == pytest.approx(3 * thickness[0])
+
+
+def test_labels_of_a_column_stay_apart():
+    figure = flow_diagram(
+        flow_rows(
+            *[("lua", "new", "merged", name, 1) for name in ("lua only", "both", "fused")],
+            ("lua", "new", "merged", "disappearing", 1000),
+        )
+    )
+    merged = sorted(t.get_position()[1] for t in figure.axes[0].texts if t.get_position()[0] > 2)
+    assert min(np.diff(merged)) > 0.04
+
+
+def test_an_unknown_class_is_named():
+    with pytest.raises(FeatrackError, match="'sideways' of 'lua'"):
+        flow_diagram(flow_rows(("base", "eligible", "lua", "sideways", 1)))
+
+
+def test_equal_figures_are_equal_files(tmp_path):
+    plots.use_style()
+    for name in ("a.svg", "b.svg"):
+        figure = shareplots.shares_with_ceiling(shares())
+        figure.savefig(tmp_path / name, metadata={"Date": None})
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()

@@ -1,0 +1,191 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.prose import Results, Substitution
+from featrack_utils.render import notebook_pages, render_book
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = {
+    "a.share": 0.2134,
+    "a.share.ci_low": 0.2012,
+    "a.share.ci_high": 0.2241,
+    "b.share": 0.5,
+    "b.share.ci_low": None,
+    "b.share.ci_high": None,
+    "undefined": None,
+    "count": -1234.5,
+}
+KERNEL = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+
+
+def filled(text):
+    return Substitution(Results(RESULTS)).fill(text, "intro").replace("\u00a0", " ")
+
+
+@pytest.fixture
+def book(tmp_path):
+    """A book of two pages that are run, and the folder of that run."""
+    book_dir, run_dir = tmp_path / "book", tmp_path / "runs" / "quick"
+    book_dir.mkdir()
+    (run_dir / "executed").mkdir(parents=True)
+    (run_dir / "results.json").write_text(json.dumps(RESULTS))
+    (book_dir / "_toc.yml").write_text(
+        "format: jb-book\nroot: executed/intro\nparts:\n- caption: P\n  chapters:\n"
+        "  - file: executed/sae\n  - file: bibliography\n"
+    )
+    write_page(run_dir, "intro", [new_markdown_cell('# Intro\n\nIt is {{ share_ci("a.share") }}.')])
+    write_page(run_dir, "sae", [new_markdown_cell("# Dictionaries")])
+    return run_dir, book_dir
+
+
+def write_page(run_dir, page, cells):
+    nbformat.write(
+        new_notebook(cells=cells, metadata=KERNEL), run_dir / "executed" / f"{page}.ipynb"
+    )
+
+
+def rendered_cells(book, *cells):
+    run_dir, book_dir = book
+    write_page(run_dir, "sae", list(cells))
+    render_book(run_dir, book_dir)
+    return nbformat.read(book_dir / "executed" / "sae.ipynb", as_version=4).cells
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{{ share("a.share") }}', "21.3 %"),
+        ('{{ percent("a.share") }}', "21 %"),
+        ('{{ share_ci("a.share") }}', "21.3 % [20.1, 22.4]"),
+        ('{{ share_ci("b.share") }}', "50.0 %"),
+        ('{{ number("count", 1) }}', "−1,234.5"),
+        ('{{ count(2 * results["b.share"]) }}', "1"),
+        ('{{ number("undefined") }}', "not defined"),
+        ('{% if results["a.share.ci_low"] > 0 %}yes{% else %}no{% endif %}', "yes"),
+        ('{% if defined("undefined") or defined("nowhere") %}yes{% else %}no{% endif %}', "no"),
+        ("$\\frac{a}{b}$ and {#label}", "$\\frac{a}{b}$ and {#label}"),
+    ],
+)
+def test_numbers_are_filled_into_prose(text, expected):
+    assert filled(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{{ share("a.shore") }}', r"Page intro: .*'a.shore'; the nearest known one is 'a.share'"),
+        ("{{ shore }}", "Page intro: .*'shore' is undefined"),
+        ("so {{ share( }}", r"Page intro: the expression in '\{\{ share\( \}\}' fails"),
+        ('{{ results["undefined"] > 0 }}', "Page intro: .*not supported"),
+    ],
+)
+def test_an_expression_that_fails_names_page_and_trouble(text, message):
+    with pytest.raises(FeatrackError, match=message):
+        filled(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[1]", "no names with numbers"),
+        ('{"a": "<b>"}', "'a' as '<b>'"),
+        ('{"a": true}', "'a' as True"),
+    ],
+)
+def test_results_that_are_no_flat_numbers_are_refused(tmp_path, content, message):
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(FeatrackError, match=message):
+        Results.load(tmp_path / "results.json")
+
+
+def test_pages_come_from_the_table_of_contents_in_order(book):
+    assert notebook_pages(book[1] / "_toc.yml") == ["intro", "sae"]
+
+
+def test_a_missing_page_is_named_and_nothing_is_written(book):
+    run_dir, book_dir = book
+    (run_dir / "executed" / "sae.ipynb").unlink()
+    with pytest.raises(FeatrackError, match="No executed notebook for sae in"):
+        render_book(run_dir, book_dir)
+    assert [path.name for path in book_dir.iterdir()] == ["_toc.yml"]
+
+
+def test_a_failing_page_leaves_the_earlier_book_as_it_was(book):
+    run_dir, book_dir = book
+    render_book(run_dir, book_dir)
+    before = (book_dir / "executed" / "intro.ipynb").read_bytes()
+    write_page(run_dir, "intro", [new_markdown_cell("changed")])
+    write_page(run_dir, "sae", [new_markdown_cell('{{ share("unknown") }}')])
+    with pytest.raises(FeatrackError, match="Page sae"):
+        render_book(run_dir, book_dir)
+    assert (book_dir / "executed" / "intro.ipynb").read_bytes() == before
+    assert sorted(path.name for path in book_dir.iterdir()) == ["_toc.yml", "executed"]
+
+
+def test_a_page_no_longer_in_the_contents_disappears(book):
+    run_dir, book_dir = book
+    render_book(run_dir, book_dir)
+    (book_dir / "executed" / "old.ipynb").write_text("{}")
+    render_book(run_dir, book_dir)
+    assert not (book_dir / "executed" / "old.ipynb").exists()
+
+
+def test_equal_content_gives_equal_bytes(book):
+    written = []
+    for seconds in (1.0, 2.0):
+        cell = new_code_cell("1 + 1", execution_count=int(seconds))
+        cell.metadata["papermill"] = {"duration": seconds}
+        rendered_cells(book, cell)  # every call draws new random cell ids
+        written.append((book[1] / "executed" / "sae.ipynb").read_bytes())
+    assert written[0] == written[1]
+
+
+def test_numbers_in_captions_are_filled_in(book):
+    cell = new_code_cell("figure()")
+    cell.metadata["mystnb"] = {"figure": {"caption": "It is {{ share('b.share') }}.", "name": "f"}}
+    figure = rendered_cells(book, cell)[0].metadata["mystnb"]["figure"]
+    assert figure == {"caption": "It is 50.0\u00a0%.", "name": "f"}
+
+
+def test_code_is_not_taken_for_prose(book):
+    assert rendered_cells(book, new_code_cell('f"{{ x }}"'))[0].source == 'f"{{ x }}"'
+
+
+def test_a_damaged_page_is_named(book):
+    (book[0] / "executed" / "sae.ipynb").write_text("{")
+    with pytest.raises(FeatrackError, match="page sae"):
+        render_book(*book)
+
+
+def test_a_built_book_shows_the_number_and_needs_no_other_host(book):
+    run_dir, book_dir = book
+    for name in ("_ext", "_static"):
+        shutil.copytree(ROOT / "book" / name, book_dir / name)
+    for name in ("references.bib", "bibliography.md"):
+        shutil.copy(ROOT / "book" / name, book_dir)
+    config = shutil.copy(ROOT / "_config.yml", book_dir.parent)
+    formula = new_markdown_cell("# Dictionaries\n\n$$x^2$$ (square)\n\nand $\\theta$")
+    write_page(run_dir, "sae", [formula])
+    render_book(run_dir, book_dir)
+    start = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(book_dir), "-W"]
+    command += ["--config", str(config), "--path-output", str(book_dir)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    html = book_dir / "_build" / "html"
+    intro = (html / "executed" / "intro.html").read_text("utf-8")
+    assert "21.3\u00a0% [20.1, 22.4]" in intro
+    assert "lab/tree/notebooks/intro.py" in intro
+    assert "<math" in (html / "executed" / "sae.html").read_text("utf-8")
+    for page in html.rglob("*.html"):
+        text = page.read_text("utf-8")
+        assert '<script src="http' not in text and "unpkg.com" not in text, page

@@ -1,0 +1,126 @@
+import numpy as np
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.shading import shade_contexts, shade_tokens, token_html
+from featrack_utils.tables import format_cell, show_table
+from tests.browser import BROWSER, DRIVER, PHONE, open_browser, visit
+
+HOSTILE = ["<script>document.title='hacked'</script>", '"><b>', "&amp;", "\u202e", "\x00", "\n"]
+
+
+def parse(html):
+    return BeautifulSoup(html.data, "html.parser")
+
+
+def test_numbers_stand_right_and_text_left_without_the_index():
+    soup = parse(show_table(pd.DataFrame({"model": ["Base"], "L0": [33.25]}), {"L0": ".1f"}))
+    cells = soup.find_all("td")
+    assert [cell.text for cell in cells] == ["Base", "33.2"]
+    assert [cell["style"] for cell in cells] == ["text-align: left", "text-align: right"]
+
+
+@pytest.mark.parametrize(
+    ("value", "spec", "text"),
+    [
+        (1234, None, "1,234"),
+        (0.5, None, "0.500"),
+        (0.213, ".1%", "21.3 %"),
+        (-2, None, "−2"),
+        (float("nan"), ".1f", "–"),
+        (None, None, "–"),
+        (True, None, "yes"),
+        (np.int64(7), None, "7"),
+        ("a-b", None, "a-b"),
+    ],
+)
+def test_cells_read_well(value, spec, text):
+    assert format_cell(value, spec) == text
+
+
+def test_cells_captions_and_notes_are_escaped():
+    html = show_table(pd.DataFrame({"<i>": ["<b>"]}), caption="<u>", notes={"<i>": "<s>"})
+    soup = parse(html)
+    assert soup.find(["i", "b", "u", "s"]) is None
+    assert soup.td.text == "<b>"
+    assert soup.find(class_="featrack-caption").text == "<u>"
+
+
+def test_an_unknown_column_is_named():
+    with pytest.raises(FeatrackError, match="no column 'LO'; its columns are L0"):
+        show_table(pd.DataFrame({"L0": [1]}), {"LO": ".1f"})
+
+
+def test_a_format_that_does_not_fit_is_named():
+    with pytest.raises(FeatrackError, match="'d' does not fit"):
+        format_cell(0.5, "d")
+
+
+@pytest.mark.parametrize(
+    ("token", "text"),
+    [
+        (" the", " the"),
+        ("\n", "⏎"),
+        ("  x ", "··x·"),
+        (" ", "·"),
+        ("a b", "a b"),
+        ("\t", "⇥"),
+        ("\x00", "␀"),
+        ("\x7f", "␡"),
+        ("\u202e", "⟨U+202E⟩"),
+        ("\ufeff", "⟨U+FEFF⟩"),
+        ("", "∅"),
+        ("\u0301", "◌\u0301"),
+        ("<b>&amp;", "<b>&amp;"),
+    ],
+)
+def test_what_cannot_be_seen_is_shown_as_a_sign(token, text):
+    assert BeautifulSoup(token_html(token), "html.parser").text == text
+
+
+def test_shade_grows_with_activation_and_the_strongest_token_is_underlined():
+    spans = parse(shade_tokens(["a", "b", "c"], [0.0, 1.0, 2.0], 2.0, "#0072B2")).select("[title]")
+    assert [span["title"] for span in spans] == ["0", "1", "2"]
+    assert spans[0].get("style") is None
+    assert "rgba(0, 114, 178, 0.350)" in spans[1]["style"]
+    assert "rgba(0, 114, 178, 0.700)" in spans[2]["style"]
+    assert "underline" in spans[2]["style"]
+
+
+def test_contexts_share_one_legend():
+    soup = parse(shade_contexts([(["a"], [1.0]), (["b"], [0.0])], 1.0, "#0072B2"))
+    assert soup.text.count("activation 0") == 1
+    assert "underline" not in soup.find(title="0").get("style", "")
+
+
+@pytest.mark.parametrize(
+    ("contexts", "peak", "message"),
+    [
+        ([(["a"], [1.0, 2.0])], 1.0, "Context 0 .* 1 tokens and 2 activations"),
+        ([([], [])], 1.0, "Context 0"),
+        ([(["a"], [1.0])], 0.0, "peak activation above zero"),
+    ],
+)
+def test_what_cannot_be_shaded_is_refused(contexts, peak, message):
+    with pytest.raises(FeatrackError, match=message):
+        shade_contexts(contexts, peak, "#0072B2")
+
+
+@pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs Chromium and its driver")
+def test_a_browser_shows_hostile_tokens_as_data_and_wraps_them_on_a_phone(tmp_path):
+    tokens = HOSTILE * 20
+    strip = shade_tokens(tokens, list(range(len(tokens))), float(len(tokens)), "#D55E00").data
+    page = tmp_path / "page.html"
+    page.write_text(
+        f"<!doctype html><meta charset=utf-8><title>safe</title><main>{strip}</main>", "utf-8"
+    )
+    with open_browser() as driver:
+        report = visit(driver, page, PHONE)
+        assert driver.title == "safe"
+        assert report.problems() == []
+        shown = driver.execute_script(
+            "return [...document.querySelectorAll('[title] bdi')].map(e => e.textContent);"
+        )
+    assert shown[: len(HOSTILE)] == [*HOSTILE[:3], "⟨U+202E⟩", "␀", "⏎"]
