@@ -166,10 +166,18 @@ def over_seeds(
     (a single seed, of a comparison between different ones), pairs of the seeds drawn.
     With two seeds of one model nothing is left to draw and the interval is over documents.
 
-    Raises: FeatrackError without any pair.
+    Raises: FeatrackError without any pair, or when the draws lack a model or a seed.
     """
     if not tables:
         raise FeatrackError("There is no pair of SAE seeds to average over: give two seeds.")
+    for model, side in ((model_a, 0), (model_b, 1)):
+        needed = 1 + max(pair[side] for pair in tables)
+        drawn = draws.seeds[model].shape[1] if model in draws.seeds else 0
+        if drawn < needed:
+            raise FeatrackError(
+                f"The draws hold {drawn} SAE seeds of the model {model}, but {needed} are compared: "
+                "name every model and its number of seeds when drawing."
+            )
     few = 1e-9  # turns a sum of zero products into the sum of the counts
     weights = np.stack(
         [(draws.seeds[model_a][:, s] + few) * (draws.seeds[model_b][:, t] + few) for s, t in tables]
