@@ -84,7 +84,7 @@ def flow_diagram(volumes: pd.DataFrame) -> Figure:
         axis.add_patch(Rectangle(corner, _NODE_WIDTH, bottom - top, color=_colour(node), lw=0))
     _write_labels(axis, heights, boxes)
     axis.set_xlim(-0.03, 2.62)
-    axis.set_ylim(1.02, -0.06)
+    axis.set_ylim(1.01, -0.01)
     axis.axis("off")
     return figure
 
@@ -212,7 +212,7 @@ def _write_labels(
                 y,
                 f"{_label(node)} {heights[node]:,.0f}",
                 va="center",
-                fontsize=9,
+                fontsize=10,
                 color=GREY if node.name in _WORDS else "black",
                 zorder=4,
             )

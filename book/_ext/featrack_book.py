@@ -1,18 +1,32 @@
 """What the book asks of Sphinx beyond its theme: formulas without scripts, links to sources."""
 
+from html import escape
 from typing import Any
 from urllib.parse import quote
 
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
 
+logger = logging.getLogger(__name__)
+
+
+def _mathml(node: nodes.Element, display: str) -> str:
+    """The formula as MathML, or as its source with a warning if it can't be read."""
+    try:
+        return convert(node.astext(), display=display)
+    except Exception as error:  # the converter has no common class for its errors
+        logger.warning("formula %r can't be read: %r", node.astext(), error, location=node)
+        return f"<code>{escape(node.astext())}</code>"
+
+
 def visit_inline_math(self: HTML5Translator, node: nodes.math) -> None:
     """Write a formula inside a line as MathML, which browsers draw without a script."""
-    self.body.append(convert(node.astext(), display="inline"))
+    self.body.append(_mathml(node, "inline"))
     raise nodes.SkipNode
 
 
@@ -20,7 +34,7 @@ def visit_display_math(self: HTML5Translator, node: nodes.math_block) -> None:
     """Write a displayed formula as MathML, with its number if it has one."""
     anchor = f' id="{node["ids"][0]}"' if node.get("ids") else ""
     self.body.append(f'<div class="featrack-equation"{anchor}>')
-    self.body.append(convert(node.astext(), display="block"))
+    self.body.append(_mathml(node, "block"))
     if node.get("number"):
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})</span>')
     self.body.append("</div>\n")
