@@ -21,7 +21,7 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.plots import GREY, MODEL_COLOURS, MODEL_LABELS, WIDTH, require_columns
 
 _HEIGHT = 5.4  # inches
-_X = {"base": 0.0, "lua": 1.0, "stories": 1.0, "merged": 2.0}
+_X = {"base": 0.0, "lua": 0.95, "stories": 0.95, "merged": 2.05}
 _NODE_WIDTH = 0.07
 _GAP = 0.022  # between nodes, as a part of the diagram's height
 _LABEL_STEP = 0.042  # least distance of labels in a column
@@ -83,7 +83,7 @@ def flow_diagram(volumes: pd.DataFrame) -> Figure:
         corner = (_X[node.stage], top)
         axis.add_patch(Rectangle(corner, _NODE_WIDTH, bottom - top, color=_colour(node), lw=0))
     _write_labels(axis, heights, boxes)
-    axis.set_xlim(-0.03, 2.62)
+    axis.set_xlim(-0.03, 2.72)
     axis.set_ylim(1.01, -0.01)
     axis.axis("off")
     return figure
@@ -212,7 +212,7 @@ def _write_labels(
                 y,
                 f"{_label(node)} {heights[node]:,.0f}",
                 va="center",
-                fontsize=10,
+                fontsize=9.5,
                 color=GREY if node.name in _WORDS else "black",
                 zorder=4,
             )
