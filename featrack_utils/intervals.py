@@ -175,7 +175,7 @@ def over_seeds(
         drawn = draws.seeds[model].shape[1] if model in draws.seeds else 0
         if drawn < needed:
             raise FeatrackError(
-                f"The draws hold {drawn} SAE seeds of the model {model}, but {needed} are compared: "
+                f"The draws hold {drawn} SAE seeds of the model {model}, not the {needed} compared: "
                 "name every model and its number of seeds when drawing."
             )
     few = 1e-9  # turns a sum of zero products into the sum of the counts
