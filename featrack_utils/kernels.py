@@ -42,7 +42,8 @@ def add_sums(index, value, x, xx):
         xx[index[p]] += v * v
 
 
-@njit(nogil=True, cache=True)
+# Contracting is safe: the product of two float32 is exact in float64, fused or not.
+@njit(nogil=True, cache=True, fastmath={"contract"})
 def _add_row(row, start, stop, a_row, a_val, b_ptr, b_col, b_val):
     """Add Σ_t a_ti · b_tj to `row[j]`, over the stored positions t of one feature i."""
     for p in range(start, stop):
