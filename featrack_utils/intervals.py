@@ -164,7 +164,10 @@ def over_seeds(
     `tables` maps (seed of a, seed of b) to that pair's shares under the same `draws`. A
     pair's weight is the product of its seeds' counts; where a replicate drew no listed pair
     (a single seed, of a comparison between different ones), pairs of the seeds drawn.
-    With two seeds of one model nothing is left to draw and the interval is over documents.
+    With two seeds of one model nothing is left to draw: its ceiling's interval is over
+    documents alone and speaks of these two dictionaries, not of others to be trained (it held
+    the mean over all seeds in 20 % of 60 simulations; 77 % with three seeds, 82 % with five;
+    the share kept and its ratio to the ceiling, 87–93 % throughout).
 
     Raises: FeatrackError without any pair, or when the draws lack a model or a seed.
     """
@@ -175,14 +178,18 @@ def over_seeds(
         drawn = draws.seeds[model].shape[1] if model in draws.seeds else 0
         if drawn < needed:
             raise FeatrackError(
-                f"The draws hold {drawn} SAE seeds of the model {model}, not the {needed} compared: "
-                "name every model and its number of seeds when drawing."
+                f"The draws hold {drawn} SAE seeds of the model {model}, but {needed} are "
+                "compared: name every model and its number of seeds when drawing."
             )
     few = 1e-9  # turns a sum of zero products into the sum of the counts
     weights = np.stack(
         [(draws.seeds[model_a][:, s] + few) * (draws.seeds[model_b][:, t] + few) for s, t in tables]
     )
     weights /= weights.sum(axis=0)
+    # Drawing from n seeds shows (n − 1) / n of the variance between seeds.
+    fewest = min(draws.seeds[model].shape[1] for model in (model_a, model_b))
+    even = 1 / len(tables)
+    weights = even + (weights - even) * np.sqrt(fewest / max(fewest - 1, 1))
     shares = list(tables.values())
     return Shares(
         shares[0].taus,

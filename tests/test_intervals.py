@@ -104,14 +104,19 @@ def test_a_pair_of_seeds_weighs_the_product_of_its_counts():
     draws = Draws(np.ones((1, 1)), {"a": np.array([[2.0, 1.0]]), "b": np.array([[2.0, 0.0]])})
     tables = {(0, 0): _constant(0.2), (1, 0): _constant(0.5), (0, 1): _constant(0.9)}
     mean = over_seeds(tables, draws, "a", "b")
-    assert mean.replicates[0, 0] == pytest.approx((4 * 0.2 + 2 * 0.5) / 6)
-    assert mean.estimate[0] == pytest.approx((0.2 + 0.5 + 0.9) / 3)
+    plain = (0.2 + 0.5 + 0.9) / 3
+    drawn = (4 * 0.2 + 2 * 0.5) / 6
+    # Two seeds show half of their variance, so the deviation is stretched by √2.
+    assert mean.replicates[0, 0] == pytest.approx(plain + np.sqrt(2) * (drawn - plain))
+    assert mean.estimate[0] == pytest.approx(plain)
 
 
 def test_one_seed_drawn_alone_brings_all_its_pairs():
     draws = Draws(np.ones((1, 1)), {"a": np.array([[3.0, 0.0, 0.0]])})
     tables = {(0, 1): _constant(0.2), (0, 2): _constant(0.4), (1, 2): _constant(0.9)}
-    assert over_seeds(tables, draws, "a", "a").replicates[0, 0] == pytest.approx(0.3)
+    # Their mean is 0.3, that of all pairs 0.5; three seeds show two thirds of their variance.
+    replicate = over_seeds(tables, draws, "a", "a").replicates[0, 0]
+    assert replicate == pytest.approx(0.5 - np.sqrt(1.5) * 0.2)
 
 
 def test_an_interval_stays_within_bounds_and_reaches_its_estimate():
