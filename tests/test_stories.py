@@ -48,7 +48,7 @@ def test_nothing_of_the_templates_is_left(stories):
 
 
 def test_blanks_and_punctuation_are_tidy(stories):
-    untidy = re.compile(r"  | [.,?!]| \n|[.,?!]{2}(?<!\.\.)|\n{3}|^\s|\s$|,\"? *\.|\.\"\.")
+    untidy = re.compile(r"  | [.,?!](?!\.\.)| \n|[.,?!]{2}(?<!\.\.)|\n{3}|^\s|\s$|,\"? *\.|\.\"\.")
     assert [untidy.search(s.text)[0] for s in stories if untidy.search(s.text)] == []
 
 
@@ -100,9 +100,9 @@ def test_a_plot_that_is_not_known_is_refused_at_once(plots):
 
 
 def test_a_split_by_plot_leaves_a_handful_for_validation():
-    for seed in range(5):
+    for seed in range(12):
         sides = [split_of(f"plot/{name}", 0.1, seed) for name in plot_names()]
-        assert sides.count("validation") >= 1
+        assert 1 <= sides.count("validation") <= 15
 
 
 def test_no_story_is_told_twice(stories):

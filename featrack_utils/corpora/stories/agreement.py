@@ -71,6 +71,7 @@ _IRREGULAR_PASTS = {
     "tell": "told",
     "throw": "threw",
     "wear": "wore",
+    "weave": "wove",
     "write": "wrote",
 }
 # One-syllable-stress verbs whose last consonant doubles before -ed and -ing.

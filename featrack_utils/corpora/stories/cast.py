@@ -17,7 +17,8 @@ _PRONOUNS = {
 }
 _WANTED = {
     "H": "any", "P": "out+-snow", "Q": "out+-snow", "T": "toy|treasure",
-    "U": "gift", "B": "bake|fruit", "E": "meal|sweet", "S": "small", "M": "large", "W": "", "D": "",
+    "U": "gift", "B": "bake|fruit", "E": "meal|sweet", "S": "small", "M": "large", "K": "any",
+    "W": "", "D": "",
 }  # fmt: skip
 _NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _WEATHER_OUT = ("sunny", "sunny", "cloudy", "windy")
@@ -37,7 +38,7 @@ def draw(rng: random.Random, wanted: Mapping[str, str]) -> tuple[dict[str, Entit
         wanted: what the plot asks of each entity, by letter, where it asks anything.
     """
     wants = {**_WANTED, **wanted}
-    people, flags = _people(rng, wants["H"])
+    people, flags = _people(rng, wants["H"], wants["K"])
     place, other = _two(rng, "places", wants["P"], wants["Q"])
     thing, second = _two(rng, "things", wants["T"], wants["U"])
     food, more = _two(rng, "foods", wants["B"], wants["E"])
@@ -72,9 +73,12 @@ def _two(rng: random.Random, name: str, first: str, second: str) -> tuple[Noun, 
 # ---- people ----------------------------------------------------------------------------------
 
 
-def _people(rng: random.Random, wanted: str) -> tuple[dict[str, Entity], set[str]]:
+def _people(rng: random.Random, wanted: str, job: str) -> tuple[dict[str, Entity], set[str]]:
     child = wanted == "child" or (wanted == "any" and rng.random() < _CHILD)
     species = rng.sample(fitting("creatures", "hero"), 4)
+    if wanted not in ("any", "child"):
+        first = fitting("creatures", wanted)[0]
+        species = [first, *(row for row in species if row != first)]
     taken: set[str] = set()
     sex = rng.choice(("she", "he"))
     people: dict[str, Entity] = {}
@@ -86,7 +90,7 @@ def _people(rng: random.Random, wanted: str) -> tuple[dict[str, Entity], set[str
         people[key] = _child(rng, sex, taken) if child else _animal(rng, sex, taken, row)
     grown_sex = rng.choice(("she", "he"))
     people["G"] = _grown(rng, grown_sex)
-    people["K"] = _townsperson(rng, None if child else species[3])
+    people["K"] = _townsperson(rng, None if child else species[-1], job)
     return people, {"human"} if child else {"animal"}
 
 
@@ -130,12 +134,13 @@ def _grown(rng: random.Random, sex: str) -> Entity:
     return _person(rng, name, sex, name.split()[0].lower(), "hand")
 
 
-def _townsperson(rng: random.Random, row: Noun | None) -> Entity:
+def _townsperson(rng: random.Random, row: Noun | None, job: str) -> Entity:
     title = rng.choice(("Mr.", "Mrs."))
     surname = (
         row.name.split()[0].capitalize() if row else rng.choice(words("names", title[:-1].lower()))
     )
-    job = rng.choice(words("names", "job"))
+    if job == "any":
+        job = rng.choice(words("names", "job"))
     name = f"{title} {surname}"
     person = _person(rng, name, "he" if title == "Mr." else "she", job, "hand")
     return person | {"job": job, "intro": f"{name}, the {job}"}
@@ -185,7 +190,8 @@ def _creature(rng: random.Random, row: Noun) -> Entity:
     home, sound, hand = row.columns
     return {
         "": f"the {row.name}", **_PRONOUNS["it"], "the": f"the {row.name}", "kind": row.name,
-        "s": plural(row.name), "trait": rng.choice(words("adjectives", "trait")),
+        "a": with_article(row.name), "s": plural(row.name),
+        "trait": rng.choice(words("adjectives", "trait")),
         "home": home, "sound": sound, "hand": hand, "hands": plural(hand),
     }  # fmt: skip
 

@@ -27,17 +27,9 @@ _LOUD = {
     "cross": ["snapped", "shouted", "cried", "said"],
 }
 _MANNERS = {
-    "": [
-        "",
-        "",
-        "",
-        "quickly",
-        "at last",
-        "after a moment",
-        "with a nod",
-        "slowly",
-        "thoughtfully",
-    ],
+    ".": ["", "", "", "quickly", "at last", "after a moment", "with a nod", "slowly"],
+    "?": ["", "", "", "at last", "after a moment", "slowly", "in surprise", "quietly"],
+    "!": ["", "", "", "at once", "loudly"],
     "happy": ["", "", "happily", "with a big smile", "cheerfully", "with shining eyes", "brightly"],
     "sad": ["", "", "sadly", "in a small voice", "with wet eyes", "quietly", "with a sigh"],
     "scared": ["", "", "in a tiny voice", "nervously", "with wide eyes", "in a shaky voice"],
@@ -108,6 +100,6 @@ def _verb_and_manner(
     if len(pool) > 1 and (mark == "." or (mark == "!" and mood in _LOUD)):
         pool = _LOUD[mood] if mark == "!" else _MOOD_VERBS.get(mood, pool)
     verb = rng.choice(pool)
-    manner = "" if plain or verb in _PLAIN_ONLY else rng.choice(_MANNERS[mood])
+    manner = "" if plain or verb in _PLAIN_ONLY else rng.choice(_MANNERS[mood or mark])
     manner = manner.replace("{his}", speaker["his"])
     return verb, " " + manner if manner else ""

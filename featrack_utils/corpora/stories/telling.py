@@ -17,9 +17,10 @@ from featrack_utils.errors import FeatrackError
 
 _OPTIONAL = 0.5
 _CLOSING = 0.75
+_LONG = 290  # words after which a story gets no closing of its own
 _CAST_OF_PLOT = {"F", "K", "R", "S", "T", "U"}
 # A sentence starts at the head of a paragraph or after a full stop outside quotation marks.
-_SENTENCE_START = re.compile(r'(?:^|\n\n|(?<!Mr)(?<!Mrs)[.?!] )"?[a-z]')
+_SENTENCE_START = re.compile(r'(?:^|\n\n|(?<!Mr)(?<!Mrs)(?<!\.\.)[.?!] )"?[a-z]')
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,12 @@ def _tell(rng: random.Random, plot: Plot) -> str:
     opening = Paragraph((parse_line("<open>"),), optional=False)
     closing = Paragraph((parse_line("<close>"),), optional=False)
     paragraphs = [opening, *plot.paragraphs]
-    if rng.random() < _CLOSING:
-        paragraphs.append(closing)
-    told = []
-    for paragraph in paragraphs:
+    told: list[str] = []
+    for paragraph in [*paragraphs, closing]:
+        if paragraph is closing and (
+            rng.random() > _CLOSING or sum(len(part.split()) for part in told) > _LONG
+        ):
+            break
         lines = [line for line in paragraph.lines if line.allowed(flags)]
         if lines and not (paragraph.optional and rng.random() < _OPTIONAL):
             told.append(telling.render(rng.choice(lines).template))
@@ -102,7 +105,8 @@ def _tell(rng: random.Random, plot: Plot) -> str:
 
 def _tidy(paragraphs: list[str]) -> str:
     tidy = (
-        re.sub(r" +([.,?!]|$)", r"\1", re.sub(r" {2,}", " ", part.strip())) for part in paragraphs
+        re.sub(r" +([.,?!](?!\.)|$)", r"\1", re.sub(r" {2,}", " ", part.strip()))
+        for part in paragraphs
     )
     text = fix_articles("\n\n".join(part for part in tidy if part))
     return _SENTENCE_START.sub(lambda match: match[0][:-1] + match[0][-1].upper(), text)
