@@ -68,6 +68,19 @@ def test_a_and_an_stand_before_the_right_sounds(stories):
     assert wrong == set()
 
 
+def test_no_word_is_said_twice_running_and_no_noun_has_two_articles(stories):
+    slip = re.compile(r"\b(?!(?:that|had|ha)\b)(\w+) \1\b|\b(?:the|its|his|my) an? ")
+    assert [slip.search(s.text)[0] for s in stories if slip.search(s.text)] == []
+
+
+def test_she_and_he_follow_the_hero(stories):
+    pronoun = {c.name: c.pronoun for c in characters() if c.role in ("girl", "boy", "animal")}
+    told = [re.match(r"There once was .*? and (her|his) name was (\w+)\.", s.text) for s in stories]
+    pairs = [(match[1], match[2]) for match in told if match]
+    assert len(pairs) > 10
+    assert all(his == {"she": "her", "he": "his"}[pronoun[name]] for his, name in pairs)
+
+
 def test_every_story_names_its_hero_at_least_twice(stories):
     assert [s.text for s in stories if len(re.findall(hero_of(s.text), s.text)) < 2] == []
 

@@ -15,7 +15,7 @@ _MOOD_VERBS = {
     "happy": ["said", "laughed", "giggled", "cheered", "sang out", "beamed"],
     "sad": ["said", "sighed", "sniffed", "sobbed", "mumbled", "whispered"],
     "scared": ["whispered", "gasped", "squeaked", "stammered", "said"],
-    "kind": ["said", "said", "murmured"],
+    "kind": ["said", "said", "said", "said", "murmured"],
     "cross": ["said", "grumbled", "snapped", "muttered", "huffed"],
     "quiet": ["whispered", "murmured", "said", "mumbled"],
     "answer": ["answered", "replied", "said"],
@@ -39,7 +39,17 @@ _MANNERS = {
     "answer": ["", "", "", "with a nod", "right away", "after a while", "calmly"],
 }
 # Verbs that can't take the manner "softly" or a loud voice without sounding silly.
-_PLAIN_ONLY = {"whispered", "gasped", "giggled", "laughed", "sobbed", "wondered", "stammered"}
+_PLAIN_ONLY = {
+    "cheered",
+    "beamed",
+    "whispered",
+    "gasped",
+    "giggled",
+    "laughed",
+    "sobbed",
+    "wondered",
+    "stammered",
+}
 _MARKS = re.compile(r"(?<!Mr)(?<!Mrs)[.?!]")
 _FIRST_SENTENCE = re.compile(r'^([^.?!"]{2,60}?(?<!Mr)(?<!Mrs)[.?!]) (\S.*)$', re.DOTALL)
 
