@@ -16,7 +16,15 @@ except FeatrackError as error:
     sys.exit(f"featrack: {error}")
 
 RUN = Path("runs") / PROFILE.name
-COMMON = {"run_dir": str(RUN), "seed": PROFILE.seed, "precision": PROFILE.precision}
+COMMON = {
+    "run_dir": str(RUN),
+    "seed": PROFILE.seed,
+    "precision": PROFILE.precision,
+    "context": PROFILE.corpora.context,
+}
+CRITERIA = {
+    name: getattr(PROFILE.tracking, name) for name in ("tau", "min_positions", "min_documents")
+}
 SAES = {
     "sae" if (model, seed) == ("base", 0) else f"sae-{model}-{seed}": (model, seed)
     for model in MODELS
@@ -28,8 +36,9 @@ def executed(page):
     return str(RUN / "executed" / f"{page}.ipynb")
 
 
-def section(name):
-    return dataclasses.asdict(getattr(PROFILE, name))
+def section(name, without=()):
+    values = dataclasses.asdict(getattr(PROFILE, name))
+    return {key: value for key, value in values.items() if key not in without}
 
 
 def common(*names):
@@ -39,23 +48,41 @@ def common(*names):
 # page: (notebook, parameters, pages it needs, threads)
 PHASES = {
     "corpora": ("corpora", common("seed") | section("corpora"), [], 2),
-    "base": ("base", common("seed", "precision") | section("base"), ["corpora"], 2),
-    "finetune": ("finetune", common("seed", "precision") | section("finetune"), ["base"], 2),
-    "merge": ("merge", common() | section("merge"), ["finetune"], 2),
+    "base": ("base", common("seed", "precision", "context") | section("base"), ["corpora"], 2),
+    "finetune": (
+        "finetune",
+        common("seed", "precision", "context") | section("finetune"),
+        ["base"],
+        2,
+    ),
+    "merge": ("merge", common("seed", "context") | section("merge"), ["finetune"], 2),
     **{
         page: (
             "sae",
-            common("precision") | section("sae") | {"model": model, "sae_seed": seed},
+            common("precision", "context")
+            | section("sae", without=("base_seeds", "other_seeds"))
+            | {"model": model, "sae_seed": seed}
+            | {"evaluation_blocks": PROFILE.tracking.evaluation_blocks},
             ["merge"],
             1,
         )
         for page, (model, seed) in SAES.items()
     },
-    "dictionaries": ("dictionaries", common(), list(SAES), 2),
-    "tracking": ("tracking", common("seed") | section("tracking"), ["dictionaries"], 2),
-    "ceilings": ("ceilings", common("seed") | section("tracking"), ["tracking"], 2),
-    "case-study": ("case-study", common() | {"tau": PROFILE.tracking.tau}, ["ceilings"], 2),
-    "intro": ("intro", common(), ["case-study"], 2),
+    "dictionaries": ("dictionaries", common() | CRITERIA, list(SAES), 2),
+    "tracking": (
+        "tracking",
+        common() | CRITERIA | {"rule": PROFILE.tracking.rule},
+        ["dictionaries"],
+        2,
+    ),
+    "ceilings": (
+        "ceilings",
+        common("seed") | CRITERIA | {"replicates": PROFILE.tracking.replicates},
+        ["tracking"],
+        2,
+    ),
+    "case-study": ("case-study", common("context"), ["tracking"], 2),
+    "intro": ("intro", common(), ["ceilings", "case-study"], 2),
     "status": ("status", common(), ["intro"], 2),
 }
 

@@ -26,7 +26,7 @@ def _need(condition: bool, message: str) -> None:
 class Corpora:
     """What is read, and how much of it. Sources: see featrack_utils.corpora.sources."""
 
-    sources: dict[str, dict[str, Any]]
+    sources_of: dict[str, dict[str, Any]]
     train_tokens: dict[str, int]
     validation_tokens: int
     validation_share: float
@@ -34,14 +34,21 @@ class Corpora:
     context: int
 
     def __post_init__(self) -> None:
-        for name in ("sources", "train_tokens"):
+        for name in ("sources_of", "train_tokens"):
             missing = set(DOMAINS) ^ set(getattr(self, name))
-            _need(not missing, f"corpora.{name} needs exactly the domains {', '.join(DOMAINS)}: "
-                  f"{', '.join(sorted(missing))} is missing or unknown.")  # fmt: skip
-        _need(0 < self.validation_share < 0.5,
-              f"corpora.validation_share is {self.validation_share}; choose 0 to 0.5.")  # fmt: skip
-        _need(self.vocab_size > 256,
-              f"corpora.vocab_size is {self.vocab_size}; byte-level BPE needs over 256.")  # fmt: skip
+            _need(
+                not missing,
+                f"corpora.{name} needs exactly the domains {', '.join(DOMAINS)}: "
+                f"{', '.join(sorted(missing))} is missing or unknown.",
+            )
+        _need(
+            0 < self.validation_share < 0.5,
+            f"corpora.validation_share is {self.validation_share}; choose 0 to 0.5.",
+        )
+        _need(
+            self.vocab_size > 256,
+            f"corpora.vocab_size is {self.vocab_size}; byte-level BPE needs over 256.",
+        )
         _need(self.context >= 8, f"corpora.context is {self.context}; choose 8 or more tokens.")
 
 
@@ -60,9 +67,11 @@ class Base:
     warmup_share: float
 
     def __post_init__(self) -> None:
-        _need(self.d_model % self.n_heads == 0 and self.n_heads % self.n_kv_heads == 0,
-              f"base.n_heads {self.n_heads} must divide d_model {self.d_model}, "
-              f"and n_kv_heads {self.n_kv_heads} must divide n_heads.")  # fmt: skip
+        _need(
+            self.d_model % self.n_heads == 0 and self.n_heads % self.n_kv_heads == 0,
+            f"base.n_heads {self.n_heads} must divide d_model {self.d_model}, "
+            f"and n_kv_heads {self.n_kv_heads} must divide n_heads.",
+        )
         _check_training("base", self)
 
 
@@ -89,8 +98,10 @@ class Merge:
     sweep_blocks: int
 
     def __post_init__(self) -> None:
-        _need(self.t is None or (math.isfinite(self.t) and 0 <= self.t <= 1),
-              f"merge.t is {self.t}; choose 0 (Lua) to 1 (Stories), or null.")  # fmt: skip
+        _need(
+            self.t is None or (math.isfinite(self.t) and 0 <= self.t <= 1),
+            f"merge.t is {self.t}; choose 0 (Lua) to 1 (Stories), or null.",
+        )
         _need(self.sweep_points >= 3, f"merge.sweep_points is {self.sweep_points}; 3 or more.")
 
 
@@ -110,12 +121,18 @@ class Sae:
 
     def __post_init__(self) -> None:
         known = ("standard", "topk", "batchtopk")
-        _need(self.architecture in known,
-              f"sae.architecture is {self.architecture!r}; choose one of {', '.join(known)}.")  # fmt: skip
-        _need(self.l1_coefficient >= 0,
-              f"sae.l1_coefficient is {self.l1_coefficient}; it must not be negative.")  # fmt: skip
-        _need(min(self.base_seeds, self.other_seeds) >= 2,
-              "sae.base_seeds and sae.other_seeds must be 2 or more: the ceiling needs two.")  # fmt: skip
+        _need(
+            self.architecture in known,
+            f"sae.architecture is {self.architecture!r}; choose one of {', '.join(known)}.",
+        )
+        _need(
+            self.l1_coefficient >= 0,
+            f"sae.l1_coefficient is {self.l1_coefficient}; it must not be negative.",
+        )
+        _need(
+            min(self.base_seeds, self.other_seeds) >= 2,
+            "sae.base_seeds and sae.other_seeds must be 2 or more: the ceiling needs two.",
+        )
 
     def seeds(self, model: str) -> range:
         """SAE seeds trained for a model."""
@@ -136,8 +153,9 @@ class Tracking:
     def __post_init__(self) -> None:
         _need(0 < self.tau < 1, f"tracking.tau is {self.tau}; choose a correlation in (0, 1).")
         known = ("best", "mutual", "assignment")
-        _need(self.rule in known,
-              f"tracking.rule is {self.rule!r}; choose one of {', '.join(known)}.")  # fmt: skip
+        _need(
+            self.rule in known, f"tracking.rule is {self.rule!r}; choose one of {', '.join(known)}."
+        )
 
 
 @dataclass(frozen=True)
@@ -161,12 +179,16 @@ class Profile:
 
     def __post_init__(self) -> None:
         known = ("auto", "float32", "bfloat16")
-        _need(self.precision in known,
-              f"precision is {self.precision!r}; choose one of {', '.join(known)}.")  # fmt: skip
+        _need(
+            self.precision in known,
+            f"precision is {self.precision!r}; choose one of {', '.join(known)}.",
+        )
         d_sae = self.sae.expansion * self.base.d_mlp
-        _need(0 < self.sae.k <= d_sae,
-              f"sae.k is {self.sae.k}, but the dictionary has only {d_sae} features "
-              f"({self.sae.expansion} × d_mlp {self.base.d_mlp}).")  # fmt: skip
+        _need(
+            0 < self.sae.k <= d_sae,
+            f"sae.k is {self.sae.k}, but the dictionary has only {d_sae} features "
+            f"({self.sae.expansion} × d_mlp {self.base.d_mlp}).",
+        )
 
 
 def _check_training(where: str, section: Base | Finetune) -> None:
@@ -205,8 +227,14 @@ def _overlaid(mapping: dict[str, Any], overrides: dict[str, Any]) -> dict[str, A
     return merged
 
 
-_SECTIONS = {"corpora": Corpora, "base": Base, "finetune": Finetune,
-             "merge": Merge, "sae": Sae, "tracking": Tracking}  # fmt: skip
+_SECTIONS = {
+    "corpora": Corpora,
+    "base": Base,
+    "finetune": Finetune,
+    "merge": Merge,
+    "sae": Sae,
+    "tracking": Tracking,
+}
 
 
 def _parsed(cls: type, mapping: dict[str, Any], where: str) -> Any:

@@ -42,8 +42,10 @@ class Arms(NamedTuple):
     different: Shares
 
 
-def as_model(name: str, dictionaries: Sequence[Features]) -> Model:
-    """A model from its dictionaries' features, one per SAE seed.
+def as_model(
+    name: str, dictionaries: Sequence[Features], min_positions: int = 30, min_documents: int = 10
+) -> Model:
+    """A model from its dictionaries' features, one per SAE seed; minima as in `eligible`.
 
     Raises:
         FeatrackError: none given, different token streams, different numbers of features,
@@ -54,7 +56,7 @@ def as_model(name: str, dictionaries: Sequence[Features]) -> Model:
     masks = []
     for number, features in enumerate(dictionaries):
         _require_alike(dictionaries[0], features)
-        masks.append(eligible(features.acts, features.origin))
+        masks.append(eligible(features.acts, features.origin, min_positions, min_documents))
         if not masks[-1].any():
             raise FeatrackError(
                 f"Dictionary {number} of the model {name} has no eligible feature, so no share "

@@ -218,3 +218,23 @@ def best_match_histogram(r: Mapping[str, np.ndarray], ceiling: np.ndarray, tau: 
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
+
+
+def dictionary_history(history: pd.DataFrame) -> Figure:
+    """Active features a token and variance explained while a dictionary learns.
+
+    Columns: tokens (activations read), l0, variance_explained (a share of one).
+    """
+    require_columns(history, "tokens", "l0", "variance_explained")
+    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for axis, column, label in zip(
+        axes, ("l0", "variance_explained"), ("active features a token", "variance explained"),
+        strict=True,
+    ):  # fmt: skip
+        axis.plot(history["tokens"], history[column], color=MODEL_COLOURS["base"])
+        axis.set_title(label)
+        axis.xaxis.set_major_formatter(FuncFormatter(_readable_tokens))
+    axes[0].set_yscale("log")
+    figure.supxlabel("activations read", fontsize=11)
+    return figure

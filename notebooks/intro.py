@@ -1,0 +1,66 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # featrack
+#
+# *What happens to the features inside a language model when it is fine-tuned, and when two
+# fine-tunes are merged?*
+#
+# We train a one-layer transformer on English and Python, fine-tune one copy on Lua and one on
+# children's stories, merge the two, and take the models' activations apart with sparse
+# autoencoders. Then we follow each feature from model to model, as {cite:t}`horn2024tracking` did,
+# and ask what they did not: **how many features would seem to be lost if nothing had happened
+# at all?**
+
+# %% tags=["remove-cell"]
+from pathlib import Path
+
+import pandas as pd
+
+from featrack_utils import flowplot, plots, store
+
+plots.use_style()
+
+# %% tags=["parameters", "remove-cell"]
+run_dir = "runs/quick"
+
+# %% tags=["remove-input"]
+run = Path(run_dir)
+flowplot.flow_diagram(pd.read_csv(store.opened(run / "tracking") / "flow.csv"))
+
+# %% [markdown]
+# Features on their way from the base model (left) through two fine-tunes to the merged model
+# (right). A band is as thick as the number of features it stands for; grey bands have no match.
+#
+# **Three numbers**
+#
+# - {{ share("track.base_lua.persisting_share", 0) }} of the base model's features are found again
+#   in the Lua fine-tune, by the published criterion.
+# - {{ share("track.base.seed_ceiling", 0) }} are found again in *the very same model* when only the
+#   dictionary's random seed changes. Nothing can be expected to score higher.
+# - {{ share(results["track.base_lua.persisting_share"] / results["track.base.seed_ceiling"], 0) }}
+#   is what the first number becomes when it is measured against the second.
+#
+# So "few features persist" is mostly a statement about dictionaries. What is left of it, and with
+# which certainty, is what the chapters work out.
+#
+# ## How to read this book
+#
+# The chapters follow the experiment: text, models, merging, dictionaries, tracking. Every figure
+# is made by the code shown with it, every number in the text comes from this run, and each chapter
+# can be run again with other parameters. If you have five minutes, read
+# [Which features persist?](tracking) and then the chapter on
+# [ceilings](ceilings); if you want to meet a feature, start with [the one for assignment](case-study).
+#
+# These are very small models on text that was partly generated for the purpose. What they can't
+# show is said where it matters.

@@ -1,0 +1,152 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Learning one dictionary
+#
+# A neuron of the MLP answers to many unrelated things. A *sparse autoencoder* rewrites the same
+# activations as a sum of few directions out of many, in the hope that each answers to one thing
+# {cite:p}`bricken2023monosemanticity,cunningham2023sparse`. Those directions are what this book
+# calls **features**. This page trains one such dictionary; the run trains
+# {{ count("sae.dictionaries") }} of them, every model with several seeds, by this same notebook.
+
+# %%
+from pathlib import Path
+
+import pandas as pd
+
+from featrack_utils import capture, features, plots, quality, sae, store
+from featrack_utils.corpora import prepare
+from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.tables import show_table
+
+plots.use_style()
+
+# %% tags=["parameters"]
+run_dir = "runs/quick"
+model = "base"  # whose activations: base, lua, stories or merged
+sae_seed = 0  # of the first weights and of the order of the activations; paper: 1337 for all
+precision = "auto"  # bfloat16 where the machine multiplies it faster
+context = 128  # tokens; paper: 256
+architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
+expansion = 8  # features per MLP neuron; paper: 16
+l1_coefficient = 1.0  # paper: 3e-4, on another scale (and ten times that for one of four)
+k = 32  # active features a token; topk and batchtopk only
+learning_rate = 1e-3  # paper: 1e-4
+train_tokens = 1_200_000  # activations read
+batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
+evaluation_blocks = 400  # validation blocks per domain, the same for every model
+
+# %% [markdown]
+# ## What is captured
+#
+# The hook `blocks.0.mlp.hook_post` of TransformerLens {cite:p}`nanda2022transformerlens` sits
+# after the MLP's gate, just before its output matrix. The hook is there only while a batch
+# passes; nothing stays on the model. The first position of each block is left out: it has no
+# context, and its activations are unlike all others.
+
+# %%
+run = Path(run_dir)
+corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
+bridge = capture.boot(store.opened(run / "models" / model))
+seen = {domain: corpora.train_blocks(domain) for domain in prepare.TRAINED_ON[model]}
+blocks = sae.training_mixture(seen, train_tokens, seed=sae_seed)
+print(f"{model} has seen {', '.join(seen)}: {len(blocks):,} blocks of {context} tokens")
+
+# %% [markdown]
+# ## Training
+#
+# The activations are scaled to a mean norm of √d, so that one sparsity coefficient means the same
+# for all four models. The loss is the squared error plus the coefficient times the L1 norm of the
+# features, each weighted by the length of its decoder direction; at the end, every direction is
+# scaled to length one and its feature to match {cite:p}`bloom2024saelens`.
+
+# %%
+recipe = dict(
+    architecture=architecture, expansion=expansion, l1_coefficient=l1_coefficient, k=k,
+    learning_rate=learning_rate, train_tokens=train_tokens, batch_tokens=batch_tokens,
+    seed=sae_seed, precision=precision,
+)  # fmt: skip
+name = f"{model}-{sae_seed}"
+folder = store.make(
+    run / "saes" / name,
+    lambda work: sae.train_sae(bridge, blocks, work, **recipe),
+    parameters=recipe | {"model": model, "context": context},
+    inputs=[run / "corpora", run / "models" / model],
+    code=[sae, capture],
+)
+
+# %% tags=["hide-input"]
+history = pd.read_csv(folder / "history.csv")
+plots.dictionary_history(history)
+
+# %% [markdown]
+# The price of sparsity, followed through the training: as the coefficient warms up, fewer features
+# are active for each token, and the reconstruction first loses and then regains precision.
+#
+# ## Its features on the evaluation mix
+#
+# Every model reads the same validation blocks of all four domains, and its features on them are
+# kept, sparse, for all that follows. The same pass measures how good the dictionary is.
+
+
+# %%
+def measure(work):
+    mix = features.evaluation_mix(
+        {domain: corpora.validation_blocks(domain, evaluation_blocks) for domain in DOMAINS}
+    )
+    found, sums = features.measure(bridge, sae.load_sae(folder), mix)
+    features.save_features(found, work / "features.safetensors")
+    sums.save(work / "sums.safetensors")
+
+
+measured = store.make(
+    run / "features" / name,
+    measure,
+    parameters={"evaluation_blocks": evaluation_blocks, "context": context},
+    inputs=[run / "corpora", run / "models" / model, folder],
+    code=[features, quality, capture],
+)
+
+# %%
+sums = quality.Sums.load(measured / "sums.safetensors")
+rows = [{"text": d, **quality.quality(sums, [d])._asdict()} for d in DOMAINS]
+show_table(
+    pd.DataFrame(rows).drop(columns="density"),
+    {"l0": ".1f", "variance_explained": ".3f", "ce_loss_score": ".3f", "dead_share": ".1%",
+     "dense_share": ".1%"},
+    notes={"l0": "active a token", "ce_loss_score": "1 is perfect",
+           "dead_share": "never active on this text"},
+)  # fmt: skip
+
+# %% [markdown]
+# The dictionary is best on the text that its model was trained on. On foreign text fewer of its
+# features are ever active and its reconstruction is worse: a dictionary describes a model *on a
+# distribution*, and this is why every share in the later chapters is measured on a mix of all
+# four domains.
+#
+# ## What we learned
+#
+# One dictionary, from one seed. It would be easy to take its features for the model's. The next
+# chapter sets all dictionaries side by side; the chapter on ceilings asks how many of the
+# features would come back with another seed.
+#
+# :::{admonition} Exercise
+# :class: tip
+# Train a TopK dictionary instead (`-p architecture topk`). What happens to the share of dead
+# features?
+# :::
+#
+# :::{dropdown} Answer
+# TopK fixes the number of active features a token, so L0 is `k` by construction; features that
+# are never among the k largest get little gradient and die more easily than under L1.
+# :::
