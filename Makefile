@@ -1,7 +1,7 @@
 PROFILE ?= quick
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= $(shell nproc)
 export PATH := $(BIN):$(PATH)
 export WANDB_MODE := disabled
