@@ -69,7 +69,7 @@ def lua_documents(packages: Sequence[str] = LUA_PACKAGES) -> Iterator[Document]:
             logger.info("%s is not UTF-8 and is passed over", group)
             continue
         for chunk in translate_module(source):
-            if not _FEWEST_LINES <= _code_lines(chunk.code) or chunk.code.count("\n") > _MOST_LINES:
+            if _code_lines(chunk.code) < _FEWEST_LINES or chunk.code.count("\n") > _MOST_LINES:
                 continue
             shape = _shape(chunk.code)
             if shape not in seen:

@@ -18,44 +18,20 @@ from featrack_utils.corpora.luagen.frame import (
     UntranslatableError,
     expression,
 )
-from featrack_utils.corpora.luagen.library import BUILTINS, standard_call
+from featrack_utils.corpora.luagen.library import BUILTINS
 from featrack_utils.corpora.luagen.methods import method_call
 from featrack_utils.corpora.luagen.names import field_name, is_plain_key
+from featrack_utils.corpora.luagen.standard import standard_call
 
 # Methods that both builtin containers and other objects have: without evidence, no translation.
 _AMBIGUOUS = frozenset(
-    [
-        "add",
-        "appendleft",
-        "clear",
-        "copy",
-        "count",
-        "decode",
-        "difference",
-        "discard",
-        "encode",
-        "find",
-        "format",
-        "get",
-        "index",
-        "insert",
-        "intersection",
-        "isdisjoint",
-        "issubset",
-        "issuperset",
-        "most_common",
-        "pop",
-        "popleft",
-        "remove",
-        "replace",
-        "reverse",
-        "sort",
-        "split",
-        "translate",
-        "union",
-        "update",
-    ]
-)
+    {
+        "add", "appendleft", "clear", "copy", "count", "decode", "difference", "discard",
+        "encode", "find", "format", "get", "index", "insert", "intersection", "isdisjoint",
+        "issubset", "issuperset", "most_common", "pop", "popleft", "remove", "replace",
+        "reverse", "sort", "split", "translate", "union", "update",
+    }
+)  # fmt: skip
 
 
 def is_class_name(name: str) -> bool:
@@ -121,6 +97,9 @@ def call(frame: Frame, node: ast.Call) -> Code:
         return _named(frame, node, node.func)
     if isinstance(node.func, ast.Attribute):
         return _attribute(frame, node, node.func)
+    match node.func:
+        case ast.Call(func=ast.Name(id="type"), args=[made_like]):
+            return apply(frame, f"getmetatable({frame.text(made_like)}).new", node)
     return apply(frame, frame.text(node.func, ATOM), node)
 
 
@@ -138,14 +117,16 @@ def _named(frame: Frame, node: ast.Call, function: ast.Name) -> Code:
             return apply(frame, "self.new", node)
         return apply(frame, frame.text(function, ATOM), node)
     if name in module.classes:
-        return apply(frame, frame.text(function) + ".new", node, _constructor(frame, name))
+        return apply(
+            frame, frame.text(function) + ".new", node, _constructor_signature(frame, name)
+        )
     if name in module.functions:
         return apply(frame, frame.text(function), node, module.functions[name])
     if name in module.imports:
         if module.is_standard(name):
             found = standard_call(frame, module.imports[name], _plain_arguments(node))
             if found is None:
-                raise UntranslatableError("a function of Python's own"+str(module.imports[name]))
+                raise UntranslatableError("a function of Python's own")
             return found
     elif name in BUILTINS:
         if name == "dict" and node.keywords and not node.args:
@@ -161,7 +142,7 @@ def _named(frame: Frame, node: ast.Call, function: ast.Name) -> Code:
     return apply(frame, text + ".new" if is_class_name(name) else text, node)
 
 
-def _constructor(frame: Frame, name: str) -> Signature | None:
+def _constructor_signature(frame: Frame, name: str) -> Signature | None:
     """Returns the signature of a class of this module."""
     owner = frame.module.classes[name]
     found = frame.module.inherited(owner, "__init__")
@@ -171,10 +152,12 @@ def _constructor(frame: Frame, name: str) -> Signature | None:
 def _attribute(frame: Frame, node: ast.Call, function: ast.Attribute) -> Code:
     """Writes `x.f(…)`: a method, or a function in a module."""
     receiver, name = function.value, function.attr
+    if name == "__class__":
+        return apply(frame, f"getmetatable({frame.text(receiver)}).new", node)
     if name.startswith("__") and name.endswith("__"):
         raise UntranslatableError("a special method")
-    if isinstance(receiver, ast.Call) and isinstance(receiver.func, ast.Name):
-        if receiver.func.id == "super":
+    match receiver:
+        case ast.Call(func=ast.Name(id="super")):
             return _super(frame, node, name)
     field = field_name(name)
     if is_self(frame, receiver):
@@ -183,7 +166,7 @@ def _attribute(frame: Frame, node: ast.Call, function: ast.Attribute) -> Code:
     while isinstance(root, ast.Attribute):
         root = root.value
     if isinstance(root, ast.Name) and root.id not in frame.locals:
-        if root.id in frame.module.imports:
+        if root.id in frame.module.imports and (root is receiver or not root.id[0].isupper()):
             return _imported(frame, node, function, root)
         if is_class_name(root.id) and root is receiver:
             owner = frame.module.classes.get(root.id)
@@ -205,8 +188,6 @@ def _attribute(frame: Frame, node: ast.Call, function: ast.Attribute) -> Code:
 def _own(frame: Frame, node: ast.Call, function: ast.Attribute, field: str) -> Code:
     """Writes a call of a method, or of a function held in a field, of the object itself."""
     found = frame.module.inherited(frame.owner, function.attr)
-    if found is not None and frame.owner and function.attr in frame.owner.left_out:
-        raise UntranslatableError("a method that has been left out")
     if found is None and frame.owner and function.attr in frame.owner.attributes:
         return apply(frame, f"self.{field}", node)
     if found is not None and found.role == "property":
@@ -224,7 +205,7 @@ def _imported(frame: Frame, node: ast.Call, function: ast.Attribute, root: ast.N
         origin = (".".join(steps[:-1]), steps[-1])
         found = standard_call(frame, origin, _plain_arguments(node))
         if found is None:
-            raise UntranslatableError("a function of Python's own"+str(origin))
+            raise UntranslatableError("a function of Python's own")
         return found
     name = function.attr
     text = f"{frame.text(function.value, ATOM)}.{field_name(name)}"

@@ -5,20 +5,20 @@ from __future__ import annotations
 import ast
 import builtins
 
-from featrack_utils.corpora.luagen.docs import comment, first_paragraph
-from featrack_utils.corpora.luagen.expressions import table
-from featrack_utils.corpora.luagen.facts import ClassFacts, ModuleFacts
-from featrack_utils.corpora.luagen.frame import ATOM, Frame, UntranslatableError
-from featrack_utils.corpora.luagen.functions import (
-    decorated,
-    defaults,
-    open_frame,
-    parameter_list,
-    write,
+from featrack_utils.corpora.luagen.constructors import (
+    IGNORED_BASES,
+    bare_constructor,
+    base_of,
+    dataclass_constructor,
+    label_of,
+    write_constructor,
 )
-from featrack_utils.corpora.luagen.names import field_name, is_plain_key, lua_name
+from featrack_utils.corpora.luagen.docs import first_paragraph
+from featrack_utils.corpora.luagen.facts import ClassFacts, ModuleFacts
+from featrack_utils.corpora.luagen.frame import ATOM, Frame, Plan, UntranslatableError
+from featrack_utils.corpora.luagen.functions import decorated, open_frame, write
+from featrack_utils.corpora.luagen.names import field_name
 from featrack_utils.corpora.luagen.nodes import own_nodes, walk
-from featrack_utils.corpora.luagen.scopes import Plan
 
 _OPERATORS = {
     "__str__": "__tostring", "__len__": "__len", "__eq__": "__eq", "__lt__": "__lt",
@@ -26,13 +26,16 @@ _OPERATORS = {
     "__truediv__": "__div", "__floordiv__": "__idiv", "__mod__": "__mod", "__pow__": "__pow",
     "__neg__": "__unm", "__call__": "__call",
 }  # fmt: skip
-_IGNORED_BASES = frozenset({"object", "ABC", "Generic", "Hashable", "Sized"})
 _REFUSED_BASES = frozenset(
-    "NamedTuple Enum IntEnum StrEnum Flag IntFlag TypedDict Protocol Structure dict list str int "
-    "float tuple set frozenset bytes type property Thread defaultdict OrderedDict UserDict deque "
-    "Mapping MutableMapping Sequence MutableSequence BaseModel".split()
-)
-_SMALLEST_SHARE = 0.5
+    {
+        "NamedTuple", "Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "TypedDict", "Protocol",
+        "Structure", "dict", "list", "str", "int", "float", "tuple", "set", "frozenset", "bytes",
+        "type", "property", "Thread", "defaultdict", "OrderedDict", "UserDict", "deque",
+        "Mapping", "MutableMapping", "Sequence", "MutableSequence", "BaseModel",
+    }
+)  # fmt: skip
+_SMALLEST_SHARE = 0.4
+_REFUSED_METHODS = frozenset({"__new__", "__getattr__", "__getattribute__", "__setattr__"})
 
 
 def write_class(module: ModuleFacts, owner: ClassFacts) -> list[str]:
@@ -47,6 +50,8 @@ def write_class(module: ModuleFacts, owner: ClassFacts) -> list[str]:
     parent, is_error = _parent(node)
     owner.parent = parent
     is_dataclass = _check_decorators(node)
+    if _REFUSED_METHODS & owner.methods.keys():
+        raise UntranslatableError("a class that makes or reads its objects in its own way")
     frame = Frame(module, owner, None)
     frame.plan = Plan({}, set(), set())
     docstring = ast.get_docstring(node)
@@ -55,7 +60,7 @@ def write_class(module: ModuleFacts, owner: ClassFacts) -> list[str]:
         for line in paragraph[1:]:
             frame.emit(f"-- {line}")
     if parent:
-        parent_text = frame.text(_base_of(node), ATOM)
+        parent_text = frame.text(base_of(node), ATOM)
         frame.emit(f"local {name} = setmetatable({{}}, {{__index = {parent_text}}})")
     else:
         parent_text = ""
@@ -67,9 +72,9 @@ def write_class(module: ModuleFacts, owner: ClassFacts) -> list[str]:
     if is_dataclass:
         if "__init__" in owner.methods or parent:
             raise UntranslatableError("a dataclass with a parent or its own constructor")
-        _dataclass(frame, node, name)
+        dataclass_constructor(frame, node, name)
     elif "__init__" not in owner.methods:
-        _bare_constructor(frame, name, parent_text, is_error)
+        bare_constructor(frame, name, parent_text, is_error)
     written = _methods(frame, owner, methods, name, parent_text, is_error)
     if written < _SMALLEST_SHARE * len(methods) or not (methods or is_dataclass or is_error):
         raise UntranslatableError("too few methods")
@@ -78,29 +83,18 @@ def write_class(module: ModuleFacts, owner: ClassFacts) -> list[str]:
     return frame.lines
 
 
-def _base_of(node: ast.ClassDef) -> ast.expr:
-    """Returns the one base that matters."""
-    return next(base for base in node.bases if _label(base) not in _IGNORED_BASES)
-
-
-def _label(base: ast.expr) -> str:
-    while isinstance(base, ast.Subscript):
-        base = base.value
-    return base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
-
-
 def _parent(node: ast.ClassDef) -> tuple[str | None, bool]:
     """Returns the parent's name, or None, and whether the class is an exception of Python's."""
     if any(keyword.arg != "metaclass" for keyword in node.keywords):
         raise UntranslatableError("class options")
-    if any(_label(keyword.value) != "ABCMeta" for keyword in node.keywords):
+    if any(label_of(keyword.value) != "ABCMeta" for keyword in node.keywords):
         raise UntranslatableError("a metaclass")
-    bases = [base for base in node.bases if _label(base) not in _IGNORED_BASES]
+    bases = [base for base in node.bases if label_of(base) not in IGNORED_BASES]
     if len(bases) > 1:
         raise UntranslatableError("several parents")
     if not bases:
         return None, False
-    label = _label(bases[0])
+    label = label_of(bases[0])
     found = getattr(builtins, label, None)
     if isinstance(found, type) and issubclass(found, Exception):
         return None, True
@@ -118,7 +112,7 @@ def _check_decorators(node: ast.ClassDef) -> bool:
     is_dataclass = False
     for decorator in node.decorator_list:
         function = decorator.func if isinstance(decorator, ast.Call) else decorator
-        label = _label(function)
+        label = label_of(function)
         if label == "dataclass":
             is_dataclass = True
         elif label not in ("final", "total_ordering", "set_module", "runtime_checkable"):
@@ -148,7 +142,13 @@ def _constants(frame: Frame, node: ast.ClassDef, name: str, is_dataclass: bool) 
             case ast.AnnAssign(target=ast.Name(id=target), value=ast.expr() as value):
                 if is_dataclass:
                     continue
-            case ast.FunctionDef() | ast.Pass() | ast.AnnAssign() | ast.Expr(value=ast.Constant()):
+            case (
+                ast.FunctionDef()
+                | ast.AsyncFunctionDef()
+                | ast.Pass()
+                | ast.AnnAssign()
+                | ast.Expr(value=ast.Constant())
+            ):
                 continue
             case _:
                 raise UntranslatableError("code in a class body")
@@ -156,62 +156,10 @@ def _constants(frame: Frame, node: ast.ClassDef, name: str, is_dataclass: bool) 
             continue
         if isinstance(value, ast.Constant) and value.value is None:
             continue
-        if any(isinstance(each, ast.Name) for each in walk(value)):
-            raise UntranslatableError("a class attribute that is computed")
+        named = {each.id for each in walk(value) if isinstance(each, ast.Name)}
+        if named & (frame.owner.attributes | frame.owner.methods.keys()):
+            raise UntranslatableError("a class attribute computed from others")
         frame.emit(f"{name}.{field_name(target)} = {frame.text(value)}")
-
-
-def _dataclass(frame: Frame, node: ast.ClassDef, name: str) -> None:
-    """Writes the constructor of a dataclass."""
-    fields: list[tuple[str, ast.expr | None]] = []
-    for item in node.body:
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-            if _label(item.annotation) in ("ClassVar", "InitVar"):
-                raise UntranslatableError("a special field")
-            fields.append((item.target.id, _field_default(item.value)))
-    names = [lua_name(field) for field, _ in fields]
-    values = []
-    with frame.sealed():
-        for field, default in fields:
-            text = lua_name(field)
-            if default is not None and not (
-                isinstance(default, ast.Constant) and default.value is None
-            ):
-                if isinstance(default, ast.Constant) and default.value is True:
-                    text = f"{text} ~= false"
-                else:
-                    text = f"{text} or {frame.text(default)}"
-            values.append(f"{field if is_plain_key(field) else field_name(field)} = {text}")
-    frame.emit("")
-    frame.emit(f"function {name}.new({', '.join(names)})")
-    with frame.block():
-        frame.emit(f"return setmetatable({table(frame, values)}, {name})")
-    frame.emit("end")
-
-
-def _field_default(node: ast.expr | None) -> ast.expr | None:
-    """Returns the default a dataclass field gets."""
-    if not isinstance(node, ast.Call):
-        return node
-    if _label(node.func) == "field":
-        options = {keyword.arg: keyword.value for keyword in node.keywords}
-        factory = options.get("default_factory")
-        if isinstance(factory, ast.Name) and factory.id in ("list", "dict", "set"):
-            return ast.Dict(keys=[], values=[])
-        if factory is None and "init" not in options:
-            return options.get("default")
-    raise UntranslatableError("a field with a computed default")
-
-
-def _bare_constructor(frame: Frame, name: str, parent: str, is_error: bool) -> None:
-    """Writes the constructor of a class that defines none."""
-    frame.emit("")
-    given = "message" if is_error else "..."
-    frame.emit(f"function {name}.new({given if parent or is_error else ''})")
-    with frame.block():
-        content = "{message = message}" if is_error else f"{parent}.new(...)" if parent else "{}"
-        frame.emit(f"return setmetatable({content}, {name})")
-    frame.emit("end")
 
 
 def _methods(
@@ -233,7 +181,6 @@ def _methods(
             frame.module.used = used
             if method.name == "__init__":
                 raise
-            owner.left_out.add(method.name)
             continue
         if inner:
             frame.emit("")
@@ -264,7 +211,7 @@ def _method(
         inner.locals.add("self")
         inner.locals.discard("cls")
     if node.name == "__init__":
-        _constructor(inner, node, name, parent, is_error)
+        write_constructor(inner, node, name, parent, is_error)
         return inner.lines
     special = node.name.startswith("__") and node.name.endswith("__")
     field = _OPERATORS.get(node.name) if special else field_name(node.name)
@@ -284,60 +231,5 @@ def _method(
 class _Rename(ast.NodeTransformer):
     """Renames the class in a class method: Lua's colon calls it self."""
 
-    def visit_Name(self, node: ast.Name) -> ast.Name:  # noqa: N802 - ast's own naming
+    def visit_Name(self, node: ast.Name) -> ast.Name:
         return ast.copy_location(ast.Name("self", node.ctx), node) if node.id == "cls" else node
-
-
-def _is_super_init(node: ast.stmt) -> bool:
-    match node:
-        case ast.Expr(
-            value=ast.Call(
-                func=ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr="__init__")
-            )
-        ):
-            return True
-    return False
-
-
-def _constructor(
-    frame: Frame, node: ast.FunctionDef, name: str, parent: str, is_error: bool
-) -> None:
-    """Writes __init__ as `Name.new`, the parent's constructor making the object if there is one."""
-    if node.decorator_list:
-        raise UntranslatableError("a decorated constructor")
-    body = list(node.body)
-    place = next((i for i, item in enumerate(body) if _is_super_init(item)), None)
-    nested = sum(_is_super_init(each) for each in own_nodes(node) if isinstance(each, ast.stmt))
-    if nested != (place is not None):
-        raise UntranslatableError("super().__init__ in a branch")
-    frame.is_constructor = True
-    names = parameter_list(frame, node, 1)
-    for line in comment(node, names):
-        frame.emit(line)
-    frame.emit(f"function {name}.new({', '.join(names)})")
-    with frame.block():
-        defaults(frame, node, names)
-        before = body[:place] if place is not None and (parent or is_error) else []
-        if any(isinstance(each, ast.Name) and each.id == "self"
-               for item in before for each in walk(item)):  # fmt: skip
-            raise UntranslatableError("self before the parent's constructor")
-        frame.body(before)
-        if place is None or not (parent or is_error):
-            frame.emit(f"local self = setmetatable({{}}, {name})")
-        else:
-            call = body[place].value
-            if is_error:
-                message = frame.text(call.args[0]) if call.args else '""'
-                frame.emit(f"local self = setmetatable({{message = {message}}}, {name})")
-            else:
-                made = ast.Call(
-                    func=_base_of(frame.owner.node), args=call.args, keywords=call.keywords
-                )
-                frame.emit(f"local self = setmetatable({frame.text(made)}, {name})")
-        rest = body[place + 1 :] if place is not None else body
-        if place is not None and not (parent or is_error):
-            rest = [*body[:place], *rest]
-        frame.body(rest)
-        if not rest or not isinstance(rest[-1], ast.Return | ast.Raise):
-            frame.emit("return self")
-    frame.emit("end")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
+from featrack_utils.corpora.luagen.bindings import occurrences
+from featrack_utils.corpora.luagen.conditions import condition, negation
 from featrack_utils.corpora.luagen.expressions import refuse_key, refuse_nil
 from featrack_utils.corpora.luagen.frame import Code, Frame, UntranslatableError, expression
 from featrack_utils.corpora.luagen.loops import loop
-from featrack_utils.corpora.luagen.operators import condition, negation
-from featrack_utils.corpora.luagen.scopes import occurrences
 
 _Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 _NAMES = {
@@ -88,6 +88,7 @@ def fillable(frame: Frame, node: ast.expr, name: str) -> _Comprehension | None:
 
 def as_list(frame: Frame, node: ast.expr) -> str:
     """Returns a list's text; a generator expression is first gathered into one."""
+    node = mapped(frame, node)
     if isinstance(node, ast.GeneratorExp):
         name = frame.fresh(*_NAMES[ast.GeneratorExp])
         fill(frame, node, name)
@@ -97,10 +98,22 @@ def as_list(frame: Frame, node: ast.expr) -> str:
     return frame.text(node)
 
 
+def mapped(frame: Frame, node: ast.expr) -> ast.expr:
+    """Turns `map(f, xs)` into the generator expression it stands for; leaves the rest alone."""
+    match node:
+        case ast.Call(func=ast.Name(id="map"), args=[function, items], keywords=[]):
+            name = ast.Name(frame.fresh("item", "value", "element"), ast.Load())
+            made = ast.Call(func=function, args=[name], keywords=[])
+            turn = ast.comprehension(target=name, iter=items, ifs=[], is_async=0)
+            return ast.GeneratorExp(elt=made, generators=[turn])
+    return node
+
+
 def gathered(frame: Frame, node: ast.expr) -> str:
     """Writes a fresh list with the items of any iterable; returns its name."""
+    node = mapped(frame, node)
     if isinstance(node, ast.GeneratorExp | ast.ListComp):
-        return as_list(frame, node if isinstance(node, ast.GeneratorExp) else node)
+        return as_list(frame, node)
     name = frame.fresh("items", "list", "copy")
     item = frame.fresh("item", "value", "element")
     frame.emit(f"local {name} = {{}}")
@@ -130,6 +143,7 @@ def quantified(frame: Frame, node: ast.GeneratorExp, every: bool) -> Code:
 
 def summed(frame: Frame, node: ast.expr, start: str) -> Code:
     """Writes sum(…) as a loop."""
+    node = mapped(frame, node)
     name = frame.fresh("total", "sum", "accumulated")
     frame.emit(f"local {name} = {start}")
     if isinstance(node, ast.GeneratorExp | ast.ListComp):

@@ -6,8 +6,9 @@ import ast
 from collections.abc import Callable
 
 from featrack_utils.corpora.luagen.comprehensions import fill
-from featrack_utils.corpora.luagen.expressions import plus, refuse_key, refuse_nil
+from featrack_utils.corpora.luagen.expressions import keyed, refuse_nil
 from featrack_utils.corpora.luagen.frame import ATOM, Frame, UntranslatableError, statement
+from featrack_utils.corpora.luagen.indexing import plus
 from featrack_utils.corpora.luagen.library import field_of
 from featrack_utils.corpora.luagen.loops import loop
 
@@ -165,14 +166,12 @@ def _clear(frame: Frame, receiver: ast.expr, node: ast.Call) -> None:
 
 def _add(frame: Frame, receiver: ast.expr, node: ast.Call) -> None:
     (member,) = _arguments(node, 1)
-    refuse_key(frame, member)
-    frame.emit(f"{frame.text(receiver, ATOM)}[{frame.text(member)}] = true")
+    frame.emit(f"{keyed(frame, frame.text(receiver, ATOM), member)} = true")
 
 
 def _drop(frame: Frame, receiver: ast.expr, node: ast.Call) -> None:
     key = node.args[0] if node.args else ast.Constant(None)
-    refuse_key(frame, key)
-    frame.emit(f"{frame.text(receiver, ATOM)}[{frame.text(key)}] = nil")
+    frame.emit(f"{keyed(frame, frame.text(receiver, ATOM), key)} = nil")
 
 
 def _update(frame: Frame, receiver: ast.expr, node: ast.Call) -> None:
@@ -234,9 +233,7 @@ def delete(frame: Frame, node: ast.Delete) -> None:
             else:
                 where = plus(frame, target.slice, 1)
                 frame.emit(f"table.remove({frame.text(target.value)}, {where})")
-        elif isinstance(target, ast.Subscript) and kind == "dict":
-            frame.emit(f"{frame.text(target)} = nil")
-        elif isinstance(target, ast.Attribute):
+        elif kind == "dict" or isinstance(target, ast.Attribute):
             frame.emit(f"{frame.text(target)} = nil")
         else:
             raise UntranslatableError("deleting from a container of unknown kind")

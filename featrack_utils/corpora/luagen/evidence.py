@@ -10,36 +10,30 @@ import ast
 import re
 from collections.abc import Iterable
 
+from featrack_utils.corpora.luagen.annotations import agreed, annotated_kind
 from featrack_utils.corpora.luagen.nodes import walk
 
 LIST_METHODS = frozenset({"append", "extend"})
 DICT_METHODS = frozenset({"items", "keys", "values", "setdefault"})
 STRING_METHODS = frozenset(
-    [
-        "endswith",
-        "isalnum",
-        "isalpha",
-        "isdigit",
-        "isspace",
-        "lower",
-        "lstrip",
-        "rstrip",
-        "splitlines",
-        "startswith",
-        "strip",
-        "upper",
-        "rsplit",
-        "partition",
-        "rpartition",
-        "title",
-        "capitalize",
-    ]
-)
+    {
+        "endswith", "isalnum", "isalpha", "isdigit", "isspace", "lower", "lstrip", "rstrip",
+        "splitlines", "startswith", "strip", "upper", "rsplit", "partition", "rpartition",
+        "title", "capitalize", "rjust", "ljust", "zfill", "center", "swapcase", "casefold",
+        "isupper", "islower", "isnumeric", "isdecimal", "isidentifier", "expandtabs", "encode",
+    }
+)  # fmt: skip
 _TO_STRING = frozenset(
-    ["format", "join", "lower", "lstrip", "replace", "rstrip", "strip", "upper", "title"]
-)
-_TO_BOOL = frozenset(["endswith", "isalnum", "isalpha", "isdigit", "isspace", "startswith"])
-_BY_BUILTIN = {
+    {
+        "format", "join", "lower", "lstrip", "replace", "rstrip", "strip", "upper", "title",
+    }
+)  # fmt: skip
+_TO_BOOL = frozenset(
+    {
+        "endswith", "isalnum", "isalpha", "isdigit", "isspace", "startswith",
+    }
+)  # fmt: skip
+BY_BUILTIN = {
     "num": ["len", "int", "float", "abs", "ord", "sum"],
     "str": ["str", "repr", "chr"],
     "list": ["list", "sorted", "range"],
@@ -48,21 +42,7 @@ _BY_BUILTIN = {
     "tuple": ["tuple"],
     "bool": ["isinstance", "any", "all", "bool", "hasattr", "callable", "issubclass"],
 }
-_BUILTIN_KIND = {name: kind for kind, names in _BY_BUILTIN.items() for name in names}
-_ANNOTATED = {
-    "str": "str", "int": "num", "float": "num", "bool": "bool", "list": "list", "List": "list",
-    "dict": "dict", "Dict": "dict", "Mapping": "dict", "MutableMapping": "dict", "set": "set",
-    "Set": "set", "tuple": "tuple", "Tuple": "tuple", "Sequence": "list",
-}  # fmt: skip
-_DOCUMENTED = re.compile(
-    r"^\s*(?:\*\s*)?(\w+)\s*(?::|\()\s*(str(?:ing)?|int(?:eger)?|float|bool(?:ean)?|list|dict(?:ionary)?"
-    r"|set|tuple|number|scalar)\b([^\n]*)",
-    re.MULTILINE,
-)
-_DOC_KIND = {
-    "string": "str", "integer": "num", "int": "num", "float": "num", "number": "num",
-    "boolean": "bool", "dictionary": "dict",
-}  # fmt: skip
+_BUILTIN_KIND = {name: kind for kind, names in BY_BUILTIN.items() for name in names}
 _INDEX_NAME = re.compile(r"(?:[ijkmn]|\w*(?:idx|index|pos|offset|num|count)|ind|start|stop)\d?\Z")
 
 
@@ -107,9 +87,9 @@ def kind_of(node: ast.expr, kinds: dict[str, str], outer: dict[str, str]) -> str
         case ast.BinOp():
             return _operation_kind(node, kinds, outer)
         case ast.IfExp(body=body, orelse=orelse):
-            return _agreed([kind_of(body, kinds, outer), kind_of(orelse, kinds, outer)])
+            return agreed([kind_of(body, kinds, outer), kind_of(orelse, kinds, outer)])
         case ast.BoolOp(values=values):
-            return _agreed([kind_of(value, kinds, outer) for value in values])
+            return agreed([kind_of(value, kinds, outer) for value in values])
         case ast.Call():
             return _call_kind(node, kinds, outer)
         case ast.Subscript(value=value, slice=index):
@@ -159,46 +139,22 @@ def _call_kind(node: ast.Call, kinds: dict[str, str], outer: dict[str, str]) -> 
     return None
 
 
-def _agreed(found: Iterable[str | None]) -> str | None:
-    """Returns the one kind all agree on; None beside it makes it optional."""
-    kinds = set(found)
-    optional = "none" in kinds or any(kind and kind.endswith("?") for kind in kinds)
-    kinds = {kind.rstrip("?") if kind else None for kind in kinds} - {"none"}
-    if len(kinds) != 1:
-        return None
-    kind = kinds.pop()
-    return kind + "?" if kind and optional else kind
+def sized_names(nodes: Iterable[ast.AST]) -> set[str]:
+    """Returns variables that are measured with len or read at a constant position.
 
-
-def annotated_kind(node: ast.expr | None) -> str | None:
-    """Returns the kind a type annotation names, `str | None` giving "str?"."""
-    match node:
-        case ast.Constant(value=None):
-            return "none"
-        case ast.Constant(value=str(text)):
-            try:
-                return annotated_kind(ast.parse(text, mode="eval").body)
-            except (SyntaxError, ValueError):
-                return None
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return _ANNOTATED.get(name)
-        case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
-            return _agreed([annotated_kind(inner), "none"])
-        case ast.Subscript(value=outer):
-            return annotated_kind(outer)
-        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
-            return _agreed([annotated_kind(left), annotated_kind(right)])
-    return None
-
-
-def documented_kinds(docstring: str) -> dict[str, str]:
-    """Returns the kinds that a numpy or Google style docstring gives to parameters."""
-    found = {}
-    for name, kind, rest in _DOCUMENTED.findall(docstring):
-        if " or " not in rest.replace("or None", "") and "," not in rest.split("optional")[0][:-2]:
-            optional = "?" if "optional" in rest or "None" in rest else ""
-            found[name] = _DOC_KIND.get(kind, kind).replace("scalar", "num") + optional
-    return found
+    Whether they are lists or strings is open, but Lua's `#` tells for both if they are empty.
+    """
+    found = set()
+    for node in nodes:
+        match node:
+            case ast.Call(func=ast.Name(id="len"), args=[value]):
+                found.add(dotted(value))
+            case ast.Subscript(
+                value=value,
+                slice=ast.Constant(value=int()) | ast.UnaryOp(operand=ast.Constant(value=int())),
+            ):
+                found.add(dotted(value))
+    return {name for name in found if name}
 
 
 def assigned_kinds(
@@ -223,7 +179,7 @@ def assigned_kinds(
         for name, values in stores.items():
             if name in known:
                 continue
-            kind = _agreed(
+            kind = agreed(
                 value if isinstance(value, str) or value is None else kind_of(value, kinds, outer)
                 for value in values
             )

@@ -6,8 +6,10 @@ import ast
 import re
 import sys
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from featrack_utils.corpora.luagen.evidence import annotated_kind, assigned_kinds, kind_of
+from featrack_utils.corpora.luagen.annotations import annotated_kind
+from featrack_utils.corpora.luagen.evidence import assigned_kinds, kind_of
 from featrack_utils.corpora.luagen.nodes import own_nodes, walk
 
 _NOISE = re.compile(r"#\s*(?:type:|noqa|pragma|pylint|mypy|pyright|fmt:|-\*-|!|isort|pyre)")
@@ -19,32 +21,91 @@ class Signature:
     """How a Python function takes its arguments, and what kind of call it is.
 
     Attributes:
+        node: the function itself, read further only when something asks.
         names: positional parameters in order, without self.
         options: keyword-only parameters, passed in a table.
         open_ended: whether it takes *args or **kwargs.
-        generates: whether it is a generator.
-        several: whether it returns a tuple written out, in Lua several values.
         role: "function", "method", "static", "class" or "property".
     """
 
+    node: ast.FunctionDef
     names: list[str]
     options: list[str]
     open_ended: bool
-    generates: bool
-    several: bool
     role: str
+
+    @cached_property
+    def generates(self) -> bool:
+        """Whether it is a generator."""
+        return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own_nodes(self.node))
+
+    @cached_property
+    def several(self) -> bool:
+        """Whether it returns or yields a tuple written out, in Lua several values."""
+        return any(
+            isinstance(node, ast.Return | ast.Yield)
+            and isinstance(node.value, ast.Tuple)
+            and len(node.value.elts) > 1
+            for node in own_nodes(self.node)
+        )
 
 
 @dataclass
 class ClassFacts:
-    """What is known of a class: its methods, its parent and the types of its attributes."""
+    """What is known of a class: its methods, its parent and the types of its attributes.
+
+    Attributes:
+        node: the class itself, read further only when something asks.
+        parent: the name of its parent, or None.
+        methods: the signatures of its methods.
+        outer: kinds of the module's names.
+    """
 
     node: ast.ClassDef
     parent: str | None
     methods: dict[str, Signature]
-    kinds: dict[str, str]
-    attributes: set[str]
-    left_out: set[str] = field(default_factory=set)
+    outer: dict[str, str]
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the class."""
+        return walk(self.node)
+
+    @cached_property
+    def attributes(self) -> set[str]:
+        """The names of what is assigned in the class body or to any attribute."""
+        found = {
+            node.attr
+            for node in self.nodes
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        }
+        for item in self.node.body:
+            match item:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name))
+                    | ast.Assign(targets=[ast.Name(id=name), *_])
+                ):
+                    found.add(name)
+        return found
+
+    @cached_property
+    def kinds(self) -> dict[str, str]:
+        """The kinds of `self.x` as far as all the class's methods agree on them."""
+        known = {}
+        for item in self.node.body:
+            match item:
+                case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation):
+                    if kind := annotated_kind(annotation):
+                        known["self." + name] = kind
+        every = assigned_kinds(self.nodes, known, self.outer)
+        kinds = {key: kind for key, kind in every.items() if key.startswith("self.")}
+        for item in self.node.body:
+            if isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name):
+                key = "self." + item.targets[0].id
+                kind = kind_of(item.value, {}, self.outer)
+                if kinds.setdefault(key, kind or "") != kind:
+                    del kinds[key]
+        return kinds
 
 
 @dataclass
@@ -104,47 +165,24 @@ def signature_of(function: ast.FunctionDef, in_class: bool) -> Signature:
             role = name if mark in marks else role
     arguments = function.args
     names = [argument.arg for argument in [*arguments.posonlyargs, *arguments.args]]
-    nodes = own_nodes(function)
     return Signature(
+        node=function,
         names=names[1:] if role in ("method", "class", "property") else names,
         options=[argument.arg for argument in arguments.kwonlyargs],
         open_ended=bool(arguments.vararg or arguments.kwarg),
-        generates=any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes),
-        several=any(
-            isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) for node in nodes
-        ),
         role=role,
     )
 
 
 def class_facts(node: ast.ClassDef, outer: dict[str, str]) -> ClassFacts:
-    """Reads a class: methods, parent, and what is assigned to `self.x` anywhere in it."""
-    methods: dict[str, Signature] = {}
-    known: dict[str, str] = {}
-    attributes: set[str] = set()
-    for item in node.body:
-        if isinstance(item, ast.FunctionDef):
-            methods[item.name] = signature_of(item, in_class=True)
-        elif isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-            attributes.add(item.target.id)
-            if kind := annotated_kind(item.annotation):
-                known["self." + item.target.id] = kind
-        elif isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name):
-            attributes.add(item.targets[0].id)
-    nodes = walk(node)
-    for found in nodes:
-        if isinstance(found, ast.Attribute) and isinstance(found.ctx, ast.Store):
-            attributes.add(found.attr)
-    every = assigned_kinds(nodes, known, outer)
-    kinds = {key: kind for key, kind in every.items() if key.startswith("self.")}
-    for item in node.body:
-        if isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name):
-            key = "self." + item.targets[0].id
-            kind = kind_of(item.value, {}, outer)
-            if kinds.setdefault(key, kind or "") != kind:
-                del kinds[key]
+    """Reads a class as far as its methods' signatures and its parent."""
+    methods = {
+        item.name: signature_of(item, in_class=True)
+        for item in node.body
+        if isinstance(item, ast.FunctionDef)
+    }
     parents = [base.id for base in node.bases if isinstance(base, ast.Name)]
-    return ClassFacts(node, parents[0] if parents else None, methods, kinds, attributes)
+    return ClassFacts(node, parents[0] if parents else None, methods, outer)
 
 
 def module_facts(tree: ast.Module, source: str) -> ModuleFacts:
@@ -204,5 +242,5 @@ def _is_small_literal(node: ast.expr) -> bool:
     )
     if node.end_col_offset is None or (node.end_lineno or 0) - node.lineno > 12:
         return False
-    nodes = (walk(node))
+    nodes = walk(node)
     return len(nodes) < _LONGEST_CONSTANT / 8 and all(isinstance(each, literal) for each in nodes)

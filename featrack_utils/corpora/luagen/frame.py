@@ -12,7 +12,6 @@ from featrack_utils.corpora.luagen.names import lua_name
 
 if TYPE_CHECKING:
     from featrack_utils.corpora.luagen.facts import ClassFacts, ModuleFacts
-    from featrack_utils.corpora.luagen.scopes import Plan
 
 # Binding strength of Lua's operators, weakest first; ATOM may be called, indexed or given methods.
 OR, AND, COMPARE, BIT_OR, BIT_XOR, BIT_AND, SHIFT = 1, 2, 3, 4, 5, 6, 7
@@ -31,6 +30,20 @@ class Code(NamedTuple):
 
     text: str
     rank: int = ATOM
+
+
+class Plan(NamedTuple):
+    """Declarations of one function.
+
+    Attributes:
+        hoisted: statement id → variables to declare just before it.
+        inline: (statement id, variable) pairs where the statement itself declares.
+        names: every local variable, parameters excluded.
+    """
+
+    hoisted: dict[int, list[str]]
+    inline: set[tuple[int, str]]
+    names: set[str]
 
 
 Expression = Callable[["Frame", ast.expr], Code]
@@ -68,7 +81,10 @@ class Frame:
         plan: where each local variable is declared.
         kinds: evident types of names and of `self.x`.
         lines: the Lua lines written so far.
+        sized: variables of no evident kind that are lists or strings by their use.
         one_based: loop variables that hold their Python value plus one.
+        in_message: whether a text for people is being written, an error's or a warning's.
+        direct: the expression that is the whole right-hand side of a statement.
         error_name: the variable holding the caught error, inside a handler.
     """
 
@@ -82,11 +98,13 @@ class Frame:
         self.taken: set[str] = set(outer.taken) if outer else set()
         self.lines: list[str] = []
         self.indent = outer.indent if outer else 0
+        self.sized: set[str] = set(outer.sized) if outer else set()
         self.one_based: set[str] = set(outer.one_based) if outer else set()
         self.fresh_shift: set[str] = set()
         self.table_tests: set[str] = outer.table_tests if outer else set()
         self.error_name: str | None = None
         self.in_message = False
+        self.direct: ast.expr | None = None
         self.is_generator = False
         self.is_constructor = False
         self.method: str | None = outer.method if outer else None

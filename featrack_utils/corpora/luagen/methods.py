@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
+from featrack_utils.corpora.luagen.comprehensions import as_list
 from featrack_utils.corpora.luagen.evidence import DICT_METHODS, LIST_METHODS, STRING_METHODS
-from featrack_utils.corpora.luagen.expressions import plus, refuse_key, refuse_nil
+from featrack_utils.corpora.luagen.expressions import keyed, refuse_nil
 from featrack_utils.corpora.luagen.frame import (
     ATOM,
     COMPARE,
@@ -17,6 +18,7 @@ from featrack_utils.corpora.luagen.frame import (
     Frame,
     UntranslatableError,
 )
+from featrack_utils.corpora.luagen.indexing import plus
 from featrack_utils.corpora.luagen.names import pattern, quoted
 from featrack_utils.corpora.luagen.strings import format_call
 
@@ -66,10 +68,8 @@ def _string(frame: Frame, node: ast.Call, receiver: ast.expr, method: str) -> Co
     text = frame.text(receiver, ATOM)
     if method == "join":
         (items,) = _plain(node, 1, 1)
-        if frame.kind(items) in ("set", "dict", "str"):
-            raise UntranslatableError("joining what is no list")
         separator = "" if text == '("")' else ", " + frame.text(receiver)
-        return Code(f"table.concat({frame.text(items)}{separator})")
+        return Code(f"table.concat({as_list(frame, items)}{separator})")
     if method in ("upper", "lower"):
         _plain(node, 0, 0)
         return Code(f"{text}:{method}()")
@@ -187,10 +187,7 @@ def _dict(frame: Frame, node: ast.Call, receiver: ast.expr, method: str) -> Code
     text = frame.text(receiver, ATOM)
     if method == "get":
         key, *default = _plain(node, 1, 2)
-        refuse_key(frame, key)
-        item = f"{text}[{frame.text(key)}]"
-        if isinstance(key, ast.Constant) and isinstance(key.value, str):
-            item = frame.text(ast.Subscript(value=receiver, slice=key, ctx=ast.Load()))
+        item = keyed(frame, text, key)
         if not default or (isinstance(default[0], ast.Constant) and default[0].value is None):
             return Code(item)
         if frame.kind(default[0]) not in ("num", "str", "list", "dict", "set"):
@@ -199,18 +196,18 @@ def _dict(frame: Frame, node: ast.Call, receiver: ast.expr, method: str) -> Code
             return Code(f"{item} or {frame.text(default[0])}", OR)
     if method == "setdefault":
         key, value = _plain(node, 2, 2)
-        refuse_key(frame, key)
         refuse_nil(value)
-        item = f"{text}[{frame.text(key)}]"
+        item = keyed(frame, text, key)
         if frame.kind(value) == "bool":
             raise UntranslatableError("a default that false could hide")
         frame.emit(f"{item} = {item} or {frame.text(value)}")
         return Code(item)
     if method == "pop":
         key, *default = _plain(node, 1, 2)
-        refuse_key(frame, key)
+        if frame.direct is not node:
+            raise UntranslatableError("an effect in the midst of an expression")
         name = frame.fresh("removed", "taken", "popped")
-        item = f"{text}[{frame.text(key)}]"
+        item = keyed(frame, text, key)
         frame.emit(f"local {name} = {item}")
         frame.emit(f"{item} = nil")
         if not default or (isinstance(default[0], ast.Constant) and default[0].value is None):

@@ -6,60 +6,19 @@ import math
 import re
 
 KEYWORDS = frozenset(
-    [
-        "and",
-        "break",
-        "do",
-        "else",
-        "elseif",
-        "end",
-        "false",
-        "for",
-        "function",
-        "goto",
-        "if",
-        "in",
-        "local",
-        "nil",
-        "not",
-        "or",
-        "repeat",
-        "return",
-        "then",
-        "true",
-        "until",
-        "while",
-    ]
-)
+    {
+        "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if",
+        "in", "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
+    }
+)  # fmt: skip
 # Names the generated code relies on; a Python variable of that name gets an underscore.
 LIBRARY = frozenset(
-    [
-        "assert",
-        "coroutine",
-        "debug",
-        "error",
-        "getmetatable",
-        "io",
-        "ipairs",
-        "is_instance",
-        "math",
-        "next",
-        "os",
-        "pairs",
-        "pcall",
-        "print",
-        "require",
-        "select",
-        "setmetatable",
-        "string",
-        "table",
-        "tonumber",
-        "tostring",
-        "type",
-        "utf8",
-        "warn",
-    ]
-)
+    {
+        "assert", "coroutine", "debug", "error", "getmetatable", "io", "ipairs", "is_instance",
+        "math", "next", "os", "pairs", "pcall", "print", "require", "select", "setmetatable",
+        "string", "table", "tonumber", "tostring", "type", "utf8", "warn",
+    }
+)  # fmt: skip
 PATTERN_MAGIC = re.compile(r"[\^$()%.\[\]*+\-?]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}

@@ -8,28 +8,10 @@ in the block, else by a bare `local x` before the first statement that mentions 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from featrack_utils.corpora.luagen.frame import MAX_LOCALS, UntranslatableError
-from featrack_utils.corpora.luagen.nodes import children, walk
-
-_Function = ast.FunctionDef | ast.Lambda
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-
-
-class Plan(NamedTuple):
-    """Declarations of one function.
-
-    Attributes:
-        hoisted: statement id → variables to declare just before it.
-        inline: (statement id, variable) pairs where the statement itself declares.
-        names: every local variable, parameters excluded.
-    """
-
-    hoisted: dict[int, list[str]]
-    inline: set[tuple[int, str]]
-    names: set[str]
+from featrack_utils.corpora.luagen.bindings import occurrences, parameters, target_names
+from featrack_utils.corpora.luagen.frame import MAX_LOCALS, Plan, UntranslatableError
 
 
 class _Place(NamedTuple):
@@ -45,62 +27,6 @@ class _Occurrence(NamedTuple):
     path: tuple[_Place, ...]
     store: bool
     bound: bool
-
-
-def parameters(arguments: ast.arguments) -> list[str]:
-    """Returns every parameter's name."""
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    stars = [arguments.vararg, arguments.kwarg]
-    return [argument.arg for argument in [*every, *(star for star in stars if star)]]
-
-
-def target_names(target: ast.expr) -> Iterator[str]:
-    """Yields the variables a target binds (attributes and items bind none)."""
-    if isinstance(target, ast.Name):
-        yield target.id
-    elif isinstance(target, ast.Tuple | ast.List):
-        for element in target.elts:
-            yield from target_names(element)
-
-
-def occurrences(node: ast.AST) -> Iterator[tuple[str, bool]]:
-    """Yields (name, is a store) for the variables a node takes from or gives to its function.
-
-    What a comprehension, lambda or nested function binds for itself is not among them.
-    """
-    if isinstance(node, ast.Name):
-        yield node.id, not isinstance(node.ctx, ast.Load)
-        return
-    own: set[str] = set()
-    if isinstance(node, _COMPREHENSIONS):
-        for generator in node.generators:
-            own.update(target_names(generator.target))
-    elif isinstance(node, ast.Lambda):
-        own.update(parameters(node.args))
-    elif isinstance(node, ast.FunctionDef):
-        yield node.name, True
-        own.update(parameters(node.args), stored_names(node))
-    for child in children(node):
-        if isinstance(child, ast.Constant):
-            continue
-        for name, store in occurrences(child):
-            if name not in own:
-                yield name, store
-
-
-def stored_names(function: ast.FunctionDef) -> set[str]:
-    """Returns the variables a nested function makes for itself."""
-    shared: set[str] = set()
-    found: set[str] = set()
-    for statement in function.body:
-        for node in walk(statement):
-            if isinstance(node, ast.Nonlocal):
-                shared.update(node.names)
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                found.add(node.id)
-            elif isinstance(node, ast.FunctionDef):
-                found.add(node.name)
-    return found - shared
 
 
 class _Survey:

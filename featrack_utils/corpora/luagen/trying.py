@@ -10,12 +10,16 @@ from featrack_utils.corpora.luagen.nodes import own_nodes, walk
 
 # What Python raises where Lua gives nil or goes on: a handler for these would never be reached.
 _UNRAISED = frozenset(
-    "ArithmeticError AttributeError BaseException EOFError FloatingPointError ImportError "
-    "IndexError KeyError KeyboardInterrupt LookupError ModuleNotFoundError NameError OSError "
-    "IOError OverflowError RuntimeError StopIteration SystemExit TypeError UnboundLocalError "
-    "UnicodeDecodeError UnicodeError ValueError ZeroDivisionError NotImplementedError "
-    "AssertionError FileNotFoundError RecursionError MemoryError TimeoutError".split()
-)
+    {
+        "ArithmeticError", "AttributeError", "BaseException", "EOFError", "FloatingPointError",
+        "ImportError", "IndexError", "KeyError", "KeyboardInterrupt", "LookupError",
+        "ModuleNotFoundError", "NameError", "OSError", "IOError", "OverflowError",
+        "RuntimeError", "StopIteration", "SystemExit", "TypeError", "UnboundLocalError",
+        "UnicodeDecodeError", "UnicodeError", "ValueError", "ZeroDivisionError",
+        "NotImplementedError", "AssertionError", "FileNotFoundError", "RecursionError",
+        "MemoryError", "TimeoutError",
+    }
+)  # fmt: skip
 
 
 @statement(ast.Try)
