@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,15 +10,12 @@ from typing import Any
 
 import yaml
 
+from featrack_utils.checks import at_least, known_names, need, one_of, typed
 from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.corpora.sources import SourceConfig
 from featrack_utils.errors import FeatrackError
 
 MODELS = ("base", "lua", "stories", "merged")
-
-
-def _need(condition: bool, message: str) -> None:
-    if not condition:
-        raise FeatrackError(message)
 
 
 @dataclass(frozen=True)
@@ -35,21 +31,27 @@ class Corpora:
 
     def __post_init__(self) -> None:
         for name in ("sources_of", "train_tokens"):
-            missing = set(DOMAINS) ^ set(getattr(self, name))
-            _need(
-                not missing,
+            per_domain = getattr(self, name)
+            need(isinstance(per_domain, dict), f"corpora.{name} must be a mapping of domains.")
+            odd = sorted(map(str, set(DOMAINS) ^ set(per_domain)))
+            need(
+                not odd,
                 f"corpora.{name} needs exactly the domains {', '.join(DOMAINS)}: "
-                f"{', '.join(sorted(missing))} is missing or unknown.",
+                f"{', '.join(odd)} is missing or unknown.",
             )
-        _need(
+        for domain in DOMAINS:
+            _check_source(f"corpora.sources_of.{domain}", self.sources_of[domain])
+            tokens = typed(self.train_tokens[domain], "int", f"corpora.train_tokens.{domain}")
+            need(tokens > 0, f"corpora.train_tokens.{domain} is {tokens}; it must be positive.")
+        need(
             0 < self.validation_share < 0.5,
             f"corpora.validation_share is {self.validation_share}; choose 0 to 0.5.",
         )
-        _need(
+        need(
             self.vocab_size > 256,
             f"corpora.vocab_size is {self.vocab_size}; byte-level BPE needs over 256.",
         )
-        _need(self.context >= 8, f"corpora.context is {self.context}; choose 8 or more tokens.")
+        at_least("corpora", self, validation_tokens=1, context=8)
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,12 @@ class Base:
     warmup_share: float
 
     def __post_init__(self) -> None:
-        _need(
-            self.d_model % self.n_heads == 0 and self.n_heads % self.n_kv_heads == 0,
-            f"base.n_heads {self.n_heads} must divide d_model {self.d_model}, "
-            f"and n_kv_heads {self.n_kv_heads} must divide n_heads.",
+        at_least("base", self, d_model=1, d_mlp=1, n_heads=1, n_kv_heads=1)
+        # Rotary attention turns pairs of numbers, so a head must have an even width.
+        need(
+            self.d_model % (2 * self.n_heads) == 0 and self.n_heads % self.n_kv_heads == 0,
+            f"base.n_heads {self.n_heads} must divide d_model {self.d_model} into even parts, "
+            f"and base.n_kv_heads {self.n_kv_heads} must divide n_heads.",
         )
         _check_training("base", self)
 
@@ -98,11 +102,11 @@ class Merge:
     sweep_blocks: int
 
     def __post_init__(self) -> None:
-        _need(
-            self.t is None or (math.isfinite(self.t) and 0 <= self.t <= 1),
+        need(
+            self.t is None or 0 <= self.t <= 1,
             f"merge.t is {self.t}; choose 0 (Lua) to 1 (Stories), or null.",
         )
-        _need(self.sweep_points >= 3, f"merge.sweep_points is {self.sweep_points}; 3 or more.")
+        at_least("merge", self, sweep_points=3, sweep_blocks=1)
 
 
 @dataclass(frozen=True)
@@ -120,16 +124,14 @@ class Sae:
     other_seeds: int
 
     def __post_init__(self) -> None:
-        known = ("standard", "topk", "batchtopk")
-        _need(
-            self.architecture in known,
-            f"sae.architecture is {self.architecture!r}; choose one of {', '.join(known)}.",
-        )
-        _need(
-            self.l1_coefficient >= 0,
+        one_of("sae.architecture", self.architecture, ("standard", "topk", "batchtopk"))
+        need(
+            0 <= self.l1_coefficient < math.inf,
             f"sae.l1_coefficient is {self.l1_coefficient}; it must not be negative.",
         )
-        _need(
+        _check_rate("sae", self.learning_rate)
+        at_least("sae", self, expansion=1, batch_tokens=1, train_tokens=self.batch_tokens)
+        need(
             min(self.base_seeds, self.other_seeds) >= 2,
             "sae.base_seeds and sae.other_seeds must be 2 or more: the ceiling needs two.",
         )
@@ -151,10 +153,10 @@ class Tracking:
     replicates: int
 
     def __post_init__(self) -> None:
-        _need(0 < self.tau < 1, f"tracking.tau is {self.tau}; choose a correlation in (0, 1).")
-        known = ("best", "mutual", "assignment")
-        _need(
-            self.rule in known, f"tracking.rule is {self.rule!r}; choose one of {', '.join(known)}."
+        need(0 < self.tau < 1, f"tracking.tau is {self.tau}; choose a correlation in (0, 1).")
+        one_of("tracking.rule", self.rule, ("best", "mutual", "assignment"))
+        at_least(
+            "tracking", self, min_positions=1, min_documents=1, evaluation_blocks=1, replicates=1
         )
 
 
@@ -178,13 +180,10 @@ class Profile:
     name: str = field(default="custom")
 
     def __post_init__(self) -> None:
-        known = ("auto", "float32", "bfloat16")
-        _need(
-            self.precision in known,
-            f"precision is {self.precision!r}; choose one of {', '.join(known)}.",
-        )
+        one_of("precision", self.precision, ("auto", "float32", "bfloat16"))
+        need(0 <= self.seed < 2**32, f"seed is {self.seed}; choose 0 to 4294967295.")
         d_sae = self.sae.expansion * self.base.d_mlp
-        _need(
+        need(
             0 < self.sae.k <= d_sae,
             f"sae.k is {self.sae.k}, but the dictionary has only {d_sae} features "
             f"({self.sae.expansion} × d_mlp {self.base.d_mlp}).",
@@ -192,10 +191,24 @@ class Profile:
 
 
 def _check_training(where: str, section: Base | Finetune) -> None:
-    _need(section.train_tokens >= 0, f"{where}.train_tokens must not be negative.")
-    _need(section.learning_rate > 0, f"{where}.learning_rate must be positive.")
-    _need(section.batch_blocks > 0, f"{where}.batch_blocks must be positive.")
-    _need(0 <= section.warmup_share < 1, f"{where}.warmup_share must lie in [0, 1).")
+    at_least(where, section, train_tokens=0, batch_blocks=1, weight_decay=0)
+    _check_rate(where, section.learning_rate)
+    need(0 <= section.warmup_share < 1, f"{where}.warmup_share must lie in [0, 1).")
+
+
+def _check_rate(where: str, rate: float) -> None:
+    need(0 < rate < math.inf, f"{where}.learning_rate is {rate}; it must be positive.")
+
+
+def _check_source(where: str, source: Any) -> None:
+    need(isinstance(source, dict), f"{where} must be a mapping such as {{kind: embedded}}.")
+    known_names(source, [f.name for f in dataclasses.fields(SourceConfig)], f"{where}.")
+    globs = source.get("globs", ())
+    need(isinstance(globs, list | tuple), f"{where}.globs must be a list of file patterns.")
+    try:
+        SourceConfig(**{**source, "globs": tuple(globs)})
+    except FeatrackError as error:
+        raise FeatrackError(f"{where}: {error}") from None
 
 
 def load_profile(path: Path, overrides: dict[str, Any] | None = None) -> Profile:
@@ -204,16 +217,19 @@ def load_profile(path: Path, overrides: dict[str, Any] | None = None) -> Profile
     Args:
         path: a YAML file such as profiles/quick.yaml.
         overrides: e.g. ``{"merge": {"t": 0.4}}``.
+
+    Raises:
+        FeatrackError: no such profile, or whatever `Profile` refuses.
     """
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise FeatrackError(f"No profile {path.stem!r} in {path.parent}/; there are: {known}.")
     try:
         mapping = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         detail = " ".join(str(error).split())
         raise FeatrackError(f"{path} is not valid YAML: {detail}.") from error
-    _need(isinstance(mapping, dict), f"{path} must hold a mapping of sections to parameters.")
+    need(isinstance(mapping, dict), f"{path} must hold a mapping of sections to parameters.")
     mapping = {"name": path.stem, **_overlaid(mapping, overrides or {})}
     return _parsed(Profile, mapping, where="")
 
@@ -227,54 +243,18 @@ def _overlaid(mapping: dict[str, Any], overrides: dict[str, Any]) -> dict[str, A
     return merged
 
 
-_SECTIONS = {
-    "corpora": Corpora,
-    "base": Base,
-    "finetune": Finetune,
-    "merge": Merge,
-    "sae": Sae,
-    "tracking": Tracking,
-}
+_SECTIONS = {c.__name__.lower(): c for c in (Corpora, Base, Finetune, Merge, Sae, Tracking)}
 
 
 def _parsed(cls: type, mapping: dict[str, Any], where: str) -> Any:
-    _need(isinstance(mapping, dict), f"{where.rstrip('.')} must be a mapping of parameters.")
+    need(isinstance(mapping, dict), f"{where.rstrip('.')} must be a mapping of parameters.")
     fields = {f.name: f for f in dataclasses.fields(cls)}
-    for key in mapping:
-        if key not in fields:
-            raise FeatrackError(unknown_name(where + str(key), [where + f for f in fields]))
+    known_names(mapping, fields, where)
     values = {}
     for name in fields:
-        _need(name in mapping, f"The profile lacks {where}{name}.")
+        need(name in mapping, f"The profile lacks {where}{name}; add it.")
         value = mapping[name]
         if cls is Profile and name in _SECTIONS:
             value = _parsed(_SECTIONS[name], value, f"{name}.")
-        values[name] = _typed(value, str(fields[name].type), where + name)
+        values[name] = typed(value, str(fields[name].type), where + name)
     return cls(**values)
-
-
-def _typed(value: Any, annotation: str, where: str) -> Any:
-    # bool is an int to Python, and YAML reads 6e-4 as text: both are the reader's slips to mend.
-    wanted = {
-        "int": int,
-        "float": (int, float),
-        "float | None": (int, float, type(None)),
-        "str": str,
-    }
-    if annotation not in wanted:
-        return value
-    if annotation.startswith("float") and isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            raise FeatrackError(f"{where} is {value!r}; it must be a number.") from None
-    if isinstance(value, bool) or not isinstance(value, wanted[annotation]):
-        raise FeatrackError(f"{where} is {value!r}; it must be of type {annotation}.")
-    return value
-
-
-def unknown_name(name: str, known: list[str]) -> str:
-    """Says that a name is unknown, and which known one is nearest."""
-    longer = [other for other in known if other.startswith(name)]
-    near = longer or difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"Unknown parameter {name}; the nearest known one is {near[0]}."

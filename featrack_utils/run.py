@@ -13,9 +13,10 @@ from typing import Any
 import jupytext
 import papermill
 import yaml
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from featrack_utils.config import unknown_name
+from featrack_utils.checks import known_names, typed
 from featrack_utils.errors import FeatrackError
 
 NOTEBOOKS = Path("notebooks")
@@ -35,6 +36,22 @@ def declared_parameters(notebook: Any) -> dict[str, Any]:
     raise FeatrackError("The notebook has no cell tagged `parameters`; tag one.")
 
 
+def checked(parameters: dict[str, Any], declared: dict[str, Any], notebook: str) -> dict[str, Any]:
+    """Parameters as numbers or text of the declared literals' types.
+
+    Raises:
+        FeatrackError: an unknown name (the nearest declared one is named), another type.
+    """
+    known_names(parameters, declared, f"{notebook}.")
+    annotations = {name: type(literal).__name__ for name, literal in declared.items()}
+    return {
+        name: typed(
+            value, annotations[name].replace("NoneType", "float | None"), f"{notebook}.{name}"
+        )
+        for name, value in parameters.items()
+    }
+
+
 def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None:
     """Executes a py:percent notebook and writes the executed copy, whole or not at all.
 
@@ -51,29 +68,34 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
         raise FeatrackError(f"No notebook {source}; there are: {', '.join(known)}.")
     notebook = jupytext.read(source)
     declared = declared_parameters(notebook)
-    for name in parameters:
-        if name not in declared:
-            raise FeatrackError(f"{source}: {unknown_name(name, list(declared))}")
+    parameters = checked(parameters, declared, source.stem)
     output.parent.mkdir(parents=True, exist_ok=True)
     prepared = output.with_name(f".{output.stem}.prepared.ipynb")
     executing = output.with_name(f".{output.stem}.executing.ipynb")
+    failed = output.with_name(f"{output.stem}.failed.ipynb")
     jupytext.write(notebook, prepared)
     try:
         papermill.execute_notebook(
             str(prepared), str(executing), parameters=parameters,
             progress_bar=False, log_output=False, cwd=Path.cwd(),
         )  # fmt: skip
+        os.replace(executing, output)
+        failed.unlink(missing_ok=True)
     except PapermillExecutionError as error:
-        failed = output.with_name(f"{output.stem}.failed.ipynb")
         os.replace(executing, failed)
         if error.ename == FeatrackError.__name__:
             raise FeatrackError(error.evalue) from error
         raise FeatrackError(
-            f"{source} failed with {error.ename}: {error.evalue}; the whole traceback is in {failed}."
+            f"{source} failed with {error.ename}: {error.evalue}; "
+            f"the whole traceback is in {failed}."
+        ) from error
+    except DeadKernelError as error:
+        raise FeatrackError(
+            f"{source}: its kernel died, most likely for want of memory; make the run smaller."
         ) from error
     finally:
         prepared.unlink(missing_ok=True)
-    os.replace(executing, output)
+        executing.unlink(missing_ok=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -85,10 +107,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     options = parser.parse_args(arguments)
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    parameters = json.loads(options.json)
-    parameters.update({name: yaml.safe_load(value) for name, value in options.p})
     try:
+        parameters = json.loads(options.json)
+        parameters.update({name: yaml.safe_load(value) for name, value in options.p})
         run_notebook(NOTEBOOKS / f"{options.notebook}.py", options.output, parameters)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        detail = " ".join(str(error).split())
+        print(f"featrack: A parameter can't be read: {detail}.", file=sys.stderr)
+        return 1
     except FeatrackError as error:
         print(f"featrack: {error}", file=sys.stderr)
         return 1
