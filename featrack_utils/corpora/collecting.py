@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import multiprocessing
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 from featrack_utils.corpora.cutting import cut_once
@@ -55,6 +57,7 @@ def collect_all(
     validation_chars: Mapping[str, int],
     validation_share: float,
     seed: int,
+    processes: int = 1,
 ) -> dict[str, Split]:
     """Every domain's documents for training and for validation.
 
@@ -67,6 +70,7 @@ def collect_all(
         train_chars, validation_chars: characters wanted for each domain.
         validation_share: share of the groups kept for validation, between 0 and 1.
         seed: of the split and of the story grammar.
+        processes: domains collected side by side.
 
     Returns:
         domain -> "train" or "validation" -> documents. Less text than wanted is a warning.
@@ -78,10 +82,18 @@ def collect_all(
         raise FeatrackError(
             f"validation_share is {validation_share}; it must lie between 0 and 1, 0.1 say."
         )
-    splits: dict[str, Split] = {}
-    for domain, source in sources.items():
-        wanted = {"train": train_chars[domain], "validation": validation_chars[domain]}
-        splits[domain] = _divided(domain, source, wanted, validation_share, seed)
+    tasks = {
+        domain: (domain, source, _wanted(domain, train_chars, validation_chars))
+        for domain, source in sources.items()
+    }
+    shared = {"share": validation_share, "seed": seed}
+    if processes == 1:
+        splits = {domain: _divided(*task, **shared) for domain, task in tasks.items()}
+    else:
+        # Spawned, not forked: the caller may hold threads, which a fork would copy half.
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+            running = {d: pool.submit(_divided, *task, **shared) for d, task in tasks.items()}
+            splits = {domain: task.result() for domain, task in running.items()}
     validation = [document for split in splits.values() for document in split["validation"]]
     for domain, split in splits.items():
         before = _chars(split["train"])
@@ -89,9 +101,14 @@ def collect_all(
         share = 1 - _chars(clean) / max(before, 1)
         log.info("%s: %.2f %% of the training text repeats validation text", domain, 100 * share)
         split["train"] = _filled(clean, train_chars[domain])
-        wanted = {"train": train_chars[domain], "validation": validation_chars[domain]}
-        _check(domain, split, wanted)
+        _check(domain, split, _wanted(domain, train_chars, validation_chars))
     return splits
+
+
+def _wanted(
+    domain: str, train_chars: Mapping[str, int], validation_chars: Mapping[str, int]
+) -> dict[str, int]:
+    return {"train": train_chars[domain], "validation": validation_chars[domain]}
 
 
 def _divided(

@@ -19,8 +19,10 @@ from featrack_utils.tokens import Blocks, TokenStream, encode_documents, train_t
 
 log = logging.getLogger(__name__)
 
-# Characters a token can be expected to hold at most, so that enough text is collected.
-_CHARS_PER_TOKEN = {"english": 5.4, "python": 4.2, "lua": 3.8, "stories": 4.6}
+# Characters a token can be expected to hold at most, so that enough text is collected. The
+# embedded corpora are known: stories use few words that a vocabulary of technical prose has.
+_CHARS_PER_TOKEN = {"english": 4.1, "python": 4.0, "lua": 3.0, "stories": 2.8}
+_CHARS_PER_TOKEN_ELSEWHERE = 5.0
 TRAINED_ON = {
     "base": BASE_DOMAINS,
     "lua": (*BASE_DOMAINS, "lua"),
@@ -66,12 +68,17 @@ def prepare(
         domain: SourceConfig(**{**source, "globs": tuple(source.get("globs", ()))})
         for domain, source in sources.items()
     }
+    per_token = {
+        domain: _CHARS_PER_TOKEN[domain] if c.kind == "embedded" else _CHARS_PER_TOKEN_ELSEWHERE
+        for domain, c in configs.items()
+    }
     documents = collect_all(
         configs,
-        train_chars={d: int(train_tokens[d] * _CHARS_PER_TOKEN[d]) for d in configs},
-        validation_chars={d: int(validation_tokens * _CHARS_PER_TOKEN[d]) for d in configs},
+        train_chars={d: int(train_tokens[d] * per_token[d]) for d in configs},
+        validation_chars={d: int(validation_tokens * per_token[d]) for d in configs},
         validation_share=validation_share,
         seed=seed,
+        processes=2,
     )
     learnt_from = (d.text for domain in BASE_DOMAINS for d in documents[domain]["train"])
     tokenizer = train_tokenizer(learnt_from, vocab_size)
