@@ -20,13 +20,13 @@ from featrack_utils.corpora.luagen.classes import write_class
 from featrack_utils.corpora.luagen.facts import ModuleFacts, module_facts
 from featrack_utils.corpora.luagen.frame import Frame, Plan, UntranslatableError
 from featrack_utils.corpora.luagen.functions import decorated, open_frame, write
-from featrack_utils.corpora.luagen.names import lua_name, quoted
+from featrack_utils.corpora.luagen.names import field_name, lua_name, quoted
 
 __all__ = ["Chunk", "translate_module"]
 
 # Importing these modules registers their handlers.
 _HANDLERS = (calls, effects, operators, statements, strings, trying)
-_LARGEST_LINE = 400
+_LONGEST_LINE = 300
 
 
 class Chunk(NamedTuple):
@@ -86,7 +86,7 @@ def _chunks(tree: ast.Module, source: str) -> list[Chunk]:
             code = "\n".join([*_head(facts, node.name), *lines]) + "\n"
         except (UntranslatableError, ValueError, RecursionError):
             continue
-        if max(map(len, code.split("\n"))) <= _LARGEST_LINE:
+        if max(map(len, code.split("\n"))) <= _LONGEST_LINE:
             chunks.append(Chunk(node.name, code))
     return chunks
 
@@ -116,7 +116,7 @@ def _head(facts: ModuleFacts, own: str) -> list[str]:
         elif name in facts.imports:
             module, attribute = facts.imports[name]
             path = quoted(module.lstrip("."))
-            field = f".{lua_name(attribute)}" if attribute else ""
+            field = f".{field_name(attribute)}" if attribute else ""
             lines.append(f"local {lua_name(name)} = require({path}){field}")
         elif name in facts.constants:
             constants.append(f"local {lua_name(name)} = {frame.text(facts.constants[name])}")

@@ -207,6 +207,8 @@ def _method(
     if skip and (not arguments or arguments[0].arg != wanted):
         raise UntranslatableError("a method without self")
     if found.role == "class":
+        if any(isinstance(each, ast.Name) and each.id == "self" for each in walk(node)):
+            raise UntranslatableError("a class method with a self of its own")
         _Rename().visit(node)
         inner.locals.add("self")
         inner.locals.discard("cls")

@@ -11,6 +11,8 @@ from featrack_utils.corpora.luagen.frame import (
     AND,
     ATOM,
     COMPARE,
+    INDENT,
+    LINE_WIDTH,
     OR,
     UNARY,
     VALUE,
@@ -135,9 +137,14 @@ def condition(frame: Frame, node: ast.expr) -> Code:
     if forms is None:
         return frame.expr(node)
     if not kind.endswith("?"):
-        return Code(forms[0].format(frame.text(node, ATOM)), COMPARE)
+        return Code(_measured(frame, node, forms[0]), COMPARE)
     text = simple(frame, node)
     return Code(f"{text} and {forms[0].format(text)}", AND)
+
+
+def _measured(frame: Frame, node: ast.expr, form: str) -> str:
+    """Returns a test such as `#x > 0` or `x ~= 0`."""
+    return form.format(frame.text(node, COMPARE + 1 if form.startswith("{}") else ATOM))
 
 
 def negation(frame: Frame, node: ast.expr) -> Code:
@@ -149,11 +156,14 @@ def negation(frame: Frame, node: ast.expr) -> Code:
     forms = _TRUTHS.get(kind.rstrip("?"))
     if forms is None:
         code = condition(frame, node)
-        if code.rank == COMPARE and code.text.endswith(" ~= nil"):
-            return Code(code.text.removesuffix(" ~= nil") + " == nil", COMPARE)
+        if code.rank == COMPARE and isinstance(node, ast.Call):
+            if code.text.endswith(" ~= nil"):
+                return Code(code.text.removesuffix(" ~= nil") + " == nil", COMPARE)
+            if code.text.count(" == ") == 1:
+                return Code(code.text.replace(" == ", " ~= "), COMPARE)
         return Code(f"not {frame.wrap(code, UNARY)}", UNARY)
     if not kind.endswith("?"):
-        return Code(forms[1].format(frame.text(node, ATOM)), COMPARE)
+        return Code(_measured(frame, node, forms[1]), COMPARE)
     text = simple(frame, node)
     return Code(f"{text} == nil or {forms[1].format(text)}", OR)
 
@@ -184,7 +194,10 @@ def _boolean(frame: Frame, node: ast.BoolOp, write: object) -> Code:
     parts = [frame.wrap(write(frame, node.values[0]), rank)]
     with frame.sealed():
         parts += [frame.wrap(write(frame, value), rank) for value in node.values[1:]]
-    return Code(f" {word} ".join(parts), rank)
+    text = f" {word} ".join(parts)
+    if len(text) + 2 * frame.indent > LINE_WIDTH and "\n" not in text:
+        text = f"\n{INDENT * (frame.indent + 2)}{word} ".join(parts)
+    return Code(text, rank)
 
 
 @expression(ast.IfExp)

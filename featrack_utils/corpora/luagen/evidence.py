@@ -21,6 +21,7 @@ STRING_METHODS = frozenset(
         "splitlines", "startswith", "strip", "upper", "rsplit", "partition", "rpartition",
         "title", "capitalize", "rjust", "ljust", "zfill", "center", "swapcase", "casefold",
         "isupper", "islower", "isnumeric", "isdecimal", "isidentifier", "expandtabs", "encode",
+        "removeprefix", "removesuffix",
     }
 )  # fmt: skip
 _TO_STRING = frozenset(

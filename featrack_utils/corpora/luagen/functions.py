@@ -7,6 +7,7 @@ import ast
 from featrack_utils.corpora.luagen.bindings import parameters
 from featrack_utils.corpora.luagen.docs import comment
 from featrack_utils.corpora.luagen.evidence import assigned_kinds, sized_names
+from featrack_utils.corpora.luagen.expressions import bracketed
 from featrack_utils.corpora.luagen.facts import ClassFacts, ModuleFacts
 from featrack_utils.corpora.luagen.frame import (
     INDENT,
@@ -32,7 +33,9 @@ _TRANSPARENT = frozenset(
         "register_jitable", "array_function_dispatch", "_copy_docs", "docstring", "inherit_doc",
     }
 )  # fmt: skip
-_FORBIDDEN = frozenset({"overload", "contextmanager", "asynccontextmanager", "singledispatch"})
+_FORBIDDEN = frozenset(
+    {"overload", "contextmanager", "asynccontextmanager", "singledispatch", "register"}
+)
 
 
 def open_frame(
@@ -86,7 +89,7 @@ def write(frame: Frame, node: ast.FunctionDef, opening: str, skip: int, generate
     names = parameter_list(frame, node, skip)
     for line in comment(node, names):
         frame.emit(line)
-    frame.emit(f"{opening}({', '.join(names)})")
+    frame.emit(bracketed(frame, f"{opening}(", names, ")"))
     with frame.block():
         defaults(frame, node, names)
         if generates:

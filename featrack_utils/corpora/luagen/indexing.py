@@ -62,7 +62,9 @@ def simple(frame: Frame, node: ast.expr) -> str:
     Raises:
         UntranslatableError: if it needs a variable where none can be declared.
     """
-    if isinstance(node, ast.Constant) or _is_path(node):
+    if isinstance(node, ast.Constant):
+        return frame.text(node)
+    if _is_path(node):
         return frame.text(node, ATOM)
     text = frame.text(node)
     name = frame.fresh("value", "held", "current")

@@ -89,7 +89,8 @@ def defaults(frame: Frame, node: ast.FunctionDef, names: list[str]) -> None:
         for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
             name = lua_name(argument.arg)
             given = f"{options}.{name}"
-            if default is not None and kind_of(default, {}, {}) in ("num", "str"):
+            is_false = isinstance(default, ast.Constant) and default.value is False
+            if default is not None and (is_false or kind_of(default, {}, {}) in ("num", "str")):
                 given += f" or {frame.text(default)}"
                 default = None
             frame.emit(f"local {name} = {given}")

@@ -65,6 +65,8 @@ def standard_call(
     if module == "os.path" and function == "join" and args:
         return Code(' .. "/" .. '.join(frame.text(argument, 9) for argument in args), 8)
     if module == "random" and function == "choice" and len(args) == 1:
+        if frame.kind(args[0]) not in ("list", "tuple", None):
+            return None
         text = simple(frame, args[0])
         return Code(f"{text}[math.random(#{text})]")
     return None

@@ -7,7 +7,7 @@ import builtins
 
 from featrack_utils.corpora.luagen.assignments import choose
 from featrack_utils.corpora.luagen.conditions import condition, negation
-from featrack_utils.corpora.luagen.expressions import gives_several
+from featrack_utils.corpora.luagen.expressions import bracketed, gives_several
 from featrack_utils.corpora.luagen.facts import note_import
 from featrack_utils.corpora.luagen.frame import OR, Frame, UntranslatableError, statement
 from featrack_utils.corpora.luagen.loops import loop
@@ -164,6 +164,6 @@ def claim(frame: Frame, node: ast.Assert) -> None:
     test = condition(frame, node.test).text
     frame.in_message = True
     with frame.sealed():
-        message = f", {frame.text(node.msg)}" if node.msg is not None else ""
+        message = [frame.text(node.msg)] if node.msg is not None else []
     frame.in_message = False
-    frame.emit(f"assert({test}{message})")
+    frame.emit(bracketed(frame, "assert(", [test, *message], ")"))

@@ -7,6 +7,7 @@ import re
 import string
 from typing import NamedTuple
 
+from featrack_utils.corpora.luagen.expressions import bracketed
 from featrack_utils.corpora.luagen.frame import (
     CONCAT,
     Code,
@@ -163,7 +164,7 @@ def formatted(frame: Frame, pieces: list[Piece]) -> Code:
         else:
             template += "%" + conversion
         arguments.append(frame.text(piece.value))
-    return Code(f"string.format({quoted(template)}, {', '.join(arguments)})")
+    return Code(bracketed(frame, "string.format(", [quoted(template), *arguments], ")"))
 
 
 def _quoted_value(frame: Frame) -> str:
