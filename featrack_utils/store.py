@@ -63,15 +63,27 @@ def make(
     for stale in folder.parent.glob(f".{folder.name}.partial-*"):
         if stale != work:
             shutil.rmtree(stale)
-    work.mkdir(parents=True, exist_ok=True)
-    started = time.time()
-    build(work)
-    record = {"key": key, **recipe, "files": _file_digests(work), **_surroundings(started)}
-    _write_json(work / _RECORD, record)
-    if folder.exists():
-        shutil.rmtree(folder)
-    os.replace(work, folder)
+    if (work / _RECORD).is_file():
+        opened(work)  # it was finished and killed just before the rename
+    else:
+        work.mkdir(parents=True, exist_ok=True)
+        started = time.time()
+        build(work)
+        _temporary(work / _RECORD).unlink(missing_ok=True)
+        record = {"key": key, **recipe, "files": _file_digests(work), **_surroundings(started)}
+        _write_json(work / _RECORD, record)
+    _replace(work, folder)
     return folder
+
+
+def _replace(work: Path, folder: Path) -> None:
+    # The old artefact steps aside by a rename: one that is deleted file by file and killed
+    # halfway would look damaged.
+    old = folder.with_name(f".{folder.name}.partial-old")
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(work, folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def opened(folder: Path) -> Path:
@@ -129,7 +141,8 @@ def collect_results(run_dir: Path) -> dict[str, float]:
         if twice := sorted(set(part) & set(merged)):
             raise FeatrackError(f"{path} writes {twice[0]}, which another phase also writes.")
         merged.update(part)
-    _write_json(run_dir / "results.json", dict(sorted(merged.items())))
+    merged = dict(sorted(merged.items()))
+    _write_json(run_dir / "results.json", merged)
     return merged
 
 
@@ -142,11 +155,17 @@ def _record(folder: Path) -> dict[str, Any]:
     path = folder / _RECORD
     if not path.is_file():
         raise FeatrackError(
-            f"{folder}/ is not a finished artefact (no {_RECORD}); run `make book`."
+            f"{folder}/ is missing or foreign (no {_RECORD}); delete it if it exists, "
+            "then run `make book`."
         )
-    record = _read_json(path)
+    try:
+        record = json.loads(path.read_text())
+    except ValueError:  # neither JSON nor UTF-8
+        record = None
     if not isinstance(record, dict) or not {"key", "files"} <= set(record):
-        raise FeatrackError(f"{path} was not written by featrack; delete {folder}/ and rerun.")
+        raise FeatrackError(
+            f"{path} is damaged or foreign; delete {folder}/ and run `make book` again."
+        )
     return record
 
 
@@ -183,12 +202,16 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError:
         raise FeatrackError(f"{path} is missing; run `make book` first.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except ValueError:  # neither JSON nor UTF-8
         raise FeatrackError(f"{path} is damaged; delete it and run `make book` again.") from None
 
 
 def _write_json(path: Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = _temporary(path)
     temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
     os.replace(temporary, path)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
