@@ -1,4 +1,5 @@
 PROFILE ?= quick
+CONFIG ?=
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -12,7 +13,7 @@ export PYTHONPATH := $(CURDIR)
 .PHONY: book test lab bench clean
 
 book: $(VENV)/installed
-	@snakemake --cores $(CORES) --nolock --rerun-incomplete --quiet rules host progress --config profile=$(PROFILE)
+	@snakemake --cores $(CORES) --nolock --rerun-incomplete --quiet rules host progress --config profile=$(PROFILE) $(CONFIG)
 	@echo "The book is at $(CURDIR)/book/_build/html/index.html"
 
 test: $(VENV)/installed
