@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
-from featrack_utils.intervals import LEVEL, Interval, bootstrap, draw, interval
+from featrack_utils.intervals import LEVEL, Interval, interval, shares
 from featrack_utils.match import classify, eligible
+from featrack_utils.resample import bootstrap, draw
 from featrack_utils.simulate import Plan, simulate, true_best_r
 from featrack_utils.sums import check_correlation
 
@@ -58,8 +59,8 @@ def calibrate(
         called = classify(best, tau).parent == "persisting"
         truth = true_best_r(simulated.parent_truth[0], simulated.child_truth[0]) > tau
         draws = draw(parent, {"simulated": 1}, replicates, seed + number)
-        shares, _ = bootstrap(parent, child, *masks, draws, [tau])
-        _, low, high = interval(shares, tau)
+        matched, _ = bootstrap(parent, child, *masks, draws, [tau])
+        _, low, high = interval(shares(matched), tau)
         asked = best.a_candidates
         planted = truth[asked].mean()
         rows.append((planted, called[asked].mean(), low <= planted <= high))

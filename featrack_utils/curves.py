@@ -1,15 +1,13 @@
 """Shares beside their ceilings and floors: ratios, threshold curves and flat results."""
 
-from collections.abc import Sequence
-
+import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.intervals import Draws, Interval, Shares, around, at, interval
-from featrack_utils.nulls import Model, compare, document_shift_floor, kept_share, seed_ceiling
+from featrack_utils.intervals import Interval, Shares, around, at, interval
 
 CURVE_TAUS = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))  # 0.3 … 0.95
+_ENDS = ("", ".ci_low", ".ci_high")
 
 
 def ratio_to_ceiling(share: Shares, ceiling: Shares, tau: float) -> Interval | None:
@@ -20,9 +18,7 @@ def ratio_to_ceiling(share: Shares, ceiling: Shares, tau: float) -> Interval | N
 
     Raises: FeatrackError for a threshold not computed, or replicates that don't pair.
     """
-    s, c = at(share, tau), at(ceiling, tau)
-    if len(share.replicates) != len(ceiling.replicates):
-        raise FeatrackError("Share and ceiling come from different draws: use the same for both.")
+    s, c = _paired(share, ceiling, tau)
     if interval(ceiling, tau).low <= 0 or ceiling.replicates[:, c].min() <= 0:
         return None
     estimate = float(share.estimate[s] / ceiling.estimate[c])
@@ -30,43 +26,72 @@ def ratio_to_ceiling(share: Shares, ceiling: Shares, tau: float) -> Interval | N
     return Interval(estimate, max(low, 0.0), high)
 
 
-def threshold_curve(
-    pairs: Sequence[tuple[Model, Model]], draws: Draws, taus: Sequence[float] = CURVE_TAUS
-) -> pd.DataFrame:
-    """Share kept against τ, one row per pair and τ, beside the parent's ceiling and the floor.
+def difference(minuend: Shares, subtrahend: Shares, tau: float) -> Interval:
+    """One share less another at τ, its interval from the replicates of both; within −1…1.
 
-    Columns: pair, tau, share, ci_low, ci_high, ceiling, ceiling_low, ceiling_high, floor.
+    Raises: FeatrackError for a threshold not computed, or replicates that don't pair.
     """
-    ceilings: dict[str, Shares] = {}
-    rows = []
-    for parent, child in tqdm(pairs, desc="threshold curves"):
-        if parent.name not in ceilings:
-            ceilings[parent.name] = seed_ceiling(parent, draws, taus)
-        share = kept_share(compare(parent, child, draws, taus), draws)
-        floor = document_shift_floor(parent, child, taus)
-        for tau, at_floor in zip(taus, floor, strict=True):
-            figures = *interval(share, tau), *interval(ceilings[parent.name], tau), float(at_floor)
-            rows.append((f"{parent.name}_{child.name}", tau, *figures))
-    columns = "pair tau share ci_low ci_high ceiling ceiling_low ceiling_high floor"
+    m, s = _paired(minuend, subtrahend, tau)
+    estimate = float(minuend.estimate[m] - subtrahend.estimate[s])
+    low, high = around(estimate, minuend.replicates[:, m] - subtrahend.replicates[:, s])
+    return Interval(estimate, max(low, -1.0), min(high, 1.0))
+
+
+def _paired(one: Shares, other: Shares, tau: float) -> tuple[int, int]:
+    if len(one.replicates) != len(other.replicates):
+        raise FeatrackError("The shares come from different draws: use the same for both.")
+    return at(one, tau), at(other, tau)
+
+
+def threshold_curve(pair: str, share: Shares, ceiling: Shares, floor: np.ndarray) -> pd.DataFrame:
+    """Share kept against τ, one row per τ, beside the parent's ceiling and the floor [n_taus].
+
+    Columns: pair, tau, and each of share and ceiling with its _low and _high; floor.
+    """
+    rows = [
+        (pair, tau, *interval(share, tau), *interval(ceiling, tau), float(at_floor))
+        for tau, at_floor in zip(share.taus, floor, strict=True)
+    ]
+    columns = "pair tau share share_low share_high ceiling ceiling_low ceiling_high floor"
     return pd.DataFrame(rows, columns=columns.split())
 
 
 def summary(
     prefix: str, share: Shares | None, ceiling: Shares | None, floor: float | None, tau: float
 ) -> dict[str, float | None]:
-    """A share and what it must be read beside, as flat entries for results.json.
+    """A share of features found and what it must be read beside, flat for results.json.
 
-    Entries `prefix`, .ci_low, .ci_high, .ceiling, .ceiling.ci_low, .ceiling.ci_high, .floor,
-    .ratio_to_ceiling, .ratio_to_ceiling.ci_low, .ratio_to_ceiling.ci_high; None: not defined.
+    `ceiling`: the share if nothing had happened; `floor`: by chance. Entries `prefix`,
+    .ceiling and .ratio_to_ceiling, each with .ci_low and .ci_high, and .floor; None: not
+    defined.
     """
     ratio = ratio_to_ceiling(share, ceiling, tau) if share and ceiling else None
-    figures = {
-        "": interval(share, tau) if share else None,
-        ".ceiling": interval(ceiling, tau) if ceiling else None,
-        ".ratio_to_ceiling": ratio,
+    return {
+        **_flat(prefix, interval(share, tau) if share else None),
+        **_flat(f"{prefix}.ceiling", interval(ceiling, tau) if ceiling else None),
+        f"{prefix}.floor": floor,
+        **_flat(f"{prefix}.ratio_to_ceiling", ratio),
     }
-    flat: dict[str, float | None] = {f"{prefix}.floor": floor}
-    for suffix, figure in figures.items():
-        for end, value in zip(("", ".ci_low", ".ci_high"), figure or [None] * 3, strict=True):
-            flat[prefix + suffix + end] = value
-    return flat
+
+
+def lost_summary(
+    prefix: str, lost: Shares, unchanged: Shares, by_chance: float, tau: float
+) -> dict[str, float | None]:
+    """A share of features *not* found and what it must be read beside, flat for results.json.
+
+    Floor and ceiling change places: at least this much seems lost, `unchanged`, the share if
+    nothing had happened (1 − the ceiling of what is found); and at most 1 − `by_chance`.
+    Entries `prefix`, .floor and .excess (share − floor, what really was lost), each with
+    .ci_low and .ci_high; .ceiling and .ratio_to_ceiling.
+    """
+    return {
+        **_flat(prefix, interval(lost, tau)),
+        **_flat(f"{prefix}.floor", interval(unchanged, tau)),
+        **_flat(f"{prefix}.excess", difference(lost, unchanged, tau)),
+        f"{prefix}.ceiling": 1 - by_chance,
+        f"{prefix}.ratio_to_ceiling": interval(lost, tau).estimate / (1 - by_chance),
+    }
+
+
+def _flat(name: str, figure: Interval | None) -> dict[str, float | None]:
+    return {name + end: value for end, value in zip(_ENDS, figure or [None] * 3, strict=True)}

@@ -1,7 +1,8 @@
-"""Sums of each document, from which r is formed under any weighting of the documents.
+"""r of candidate pairs under any weighting of the documents.
 
-The activations are read once; a bootstrap replicate is then a weighted sum of n, Σx, Σx²,
-Σy, Σy² and, for candidate pairs, Σxy, with the document's number of draws as its weight.
+A bootstrap replicate is a weighted sum of each document's n, Σx, Σx², Σy, Σy² and Σxy, with
+the document's number of draws as its weight. Σxy is formed for one candidate pair at a time
+and goes through all replicates at once, so that nothing of size pairs × documents is kept.
 """
 
 from typing import NamedTuple
@@ -10,107 +11,116 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from featrack_utils.features import Features
 from featrack_utils.sums import CONSTANT
 
 
-class DocumentSums(NamedTuple):
-    """Sufficient statistics of one comparison, document by document."""
+class Weighted(NamedTuple):
+    """One dictionary's activations by columns, and their scale in every replicate."""
 
-    n: np.ndarray  # float64 [n_documents], token positions
-    x: sparse.csr_matrix  # float64 [n_documents, d_a], and so on
-    xx: sparse.csr_matrix
-    y: sparse.csr_matrix
-    yy: sparse.csr_matrix
-    i: np.ndarray  # int32 [n_pairs], feature of a
-    j: np.ndarray  # int32 [n_pairs], feature of b
-    xy: sparse.csr_matrix  # float64 [n_pairs, n_documents]
+    ptr: np.ndarray  # int [d_sae + 1], where each feature begins
+    row: np.ndarray  # int32 [n_active], token position
+    value: np.ndarray  # float32 [n_active]
+    mean: np.ndarray  # float64 [d_sae, R], Σx / √(n Σx² − (Σx)²)
+    scale: np.ndarray  # float64 [d_sae, R], 1 / √(n Σx² − (Σx)²); 0: constant or dead
 
 
 @njit(nogil=True, cache=True)
-def _products(pair_i, pair_j, a_ptr, a_row, a_val, b_ptr, b_row, b_val, document):
-    """Σxy of each pair and document, as CSR parts; rows come in the order of documents."""
-    ptr = np.zeros(pair_i.size + 1, np.int64)
-    where, values = np.empty(1024, np.int32), np.empty(1024, np.float64)
-    count = 0
-    for k in range(pair_i.size):
-        p, p_end = a_ptr[pair_i[k]], a_ptr[pair_i[k] + 1]
-        q, q_end = b_ptr[pair_j[k]], b_ptr[pair_j[k] + 1]
-        last = -1
-        while p < p_end and q < q_end:
-            if a_row[p] < b_row[q]:
-                p += 1
-            elif a_row[p] > b_row[q]:
-                q += 1
-            else:
-                d = document[a_row[p]]
-                if d != last:
-                    if count == where.size:
-                        where = np.append(where, np.empty_like(where))
-                        values = np.append(values, np.empty_like(values))
-                    where[count], values[count] = d, 0.0
-                    count, last = count + 1, d
-                values[count - 1] += np.float64(a_val[p]) * b_val[q]
-                p, q = p + 1, q + 1
-        ptr[k + 1] = count
-    return ptr, where[:count], values[:count]
-
-
-@njit(nogil=True, cache=True)
-def _best(pair_i, pair_j, ptr, where, values, weights, n, x, vx, y, vy, best_a, best_b):
-    """Fold each pair's r in every replicate into the best of both its features."""
-    total = np.empty(weights.shape[1])
-    for k in range(pair_i.size):
+def _weighted_sums(ptr, row, value, document, weights, n, mean, scale):
+    """Fill mean and scale of each feature in each replicate."""
+    sums = np.zeros((2, weights.shape[0]))
+    total = np.empty((2, weights.shape[1]))
+    for i in range(ptr.size - 1):
+        for p in range(ptr[i], ptr[i + 1]):
+            v, d = np.float64(value[p]), document[row[p]]
+            sums[0, d] += v
+            sums[1, d] += v * v
         total[:] = 0.0
-        for p in range(ptr[k], ptr[k + 1]):
-            total += values[p] * weights[where[p]]
+        for d in range(weights.shape[0]):
+            if sums[1, d] > 0.0:
+                for w in range(weights.shape[1]):
+                    total[0, w] += sums[0, d] * weights[d, w]
+                    total[1, w] += sums[1, d] * weights[d, w]
+                sums[0, d], sums[1, d] = 0.0, 0.0
+        for w in range(weights.shape[1]):
+            square = n[w] * total[1, w]
+            spread = square - total[0, w] * total[0, w]
+            if spread > CONSTANT * square:
+                scale[i, w] = 1 / np.sqrt(spread)
+                mean[i, w] = total[0, w] * scale[i, w]
+
+
+@njit(nogil=True, cache=True)
+def _fold(pair_i, pair_j, a, b, document, weights, n, best_a, best_b):
+    """Fold each pair's r in every replicate into the best of both its features."""
+    a_ptr, a_row, a_value, a_mean, a_scale = a
+    b_ptr, b_row, b_value, b_mean, b_scale = b
+    column = np.zeros(document.size)  # of the feature i at hand
+    by_document = np.zeros(weights.shape[0])
+    total = np.empty(weights.shape[1])
+    last = -1
+    for k in range(pair_i.size):
         i, j = pair_i[k], pair_j[k]
+        if i != last:
+            if last >= 0:
+                for p in range(a_ptr[last], a_ptr[last + 1]):
+                    column[a_row[p]] = 0.0
+            for p in range(a_ptr[i], a_ptr[i + 1]):
+                column[a_row[p]] = a_value[p]
+            last = i
+        for q in range(b_ptr[j], b_ptr[j + 1]):
+            x = column[b_row[q]]
+            if x != 0.0:
+                by_document[document[b_row[q]]] += x * b_value[q]
+        total[:] = 0.0
+        for d in range(by_document.size):
+            product = by_document[d]
+            if product != 0.0:
+                by_document[d] = 0.0
+                for w in range(total.size):
+                    total[w] += product * weights[d, w]
         for w in range(total.size):
-            spread = vx[i, w] * vy[j, w]
-            if spread > 0.0:  # a feature that no drawn document activates matches nothing
-                r = (n[w] * total[w] - x[i, w] * y[j, w]) / np.sqrt(spread)
-                best_a[i, w] = max(best_a[i, w], r)
-                best_b[j, w] = max(best_b[j, w], r)
+            # A feature that no drawn document activates has scale 0 and so r = 0.
+            r = n[w] * total[w] * a_scale[i, w] * b_scale[j, w] - a_mean[i, w] * b_mean[j, w]
+            if r > best_a[i, w]:
+                best_a[i, w] = r
+            if r > best_b[j, w]:
+                best_b[j, w] = r
 
 
-def document_sums(a: Features, b: Features, i: np.ndarray, j: np.ndarray) -> DocumentSums:
-    """Per-document sums of all features and of the pairs (i, j), in float64."""
-    order = np.argsort(a.origin, kind="stable")
-    document = a.origin[order]
-    n_documents = int(document[-1]) + 1
-    member = sparse.csr_matrix(
-        (np.ones(order.size), (document, np.arange(order.size))), shape=(n_documents, order.size)
-    )
-    sums, columns = [], []
-    for acts in (a.acts, b.acts):
-        acts = acts[order].astype(np.float64)
-        sums += [(member @ acts).tocsr(), (member @ acts.multiply(acts)).tocsr()]
-        by_column = acts.tocsc()
-        by_column.sort_indices()
-        columns += [by_column.indptr, by_column.indices, by_column.data]
-    ptr, where, values = _products(i, j, *columns, document)
-    xy = sparse.csr_matrix((values, where, ptr), shape=(i.size, n_documents))
-    n = np.bincount(document, minlength=n_documents).astype(np.float64)
-    return DocumentSums(n, *sums, i, j, xy)
+def weigh(acts: sparse.csr_matrix, document: np.ndarray, draws: np.ndarray) -> Weighted:
+    """Activations by columns, with their weighted moments in every replicate.
 
-
-def replicate_best(sums: DocumentSums, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Best r of each feature, both ways, in each replicate: float32 [d_a, R] and [d_b, R].
-
-    −1 where no candidate pair is left. `documents` are weights [R, n_documents].
+    `acts` [n_tokens, d_sae] holds each entry once; `document` int [n_tokens]; `draws` float64
+    [R, n_documents], how often each replicate drew each document.
     """
-    weights = np.ascontiguousarray(documents.T)
-    n = documents @ sums.n
-    x, xx, y, yy = (part.T @ weights for part in (sums.x, sums.xx, sums.y, sums.yy))
-    best = [np.full(part.shape, -1, np.float32) for part in (x, y)]
-    spreads = []
-    for linear, square in ((x, xx), (y, yy)):
-        spread = n * square - linear**2
-        spread[spread <= CONSTANT * n * square] = 0.0
-        spreads.append(spread)
-    xy = sums.xy
-    _best(
-        sums.i, sums.j, xy.indptr, xy.indices, xy.data, weights, n,
-        x, spreads[0], y, spreads[1], *best,
-    )  # fmt: skip
-    return best[0], best[1]
+    columns = acts.tocsc()
+    moments = np.zeros((2, acts.shape[1], draws.shape[0]))
+    weights = np.ascontiguousarray(draws.T)
+    n = draws @ np.bincount(document, minlength=draws.shape[1])
+    parts = (columns.indptr, columns.indices, columns.data)
+    _weighted_sums(*parts, document, weights, n, *moments)
+    return Weighted(*parts, *moments)
+
+
+def no_matches(a: Weighted, b: Weighted) -> tuple[np.ndarray, np.ndarray]:
+    """Best r of each feature, both ways, before any pair was looked at: −1, float32 [d, R]."""
+    best_a, best_b = (np.full(side.mean.shape, -1, np.float32) for side in (a, b))
+    return best_a, best_b
+
+
+def fold_pairs(
+    a: Weighted,
+    b: Weighted,
+    pairs: tuple[np.ndarray, np.ndarray],
+    document: np.ndarray,
+    draws: np.ndarray,
+    best: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """Raise `best` (of a's features and of b's) to the r of the `pairs` (i, j) in replicates.
+
+    Pairs that share their i are quickest beside each other. A feature that is constant or
+    dead in a replicate has r = 0 there. Both sides must be weighed by the same `draws`.
+    """
+    weights = np.ascontiguousarray(draws.T)
+    n = draws @ np.bincount(document, minlength=draws.shape[1])
+    _fold(*pairs, tuple(a), tuple(b), document, weights, n, *best)

@@ -1,8 +1,7 @@
 """Bootstrap intervals for shares of matched features, over documents and SAE seeds.
 
 Tokens of one document are not independent, so whole documents are drawn anew, and the
-features are matched anew in every replicate (METHOD.md §5), from sums taken once
-(`docsums`).
+features are matched anew in every replicate (METHOD.md §5; `resample`).
 
 A share of features above a threshold is biased by the noise of r: wherever more true
 matches lie just below the threshold than above, more cross it upwards than downwards. The
@@ -16,35 +15,20 @@ chosen on, they held the truth in 89–98.5 % of 200 in fourteen regimes, and in
 fifteenth (benchmarks/coverage.py).
 """
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from featrack_utils.correlate import correlations
-from featrack_utils.docsums import document_sums, replicate_best
 from featrack_utils.errors import FeatrackError
-from featrack_utils.features import Features, require_same_tokens
-from featrack_utils.sums import check_correlation
+from featrack_utils.resample import Draws, Matched
 
-log = logging.getLogger(__name__)
-
-MARGIN = 0.5  # pairs this far below the lowest threshold are left out of the replicates
-LOWEST = 0.1  # and pairs below this in any case
 # Less its bootstrap bias, a share varies 1.53 times as much as the replicates do: the ratio
 # of the standard deviations of 2·[z > 0] − Φ(z) and [z > 0] for z = (r̂ − τ) / error of r̂,
 # summed over evenly spread true r. The rest is for the noise of heavy-tailed activations,
 # which a bootstrap of few documents understates by some 25 % (measured by coverage).
 WIDEN = 2.0
 LEVEL = 0.95
-
-
-class Draws(NamedTuple):
-    """How often each replicate drew each document and each SAE seed of each model."""
-
-    documents: np.ndarray  # float64 [n_replicates, n_documents]
-    seeds: dict[str, np.ndarray]  # model: float64 [n_replicates, n_seeds]
 
 
 class Shares(NamedTuple):
@@ -63,99 +47,24 @@ class Interval(NamedTuple):
     high: float
 
 
-def draw(features: Features, seeds: Mapping[str, int], replicates: int, seed: int) -> Draws:
-    """Draw documents (within their domains) and SAE seeds, with replacement.
+def shares(matched: Matched, among: np.ndarray | None = None) -> Shares:
+    """Share of the features asked (or of those `among` them, bool [d_sae]) with a match.
 
-    The mix takes a fixed amount from every domain, so each replicate does too. `seeds`
-    maps each model to its number of SAE seeds. Shares that are to be compared or divided
-    must use the same draws.
-
-    Raises:
-        FeatrackError: a domain with fewer than two documents, no seeds or no replicates.
+    Raises: FeatrackError if none is asked, where no share is defined.
     """
-    if replicates < 1 or not seeds or min(seeds.values()) < 1:
-        raise FeatrackError("A bootstrap needs at least one replicate and one SAE seed per model.")
-    rng = np.random.default_rng(seed)
-    documents = np.zeros((replicates, int(features.origin.max()) + 1))
-    for domain in np.unique(features.domain):
-        members = np.unique(features.origin[features.domain == domain])
-        if members.size < 2:
-            raise FeatrackError(
-                f"Domain {domain} of the evaluation mix has {members.size} document: "
-                "give at least two, since intervals come from drawing documents."
-            )
-        even = np.full(members.size, 1 / members.size)
-        documents[:, members] += rng.multinomial(members.size, even, size=replicates)
-    counts = {
-        model: rng.multinomial(n, np.full(n, 1 / n), size=replicates).astype(np.float64)
-        for model, n in seeds.items()
-    }
-    return Draws(documents, counts)
+    asked = matched.asked if among is None else matched.asked & among
+    if not asked.any():
+        raise FeatrackError("None of the features is both eligible and asked: no share is defined.")
+    best_r, exceeded = matched.best_r[asked], matched.exceeded[asked]
+    estimate = np.array([(best_r > tau).mean() for tau in matched.taus])
+    drawn = np.stack([(exceeded > k).mean(axis=0) for k in range(matched.taus.size)], axis=1)
+    return Shares(matched.taus, estimate, corrected(estimate, drawn))
 
 
-def bootstrap(
-    a: Features,
-    b: Features,
-    eligible_a: np.ndarray,
-    eligible_b: np.ndarray,
-    draws: Draws,
-    taus: Sequence[float],
-) -> tuple[Shares, Shares]:
-    """Share of a's eligible features that b has, and of b's that a has, with replicates.
-
-    `eligible_*` are bool [d_*]. Eligibility stays as it is on the whole mix: it says which
-    features this mix can tell apart, a property of the mix; judged again on a replicate,
-    which holds only 63 % of the documents, it would drop the rare ones and favour the common.
-
-    Pairs more than MARGIN below the lowest threshold on the whole mix stay out. A warning
-    is logged if features just inside the margin rise above that threshold in replicates,
-    for then others outside it may do so as well.
-
-    Raises:
-        FeatrackError: different token streams or documents, a threshold outside (0, 1), or
-            no eligible feature on a side, where the share isn't defined.
-    """
-    require_same_tokens(a, b)
-    if not np.array_equal(a.origin, b.origin):
-        raise FeatrackError(
-            "The two sets of features assign tokens to different documents: "
-            "compute both on the same evaluation mix."
-        )
-    for tau in taus:
-        check_correlation(tau, "tau")
-    floor = max(min(taus) - MARGIN, LOWEST)
-    best = correlations(a.acts, b.acts, floor=floor, eligible_a=eligible_a, eligible_b=eligible_b)
-    candidates = (best.a_candidates, best.b_candidates)
-    for name, some in zip(("first", "second"), candidates, strict=True):
-        if not some.any():
-            raise FeatrackError(
-                f"The {name} dictionary has no eligible feature, so no share is defined: "
-                "train it longer or evaluate on more text."
-            )
-    sums = document_sums(a, b, best.pairs.i, best.pairs.j)
-    replicated = replicate_best(sums, draws.documents)
-    full = (best.a_best_r, best.b_best_r)
-    first, second = (
-        _shares(full[side][candidates[side]], replicated[side][candidates[side]], taus, floor)
-        for side in (0, 1)
-    )
-    return first, second
-
-
-def _shares(full: np.ndarray, best: np.ndarray, taus: Sequence[float], floor: float) -> Shares:
-    """Shares above each threshold, from best r [n] and its replicates [n, n_replicates]."""
-    rising = (best[(full < floor + 0.1)] > min(taus)).sum() / best.size
-    if rising > 0.002:
-        log.warning(
-            "Features whose best r is about %.2f rise above %.2f in replicates (%.1f points of "
-            "the share): the mix has too few documents for them.",
-            floor, min(taus), 100 * rising,
-        )  # fmt: skip
-    estimate = np.array([(full > tau).mean() for tau in taus])
-    replicates = np.stack([(best > tau).mean(axis=0) for tau in taus], axis=1)
+def corrected(estimate: np.ndarray, replicates: np.ndarray) -> np.ndarray:
+    """Replicates [R, …] of a share less their bias, and widened: see the module's words."""
     mean = replicates.mean(axis=0)
-    corrected = (2 * estimate - mean) + WIDEN * (replicates - mean)
-    return Shares(np.asarray(taus, np.float64), estimate, corrected)
+    return (2 * estimate - mean) + WIDEN * (replicates - mean)
 
 
 def over_seeds(
@@ -192,24 +101,24 @@ def over_seeds(
     fewest = min(draws.seeds[model].shape[1] for model in (model_a, model_b))
     even = 1 / len(tables)
     weights = even + (weights - even) * np.sqrt(fewest / max(fewest - 1, 1))
-    shares = list(tables.values())
+    each = list(tables.values())
     return Shares(
-        shares[0].taus,
-        np.mean([share.estimate for share in shares], axis=0),
-        np.einsum("pr,prt->rt", weights, np.stack([share.replicates for share in shares])),
+        each[0].taus,
+        np.mean([share.estimate for share in each], axis=0),
+        np.einsum("pr,prt->rt", weights, np.stack([share.replicates for share in each])),
     )
 
 
-def interval(shares: Shares, tau: float) -> Interval:
+def interval(share: Shares, tau: float) -> Interval:
     """The share at one of its thresholds, with its interval, both within 0…1.
 
     The interval always reaches to the share as counted.
 
     Raises: FeatrackError for a threshold that was not computed.
     """
-    t = at(shares, tau)
-    estimate = float(shares.estimate[t])
-    low, high = around(estimate, shares.replicates[:, t])
+    t = at(share, tau)
+    estimate = float(share.estimate[t])
+    low, high = around(estimate, share.replicates[:, t])
     return Interval(estimate, max(low, 0.0), min(high, 1.0))
 
 
@@ -219,9 +128,9 @@ def around(estimate: float, replicates: np.ndarray) -> tuple[float, float]:
     return min(float(low), estimate), max(float(high), estimate)
 
 
-def at(shares: Shares, tau: float) -> int:
+def at(share: Shares, tau: float) -> int:
     """Position of a threshold among the ones computed."""
-    found = np.flatnonzero(np.isclose(shares.taus, tau))
+    found = np.flatnonzero(np.isclose(share.taus, tau))
     if found.size == 0:
-        raise FeatrackError(f"There is no share at τ = {tau}, only at {shares.taus.tolist()}.")
+        raise FeatrackError(f"There is no share at τ = {tau}, only at {share.taus.tolist()}.")
     return int(found[0])

@@ -6,15 +6,20 @@ pairs of SAE seeds, with replicates under common `Draws`, so that shares can be 
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import combinations, product
 from typing import NamedTuple
 
+import numba
 import numpy as np
 
 from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features, require_same_tokens
-from featrack_utils.intervals import Draws, Shares, bootstrap, over_seeds
+from featrack_utils.intervals import Shares, over_seeds, shares
 from featrack_utils.match import eligible
+from featrack_utils.resample import Draws, Matched, bootstrap, weighed
 from featrack_utils.sums import check_correlation
 
 
@@ -27,12 +32,12 @@ class Model(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Shares for every pair (SAE seed of the parent, SAE seed of the child)."""
+    """Matches of every pair (SAE seed of the parent, SAE seed of the child)."""
 
     parent: str
     child: str
-    kept: dict[tuple[int, int], Shares]  # of the parent's features, those the child has
-    known: dict[tuple[int, int], Shares]  # of the child's features, those the parent has
+    kept: dict[tuple[int, int], Matched]  # of the parent's features in the child
+    known: dict[tuple[int, int], Matched]  # of the child's features in the parent
 
 
 class Arms(NamedTuple):
@@ -75,28 +80,76 @@ def _require_alike(a: Features, b: Features) -> None:
 
 
 def compare(parent: Model, child: Model, draws: Draws, taus: Sequence[float]) -> Comparison:
-    """Shares between two models for every pair of their SAE seeds.
+    """Match two models' features, for every pair of their SAE seeds.
 
     Raises: FeatrackError: different token streams or widths, or a threshold outside (0, 1).
     """
     _require_alike(parent.seeds[0], child.seeds[0])
-    kept, known = {}, {}
-    for s, a in enumerate(parent.seeds):
-        for t, b in enumerate(child.seeds):
-            masks = parent.eligible[s], child.eligible[t]
-            kept[s, t], known[s, t] = bootstrap(a, b, *masks, draws, taus)
+    places = list(product(range(len(parent.seeds)), range(len(child.seeds))))
+    both = _matched(parent, child, places, draws, taus)
+    kept, known = ({st: sides[k] for st, sides in both.items()} for k in (0, 1))
     return Comparison(parent.name, child.name, kept, known)
 
 
+def compare_seeds(model: Model, draws: Draws, taus: Sequence[float]) -> Comparison:
+    """Match a model's own dictionaries with each other: what nothing but the seed changes.
+
+    Raises: FeatrackError with fewer than two seeds, or for a threshold outside (0, 1).
+    """
+    if len(model.seeds) < 2:
+        raise FeatrackError(
+            f"The model {model.name} has one dictionary: its ceiling and its reproducible "
+            "features need at least two SAE seeds."
+        )
+    places = list(combinations(range(len(model.seeds)), 2))
+    kept = {}
+    for (s, t), sides in _matched(model, model, places, draws, taus).items():
+        kept[s, t], kept[t, s] = sides
+    known = {(s, t): kept[t, s] for s, t in kept}
+    return Comparison(model.name, model.name, kept, known)
+
+
+def _matched(
+    parent: Model,
+    child: Model,
+    places: list[tuple[int, int]],
+    draws: Draws,
+    taus: Sequence[float],
+) -> dict[tuple[int, int], tuple[Matched, Matched]]:
+    """Both sides of each pair of dictionaries, as many pairs at once as there are threads."""
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        weigh = partial(weighed, draws=draws)
+        weights_a = list(pool.map(weigh, parent.seeds))
+        weights_b = weights_a if child is parent else list(pool.map(weigh, child.seeds))
+
+        def match(place: tuple[int, int]) -> tuple[Matched, Matched]:
+            s, t = place
+            return bootstrap(
+                parent.seeds[s], child.seeds[t], parent.eligible[s], child.eligible[t],
+                draws, taus, weighted=(weights_a[s], weights_b[t]), threads=1,
+            )  # fmt: skip
+
+        return dict(zip(places, pool.map(match, places), strict=True))
+
+
 def kept_share(comparison: Comparison, draws: Draws) -> Shares:
-    """Mean share of the parent's features that persist, over all pairs of SAE seeds."""
-    return over_seeds(comparison.kept, draws, comparison.parent, comparison.child)
+    """Mean share of the parent's features that persist, over all pairs of SAE seeds.
+
+    Of a model compared with itself (`compare_seeds`), this is the ceiling.
+    """
+    tables = {places: shares(matched) for places, matched in comparison.kept.items()}
+    return over_seeds(tables, draws, comparison.parent, comparison.child)
 
 
 def emerging_share(comparison: Comparison, draws: Draws) -> Shares:
     """Mean share of the child's features that no parent feature matches."""
-    known = over_seeds(comparison.known, draws, comparison.parent, comparison.child)
-    return Shares(known.taus, 1 - known.estimate, 1 - known.replicates)
+    tables = {places: shares(matched) for places, matched in comparison.known.items()}
+    return complement(over_seeds(tables, draws, comparison.parent, comparison.child))
+
+
+def complement(share: Shares) -> Shares:
+    """1 − a share, replicate by replicate."""
+    return Shares(share.taus, 1 - share.estimate, 1 - share.replicates)
 
 
 def same_seed_different_seed(comparison: Comparison, draws: Draws) -> Arms:
@@ -106,73 +159,53 @@ def same_seed_different_seed(comparison: Comparison, draws: Draws) -> Arms:
     """
     arms = []
     for same in (True, False):
-        tables = {st: share for st, share in comparison.kept.items() if (st[0] == st[1]) == same}
+        tables = {
+            (s, t): shares(matched)
+            for (s, t), matched in comparison.kept.items()
+            if (s == t) == same
+        }
         arms.append(over_seeds(tables, draws, comparison.parent, comparison.child))
     return Arms(*arms)
 
 
-def seed_ceiling(model: Model, draws: Draws, taus: Sequence[float]) -> Shares:
-    """Share of a dictionary's features that another SAE seed of the same model has.
+def reproducible(own: Comparison, tau: float) -> dict[tuple[int, int], np.ndarray]:
+    """Features of dictionary s that dictionary u of the same model has: bool [d_sae] per (s, u).
 
-    Mean over ordered pairs of different seeds.
+    `own` comes from `compare_seeds`.
 
-    Raises: FeatrackError with fewer than two seeds.
+    Raises: FeatrackError for τ outside (0, 1).
     """
-    _require_two_seeds(model)
-    tables = {}
-    for s, a in enumerate(model.seeds):
-        for t in range(s + 1, len(model.seeds)):
-            masks = model.eligible[s], model.eligible[t]
-            tables[s, t], tables[t, s] = bootstrap(a, model.seeds[t], *masks, draws, taus)
-    return over_seeds(tables, draws, model.name, model.name)
-
-
-def _require_two_seeds(model: Model) -> None:
-    if len(model.seeds) < 2:
-        raise FeatrackError(
-            f"The model {model.name} has one dictionary: its ceiling and its reproducible "
-            "features need at least two SAE seeds."
-        )
-
-
-def reproducible(model: Model, tau: float) -> list[np.ndarray]:
-    """Eligible features that another SAE seed of their model has (r > τ): bool [d_sae] per seed.
-
-    Raises: FeatrackError with fewer than two seeds, or τ outside (0, 1).
-    """
-    _require_two_seeds(model)
     check_correlation(tau, "tau")
-    masks = [np.zeros(mask.size, bool) for mask in model.eligible]
-    for s, a in enumerate(model.seeds):
-        for t in range(s + 1, len(model.seeds)):
-            best = correlations(
-                a.acts,
-                model.seeds[t].acts,
-                floor=tau,
-                eligible_a=model.eligible[s],
-                eligible_b=model.eligible[t],
-            )
-            masks[s] |= best.a_candidates & (best.a_best_r > tau)
-            masks[t] |= best.b_candidates & (best.b_best_r > tau)
-    return masks
+    return {places: m.asked & (m.best_r > tau) for places, m in own.kept.items()}
 
 
-def reproducible_kept_share(parent: Model, child: Model, draws: Draws, tau: float) -> Shares | None:
-    """Share of the parent's reproducible features that persist, over pairs of SAE seeds.
+def reproducible_kept_share(
+    comparison: Comparison, own: Comparison, draws: Draws, tau: float
+) -> Shares | None:
+    """Share of the parent's reproducible features that persist, over SAE seeds.
 
-    Which features are reproducible is settled on the whole mix, like eligibility. Seeds
-    without any are left out; None if no seed has one, for then the share is not defined.
-
-    Raises: FeatrackError with fewer than two parent seeds, or τ outside (0, 1).
+    For each pair of dictionaries, the mean over the parent's other seeds u of the share among
+    the features that u has, too. With the parent's own seeds as the child (`comparison` is
+    `own`), a third seed is asked: this is the ceiling. Which features are reproducible is
+    settled on the whole mix, like eligibility. None if no dictionary has any, or if three
+    seeds were needed and there are two: then the share is not defined.
     """
-    _require_alike(parent.seeds[0], child.seeds[0])
+    masks = reproducible(own, tau)
+    itself = comparison.parent == comparison.child
     tables = {}
-    for s, mask in enumerate(reproducible(parent, tau)):
-        if mask.any():
-            for t, b in enumerate(child.seeds):
-                masks = mask, child.eligible[t]
-                tables[s, t], _ = bootstrap(parent.seeds[s], b, *masks, draws, [tau])
-    return over_seeds(tables, draws, parent.name, child.name) if tables else None
+    for (s, t), matched in comparison.kept.items():
+        each = [
+            shares(matched, mask)
+            for (of, other), mask in masks.items()
+            if of == s and mask.any() and not (itself and other == t)
+        ]
+        if each:
+            tables[s, t] = Shares(
+                each[0].taus,
+                np.mean([share.estimate for share in each], axis=0),
+                np.mean([share.replicates for share in each], axis=0),
+            )
+    return over_seeds(tables, draws, comparison.parent, comparison.child) if tables else None
 
 
 def document_shift(features: Features) -> np.ndarray:
@@ -200,18 +233,20 @@ def document_shift_floor(parent: Model, child: Model, taus: Sequence[float]) -> 
     """Share of parent features "found" in the child when its stream is shifted; [n_taus].
 
     Both keep their densities, clusters and order within documents; only the text they
-    respond to differs. Mean over pairs of SAE seeds.
+    respond to differs. Mean over dictionaries of equal place, for chance knows no seed.
 
     Raises: FeatrackError: different token streams or widths, or a domain of one document.
     """
     _require_alike(parent.seeds[0], child.seeds[0])
     source = document_shift(child.seeds[0])
-    shares = []
-    for a, mask_a in zip(parent.seeds, parent.eligible, strict=True):
-        for b, mask_b in zip(child.seeds, child.eligible, strict=True):
-            best = correlations(
-                a.acts, b.acts[source], floor=0.99, eligible_a=mask_a, eligible_b=mask_b
-            )
-            r = best.a_best_r[best.a_candidates]
-            shares.append([(r > tau).mean() for tau in taus])
-    return np.mean(shares, axis=0)
+
+    def found(place: int) -> list[float]:
+        best = correlations(
+            parent.seeds[place].acts, child.seeds[place].acts[source], floor=0.99, threads=1,
+            eligible_a=parent.eligible[place], eligible_b=child.eligible[place],
+        )  # fmt: skip
+        return [(best.a_best_r[best.a_candidates] > tau).mean() for tau in taus]
+
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        places = range(min(len(parent.seeds), len(child.seeds)))
+        return np.mean(list(pool.map(found, places)), axis=0)

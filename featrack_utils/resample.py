@@ -1,0 +1,172 @@
+"""Documents and SAE seeds drawn anew, and the features matched anew in every draw.
+
+The activations are read once per pair of dictionaries; a replicate is a weighted sum of what
+each document contributes (`docsums`).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from featrack_utils.correlate import correlations
+from featrack_utils.docsums import Weighted, fold_pairs, no_matches, weigh
+from featrack_utils.errors import FeatrackError
+from featrack_utils.features import Features, require_same_tokens
+from featrack_utils.sums import Pairs, check_correlation, checked
+
+log = logging.getLogger(__name__)
+
+MARGIN = 0.5  # pairs this far below the lowest threshold are left out of the replicates
+LOWEST = 0.1  # and pairs below this in any case
+CLOSEST = 5  # candidates per feature in the replicates, of a and of b
+
+
+class Draws(NamedTuple):
+    """How often each replicate drew each document and each SAE seed of each model."""
+
+    documents: np.ndarray  # float64 [n_replicates, n_documents]
+    seeds: dict[str, np.ndarray]  # model: float64 [n_replicates, n_seeds]
+
+
+class Matched(NamedTuple):
+    """How closely another dictionary matches each feature of one, and in every replicate."""
+
+    taus: np.ndarray  # float64 [n_taus], ascending
+    best_r: np.ndarray  # float64 [d_sae], on the whole mix
+    asked: np.ndarray  # bool [d_sae], eligible and neither dead nor constant
+    exceeded: np.ndarray  # uint8 [d_sae, n_replicates], how many of the taus the best r exceeds
+
+
+def draw(features: Features, seeds: Mapping[str, int], replicates: int, seed: int) -> Draws:
+    """Draw documents (within their domains) and SAE seeds, with replacement.
+
+    The mix takes a fixed amount from every domain, so each replicate does too. `seeds`
+    maps each model to its number of SAE seeds. Shares that are to be compared or divided
+    must use the same draws.
+
+    Raises:
+        FeatrackError: a domain with fewer than two documents, no seeds or no replicates.
+    """
+    if replicates < 1 or not seeds or min(seeds.values()) < 1:
+        raise FeatrackError("A bootstrap needs at least one replicate and one SAE seed per model.")
+    rng = np.random.default_rng(seed)
+    documents = np.zeros((replicates, int(features.origin.max()) + 1))
+    for domain in np.unique(features.domain):
+        members = np.unique(features.origin[features.domain == domain])
+        if members.size < 2:
+            raise FeatrackError(
+                f"Domain {domain} of the evaluation mix has {members.size} document: "
+                "give at least two, since intervals come from drawing documents."
+            )
+        even = np.full(members.size, 1 / members.size)
+        documents[:, members] += rng.multinomial(members.size, even, size=replicates)
+    counts = {
+        model: rng.multinomial(n, np.full(n, 1 / n), size=replicates).astype(np.float64)
+        for model, n in seeds.items()
+    }
+    return Draws(documents, counts)
+
+
+def bootstrap(
+    a: Features,
+    b: Features,
+    eligible_a: np.ndarray,
+    eligible_b: np.ndarray,
+    draws: Draws,
+    taus: Sequence[float],
+    *,
+    weighted: tuple[Weighted, Weighted] | None = None,
+    threads: int | None = None,
+) -> tuple[Matched, Matched]:
+    """Match a's eligible features with b's, and b's with a's, anew in every replicate.
+
+    `eligible_*` are bool [d_*]; `weighted` saves weighing both sides by the draws once more
+    where that was done before (`weigh`). Eligibility stays as it is on the whole mix: it says which
+    features this mix can tell apart, a property of the mix; judged again on a replicate,
+    which holds only 63 % of the documents, it would drop the rare ones and favour the common.
+
+    A replicate knows only each feature's CLOSEST candidates on the whole mix, and no pair more
+    than MARGIN below the lowest threshold. A warning is logged if the last of the closest
+    still changes a share, or if features just inside the margin rise above that threshold,
+    for then others that were left out may matter as well.
+
+    Raises:
+        FeatrackError: different token streams or documents, a threshold outside (0, 1), or
+            no eligible feature on a side, where the share isn't defined.
+    """
+    require_same_tokens(a, b)
+    if not np.array_equal(a.origin, b.origin):
+        raise FeatrackError(
+            "The two sets of features assign tokens to different documents: "
+            "compute both on the same evaluation mix."
+        )
+    for tau in taus:
+        check_correlation(tau, "tau")
+    taus = np.unique(np.asarray(taus, np.float64))
+    floor = max(taus[0] - MARGIN, LOWEST)
+    best = correlations(
+        a.acts, b.acts, floor=floor, eligible_a=eligible_a, eligible_b=eligible_b, threads=threads
+    )
+    candidates = (best.a_candidates, best.b_candidates)
+    for name, some in zip(("first", "second"), candidates, strict=True):
+        if not some.any():
+            raise FeatrackError(
+                f"The {name} dictionary has no eligible feature, so no share is defined: "
+                "train it longer or evaluate on more text."
+            )
+    sides = weighted or (weighed(a, draws), weighed(b, draws))
+    replicated = no_matches(*sides)
+    rank = closeness(best.pairs)
+    exceeded = []
+    for ranks in (rank < CLOSEST - 1, rank == CLOSEST - 1):
+        chosen = (best.pairs.i[ranks], best.pairs.j[ranks])
+        fold_pairs(*sides, chosen, a.origin, draws.documents, replicated)
+        exceeded.append([np.searchsorted(taus, r).astype(np.uint8) for r in replicated])
+    full = (best.a_best_r, best.b_best_r)
+    matched = []
+    for before, after, r, asked in zip(*exceeded, full, candidates, strict=True):
+        matched.append(Matched(taus, r, asked, after))
+        _warn(matched[-1], before, floor)
+    return matched[0], matched[1]
+
+
+def weighed(features: Features, draws: Draws) -> Weighted:
+    """One dictionary's activations and moments in every replicate."""
+    return weigh(checked(features.acts, "acts"), features.origin, draws.documents)
+
+
+def closeness(pairs: Pairs) -> np.ndarray:
+    """Place of each pair among those of its i, or of its j if it is better there; 0: closest."""
+    places = []
+    for feature in (pairs.i, pairs.j):
+        order = np.lexsort((-pairs.r, feature))
+        starts = np.flatnonzero(np.diff(feature[order], prepend=-1))
+        lengths = np.diff(starts, append=order.size)
+        place = np.empty(order.size, np.int64)
+        place[order] = np.arange(order.size) - np.repeat(starts, lengths)
+        places.append(place)
+    return np.minimum(*places)
+
+
+def _warn(matched: Matched, before: np.ndarray, floor: float) -> None:
+    """Say so if candidates beyond the closest, or below the floor, may change a share."""
+    lowest, n = matched.taus[0], matched.asked.sum()
+    rising = (matched.exceeded[matched.asked & (matched.best_r < floor + 0.1)] > 0).sum()
+    rising = rising / n / matched.exceeded.shape[1]
+    if rising > 0.002:
+        log.warning(
+            "Features whose best r is about %.2f rise above %.2f in replicates (%.1f points of "
+            "the share): the mix has too few documents for them.", floor, lowest, 100 * rising,
+        )  # fmt: skip
+    late = max(
+        ((matched.exceeded > k) & (before <= k))[matched.asked].mean()
+        for k in range(matched.taus.size)
+    )
+    if late > 0.005:
+        log.warning(
+            "The %d. closest candidate still adds %.1f points to a share in replicates: the "
+            "dictionaries are full of copies, or too dense, for these intervals.",
+            CLOSEST, 100 * late,
+        )  # fmt: skip

@@ -1,0 +1,160 @@
+import logging
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from featrack_utils import resample
+from featrack_utils.correlate import correlations
+from featrack_utils.docsums import fold_pairs, no_matches
+from featrack_utils.errors import FeatrackError
+from featrack_utils.features import Features
+from featrack_utils.match import eligible
+from featrack_utils.resample import Draws, bootstrap, closeness, draw, weighed
+from featrack_utils.simulate import Plan, simulate
+from featrack_utils.sums import Pairs
+
+PLAN = Plan(n_features=60, n_documents=40, tokens_per_document=60, density=0.03)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    planted = simulate(PLAN, 0)
+    return planted.parent[0], planted.child[0]
+
+
+def _masks(pair):
+    return [eligible(side.acts, side.origin) for side in pair]
+
+
+def _best_of_all_pairs(pair, documents):
+    """Best r of each feature in each replicate, every pair being a candidate."""
+    draws = Draws(np.asarray(documents, np.float64), {})
+    sides = [weighed(side, draws) for side in pair]
+    best = no_matches(*sides)
+    grid = np.indices([side.acts.shape[1] for side in pair]).reshape(2, -1).astype(np.int32)
+    fold_pairs(*sides, tuple(grid), pair[0].origin, draws.documents, best)
+    return best
+
+
+def _best_by_numpy(pair, rows):
+    dense = [side.acts[rows].toarray().astype(np.float64) for side in pair]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = np.corrcoef(np.hstack(dense).T)[: dense[0].shape[1], dense[0].shape[1] :]
+    return np.nan_to_num(r, nan=0.0)
+
+
+def test_each_document_once_gives_numpys_correlations(pair):
+    by_a, by_b = _best_of_all_pairs(pair, np.ones((1, 40)))
+    r = _best_by_numpy(pair, np.arange(pair[0].origin.size))
+    np.testing.assert_allclose(by_a[:, 0], r.max(axis=1), atol=1e-6)
+    np.testing.assert_allclose(by_b[:, 0], r.max(axis=0), atol=1e-6)
+
+
+def test_a_replicate_equals_correlating_the_documents_drawn(pair):
+    draws = draw(pair[0], {"m": 1}, 3, seed=1)
+    by_a, by_b = _best_of_all_pairs(pair, draws.documents)
+    for replicate in range(3):
+        times = draws.documents[replicate].astype(int)[pair[0].origin]
+        r = _best_by_numpy(pair, np.repeat(np.arange(times.size), times))
+        np.testing.assert_allclose(by_a[:, replicate], r.max(axis=1), atol=1e-6)
+        np.testing.assert_allclose(by_b[:, replicate], r.max(axis=0), atol=1e-6)
+
+
+def test_the_order_of_positions_does_not_matter(pair):
+    order = np.random.default_rng(2).permutation(pair[0].origin.size)
+    mixed = [Features(*(field[order] for field in side)) for side in pair]
+    documents = draw(pair[0], {"m": 1}, 5, seed=3).documents
+    both = (_best_of_all_pairs(sides, documents) for sides in (pair, mixed))
+    for one, other in zip(*both, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_feature_without_its_documents_matches_nothing(pair):
+    documents = np.zeros((1, 40))
+    documents[0, 0] = 40
+    by_a, _ = _best_of_all_pairs(pair, documents)
+    silent = (pair[0].acts[pair[0].origin == 0] > 0).sum(axis=0).A1 == 0
+    assert silent.any()
+    assert (by_a[silent] == 0).all()
+    assert np.isfinite(by_a).all()
+
+
+def test_the_closest_candidates_are_enough(pair, monkeypatch):
+    """Few, noisy documents and copies: as hard a case as an evaluation mix should be."""
+    plan = Plan(300, 40, 60, rho=(0.5, 1.0), copies=0.3, density=0.02)
+    planted = simulate(plan, 3)
+    sides = planted.parent[0], planted.child[0]
+    draws = draw(sides[0], {"m": 1}, 60, seed=5)
+    few = bootstrap(*sides, *_masks(sides), draws, [0.5, 0.8])
+    monkeypatch.setattr(resample, "CLOSEST", 10_000)
+    monkeypatch.setattr(resample, "LOWEST", 1e-6)
+    monkeypatch.setattr(resample, "MARGIN", 1.0)
+    whole = bootstrap(*sides, *_masks(sides), draws, [0.5, 0.8])
+    for one, other in zip(few, whole, strict=True):
+        for k in (0, 1):
+            shares = [(m.exceeded[m.asked] > k).mean(axis=0) for m in (one, other)]
+            assert np.abs(shares[0] - shares[1]).max() < 0.01
+            assert np.abs(shares[0] - shares[1]).mean() < 0.001
+
+
+def test_the_closest_pair_of_a_feature_has_place_zero():
+    i, j = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    # 0-0 leads both its features; 0-1 is second for 0 and first for 1; 1-1 is last of both.
+    pairs = Pairs(i, j, np.array([0.9, 0.6, 0.7, 0.3]))
+    np.testing.assert_array_equal(closeness(pairs), [0, 0, 0, 1])
+
+
+def test_more_near_equal_candidates_than_are_kept_are_reported(caplog):
+    """Twenty copies on either side, each with noise of its own: any two may be closest."""
+    rng = np.random.default_rng(7)
+    events = np.repeat(rng.random((2000, 10)) * (rng.random((2000, 10)) < 0.2), 20, axis=1)
+    a, b = (events + 0.3 * rng.random(events.shape) * (rng.random(events.shape) < 0.2)
+            for _ in "ab")  # fmt: skip
+    document = np.repeat(np.arange(20), 100).astype(np.int32)
+    label = np.zeros(2000, np.int8)
+    a, b = (Features(sparse.csr_matrix(x.astype(np.float32)), document, label, document)
+            for x in (a, b))  # fmt: skip
+    masks = [np.ones(side.acts.shape[1], bool) for side in (a, b)]
+    tau = float(np.median(correlations(a.acts, b.acts).a_best_r))
+    draws = draw(a, {"m": 1}, 50, seed=0)
+    with caplog.at_level(logging.WARNING):
+        bootstrap(a, b, *masks, draws, [tau])
+    assert "closest candidate" in caplog.text
+
+
+def test_draws_keep_the_number_of_documents_of_every_domain(pair):
+    draws = draw(pair[0], {"base": 3, "lua": 2}, 20, seed=4)
+    domain_of = np.array([pair[0].domain[pair[0].origin == d][0] for d in range(40)])
+    for domain in range(4):
+        assert (draws.documents[:, domain_of == domain].sum(axis=1) == 10).all()
+    assert (draws.seeds["base"].sum(axis=1) == 3).all()
+    assert draws.seeds["lua"].shape == (20, 2)
+
+
+def test_the_same_seed_draws_the_same(pair):
+    first, again = (draw(pair[0], {"m": 2}, 10, seed=5) for _ in range(2))
+    np.testing.assert_array_equal(first.documents, again.documents)
+    np.testing.assert_array_equal(first.seeds["m"], again.seeds["m"])
+
+
+def test_bad_input_is_named(pair):
+    a, b = pair
+    masks = _masks(pair)
+    draws = draw(a, {"m": 1}, 2, seed=0)
+    for taus in ([0.0], [0.5, 1.0]):
+        with pytest.raises(FeatrackError, match="tau"):
+            bootstrap(a, b, *masks, draws, taus)
+    with pytest.raises(FeatrackError, match="different token streams"):
+        bootstrap(a, b._replace(tokens=b.tokens + 1), *masks, draws, [0.8])
+    with pytest.raises(FeatrackError, match="different documents"):
+        bootstrap(a, b._replace(origin=b.origin[::-1]), *masks, draws, [0.8])
+    with pytest.raises(FeatrackError, match="first dictionary has no eligible"):
+        bootstrap(a, b, np.zeros(60, bool), masks[1], draws, [0.8])
+    dead = b._replace(acts=sparse.csr_matrix(b.acts.shape, dtype=np.float32))
+    with pytest.raises(FeatrackError, match="second dictionary has no eligible"):
+        bootstrap(a, dead, *masks, draws, [0.8])
+    with pytest.raises(FeatrackError, match="at least two"):
+        draw(a._replace(origin=a.domain.astype(np.int32)), {"m": 1}, 2, seed=0)
+    with pytest.raises(FeatrackError, match="replicate"):
+        draw(a, {"m": 0}, 2, seed=0)
