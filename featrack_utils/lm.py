@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import json
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,12 +24,9 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging as hf_logging
 
 from featrack_utils.errors import FeatrackError
-
-log = logging.getLogger(__name__)
 
 _TOKENS_PER_CHUNK = 512
 _TOKENS_PER_EVALUATION_CHUNK = 4096
@@ -153,12 +151,18 @@ def train(
         checkpoints: how many are written on the way; they are removed at the end.
 
     Raises:
-        FeatrackError: no training block, or a loss that is not finite.
+        FeatrackError: no training block, fewer tokens than one step takes, or a loss that
+            is not finite.
     """
     if not len(blocks):
         raise FeatrackError(f"There is no whole block to train on for {folder.name}; add text.")
     tokens_per_step = batch_blocks * blocks.shape[1]
     steps = train_tokens // tokens_per_step
+    if train_tokens and not steps:
+        raise FeatrackError(
+            f"Training {folder.name} on {train_tokens} tokens is less than one step of "
+            f"{tokens_per_step}; raise train_tokens or lower batch_blocks."
+        )
     history = pd.DataFrame(columns=["step", "tokens", "loss"])
     if steps:
         trainer = _trainer(
@@ -166,8 +170,7 @@ def train(
             batch=batch_blocks, decay=weight_decay, warmup=int(warmup_share * steps),
             bf16=uses_bfloat16(precision), seed=seed, save_steps=max(1, steps // (checkpoints + 1)),
         )  # fmt: skip
-        resume = get_last_checkpoint(folder / _CHECKPOINTS) if _has_checkpoint(folder) else None
-        trainer.train(resume_from_checkpoint=resume)
+        trainer.train(resume_from_checkpoint=_last_checkpoint(folder / _CHECKPOINTS))
         logged = [entry for entry in trainer.state.log_history if "loss" in entry]
         history = pd.DataFrame(logged)[["step", "loss"]]
         history.insert(1, "tokens", history["step"] * tokens_per_step)
@@ -251,8 +254,13 @@ def read_history(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "history.csv")
 
 
-def _has_checkpoint(folder: Path) -> bool:
-    return (folder / _CHECKPOINTS).is_dir() and any((folder / _CHECKPOINTS).iterdir())
+def _last_checkpoint(folder: Path) -> str | None:
+    whole = {}
+    for path in folder.glob("*/trainer_state.json"):
+        # Written last: a checkpoint in which it is missing or illegible was cut short.
+        with suppress(ValueError):
+            whole[json.loads(path.read_text())["global_step"]] = str(path.parent)
+    return whole[max(whole)] if whole else None
 
 
 hf_logging.disable_progress_bar()

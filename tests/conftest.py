@@ -1,0 +1,57 @@
+"""A tokenizer, a one-layer model and its bridge, small enough to be made for every run."""
+
+import numpy as np
+import pytest
+
+CONTEXT = 16
+TEXTS = ["def f(x):\n    return x\n" * 20, "the cat and the other cat are there " * 20]
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """A byte-level vocabulary of 280 tokens."""
+    from featrack_utils.tokens import train_tokenizer
+
+    return train_tokenizer(TEXTS, 280)
+
+
+@pytest.fixture(scope="session")
+def blocks():
+    """64 blocks of 16 tokens that a model can learn something from: each is a run of numbers."""
+    starts = np.random.default_rng(0).integers(1, 200, size=(64, 1))
+    return (starts + np.arange(CONTEXT)).astype(np.int32)
+
+
+@pytest.fixture
+def fresh_model():
+    """Makes untrained models of width 8 with 12 MLP neurons."""
+    from featrack_utils.lm import new_model
+
+    return lambda seed=0: new_model(
+        vocab_size=280, d_model=8, d_mlp=12, n_heads=2, n_kv_heads=1, context=CONTEXT, seed=seed
+    )
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory, tokenizer, blocks):
+    """A saved model of width 16 with 24 MLP neurons, trained for a moment."""
+    from featrack_utils import lm
+
+    folder = tmp_path_factory.mktemp("models") / "base"
+    model = lm.new_model(
+        vocab_size=280, d_model=16, d_mlp=24, n_heads=2, n_kv_heads=1, context=CONTEXT, seed=1
+    )
+    lm.train(
+        model, blocks, folder, tokenizer=tokenizer, train_tokens=20 * 8 * CONTEXT, seed=1,
+        learning_rate=1e-2, batch_blocks=8, weight_decay=0.0, warmup_share=0.0,
+        precision="float32",
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def bridge(model_folder):
+    """The saved model under TransformerLens."""
+    from featrack_utils.capture import boot
+
+    return boot(model_folder)

@@ -1,0 +1,201 @@
+"""Training is exact, repeatable and survives a kill; evaluation is checked by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers.trainer_callback import DefaultFlowCallback
+
+from featrack_utils import lm
+from featrack_utils.errors import FeatrackError
+
+RECIPE = dict(
+    learning_rate=1e-2, batch_blocks=8, weight_decay=0.1, warmup_share=0.1, precision="float32",
+    seed=3,
+)  # fmt: skip
+STEP = 8 * 16  # tokens
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture
+def trained(fresh_model, blocks, tokenizer, tmp_path):
+    """Trains a fresh model in a folder of the given name and returns the folder."""
+
+    def train(name, *, steps=12, **changes):
+        given = {"train_tokens": steps * STEP, **RECIPE, **changes}
+        lm.train(fresh_model(), blocks, tmp_path / name, tokenizer=tokenizer, **given)
+        return tmp_path / name
+
+    return train
+
+
+def test_a_model_is_one_untied_layer_of_the_given_shape(fresh_model):
+    model = fresh_model()
+    assert len(model.model.layers) == 1
+    assert model.lm_head.weight.data_ptr() != model.model.embed_tokens.weight.data_ptr()
+    assert model.model.layers[0].mlp.down_proj.weight.shape == (8, 12)
+    assert model.model.layers[0].self_attn.k_proj.weight.shape == (4, 8)
+    assert model.config.sliding_window is None
+
+
+def test_equal_seeds_give_equal_models_and_others_do_not(fresh_model):
+    assert same(fresh_model(4).state_dict(), fresh_model(4).state_dict())
+    assert not same(fresh_model(4).state_dict(), fresh_model(5).state_dict())
+
+
+def test_a_loss_in_chunks_equals_the_cross_entropy_of_all_logits(fresh_model, monkeypatch):
+    monkeypatch.setattr(lm, "_TOKENS_PER_CHUNK", 7)
+    model = fresh_model()
+    tokens = torch.arange(5 * 16).reshape(5, 16)
+    loss = lm.next_token_loss(model, tokens)
+    logits = model(input_ids=tokens).logits
+    expected = torch.nn.functional.cross_entropy(
+        logits[:, :-1].reshape(-1, 280), tokens[:, 1:].reshape(-1)
+    )
+    torch.testing.assert_close(loss, expected)
+    by_transformers = model(input_ids=tokens, labels=tokens).loss
+    torch.testing.assert_close(loss, by_transformers)
+
+
+def test_a_model_that_prefers_nothing_loses_ln_of_the_vocabulary(fresh_model, blocks):
+    model = fresh_model()
+    torch.nn.init.zeros_(model.lm_head.weight)
+    result = lm.evaluate(model, blocks)
+    assert result.loss == pytest.approx(math.log(280), abs=1e-6)
+    assert result.n_tokens == 64 * 15
+    # With all logits equal the first token of the vocabulary wins, which no block holds.
+    assert result.accuracy == 0
+
+
+def test_evaluation_adds_up_over_batches_of_any_size(fresh_model, blocks, monkeypatch):
+    model = fresh_model()
+    at_once = lm.evaluate(model, blocks)
+    monkeypatch.setattr(lm, "_TOKENS_PER_EVALUATION_CHUNK", 5 * 16)
+    assert lm.evaluate(model, blocks).loss == pytest.approx(at_once.loss, rel=1e-6)
+    assert lm.evaluate(model, blocks).accuracy == at_once.accuracy
+
+
+def test_blocks_become_inputs_with_themselves_as_labels(blocks):
+    dataset = lm.BlockDataset(blocks)
+    assert len(dataset) == 64
+    assert dataset[3]["input_ids"].tolist() == dataset[3]["labels"].tolist() == blocks[3].tolist()
+    assert dataset[3]["input_ids"].dtype == torch.int64
+
+
+def test_training_lowers_the_loss_and_keeps_its_history(trained, fresh_model, blocks):
+    folder = trained("learns", steps=40)
+    before = lm.evaluate(fresh_model(), blocks).loss
+    assert lm.evaluate(lm.load_model(folder), blocks).loss < before - 0.5
+    history = lm.read_history(folder)
+    assert history["step"].iloc[-1] == 40
+    assert (history["tokens"] == history["step"] * STEP).all()
+
+
+def test_training_twice_gives_the_same_weights_and_leaves_no_checkpoint(trained):
+    first, second = trained("first"), trained("second")
+    assert same(weights(first), weights(second))
+    assert (first / "history.csv").read_bytes() == (second / "history.csv").read_bytes()
+    assert not same(weights(first), weights(trained("other", seed=4)))
+    suffixes = {path.suffix for path in first.rglob("*") if path.is_file()}
+    assert suffixes == {".json", ".safetensors", ".csv"}
+
+
+def test_zero_tokens_save_the_model_untouched(trained, fresh_model):
+    folder = trained("untouched", steps=0)
+    assert same(dict(lm.load_model(folder).state_dict()), dict(fresh_model().state_dict()))
+    assert lm.read_history(folder).empty
+
+
+@pytest.fixture
+def killed_at_step(monkeypatch):
+    """Makes the trainer raise at a step, after whatever it saves there."""
+
+    def arm(step):
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == step:
+                raise KeyboardInterrupt
+            return original(self, args, state, control, **kwargs)
+
+        monkeypatch.setattr(DefaultFlowCallback, "on_step_end", on_step_end)
+
+    original = DefaultFlowCallback.on_step_end
+    return arm
+
+
+def test_a_killed_training_goes_on_to_the_weights_of_an_unbroken_one(
+    trained, killed_at_step, monkeypatch, tmp_path
+):
+    unbroken = trained("unbroken")
+    killed_at_step(9)
+    with pytest.raises(KeyboardInterrupt):
+        trained("broken")
+    monkeypatch.undo()
+    kept = sorted(path.name for path in (tmp_path / "broken" / "checkpoints").iterdir())
+    assert kept == ["checkpoint-6", "checkpoint-8"]
+    broken = trained("broken")
+    assert same(weights(unbroken), weights(broken))
+    assert (unbroken / "history.csv").read_bytes() == (broken / "history.csv").read_bytes()
+    assert not (broken / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("content", [None, '{"epoch": 0.'])
+def test_a_checkpoint_cut_short_gives_way_to_the_one_before(
+    trained, killed_at_step, monkeypatch, tmp_path, content
+):
+    killed_at_step(9)
+    with pytest.raises(KeyboardInterrupt):
+        trained("broken")
+    monkeypatch.undo()
+    last = tmp_path / "broken" / "checkpoints" / "checkpoint-8"
+    (last / "optimizer.pt").write_bytes(b"half")
+    (last / "trainer_state.json").unlink()
+    if content:
+        (last / "trainer_state.json").write_text(content)
+    assert same(weights(trained("broken")), weights(trained("unbroken")))
+
+
+def test_no_block_and_too_few_tokens_are_refused(trained, fresh_model, tokenizer, tmp_path):
+    with pytest.raises(FeatrackError, match="no whole block"):
+        lm.train(
+            fresh_model(), np.zeros((0, 16), np.int32), tmp_path / "none", tokenizer=tokenizer,
+            train_tokens=STEP, **RECIPE,
+        )  # fmt: skip
+    with pytest.raises(FeatrackError, match=f"less than one step of {STEP}"):
+        trained("few", train_tokens=STEP - 1)
+
+
+def test_a_loss_that_is_not_finite_is_refused_and_nothing_saved(
+    fresh_model, blocks, tokenizer, tmp_path
+):
+    model = fresh_model()
+    torch.nn.init.constant_(model.lm_head.weight, float("inf"))
+    with pytest.raises(FeatrackError, match=r"diverged.*not finite.*learning_rate"):
+        lm.train(model, blocks, tmp_path / "nan", tokenizer=tokenizer, train_tokens=STEP, **RECIPE)
+    assert not (tmp_path / "nan" / "model.safetensors").exists()
+
+
+def test_precision_is_what_was_asked_for(monkeypatch):
+    assert lm.uses_bfloat16("bfloat16") and not lm.uses_bfloat16("float32")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False)
+    assert not lm.uses_bfloat16("auto")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert lm.uses_bfloat16("auto")
+
+
+def test_a_continuation_begins_with_its_prompt_and_depends_on_the_seed(fresh_model, tokenizer):
+    def write(seed):
+        return lm.continuation(fresh_model(), tokenizer, "the cat", new_tokens=8, seed=seed)
+
+    assert write(0).startswith("the cat") and len(write(0)) > len("the cat")
+    assert write(0) == write(0) != write(1)
