@@ -24,6 +24,15 @@ class Weighted(NamedTuple):
     scale: np.ndarray  # float64 [d_sae, R], 1 / √(n Σx² − (Σx)²); 0: constant or dead
 
 
+class Best(NamedTuple):
+    """Best r of each feature in every replicate, both ways, and with which feature."""
+
+    r_a: np.ndarray  # float32 [d_a, R], −1 if no pair was looked at
+    index_a: np.ndarray  # int32 [d_a, R], feature of b; −1: none
+    r_b: np.ndarray  # float32 [d_b, R]
+    index_b: np.ndarray  # int32 [d_b, R], feature of a; −1: none
+
+
 @njit(nogil=True, cache=True)
 def _weighted_sums(ptr, row, value, document, weights, n, mean, scale):
     """Fill mean and scale of each feature in each replicate."""
@@ -50,7 +59,7 @@ def _weighted_sums(ptr, row, value, document, weights, n, mean, scale):
 
 
 @njit(nogil=True, cache=True)
-def _fold(pair_i, pair_j, a, b, document, weights, n, best_a, best_b):
+def _fold(pair_i, pair_j, a, b, document, weights, n, best_a, which_a, best_b, which_b):
     """Fold each pair's r in every replicate into the best of both its features."""
     a_ptr, a_row, a_value, a_mean, a_scale = a
     b_ptr, b_row, b_value, b_mean, b_scale = b
@@ -82,9 +91,9 @@ def _fold(pair_i, pair_j, a, b, document, weights, n, best_a, best_b):
             # A feature that no drawn document activates has scale 0 and so r = 0.
             r = n[w] * total[w] * a_scale[i, w] * b_scale[j, w] - a_mean[i, w] * b_mean[j, w]
             if r > best_a[i, w]:
-                best_a[i, w] = r
+                best_a[i, w], which_a[i, w] = r, j
             if r > best_b[j, w]:
-                best_b[j, w] = r
+                best_b[j, w], which_b[j, w] = r, i
 
 
 def weigh(acts: sparse.csr_matrix, document: np.ndarray, draws: np.ndarray) -> Weighted:
@@ -102,10 +111,10 @@ def weigh(acts: sparse.csr_matrix, document: np.ndarray, draws: np.ndarray) -> W
     return Weighted(*parts, *moments)
 
 
-def no_matches(a: Weighted, b: Weighted) -> tuple[np.ndarray, np.ndarray]:
-    """Best r of each feature, both ways, before any pair was looked at: −1, float32 [d, R]."""
-    best_a, best_b = (np.full(side.mean.shape, -1, np.float32) for side in (a, b))
-    return best_a, best_b
+def no_matches(a: Weighted, b: Weighted) -> Best:
+    """What is known before any pair was looked at."""
+    shapes = (a.mean.shape, b.mean.shape)
+    return Best(*(np.full(s, -1, kind) for s in shapes for kind in (np.float32, np.int32)))
 
 
 def fold_pairs(
@@ -114,9 +123,9 @@ def fold_pairs(
     pairs: tuple[np.ndarray, np.ndarray],
     document: np.ndarray,
     draws: np.ndarray,
-    best: tuple[np.ndarray, np.ndarray],
+    best: Best,
 ) -> None:
-    """Raise `best` (of a's features and of b's) to the r of the `pairs` (i, j) in replicates.
+    """Raise `best`, in place, to the r of the `pairs` (i, j) in every replicate.
 
     Pairs that share their i are quickest beside each other. A feature that is constant or
     dead in a replicate has r = 0 there. Both sides must be weighed by the same `draws`.

@@ -1,11 +1,11 @@
 """What a share of persisting features would be if nothing had happened (METHOD.md §5).
 
-The ceiling is the share that another SAE seed finds in the *same* model, the floor the
-share found after one token stream was shifted. Every share of this module is a mean over
-pairs of SAE seeds, with replicates under common `Draws`, so that shares can be divided.
+The ceiling is the share that another SAE seed finds in the *same* model (the floor is in
+`floors`). Every share of this module is a mean over pairs of SAE seeds, with replicates under
+common `Draws`, so that shares can be divided and subtracted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import combinations, product
@@ -14,10 +14,9 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features, require_same_tokens
-from featrack_utils.intervals import Shares, over_seeds, shares
+from featrack_utils.intervals import Shares, corrected, over_seeds, shares
 from featrack_utils.match import eligible
 from featrack_utils.resample import Draws, Matched, bootstrap, weighed
 from featrack_utils.sums import check_correlation
@@ -60,7 +59,7 @@ def as_model(
         raise FeatrackError(f"The model {name} has no dictionary: give one per SAE seed.")
     masks = []
     for number, features in enumerate(dictionaries):
-        _require_alike(dictionaries[0], features)
+        require_alike(dictionaries[0], features)
         masks.append(eligible(features.acts, features.origin, min_positions, min_documents))
         if not masks[-1].any():
             raise FeatrackError(
@@ -70,7 +69,8 @@ def as_model(
     return Model(name, list(dictionaries), masks)
 
 
-def _require_alike(a: Features, b: Features) -> None:
+def require_alike(a: Features, b: Features) -> None:
+    """Refuse dictionaries of different token streams or widths."""
     require_same_tokens(a, b)
     if a.acts.shape != b.acts.shape:
         raise FeatrackError(
@@ -84,7 +84,7 @@ def compare(parent: Model, child: Model, draws: Draws, taus: Sequence[float]) ->
 
     Raises: FeatrackError: different token streams or widths, or a threshold outside (0, 1).
     """
-    _require_alike(parent.seeds[0], child.seeds[0])
+    require_alike(parent.seeds[0], child.seeds[0])
     places = list(product(range(len(parent.seeds)), range(len(child.seeds))))
     both = _matched(parent, child, places, draws, taus)
     kept, known = ({st: sides[k] for st, sides in both.items()} for k in (0, 1))
@@ -130,6 +130,12 @@ def _matched(
             )  # fmt: skip
 
         return dict(zip(places, pool.map(match, places), strict=True))
+
+
+def seen_as(comparison: Comparison, views: Sequence[Callable[[Matched], Matched]]) -> Comparison:
+    """The same comparison with what was kept counted otherwise; a view per parent seed."""
+    kept = {(s, t): views[s](matched) for (s, t), matched in comparison.kept.items()}
+    return comparison._replace(kept=kept)
 
 
 def kept_share(comparison: Comparison, draws: Draws) -> Shares:
@@ -208,45 +214,25 @@ def reproducible_kept_share(
     return over_seeds(tables, draws, comparison.parent, comparison.child) if tables else None
 
 
-def document_shift(features: Features) -> np.ndarray:
-    """For each position, the one half its domain's documents further on; int64 [n_tokens].
+def origin_shares(from_lua: Matched, from_stories: Matched) -> dict[str, Shares]:
+    """Shares of a merged dictionary's features that come from both parents, one, or none.
 
-    Cyclic, within domains: features of one domain would otherwise seem unrelated to each
-    other merely because code doesn't follow prose.
-
-    Raises: FeatrackError for a domain of one document, which can't be shifted.
+    Both sides are `known` of the same merged dictionary (`Comparison`); names as in
+    `flow.ORIGINS`. Features of one pair of parents' dictionaries: their seeds aren't drawn.
     """
-    source = np.arange(features.origin.size)
-    for domain in np.unique(features.domain):
-        rows = np.flatnonzero(features.domain == domain)
-        begins = np.flatnonzero(np.diff(features.origin[rows], prepend=-1))
-        if begins.size < 2:
-            raise FeatrackError(
-                f"Domain {domain} of the evaluation mix has one document, so its stream can't be "
-                "shifted by documents: give at least two."
-            )
-        source[rows] = np.roll(rows, -begins[begins.size // 2])
-    return source
-
-
-def document_shift_floor(parent: Model, child: Model, taus: Sequence[float]) -> np.ndarray:
-    """Share of parent features "found" in the child when its stream is shifted; [n_taus].
-
-    Both keep their densities, clusters and order within documents; only the text they
-    respond to differs. Mean over dictionaries of equal place, for chance knows no seed.
-
-    Raises: FeatrackError: different token streams or widths, or a domain of one document.
-    """
-    _require_alike(parent.seeds[0], child.seeds[0])
-    source = document_shift(child.seeds[0])
-
-    def found(place: int) -> list[float]:
-        best = correlations(
-            parent.seeds[place].acts, child.seeds[place].acts[source], floor=0.99, threads=1,
-            eligible_a=parent.eligible[place], eligible_b=child.eligible[place],
-        )  # fmt: skip
-        return [(best.a_best_r[best.a_candidates] > tau).mean() for tau in taus]
-
-    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-        places = range(min(len(parent.seeds), len(child.seeds)))
-        return np.mean(list(pool.map(found, places)), axis=0)
+    asked, taus = from_lua.asked, from_lua.taus
+    levels = np.arange(taus.size)[:, None, None]
+    whole = [m.best_r[asked] > taus[:, None] for m in (from_lua, from_stories)]
+    drawn = [m.exceeded[asked] > levels for m in (from_lua, from_stories)]
+    origins = {
+        "both": lambda lua, stories: lua & stories,
+        "lua only": lambda lua, stories: lua & ~stories,
+        "stories only": lambda lua, stories: ~lua & stories,
+        "novel": lambda lua, stories: ~(lua | stories),
+    }
+    result = {}
+    for name, holds in origins.items():
+        estimate = holds(*whole).mean(axis=1)
+        replicates = holds(*drawn).mean(axis=1).T
+        result[name] = Shares(taus, estimate, corrected(estimate, replicates))
+    return result

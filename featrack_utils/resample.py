@@ -36,7 +36,9 @@ class Matched(NamedTuple):
     taus: np.ndarray  # float64 [n_taus], ascending
     best_r: np.ndarray  # float64 [d_sae], on the whole mix
     asked: np.ndarray  # bool [d_sae], eligible and neither dead nor constant
+    mutual: np.ndarray  # bool [d_sae], the best match of its best match
     exceeded: np.ndarray  # uint8 [d_sae, n_replicates], how many of the taus the best r exceeds
+    mutually: np.ndarray  # bool [d_sae, n_replicates], `mutual` in each replicate
 
 
 def draw(features: Features, seeds: Mapping[str, int], replicates: int, seed: int) -> Draws:
@@ -123,13 +125,49 @@ def bootstrap(
     for ranks in (rank < CLOSEST - 1, rank == CLOSEST - 1):
         chosen = (best.pairs.i[ranks], best.pairs.j[ranks])
         fold_pairs(*sides, chosen, a.origin, draws.documents, replicated)
-        exceeded.append([np.searchsorted(taus, r).astype(np.uint8) for r in replicated])
-    full = (best.a_best_r, best.b_best_r)
+        levels = (np.searchsorted(taus, r) for r in (replicated.r_a, replicated.r_b))
+        exceeded.append([level.astype(np.uint8) for level in levels])
+    whole = (best.a_best_index[:, None], best.b_best_index[:, None])
+    drawn = (replicated.index_a, replicated.index_b)
     matched = []
-    for before, after, r, asked in zip(*exceeded, full, candidates, strict=True):
-        matched.append(Matched(taus, r, asked, after))
-        _warn(matched[-1], before, floor)
+    for side, r in enumerate((best.a_best_r, best.b_best_r)):
+        before, after = exceeded[0][side], exceeded[1][side]
+        mutual, mutually = (_returns(way[side], way[1 - side]) for way in (whole, drawn))
+        matched.append(Matched(taus, r, candidates[side], mutual[:, 0], after, mutually))
+        _warn(matched[side], before, floor)
     return matched[0], matched[1]
+
+
+def mutual_only(matched: Matched) -> Matched:
+    """The same, counting as a match only a best match of one's best match."""
+    return matched._replace(
+        best_r=np.where(matched.mutual, matched.best_r, 0.0),
+        exceeded=np.where(matched.mutually, matched.exceeded, 0).astype(np.uint8),
+    )
+
+
+def copies_merged(matched: Matched, group: np.ndarray) -> Matched:
+    """One row per group of copies: a group is as well matched as its best member.
+
+    `group` int32 [d_sae] comes from `correlate.copies`; −1: in none.
+    """
+    members = np.flatnonzero(matched.asked & (group >= 0))
+    members = members[np.argsort(group[members], kind="stable")]
+    starts = np.flatnonzero(np.diff(group[members], prepend=-1))
+
+    def best(values: np.ndarray) -> np.ndarray:
+        return np.maximum.reduceat(values[members], starts, axis=0)
+
+    return Matched(
+        matched.taus, best(matched.best_r), np.ones(starts.size, bool), best(matched.mutual),
+        best(matched.exceeded), best(matched.mutually),
+    )  # fmt: skip
+
+
+def _returns(there: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Whether the way there and `back` ends where it began; both int [d, n], −1: no way."""
+    home = np.take_along_axis(back, np.maximum(there, 0), axis=0)
+    return (there >= 0) & (home == np.arange(len(there))[:, None])
 
 
 def weighed(features: Features, draws: Draws) -> Weighted:

@@ -20,7 +20,7 @@ def test_a_dictionary_persists_wholly_in_itself():
 def test_a_share_is_counted_among_the_features_asked():
     best_r, asked = np.array([0.9, 0.7, 0.9, 0.1]), np.array([True, True, True, False])
     exceeded = np.array([[1, 1], [1, 0], [1, 1], [1, 1]], np.uint8)
-    matched = Matched(np.array([0.8]), best_r, asked, exceeded)
+    matched = Matched(np.array([0.8]), best_r, asked, asked, exceeded, exceeded > 0)
     every, some = shares(matched), shares(matched, np.array([True, True, False, True]))
     assert (every.estimate[0], some.estimate[0]) == (2 / 3, 1 / 2)
     # Replicates found 2 of 2 and 1 of 2: 0.25 over the estimate, and 0.25 to either side.

@@ -5,25 +5,17 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils.curves import (
-    difference,
-    lost_summary,
-    ratio_to_ceiling,
-    summary,
-    threshold_curve,
-)
+from featrack_utils import intervals
+from featrack_utils.curves import ratio_to_ceiling
 from featrack_utils.errors import FeatrackError
-from featrack_utils.features import Features
-from featrack_utils.intervals import Shares, interval
+from featrack_utils.intervals import interval
 from featrack_utils.nulls import (
     as_model,
     compare,
     compare_seeds,
-    complement,
-    document_shift,
-    document_shift_floor,
     emerging_share,
     kept_share,
+    origin_shares,
     reproducible,
     reproducible_kept_share,
     same_seed_different_seed,
@@ -146,71 +138,18 @@ def test_equal_dictionaries_make_the_same_seed_arm_one(models, draws):
     np.testing.assert_allclose(arms.different.estimate, ceiling.estimate)
 
 
-def test_a_shift_moves_whole_documents_within_their_domain():
-    origin = np.array([0, 0, 1, 2, 2, 2, 3, 4, 4], np.int32)
-    domain = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1], np.int8)
-    features = Features(sparse.csr_matrix((9, 1), dtype=np.float32), origin, domain, origin)
-    np.testing.assert_array_equal(document_shift(features), [2, 3, 4, 5, 0, 1, 7, 8, 6])
-
-
-def test_a_model_finds_hardly_any_of_its_features_in_its_shifted_self(models):
-    base = models[0]
-    low, high = document_shift_floor(base, base, [0.3, TAU])
-    assert high < 0.01
-    assert low < 0.1
-
-
-def test_the_curve_falls_with_the_threshold_between_floor_and_ceiling(models, draws):
-    taus = [0.4, 0.6, TAU, 0.99]
-    share = kept_share(compare(*models, draws, taus), draws)
-    ceiling = kept_share(compare_seeds(models[0], draws, taus), draws)
-    curve = threshold_curve("base_lua", share, ceiling, document_shift_floor(*models, taus))
-    assert list(curve) == [
-        "pair", "tau", "share", "share_low", "share_high",
-        "ceiling", "ceiling_low", "ceiling_high", "floor",
-    ]  # fmt: skip
-    assert set(curve["pair"]) == {"base_lua"}
-    assert (np.diff(curve[["share", "ceiling", "floor"]], axis=0) <= 0).all()
-    assert not curve.isna().any(axis=None)
-    assert (curve["share_low"] <= curve["share"]).all()
-    assert (curve["share"] <= curve["share_high"]).all()
-    at_tau = curve[curve["tau"] == TAU].iloc[0]
-    assert at_tau["floor"] < at_tau["share"] < at_tau["ceiling"]
-
-
-def test_a_summary_holds_every_figure_a_share_is_read_beside(shares):
-    flat = summary("kept.base_lua", shares[1], shares[2], 0.01, TAU)
-    ratio = flat["kept.base_lua"] / flat["kept.base_lua.ceiling"]
-    assert flat["kept.base_lua.ratio_to_ceiling"] == pytest.approx(ratio)
-    assert flat["kept.base_lua.floor"] == 0.01
-    assert flat["kept.base_lua.ci_low"] < flat["kept.base_lua"] < flat["kept.base_lua.ci_high"]
-    assert {type(value) for value in flat.values()} == {float}
-    assert len(flat) == 10
-
-
-def test_what_is_lost_is_read_beside_what_would_seem_lost_anyway(shares):
-    lost, unchanged = complement(shares[1]), complement(shares[2])
-    flat = lost_summary("lost", lost, unchanged, 0.01, TAU)
-    assert flat["lost"] == 1 - shares[1].estimate[0]
-    assert flat["lost.floor"] == 1 - shares[2].estimate[0]
-    assert flat["lost.ceiling"] == 0.99
-    assert flat["lost.excess"] == pytest.approx(flat["lost"] - flat["lost.floor"])
-    # A ratio of one half, of a ceiling of 49 %, says that half of 49 % was lost.
-    assert flat["lost.excess.ci_low"] <= 0.245 <= flat["lost.excess.ci_high"]
-    assert flat["lost.ratio_to_ceiling"] == pytest.approx(flat["lost"] / 0.99)
-
-
-def test_a_share_differs_from_itself_by_nothing(shares):
-    assert difference(shares[1], shares[1], TAU) == (0.0, 0.0, 0.0)
-
-
-def test_what_is_not_defined_is_none_and_not_zero(shares):
-    nothing = Shares(np.array([TAU]), np.zeros(1), np.zeros((100, 1)))
-    assert ratio_to_ceiling(shares[1], nothing, TAU) is None
-    flat = summary("x", None, None, None, TAU)
-    assert set(flat.values()) == {None}
-    flat = summary("x", nothing, shares[2], 0.0, TAU)
-    assert (flat["x"], flat["x.ratio_to_ceiling"]) == (0.0, 0.0)
+def test_origins_of_the_merged_model_add_up_and_follow_the_planted_truth(planted, models):
+    """The merged model here equals its Lua parent and shares half with its Stories parent."""
+    draws = draw(planted.parent[0], {"base": 2, "lua": 2}, 20, seed=1)
+    known = compare(*models, draws, [TAU]).known[0, 0]
+    same = compare(models[1], models[1], draws, [TAU]).known[0, 0]
+    origins = origin_shares(same, known)
+    # All is found in itself, so what the base has is from both and the rest from Lua only.
+    kept = intervals.shares(known)
+    np.testing.assert_allclose(origins["both"].estimate, kept.estimate)
+    np.testing.assert_allclose(origins["both"].replicates, kept.replicates)
+    assert origins["novel"].estimate[0] == origins["stories only"].estimate[0] == 0
+    assert sum(o.estimate[0] for o in origins.values()) == pytest.approx(1)
 
 
 def test_no_reproducible_feature_leaves_their_share_undefined(planted, draws):
@@ -242,9 +181,6 @@ def test_bad_input_is_named(planted, own, shares):
         as_model("base", [])
     with pytest.raises(FeatrackError, match="tau"):
         reproducible(own, 1.5)
-    lonely = features._replace(origin=features.domain.astype(np.int32))
-    with pytest.raises(FeatrackError, match="give at least two"):
-        document_shift(lonely)
     fewer = shares[2]._replace(replicates=shares[2].replicates[:50])
     with pytest.raises(FeatrackError, match="different draws"):
         ratio_to_ceiling(shares[1], fewer, TAU)

@@ -9,8 +9,17 @@ from featrack_utils.correlate import correlations
 from featrack_utils.docsums import fold_pairs, no_matches
 from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features
-from featrack_utils.match import eligible
-from featrack_utils.resample import Draws, bootstrap, closeness, draw, weighed
+from featrack_utils.match import classify, eligible
+from featrack_utils.resample import (
+    Draws,
+    Matched,
+    bootstrap,
+    closeness,
+    copies_merged,
+    draw,
+    mutual_only,
+    weighed,
+)
 from featrack_utils.simulate import Plan, simulate
 from featrack_utils.sums import Pairs
 
@@ -45,7 +54,7 @@ def _best_by_numpy(pair, rows):
 
 
 def test_each_document_once_gives_numpys_correlations(pair):
-    by_a, by_b = _best_of_all_pairs(pair, np.ones((1, 40)))
+    by_a, _, by_b, _ = _best_of_all_pairs(pair, np.ones((1, 40)))
     r = _best_by_numpy(pair, np.arange(pair[0].origin.size))
     np.testing.assert_allclose(by_a[:, 0], r.max(axis=1), atol=1e-6)
     np.testing.assert_allclose(by_b[:, 0], r.max(axis=0), atol=1e-6)
@@ -53,27 +62,29 @@ def test_each_document_once_gives_numpys_correlations(pair):
 
 def test_a_replicate_equals_correlating_the_documents_drawn(pair):
     draws = draw(pair[0], {"m": 1}, 3, seed=1)
-    by_a, by_b = _best_of_all_pairs(pair, draws.documents)
+    by_a, index_a, by_b, _ = _best_of_all_pairs(pair, draws.documents)
     for replicate in range(3):
         times = draws.documents[replicate].astype(int)[pair[0].origin]
         r = _best_by_numpy(pair, np.repeat(np.arange(times.size), times))
         np.testing.assert_allclose(by_a[:, replicate], r.max(axis=1), atol=1e-6)
         np.testing.assert_allclose(by_b[:, replicate], r.max(axis=0), atol=1e-6)
+        clear = r.max(axis=1) > 0.1  # rounding settles ties near zero
+        np.testing.assert_array_equal(index_a[clear, replicate], r.argmax(axis=1)[clear])
 
 
 def test_the_order_of_positions_does_not_matter(pair):
     order = np.random.default_rng(2).permutation(pair[0].origin.size)
     mixed = [Features(*(field[order] for field in side)) for side in pair]
     documents = draw(pair[0], {"m": 1}, 5, seed=3).documents
-    both = (_best_of_all_pairs(sides, documents) for sides in (pair, mixed))
-    for one, other in zip(*both, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
+    one, other = (_best_of_all_pairs(sides, documents) for sides in (pair, mixed))
+    np.testing.assert_allclose(one.r_a, other.r_a, atol=1e-6)
+    np.testing.assert_allclose(one.r_b, other.r_b, atol=1e-6)
 
 
 def test_a_feature_without_its_documents_matches_nothing(pair):
     documents = np.zeros((1, 40))
     documents[0, 0] = 40
-    by_a, _ = _best_of_all_pairs(pair, documents)
+    by_a = _best_of_all_pairs(pair, documents).r_a
     silent = (pair[0].acts[pair[0].origin == 0] > 0).sum(axis=0).A1 == 0
     assert silent.any()
     assert (by_a[silent] == 0).all()
@@ -103,6 +114,30 @@ def test_the_closest_pair_of_a_feature_has_place_zero():
     # 0-0 leads both its features; 0-1 is second for 0 and first for 1; 1-1 is last of both.
     pairs = Pairs(i, j, np.array([0.9, 0.6, 0.7, 0.3]))
     np.testing.assert_array_equal(closeness(pairs), [0, 0, 0, 1])
+
+
+def test_the_whole_mix_drawn_once_gives_the_rules_of_the_whole_mix(pair):
+    masks, tau = _masks(pair), 0.5
+    once = Draws(np.ones((1, 40)), {})
+    matched, _ = bootstrap(*pair, *masks, once, [tau])
+    best = correlations(pair[0].acts, pair[1].acts, eligible_a=masks[0], eligible_b=masks[1])
+    for view, rule in ((matched, "best"), (mutual_only(matched), "mutual")):
+        found = classify(best, tau, rule).parent == "persisting"
+        np.testing.assert_array_equal(view.asked & (view.best_r > tau), found)
+        np.testing.assert_array_equal(view.asked & (view.exceeded[:, 0] == 1), found)
+
+
+def test_a_group_of_copies_is_found_once():
+    found = np.array([1, 0, 0, 1, 0], np.uint8)
+    matched = Matched(
+        np.array([0.8]), np.where(found, 0.9, 0.1), np.array([1, 1, 1, 1, 0], bool),
+        found > 0, found[:, None], found[:, None] > 0,
+    )  # fmt: skip
+    groups = copies_merged(matched, np.array([0, 1, 0, 2, -1], np.int32))
+    # Features 0 and 2 are copies, one of them found; 1 is alone and lost; 3 alone and found.
+    np.testing.assert_array_equal(groups.best_r, [0.9, 0.1, 0.9])
+    np.testing.assert_array_equal(groups.exceeded[:, 0], [1, 0, 1])
+    assert groups.asked.all()
 
 
 def test_more_near_equal_candidates_than_are_kept_are_reported(caplog):

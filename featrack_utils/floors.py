@@ -1,0 +1,61 @@
+"""What share of features would be "found" by chance (METHOD.md §5)."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+
+from featrack_utils.correlate import correlations
+from featrack_utils.errors import FeatrackError
+from featrack_utils.features import Features
+from featrack_utils.nulls import Model, require_alike
+
+
+def document_shift(features: Features) -> np.ndarray:
+    """For each position, the one half its domain's documents further on; int64 [n_tokens].
+
+    Cyclic, within domains: features of one domain would otherwise seem unrelated to each
+    other merely because code doesn't follow prose.
+
+    Raises: FeatrackError for a domain of one document, which can't be shifted.
+    """
+    source = np.arange(features.origin.size)
+    for domain in np.unique(features.domain):
+        rows = np.flatnonzero(features.domain == domain)
+        begins = np.flatnonzero(np.diff(features.origin[rows], prepend=-1))
+        if begins.size < 2:
+            raise FeatrackError(
+                f"Domain {domain} of the evaluation mix has one document, so its stream can't be "
+                "shifted by documents: give at least two."
+            )
+        source[rows] = np.roll(rows, -begins[begins.size // 2])
+    return source
+
+
+def document_shift_floor(
+    parent: Model, child: Model, taus: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shares "found" when the child's stream is shifted: of the parent's features in the child,
+    and of the child's in the parent; float64 [n_taus] each.
+
+    Both keep their densities, clusters and order within documents; only the text they
+    respond to differs. Mean over dictionaries of equal place, for chance knows no seed.
+
+    Raises: FeatrackError: different token streams or widths, or a domain of one document.
+    """
+    require_alike(parent.seeds[0], child.seeds[0])
+    source = document_shift(child.seeds[0])
+
+    def found(place: int) -> list[list[float]]:
+        best = correlations(
+            parent.seeds[place].acts, child.seeds[place].acts[source], floor=0.99, threads=1,
+            eligible_a=parent.eligible[place], eligible_b=child.eligible[place],
+        )  # fmt: skip
+        asked = (best.a_best_r[best.a_candidates], best.b_best_r[best.b_candidates])
+        return [[float((r > tau).mean()) for tau in taus] for r in asked]
+
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        places = range(min(len(parent.seeds), len(child.seeds)))
+        of_parent, of_child = np.mean(list(pool.map(found, places)), axis=0)
+    return of_parent, of_child
