@@ -16,6 +16,13 @@ from featrack_utils.corpora.sources import SourceConfig
 from featrack_utils.errors import FeatrackError
 
 MODELS = ("base", "lua", "stories", "merged")
+EDGES = (
+    ("base", "lua"),
+    ("base", "stories"),
+    ("lua", "merged"),
+    ("stories", "merged"),
+    ("base", "merged"),
+)  # parent and child of every comparison
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,14 @@ def choose_chain(
 
 
 def contexts(
-    features: Features, index: int, corpora: Corpora, *, top: int, random: int, width: int, seed: int
+    features: Features,
+    index: int,
+    corpora: Corpora,
+    *,
+    top: int,
+    random: int,
+    width: int,
+    seed: int,
 ) -> list[Context]:
     """Contexts of one feature: the strongest, each from another document, then random ones.
 

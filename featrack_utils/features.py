@@ -14,7 +14,9 @@ from safetensors.numpy import load_file, save_file
 from scipy import sparse
 from transformer_lens.model_bridge import TransformerBridge
 
+from featrack_utils import store
 from featrack_utils.capture import mlp_activations
+from featrack_utils.config import MODELS
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.errors import FeatrackError
 from featrack_utils.quality import Sums, splice_losses
@@ -111,6 +113,24 @@ def load_features(path: Path) -> Features:
         (parts["data"], parts["indices"], parts["indptr"]), shape=tuple(parts["shape"])
     )
     return Features(csr, parts["origin"], parts["domain"], parts["tokens"])
+
+
+def open_features(run_dir: Path) -> dict[str, Features]:
+    """Every dictionary's features of a run, by name ("base-0": model and SAE seed), in order.
+
+    Raises:
+        FeatrackError: there are none yet, or one is damaged.
+    """
+    folders = [path for path in (run_dir / "features").glob("[!.]*") if path.is_dir()]
+    if not folders:
+        raise FeatrackError(f"There are no features in {run_dir}/features; run `make book` first.")
+    order = sorted(folders, key=lambda path: _place(path.name))
+    return {path.name: load_features(store.opened(path) / "features.safetensors") for path in order}
+
+
+def _place(name: str) -> tuple[int, int]:
+    model, seed = name.rsplit("-", 1)
+    return MODELS.index(model), int(seed)
 
 
 def require_same_tokens(a: Features, b: Features) -> None:

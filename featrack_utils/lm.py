@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,22 +27,7 @@ from transformers.utils import logging as hf_logging
 from featrack_utils.errors import FeatrackError
 
 _TOKENS_PER_CHUNK = 512
-_TOKENS_PER_EVALUATION_CHUNK = 4096
 _CHECKPOINTS = "checkpoints"
-
-
-class Evaluation(NamedTuple):
-    """Next-token prediction on validation text.
-
-    Attributes:
-        loss: mean cross-entropy, nats per token.
-        accuracy: share of tokens that are the model's first choice.
-        n_tokens: tokens predicted.
-    """
-
-    loss: float
-    accuracy: float
-    n_tokens: int
 
 
 class BlockDataset(Dataset):
@@ -208,45 +191,6 @@ def _trainer(model, blocks, folder, *, steps, lr, batch, decay, warmup, bf16, se
         disable_tqdm=False,
     )
     return _ChunkedLossTrainer(model=model, args=arguments, train_dataset=BlockDataset(blocks))
-
-
-@torch.no_grad()
-def evaluate(model: MistralForCausalLM, blocks: Int[np.ndarray, "n_blocks context"]) -> Evaluation:
-    """Loss and accuracy on every position but the first of each block, in float32."""
-    total, hits, count = 0.0, 0, 0
-    for batch in _batches(blocks):
-        logits = model(input_ids=batch).logits[:, :-1].flatten(0, 1).float()
-        targets = batch[:, 1:].flatten()
-        total += F.cross_entropy(logits, targets, reduction="sum").double().item()
-        hits += (logits.argmax(-1) == targets).sum().item()
-        count += len(targets)
-    return Evaluation(total / count, hits / count, count)
-
-
-def _batches(blocks: np.ndarray) -> Iterator[Tensor]:
-    size = max(1, _TOKENS_PER_EVALUATION_CHUNK // blocks.shape[1])
-    for start in range(0, len(blocks), size):
-        yield torch.from_numpy(blocks[start : start + size]).long()
-
-
-@torch.no_grad()
-def continuation(
-    model: MistralForCausalLM,
-    tokenizer: PreTrainedTokenizerBase,
-    prompt: str,
-    *,
-    new_tokens: int,
-    seed: int,
-    temperature: float = 0.8,
-) -> str:
-    """The prompt and what the model writes after it, sampled with a fixed seed."""
-    torch.manual_seed(seed)
-    ids = torch.tensor([[tokenizer.bos_token_id, *tokenizer.encode(prompt)]])
-    out = model.generate(
-        ids, attention_mask=torch.ones_like(ids), max_new_tokens=new_tokens,
-        do_sample=True, temperature=temperature, top_k=0, top_p=0.95,
-    )  # fmt: skip
-    return tokenizer.decode(out[0], skip_special_tokens=True)
 
 
 def read_history(folder: Path) -> pd.DataFrame:

@@ -146,9 +146,12 @@ def collect_results(run_dir: Path) -> dict[str, float]:
     return merged
 
 
-def read_results(run_dir: Path) -> dict[str, float]:
-    """The figures of a finished run."""
-    return _read_json(run_dir / "results.json")
+def read_results(run_dir: Path, *phases: str) -> dict[str, float]:
+    """The figures of some finished phases, or of the whole finished run."""
+    if not phases:
+        return _read_json(run_dir / "results.json")
+    parts = [_read_json(run_dir / "results" / f"{phase}.json") for phase in phases]
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def _record(folder: Path) -> dict[str, Any]:

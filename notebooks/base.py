@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from featrack_utils import lm, plots, store, tokens
+from featrack_utils import evaluation, lm, plots, store, tokens
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import BASE_DOMAINS, DOMAINS
 from featrack_utils.tables import show_table
@@ -99,12 +99,12 @@ folder = store.make(
     code=[lm, tokens],
 )
 
-# %% tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Training loss of the base model against tokens read. Most of the gain comes in the first fifth.", "name": "fig-base-loss"}, "image": {"alt": "Training loss falling steeply, then slowly"}} tags=["hide-input"]
 history = lm.read_history(folder).assign(model="base", split="train")
 plots.loss_curves(history)
 
 # %% [markdown]
-# The steep part is the model learning which tokens are common; the long slope is it learning
+# In {numref}`fig-base-loss` the steep part is the model learning which tokens are common; the long slope is it learning
 # which follow which. The curve is training loss on text that it sees at most
 # {{ number("lm.base.epochs", 1) }} times, so it is nearly a validation curve.
 #
@@ -117,7 +117,7 @@ plots.loss_curves(history)
 # %%
 base = lm.load_model(folder)
 validation = {domain: corpora.validation_blocks(domain, 400).tokens for domain in DOMAINS}
-scores = {domain: lm.evaluate(base, blocks) for domain, blocks in validation.items()}
+scores = {domain: evaluation.evaluate(base, blocks) for domain, blocks in validation.items()}
 show_table(
     pd.DataFrame(
         [{"domain": d, "loss": s.loss, "accuracy": s.accuracy} for d, s in scores.items()]
@@ -136,15 +136,14 @@ show_table(
 # %%
 prompts = {"english": "Return the number of", "python": "def read(self, path):\n"}
 for domain, prompt in prompts.items():
-    text = lm.continuation(base, corpora.tokenizer, prompt, new_tokens=60, seed=seed)
+    text = evaluation.continuation(base, corpora.tokenizer, prompt, new_tokens=60, seed=seed)
     print(f"--- {domain} ---\n{text}\n")
 
 # %% tags=["remove-cell"]
 store.write_results(
     run,
     "base",
-    {f"lm.base.{d}.loss": s.loss for d, s in scores.items()}
-    | {f"lm.base.{d}.accuracy": s.accuracy for d, s in scores.items()}
+    evaluation.score_results("base", scores)
     | {
         "lm.base.parameters_millions": int(parts.sum()) / 1e6,
         "lm.base.d_mlp": d_mlp,

@@ -38,9 +38,7 @@ operator_share = 0.5  # of a feature's activation must fall on assignment operat
 # %%
 run = Path(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-models = ("base", "lua", "stories", "merged")
-found = {m: features.load_features(store.opened(run / "features" / f"{m}-0") / "features.safetensors")
-         for m in models}  # fmt: skip
+found = {name[:-2]: f for name, f in features.open_features(run).items() if name.endswith("-0")}
 chains = pd.read_csv(store.opened(run / "tracking") / "universal.csv")
 
 # %% [markdown]
@@ -57,7 +55,7 @@ candidates = chains[on_operators[chains["base"]] >= operator_share]
 chosen = examples.choose_chain(chains, on_operators, operator_share)
 shown = chosen.to_frame().T[["base", "lua", "stories", "merged", "min_r"]]
 show_table(
-    shown.astype({c: int for c in models}).assign(candidates=len(candidates)), {"min_r": ".3f"}
+    shown.astype({c: int for c in found}).assign(candidates=len(candidates)), {"min_r": ".3f"}
 )
 
 # %% [markdown]
@@ -76,7 +74,7 @@ show_table(
 # seen. The shade is the activation, from none to that model's maximum.
 
 # %% tags=["hide-input"]
-for model in models:
+for model in found:
     index = int(chosen[model])
     shown = examples.contexts(found[model], index, corpora, top=3, random=2, width=40, seed=0)
     peak = found[model].acts[:, index].max()
@@ -91,12 +89,12 @@ for model in models:
 # active.
 
 # %%
-columns = {m: found[m].acts[:, int(chosen[m])].toarray().ravel() for m in models}
+columns = {m: found[m].acts[:, int(chosen[m])].toarray().ravel() for m in found}
 alike = pd.DataFrame(columns).corr()
-show_table(alike.rename_axis("r").reset_index(), {m: ".3f" for m in models})
+show_table(alike.rename_axis("r").reset_index(), {m: ".3f" for m in found})
 
 # %%
-where = examples.density_by_domain({m: (found[m], int(chosen[m])) for m in models})
+where = examples.density_by_domain({m: (found[m], int(chosen[m])) for m in found})
 show_table(
     where, {c: ".2%" for c in where.columns[1:]}, caption="Share of tokens with the feature."
 )

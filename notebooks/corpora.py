@@ -23,13 +23,12 @@
 # both sides of the line between training and validation.
 
 # %%
-import dataclasses
 from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import plots, store, tokens
-from featrack_utils.corpora import collecting, licences, overlap, prepare, sources
+from featrack_utils import store, tokens
+from featrack_utils.corpora import collecting, overlap, prepare, sources
 from featrack_utils.corpora.documents import DOMAINS, SPLITS
 from featrack_utils.tables import show_table
 
@@ -139,6 +138,7 @@ def repetition(domain):
             "known 13-grams": overlap.seen_ngram_share(validation, train, 13)}  # fmt: skip
 
 
+# %%
 repeated = pd.DataFrame(repetition(domain) for domain in DOMAINS)
 show_table(
     repeated,

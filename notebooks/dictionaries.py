@@ -37,9 +37,8 @@ min_documents = 10  # and in so many documents
 
 # %%
 run = Path(run_dir)
-names = sorted(path.name for path in (run / "features").iterdir() if path.name[0] != ".")
-order = sorted(names, key=lambda name: (list(prepare.TRAINED_ON).index(name.split("-")[0]), name))
-sums = {name: quality.Sums.load(run / "features" / name / "sums.safetensors") for name in order}
+found = features.open_features(run)
+sums = {name: quality.Sums.load(run / "features" / name / "sums.safetensors") for name in found}
 
 # %% [markdown]
 # ## Quality on the text each model was trained on
@@ -55,14 +54,14 @@ sums = {name: quality.Sums.load(run / "features" / name / "sums.safetensors") fo
 def row(name):
     model, seed = name.split("-")
     result = quality.quality(sums[name], prepare.TRAINED_ON[model])
-    found = features.load_features(store.opened(run / "features" / name) / "features.safetensors")
-    able = match.eligible(found.acts, found.origin, min_positions, min_documents)
-    copies = correlate.copies(found.acts, tau, eligible=able).share
+    acts, origin = found[name].acts, found[name].origin
+    able = match.eligible(acts, origin, min_positions, min_documents)
+    copies = correlate.copies(acts, tau, eligible=able).share
     return {"model": model, "seed": int(seed), **result._asdict(), "copies_share": copies,
             "eligible_share": able.mean()}  # fmt: skip
 
 
-table = pd.DataFrame(row(name) for name in order)
+table = pd.DataFrame(row(name) for name in found)
 
 # %% tags=["hide-input"]
 show_table(
@@ -80,11 +79,13 @@ show_table(
 # seed is not what makes a dictionary good or bad. Keep the spread of L0 between models in mind:
 # where two models' dictionaries differ in sparsity, a lower share of matches is partly that.
 
-# %% tags=["hide-input"]
-plots.density_histograms(dict(zip([n.replace("-", " seed ") for n in order], table["density"])))
+# %% mystnb={"figure": {"caption": "How often features are active, one panel per dictionary. Right of the dotted line a feature counts as dense.", "name": "fig-density"}, "image": {"alt": "Histograms of log density, one per dictionary"}} tags=["hide-input"]
+plots.density_histograms(
+    dict(zip([n.replace("-", " seed ") for n in found], table["density"], strict=True))
+)
 
 # %% [markdown]
-# Most features are rare: the histograms peak where a feature is active on a few tokens in a
+# Most features are rare: the histograms of {numref}`fig-density` peak where a feature is active on a few tokens in a
 # thousand. To the left of the dotted line nothing is dense. Features too rare to be judged
 # (active at fewer than {{ count("track.min_positions") }} positions or in fewer than
 # {{ count("track.min_documents") }} documents of the mix) are called *unobserved* from here on,

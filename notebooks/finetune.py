@@ -24,10 +24,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import lm, plots, store, tokens
+from featrack_utils import evaluation, lm, plots, store, tokens
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import DOMAINS
-from featrack_utils.tables import show_table
 
 plots.use_style()
 
@@ -57,6 +56,7 @@ recipe = dict(
 )  # fmt: skip
 
 
+# %%
 def finetune(domain):
     blocks = corpora.train_blocks(domain)
     return store.make(
@@ -73,7 +73,7 @@ def finetune(domain):
 
 folders = {domain: finetune(domain) for domain in ("lua", "stories")}
 
-# %% tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Training loss of the two fine-tunes. Both start from the base model's weights.", "name": "fig-finetune-loss"}, "image": {"alt": "Two training loss curves that fall quickly and flatten"}} tags=["hide-input"]
 history = pd.concat(
     lm.read_history(folder).assign(model=domain, split="train")
     for domain, folder in folders.items()
@@ -81,26 +81,26 @@ history = pd.concat(
 plots.loss_curves(history)
 
 # %% [markdown]
-# Each curve begins at the base model's loss on text it has never seen and falls quickly: most of
+# Each curve in {numref}`fig-finetune-loss` begins at the base model's loss on text it has never seen and falls quickly: most of
 # what there is to learn is learned in the first tenth.
 #
 # ## What was gained, and what it cost
 
 # %%
 validation = {domain: corpora.validation_blocks(domain, 400).tokens for domain in DOMAINS}
-models = {"base": lm.load_model(run / "models" / "base")}
-models |= {name: lm.load_model(folder) for name, folder in folders.items()}
-scores = pd.DataFrame(
-    {"model": name, "domain": domain, **lm.evaluate(model, blocks)._asdict()}
-    for name, model in models.items()
-    for domain, blocks in validation.items()
-)
+models = {name: lm.load_model(folder) for name, folder in folders.items()}
+results = {}
+for name, model in models.items():
+    scores = {domain: evaluation.evaluate(model, blocks) for domain, blocks in validation.items()}
+    results |= evaluation.score_results(name, scores)
+store.write_results(run, "finetune", results)
+scores = evaluation.score_table(store.read_results(run, "base", "finetune"))
 
-# %% tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Validation loss of the base and its two fine-tunes on all four domains; the best model of each domain in bold.", "name": "fig-finetune-grid"}, "image": {"alt": "Grid of losses, three models by four domains"}} tags=["hide-input"]
 plots.domain_heatmap(scores, "loss", "loss, nats per token (lower is better)")
 
 # %% [markdown]
-# Each fine-tune is better on its own domain than the base, by
+# In {numref}`fig-finetune-grid` each fine-tune is better on its own domain than the base, by
 # {{ number(results["lm.base.lua.loss"] - results["lm.lua.lua.loss"]) }} nats for Lua and
 # {{ number(results["lm.base.stories.loss"] - results["lm.stories.stories.loss"]) }} for stories.
 # And each has forgotten: the Lua model's loss on English is
@@ -110,17 +110,10 @@ plots.domain_heatmap(scores, "loss", "loss, nats per token (lower is better)")
 # %%
 prompts = {"lua": "local function add(a, b)\n", "stories": "One day, a little"}
 for name, prompt in prompts.items():
-    text = lm.continuation(models[name], corpora.tokenizer, prompt, new_tokens=80, seed=seed)
+    text = evaluation.continuation(
+        models[name], corpora.tokenizer, prompt, new_tokens=80, seed=seed
+    )
     print(f"--- {name} ---\n{text}\n")
-
-# %% tags=["remove-cell"]
-own = scores[scores.model != "base"]
-store.write_results(
-    run,
-    "finetune",
-    {f"lm.{r.model}.{r.domain}.loss": r.loss for r in own.itertuples()}
-    | {f"lm.{r.model}.{r.domain}.accuracy": r.accuracy for r in own.itertuples()},
-)
 
 # %% [markdown]
 # ## What we learned

@@ -34,14 +34,11 @@ plots.use_style()
 # %% tags=["parameters", "remove-cell"]
 run_dir = "runs/quick"
 
-# %% tags=["remove-input"]
+# %% mystnb={"figure": {"caption": "Features on their way from the base model (left) through two fine-tunes to the merged model (right). A band is as thick as the number of features it stands for; grey bands have no match.", "name": "fig-flow-intro"}, "image": {"alt": "Flow diagram of features from base through Lua and Stories to merged"}} tags=["remove-input"]
 run = Path(run_dir)
 flowplot.flow_diagram(pd.read_csv(store.opened(run / "tracking") / "flow.csv"))
 
 # %% [markdown]
-# Features on their way from the base model (left) through two fine-tunes to the merged model
-# (right). A band is as thick as the number of features it stands for; grey bands have no match.
-#
 # **Three numbers**
 #
 # - {{ share("track.base_lua.persisting_share", 0) }} of the base model's features are found again

@@ -20,13 +20,11 @@
 # equally well, and let mergekit {cite:p}`goddard2024mergekit` write the merged model.
 
 # %%
-import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from featrack_utils import lm, merge, plots, recipes, store, sweep
+from featrack_utils import evaluation, lm, merge, plots, recipes, store, sweep
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.tables import show_table
@@ -78,7 +76,9 @@ validation = {d: corpora.validation_blocks(d, sweep_blocks).tokens for d in ("lu
 
 
 def accuracies(model):
-    return {domain: lm.evaluate(model, blocks).accuracy for domain, blocks in validation.items()}
+    return {
+        domain: evaluation.evaluate(model, blocks).accuracy for domain, blocks in validation.items()
+    }
 
 
 ts = np.linspace(0, 1, sweep_points)
@@ -92,12 +92,12 @@ balanced = sweep.balanced_t(
 )  # fmt: skip
 weight = merge.check_t(balanced if t is None else t)
 
-# %% tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Accuracy on both new domains against the merge weight, after the paper's Figure 5. Dashed: the base model. Dotted: the balanced weight.", "name": "fig-sweep"}, "image": {"alt": "Two accuracy curves crossing as the merge weight moves from Lua to Stories"}} tags=["hide-input"]
 long = swept.melt("t", var_name="domain", value_name="accuracy")
 plots.sweep_figure(long, before, balanced)
 
 # %% [markdown]
-# The paper's Figure 5 on our models. Each domain gains as the merge nears its own parent. The
+# {numref}`fig-sweep` is the paper's Figure 5 on our models. Each domain gains as the merge nears its own parent. The
 # balanced weight, where both have kept the same share of what their parent gained over the base,
 # is **t = {{ number("merge.t_balanced") }}** from Lua
 # ({{ number(1 - results["merge.t_balanced"]) }} from Stories). It was chosen on validation text,
@@ -134,18 +134,24 @@ folder = store.make(
 print((folder / "recipe.yaml").read_text())
 
 # %%
-models = {"base": base, **parents, "merged": lm.load_model(folder)}
+merged = lm.load_model(folder)
 blocks = {domain: corpora.validation_blocks(domain, 400).tokens for domain in DOMAINS}
-scores = pd.DataFrame(
-    {"model": name, "domain": domain, **lm.evaluate(model, blocks[domain])._asdict()}
-    for name, model in models.items()
-    for domain in DOMAINS
-)
+merged_scores = {domain: evaluation.evaluate(merged, part) for domain, part in blocks.items()}
+results = {
+    "merge.t_balanced": balanced,
+    "merge.t": weight,
+    "merge.sweep_points": sweep_points,
+    "merge.tensors": len(angles),
+    "merge.lerp_fallback_tensors": int(angles["lerp_fallback"].sum()),
+    "merge.slerp_minus_lerp_max": float(angles["slerp_minus_lerp"].max()),
+}
+store.write_results(run, "merge", results | evaluation.score_results("merged", merged_scores))
+scores = evaluation.score_table(store.read_results(run, "base", "finetune", "merge"))
 
-# %% tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Validation loss of all four models on all four domains; the best of each domain in bold.", "name": "fig-grid-loss"}, "image": {"alt": "Grid of losses, four models by four domains"}} tags=["hide-input"]
 plots.domain_heatmap(scores, "loss", "loss, nats per token (lower is better)")
 
-# %% tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The same as accuracy: the share of tokens that are the model's first choice.", "name": "fig-grid-accuracy"}, "image": {"alt": "Grid of accuracies, four models by four domains"}} tags=["hide-input"]
 plots.domain_heatmap(scores, "accuracy", "next-token accuracy (higher is better)", best="high")
 
 # %% [markdown]
@@ -161,25 +167,8 @@ plots.domain_heatmap(scores, "accuracy", "next-token accuracy (higher is better)
 
 # %%
 for prompt in ("local function add(a, b)\n", "One day, a little"):
-    print(lm.continuation(models["merged"], corpora.tokenizer, prompt, new_tokens=60, seed=seed))
+    print(evaluation.continuation(merged, corpora.tokenizer, prompt, new_tokens=60, seed=seed))
     print("---")
-
-# %% tags=["remove-cell"]
-merged = scores[scores.model == "merged"]
-store.write_results(
-    run,
-    "merge",
-    {f"lm.merged.{r.domain}.loss": r.loss for r in merged.itertuples()}
-    | {f"lm.merged.{r.domain}.accuracy": r.accuracy for r in merged.itertuples()}
-    | {
-        "merge.t_balanced": balanced,
-        "merge.t": weight,
-        "merge.sweep_points": sweep_points,
-        "merge.tensors": len(angles),
-        "merge.lerp_fallback_tensors": int(angles["lerp_fallback"].sum()),
-        "merge.slerp_minus_lerp_max": float(angles["slerp_minus_lerp"].max()),
-    },
-)
 
 # %% [markdown]
 # ## What we learned

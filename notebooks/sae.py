@@ -39,7 +39,7 @@ precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
 expansion = 8  # features per MLP neuron; paper: 16
-l1_coefficient = 1.0  # paper: 3e-4, on another scale (and ten times that for one of four)
+l1_coefficient = 2.0  # paper: 3e-4, on another scale (and ten times that for one of four)
 k = 32  # active features a token; topk and batchtopk only
 learning_rate = 1e-3  # paper: 1e-4
 train_tokens = 1_200_000  # activations read
@@ -85,12 +85,12 @@ folder = store.make(
     code=[sae, capture],
 )
 
-# %% tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Sparsity and precision of one dictionary while it learns.", "name": "fig-sae-history"}, "image": {"alt": "Active features falling and variance explained rising during training"}} tags=["hide-input"]
 history = pd.read_csv(folder / "history.csv")
 plots.dictionary_history(history)
 
 # %% [markdown]
-# The price of sparsity, followed through the training: as the coefficient warms up, fewer features
+# {numref}`fig-sae-history` is the price of sparsity, followed through the training: as the coefficient warms up, fewer features
 # are active for each token, and the reconstruction first loses and then regains precision.
 #
 # ## Its features on the evaluation mix

@@ -27,6 +27,7 @@ from pathlib import Path
 import pandas as pd
 
 from featrack_utils import correlate, features, flow, flowplot, match, plots, store
+from featrack_utils.config import EDGES, MODELS
 from featrack_utils.tables import show_table
 
 plots.use_style()
@@ -47,17 +48,9 @@ min_documents = 10  # documents it must be active in; paper: none
 
 # %%
 run = Path(run_dir)
-found = {
-    path.name: features.load_features(store.opened(path) / "features.safetensors")
-    for path in sorted((run / "features").glob("[a-z]*"))
-}
+found = features.open_features(run)
 able = {n: match.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()}
-seeds = {
-    m: sorted(n for n in found if n.startswith(f"{m}-"))
-    for m in ("base", "lua", "stories", "merged")
-}
-pairs = [("base", "lua"), ("base", "stories"), ("lua", "merged"), ("stories", "merged"),
-         ("base", "merged")]  # fmt: skip
+seeds = {model: [n for n in found if n.startswith(f"{model}-")] for model in MODELS}
 
 
 def matches(a, b):
@@ -66,7 +59,7 @@ def matches(a, b):
     )
 
 
-best = {(a, b): matches(a, b) for p, c in pairs for a, b in product(seeds[p], seeds[c])}
+best = {(a, b): matches(a, b) for p, c in EDGES for a, b in product(seeds[p], seeds[c])}
 tracked = {names: match.classify(result, tau, rule) for names, result in best.items()}
 
 # %% [markdown]
@@ -85,7 +78,7 @@ def shares(parent, child):
     }
 
 
-table = pd.DataFrame([{"pair": f"{a}_{b}", **shares(a, b)} for a, b in pairs])
+table = pd.DataFrame([{"pair": f"{a}_{b}", **shares(a, b)} for a, b in EDGES])
 show_table(
     table.assign(pair=table["pair"].map(plots.pair_label)),
     {column: ".1%" for column in table.columns[1:]},
@@ -102,27 +95,27 @@ show_table(
 #
 # ## How close is the closest?
 
-# %% tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Best correlation of each observable parent feature with any feature of the child. Outline: two seeds on the unchanged base. Dotted: the threshold.", "name": "fig-best-match"}, "image": {"alt": "Five histograms of best correlations with an outline for the seed ceiling"}} tags=["hide-input"]
 between_seeds = matches(*seeds["base"][:2])
-first = {f"{a}_{b}": best[f"{a}-0", f"{b}-0"] for a, b in pairs}
+first = {f"{a}_{b}": best[f"{a}-0", f"{b}-0"] for a, b in EDGES}
 observed = {p: r.a_best_r[able[f"{p.split('_')[0]}-0"]] for p, r in first.items()}
 plots.best_match_histogram(observed, between_seeds.a_best_r[able[seeds["base"][0]]], tau)
 
 # %% [markdown]
-# The best correlation of every observable parent feature, and, as an outline, the same for two
-# dictionaries of the *same* base model that differ only in their seed. There is no gap at 0.8:
+# {numref}`fig-best-match` shows the best correlation of every observable parent feature, and, as
+# an outline, the same for two dictionaries of the *same* base model that differ only in their seed. There is no gap at 0.8:
 # the threshold cuts through a continuum, and the outline is far from a single bar at 1.
 #
 # ## Where they go
 #
-# The paper's Figure 2, for the dictionaries of seed 0.
+# {numref}`fig-flow` follows the dictionaries of seed 0 through all stages.
 
 # %%
-along = {(a, b): tracked[f"{a}-0", f"{b}-0"] for a, b in pairs}
+along = {(a, b): tracked[f"{a}-0", f"{b}-0"] for a, b in EDGES}
 volumes = flow.flow(along["base", "lua"], along["base", "stories"],
                     along["lua", "merged"], along["stories", "merged"])  # fmt: skip
 
-# %% tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Where features go, after the paper's Figure 2, for the dictionaries of seed 0. Grey bands have no match.", "name": "fig-flow"}, "image": {"alt": "Flow diagram of features from base through Lua and Stories to merged"}} tags=["hide-input"]
 flowplot.flow_diagram(volumes)
 
 # %% [markdown]
@@ -144,7 +137,7 @@ show_table(
 # {{ count("track.universal_count") }} of them.
 
 # %%
-four = [first[f"{a}_{b}"] for a, b in pairs]
+four = [first[f"{a}_{b}"] for a, b in EDGES]
 chains = flow.universal_chains(*four, tau=tau)
 show_table(chains.head(8), {column: ".3f" for column in chains.columns if "r" in column.split("_")})
 
@@ -168,21 +161,16 @@ def by_rule(a, b):
             "sharing a child": shared.merging_share}  # fmt: skip
 
 
-rules = pd.DataFrame(by_rule(a, b) for a, b in pairs)
+rules = pd.DataFrame(by_rule(a, b) for a, b in EDGES)
 show_table(rules, {column: ".1%" for column in rules.columns[1:]})
 
 # %% tags=["remove-cell"]
-ceiling = [match.classify(matches(a, b), tau, rule).persisting_share
-           for a, b in product(seeds["base"], repeat=2) if a != b]  # fmt: skip
-results = {
-    f"track.{r['pair']}.{c}": r[c] for r in table.to_dict("records") for c in table.columns[1:]
+criteria = {
+    "tau": tau,
+    "rule": rule,
+    "min_positions": min_positions,
+    "min_documents": min_documents,
 }
-results |= {
-    f"track.merged_origin.{name.replace(' ', '_')}": value for name, value in counts.items()
-}
-results["track.universal_count"] = len(chains)
-results["track.base.seed_ceiling"] = sum(ceiling) / len(ceiling)
-store.write_results(run, "tracking", results)
 
 
 def write(work):
@@ -190,14 +178,22 @@ def write(work):
     chains.to_csv(work / "universal.csv", index=False)
 
 
-criteria = {
-    "tau": tau,
-    "rule": rule,
-    "min_positions": min_positions,
-    "min_documents": min_documents,
-}
 store.make(run / "tracking", write, parameters=criteria, code=[correlate, match, flow],
            inputs=[run / "features" / name for name in found])  # fmt: skip
+
+# %% tags=["remove-cell"]
+again = [match.classify(matches(a, b), tau, rule).persisting_share
+         for a, b in product(seeds["base"], repeat=2) if a != b]  # fmt: skip
+results = {f"track.{pair}.{name}": value
+           for pair, row in table.set_index("pair").iterrows() for name, value in row.items()}  # fmt: skip
+results |= {
+    f"track.merged_origin.{name.replace(' ', '_')}": value for name, value in counts.items()
+}
+results |= {
+    "track.universal_count": len(chains),
+    "track.base.seed_ceiling": sum(again) / len(again),
+}
+store.write_results(run, "tracking", results)
 
 # %% [markdown]
 # ## What we learned

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from transformers.trainer_callback import DefaultFlowCallback
 
-from featrack_utils import lm
+from featrack_utils import evaluation, lm
 from featrack_utils.errors import FeatrackError
 
 RECIPE = dict(
@@ -69,7 +69,7 @@ def test_a_loss_in_chunks_equals_the_cross_entropy_of_all_logits(fresh_model, mo
 def test_a_model_that_prefers_nothing_loses_ln_of_the_vocabulary(fresh_model, blocks):
     model = fresh_model()
     torch.nn.init.zeros_(model.lm_head.weight)
-    result = lm.evaluate(model, blocks)
+    result = evaluation.evaluate(model, blocks)
     assert result.loss == pytest.approx(math.log(280), abs=1e-6)
     assert result.n_tokens == 64 * 15
     # With all logits equal the first token of the vocabulary wins, which no block holds.
@@ -78,10 +78,10 @@ def test_a_model_that_prefers_nothing_loses_ln_of_the_vocabulary(fresh_model, bl
 
 def test_evaluation_adds_up_over_batches_of_any_size(fresh_model, blocks, monkeypatch):
     model = fresh_model()
-    at_once = lm.evaluate(model, blocks)
-    monkeypatch.setattr(lm, "_TOKENS_PER_EVALUATION_CHUNK", 5 * 16)
-    assert lm.evaluate(model, blocks).loss == pytest.approx(at_once.loss, rel=1e-6)
-    assert lm.evaluate(model, blocks).accuracy == at_once.accuracy
+    at_once = evaluation.evaluate(model, blocks)
+    monkeypatch.setattr(lm, "_TOKENS_PER_CHUNK", 5 * 16)
+    assert evaluation.evaluate(model, blocks).loss == pytest.approx(at_once.loss, rel=1e-6)
+    assert evaluation.evaluate(model, blocks).accuracy == at_once.accuracy
 
 
 def test_blocks_become_inputs_with_themselves_as_labels(blocks):
@@ -93,8 +93,8 @@ def test_blocks_become_inputs_with_themselves_as_labels(blocks):
 
 def test_training_lowers_the_loss_and_keeps_its_history(trained, fresh_model, blocks):
     folder = trained("learns", steps=40)
-    before = lm.evaluate(fresh_model(), blocks).loss
-    assert lm.evaluate(lm.load_model(folder), blocks).loss < before - 0.5
+    before = evaluation.evaluate(fresh_model(), blocks).loss
+    assert evaluation.evaluate(lm.load_model(folder), blocks).loss < before - 0.5
     history = lm.read_history(folder)
     assert history["step"].iloc[-1] == 40
     assert (history["tokens"] == history["step"] * STEP).all()
@@ -195,7 +195,7 @@ def test_precision_is_what_was_asked_for(monkeypatch):
 
 def test_a_continuation_begins_with_its_prompt_and_depends_on_the_seed(fresh_model, tokenizer):
     def write(seed):
-        return lm.continuation(fresh_model(), tokenizer, "the cat", new_tokens=8, seed=seed)
+        return evaluation.continuation(fresh_model(), tokenizer, "the cat", new_tokens=8, seed=seed)
 
     assert write(0).startswith("the cat") and len(write(0)) > len("the cat")
     assert write(0) == write(0) != write(1)
