@@ -1,5 +1,7 @@
 """Shares beside their ceilings and floors: ratios, threshold curves and flat results."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -95,3 +97,20 @@ def lost_summary(
 
 def _flat(name: str, figure: Interval | None) -> dict[str, float | None]:
     return {name + end: value for end, value in zip(_ENDS, figure or [None] * 3, strict=True)}
+
+
+def besides(
+    mine: Mapping[str, float | None], others: Mapping[str, float]
+) -> dict[str, float | None]:
+    """`mine` without the figures that `others` has already, which must agree.
+
+    Raises: FeatrackError naming the first figure that two phases see differently.
+    """
+    for name in sorted(mine.keys() & others.keys()):
+        value = mine[name]
+        if value is None or not np.isclose(value, others[name], rtol=0, atol=1e-9):
+            raise FeatrackError(
+                f"{name} is {others[name]} in the tracking phase and {value} here: run both "
+                "phases again, on the same features and with the same criteria."
+            )
+    return {name: value for name, value in mine.items() if name not in others}

@@ -20,11 +20,23 @@
 # one model reads other documents) and an **interval** (documents and seeds drawn anew).
 
 # %%
+import json
 from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import curves, features, intervals, nulls, plots, shareplots, store
+from featrack_utils import (
+    correlate,
+    curves,
+    features,
+    floors,
+    intervals,
+    nulls,
+    plots,
+    resample,
+    shareplots,
+    store,
+)
 from featrack_utils.tables import show_table
 
 plots.use_style()
@@ -33,6 +45,7 @@ plots.use_style()
 run_dir = "runs/quick"
 seed = 1337  # of the bootstrap
 tau = 0.8  # correlation above which two features match; paper: 0.8
+rule = "best"  # or mutual; paper: best match
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 replicates = 300  # bootstrap draws over documents and seeds
@@ -52,40 +65,64 @@ pairs = [("base", "lua"), ("base", "stories"), ("lua", "merged"), ("stories", "m
          ("base", "merged")]  # fmt: skip
 
 # %% [markdown]
-# ## Intervals
+# ## Every document drawn anew, and every match made anew
 #
 # Tokens of one document are not independent, so documents are drawn with replacement, within
 # their domains, and the matching is done anew in every draw. SAE seeds are drawn, too, in an outer
 # loop. All shares use the same draws, so that a ratio of two shares has an interval of its own.
+# How often such intervals hold the truth was measured where it is known:
+# [calibration](calibration).
 
 # %%
-draws = intervals.draw(
+draws = resample.draw(
     found["base-0"], {name: len(m.seeds) for name, m in models.items()}, replicates, seed
 )
-taus = curves.CURVE_TAUS
+taus = sorted({*curves.CURVE_TAUS, tau})
 compared = {(a, b): nulls.compare(models[a], models[b], draws, taus) for a, b in pairs}
-kept = {pair: nulls.kept_share(c, draws) for pair, c in compared.items()}
-ceilings = {name: nulls.seed_ceiling(m, draws, taus) for name, m in models.items()}
-floors = {(a, b): nulls.document_shift_floor(models[a], models[b], taus) for a, b in pairs}
+own = {name: nulls.compare_seeds(model, draws, taus) for name, model in models.items()}
+
+# %% [markdown]
+# ## What could be seen at most, and what chance would show
+#
+# The **ceiling** of a share is found in the parent itself: of one dictionary's features, how many
+# does another dictionary *of the same model* have? The **floor** comes from shifting one model's
+# features by half of each domain's documents: all as before, except that the two models no longer
+# read the same text.
+
 
 # %%
+def counted(comparison, views=None):
+    """Mean share over pairs of seeds by the rule at hand, or with each parent seed's view."""
+    if views is None and rule == "mutual":
+        views = [resample.mutual_only] * len(models[comparison.parent].seeds)
+    seen = nulls.seen_as(comparison, views) if views else comparison
+    return nulls.kept_share(seen, draws)
+
+
+kept = {pair: counted(comparison) for pair, comparison in compared.items()}
+ceilings = {name: counted(comparison) for name, comparison in own.items()}
+chance = {(a, b): floors.document_shift_floor(models[a], models[b], taus) for a, b in pairs}
 at = intervals.at(kept["base", "lua"], tau)
-summaries = {
-    (a, b): curves.summary(f"track.{a}_{b}.persisting_share", kept[a, b], ceilings[a],
-                           float(floors[a, b][at]), tau)
-    for a, b in pairs
-}  # fmt: skip
 
-
-def row(a, b):
+# %%
+results = {}
+for a, b in pairs:
     name = f"track.{a}_{b}.persisting_share"
-    entry = {"pair": f"{a}_{b}", "share": summaries[a, b][name]}
-    for key in ("ci_low", "ci_high", "ceiling", "floor", "ratio_to_ceiling"):
-        entry[key] = summaries[a, b][f"{name}.{key}"]
-    return entry
+    results |= curves.summary(name, kept[a, b], ceilings[a], float(chance[a, b][0][at]), tau)
+for model, ceiling in ceilings.items():
+    ends = ("", ".ci_low", ".ci_high")
+    ceiling = intervals.interval(ceiling, tau)
+    results |= {f"track.{model}.ceiling{end}": x for end, x in zip(ends, ceiling, strict=True)}
 
 
-table = pd.DataFrame(row(a, b) for a, b in pairs)
+def row(name, *keys):
+    return {"share": results[name]} | {key: results[f"{name}.{key}"] for key in keys}
+
+
+keys = ("ci_low", "ci_high", "ceiling", "floor", "ratio_to_ceiling")
+table = pd.DataFrame(
+    {"pair": f"{a}_{b}", **row(f"track.{a}_{b}.persisting_share", *keys)} for a, b in pairs
+)
 
 # %% tags=["hide-input"]
 shareplots.shares_with_ceiling(table)
@@ -95,104 +132,267 @@ shareplots.shares_with_ceiling(table)
 # that a second dictionary of the *parent itself* would find; the grey bar the floor.
 
 # %% tags=["hide-input"]
-show_table(
-    table.assign(pair=table["pair"].map(plots.pair_label)),
-    {column: ".1%" for column in table.columns[1:]},
-    notes={"ratio_to_ceiling": "share / ceiling"},
+ratios = pd.DataFrame(
+    row(f"track.{a}_{b}.persisting_share.ratio_to_ceiling", "ci_low", "ci_high") for a, b in pairs
 )
+show_table(
+    table.assign(pair=table["pair"].map(plots.pair_label), from_=ratios["ci_low"],
+                 to=ratios["ci_high"]).rename(columns={"from_": "ratio from"}),
+    {column: ".1%" for column in [*table.columns[1:], "ratio from", "to"]},
+    notes={"ratio_to_ceiling": "share / ceiling", "ratio from": "95 %", "to": "95 %"},
+)  # fmt: skip
 
 # %% [markdown]
-# Read the last column. Of what *could* be seen to persist from the base to Lua,
-# {{ share("track.base_lua.persisting_share.ratio_to_ceiling", 0) }} does
-# [{{ share("track.base_lua.persisting_share.ratio_to_ceiling.ci_low", 0) }},
-# {{ share("track.base_lua.persisting_share.ratio_to_ceiling.ci_high", 0) }}].
-# {% if results["track.base_lua.persisting_share.ratio_to_ceiling.ci_high"] < 1 %}
-# The interval excludes 100 %, so fine-tuning did change features, but far fewer than the bare
-# share suggests.
-# {% else %}
-# The interval includes 100 %: with these dictionaries, no loss can be told from no change.
-# {% endif %}
+# Read the ratio. It asks of every pair: of what *could* be seen to persist, how much does?
+#
+# {% for pair, label in [("base_lua", "Base → Lua"), ("base_stories", "Base → Stories"),
+#    ("lua_merged", "Lua → merged"), ("stories_merged", "Stories → merged"),
+#    ("base_merged", "Base → merged")] -%}
+# {% set name = "track." + pair + ".persisting_share.ratio_to_ceiling" -%}
+# - **{{ label }}**:
+#   {% if not defined(name) -%}
+#   not defined, for the ceiling itself can't be told from zero.
+#   {%- elif results[name + ".ci_high"] < 1 -%}
+#   {{ share_ci(name, 0) }}. The interval excludes 100 %: features did change, but far fewer than
+#   the bare share suggests.
+#   {%- elif results[name + ".ci_low"] > 1 -%}
+#   {{ share_ci(name, 0) }}, more than the parent's own dictionaries have in common: the child's
+#   features are easier to find twice than the parent's.
+#   {%- else -%}
+#   {{ share_ci(name, 0) }}. The interval includes 100 %: with these dictionaries, loss can't be
+#   told from no change.
+#   {%- endif %}
+# {% endfor %}
+#
+# A caveat on all of them: where a model has two dictionaries, there is one pair of them to compare
+# and nothing left to draw. Such a ceiling's interval covers these two dictionaries on other text,
+# not other dictionaries.
 #
 # ## The threshold is a choice
 
 # %% tags=["hide-input"]
-curve = pd.DataFrame(
-    {"pair": f"{a}_{b}", "tau": tau_, **dict(zip(("share", "share_low", "share_high"), i, strict=True)),
-     "ceiling": intervals.interval(ceilings[a], tau_)[0], "floor": float(floor)}
-    for a, b in pairs
-    for tau_, floor in zip(taus, floors[a, b], strict=True)
-    for i in [intervals.interval(kept[a, b], tau_)]
-)  # fmt: skip
+curve = pd.concat(
+    curves.threshold_curve(f"{a}_{b}", kept[a, b], ceilings[a], chance[a, b][0]) for a, b in pairs
+)
 shareplots.threshold_curve(curve, tau)
 
+# %% tags=["remove-cell"]
+for a, b in pairs:
+    below = [
+        ratio.high < 1
+        for t in curves.CURVE_TAUS
+        if (ratio := curves.ratio_to_ceiling(kept[a, b], ceilings[a], t))
+    ]
+    results |= {f"track.{a}_{b}.taus_defined": len(below), f"track.{a}_{b}.taus_below": sum(below)}
+
 # %% [markdown]
-# Share, ceiling and floor against the threshold. No value of τ separates "the same feature" from
-# "another one"; but the distance between share and ceiling tells the same story at most of them.
+# Share, ceiling and floor against the threshold, with their intervals. No value of τ separates
+# "the same feature" from "another one". For Base → Lua the share lies below the ceiling, with an
+# interval of their ratio that excludes 100 %, at {{ count("track.base_lua.taus_below") }} of the
+# {{ count("track.base_lua.taus_defined") }} thresholds at which the ratio is defined; for
+# Lua → merged at {{ count("track.lua_merged.taus_below") }} of
+# {{ count("track.lua_merged.taus_defined") }}.
 #
+# ## Copies and favourites
+#
+# Where a dictionary holds a feature twice, either copy will do as a match, and both count as found.
+# So we count again with copies merged into one, and again with *mutual* matches only. All three
+# move share and ceiling together; the ratio is what should stay.
+
+# %%
+groups = {
+    name: [correlate.copies(f.acts, tau, eligible=able).group
+           for f, able in zip(model.seeds, model.eligible, strict=True)]
+    for name, model in models.items()
+}  # fmt: skip
+
+
+def merged_copies(model):
+    return [lambda m, group=group: resample.copies_merged(m, group) for group in groups[model]]
+
+
+def mutual(model):
+    return [resample.mutual_only] * len(models[model].seeds)
+
+
+ways = {"copies_merged": merged_copies, "mutual": mutual}
+for way, views in ways.items():
+    top = {m: counted(own[m], views(m)) for m in {a for a, _ in pairs}}
+    for a, b in pairs:
+        share = counted(compared[a, b], views(a))
+        results |= curves.summary(f"track.{a}_{b}.{way}_share", share, top[a], None, tau)
+
+# %% tags=["hide-input"]
+keys = ("ceiling", "ratio_to_ceiling", "ratio_to_ceiling.ci_low", "ratio_to_ceiling.ci_high")
+names = {f"{rule} match": "persisting_share", "copies merged": "copies_merged_share",
+         "mutual match": "mutual_share"}  # fmt: skip
+rules = pd.DataFrame(
+    {"pair": plots.pair_label(f"{a}_{b}"), "counted by": way, **row(f"track.{a}_{b}.{name}", *keys)}
+    for a, b in pairs
+    for way, name in names.items()
+).rename(columns=dict(zip(keys[1:], ("ratio", "from", "to"), strict=True)))
+show_table(rules, {column: ".1%" for column in rules.columns[2:]})
+
+# %% [markdown]
 # ## Equal seeds flatter
 #
-# If the dictionaries of parent and child start from the same random numbers, they find the same
+# If the dictionaries of parent and child start from the same random numbers, they may find the same
 # features a little more often. Most published comparisons, the paper's included, use one seed.
 
 
 # %%
 def arm(pair):
     same, different = nulls.same_seed_different_seed(compared[pair], draws)
+    gain = curves.difference(same, different, tau)
+    results[f"track.{'_'.join(pair)}.same_seed_gain"] = gain.estimate
     return {"pair": plots.pair_label("_".join(pair)),
             "same seed": intervals.interval(same, tau).estimate,
-            "different seeds": intervals.interval(different, tau).estimate}  # fmt: skip
+            "different seeds": intervals.interval(different, tau).estimate,
+            "gain": gain.estimate, "from": gain.low, "to": gain.high}  # fmt: skip
 
 
 arms = pd.DataFrame(arm(pair) for pair in pairs)
+results |= {"track.same_seed.pairs_higher": sum(arms["from"] > 0), "track.pairs": len(pairs)}
 show_table(arms, {column: ".1%" for column in arms.columns[1:]})
 
 # %% [markdown]
+# {% if results["track.same_seed.pairs_higher"] == 0 -%}
+# For none of the pairs does the interval of the gain exclude zero: here an equal seed can't be
+# said to help.
+# {%- else -%}
+# In {{ count("track.same_seed.pairs_higher") }} of {{ count("track.pairs") }} pairs the gain's
+# interval excludes zero. A share from equal seeds is partly a memory of the common start, and a
+# fair ceiling for it would need it too; ours averages over both.
+# {%- endif %}
+#
 # ## Ask only those who can answer
 #
 # The cleanest question is put to *reproducible* features, those that another seed's dictionary of
-# their own model has as well. If such a feature has no match in the child, it has really changed.
+# their own model has as well. Even they are not found every time: asked of a **third** dictionary of
+# their own model, they have a ceiling, too.
 
 # %%
-clean = {(a, b): nulls.reproducible_kept_share(models[a], models[b], draws, tau) for a, b in pairs}
-rows = [
-    {"pair": plots.pair_label(f"{a}_{b}"), "all": kept[a, b].estimate[at],
-     "reproducible": i.estimate, "ci_low": i.low, "ci_high": i.high}
-    for (a, b), share in clean.items()
-    if share
-    for i in [intervals.interval(share, tau)]
-]  # fmt: skip
-show_table(pd.DataFrame(rows), {c: ".1%" for c in ("all", "reproducible", "ci_low", "ci_high")})
+third = nulls.reproducible_kept_share(own["base"], own["base"], draws, tau)
+for a, b in pairs:
+    share = nulls.reproducible_kept_share(compared[a, b], own[a], draws, tau)
+    ceiling = third if a == "base" else None
+    results |= curves.summary(f"track.{a}_{b}.reproducible_share", share, ceiling, None, tau)
+
+# %% tags=["hide-input"]
+keys = ("ci_low", "ci_high", "ceiling", "ratio_to_ceiling")
+clean = pd.DataFrame(
+    {"pair": plots.pair_label(f"{a}_{b}"), "all": results[f"track.{a}_{b}.persisting_share"],
+     **row(f"track.{a}_{b}.reproducible_share", *keys)}
+    for a, b in pairs
+).rename(columns={"share": "reproducible"})  # fmt: skip
+show_table(clean, {column: ".1%" for column in clean.columns[1:]})
+
+# %% [markdown]
+# {% set name = "track.base_lua.reproducible_share" -%}
+# {% if not defined(name) -%}
+# No feature of the base is reproducible here, so the question can't be put.
+# {%- elif not defined(name + ".ratio_to_ceiling") -%}
+# Of the base's reproducible features {{ share_ci(name) }} persist in Lua. Their ceiling isn't
+# defined: it takes three dictionaries of the base.
+# {%- else -%}
+# Of the base's reproducible features {{ share_ci(name) }} persist in Lua, where a third dictionary
+# of the base itself finds {{ share(name + ".ceiling") }} of them: a ratio of
+# {{ share_ci(name + ".ratio_to_ceiling", 0) }}.
+# {% if results[name + ".ratio_to_ceiling.ci_high"] < 1 -%}
+# What is missing to 100 % has really changed.
+# {%- else -%}
+# The interval reaches 100 %: even the reproducible features can't be shown to have changed.
+# {%- endif %}
+# {%- endif %}
+# A dash stands where a model has only two dictionaries, and nobody is left to ask.
+#
+# ## What disappears, what emerges, and what would anyway
+#
+# The complements need the same care with signs reversed. If nothing had happened, 1 − ceiling of the
+# features would still *seem* to disappear; only the **excess** over that is a loss. For emerging
+# features the child's own ceiling counts.
+
+# %%
+for a, b in pairs:
+    gone, new = nulls.complement(kept[a, b]), nulls.emerging_share(compared[a, b], draws)
+    for name, share, model, side in (("disappearing", gone, a, 0), ("emerging", new, b, 1)):
+        anyway = nulls.complement(ceilings[model])
+        by_chance = float(chance[a, b][side][at])
+        results |= curves.lost_summary(f"track.{a}_{b}.{name}_share", share, anyway, by_chance, tau)
+
+# %% tags=["hide-input"]
+keys = ("ci_low", "ci_high", "floor", "excess", "excess.ci_low", "excess.ci_high")
+lost = pd.DataFrame(
+    {"pair": plots.pair_label(f"{a}_{b}"), "features": name,
+     **row(f"track.{a}_{b}.{name}_share", *keys)}
+    for a, b in pairs
+    for name in ("disappearing", "emerging")
+).rename(columns={"floor": "if unchanged", "excess.ci_low": "from", "excess.ci_high": "to"})  # fmt: skip
+show_table(lost, {column: ".1%" for column in lost.columns[2:]})
+
+# %% [markdown]
+# {% set name = "track.base_lua.disappearing_share" -%}
+# On the way to Lua {{ share(name) }} of the base's features seem to disappear, but
+# {{ share(name + ".floor") }} would from an unchanged model. The excess is
+# {{ share_ci(name + ".excess") }}{% if results[name + ".excess.ci_low"] <= 0 %}, which includes
+# nothing at all{% endif %}. *Unobserved* features have no interval: whether a feature is active
+# often enough is a fact about this mix.
+#
+# ## Where the merged model's features come from
+
+# %%
+sides = [compared["lua", "merged"].known[0, 0], compared["stories", "merged"].known[0, 0]]
+sides = [resample.mutual_only(side) for side in sides] if rule == "mutual" else sides
+origins = {
+    name: intervals.interval(share, tau) for name, share in nulls.origin_shares(*sides).items()
+}
+for name, (estimate, low, high) in origins.items():
+    key = f"track.merged_origin.{name.replace(' ', '_')}"
+    results |= {key: estimate, f"{key}.ci_low": low, f"{key}.ci_high": high}
+show_table(
+    pd.DataFrame([{"from": name, **i._asdict()} for name, i in origins.items()]),
+    {column: ".1%" for column in ("estimate", "low", "high")},
+)
+
+# %% [markdown]
+# Shares of the merged model's features (dictionaries of seed 0) by the parents that have them.
+# "Novel" is no discovery either: {{ share("track.merged.ceiling") }} is the share that a second
+# dictionary of the merged model itself would find.
 
 # %% tags=["remove-cell"]
-results = {
-    name: value
-    for (a, b), figures in summaries.items()
-    for name, value in figures.items()
-    if name != f"track.{a}_{b}.persisting_share"
-}
-for name, ceiling in ceilings.items():
-    results |= dict(
-        zip([f"track.{name}.ceiling" + end for end in ("", ".ci_low", ".ci_high")],
-            intervals.interval(ceiling, tau), strict=True)
-    )  # fmt: skip
-for (a, b), share in clean.items():
-    results |= curves.summary(f"track.{a}_{b}.reproducible_share", share, None, None, tau)
-store.write_results(run, "ceilings", results)
+tracking = json.loads((run / "results" / "tracking.json").read_text())
+store.write_results(run, "ceilings", curves.besides(results, tracking))
 
 # %% [markdown]
 # ## What we learned
 #
-# Among reproducible features {{ share("track.base_lua.reproducible_share", 0) }} persist from the
-# base to Lua and {{ share("track.lua_merged.reproducible_share", 0) }} from Lua to the merged model.
-# "Few features persist" is mostly the dictionary's own noise; what remains of it is the distance
-# between these numbers and 100 %.
+# "Few features persist" is mostly the dictionary's own noise. A share of features found again is a
+# product of two things, how much of a model a dictionary of that size finds *at all* and how much of
+# it is still there in the child; only its ratio to the ceiling speaks of the second. From the base to
+# Lua it is {{ share_ci("track.base_lua.persisting_share.ratio_to_ceiling", 0) }}, from Lua to the
+# merged model {{ share_ci("track.lua_merged.persisting_share.ratio_to_ceiling", 0) }}.
+#
+# Not found is still not gone: the feature may have been carved up differently.
+# [The next chapter](repartitioned) looks for what it carried.
 #
 # :::{admonition} Exercise
 # :class: tip
-# Train with three seeds for every model (`sae='{other_seeds: 3}'`). Which intervals shrink?
+# Train with three seeds for every model (`sae='{other_seeds: 3}'`). Which intervals shrink, and
+# which dashes go?
 # :::
 #
 # :::{dropdown} Answer
-# Those that are wide because of the seeds. Intervals that stay are those in which documents
-# differ; only more validation text narrows them.
+# Intervals that are wide because of the seeds shrink; those in which documents differ stay, and only
+# more validation text narrows them. Reproducible features of every parent get their ceiling.
+# :::
+#
+# :::{admonition} Exercise
+# :class: tip
+# A colleague reports that 60 % of features persist at τ = 0.5. Read the ceiling at 0.5 from the
+# curve. What do you answer?
+# :::
+#
+# :::{dropdown} Answer
+# That a lower threshold lets in looser matches for both, and that only the distance to the ceiling
+# at the same threshold says anything about the models.
 # :::
