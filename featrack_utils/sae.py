@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -66,7 +67,16 @@ def activation_batches(
 
     Buffer i is shuffled by a generator seeded with (seed, i), so a training that was killed
     goes on with the very batch that came next.
+
+    Raises:
+        FeatrackError: a buffer holds less than one batch.
     """
+    held = min(len(blocks), _BUFFER_BLOCKS) * (blocks.shape[1] - 1)
+    if batch_tokens > held:
+        raise FeatrackError(
+            f"sae.batch_tokens is {batch_tokens}, but only {held} activations are shuffled "
+            "together; lower it."
+        )
     starts = range(0, len(blocks), _BUFFER_BLOCKS)
     index = 0
     while True:
@@ -180,8 +190,16 @@ def train_sae(
         blocks: what it reads, from `training_mixture`.
         folder: gets ``cfg.json``, ``sae_weights.safetensors`` and ``history.csv``.
         seed: fixes the initial weights and the order of the activations.
+
+    Raises:
+        FeatrackError: what `new_sae` refuses, fewer tokens than one batch, weights that are
+            not finite at the end.
     """
     steps = train_tokens // batch_tokens
+    if not steps:
+        raise FeatrackError(
+            f"sae.train_tokens is {train_tokens}, less than one batch of {batch_tokens}; raise it."
+        )
     sae = new_sae(
         bridge.cfg.d_mlp, architecture=architecture, expansion=expansion, k=k, seed=seed,
         l1_coefficient=l1_coefficient, l1_warm_up_steps=steps // 10,
@@ -197,7 +215,7 @@ def train_sae(
     if checkpoint := _last_checkpoint(folder):
         sae.load_weights_from_checkpoint(checkpoint)
         trainer.load_trainer_state(checkpoint)
-        trainer.history = pd.read_csv(checkpoint / "history.csv").to_dict("records")
+        trainer.history = _read_history(checkpoint)
         # SAELens counts the step that wrote the checkpoint only after writing it.
         trainer.n_training_steps = trainer.n_training_samples // batch_tokens
     else:
@@ -231,7 +249,13 @@ def _last_checkpoint(folder: Path) -> Path | None:
 
 
 def _write_history(trainer: _RecordingTrainer, folder: Path) -> None:
-    pd.DataFrame(trainer.history).to_csv(folder / "history.csv", index=False)
+    temporary = folder / ".history.csv.tmp"
+    pd.DataFrame(trainer.history).to_csv(temporary, index=False)
+    os.replace(temporary, folder / "history.csv")
+
+
+def _read_history(folder: Path) -> list[dict[str, float]]:
+    return pd.read_csv(folder / "history.csv").to_dict("records")
 
 
 def _check_finite(sae: TrainingSAE, folder: Path) -> None:

@@ -1,0 +1,195 @@
+"""Features and quality of dictionaries that are set by hand, so that the answers are known."""
+
+import numpy as np
+import pytest
+import torch
+from sae_lens import StandardSAE, StandardSAEConfig
+from scipy import sparse
+
+from featrack_utils.capture import mlp_activations
+from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.errors import FeatrackError
+from featrack_utils.features import (
+    Features,
+    evaluation_mix,
+    load_features,
+    measure,
+    require_same_tokens,
+    save_features,
+)
+from featrack_utils.lm import load_model
+from featrack_utils.quality import Sums, quality, splice_losses
+from featrack_utils.tokens import Blocks
+
+D = 24
+
+
+def dictionary(w_enc: torch.Tensor, w_dec: torch.Tensor) -> StandardSAE:
+    sae = StandardSAE(StandardSAEConfig(d_in=D, d_sae=len(w_dec)))
+    sae.load_state_dict(
+        {"W_enc": w_enc, "W_dec": w_dec, "b_enc": torch.zeros(len(w_dec)), "b_dec": torch.zeros(D)}
+    )
+    return sae.eval()
+
+
+@pytest.fixture
+def identity():
+    """Feature i is the positive part of neuron i, feature D + i the negative part."""
+    eye = torch.eye(D)
+    return dictionary(torch.cat([eye, -eye], 1), torch.cat([eye, -eye]))
+
+
+@pytest.fixture
+def nothing():
+    """A dictionary whose features are never active and which reconstructs zeros."""
+    return dictionary(torch.zeros(D, 2 * D), torch.zeros(2 * D, D))
+
+
+@pytest.fixture
+def mix(blocks):
+    """5, 6, 7 and 8 blocks of the four domains; each block is an origin of its own."""
+    counts = dict(zip(DOMAINS, (5, 6, 7, 8), strict=True))
+    return evaluation_mix(
+        {
+            domain: Blocks(blocks[:n], np.repeat(np.arange(n, dtype=np.int32)[:, None], 16, 1))
+            for domain, n in counts.items()
+        }
+    )
+
+
+def test_a_mix_keeps_the_domains_in_order_and_their_origins_apart(mix, blocks):
+    assert mix.tokens.shape == mix.origin.shape == (26, 16)
+    assert mix.domain.tolist() == [0] * 5 + [1] * 6 + [2] * 7 + [3] * 8
+    assert np.array_equal(mix.tokens[5:11], blocks[:6])
+    assert mix.origin[:, 0].tolist() == list(range(26))
+
+
+def test_the_identity_explains_everything_and_its_l0_is_the_number_of_neurons(
+    bridge, identity, mix
+):
+    _, sums = measure(bridge, identity, mix)
+    result = quality(sums, DOMAINS)
+    assert result.variance_explained == pytest.approx(1, abs=1e-9)
+    assert result.ce_loss_score == pytest.approx(1, abs=1e-4)
+    # Every neuron is either above or below zero, so of each pair one feature is active.
+    assert result.l0 == D
+    assert result.density.shape == (2 * D,)
+    np.testing.assert_allclose(result.density[:D] + result.density[D:], 1)
+    assert result.dead_share == (result.density == 0).mean()
+    assert result.dense_share == (result.density > 0.1).mean()
+
+
+def test_features_are_the_models_activations_at_every_position_but_the_first(bridge, identity, mix):
+    found, _ = measure(bridge, identity, mix)
+    acts = mlp_activations(bridge, torch.from_numpy(mix.tokens).long())[:, 1:].reshape(-1, D)
+    dense = found.acts.toarray()
+    assert dense.dtype == np.float32 and dense.min() == 0
+    np.testing.assert_allclose(dense[:, :D] - dense[:, D:], acts, rtol=1e-4, atol=1e-6)
+    assert np.array_equal(found.tokens, mix.tokens[:, 1:].ravel())
+    assert np.array_equal(found.origin, np.repeat(np.arange(26), 15))
+    assert np.array_equal(found.domain, np.repeat(mix.domain, 15))
+    assert (found.domain.dtype, found.origin.dtype, found.tokens.dtype) == (
+        np.int8, np.int32, np.int32
+    )  # fmt: skip
+
+
+def test_a_dictionary_of_nothing_is_all_dead_and_no_better_than_no_mlp(bridge, nothing, mix):
+    found, sums = measure(bridge, nothing, mix)
+    result = quality(sums, DOMAINS)
+    assert result.ce_loss_score == 0
+    assert (result.l0, result.dead_share, result.dense_share) == (0, 1, 0)
+    assert result.variance_explained <= 0
+    assert found.acts.nnz == 0 and found.acts.shape == (26 * 15, 2 * D)
+
+
+def test_a_dictionary_that_knows_the_mean_alone_explains_no_variance(bridge, nothing, mix):
+    x = mlp_activations(bridge, torch.from_numpy(mix.tokens).long())[:, 1:].reshape(-1, D)
+    nothing.b_dec.data = x.mean(0)
+    _, sums = measure(bridge, nothing, mix)
+    assert quality(sums, DOMAINS).variance_explained == pytest.approx(0, abs=1e-6)
+
+
+def test_spliced_losses_are_clean_zeroed_and_reconstructed(
+    bridge, identity, nothing, model_folder, blocks
+):
+    tokens = torch.from_numpy(blocks[:4]).long()
+    clean, zero, spliced = splice_losses(bridge, identity, tokens).tolist()
+    assert spliced == pytest.approx(clean, rel=1e-5)
+    assert zero > clean + 0.1
+    assert splice_losses(bridge, nothing, tokens)[2] == zero
+    with torch.no_grad():
+        logits = load_model(model_folder)(input_ids=tokens).logits[:, 1:-1]
+    expected = torch.nn.functional.cross_entropy(
+        logits.reshape(-1, 280), tokens[:, 2:].reshape(-1), reduction="sum"
+    )
+    assert clean == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_dictionary_never_sees_position_0_when_it_is_spliced_in(bridge, identity, blocks):
+    tokens = torch.from_numpy(blocks[:4]).long()
+    lengths = []
+    encode = identity.encode
+    identity.encode = lambda x: lengths.append(x.shape[1]) or encode(x)
+    splice_losses(bridge, identity, tokens)
+    assert lengths == [15]
+
+
+def test_domains_add_up_to_the_whole(bridge, identity, mix):
+    _, sums = measure(bridge, identity, mix)
+    assert sums.count.tolist() == [5 * 15, 6 * 15, 7 * 15, 8 * 15]
+    each = [quality(sums, [domain]) for domain in DOMAINS]
+    whole = quality(sums, DOMAINS)
+    parts = np.average([one.density for one in each], axis=0, weights=[5, 6, 7, 8])
+    np.testing.assert_allclose(whole.density, parts)
+
+
+def test_quality_of_sums_by_hand():
+    sums = Sums.empty(len(DOMAINS), 2, 4)
+    # Two tokens (1, 0) and (3, 0), mean (2, 0): total 2; one is missed by 1: residual 1.
+    x = torch.tensor([[1.0, 0.0], [3.0, 0.0]])
+    acts = torch.tensor([[1.0, 0, 0, 0], [1.0, 2.0, 0, 0]])
+    sums.add(2, x, acts, torch.tensor([[1.0, 0.0], [2.0, 0.0]]))
+    sums.losses[2] = torch.tensor([10.0, 20.0, 12.0])
+    result = quality(sums, ["lua"])
+    assert result.variance_explained == 0.5
+    assert result.ce_loss_score == 0.8
+    assert (result.l0, result.dead_share, result.dense_share) == (1.5, 0.5, 0.5)
+    assert result.density.tolist() == [1, 0.5, 0, 0]
+
+
+def test_quality_on_text_that_was_not_measured_is_refused():
+    with pytest.raises(FeatrackError, match="No token of lua"):
+        quality(Sums.empty(len(DOMAINS), 2, 4), ["lua"])
+
+
+def test_sums_and_features_come_back_as_they_were_saved(bridge, identity, mix, tmp_path):
+    found, sums = measure(bridge, identity, mix)
+    sums.save(tmp_path / "sums.safetensors")
+    save_features(found, tmp_path / "features.safetensors")
+    again = Sums.load(tmp_path / "sums.safetensors")
+    assert all(torch.equal(value, getattr(again, name)) for name, value in vars(sums).items())
+    loaded = load_features(tmp_path / "features.safetensors")
+    assert loaded.acts.shape == found.acts.shape
+    assert (loaded.acts != found.acts).nnz == 0
+    for name in ("origin", "domain", "tokens"):
+        one, other = getattr(loaded, name), getattr(found, name)
+        assert np.array_equal(one, other) and one.dtype == other.dtype
+
+
+def test_features_without_any_activation_come_back_too(tmp_path):
+    label = np.zeros(3, dtype=np.int32)
+    empty = Features(
+        sparse.csr_matrix((3, 5), dtype=np.float32), label, label.astype(np.int8), label
+    )
+    save_features(empty, tmp_path / "f.safetensors")
+    assert load_features(tmp_path / "f.safetensors").acts.shape == (3, 5)
+
+
+def test_features_of_different_token_streams_are_not_compared(bridge, identity, mix):
+    found, _ = measure(bridge, identity, mix)
+    require_same_tokens(found, found)
+    other = found.tokens.copy()
+    other[-1] += 1
+    for wrong in (other, found.tokens[:-1]):
+        with pytest.raises(FeatrackError, match="different token streams"):
+            require_same_tokens(found, found._replace(tokens=wrong))
