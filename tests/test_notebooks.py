@@ -1,0 +1,112 @@
+"""Notebooks as sources: parameters of the quick profile, short cells, no typed results."""
+
+import ast
+import io
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+
+import jupytext
+import pytest
+
+from featrack_utils.run import declared_parameters
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+PLANNED = ("Snakefile", "profiles", "notebooks", "book", "_config.yml", "featrack_utils")
+# A figure typed into prose needs one of these in its paragraph, to say whose it is.
+NOT_OURS = ("{cite", "paper", "authors", "publish", "threshold", "τ", "mergekit")
+
+each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope="module")
+def passed(tmp_path_factory) -> dict[str, dict]:
+    """What the Snakefile passes to each notebook in a quick run, by notebook (first page)."""
+    place = tmp_path_factory.mktemp("plan")
+    for name in PLANNED:
+        (place / name).symlink_to(ROOT / name)
+    plan = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--dry-run", "--printshellcmds", "--nocolor",
+         "--nolock", "--cores", "2", "--config", "profile=quick"],
+        cwd=place, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert plan.returncode == 0, plan.stderr
+    given: dict[str, dict] = {}
+    for line in (plan.stdout + plan.stderr).splitlines():
+        words = shlex.split(line) if "-m featrack_utils.run " in line else []
+        if words:
+            notebook, parameters = words[words.index("featrack_utils.run") + 1], words[-1]
+            output = Path(words[words.index("featrack_utils.run") + 2])
+            given[output.stem] = {"notebook": notebook, **json.loads(parameters)}
+    return given
+
+
+def cells(source: Path, kind: str) -> list:
+    return [cell for cell in jupytext.read(source).cells if cell.cell_type == kind]
+
+
+def test_every_notebook_is_a_phase_and_every_phase_a_notebook(passed):
+    assert {values["notebook"] for values in passed.values()} == {s.stem for s in SOURCES}
+
+
+@each_notebook
+def test_literals_are_those_of_the_quick_profile(source, passed):
+    values = {k: v for k, v in passed[source.stem].items() if k != "notebook"}
+    declared = declared_parameters(jupytext.read(source))
+    assert values == {name: declared.get(name, "not declared") for name in values}
+
+
+@each_notebook
+def test_parameters_are_literals_each_with_a_comment(source):
+    (cell,) = [c for c in cells(source, "code") if "parameters" in c.metadata.get("tags", [])]
+    readable = io.StringIO(cell.source).readline
+    commented = {
+        token.start[0]
+        for token in tokenize.generate_tokens(readable)
+        if token.type == tokenize.COMMENT
+    }
+    for statement in ast.parse(cell.source).body:
+        assert isinstance(statement, ast.Assign)
+        name, value = statement.targets[0].id, ast.literal_eval(statement.value)
+        lines = set(range(statement.lineno, statement.end_lineno + 1))
+        assert commented & lines or name == "run_dir", f"{name} = {value!r} has no comment"
+
+
+@each_notebook
+def test_the_header_names_python_as_the_language(source):
+    assert jupytext.read(source).metadata["kernelspec"] == {
+        "name": "python3", "language": "python", "display_name": "Python 3"
+    }  # fmt: skip
+
+
+@each_notebook
+def test_cells_have_at_most_fifteen_lines_of_code_and_functions_ten(source):
+    for cell in cells(source, "code"):
+        tree = ast.parse(cell.source)
+        counted = {
+            line
+            for node in tree.body
+            if not isinstance(node, ast.Import | ast.ImportFrom)
+            for line in range(node.lineno, node.end_lineno + 1)
+        }
+        is_parameters = "parameters" in cell.metadata.get("tags", [])
+        assert len(counted) <= 15 or is_parameters, f"{len(counted)} lines:\n{cell.source}"
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 10, f"{node.name} is over ten lines"
+
+
+@each_notebook
+def test_a_figure_in_prose_is_substituted_or_says_whose_it_is(source):
+    for cell in cells(source, "markdown"):
+        prose = re.sub(r":::.*?\n:::", "", cell.source, flags=re.DOTALL)  # exercises, answers
+        prose = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|`[^`]*`", "", prose, flags=re.DOTALL)
+        for paragraph in prose.replace("100 %", "").split("\n\n"):
+            if re.search(r"\d\.\d|\d ?%", paragraph):
+                assert any(word in paragraph for word in NOT_OURS), paragraph
