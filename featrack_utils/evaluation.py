@@ -13,7 +13,7 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import MistralForCausalLM, PreTrainedTokenizerBase
 
-_TOKENS_PER_CHUNK = 4096
+_TOKENS_PER_CHUNK = 1024  # logits of so many tokens stay in the cache
 
 
 class Evaluation(NamedTuple):

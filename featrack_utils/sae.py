@@ -30,7 +30,7 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.lm import uses_bfloat16
 
 _BUFFER_BLOCKS = 256  # blocks whose activations are shuffled together
-_CAPTURE_BLOCKS = 64  # blocks in one forward pass
+_CAPTURE_BLOCKS = 8  # blocks in one forward pass, few enough to stay in the cache
 _LOGGED_STEPS = 100  # about how many points the training history gets
 _CHECKPOINTS = "checkpoints"
 

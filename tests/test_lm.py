@@ -51,7 +51,7 @@ def test_equal_seeds_give_equal_models_and_others_do_not(fresh_model):
 
 
 def test_a_loss_in_chunks_equals_the_cross_entropy_of_all_logits(fresh_model, monkeypatch):
-    monkeypatch.setattr(lm, "_TOKENS_PER_CHUNK", 7)
+    monkeypatch.setattr(evaluation, "_TOKENS_PER_CHUNK", 7)
     model = fresh_model()
     tokens = torch.arange(5 * 16).reshape(5, 16)
     loss = lm.next_token_loss(model, tokens)
