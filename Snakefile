@@ -77,7 +77,9 @@ PHASES = {
     ),
     "ceilings": (
         "ceilings",
-        common("seed") | CRITERIA | {"replicates": PROFILE.tracking.replicates},
+        common("seed")
+        | CRITERIA
+        | {"rule": PROFILE.tracking.rule, "replicates": PROFILE.tracking.replicates},
         ["tracking"],
         2,
     ),

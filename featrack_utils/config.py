@@ -161,7 +161,8 @@ class Tracking:
 
     def __post_init__(self) -> None:
         need(0 < self.tau < 1, f"tracking.tau is {self.tau}; choose a correlation in (0, 1).")
-        one_of("tracking.rule", self.rule, ("best", "mutual", "assignment"))
+        # The tracking chapter counts by assignment, too, but intervals would need one a replicate.
+        one_of("tracking.rule", self.rule, ("best", "mutual"))
         at_least(
             "tracking", self, min_positions=1, min_documents=1, evaluation_blocks=1, replicates=1
         )

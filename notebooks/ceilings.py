@@ -37,6 +37,7 @@ from featrack_utils import (
     shareplots,
     store,
 )
+from featrack_utils.config import EDGES, MODELS
 from featrack_utils.tables import show_table
 
 plots.use_style()
@@ -52,17 +53,12 @@ replicates = 300  # bootstrap draws over documents and seeds
 
 # %%
 run = Path(run_dir)
-found = {
-    path.name: features.load_features(store.opened(path) / "features.safetensors")
-    for path in sorted((run / "features").glob("[a-z]*"))
-}
+found = features.open_features(run)
 models = {
     m: nulls.as_model(m, [f for n, f in found.items() if n.startswith(f"{m}-")],
                       min_positions, min_documents)
-    for m in ("base", "lua", "stories", "merged")
+    for m in MODELS
 }  # fmt: skip
-pairs = [("base", "lua"), ("base", "stories"), ("lua", "merged"), ("stories", "merged"),
-         ("base", "merged")]  # fmt: skip
 
 # %% [markdown]
 # ## Every document drawn anew, and every match made anew
@@ -78,7 +74,7 @@ draws = resample.draw(
     found["base-0"], {name: len(m.seeds) for name, m in models.items()}, replicates, seed
 )
 taus = sorted({*curves.CURVE_TAUS, tau})
-compared = {(a, b): nulls.compare(models[a], models[b], draws, taus) for a, b in pairs}
+compared = {(a, b): nulls.compare(models[a], models[b], draws, taus) for a, b in EDGES}
 own = {name: nulls.compare_seeds(model, draws, taus) for name, model in models.items()}
 
 # %% [markdown]
@@ -101,12 +97,12 @@ def counted(comparison, views=None):
 
 kept = {pair: counted(comparison) for pair, comparison in compared.items()}
 ceilings = {name: counted(comparison) for name, comparison in own.items()}
-chance = {(a, b): floors.document_shift_floor(models[a], models[b], taus) for a, b in pairs}
+chance = {(a, b): floors.document_shift_floor(models[a], models[b], taus) for a, b in EDGES}
 at = intervals.at(kept["base", "lua"], tau)
 
 # %%
 results = {}
-for a, b in pairs:
+for a, b in EDGES:
     name = f"track.{a}_{b}.persisting_share"
     results |= curves.summary(name, kept[a, b], ceilings[a], float(chance[a, b][0][at]), tau)
 for model, ceiling in ceilings.items():
@@ -121,19 +117,18 @@ def row(name, *keys):
 
 keys = ("ci_low", "ci_high", "ceiling", "floor", "ratio_to_ceiling")
 table = pd.DataFrame(
-    {"pair": f"{a}_{b}", **row(f"track.{a}_{b}.persisting_share", *keys)} for a, b in pairs
+    {"pair": f"{a}_{b}", **row(f"track.{a}_{b}.persisting_share", *keys)} for a, b in EDGES
 )
 
-# %% tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Share of each parent's features that persist (dot, 95 % interval), between its floor (grey) and its ceiling (black): the share that another dictionary of the parent itself would find.", "name": "fig-ceilings"}, "image": {"alt": "Persisting share of five pairs, each between floor and ceiling"}} tags=["hide-input"]
 shareplots.shares_with_ceiling(table)
 
 # %% [markdown]
-# The dot is the share that persists, with its interval; the black bar is the ceiling, the share
-# that a second dictionary of the *parent itself* would find; the grey bar the floor.
+# In {numref}`fig-ceilings` the dot is to be read against the black bar, never against 100 %.
 
 # %% tags=["hide-input"]
 ratios = pd.DataFrame(
-    row(f"track.{a}_{b}.persisting_share.ratio_to_ceiling", "ci_low", "ci_high") for a, b in pairs
+    row(f"track.{a}_{b}.persisting_share.ratio_to_ceiling", "ci_low", "ci_high") for a, b in EDGES
 )
 show_table(
     table.assign(pair=table["pair"].map(plots.pair_label), from_=ratios["ci_low"],
@@ -170,14 +165,14 @@ show_table(
 #
 # ## The threshold is a choice
 
-# %% tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Persisting share, ceiling and floor against the threshold, with 95 % bands. The vertical line is the threshold used elsewhere.", "name": "fig-threshold"}, "image": {"alt": "Five panels with curves falling with the threshold"}} tags=["hide-input"]
 curve = pd.concat(
-    curves.threshold_curve(f"{a}_{b}", kept[a, b], ceilings[a], chance[a, b][0]) for a, b in pairs
+    curves.threshold_curve(f"{a}_{b}", kept[a, b], ceilings[a], chance[a, b][0]) for a, b in EDGES
 )
 shareplots.threshold_curve(curve, tau)
 
 # %% tags=["remove-cell"]
-for a, b in pairs:
+for a, b in EDGES:
     below = [
         ratio.high < 1
         for t in curves.CURVE_TAUS
@@ -186,8 +181,7 @@ for a, b in pairs:
     results |= {f"track.{a}_{b}.taus_defined": len(below), f"track.{a}_{b}.taus_below": sum(below)}
 
 # %% [markdown]
-# Share, ceiling and floor against the threshold, with their intervals. No value of τ separates
-# "the same feature" from "another one". For Base → Lua the share lies below the ceiling, with an
+# In {numref}`fig-threshold` no value of τ separates "the same feature" from "another one". For Base → Lua the share lies below the ceiling, with an
 # interval of their ratio that excludes 100 %, at {{ count("track.base_lua.taus_below") }} of the
 # {{ count("track.base_lua.taus_defined") }} thresholds at which the ratio is defined; for
 # Lua → merged at {{ count("track.lua_merged.taus_below") }} of
@@ -217,8 +211,8 @@ def mutual(model):
 
 ways = {"copies_merged": merged_copies, "mutual": mutual}
 for way, views in ways.items():
-    top = {m: counted(own[m], views(m)) for m in {a for a, _ in pairs}}
-    for a, b in pairs:
+    top = {m: counted(own[m], views(m)) for m in {a for a, _ in EDGES}}
+    for a, b in EDGES:
         share = counted(compared[a, b], views(a))
         results |= curves.summary(f"track.{a}_{b}.{way}_share", share, top[a], None, tau)
 
@@ -228,7 +222,7 @@ names = {f"{rule} match": "persisting_share", "copies merged": "copies_merged_sh
          "mutual match": "mutual_share"}  # fmt: skip
 rules = pd.DataFrame(
     {"pair": plots.pair_label(f"{a}_{b}"), "counted by": way, **row(f"track.{a}_{b}.{name}", *keys)}
-    for a, b in pairs
+    for a, b in EDGES
     for way, name in names.items()
 ).rename(columns=dict(zip(keys[1:], ("ratio", "from", "to"), strict=True)))
 show_table(rules, {column: ".1%" for column in rules.columns[2:]})
@@ -251,8 +245,8 @@ def arm(pair):
             "gain": gain.estimate, "from": gain.low, "to": gain.high}  # fmt: skip
 
 
-arms = pd.DataFrame(arm(pair) for pair in pairs)
-results |= {"track.same_seed.pairs_higher": sum(arms["from"] > 0), "track.pairs": len(pairs)}
+arms = pd.DataFrame(arm(pair) for pair in EDGES)
+results |= {"track.same_seed.pairs_higher": sum(arms["from"] > 0), "track.pairs": len(EDGES)}
 show_table(arms, {column: ".1%" for column in arms.columns[1:]})
 
 # %% [markdown]
@@ -273,7 +267,7 @@ show_table(arms, {column: ".1%" for column in arms.columns[1:]})
 
 # %%
 third = nulls.reproducible_kept_share(own["base"], own["base"], draws, tau)
-for a, b in pairs:
+for a, b in EDGES:
     share = nulls.reproducible_kept_share(compared[a, b], own[a], draws, tau)
     ceiling = third if a == "base" else None
     results |= curves.summary(f"track.{a}_{b}.reproducible_share", share, ceiling, None, tau)
@@ -283,7 +277,7 @@ keys = ("ci_low", "ci_high", "ceiling", "ratio_to_ceiling")
 clean = pd.DataFrame(
     {"pair": plots.pair_label(f"{a}_{b}"), "all": results[f"track.{a}_{b}.persisting_share"],
      **row(f"track.{a}_{b}.reproducible_share", *keys)}
-    for a, b in pairs
+    for a, b in EDGES
 ).rename(columns={"share": "reproducible"})  # fmt: skip
 show_table(clean, {column: ".1%" for column in clean.columns[1:]})
 
@@ -313,7 +307,7 @@ show_table(clean, {column: ".1%" for column in clean.columns[1:]})
 # features the child's own ceiling counts.
 
 # %%
-for a, b in pairs:
+for a, b in EDGES:
     gone, new = nulls.complement(kept[a, b]), nulls.emerging_share(compared[a, b], draws)
     for name, share, model, side in (("disappearing", gone, a, 0), ("emerging", new, b, 1)):
         anyway = nulls.complement(ceilings[model])
@@ -325,7 +319,7 @@ keys = ("ci_low", "ci_high", "floor", "excess", "excess.ci_low", "excess.ci_high
 lost = pd.DataFrame(
     {"pair": plots.pair_label(f"{a}_{b}"), "features": name,
      **row(f"track.{a}_{b}.{name}_share", *keys)}
-    for a, b in pairs
+    for a, b in EDGES
     for name in ("disappearing", "emerging")
 ).rename(columns={"floor": "if unchanged", "excess.ci_low": "from", "excess.ci_high": "to"})  # fmt: skip
 show_table(lost, {column: ".1%" for column in lost.columns[2:]})
