@@ -127,9 +127,20 @@ def fold_pairs(
 ) -> None:
     """Raise `best`, in place, to the r of the `pairs` (i, j) in every replicate.
 
-    Pairs that share their i are quickest beside each other. A feature that is constant or
-    dead in a replicate has r = 0 there. Both sides must be weighed by the same `draws`.
+    A feature that is constant or dead in a replicate has r = 0 there. Both sides must be
+    weighed by the same `draws`.
     """
     weights = np.ascontiguousarray(draws.T)
     n = draws @ np.bincount(document, minlength=draws.shape[1])
-    _fold(*pairs, tuple(a), tuple(b), document, weights, n, *best)
+    # The denser feature of a pair is laid out once and the sparser one looked up in it.
+    active_a, active_b = (np.diff(side.ptr) for side in (a, b))
+    i, j = pairs
+    denser = active_a[i] >= active_b[j]
+    for some, first in ((denser, True), (~denser, False)):
+        order = np.flatnonzero(some)
+        order = order[np.argsort((i if first else j)[order], kind="stable")]
+        if first:
+            _fold(i[order], j[order], tuple(a), tuple(b), document, weights, n, *best)
+        else:
+            turned = (best.r_b, best.index_b, best.r_a, best.index_a)
+            _fold(j[order], i[order], tuple(b), tuple(a), document, weights, n, *turned)

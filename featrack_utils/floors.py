@@ -1,9 +1,7 @@
 """What share of features would be "found" by chance (METHOD.md §5)."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
 
 from featrack_utils.correlate import correlations
@@ -40,22 +38,14 @@ def document_shift_floor(
     and of the child's in the parent; float64 [n_taus] each.
 
     Both keep their densities, clusters and order within documents; only the text they
-    respond to differs. Mean over dictionaries of equal place, for chance knows no seed.
+    respond to differs. Of the first dictionaries alone, for chance knows no seed.
 
     Raises: FeatrackError: different token streams or widths, or a domain of one document.
     """
     require_alike(parent.seeds[0], child.seeds[0])
-    source = document_shift(child.seeds[0])
-
-    def found(place: int) -> list[list[float]]:
-        best = correlations(
-            parent.seeds[place].acts, child.seeds[place].acts[source], floor=0.99, threads=1,
-            eligible_a=parent.eligible[place], eligible_b=child.eligible[place],
-        )  # fmt: skip
-        asked = (best.a_best_r[best.a_candidates], best.b_best_r[best.b_candidates])
-        return [[float((r > tau).mean()) for tau in taus] for r in asked]
-
-    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-        places = range(min(len(parent.seeds), len(child.seeds)))
-        of_parent, of_child = np.mean(list(pool.map(found, places)), axis=0)
+    shifted = child.seeds[0].acts[document_shift(child.seeds[0])]
+    masks = {"eligible_a": parent.eligible[0], "eligible_b": child.eligible[0]}
+    best = correlations(parent.seeds[0].acts, shifted, floor=0.99, **masks)
+    asked = (best.a_best_r[best.a_candidates], best.b_best_r[best.b_candidates])
+    of_parent, of_child = (np.array([(r > tau).mean() for tau in taus]) for r in asked)
     return of_parent, of_child

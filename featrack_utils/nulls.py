@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from featrack_utils.docsums import Weighted
 from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features, require_same_tokens
 from featrack_utils.intervals import Shares, corrected, over_seeds, shares
@@ -28,6 +29,8 @@ class Model(NamedTuple):
     name: str
     seeds: list[Features]
     eligible: list[np.ndarray]  # bool [d_sae] per seed
+    weighted: list[Weighted]  # activations and their moments under the draws
+    draws: Draws
 
 
 class Comparison(NamedTuple):
@@ -47,9 +50,15 @@ class Arms(NamedTuple):
 
 
 def as_model(
-    name: str, dictionaries: Sequence[Features], min_positions: int = 30, min_documents: int = 10
+    name: str,
+    dictionaries: Sequence[Features],
+    draws: Draws,
+    min_positions: int = 30,
+    min_documents: int = 10,
 ) -> Model:
     """A model from its dictionaries' features, one per SAE seed; minima as in `eligible`.
+
+    Models that are to be compared need the same `draws`.
 
     Raises:
         FeatrackError: none given, different token streams, different numbers of features,
@@ -66,7 +75,9 @@ def as_model(
                 f"Dictionary {number} of the model {name} has no eligible feature, so no share "
                 "is defined: train it longer or evaluate on more text."
             )
-    return Model(name, list(dictionaries), masks)
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        weighted = list(pool.map(partial(weighed, draws=draws), dictionaries))
+    return Model(name, list(dictionaries), masks, weighted, draws)
 
 
 def require_alike(a: Features, b: Features) -> None:
@@ -79,19 +90,25 @@ def require_alike(a: Features, b: Features) -> None:
         )
 
 
-def compare(parent: Model, child: Model, draws: Draws, taus: Sequence[float]) -> Comparison:
+def compare(parent: Model, child: Model, taus: Sequence[float]) -> Comparison:
     """Match two models' features, for every pair of their SAE seeds.
 
-    Raises: FeatrackError: different token streams or widths, or a threshold outside (0, 1).
+    Raises: FeatrackError: different token streams, widths or draws, or a threshold outside
+    (0, 1).
     """
     require_alike(parent.seeds[0], child.seeds[0])
+    if parent.draws is not child.draws:
+        raise FeatrackError(
+            f"The models {parent.name} and {child.name} have different draws of documents: "
+            "draw once, for both."
+        )
     places = list(product(range(len(parent.seeds)), range(len(child.seeds))))
-    both = _matched(parent, child, places, draws, taus)
+    both = _matched(parent, child, places, taus)
     kept, known = ({st: sides[k] for st, sides in both.items()} for k in (0, 1))
     return Comparison(parent.name, child.name, kept, known)
 
 
-def compare_seeds(model: Model, draws: Draws, taus: Sequence[float]) -> Comparison:
+def compare_seeds(model: Model, taus: Sequence[float]) -> Comparison:
     """Match a model's own dictionaries with each other: what nothing but the seed changes.
 
     Raises: FeatrackError with fewer than two seeds, or for a threshold outside (0, 1).
@@ -103,32 +120,25 @@ def compare_seeds(model: Model, draws: Draws, taus: Sequence[float]) -> Comparis
         )
     places = list(combinations(range(len(model.seeds)), 2))
     kept = {}
-    for (s, t), sides in _matched(model, model, places, draws, taus).items():
+    for (s, t), sides in _matched(model, model, places, taus).items():
         kept[s, t], kept[t, s] = sides
     known = {(s, t): kept[t, s] for s, t in kept}
     return Comparison(model.name, model.name, kept, known)
 
 
 def _matched(
-    parent: Model,
-    child: Model,
-    places: list[tuple[int, int]],
-    draws: Draws,
-    taus: Sequence[float],
+    parent: Model, child: Model, places: list[tuple[int, int]], taus: Sequence[float]
 ) -> dict[tuple[int, int], tuple[Matched, Matched]]:
     """Both sides of each pair of dictionaries, as many pairs at once as there are threads."""
+
+    def match(place: tuple[int, int]) -> tuple[Matched, Matched]:
+        s, t = place
+        return bootstrap(
+            parent.seeds[s], child.seeds[t], parent.eligible[s], child.eligible[t], parent.draws,
+            taus, weighted=(parent.weighted[s], child.weighted[t]), threads=1,
+        )  # fmt: skip
+
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-        weigh = partial(weighed, draws=draws)
-        weights_a = list(pool.map(weigh, parent.seeds))
-        weights_b = weights_a if child is parent else list(pool.map(weigh, child.seeds))
-
-        def match(place: tuple[int, int]) -> tuple[Matched, Matched]:
-            s, t = place
-            return bootstrap(
-                parent.seeds[s], child.seeds[t], parent.eligible[s], child.eligible[t],
-                draws, taus, weighted=(weights_a[s], weights_b[t]), threads=1,
-            )  # fmt: skip
-
         return dict(zip(places, pool.map(match, places), strict=True))
 
 

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 MARGIN = 0.5  # pairs this far below the lowest threshold are left out of the replicates
 LOWEST = 0.1  # and pairs below this in any case
 CLOSEST = 5  # candidates per feature in the replicates, of a and of b
+BEHIND = 0.3  # … and those so far behind the closest have no chance
 
 
 class Draws(NamedTuple):
@@ -176,14 +177,19 @@ def weighed(features: Features, draws: Draws) -> Weighted:
 
 
 def closeness(pairs: Pairs) -> np.ndarray:
-    """Place of each pair among those of its i, or of its j if it is better there; 0: closest."""
+    """Place of each pair among those of its i, or of its j if it is better there; 0: closest.
+
+    A pair whose r is more than BEHIND below the closest of both has the place n_pairs.
+    """
     places = []
     for feature in (pairs.i, pairs.j):
         order = np.lexsort((-pairs.r, feature))
         starts = np.flatnonzero(np.diff(feature[order], prepend=-1))
         lengths = np.diff(starts, append=order.size)
+        first = np.repeat(starts, lengths)
         place = np.empty(order.size, np.int64)
-        place[order] = np.arange(order.size) - np.repeat(starts, lengths)
+        place[order] = np.arange(order.size) - first
+        place[order[pairs.r[order] < pairs.r[order[first]] - BEHIND]] = order.size
         places.append(place)
     return np.minimum(*places)
 

@@ -14,7 +14,7 @@
 # # What would the number be if nothing had happened?
 #
 # The last chapter ended with a suspicion: most features that seem to disappear would seem to
-# disappear from an unchanged model, too. {cite:t}`horn2024tracking` train one dictionary per model,
+# disappear from an unchanged model, too. {cite:t}`horn2025tracking` train one dictionary per model,
 # so their shares have nothing to be compared with. Here each share gets what a measurement needs:
 # a **ceiling** (another seed's dictionary of the *same* model), a **floor** (the same features, but
 # one model reads other documents) and an **interval** (documents and seeds drawn anew).
@@ -54,11 +54,6 @@ replicates = 300  # bootstrap draws over documents and seeds
 # %%
 run = Path(run_dir)
 found = features.open_features(run)
-models = {
-    m: nulls.as_model(m, [f for n, f in found.items() if n.startswith(f"{m}-")],
-                      min_positions, min_documents)
-    for m in MODELS
-}  # fmt: skip
 
 # %% [markdown]
 # ## Every document drawn anew, and every match made anew
@@ -70,12 +65,14 @@ models = {
 # [calibration](calibration).
 
 # %%
+seeds = {m: [f for name, f in found.items() if name.startswith(f"{m}-")] for m in MODELS}
 draws = resample.draw(
-    found["base-0"], {name: len(m.seeds) for name, m in models.items()}, replicates, seed
+    found["base-0"], {m: len(each) for m, each in seeds.items()}, replicates, seed
 )
+models = {m: nulls.as_model(m, seeds[m], draws, min_positions, min_documents) for m in MODELS}
 taus = sorted({*curves.CURVE_TAUS, tau})
-compared = {(a, b): nulls.compare(models[a], models[b], draws, taus) for a, b in EDGES}
-own = {name: nulls.compare_seeds(model, draws, taus) for name, model in models.items()}
+compared = {(a, b): nulls.compare(models[a], models[b], taus) for a, b in EDGES}
+own = {name: nulls.compare_seeds(model, taus) for name, model in models.items()}
 
 # %% [markdown]
 # ## What could be seen at most, and what chance would show
@@ -194,10 +191,11 @@ for a, b in EDGES:
 # move share and ceiling together; the ratio is what should stay.
 
 # %%
+parents = list(dict.fromkeys(a for a, _ in EDGES))
 groups = {
     name: [correlate.copies(f.acts, tau, eligible=able).group
-           for f, able in zip(model.seeds, model.eligible, strict=True)]
-    for name, model in models.items()
+           for f, able in zip(models[name].seeds, models[name].eligible, strict=True)]
+    for name in parents
 }  # fmt: skip
 
 
@@ -211,7 +209,7 @@ def mutual(model):
 
 ways = {"copies_merged": merged_copies, "mutual": mutual}
 for way, views in ways.items():
-    top = {m: counted(own[m], views(m)) for m in {a for a, _ in EDGES}}
+    top = {m: counted(own[m], views(m)) for m in parents}
     for a, b in EDGES:
         share = counted(compared[a, b], views(a))
         results |= curves.summary(f"track.{a}_{b}.{way}_share", share, top[a], None, tau)

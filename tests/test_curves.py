@@ -29,15 +29,16 @@ TAU = 0.8
 @pytest.fixture(scope="module")
 def models():
     planted = simulate(PLAN, 11)
-    return as_model("base", planted.parent), as_model("lua", planted.child)
+    draws = draw(planted.parent[0], {"base": 2, "lua": 2}, 100, seed=0)
+    return as_model("base", planted.parent, draws), as_model("lua", planted.child, draws)
 
 
 @pytest.fixture(scope="module")
 def shares(models):
     """Share kept and ceiling."""
-    draws = draw(models[0].seeds[0], {"base": 2, "lua": 2}, 100, seed=0)
-    kept = kept_share(compare(*models, draws, TAUS), draws)
-    return kept, kept_share(compare_seeds(models[0], draws, TAUS), draws)
+    draws = models[0].draws
+    kept = kept_share(compare(*models, TAUS), draws)
+    return kept, kept_share(compare_seeds(models[0], TAUS), draws)
 
 
 def test_a_shift_moves_whole_documents_within_their_domain():

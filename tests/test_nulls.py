@@ -38,8 +38,8 @@ def planted():
 
 
 @pytest.fixture(scope="module")
-def models(planted):
-    return as_model("base", planted.parent), as_model("lua", planted.child)
+def models(planted, draws):
+    return as_model("base", planted.parent, draws), as_model("lua", planted.child, draws)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def draws(planted):
 
 @pytest.fixture(scope="module")
 def shares(models, draws):
-    comparison = compare(*models, draws, [TAU])
-    own = compare_seeds(models[0], draws, [TAU])
+    comparison = compare(*models, [TAU])
+    own = compare_seeds(models[0], [TAU])
     return comparison, kept_share(comparison, draws), kept_share(own, draws)
 
 
@@ -88,7 +88,7 @@ def test_what_emerges_is_the_share_the_parent_lacks(planted, models, draws, shar
 
 @pytest.fixture(scope="module")
 def own(models, draws):
-    return compare_seeds(models[0], draws, [TAU])
+    return compare_seeds(models[0], [TAU])
 
 
 def test_reproducible_features_are_those_both_seeds_captured(planted, models, own):
@@ -109,9 +109,9 @@ def test_reproducible_features_persist_more_than_all(draws, shares, own):
 def test_a_third_seed_finds_of_the_reproducible_features_what_it_captures():
     """Features here are found by chance, 70 % each: a third seed knows nothing of the others."""
     planted = simulate(replace(PLAN, seeds=3), 12)
-    base = as_model("base", planted.parent)
     draws = draw(planted.parent[0], {"base": 3}, 50, seed=0)
-    own = compare_seeds(base, draws, [TAU])
+    base = as_model("base", planted.parent, draws)
+    own = compare_seeds(base, [TAU])
     has = [truth.latent for truth in planted.parent_truth]
     truth = np.mean(
         [
@@ -132,17 +132,16 @@ def test_two_seeds_leave_nobody_to_ask_about_their_reproducible_features(draws, 
 def test_equal_dictionaries_make_the_same_seed_arm_one(models, draws):
     base = models[0]
     twin = base._replace(name="lua")
-    arms = same_seed_different_seed(compare(base, twin, draws, [TAU]), draws)
+    arms = same_seed_different_seed(compare(base, twin, [TAU]), draws)
     assert interval(arms.same, TAU) == pytest.approx((1.0, 1.0, 1.0))
-    ceiling = kept_share(compare_seeds(base, draws, [TAU]), draws)
+    ceiling = kept_share(compare_seeds(base, [TAU]), draws)
     np.testing.assert_allclose(arms.different.estimate, ceiling.estimate)
 
 
 def test_origins_of_the_merged_model_add_up_and_follow_the_planted_truth(planted, models):
     """The merged model here equals its Lua parent and shares half with its Stories parent."""
-    draws = draw(planted.parent[0], {"base": 2, "lua": 2}, 20, seed=1)
-    known = compare(*models, draws, [TAU]).known[0, 0]
-    same = compare(models[1], models[1], draws, [TAU]).known[0, 0]
+    known = compare(*models, [TAU]).known[0, 0]
+    same = compare(models[1], models[1], [TAU]).known[0, 0]
     origins = origin_shares(same, known)
     # All is found in itself, so what the base has is from both and the rest from Lua only.
     kept = intervals.shares(known)
@@ -153,32 +152,35 @@ def test_origins_of_the_merged_model_add_up_and_follow_the_planted_truth(planted
 
 
 def test_no_reproducible_feature_leaves_their_share_undefined(planted, draws):
-    unrelated = as_model("base", [planted.parent[0], planted.child[0]])
-    comparison = compare(unrelated, as_model("lua", planted.child), draws, [0.9999])
-    own = compare_seeds(unrelated, draws, [0.9999])
+    unrelated = as_model("base", [planted.parent[0], planted.child[0]], draws)
+    comparison = compare(unrelated, as_model("lua", planted.child, draws), [0.9999])
+    own = compare_seeds(unrelated, [0.9999])
     assert reproducible_kept_share(comparison, own, draws, 0.9999) is None
 
 
 def test_one_seed_has_no_ceiling(planted, draws):
-    single = as_model("base", planted.parent[:1])
+    single = as_model("base", planted.parent[:1], draws)
     with pytest.raises(FeatrackError, match="at least two SAE seeds"):
-        compare_seeds(single, draws, [TAU])
-    lua = as_model("lua", planted.child[:1])
+        compare_seeds(single, [TAU])
+    lua = as_model("lua", planted.child[:1], draws)
     with pytest.raises(FeatrackError, match="give two seeds"):
-        same_seed_different_seed(compare(single, lua, draws, [TAU]), draws)
+        same_seed_different_seed(compare(single, lua, [TAU]), draws)
 
 
-def test_bad_input_is_named(planted, own, shares):
+def test_bad_input_is_named(planted, models, draws, own, shares):
     features = planted.parent[0]
     with pytest.raises(FeatrackError, match="different token streams"):
-        as_model("base", [features, features._replace(tokens=features.tokens[::-1])])
+        as_model("base", [features, features._replace(tokens=features.tokens[::-1])], draws)
     with pytest.raises(FeatrackError, match="600 and 500 features"):
-        as_model("base", [features, features._replace(acts=features.acts[:, :500])])
+        as_model("base", [features, features._replace(acts=features.acts[:, :500])], draws)
     dead = features._replace(acts=sparse.csr_matrix(features.acts.shape, dtype=np.float32))
     with pytest.raises(FeatrackError, match="Dictionary 1 of the model base has no eligible"):
-        as_model("base", [features, dead])
+        as_model("base", [features, dead], draws)
     with pytest.raises(FeatrackError, match="one per SAE seed"):
-        as_model("base", [])
+        as_model("base", [], draws)
+    other = models[1]._replace(draws=draw(features, {"base": 2, "lua": 2}, 100, seed=9))
+    with pytest.raises(FeatrackError, match="different draws"):
+        compare(models[0], other, [TAU])
     with pytest.raises(FeatrackError, match="tau"):
         reproducible(own, 1.5)
     fewer = shares[2]._replace(replicates=shares[2].replicates[:50])

@@ -99,6 +99,7 @@ def test_the_closest_candidates_are_enough(pair, monkeypatch):
     draws = draw(sides[0], {"m": 1}, 60, seed=5)
     few = bootstrap(*sides, *_masks(sides), draws, [0.5, 0.8])
     monkeypatch.setattr(resample, "CLOSEST", 10_000)
+    monkeypatch.setattr(resample, "BEHIND", 2.0)
     monkeypatch.setattr(resample, "LOWEST", 1e-6)
     monkeypatch.setattr(resample, "MARGIN", 1.0)
     whole = bootstrap(*sides, *_masks(sides), draws, [0.5, 0.8])
@@ -111,9 +112,12 @@ def test_the_closest_candidates_are_enough(pair, monkeypatch):
 
 def test_the_closest_pair_of_a_feature_has_place_zero():
     i, j = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
-    # 0-0 leads both its features; 0-1 is second for 0 and first for 1; 1-1 is last of both.
-    pairs = Pairs(i, j, np.array([0.9, 0.6, 0.7, 0.3]))
+    # 0-0 leads both its features; 0-1 leads those of b's 1, 1-0 those of a's 1.
+    pairs = Pairs(i, j, np.array([0.9, 0.6, 0.7, 0.5]))
     np.testing.assert_array_equal(closeness(pairs), [0, 0, 0, 1])
+    # Far behind both 0.9 and 0.7, the last has no chance.
+    pairs = Pairs(i, j, np.array([0.9, 0.6, 0.7, 0.2]))
+    np.testing.assert_array_equal(closeness(pairs), [0, 0, 0, 4])
 
 
 def test_the_whole_mix_drawn_once_gives_the_rules_of_the_whole_mix(pair):
