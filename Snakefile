@@ -6,8 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from featrack_utils.config import MODELS, load_profile
+from featrack_utils.config import MODELS
 from featrack_utils.errors import FeatrackError
+from featrack_utils.profiles import load_profile
 
 OVERRIDES = dict(config)
 try:

@@ -1,14 +1,11 @@
-"""A profile: every number a run depends on, one YAML file, one frozen dataclass per phase."""
+"""A profile: every number a run depends on, one frozen dataclass per phase."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from featrack_utils.checks import at_least, known_names, need, one_of, typed
 from featrack_utils.corpora.documents import DOMAINS
@@ -217,52 +214,3 @@ def _check_source(where: str, source: Any) -> None:
         SourceConfig(**{**source, "globs": tuple(globs)})
     except FeatrackError as error:
         raise FeatrackError(f"{where}: {error}") from None
-
-
-def load_profile(path: Path, overrides: dict[str, Any] | None = None) -> Profile:
-    """Reads a profile and lays nested overrides over it.
-
-    Args:
-        path: a YAML file such as profiles/quick.yaml.
-        overrides: e.g. ``{"merge": {"t": 0.4}}``.
-
-    Raises:
-        FeatrackError: no such profile, or whatever `Profile` refuses.
-    """
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-        raise FeatrackError(f"No profile {path.stem!r} in {path.parent}/; there are: {known}.")
-    try:
-        mapping = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        detail = " ".join(str(error).split())
-        raise FeatrackError(f"{path} is not valid YAML: {detail}.") from error
-    need(isinstance(mapping, dict), f"{path} must hold a mapping of sections to parameters.")
-    mapping = {"name": path.stem, **_overlaid(mapping, overrides or {})}
-    return _parsed(Profile, mapping, where="")
-
-
-def _overlaid(mapping: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(mapping)
-    for key, value in overrides.items():
-        old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _overlaid(old, value) if both else value
-    return merged
-
-
-_SECTIONS = {c.__name__.lower(): c for c in (Corpora, Base, Finetune, Merge, Sae, Tracking)}
-
-
-def _parsed(cls: type, mapping: dict[str, Any], where: str) -> Any:
-    need(isinstance(mapping, dict), f"{where.rstrip('.')} must be a mapping of parameters.")
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    known_names(mapping, fields, where)
-    values = {}
-    for name in fields:
-        need(name in mapping, f"The profile lacks {where}{name}; add it.")
-        value = mapping[name]
-        if cls is Profile and name in _SECTIONS:
-            value = _parsed(_SECTIONS[name], value, f"{name}.")
-        values[name] = typed(value, str(fields[name].type), where + name)
-    return cls(**values)
