@@ -35,14 +35,12 @@ def activation_share(
     return np.divide(share, total, out=np.zeros_like(total), where=total > 0)
 
 
-def choose_chain(
-    chains: pd.DataFrame, share: Float[np.ndarray, " d_sae"], at_least: float
-) -> pd.Series:
+def choose_chain(chains: pd.DataFrame, at_least: float) -> pd.Series:
     """The universal chain to show: the best linked of those that answer to the chosen tokens.
 
     Args:
-        chains: from `featrack_utils.flow.universal_chains`, with columns base and min_r.
-        share: of each base feature's activation, from `activation_share`.
+        chains: from `featrack_utils.flow.universal_chains`, with the column min_r and a column
+            share: how much of the base feature's activation falls on them (`activation_share`).
         at_least: share that qualifies. If no chain qualifies, the one with the largest share.
 
     Raises:
@@ -53,10 +51,9 @@ def choose_chain(
             "No feature is universal in this run, so there is none to show; "
             "lower tracking.tau or train longer."
         )
-    shares = pd.Series(share[chains["base"]], index=chains.index)
-    qualified = chains[shares >= at_least]
+    qualified = chains[chains["share"] >= at_least]
     if qualified.empty:
-        return chains.loc[shares.idxmax()]
+        return chains.loc[chains["share"].idxmax()]
     return qualified.loc[qualified["min_r"].idxmax()]
 
 

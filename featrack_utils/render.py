@@ -1,5 +1,6 @@
 """From executed notebooks to the pages of the book: numbers filled in, litter removed."""
 
+import argparse
 import logging
 import shutil
 import sys
@@ -117,3 +118,21 @@ def _swap(fresh: Path, target: Path, old: Path) -> None:
             old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line: `python -m featrack_utils.render runs/quick book`."""
+    parser = argparse.ArgumentParser(prog="featrack_utils.render", description=main.__doc__)
+    parser.add_argument("run_dir", type=Path, help="a finished run")
+    parser.add_argument("book_dir", type=Path, help="where _toc.yml is and executed/ goes")
+    options = parser.parse_args(arguments)
+    try:
+        render_book(options.run_dir, options.book_dir)
+    except FeatrackError as error:
+        sys.stderr.write(f"featrack: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -78,6 +78,7 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
         papermill.execute_notebook(
             str(prepared), str(executing), parameters=parameters,
             progress_bar=False, log_output=False, cwd=Path.cwd(),
+            extra_arguments=["--log-level=ERROR"],
         )  # fmt: skip
         os.replace(executing, output)
         failed.unlink(missing_ok=True)

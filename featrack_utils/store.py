@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import inspect
 import json
 import logging
 import math
@@ -41,7 +42,7 @@ def make(
             half-filled folder, so that it can go on from its own checkpoints.
         parameters: every number the artefact depends on (JSON values).
         inputs: artefact folders it is built from.
-        code: modules whose source it depends on.
+        code: modules whose source it depends on, besides the source of ``build`` itself.
 
     Returns:
         ``folder``.
@@ -53,6 +54,7 @@ def make(
         "parameters": parameters,
         "inputs": {path.name: digest(path) for path in inputs},
         "code": {module.__name__: _file_digest(Path(module.__file__)) for module in code},
+        "build": _source_digest(build),
     }
     key = _digest(json.dumps(recipe, sort_keys=True).encode())
     if _recorded_key(folder) == key:
@@ -74,6 +76,11 @@ def make(
         _write_json(work / _RECORD, record)
     _replace(work, folder)
     return folder
+
+
+def _source_digest(build: Callable[[Path], None]) -> str:
+    source = inspect.getsource(build if inspect.isfunction(build) else type(build))
+    return _digest(source.strip().encode())
 
 
 def _replace(work: Path, folder: Path) -> None:

@@ -15,7 +15,7 @@
 #
 # Before anything can be fine-tuned there has to be something to fine-tune. This chapter trains
 # the smallest language model in which the question still makes sense: **one transformer layer**
-# that has read English and Python. {cite:t}`horn2024tracking` trained a model of this shape with
+# that has read English and Python. {cite:t}`horn2025tracking` trained a model of this shape with
 # 35 million parameters; ours has {{ number("lm.base.parameters_millions", 1) }} million and
 # learns in about two minutes. What it can't do, it can't do honestly: it won't write a working
 # program. But it has to store English words and Python syntax in one layer, and that is where we

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Meeting one feature
 #
-# Numbers about features are hard to believe without having met one. {cite:t}`horn2024tracking`
+# Numbers about features are hard to believe without having met one. {cite:t}`horn2025tracking`
 # show in their Figure 3 a feature that answers to *variable assignment* and is found in all four
 # models. We look for ours by a rule, not by eye: among the universal chains whose strongest
 # tokens in the base are assignment operators, the one with the largest smallest correlation.
@@ -25,6 +25,7 @@ import pandas as pd
 from IPython.display import display
 
 from featrack_utils import examples, features, plots, shading, store
+from featrack_utils.config import MODELS
 from featrack_utils.corpora import prepare
 from featrack_utils.tables import show_table
 
@@ -38,33 +39,38 @@ operator_share = 0.5  # of a feature's activation must fall on assignment operat
 # %%
 run = Path(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-found = {name[:-2]: f for name, f in features.open_features(run).items() if name.endswith("-0")}
+found = features.open_features(run)
 chains = pd.read_csv(store.opened(run / "tracking") / "universal.csv")
 
 # %% [markdown]
 # ## The rule
 #
 # A token counts as an assignment operator if it is `=` with or without a space, or one of `+=`,
-# `-=` and their like; `==` is not one. A feature qualifies if at least half of its total
-# activation on the evaluation mix falls on such tokens.
+# `-=` and their like; `==` is not one. A chain qualifies if at least half of the activation of its
+# base feature, on the whole evaluation mix, falls on such tokens. With several dictionaries for
+# each model there are {{ count("track.seed_combinations") }} ways to pick one for each; the chains
+# of all of them take part.
 
 # %%
 operators = examples.tokens_matching(corpora.tokenizer, r"\s*[-+*/|&]?=\s*")
-on_operators = examples.activation_share(found["base"], operators)
-candidates = chains[on_operators[chains["base"]] >= operator_share]
-chosen = examples.choose_chain(chains, on_operators, operator_share)
-shown = chosen.to_frame().T[["base", "lua", "stories", "merged", "min_r"]]
-show_table(
-    shown.astype({c: int for c in found}).assign(candidates=len(candidates)), {"min_r": ".3f"}
-)
+on_operators = {name: examples.activation_share(f, operators) for name, f in found.items()}
+bases = chains["dictionaries"].str.split().str[0]
+chains["share"] = [on_operators[d][i] for d, i in zip(bases, chains["base"], strict=True)]
+qualified = chains[chains["share"] >= operator_share]
+chosen = examples.choose_chain(chains, operator_share)
+names = dict(zip(MODELS, chosen["dictionaries"].split(), strict=True))
 
 # %% [markdown]
-# {% if results["case.assignment.candidates"] > 0 %}
-# {{ count("case.assignment.candidates") }} universal features qualify. The chosen one puts
-# {{ share("case.assignment.operator_share", 0) }} of its activation on assignment operators.
+# {% if results["case.assignment.combinations"] > 0 %}
+# Such a chain exists in {{ count("case.assignment.combinations") }} of
+# {{ count("track.seed_combinations") }} combinations. So whether "the assignment feature" is
+# universal depends on which dictionaries one happens to have trained: a finding by itself. The
+# best linked of them puts {{ share("case.assignment.operator_share", 0) }} of its activation on
+# assignment operators.
 # {% else %}
-# No universal feature qualifies in this run, so the chain shown below is the one that comes
-# nearest, with {{ share("case.assignment.operator_share", 0) }} of its activation on operators.
+# No chain qualifies in this run, in any combination: the features for assignment that the
+# dictionaries found don't match well enough. The chain shown below is the one that comes nearest,
+# with {{ share("case.assignment.operator_share", 0) }} of its activation on operators.
 # {% endif %}
 #
 # ## The same feature in four models
@@ -74,12 +80,12 @@ show_table(
 # seen. The shade is the activation, from none to that model's maximum.
 
 # %% tags=["hide-input"]
-for model in found:
+for model, name in names.items():
     index = int(chosen[model])
-    shown = examples.contexts(found[model], index, corpora, top=3, random=2, width=40, seed=0)
-    peak = found[model].acts[:, index].max()
-    title = f"**{plots.MODEL_LABELS[model]}**, feature {index}"
+    shown = examples.contexts(found[name], index, corpora, top=3, random=2, width=40, seed=0)
+    title = f"**{plots.MODEL_LABELS[model]}**, feature {index} of dictionary {name}"
     display({"text/markdown": title, "text/plain": title}, raw=True)
+    peak = found[name].acts[:, index].max()
     display(shading.shade_contexts(shown, peak, plots.MODEL_COLOURS[model]))
 
 # %% [markdown]
@@ -89,12 +95,12 @@ for model in found:
 # active.
 
 # %%
-columns = {m: found[m].acts[:, int(chosen[m])].toarray().ravel() for m in found}
+columns = {m: found[n].acts[:, int(chosen[m])].toarray().ravel() for m, n in names.items()}
 alike = pd.DataFrame(columns).corr()
-show_table(alike.rename_axis("r").reset_index(), {m: ".3f" for m in found})
+show_table(alike.rename_axis("r").reset_index(), {m: ".3f" for m in names})
 
 # %%
-where = examples.density_by_domain({m: (found[m], int(chosen[m])) for m in found})
+where = examples.density_by_domain({m: (found[n], int(chosen[m])) for m, n in names.items()})
 show_table(
     where, {c: ".2%" for c in where.columns[1:]}, caption="Share of tokens with the feature."
 )
@@ -104,18 +110,23 @@ store.write_results(
     run,
     "case-study",
     {
-        "case.assignment.candidates": len(candidates),
-        "case.assignment.operator_share": float(on_operators[int(chosen["base"])]),
-        "case.assignment.min_r": float(chosen["min_r"]),
+        "case.assignment.combinations": qualified["dictionaries"].nunique(),
+        "case.assignment.operator_share": chosen["share"],
+        "case.assignment.min_r": chosen["min_r"],
     },
 )
 
 # %% [markdown]
 # ## What we learned
 #
-# The weakest link of this chain correlates at {{ number("case.assignment.min_r") }}. A feature
-# that answers to assignment in Python answers to assignment in Lua, in a model that was trained
-# on nothing but Lua since; fine-tuning did not have to reinvent it.
+# The weakest link of this chain correlates at {{ number("case.assignment.min_r") }}.
+# {% if results["case.assignment.combinations"] > 0 %}
+# A feature that answers to assignment in Python answers to assignment in Lua, too, and in the
+# merged model; fine-tuning did not have to reinvent it. But it takes the right dictionaries to see
+# it, and with others the same criterion would have called it lost.
+# {% else %}
+# The paper shows a universal feature for assignment; at this size and threshold we can't.
+# {% endif %}
 #
 # :::{admonition} Exercise
 # :class: tip

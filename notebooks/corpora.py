@@ -14,7 +14,7 @@
 # # Four kinds of text
 #
 # The experiment needs text of four kinds: **English** and **Python** for the base model, **Lua**
-# and **stories** for its two fine-tunes. {cite:t}`horn2024tracking` took theirs from BabyLM,
+# and **stories** for its two fine-tunes. {cite:t}`horn2025tracking` took theirs from BabyLM,
 # TinyStories and public code. This run {% if results["corpora.embedded"] == 4 %}takes all four from what is already
 # installed with the book, so that it needs no download and gives everyone the same text{% else %}takes
 # {{ count("corpora.embedded") }} of the four from what is installed with the book and the rest from

@@ -14,7 +14,7 @@
 # # Are the dictionaries comparable?
 #
 # A share of features found again means nothing if one dictionary is twice as sparse as the other:
-# the comparison would measure the sparsity. {cite:t}`horn2024tracking` trained four dictionaries,
+# the comparison would measure the sparsity. {cite:t}`horn2025tracking` trained four dictionaries,
 # one of them with a sparsity coefficient ten times the others'. We train all with **one**
 # coefficient and several seeds, and this chapter checks whether they are alike.
 

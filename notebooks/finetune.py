@@ -15,7 +15,7 @@
 #
 # The base model now goes two ways. One copy reads **Lua**, a language close to Python in what it
 # says and far from it in how it says it; the other reads **stories** for small children. Nothing
-# else differs. {cite:t}`horn2024tracking` do the same with the TinyStories of
+# else differs. {cite:t}`horn2025tracking` do the same with the TinyStories of
 # {cite:t}`eldan2023tinystories` and Lua from public repositories. The question of this book is
 # what happens to the base's features on the way; this chapter makes sure that something did.
 

@@ -18,7 +18,7 @@
 #
 # We train a one-layer transformer on English and Python, fine-tune one copy on Lua and one on
 # children's stories, merge the two, and take the models' activations apart with sparse
-# autoencoders. Then we follow each feature from model to model, as {cite:t}`horn2024tracking` did,
+# autoencoders. Then we follow each feature from model to model, as {cite:t}`horn2025tracking` did,
 # and ask what they did not: **how many features would seem to be lost if nothing had happened
 # at all?**
 

@@ -14,7 +14,7 @@
 # # Merging
 #
 # Two models of equal shape can be mixed without training: take a weighted average of their
-# parameters, one by one. {cite:t}`horn2024tracking` interpolate on the sphere
+# parameters, one by one. {cite:t}`horn2025tracking` interpolate on the sphere
 # ({cite:t}`shoemake1985animating`'s *slerp*) and report in their Figure 5 how accuracy moves from
 # one parent to the other. We repeat the figure, find the weight at which both domains are served
 # equally well, and let mergekit {cite:p}`goddard2024mergekit` write the merged model.

@@ -15,7 +15,7 @@
 #
 # A neuron of the MLP answers to many unrelated things. A *sparse autoencoder* rewrites the same
 # activations as a sum of few directions out of many, in the hope that each answers to one thing
-# {cite:p}`bricken2023monosemanticity,cunningham2023sparse`. Those directions are what this book
+# {cite:p}`bricken2023monosemanticity,huben2024sparse`. Those directions are what this book
 # calls **features**. This page trains one such dictionary; the run trains
 # {{ count("sae.dictionaries") }} of them, every model with several seeds, by this same notebook.
 

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Which features persist?
 #
-# {cite:t}`horn2024tracking` call a feature of a parent model *persisting* if some feature of the
+# {cite:t}`horn2025tracking` call a feature of a parent model *persisting* if some feature of the
 # child model is active on the same tokens with the same strength: if their activations correlate
 # above 0.8 (their section 4). Features of the parent without such a partner *disappear*, features
 # of the child without one *emerge*. We count them along every edge from the base to the merged
@@ -79,10 +79,11 @@ def shares(parent, child):
 
 
 table = pd.DataFrame([{"pair": f"{a}_{b}", **shares(a, b)} for a, b in EDGES])
+readable = table.rename(columns=lambda name: name.removesuffix("_share"))
 show_table(
-    table.assign(pair=table["pair"].map(plots.pair_label)),
-    {column: ".1%" for column in table.columns[1:]},
-    notes={"emerging_share": "of the child's", "unobserved_share": "of all parent features"},
+    readable.assign(pair=table["pair"].map(plots.pair_label)),
+    {column: ".1%" for column in readable.columns[1:]},
+    notes={"emerging": "of the child's", "unobserved": "of all the parent's"},
 )
 
 # %% [markdown]
@@ -133,13 +134,31 @@ show_table(
 # ## Universal features
 #
 # A feature is *universal* here if a chain of matches leads from the base through both fine-tunes
-# to one and the same feature of the merged model. There are
-# {{ count("track.universal_count") }} of them.
+# to one and the same feature of the merged model. Between the dictionaries of seed 0 there are
+# {{ count("track.universal_count") }} of them; over all
+# {{ count("track.seed_combinations") }} ways to choose one dictionary for each model, from
+# {{ count("track.universal_count.lowest") }} to {{ count("track.universal_count.highest") }}.
+
 
 # %%
-four = [first[f"{a}_{b}"] for a, b in EDGES]
-chains = flow.universal_chains(*four, tau=tau)
-show_table(chains.head(8), {column: ".3f" for column in chains.columns if "r" in column.split("_")})
+def chained(base, lua, stories, merged):
+    links = [(base, lua), (base, stories), (lua, merged), (stories, merged), (base, merged)]
+    found_chains = flow.universal_chains(*(best[link] for link in links), tau=tau)
+    return found_chains.assign(dictionaries=" ".join((base, lua, stories, merged)))
+
+
+chains = pd.concat([chained(*names) for names in product(*seeds.values())], ignore_index=True)
+per_choice = (
+    chains["dictionaries"]
+    .value_counts()
+    .reindex([" ".join(names) for names in product(*seeds.values())], fill_value=0)
+)
+links = {"min_r": "weakest link", "r_base_merged": "base to merged"}
+show_table(
+    chains[list(MODELS) + list(links)].head(6).rename(columns=links),
+    {name: ".3f" for name in links.values()},
+    caption="The best linked of seed 0, by the numbers that the features have in each model.",
+)
 
 # %% [markdown]
 # ## Three ways to count
@@ -190,9 +209,12 @@ results |= {
     f"track.merged_origin.{name.replace(' ', '_')}": value for name, value in counts.items()
 }
 results |= {
-    "track.universal_count": len(chains),
+    "track.universal_count": per_choice.iloc[0],
     "track.base.seed_ceiling": sum(again) / len(again),
 }
+results |= {"track.universal_count.lowest": per_choice.min(),
+            "track.universal_count.highest": per_choice.max(),
+            "track.seed_combinations": len(per_choice)}  # fmt: skip
 store.write_results(run, "tracking", results)
 
 # %% [markdown]

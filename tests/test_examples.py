@@ -50,18 +50,18 @@ SHARE = np.array([0.7, 0, 0.6, 0, 0.1])
 
 
 def test_of_the_chains_that_qualify_the_best_linked_is_shown():
-    assert choose_chain(CHAINS, SHARE, 0.5)["base"] == 2
-    assert choose_chain(CHAINS, SHARE, 0.65)["base"] == 0
-    assert choose_chain(CHAINS, SHARE, 0.05)["base"] == 4
+    assert choose_chain(CHAINS.assign(share=SHARE[CHAINS["base"]]), 0.5)["base"] == 2
+    assert choose_chain(CHAINS.assign(share=SHARE[CHAINS["base"]]), 0.65)["base"] == 0
+    assert choose_chain(CHAINS.assign(share=SHARE[CHAINS["base"]]), 0.05)["base"] == 4
 
 
 def test_if_no_chain_qualifies_the_nearest_is_shown():
-    assert choose_chain(CHAINS, SHARE, 0.99)["base"] == 0
+    assert choose_chain(CHAINS.assign(share=SHARE[CHAINS["base"]]), 0.99)["base"] == 0
 
 
 def test_without_a_universal_chain_the_reader_is_told_what_to_do():
     with pytest.raises(FeatrackError, match=r"No feature is universal.*lower tracking.tau"):
-        choose_chain(CHAINS.iloc[:0], SHARE, 0.5)
+        choose_chain(CHAINS.iloc[:0], 0.5)
 
 
 @pytest.fixture
