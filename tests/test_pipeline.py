@@ -1,0 +1,216 @@
+"""The whole way at smoke size: killed twice, finished, rendered, repeated, and spoilt on purpose.
+
+Slow: about three minutes on two cores.
+"""
+
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from featrack_utils.config import EDGES, MODELS
+from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.profiles import load_profile
+from featrack_utils.render import notebook_pages
+
+ROOT = Path(__file__).parent.parent
+MADE = ("runs", "executed", "_build", ".*", "__pycache__", "*.egg-info")
+FLAGS = re.search(r"snakemake --cores \$\(CORES\) (.*) --config", (ROOT / "Makefile").read_text())
+PROFILE = load_profile(ROOT / "profiles" / "smoke.yaml")
+
+
+def start(place: Path, *arguments: str, **config: str) -> subprocess.Popen:
+    """Starts what `make book` starts, in a process group of its own."""
+    settings = [f"{name}={value}" for name, value in ({"profile": "smoke"} | config).items()]
+    binaries = Path(sys.executable).parent
+    return subprocess.Popen(
+        ["snakemake", *arguments, "--cores", "2", *FLAGS[1].split(), "--config", *settings],
+        cwd=place, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=os.environ | {"PYTHONPATH": str(place), "PATH": f"{binaries}:{os.environ['PATH']}"},
+    )  # fmt: skip
+
+
+def finish(place: Path, *arguments: str, **config: str) -> str:
+    process = start(place, *arguments, **config)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return output
+
+
+def sentence_of_failure(place: Path, *arguments: str, **config: str) -> str:
+    process = start(place, *arguments, **config)
+    output, _ = process.communicate()
+    said = [line for line in output.splitlines() if line.startswith("featrack: ")]
+    assert process.returncode != 0 and len(said) == 1, output
+    return said[0]
+
+
+def kill_when(place: Path, arrived: Callable[[], bool]) -> None:
+    process = start(place)
+    while not arrived():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def written(place: Path) -> dict[str, float]:
+    return {str(p): p.stat().st_mtime for p in (place / "runs").rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """A copy of the repository without anything that was made."""
+    place = tmp_path_factory.mktemp("checkout") / "featrack"
+    return shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns(*MADE))
+
+
+@pytest.fixture(scope="module")
+def book(checkout) -> Path:
+    """A finished run that was killed in the base model's training and in a dictionary's."""
+    run = checkout / "runs" / "smoke"
+    kill_when(checkout, lambda: any(run.glob("models/.base.partial-*/checkpoints/*/*.json")))
+    assert not (run / "models" / "base").exists()
+    corpora = (run / "corpora" / "run.json").read_text()
+    kill_when(checkout, lambda: any(run.glob("saes/.lua-0.partial-*")))
+    base = (run / "models" / "base" / "run.json").read_text()
+    assert not (run / "saes" / "lua-0").exists() and not (run / "results.json").exists()
+    finish(checkout)
+    # What was finished before each kill was kept.
+    assert (run / "corpora" / "run.json").read_text() == corpora
+    assert (run / "models" / "base" / "run.json").read_text() == base
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def results(book) -> dict[str, float]:
+    return json.loads((book / "runs" / "smoke" / "results.json").read_text())
+
+
+def test_every_page_of_the_book_is_there_without_a_trace_of_a_failure(book):
+    pages = notebook_pages(book / "book" / "_toc.yml")
+    html = book / "book" / "_build" / "html"
+    assert len(pages) >= 10
+    for page in ("index", "bibliography", *(f"executed/{page}" for page in pages)):
+        text = (html / f"{page}.html").read_text()
+        assert "Traceback" not in text and "{{" not in text, page
+        assert str(book) not in text, f"{page} shows a path of this machine"
+
+
+def test_a_finished_run_leaves_nothing_half_written(book):
+    left = [p.name for p in (book / "runs").rglob("*") if p.name.startswith(".")]
+    left += [p.name for p in (book / "runs").rglob("*.failed.ipynb")]
+    left += [p.name for p in (book / "runs").rglob("checkpoints")]
+    assert left == []
+
+
+def test_no_artefact_is_a_pickle(book):
+    kinds = {p.suffix for p in (book / "runs").rglob("*") if p.is_file()}
+    assert kinds <= {".json", ".safetensors", ".parquet", ".csv", ".yaml", ".md", ".ipynb"}
+
+
+def test_results_hold_every_figure_and_all_are_finite(results):
+    seeds = {model: PROFILE.sae.seeds(model) for model in MODELS}
+    wanted = {f"lm.{m}.{d}.{f}" for m in MODELS for d in DOMAINS for f in ("loss", "accuracy")}
+    wanted |= {
+        f"sae.{model}.seed{seed}.{figure}"
+        for model in MODELS
+        for seed in seeds[model]
+        for figure in ("l0", "variance_explained", "ce_loss_score", "dead_share", "copies_share")
+    }
+    for a, b in EDGES:
+        shares = ("persisting", "emerging", "disappearing", "unobserved")
+        wanted |= {f"track.{a}_{b}.{share}_share" for share in shares}
+        wanted |= {f"track.{a}_{b}.persisting_share.{end}" for end in ("ci_low", "ci_high")}
+    wanted |= {"merge.t_balanced", "track.base.seed_ceiling", "track.universal_count"}
+    assert wanted - results.keys() == set()
+    assert list(results) == sorted(results)
+    assert all(math.isfinite(value) for value in results.values())
+    shares = {n: v for n, v in results.items() if n.endswith(("_share", "accuracy", "ceiling"))}
+    assert all(0 <= value <= 1 for value in shares.values())
+
+
+def test_a_base_model_of_smoke_size_reaches_the_loss_it_always_reaches(results):
+    # 4.6 nats, not the 6.24 of guessing among 512 tokens; another Python's standard library,
+    # bfloat16 or float32 move it by less than 0.2.
+    assert results["lm.base.python.loss"] == pytest.approx(4.6, abs=0.2)
+    assert results["lm.lua.lua.loss"] < results["lm.base.lua.loss"]
+    assert results["lm.stories.stories.loss"] < results["lm.base.stories.loss"]
+
+
+def test_a_second_run_does_nothing(book):
+    before = written(book)
+    finish(book)
+    assert written(book) == before
+
+
+def test_a_dictionary_that_is_not_interrupted_gives_the_same_results(book, results):
+    run = book / "runs" / "smoke"
+    before = (run / "results.json").read_bytes()
+    weights = (run / "saes" / "lua-0" / "sae_weights.safetensors").read_bytes()
+    for kind in ("saes", "features"):
+        shutil.rmtree(run / kind / "lua-0")
+    (run / "results.json").unlink()
+    finish(book, "--forcerun", "sae-lua-0")
+    assert (run / "saes" / "lua-0" / "sae_weights.safetensors").read_bytes() == weights
+    assert (run / "results.json").read_bytes() == before
+
+
+def test_a_damaged_artefact_is_named_and_what_depends_on_it_is_not_made(book):
+    weights = book / "runs" / "smoke" / "models" / "base" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(data)
+    said = sentence_of_failure(book, "--forcerun", "finetune")
+    assert "runs/smoke/models/base/model.safetensors is damaged" in said
+    assert "delete runs/smoke/models/base/" in said
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(data)
+
+
+@pytest.fixture(scope="module")
+def empty_checkout(tmp_path_factory) -> Path:
+    """A copy in which nothing was ever run."""
+    place = tmp_path_factory.mktemp("empty") / "featrack"
+    return shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns(*MADE))
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"profile": "quik"}, "No profile 'quik' in profiles/; there are: "),
+        ({"mergee": "{t: 0.5}"}, "Unknown parameter mergee; the nearest known one is merge."),
+        ({"merge": "{tt: 0.5}"}, "Unknown parameter merge.tt; the nearest known one is merge.t."),
+        ({"merge": "{t: 1.5}"}, "merge.t is 1.5; choose 0 (Lua) to 1 (Stories), or null."),
+        ({"sae": "{k: 513}"}, "sae.k is 513, but the dictionary has only 512 features"),
+        ({"sae": "{l1_coefficient: -1}"}, "sae.l1_coefficient is -1; it must not be negative."),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence_before_anything_runs(empty_checkout, config, sentence):
+    assert sentence_of_failure(empty_checkout, **config).startswith(f"featrack: {sentence}")
+    assert not (empty_checkout / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("{sources_of: {lua: {kind: files, globs: ['nowhere/*.lua']}}}", "nowhere/*.lua"),
+        ("{vocab_size: 300000}", "300000"),
+    ],
+)
+def test_text_that_is_missing_or_too_little_is_one_sentence_and_leaves_no_corpora(
+    empty_checkout, config, words
+):
+    assert words in sentence_of_failure(empty_checkout, corpora=config)
+    assert not (empty_checkout / "runs" / "smoke" / "corpora").exists()
+    assert not (empty_checkout / "runs" / "smoke" / "executed" / "corpora.ipynb").exists()
