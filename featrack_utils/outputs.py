@@ -32,6 +32,7 @@ def clean_notebook(notebook: NotebookNode, page: str, replacements: Mapping[str,
         {key: notebook.metadata[key] for key in _NOTEBOOK_KEYS if key in notebook.metadata}
     )
     count = 0
+    _hide_with_parameters(notebook)
     for place, cell in enumerate(notebook.cells):
         # Conversion and execution draw random ids; the place in the page is as unique.
         cell.id = f"cell-{place:03d}"
@@ -44,6 +45,14 @@ def clean_notebook(notebook: NotebookNode, page: str, replacements: Mapping[str,
         _fold_parameters(cell)
         cell.source = replace_paths(cell.source, replacements)
         cell.outputs = _clean_outputs(cell, page, replacements)
+
+
+def _hide_with_parameters(notebook: NotebookNode) -> None:
+    """Where a page removes its parameters cell, the injected values go with it."""
+    tagged = {tag: cell for cell in notebook.cells for tag in cell.metadata.get("tags", [])}
+    given, injected = tagged.get("parameters"), tagged.get("injected-parameters")
+    if given and injected and "remove-cell" in given.metadata.tags:
+        injected.metadata.tags = [*injected.metadata.tags, "remove-cell"]
 
 
 def _fold_parameters(cell: NotebookNode) -> None:

@@ -76,6 +76,10 @@ folder = store.make(
 )
 corpora = prepare.open_corpora(folder, context)
 
+# %% tags=["hide-input"]
+origins = pd.read_csv(folder / "provenance.csv", keep_default_na=False)
+show_table(origins, {"files": ",d", "characters": ",d"}, caption="What was read, by distribution.")
+
 # %% [markdown]
 # ## How they read
 #

@@ -27,7 +27,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import flowplot, plots, store
+from featrack_utils import flowplot, plots, shareplots, store
+from featrack_utils.config import EDGES
+from featrack_utils.tables import show_table
 
 plots.use_style()
 
@@ -48,9 +50,37 @@ flowplot.flow_diagram(pd.read_csv(store.opened(run / "tracking") / "flow.csv"))
 # - {{ share(results["track.base_lua.persisting_share"] / results["track.base.seed_ceiling"], 0) }}
 #   is what the first number becomes when it is measured against the second.
 #
-# So "few features persist" is mostly a statement about dictionaries. What is left of it, and with
-# which certainty, is what the chapters work out.
-#
+# So "few features persist" is mostly a statement about dictionaries, but not only: the interval of
+# that ratio,
+# [{{ share("track.base_lua.persisting_share.ratio_to_ceiling.ci_low", 0) }},
+# {{ share("track.base_lua.persisting_share.ratio_to_ceiling.ci_high", 0) }}],
+# {% if results["track.base_lua.persisting_share.ratio_to_ceiling.ci_high"] < 1 -%}
+# excludes 100 %.
+# {%- else -%}
+# includes 100 %, so with these dictionaries no change can be told from change.
+# {%- endif %}
+
+# %% tags=["remove-cell"]
+figures = store.read_results(run, "tracking", "ceilings")
+keys = {"share": "", "ci_low": ".ci_low", "ci_high": ".ci_high", "ceiling": ".ceiling",
+        "floor": ".floor", "ratio": ".ratio_to_ceiling"}  # fmt: skip
+headline = pd.DataFrame(
+    {"pair": f"{a}_{b}"}
+    | {name: figures.get(f"track.{a}_{b}.persisting_share{end}") for name, end in keys.items()}
+    for a, b in EDGES
+)
+
+# %% mystnb={"figure": {"caption": "The headline: the share of each parent's features that persists (dot, 95 % interval), between what chance would show (grey) and what could be seen at most (black).", "name": "fig-headline"}, "image": {"alt": "Persisting shares of five pairs, each between its floor and its ceiling"}} tags=["remove-input"]
+shareplots.shares_with_ceiling(headline)
+
+# %% tags=["remove-input"]
+show_table(
+    headline.assign(pair=headline["pair"].map(plots.pair_label)),
+    {name: ".1%" for name in keys},
+    notes={"ratio": "share / ceiling"},
+)
+
+# %% [markdown]
 # ## How to read this book
 #
 # The chapters follow the experiment: text, models, merging, dictionaries, tracking. Every figure

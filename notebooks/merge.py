@@ -53,9 +53,10 @@ parents = {name: lm.load_model(store.opened(run / "models" / name)) for name in 
 base = lm.load_model(run / "models" / "base")
 lua_state, stories_state = (parents[name].state_dict() for name in ("lua", "stories"))
 angles = merge.geometry(lua_state, stories_state)
-columns = ["tensor", "cos_theta", "lerp_fallback", "slerp_minus_lerp"]
+columns = ["tensor", "cos_theta", "slerp_minus_lerp", "lerp_fallback"]
+short = angles["tensor"].str.replace("model.layers.0.", "").str.removesuffix(".weight")
 show_table(
-    angles[columns],
+    angles.assign(tensor=short)[columns],
     {"cos_theta": ".4f", "slerp_minus_lerp": ".4f"},
     notes={"slerp_minus_lerp": "at t = ½, as a share of the distance between the parents"},
 )

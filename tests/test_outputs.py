@@ -109,3 +109,10 @@ def test_timings_and_random_ids_are_dropped():
     assert notebook.metadata == {"kernelspec": KERNEL}
     cell = notebook.cells[0]
     assert (cell.id, cell.execution_count, cell.metadata) == ("cell-000", 1, {})
+
+
+def test_the_values_of_a_run_are_hidden_where_the_parameters_are():
+    given = new_code_cell("a = 1", metadata={"tags": ["parameters", "remove-cell"]})
+    injected = new_code_cell("a = 2", metadata={"tags": ["injected-parameters"]})
+    clean_notebook(new_notebook(cells=[given, injected]), "intro", PATHS)
+    assert "remove-cell" in injected.metadata.tags

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Int
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from featrack_utils import tokens as token_module
 from featrack_utils.corpora.collecting import collect_all
 from featrack_utils.corpora.documents import BASE_DOMAINS, DOMAINS, SPLITS
+from featrack_utils.corpora.licences import provenance
 from featrack_utils.corpora.sources import SourceConfig
 from featrack_utils.tokens import Blocks, TokenStream, encode_documents, train_tokenizer
 
@@ -59,7 +62,7 @@ def prepare(
     """Collects the four domains, learns the tokenizer on the base domains, encodes everything.
 
     Args:
-        folder: gets ``tokenizer/`` and ``<domain>/<split>/``.
+        folder: gets ``tokenizer/``, ``<domain>/<split>/`` and ``provenance.csv``.
         sources: domain -> arguments of SourceConfig.
         train_tokens: tokens wanted per domain; a domain with less text gives what it has.
         validation_tokens: the same, for each domain's validation split.
@@ -80,6 +83,12 @@ def prepare(
         seed=seed,
         processes=2,
     )
+    rows = [
+        {"domain": domain, **asdict(row)}
+        for domain in DOMAINS
+        for row in provenance(d for split in SPLITS for d in documents[domain][split])
+    ]
+    pd.DataFrame(rows).to_csv(folder / "provenance.csv", index=False)
     learnt_from = (d.text for domain in BASE_DOMAINS for d in documents[domain]["train"])
     tokenizer = train_tokenizer(learnt_from, vocab_size)
     tokenizer.save_pretrained(folder / "tokenizer")
