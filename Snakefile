@@ -110,7 +110,10 @@ for page, (notebook, parameters, needs, cores) in PHASES.items():
             parameters=json.dumps(parameters),
         threads: cores
         shell:
-            "OMP_NUM_THREADS={threads} python -m featrack_utils.run"
+            # Threads that wait by spinning take the core from those they wait for: beside one
+            # other busy process, passive waiting trained four times faster.
+            "OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads}"
+            " python -m featrack_utils.run"
             " {params.notebook} {output} --json {params.parameters:q}"
 
 
