@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformer_lens.model_bridge import TransformerBridge
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
 
 HOOK = "blocks.0.mlp.hook_post"
 
 
 def boot(folder: Path) -> TransformerBridge:
     """Wraps a model saved by `featrack_utils.lm.train` (model and tokenizer in one folder)."""
+    from transformer_lens.model_bridge import TransformerBridge  # takes seconds to load
+
     return TransformerBridge.boot_transformers(str(folder), device="cpu").eval()
 
 

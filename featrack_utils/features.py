@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sae_lens import SAE
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 from torch import Tensor
-from transformer_lens.model_bridge import TransformerBridge
 
 from featrack_utils import store
 from featrack_utils.capture import mlp_activations
@@ -21,7 +19,13 @@ from featrack_utils.config import MODELS
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.errors import FeatrackError
 from featrack_utils.quality import Sums, splice_losses
-from featrack_utils.tokens import Blocks
+
+# Most chapters only read features: they are spared the seconds that these take to load.
+if TYPE_CHECKING:
+    from sae_lens import SAE
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from featrack_utils.tokens import Blocks
 
 _BATCH_BLOCKS = 8  # small enough that [tokens, d_sae] stays in the cache
 _SPLICED_EVERY = 8  # the costly losses are measured on every eighth block

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from sae_lens import SAE
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformer_lens.model_bridge import TransformerBridge
 
 from featrack_utils.capture import logits_with
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.errors import FeatrackError
+
+if TYPE_CHECKING:  # they take seconds to load
+    from sae_lens import SAE
+    from transformer_lens.model_bridge import TransformerBridge
 
 DENSE_SHARE = 0.10  # a feature active on more than this share of tokens is dense
 
