@@ -14,6 +14,7 @@ from pathlib import Path
 import jupytext
 import pytest
 
+from featrack_utils.render import notebook_pages
 from featrack_utils.run import declared_parameters
 
 ROOT = Path(__file__).parent.parent
@@ -110,3 +111,11 @@ def test_a_figure_in_prose_is_substituted_or_says_whose_it_is(source):
         for paragraph in prose.replace("100 %", "").split("\n\n"):
             if re.search(r"\d\.\d|\d ?%", paragraph):
                 assert any(word in paragraph for word in NOT_OURS), paragraph
+
+
+@each_notebook
+def test_links_between_pages_lead_to_pages_of_the_book(source):
+    pages = {Path(page).name for page in notebook_pages(ROOT / "book" / "_toc.yml")}
+    text = "\n".join(cell.source for cell in cells(source, "markdown"))
+    linked = set(re.findall(r"\]\(([a-z-]+)\)", text))
+    assert linked - pages == set()

@@ -1,6 +1,6 @@
 """The whole way at smoke size: killed twice, finished, rendered, repeated, and spoilt on purpose.
 
-Slow: about three minutes on two cores.
+Slow: about four minutes on two cores.
 """
 
 import json
@@ -141,9 +141,9 @@ def test_results_hold_every_figure_and_all_are_finite(results):
 
 
 def test_a_base_model_of_smoke_size_reaches_the_loss_it_always_reaches(results):
-    # 4.6 nats, not the 6.24 of guessing among 512 tokens; another Python's standard library,
-    # bfloat16 or float32 move it by less than 0.2.
-    assert results["lm.base.python.loss"] == pytest.approx(4.6, abs=0.2)
+    # Guessing among 512 tokens costs 6.24 nats. The tolerance is for another patch release's
+    # standard library and for bfloat16 against float32.
+    assert results["lm.base.python.loss"] == pytest.approx(5.02, abs=0.15)
     assert results["lm.lua.lua.loss"] < results["lm.base.lua.loss"]
     assert results["lm.stories.stories.loss"] < results["lm.base.stories.loss"]
 
@@ -154,16 +154,16 @@ def test_a_second_run_does_nothing(book):
     assert written(book) == before
 
 
-def test_a_dictionary_that_is_not_interrupted_gives_the_same_results(book, results):
+def test_a_dictionary_that_is_not_interrupted_gives_the_same_results(book):
     run = book / "runs" / "smoke"
-    before = (run / "results.json").read_bytes()
-    weights = (run / "saes" / "lua-0" / "sae_weights.safetensors").read_bytes()
+    phases = ("dictionaries", "tracking", "ceilings")
+    kept = [run / "results" / f"{phase}.json" for phase in phases]
+    kept += [run / "saes" / "lua-0" / "sae_weights.safetensors", run / "tracking" / "flow.csv"]
+    before = [path.read_bytes() for path in kept]
     for kind in ("saes", "features"):
         shutil.rmtree(run / kind / "lua-0")
-    (run / "results.json").unlink()
-    finish(book, "--forcerun", "sae-lua-0")
-    assert (run / "saes" / "lua-0" / "sae_weights.safetensors").read_bytes() == weights
-    assert (run / "results.json").read_bytes() == before
+    finish(book, *phases, "--forcerun", "sae-lua-0")
+    assert [path.read_bytes() for path in kept] == before
 
 
 def test_a_damaged_artefact_is_named_and_what_depends_on_it_is_not_made(book):
@@ -201,16 +201,8 @@ def test_a_wrong_setting_is_one_sentence_before_anything_runs(empty_checkout, co
     assert not (empty_checkout / "runs").exists()
 
 
-@pytest.mark.parametrize(
-    ("config", "words"),
-    [
-        ("{sources_of: {lua: {kind: files, globs: ['nowhere/*.lua']}}}", "nowhere/*.lua"),
-        ("{vocab_size: 300000}", "300000"),
-    ],
-)
-def test_text_that_is_missing_or_too_little_is_one_sentence_and_leaves_no_corpora(
-    empty_checkout, config, words
-):
-    assert words in sentence_of_failure(empty_checkout, corpora=config)
+def test_text_that_is_missing_is_one_sentence_and_leaves_no_corpora(empty_checkout):
+    globs = "{sources_of: {lua: {kind: files, globs: ['nowhere/*.lua']}}}"
+    assert "nowhere/*.lua" in sentence_of_failure(empty_checkout, corpora=globs)
     assert not (empty_checkout / "runs" / "smoke" / "corpora").exists()
     assert not (empty_checkout / "runs" / "smoke" / "executed" / "corpora.ipynb").exists()
