@@ -107,7 +107,8 @@ for page, (notebook, parameters, needs, cores) in PHASES.items():
             executed(page),
         params:
             notebook=notebook,
-            parameters=json.dumps(parameters),
+            # A function, because Snakemake would fill in the braces of a plain string.
+            parameters=lambda wildcards, given=json.dumps(parameters): given,
         threads: cores
         shell:
             # Threads that wait by spinning take the core from those they wait for: beside one
