@@ -121,7 +121,10 @@ flowplot.flow_diagram(volumes)
 
 # %% [markdown]
 # From left to right: the base's observable features, what becomes of them in the two fine-tunes,
-# and what the merged model inherits. Grey bands end (no match) or begin (emerge).
+# and what the merged model inherits. Each band counts one-to-one matches. *No match* is where
+# features end, *new* and *novel* where they begin. *Fused* features do have a match, but it is
+# matched more closely to another parent; *split* ones are the reverse, children whose parent is
+# matched more closely to another child.
 
 # %%
 origins = pd.Series(flow.origins_of_merged(along["lua", "merged"], along["stories", "merged"]))
