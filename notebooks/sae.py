@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import capture, features, plots, quality, sae, store
+from featrack_utils import activations, capture, features, plots, quality, sae, store
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.tables import show_table
@@ -59,7 +59,7 @@ run = Path(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 bridge = capture.boot(store.opened(run / "models" / model))
 seen = {domain: corpora.train_blocks(domain) for domain in prepare.TRAINED_ON[model]}
-blocks = sae.training_mixture(seen, train_tokens, seed=sae_seed)
+blocks = activations.training_mixture(seen, train_tokens, seed=sae_seed)
 print(f"{model} has seen {', '.join(seen)}: {len(blocks):,} blocks of {context} tokens")
 
 # %% [markdown]
@@ -82,7 +82,7 @@ folder = store.make(
     lambda work: sae.train_sae(bridge, blocks, work, **recipe),
     parameters=recipe | {"model": model, "context": context},
     inputs=[run / "corpora", run / "models" / model],
-    code=[sae, capture],
+    code=[sae, activations, capture],
 )
 
 # %% mystnb={"figure": {"caption": "Sparsity and precision of one dictionary while it learns.", "name": "fig-sae-history"}, "image": {"alt": "Active features falling and variance explained rising during training"}} tags=["hide-input"]
