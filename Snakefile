@@ -7,12 +7,20 @@ import sys
 from pathlib import Path
 
 from featrack_utils.config import MODELS
+from featrack_utils.corpora.files import matched_files
 from featrack_utils.errors import FeatrackError
 from featrack_utils.profiles import load_profile
 
 OVERRIDES = dict(config)
 try:
     PROFILE = load_profile(Path("profiles") / f"{OVERRIDES.pop('profile', 'quick')}.yaml", OVERRIDES)
+    # The reader's own files are looked up at once, not when the first phase has started.
+    TEXTS = [
+        str(path)
+        for domain, source in PROFILE.corpora.sources_of.items()
+        if source["kind"] == "files"
+        for path in matched_files(domain, source["globs"])
+    ]
 except FeatrackError as error:
     sys.exit(f"featrack: {error}")
 
@@ -23,9 +31,11 @@ COMMON = {
     "precision": PROFILE.precision,
     "context": PROFILE.corpora.context,
 }
-CRITERIA = {
+SEEDS = {"base_seeds": PROFILE.sae.base_seeds, "other_seeds": PROFILE.sae.other_seeds}
+CRITERIA = SEEDS | {
     name: getattr(PROFILE.tracking, name) for name in ("tau", "min_positions", "min_documents")
 }
+CODE = sorted(str(path) for path in Path("featrack_utils").rglob("*.py"))
 SAES = {
     "sae" if (model, seed) == ("base", 0) else f"sae-{model}-{seed}": (model, seed)
     for model in MODELS
@@ -84,7 +94,7 @@ PHASES = {
         ["tracking"],
         2,
     ),
-    "case-study": ("case-study", common("context"), ["tracking"], 2),
+    "case-study": ("case-study", common("context") | SEEDS, ["tracking"], 2),
     "intro": ("intro", common(), ["ceilings", "case-study"], 2),
     "status": ("status", common(), ["intro"], 2),
 }
@@ -103,6 +113,8 @@ for page, (notebook, parameters, needs, cores) in PHASES.items():
         input:
             f"notebooks/{notebook}.py",
             [executed(need) for need in needs],
+            CODE,
+            TEXTS if page == "corpora" else [],
         output:
             executed(page),
         params:

@@ -129,22 +129,16 @@ def load_features(path: Path) -> Features:
     return Features(csr, parts["origin"], parts["domain"], parts["tokens"])
 
 
-def open_features(run_dir: Path) -> dict[str, Features]:
-    """Every dictionary's features of a run, by name ("base-0": model and SAE seed), in order.
+def open_features(run_dir: Path, base_seeds: int, other_seeds: int) -> dict[str, Features]:
+    """The dictionaries' features of a run, by name ("base-0": model and SAE seed), in order.
 
     Raises:
-        FeatrackError: there are none yet, or one is damaged.
+        FeatrackError: one is missing or damaged.
     """
-    folders = [path for path in (run_dir / "features").glob("[!.]*") if path.is_dir()]
-    if not folders:
-        raise FeatrackError(f"There are no features in {run_dir}/features; run `make book` first.")
-    order = sorted(folders, key=lambda path: _place(path.name))
-    return {path.name: load_features(store.opened(path) / "features.safetensors") for path in order}
-
-
-def _place(name: str) -> tuple[int, int]:
-    model, seed = name.rsplit("-", 1)
-    return MODELS.index(model), int(seed)
+    seeds = {model: base_seeds if model == "base" else other_seeds for model in MODELS}
+    names = [f"{model}-{seed}" for model in MODELS for seed in range(seeds[model])]
+    folders = {name: store.opened(run_dir / "features" / name) for name in names}
+    return {name: load_features(path / "features.safetensors") for name, path in folders.items()}
 
 
 def require_same_tokens(a: Features, b: Features) -> None:

@@ -31,7 +31,8 @@ class Quality(NamedTuple):
     Attributes:
         l0: mean number of active features a token.
         variance_explained: 1 - residual / total sum of squares around the mean.
-        ce_loss_score: (CE_zero - CE_sae) / (CE_zero - CE_clean); SAELens' name and definition.
+        ce_loss_score: (CE_zero - CE_sae) / (CE_zero - CE_clean); SAELens' name and
+            definition; None where zeroing the MLP changes nothing.
         dead_share: share of features that are never active on this text.
         dense_share: share of features active on over a tenth of the tokens.
         density: share of tokens on which each feature is active.
@@ -39,7 +40,7 @@ class Quality(NamedTuple):
 
     l0: float
     variance_explained: float
-    ce_loss_score: float
+    ce_loss_score: float | None
     dead_share: float
     dense_share: float
     density: Float[np.ndarray, " d_sae"]
@@ -102,7 +103,7 @@ def quality(sums: Sums, domains: Iterable[str]) -> Quality:
     return Quality(
         l0=float(density.sum()),
         variance_explained=float(1 - sums.residual[rows].sum() / total),
-        ce_loss_score=(zero - spliced) / (zero - clean),
+        ce_loss_score=(zero - spliced) / (zero - clean) if zero != clean else None,
         dead_share=float((density == 0).mean()),
         dense_share=float((density > DENSE_SHARE).mean()),
         density=density,

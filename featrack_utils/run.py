@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,7 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
     Raises:
         FeatrackError: an unknown parameter, or the notebook failed (its sentence is passed on).
     """
-    if not source.is_file():
-        known = sorted(path.stem for path in source.parent.glob("*.py"))
-        raise FeatrackError(f"No notebook {source}; there are: {', '.join(known)}.")
+    _require(source)
     notebook = jupytext.read(source)
     declared = declared_parameters(notebook)
     parameters = checked(parameters, declared, source.stem)
@@ -99,8 +98,39 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
         executing.unlink(missing_ok=True)
 
 
+def trial_run(start: Path, output: Path) -> Path:
+    """A copy, by hard links, of the run that a notebook starts from, named after the output.
+
+    What is tried by hand must not change the book's own run. Links are enough, because
+    artefacts are replaced, never written to.
+    """
+    if not start.is_dir():
+        raise FeatrackError(f"There is no run in {start}/ to start from; run `make book` first.")
+    copy = start.parent / output.stem
+    if copy.resolve() == start.resolve():
+        raise FeatrackError(f"The output {output} is named like the run {start}; rename it.")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(start, copy, copy_function=os.link, ignore=shutil.ignore_patterns(".*"))
+    return copy
+
+
+def _starting_run(source: Path) -> Path | None:
+    _require(source)
+    declared = declared_parameters(jupytext.read(source))
+    return Path(declared["run_dir"]) if "run_dir" in declared else None
+
+
+def _require(source: Path) -> None:
+    if not source.is_file():
+        known = sorted(path.stem for path in source.parent.glob("*.py"))
+        raise FeatrackError(f"No notebook {source}; there are: {', '.join(known)}.")
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Command line: `python -m featrack_utils.run merge out.ipynb -p t 0.4`."""
+    """Command line: `python -m featrack_utils.run merge out.ipynb -p t 0.4`.
+
+    Works on a copy of the run (runs/out) unless told of a run_dir.
+    """
     parser = argparse.ArgumentParser(prog="featrack_utils.run", description=main.__doc__)
     parser.add_argument("notebook", help="a notebook's name, such as merge")
     parser.add_argument("output", type=Path, help="where the executed copy goes (.ipynb)")
@@ -111,7 +141,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         parameters = json.loads(options.json)
         parameters.update({name: yaml.safe_load(value) for name, value in options.p})
-        run_notebook(NOTEBOOKS / f"{options.notebook}.py", options.output, parameters)
+        source = NOTEBOOKS / f"{options.notebook}.py"
+        if "run_dir" not in parameters and (start := _starting_run(source)):
+            parameters["run_dir"] = str(trial_run(start, options.output))
+        run_notebook(source, options.output, parameters)
     except (json.JSONDecodeError, yaml.YAMLError) as error:
         detail = " ".join(str(error).split())
         print(f"featrack: A parameter can't be read: {detail}.", file=sys.stderr)

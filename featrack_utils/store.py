@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import inspect
 import json
 import logging
 import math
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from featrack_utils import sources
 from featrack_utils.errors import FeatrackError
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ def make(
             half-filled folder, so that it can go on from its own checkpoints.
         parameters: every number the artefact depends on (JSON values).
         inputs: artefact folders it is built from.
-        code: modules whose source it depends on, besides the source of ``build`` itself.
+        code: modules whose source it depends on, and with them whatever they import from this
+            package, besides the source of ``build`` itself.
 
     Returns:
         ``folder``.
@@ -53,8 +54,8 @@ def make(
     recipe = {
         "parameters": parameters,
         "inputs": {path.name: digest(path) for path in inputs},
-        "code": {module.__name__: _file_digest(Path(module.__file__)) for module in code},
-        "build": _source_digest(build),
+        "code": sources.digests(code),
+        "build": sources.of_function(build),
     }
     key = _digest(json.dumps(recipe, sort_keys=True).encode())
     if _recorded_key(folder) == key:
@@ -76,11 +77,6 @@ def make(
         _write_json(work / _RECORD, record)
     _replace(work, folder)
     return folder
-
-
-def _source_digest(build: Callable[[Path], None]) -> str:
-    source = inspect.getsource(build if inspect.isfunction(build) else type(build))
-    return _digest(source.strip().encode())
 
 
 def _replace(work: Path, folder: Path) -> None:

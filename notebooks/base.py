@@ -65,6 +65,7 @@ model = lm.new_model(
     vocab_size=len(corpora.tokenizer), d_model=d_model, d_mlp=d_mlp, n_heads=n_heads,
     n_kv_heads=n_kv_heads, context=context, seed=seed,
 )  # fmt: skip
+# %%
 parts = pd.Series({name: p.numel() for name, p in model.named_parameters()})
 parts = parts.groupby(lambda name: "attention" if "attn" in name else
                       "MLP" if "mlp" in name else

@@ -33,13 +33,15 @@ plots.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
+base_seeds = 3  # dictionaries of the base model; paper: 1
+other_seeds = 2  # of every other model; paper: 1
 context = 128  # tokens; paper: 256
 operator_share = 0.5  # of a feature's activation must fall on assignment operators
 
 # %%
 run = Path(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-found = features.open_features(run)
+found = features.open_features(run, base_seeds, other_seeds)
 chains = pd.read_csv(store.opened(run / "tracking") / "universal.csv")
 
 # %% [markdown]

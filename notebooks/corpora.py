@@ -41,6 +41,7 @@ sources_of = {
     "lua": {"kind": "embedded"},  # paper: nilq/small-lua-stack
     "stories": {"kind": "embedded"},  # paper: roneneldan/TinyStories
 }
+# Tokens wanted of each; a domain with less text gives what it has. Paper: whole data sets.
 train_tokens = {"english": 1_600_000, "python": 2_100_000, "lua": 1_050_000, "stories": 1_050_000}
 validation_tokens = 60_000  # per domain
 validation_share = 0.08  # of the groups (files, modules, plots)
@@ -71,7 +72,7 @@ recipe = dict(
 folder = store.make(
     run / "corpora",
     lambda work: prepare.prepare(work, **recipe),
-    parameters=recipe,
+    parameters=recipe | {"files": prepare.fingerprint(sources_of)},
     code=[prepare, collecting, sources, tokens],
 )
 corpora = prepare.open_corpora(folder, context)

@@ -31,13 +31,15 @@ plots.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
+base_seeds = 3  # dictionaries of the base model; paper: 1
+other_seeds = 2  # of every other model; paper: 1
 tau = 0.8  # correlation above which two features of one dictionary are copies; paper: 0.8
 min_positions = 30  # a feature must be active at so many positions of the mix to be judged
 min_documents = 10  # and in so many documents
 
 # %%
 run = Path(run_dir)
-found = features.open_features(run)
+found = features.open_features(run, base_seeds, other_seeds)
 sums = {name: quality.Sums.load(run / "features" / name / "sums.safetensors") for name in found}
 
 # %% [markdown]

@@ -34,6 +34,8 @@ plots.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
+base_seeds = 3  # dictionaries of the base model; paper: 1
+other_seeds = 2  # of every other model; paper: 1
 tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual, assignment; paper: best match
 min_positions = 30  # active positions a feature needs to be judged; paper: none
@@ -48,7 +50,7 @@ min_documents = 10  # documents it must be active in; paper: none
 
 # %%
 run = Path(run_dir)
-found = features.open_features(run)
+found = features.open_features(run, base_seeds, other_seeds)
 able = {n: match.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()}
 seeds = {model: [n for n in found if n.startswith(f"{model}-")] for model in MODELS}
 

@@ -139,3 +139,21 @@ def test_a_parameter_of_another_type_is_refused(wrong):
     declared = {"rate": 1e-3, "steps": 3, "name": "quick"}
     with pytest.raises(FeatrackError, match=f"base.{next(iter(wrong))} is"):
         checked(wrong, declared, "base")
+
+
+def test_a_trial_works_on_a_linked_copy_and_leaves_the_run_alone(tmp_path):
+    start = tmp_path / "runs" / "quick"
+    (start / "results").mkdir(parents=True)
+    (start / "results" / "base.json").write_text("{}")
+    copy = run.trial_run(start, tmp_path / "mine.ipynb")
+    assert copy == tmp_path / "runs" / "mine"
+    (copy / "results" / "base.json").unlink()
+    assert (start / "results" / "base.json").read_text() == "{}"
+
+
+def test_a_trial_needs_a_run_to_start_from_and_another_name(tmp_path):
+    with pytest.raises(FeatrackError, match="run `make book` first"):
+        run.trial_run(tmp_path / "runs" / "quick", tmp_path / "mine.ipynb")
+    (tmp_path / "runs" / "quick").mkdir(parents=True)
+    with pytest.raises(FeatrackError, match="rename it"):
+        run.trial_run(tmp_path / "runs" / "quick", tmp_path / "quick.ipynb")

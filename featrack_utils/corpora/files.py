@@ -47,7 +47,7 @@ def file_documents(domain: str, globs: Sequence[str], column: str = "text") -> I
         FeatrackError: an unset variable, a pattern that matches nothing, no readable text, a
             damaged file, or a missing field.
     """
-    files = _matched_files(domain, globs)
+    files = matched_files(domain, globs)
     root = os.path.commonpath([str(file.parent) for file in files])
     names = {file: file.relative_to(root).as_posix() for file in files}
     files.sort(key=lambda file: hashlib.blake2b(names[file].encode()).digest())
@@ -69,7 +69,12 @@ def file_documents(domain: str, globs: Sequence[str], column: str = "text") -> I
         )
 
 
-def _matched_files(domain: str, globs: Sequence[str]) -> list[Path]:
+def matched_files(domain: str, globs: Sequence[str]) -> list[Path]:
+    """The files that the globs match, absolute, in no particular order.
+
+    Raises:
+        FeatrackError: an unset variable, a pattern that matches nothing, an unreadable file.
+    """
     files: set[Path] = set()
     for pattern in globs:
         expanded = _expand(domain, pattern)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from featrack_utils import tokens as token_module
 from featrack_utils.corpora.collecting import collect_all
 from featrack_utils.corpora.documents import BASE_DOMAINS, DOMAINS, SPLITS
+from featrack_utils.corpora.files import matched_files
 from featrack_utils.corpora.licences import provenance
 from featrack_utils.corpora.sources import SourceConfig
 from featrack_utils.tokens import Blocks, TokenStream, encode_documents, train_tokenizer
@@ -97,6 +99,18 @@ def prepare(
             wanted = train_tokens[domain] if split == "train" else validation_tokens
             stream = encode_documents(documents[domain][split], tokenizer).first_tokens(wanted)
             token_module.save_stream(stream, folder / domain / split)
+
+
+def fingerprint(sources: Mapping[str, Mapping[str, Any]]) -> str:
+    """Changes whenever a file that a source reads is added, removed or written to."""
+    files = [
+        path
+        for domain, source in sources.items()
+        if source["kind"] == "files"
+        for path in matched_files(domain, source["globs"])
+    ]
+    states = [f"{p} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(files)]
+    return hashlib.sha256("\n".join(states).encode()).hexdigest()
 
 
 def open_corpora(folder: Path, context: int) -> Corpora:

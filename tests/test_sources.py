@@ -1,0 +1,27 @@
+"""Code that an artefact depends on is followed through the package's imports."""
+
+from featrack_utils import sources
+from featrack_utils.corpora import collecting
+
+
+def test_what_a_module_imports_counts_even_from_inside_a_function():
+    files = sources.digests([collecting])
+    assert {"corpora/collecting.py", "corpora/dedupe.py", "errors.py"} <= set(files)
+    # Imported lazily, two steps away.
+    assert {"corpora/luagen/loops.py", "corpora/stories/__init__.py"} <= set(files)
+
+
+def test_what_a_module_does_not_import_does_not_count():
+    assert not {"sae.py", "plots.py"} & set(sources.digests([collecting]))
+
+
+def test_functions_that_read_alike_have_one_hash():
+    def one():
+        return 1
+
+    before = sources.of_function(one)
+
+    def one():
+        return 2
+
+    assert before != sources.of_function(one)
