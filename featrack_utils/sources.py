@@ -6,6 +6,7 @@ import ast
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -44,5 +45,6 @@ def _imported_files(path: Path) -> Iterator[Path]:
 
 def of_function(build: Callable[..., object]) -> str:
     """A hash of a function's source (of its class, for an object that can be called)."""
+    build = build.func if isinstance(build, partial) else build
     source = inspect.getsource(build if inspect.isfunction(build) else type(build))
     return hashlib.sha256(source.strip().encode()).hexdigest()

@@ -44,6 +44,8 @@ plots.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
+base_seeds = 3  # dictionaries of the base model; paper: 1
+other_seeds = 2  # of every other model; paper: 1
 seed = 1337  # of the bootstrap
 tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual; paper: best match
@@ -53,7 +55,7 @@ replicates = 300  # bootstrap draws over documents and seeds
 
 # %%
 run = Path(run_dir)
-found = features.open_features(run)
+found = features.open_features(run, base_seeds, other_seeds)
 
 # %% [markdown]
 # ## Every document drawn anew, and every match made anew

@@ -41,8 +41,12 @@ sources_of = {
     "lua": {"kind": "embedded"},  # paper: nilq/small-lua-stack
     "stories": {"kind": "embedded"},  # paper: roneneldan/TinyStories
 }
-# Tokens wanted of each; a domain with less text gives what it has. Paper: whole data sets.
-train_tokens = {"english": 1_600_000, "python": 2_100_000, "lua": 1_050_000, "stories": 1_050_000}
+train_tokens = {  # tokens wanted; a domain with less text gives what it has
+    "english": 1_600_000,  # paper: 10 M words
+    "python": 2_100_000,  # paper: the whole data set
+    "lua": 1_050_000,  # paper: the whole data set
+    "stories": 1_050_000,  # paper: the whole data set
+}
 validation_tokens = 60_000  # per domain
 validation_share = 0.08  # of the groups (files, modules, plots)
 vocab_size = 4096  # paper: 32,000 (Mistral's)

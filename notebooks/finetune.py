@@ -20,6 +20,8 @@
 # what happens to the base's features on the way; this chapter makes sure that something did.
 
 # %%
+import copy
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -57,21 +59,23 @@ recipe = dict(
 
 
 # %%
-def finetune(domain):
-    blocks = corpora.train_blocks(domain)
-    return store.make(
+base = lm.load_model(store.opened(run / "models" / "base"))
+
+
+def finetune(blocks, work):
+    lm.train(copy.deepcopy(base), blocks, work, tokenizer=corpora.tokenizer, **recipe)
+
+
+folders = {
+    domain: store.make(
         run / "models" / domain,
-        lambda work: lm.train(
-            lm.load_model(run / "models" / "base"), blocks, work,
-            tokenizer=corpora.tokenizer, **recipe,
-        ),
+        partial(finetune, corpora.train_blocks(domain)),
         parameters=recipe | {"domain": domain, "context": context},
         inputs=[run / "corpora", run / "models" / "base"],
         code=[lm, tokens],
-    )  # fmt: skip
-
-
-folders = {domain: finetune(domain) for domain in ("lua", "stories")}
+    )
+    for domain in ("lua", "stories")
+}
 
 # %% mystnb={"figure": {"caption": "Training loss of the two fine-tunes. Both start from the base model's weights.", "name": "fig-finetune-loss"}, "image": {"alt": "Two training loss curves that fall quickly and flatten"}} tags=["hide-input"]
 history = pd.concat(
