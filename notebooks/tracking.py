@@ -158,6 +158,8 @@ per_choice = (
     .value_counts()
     .reindex([" ".join(names) for names in product(*seeds.values())], fill_value=0)
 )
+
+# %%
 links = {"min_r": "weakest link", "r_base_merged": "base to merged"}
 show_table(
     chains[list(MODELS) + list(links)].head(6).rename(columns=links),
