@@ -32,9 +32,6 @@ COMMON = {
     "context": PROFILE.corpora.context,
 }
 SEEDS = {"base_seeds": PROFILE.sae.base_seeds, "other_seeds": PROFILE.sae.other_seeds}
-CRITERIA = SEEDS | {
-    name: getattr(PROFILE.tracking, name) for name in ("tau", "min_positions", "min_documents")
-}
 CODE = sorted(str(path) for path in Path("featrack_utils").rglob("*.py"))
 SAES = {
     "sae" if (model, seed) == ("base", 0) else f"sae-{model}-{seed}": (model, seed)
@@ -56,6 +53,13 @@ def common(*names):
     return {name: COMMON[name] for name in ("run_dir", *names)}
 
 
+def tracking(*names):
+    return {name: getattr(PROFILE.tracking, name) for name in names}
+
+
+CRITERIA = SEEDS | tracking("tau", "min_positions", "min_documents")
+PROBES = ("evaluation_blocks", "probed_features")
+
 # page: (notebook, parameters, pages it needs, threads)
 PHASES = {
     "corpora": ("corpora", common("seed") | section("corpora"), [], 2),
@@ -73,7 +77,7 @@ PHASES = {
             common("precision", "context")
             | section("sae", without=("base_seeds", "other_seeds"))
             | {"model": model, "sae_seed": seed}
-            | {"evaluation_blocks": PROFILE.tracking.evaluation_blocks},
+            | tracking("evaluation_blocks"),
             ["merge"],
             1,
         )
@@ -82,20 +86,30 @@ PHASES = {
     "dictionaries": ("dictionaries", common() | CRITERIA, list(SAES), 2),
     "tracking": (
         "tracking",
-        common() | CRITERIA | {"rule": PROFILE.tracking.rule},
+        common() | CRITERIA | tracking("rule"),
         ["dictionaries"],
         2,
     ),
     "ceilings": (
         "ceilings",
-        common("seed")
-        | CRITERIA
-        | {"rule": PROFILE.tracking.rule, "replicates": PROFILE.tracking.replicates},
+        common("seed") | CRITERIA | tracking("rule", "replicates"),
         ["tracking"],
         2,
     ),
+    "repartitioned": (
+        "repartitioned",
+        common("seed", "context") | CRITERIA | tracking("replicates", *PROBES),
+        ["ceilings"],
+        2,
+    ),
+    "calibration": (
+        "calibration",
+        common("seed") | tracking("tau", "calibration_sets", "calibration_features"),
+        ["corpora"],
+        1,
+    ),
     "case-study": ("case-study", common("context") | SEEDS, ["tracking"], 2),
-    "intro": ("intro", common(), ["ceilings", "case-study"], 2),
+    "intro": ("intro", common(), ["repartitioned", "calibration", "case-study"], 2),
     "status": ("status", common(), ["intro"], 2),
 }
 

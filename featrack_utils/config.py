@@ -155,14 +155,18 @@ class Tracking:
     min_documents: int
     evaluation_blocks: int
     replicates: int
+    probed_features: int
+    calibration_sets: int
+    calibration_features: int
 
     def __post_init__(self) -> None:
         need(0 < self.tau < 1, f"tracking.tau is {self.tau}; choose a correlation in (0, 1).")
         # The tracking chapter counts by assignment, too, but intervals would need one a replicate.
         one_of("tracking.rule", self.rule, ("best", "mutual"))
         at_least(
-            "tracking", self, min_positions=1, min_documents=1, evaluation_blocks=1, replicates=1
-        )
+            "tracking", self, min_positions=1, min_documents=1, evaluation_blocks=1, replicates=1,
+            probed_features=1, calibration_sets=2, calibration_features=100,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

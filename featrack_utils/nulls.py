@@ -75,7 +75,7 @@ def as_model(
                 f"Dictionary {number} of the model {name} has no eligible feature, so no share "
                 "is defined: train it longer or evaluate on more text."
             )
-    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+    with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
         weighted = list(pool.map(partial(weighed, draws=draws), dictionaries))
     return Model(name, list(dictionaries), masks, weighted, draws)
 
@@ -138,7 +138,7 @@ def _matched(
             taus, weighted=(parent.weighted[s], child.weighted[t]), threads=1,
         )  # fmt: skip
 
-    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+    with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
         return dict(zip(places, pool.map(match, places), strict=True))
 
 

@@ -1,5 +1,7 @@
 """Figures of persisting shares beside what they could be at most and by chance."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -89,4 +91,49 @@ def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
     figure.supxlabel("threshold τ on the correlation r", fontsize=11)
     figure.supylabel("share of parent features", fontsize=11)
     figure.legend(handles=marks, loc="outside upper center", ncols=3)
+    return figure
+
+
+def probe_distributions(r2: Mapping[str, tuple[np.ndarray, np.ndarray]], tau: float) -> Figure:
+    """Share of probed features whose held-out R² is at least so large, one panel per pair.
+
+    `r2` maps a pair's label ("Base → Lua") to the R² of each feature asked of the child, and of
+    the parent itself. The line at τ² says what counts as decodable.
+    """
+    figure, axes = panels(len(r2), 2.6)
+    for axis, (label, (child, parent)) in zip(axes, r2.items(), strict=True):
+        colour = _colour(label.lower().split(" ")[-1])
+        for values, line, ink in ((child, "-", colour), (parent, "--", "black")):
+            ordered = np.sort(np.clip(values, 0, 1))
+            at_least = 1 - np.arange(ordered.size) / max(ordered.size, 1)
+            axis.step([0, *ordered, 1], [1, *at_least, 0], color=ink, ls=line, where="pre")
+        axis.axvline(tau**2, color=GREY, ls=":")
+        axis.set(title=label, xlim=(0, 1), ylim=(0, 1))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    figure.supxlabel("held-out R² (below 0 drawn at 0)", fontsize=11)
+    figure.supylabel("features with at least this R²", fontsize=11)
+    marks = [
+        Line2D([], [], color=GREY, label="asked of the child"),
+        Line2D([], [], color="black", ls="--", label="asked of the parent itself"),
+    ]
+    figure.legend(handles=marks, loc="outside upper center", ncols=2)
+    return figure
+
+
+def recovered_shares(df: pd.DataFrame) -> Figure:
+    """Shares that the pipeline reports against the shares that were planted.
+
+    Columns: planted, share, ci_low, ci_high.
+    """
+    require_columns(df, "planted", "share", "ci_low", "ci_high")
+    figure = Figure(figsize=(0.6 * WIDTH, 0.5 * WIDTH), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color=GREY, lw=1, label="as planted")
+    axis.vlines(df["planted"], df["ci_low"], df["ci_high"], color=MODEL_COLOURS["base"], lw=3)
+    axis.plot(df["planted"], df["share"], "o", color=MODEL_COLOURS["base"], mec="white",
+              label="reported [95 % CI]")  # fmt: skip
+    axis.set(xlabel="planted share", ylabel="reported share", xlim=(-0.03, 1), ylim=(-0.03, 1))
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.legend(loc="upper left")
     return figure

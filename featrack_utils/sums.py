@@ -114,7 +114,9 @@ def shared_out(
     kernel: Callable, work: np.ndarray, rows: np.ndarray, threads: int | None, *args: object
 ) -> list[tuple[np.ndarray, object]]:
     """(part, kernel(part, *args)) for parts of `rows` of like `work`, on that many threads."""
-    threads = numba.get_num_threads() if threads is None else threads
+    # Not numba.get_num_threads(), which starts numba's own threads: PyTorch beside them computes
+    # at a fifth of its speed for the rest of the process.
+    threads = numba.config.NUMBA_NUM_THREADS if threads is None else threads
     if threads < 1:
         raise FeatrackError(f"threads is {threads}: give at least 1.")
     heaviest_first = rows[np.argsort(-work[rows], kind="stable")]

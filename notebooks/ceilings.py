@@ -64,7 +64,7 @@ found = features.open_features(run, base_seeds, other_seeds)
 # their domains, and the matching is done anew in every draw. SAE seeds are drawn, too, in an outer
 # loop. All shares use the same draws, so that a ratio of two shares has an interval of its own.
 # How often such intervals hold the truth was measured where it is known:
-# [calibration](calibration).
+# [calibration](calibration), the next chapter.
 
 # %%
 seeds = {m: [f for name, f in found.items() if name.startswith(f"{m}-")] for m in MODELS}
@@ -209,6 +209,7 @@ def mutual(model):
     return [resample.mutual_only] * len(models[model].seeds)
 
 
+# %%
 ways = {"copies_merged": merged_copies, "mutual": mutual}
 for way, views in ways.items():
     top = {m: counted(own[m], views(m)) for m in parents}
@@ -366,8 +367,8 @@ store.write_results(run, "ceilings", curves.besides(results, tracking))
 # Lua it is {{ share_ci("track.base_lua.persisting_share.ratio_to_ceiling", 0) }}, from Lua to the
 # merged model {{ share_ci("track.lua_merged.persisting_share.ratio_to_ceiling", 0) }}.
 #
-# Not found is still not gone: the feature may have been carved up differently.
-# [The next chapter](repartitioned) looks for what it carried.
+# Not found is still not gone: the feature may have been carved up differently. A
+# [later chapter](repartitioned) looks for what it carried.
 #
 # :::{admonition} Exercise
 # :class: tip

@@ -1,0 +1,28 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from featrack_utils import shareplots
+from featrack_utils.errors import FeatrackError
+from featrack_utils.plots import MODEL_COLOURS
+
+
+def test_a_distribution_counts_the_features_with_at_least_an_r2():
+    figure = shareplots.probe_distributions(
+        {"Base → Lua": (np.array([-np.inf, 0.5, 0.9]), np.array([1.0]))}, 0.8
+    )
+    child, parent, mark = figure.axes[0].lines
+    assert child.get_color() == MODEL_COLOURS["lua"]
+    # All have 0 or more, two thirds 0.5 or more, one third 0.9 or more.
+    np.testing.assert_allclose(child.get_xdata(), [0, 0, 0.5, 0.9, 1])
+    np.testing.assert_allclose(child.get_ydata(), [1, 1, 2 / 3, 1 / 3, 0])
+    assert parent.get_xdata()[1] == 1
+    assert mark.get_xdata()[0] == pytest.approx(0.64)
+
+
+def test_a_recovered_share_lies_above_its_planted_one():
+    rows = pd.DataFrame({"planted": [0.2], "share": [0.25], "ci_low": [0.2], "ci_high": [0.3]})
+    _, points = shareplots.recovered_shares(rows).axes[0].lines
+    assert (points.get_xdata()[0], points.get_ydata()[0]) == (0.2, 0.25)
+    with pytest.raises(FeatrackError, match="ci_high"):
+        shareplots.recovered_shares(rows.drop(columns="ci_high"))
