@@ -17,7 +17,7 @@ import numpy as np
 from featrack_utils.docsums import Weighted
 from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features, require_same_tokens
-from featrack_utils.intervals import Shares, corrected, over_seeds, shares
+from featrack_utils.intervals import Shares, over_seeds, shares
 from featrack_utils.match import eligible
 from featrack_utils.resample import Draws, Matched, bootstrap, weighed
 from featrack_utils.sums import check_correlation
@@ -40,13 +40,6 @@ class Comparison(NamedTuple):
     child: str
     kept: dict[tuple[int, int], Matched]  # of the parent's features in the child
     known: dict[tuple[int, int], Matched]  # of the child's features in the parent
-
-
-class Arms(NamedTuple):
-    """Share kept when both dictionaries start from one SAE seed, and from different ones."""
-
-    same: Shares
-    different: Shares
 
 
 def as_model(
@@ -168,22 +161,6 @@ def complement(share: Shares) -> Shares:
     return Shares(share.taus, 1 - share.estimate, 1 - share.replicates)
 
 
-def same_seed_different_seed(comparison: Comparison, draws: Draws) -> Arms:
-    """Shares kept from equal and from different SAE seeds; equal starts inflate matches.
-
-    Raises: FeatrackError when there is no pair for an arm (fewer than two seeds).
-    """
-    arms = []
-    for same in (True, False):
-        tables = {
-            (s, t): shares(matched)
-            for (s, t), matched in comparison.kept.items()
-            if (s == t) == same
-        }
-        arms.append(over_seeds(tables, draws, comparison.parent, comparison.child))
-    return Arms(*arms)
-
-
 def reproducible(own: Comparison, tau: float) -> dict[tuple[int, int], np.ndarray]:
     """Features of dictionary s that dictionary u of the same model has: bool [d_sae] per (s, u).
 
@@ -222,27 +199,3 @@ def reproducible_kept_share(
                 np.mean([share.replicates for share in each], axis=0),
             )
     return over_seeds(tables, draws, comparison.parent, comparison.child) if tables else None
-
-
-def origin_shares(from_lua: Matched, from_stories: Matched) -> dict[str, Shares]:
-    """Shares of a merged dictionary's features that come from both parents, one, or none.
-
-    Both sides are `known` of the same merged dictionary (`Comparison`); names as in
-    `flow.ORIGINS`. Features of one pair of parents' dictionaries: their seeds aren't drawn.
-    """
-    asked, taus = from_lua.asked, from_lua.taus
-    levels = np.arange(taus.size)[:, None, None]
-    whole = [m.best_r[asked] > taus[:, None] for m in (from_lua, from_stories)]
-    drawn = [m.exceeded[asked] > levels for m in (from_lua, from_stories)]
-    origins = {
-        "both": lambda lua, stories: lua & stories,
-        "lua only": lambda lua, stories: lua & ~stories,
-        "stories only": lambda lua, stories: ~lua & stories,
-        "novel": lambda lua, stories: ~(lua | stories),
-    }
-    result = {}
-    for name, holds in origins.items():
-        estimate = holds(*whole).mean(axis=1)
-        replicates = holds(*drawn).mean(axis=1).T
-        result[name] = Shares(taus, estimate, corrected(estimate, replicates))
-    return result

@@ -26,6 +26,7 @@ from pathlib import Path
 import pandas as pd
 
 from featrack_utils import (
+    controls,
     correlate,
     curves,
     features,
@@ -162,6 +163,31 @@ show_table(
 # and nothing left to draw. Such a ceiling's interval covers these two dictionaries on other text,
 # not other dictionaries.
 #
+# ## A child that nothing happened to
+#
+# The measure itself needs a control. Fine-tune for no step, and the child *is* the parent, up to the
+# seed of its dictionary. So we let the base's last dictionary stand for such a child and the others
+# for the parent: the ratio must be 100 %.
+
+# %%
+control = controls.zero_step_control(own["base"], draws)
+share, top = control if control else (None, None)
+results |= curves.summary("track.zero_steps.persisting_share", share, top, None, tau)
+
+# %% [markdown]
+# {% set name = "track.zero_steps.persisting_share.ratio_to_ceiling" -%}
+# {% if not defined(name) -%}
+# The control isn't defined here: it takes three dictionaries of the base, with something in common.
+# {%- else -%}
+# It is {{ share_ci(name) }}, which
+# {% if results[name + ".ci_low"] <= 1 <= results[name + ".ci_high"] -%}
+# includes 100 %, as it should.
+# {%- else -%}
+# **excludes** 100 %: these three dictionaries differ by more than their documents show, and so much
+# of every ratio above may be the seeds' doing.
+# {%- endif %}
+# {%- endif %}
+#
 # ## The threshold is a choice
 
 # %% mystnb={"figure": {"caption": "Persisting share, ceiling and floor against the threshold, with 95 % bands. The vertical line is the threshold used elsewhere.", "name": "fig-threshold"}, "image": {"alt": "Five panels with curves falling with the threshold"}} tags=["hide-input"]
@@ -237,7 +263,7 @@ show_table(rules, {column: ".1%" for column in rules.columns[2:]})
 
 # %%
 def arm(pair):
-    same, different = nulls.same_seed_different_seed(compared[pair], draws)
+    same, different = controls.same_seed_different_seed(compared[pair], draws)
     gain = curves.difference(same, different, tau)
     results[f"track.{'_'.join(pair)}.same_seed_gain"] = gain.estimate
     return {"pair": plots.pair_label("_".join(pair)),
@@ -339,7 +365,7 @@ show_table(lost, {column: ".1%" for column in lost.columns[2:]})
 sides = [compared["lua", "merged"].known[0, 0], compared["stories", "merged"].known[0, 0]]
 sides = [resample.mutual_only(side) for side in sides] if rule == "mutual" else sides
 origins = {
-    name: intervals.interval(share, tau) for name, share in nulls.origin_shares(*sides).items()
+    name: intervals.interval(share, tau) for name, share in controls.origin_shares(*sides).items()
 }
 for name, (estimate, low, high) in origins.items():
     key = f"track.merged_origin.{name.replace(' ', '_')}"

@@ -6,6 +6,7 @@ import pytest
 from scipy import sparse
 
 from featrack_utils import intervals
+from featrack_utils.controls import origin_shares, same_seed_different_seed, zero_step_control
 from featrack_utils.curves import ratio_to_ceiling
 from featrack_utils.errors import FeatrackError
 from featrack_utils.intervals import interval
@@ -15,10 +16,8 @@ from featrack_utils.nulls import (
     compare_seeds,
     emerging_share,
     kept_share,
-    origin_shares,
     reproducible,
     reproducible_kept_share,
-    same_seed_different_seed,
 )
 from featrack_utils.resample import draw
 from featrack_utils.simulate import Plan, simulate
@@ -106,12 +105,17 @@ def test_reproducible_features_persist_more_than_all(draws, shares, own):
     assert among.estimate[0] > shares[1].estimate[0]
 
 
-def test_a_third_seed_finds_of_the_reproducible_features_what_it_captures():
-    """Features here are found by chance, 70 % each: a third seed knows nothing of the others."""
+@pytest.fixture(scope="module")
+def three():
     planted = simulate(replace(PLAN, seeds=3), 12)
     draws = draw(planted.parent[0], {"base": 3}, 50, seed=0)
     base = as_model("base", planted.parent, draws)
-    own = compare_seeds(base, [TAU])
+    return planted, base, compare_seeds(base, [TAU]), draws
+
+
+def test_a_third_seed_finds_of_the_reproducible_features_what_it_captures(three):
+    """Features here are found by chance, 70 % each: a third seed knows nothing of the others."""
+    planted, base, own, draws = three
     has = [truth.latent for truth in planted.parent_truth]
     truth = np.mean(
         [
@@ -125,8 +129,20 @@ def test_a_third_seed_finds_of_the_reproducible_features_what_it_captures():
     assert ceiling.low <= truth <= ceiling.high
 
 
+def test_a_child_after_no_step_reaches_the_ceiling(three):
+    _, _, own, draws = three
+    share, ceiling = zero_step_control(own, draws)
+    kept = own.kept
+    found = [(kept[s, 2].best_r > TAU)[kept[s, 2].asked].mean() for s in (0, 1)]
+    assert share.estimate[0] == pytest.approx(np.mean(found))
+    found = [(kept[s, 1 - s].best_r > TAU)[kept[s, 1 - s].asked].mean() for s in (0, 1)]
+    assert ceiling.estimate[0] == pytest.approx(np.mean(found))
+    assert share.estimate[0] / ceiling.estimate[0] == pytest.approx(1, abs=0.05)
+
+
 def test_two_seeds_leave_nobody_to_ask_about_their_reproducible_features(draws, own):
     assert reproducible_kept_share(own, own, draws, TAU) is None
+    assert zero_step_control(own, draws) is None
 
 
 def test_equal_dictionaries_make_the_same_seed_arm_one(models, draws):
