@@ -206,8 +206,9 @@ for a, b in EDGES:
     results |= {f"track.{a}_{b}.taus_defined": len(below), f"track.{a}_{b}.taus_below": sum(below)}
 
 # %% [markdown]
-# In {numref}`fig-threshold` no value of τ separates "the same feature" from "another one". For Base → Lua the share lies below the ceiling, with an
-# interval of their ratio that excludes 100 %, at {{ count("track.base_lua.taus_below") }} of the
+# In {numref}`fig-threshold` no value of τ separates "the same feature" from "another one". For
+# Base → Lua the share lies below its ceiling, with an interval of their ratio that excludes 100 %,
+# at {{ count("track.base_lua.taus_below") }} of the
 # {{ count("track.base_lua.taus_defined") }} thresholds at which the ratio is defined; for
 # Lua → merged at {{ count("track.lua_merged.taus_below") }} of
 # {{ count("track.lua_merged.taus_defined") }}.
