@@ -1,0 +1,50 @@
+"""One set of versions: the lock, conda's file, the package's ranges and what is installed."""
+
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+LOCK = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "requirements.lock").read_text(), re.M))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+RANGES = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+
+
+def test_conda_takes_every_version_from_the_lock():
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = dependencies[-1]["pip"]
+    # torch first and exact, so that no looser requirement chooses its build.
+    assert pip == [
+        f"torch=={LOCK['torch']}",
+        "--constraint requirements.lock",
+        "--editable .[test]",
+    ]
+    assert dependencies[0] == "python=3.11" and PROJECT["requires-python"].startswith(">=3.11")
+
+
+@pytest.mark.parametrize("given", RANGES)
+def test_every_range_admits_its_locked_version(given):
+    requirement = Requirement(given)
+    assert LOCK[requirement.name] in requirement.specifier
+
+
+def test_the_lock_names_what_is_installed():
+    differing = {
+        name: metadata.version(name)
+        for name, version in LOCK.items()
+        if metadata.version(name).split("+")[0] != version
+    }
+    assert not differing
+
+
+def test_nothing_is_installed_beside_the_lock():
+    installed = {
+        re.sub(r"[-_.]+", "-", d.metadata["Name"]).lower() for d in metadata.distributions()
+    }
+    tools = {"pip", "setuptools", "wheel", "featrack-utils"}
+    assert installed - tools <= {re.sub(r"[-_.]+", "-", name).lower() for name in LOCK}
