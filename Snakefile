@@ -60,6 +60,8 @@ def tracking(*names):
 CRITERIA = SEEDS | tracking("tau", "min_positions", "min_documents")
 PROBES = ("evaluation_blocks", "probed_features")
 
+CHECKS = ["repartitioned", "calibration", "robustness", "published", "case-study"]
+
 # page: (notebook, parameters, pages it needs, threads)
 PHASES = {
     "corpora": ("corpora", common("seed") | section("corpora"), [], 2),
@@ -108,8 +110,15 @@ PHASES = {
         ["corpora"],
         1,
     ),
+    "robustness": (
+        "robustness",
+        common() | SEEDS | tracking("min_positions", "min_documents"),
+        ["tracking"],
+        2,
+    ),
+    "published": ("published", common() | CRITERIA, ["tracking"], 2),
     "case-study": ("case-study", common("context") | SEEDS, ["tracking"], 2),
-    "intro": ("intro", common(), ["repartitioned", "calibration", "case-study"], 2),
+    "intro": ("intro", common(), CHECKS, 2),
     "status": ("status", common(), ["intro"], 2),
 }
 

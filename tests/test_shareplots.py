@@ -26,3 +26,14 @@ def test_a_recovered_share_lies_above_its_planted_one():
     assert (points.get_xdata()[0], points.get_ydata()[0]) == (0.2, 0.25)
     with pytest.raises(FeatrackError, match="ci_high"):
         shareplots.recovered_shares(rows.drop(columns="ci_high"))
+
+
+def test_a_specification_curve_sorts_ratios_and_marks_their_choices():
+    rows = pd.DataFrame(
+        {"pair": ["base_lua"] * 3 + ["lua_merged"], "ratio": [0.9, 0.5, np.nan, 0.1],
+         "rule": ["best", "mutual", "best", "best"]}
+    )  # fmt: skip
+    curve, below = shareplots.specification_curve(rows, "base_lua", ["rule"]).axes
+    assert list(curve.lines[0].get_ydata()) == [0.5, 0.9]
+    assert [text.get_text() for text in below.get_yticklabels()] == ["rule best", "rule mutual"]
+    assert [list(line.get_xdata()) for line in below.lines] == [[1], [0]]

@@ -1,0 +1,152 @@
+"""Every defensible way to count, side by side: which conclusions depend on the choice?"""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from featrack_utils.config import EDGES
+from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.correlate import correlations
+from featrack_utils.errors import FeatrackError
+from featrack_utils.features import Features
+from featrack_utils.match import assignment, eligible, mutual
+from featrack_utils.published import string_correlations
+from featrack_utils.sums import BestMatches
+
+TAUS = (0.6, 0.7, 0.8, 0.9)
+RULES = ("best", "mutual", "assignment")
+FACTORS = ("domain", "definition", "rule", "seed", "tau")
+_FLOOR = 0.3
+
+
+def specifications(
+    found: Mapping[str, Features], min_positions: int, min_documents: int
+) -> pd.DataFrame:
+    """Persisting share, ceiling and their ratio of every edge under every choice.
+
+    `found` maps "base-0" and so on to features, two seeds of each parent at least. One row per
+    pair ("base_lua"), domain (all, or one of DOMAINS), definition ((b), ours; (a), as
+    published), rule, seed (0 or 1, of parent and child alike; the ceiling is that seed's
+    dictionary in the other's) and tau. Definition (a) is slow and done for the whole mix and
+    seed 0 alone. Where no feature is eligible, or nothing is reproducible, ratio is NaN.
+
+    Raises: FeatrackError if a dictionary is missing.
+    """
+    if missing := {f"{m}-{s}" for edge in EDGES for m in edge for s in (0, 1)} - set(found):
+        raise FeatrackError(f"The dictionary {min(missing)} is missing: train two seeds each.")
+    rows = []
+    for domain in tqdm(("all", *DOMAINS), desc="counting in every way"):
+        side = {name: _within(features, domain) for name, features in found.items()}
+        able = {n: eligible(f.acts, f.origin, min_positions, min_documents)
+                for n, f in side.items()}  # fmt: skip
+        ways = [("(b)", s) for s in (0, 1)] + ([("(a)", 0)] if domain == "all" else [])
+        for definition, seed in ways:
+            rows += _rows(side, able, domain, definition, seed)
+    table = pd.DataFrame(rows)
+    table["ratio"] = table["share"] / table["ceiling"].where(table["ceiling"] > 0)
+    return table
+
+
+def _within(features: Features, domain: str) -> Features:
+    if domain == "all":
+        return features
+    rows = features.domain == DOMAINS.index(domain)
+    return Features(*(field[rows] for field in features))
+
+
+def _rows(
+    side: Mapping[str, Features],
+    able: Mapping[str, np.ndarray],
+    domain: str,
+    definition: str,
+    seed: int,
+) -> list[dict]:
+    shares: dict[tuple[str, str], dict] = {}
+
+    def counted(parent: str, child: str) -> dict:
+        if (parent, child) not in shares:
+            names = parent, child
+            best = matches(*(side[n] for n in names), *(able[n] for n in names), definition)
+            shares[names] = {rule: rule_shares(best, rule, TAUS) for rule in RULES}
+        return shares[parent, child]
+
+    rows = []
+    for parent, child in EDGES:
+        kept = counted(f"{parent}-{seed}", f"{child}-{seed}")
+        ceiling = counted(f"{parent}-{seed}", f"{parent}-{1 - seed}")
+        for rule, (k, tau) in product(RULES, enumerate(TAUS)):
+            rows.append(
+                {"pair": f"{parent}_{child}", "domain": domain, "definition": definition,
+                 "rule": rule, "seed": seed, "tau": tau,
+                 "share": kept[rule][k], "ceiling": ceiling[rule][k]}
+            )  # fmt: skip
+    return rows
+
+
+def matches(
+    a: Features, b: Features, able_a: np.ndarray, able_b: np.ndarray, definition: str
+) -> BestMatches:
+    """Best matches by definition (b) or (a) of METHOD.md §4."""
+    masks = {"eligible_a": able_a, "eligible_b": able_b, "floor": _FLOOR}
+    if definition == "(b)":
+        return correlations(a.acts, b.acts, **masks)
+    return string_correlations(a.acts, b.acts, a.tokens, **masks).best
+
+
+def rule_shares(best: BestMatches, rule: str, taus: Sequence[float]) -> list[float]:
+    """Share of a's candidates with a match above each τ, by one of RULES; NaN without any."""
+    r = np.where(best.a_candidates, best.a_best_r, np.nan)
+    if rule == "mutual":
+        r = np.where(mutual(best), r, 0.0)
+    elif rule == "assignment":
+        r = np.zeros(best.a_candidates.size)
+        i, _, r_assigned = assignment(best.pairs)
+        r[i] = r_assigned
+    asked = r[best.a_candidates]
+    return [float((asked > tau).mean()) if asked.size else float("nan") for tau in taus]
+
+
+def conclusions(table: pd.DataFrame) -> pd.DataFrame:
+    """Which of four conclusions each specification supports, one row per specification.
+
+    Columns: FACTORS, and a bool each (NA where a ratio isn't defined): *lua changes* and
+    *stories changes* (share below ceiling), *merging keeps more* (Lua → merged loses less than
+    base → Lua), *mostly noise* (of what base → Lua seems to lose, an unchanged base would lose
+    more than half).
+    """
+    wide = table.pivot(index=list(FACTORS), columns="pair", values=["ratio", "share", "ceiling"])
+    ratio, share, ceiling = (wide[name] for name in ("ratio", "share", "ceiling"))
+    claims = {
+        "lua changes": (ratio["base_lua"] < 1, ratio["base_lua"]),
+        "stories changes": (ratio["base_stories"] < 1, ratio["base_stories"]),
+        "merging keeps more": (
+            ratio["lua_merged"] > ratio["base_lua"], ratio["lua_merged"] + ratio["base_lua"],
+        ),
+        "mostly noise": (
+            1 - ceiling["base_lua"] > 0.5 * (1 - share["base_lua"]), share["base_lua"],
+        ),
+    }  # fmt: skip
+    holds = {
+        name: held.astype("boolean").where(known.notna()) for name, (held, known) in claims.items()
+    }
+    return pd.DataFrame(holds).reset_index()
+
+
+def flips(claims: pd.DataFrame) -> pd.DataFrame:
+    """Share of specifications that support each conclusion, as a whole and by each choice.
+
+    Columns: conclusion, factor (`any` for all together), choice, support, specifications.
+    """
+    rows = []
+    for name in [column for column in claims if column not in FACTORS]:
+        known = claims[claims[name].notna()]
+        groups = [("any", "any", known)]
+        groups += [(f, c, part) for f in FACTORS for c, part in known.groupby(f, sort=False)]
+        rows += [(name, f, str(c), float(part[name].mean()), len(part))
+                 for f, c, part in groups if len(part)]  # fmt: skip
+    return pd.DataFrame(
+        rows, columns=["conclusion", "factor", "choice", "support", "specifications"]
+    )

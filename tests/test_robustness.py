@@ -1,0 +1,78 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from featrack_utils.config import EDGES
+from featrack_utils.correlate import correlations
+from featrack_utils.errors import FeatrackError
+from featrack_utils.match import classify
+from featrack_utils.robustness import FACTORS, conclusions, flips, rule_shares, specifications
+from featrack_utils.simulate import Plan, simulate
+
+PLAN = Plan(200, 80, 60, capture=0.7, seeds=2, density=0.03, rho=(0.6, 1.0))
+
+
+@pytest.fixture(scope="module")
+def found():
+    """One pair of simulated models for base and Lua; Stories and the merged model equal Lua."""
+    planted = simulate(PLAN, 5)
+    sides = {"base": planted.parent, **dict.fromkeys(("lua", "stories", "merged"), planted.child)}
+    return {f"{model}-{s}": side[s] for model, side in sides.items() for s in (0, 1)}
+
+
+@pytest.fixture(scope="module")
+def table(found):
+    return specifications(found, 20, 5)
+
+
+def test_every_choice_is_counted_once(table):
+    # Five edges, four thresholds, three rules: two seeds in five domains, and (a) once.
+    assert len(table) == len(EDGES) * 4 * 3 * (2 * 5 + 1)
+    assert not table.duplicated(["pair", *FACTORS]).any()
+
+
+def test_a_child_equal_to_its_parent_keeps_all_by_every_rule(table):
+    same = table[(table["pair"] == "lua_merged") & (table["definition"] == "(b)")]
+    assert (same["share"] == 1).all()
+    assert (same["ratio"] >= 1).all()
+
+
+@pytest.mark.parametrize("rule", ["best", "mutual", "assignment"])
+def test_shares_by_rule_are_those_of_the_tracking_chapter(found, rule):
+    best = correlations(found["base-0"].acts, found["lua-0"].acts)
+    for tau, share in zip((0.7, 0.8), rule_shares(best, rule, (0.7, 0.8)), strict=True):
+        assert share == classify(best, tau, rule).persisting_share
+
+
+def _made(ratio_lua, ratio_merged, tau):
+    ratios = {"base_lua": ratio_lua, "lua_merged": ratio_merged}
+    return [
+        {"pair": "_".join(edge), "domain": "all", "definition": "(b)", "rule": "best", "seed": 0,
+         "tau": tau, "ceiling": 0.4, "ratio": (r := ratios.get("_".join(edge), 0.9)),
+         "share": 0.4 * r}
+        for edge in EDGES
+    ]  # fmt: skip
+
+
+def test_conclusions_follow_from_ratios():
+    claims = conclusions(pd.DataFrame(_made(0.5, 0.8, 0.7) + _made(1.1, 0.8, 0.8)))
+    assert claims["lua changes"].tolist() == [True, False]
+    assert claims["merging keeps more"].tolist() == [True, False]
+    # 60 % would seem lost from an unchanged base, of the 80 or 56 % that seem lost.
+    assert claims["mostly noise"].tolist() == [True, True]
+    summary = flips(claims).set_index(["conclusion", "factor", "choice"])["support"]
+    assert summary["lua changes", "any", "any"] == 0.5
+    assert (summary["lua changes", "tau", "0.7"], summary["lua changes", "tau", "0.8"]) == (1, 0)
+
+
+def test_what_is_not_defined_supports_nothing():
+    claims = conclusions(pd.DataFrame(_made(np.nan, 0.8, 0.7)))
+    assert claims["lua changes"].isna().all()
+    summary = flips(claims)
+    assert "lua changes" not in set(summary["conclusion"])
+    assert "stories changes" in set(summary["conclusion"])
+
+
+def test_one_seed_is_not_enough(found):
+    with pytest.raises(FeatrackError, match="merged-1 is missing"):
+        specifications({n: f for n, f in found.items() if n != "merged-1"}, 20, 5)
