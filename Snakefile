@@ -85,24 +85,24 @@ PHASES = {
         )
         for page, (model, seed) in SAES.items()
     },
-    "dictionaries": ("dictionaries", common() | CRITERIA, list(SAES), 2),
+    "dictionaries": ("dictionaries", common() | CRITERIA, list(SAES), 1),
     "tracking": (
         "tracking",
         common() | CRITERIA | tracking("rule"),
-        ["dictionaries"],
-        2,
+        list(SAES),
+        1,
     ),
     "ceilings": (
         "ceilings",
         common("seed") | CRITERIA | tracking("rule", "replicates"),
-        ["tracking"],
-        2,
+        ["tracking", "dictionaries"],
+        1,
     ),
     "repartitioned": (
         "repartitioned",
         common("seed", "context") | CRITERIA | tracking("replicates", *PROBES),
         ["ceilings"],
-        2,
+        1,
     ),
     "calibration": (
         "calibration",
@@ -114,12 +114,12 @@ PHASES = {
         "robustness",
         common() | SEEDS | tracking("min_positions", "min_documents"),
         ["tracking"],
-        2,
+        1,
     ),
-    "published": ("published", common() | CRITERIA, ["tracking"], 2),
-    "case-study": ("case-study", common("context") | SEEDS, ["tracking"], 2),
-    "intro": ("intro", common(), CHECKS, 2),
-    "status": ("status", common(), ["intro"], 2),
+    "published": ("published", common() | CRITERIA, ["tracking"], 1),
+    "case-study": ("case-study", common("context") | SEEDS, ["tracking"], 1),
+    "intro": ("intro", common(), CHECKS, 1),
+    "status": ("status", common(), ["intro"], 1),
 }
 
 
