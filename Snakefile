@@ -146,9 +146,10 @@ for page, (notebook, parameters, needs, cores) in PHASES.items():
             parameters=lambda wildcards, given=json.dumps(parameters): given,
         threads: cores
         shell:
-            # Threads that wait by spinning take the core from those they wait for: beside one
-            # other busy process, passive waiting trained four times faster.
-            "OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads}"
+            # Threads that wait by spinning take the core from those they wait for; beside one busy
+            # process, spinning briefly trains four times faster than OpenMP's default, and as
+            # fast where nothing else runs.
+            "GOMP_SPINCOUNT=10000 OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads}"
             " python -m featrack_utils.run"
             " {params.notebook} {output} --json {params.parameters:q}"
 
