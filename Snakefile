@@ -107,7 +107,7 @@ PHASES = {
     "calibration": (
         "calibration",
         common("seed") | tracking("tau", "calibration_sets", "calibration_features"),
-        ["corpora"],
+        ["tracking"],
         1,
     ),
     "robustness": (
