@@ -16,7 +16,7 @@
 # Nobody knows how many features *really* persist in a fine-tuned model, so nobody can check a
 # reported share against the truth. In simulated activations the truth is planted: we decide which
 # features persist, emerge, vanish, split or are copied, and ask the same code that the other chapters
-# use. {cite:t}`horn2024tracking` report no such check.
+# use. {cite:t}`horn2025tracking` report no such check.
 
 # %%
 from pathlib import Path

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # What the published code measures
 #
-# {cite:t}`horn2024tracking` share their code and models, which made this book possible. Reading and
+# {cite:t}`horn2025tracking` share their code and models, which made this book possible. Reading and
 # running it, we found choices that the paper's text doesn't mention and that anyone might have made.
 # These are replication notes: each choice that can be switched on without training anew is switched on
 # here, on our models, beside its ceiling.

@@ -15,7 +15,7 @@
 #
 # A parent feature without a match in the child may be gone. Or the child's dictionary holds it in
 # pieces, or the child still computes it and its dictionary spends no feature on it.
-# {cite:t}`horn2024tracking` call all of these *disappearing*. Here two probes tell them apart: can the
+# {cite:t}`horn2025tracking` call all of these *disappearing*. Here two probes tell them apart: can the
 # feature's activations be rebuilt from **a few of the child's features**, or read from **the child's
 # raw activations**?
 

@@ -14,7 +14,7 @@
 # # Which conclusions depend on how we counted?
 #
 # Every chapter so far made choices: a threshold, a rule, a definition of correlation, a text to read, a
-# seed. {cite:t}`horn2024tracking` made others. Here all combinations are counted side by side, in the
+# seed. {cite:t}`horn2025tracking` made others. Here all combinations are counted side by side, in the
 # manner of a *specification curve*, and each conclusion is asked how many of them support it.
 
 # %%
