@@ -92,6 +92,8 @@ def _clean_outputs(
                 kept[-1].text += text
             else:
                 kept.append(new_output("stream", name="stdout", text=text))
+        elif "<progress" in output.data.get("text/html", ""):
+            continue  # transformers' progress bar, with a table of every logged step
         elif data := _clean_data(output.data, replacements):
             output.data = data
             output.metadata = NotebookNode()
