@@ -21,6 +21,7 @@
 # %%
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from featrack_utils import correlate, features, match, plots, quality, store
@@ -66,12 +67,15 @@ def row(name):
 table = pd.DataFrame(row(name) for name in found)
 
 # %% tags=["hide-input"]
+names = {"l0": "L0", "variance_explained": "variance explained", "ce_loss_score": "CE score",
+         "dead_share": "dead", "dense_share": "dense", "copies_share": "copies",
+         "eligible_share": "observable"}  # fmt: skip
 show_table(
-    table.drop(columns="density"),
-    {"l0": ".1f", "variance_explained": ".3f", "ce_loss_score": ".3f", "dead_share": ".1%",
-     "dense_share": ".1%", "copies_share": ".1%", "eligible_share": ".1%"},
+    table.drop(columns="density").rename(columns=names),
+    {"L0": ".1f", "variance explained": ".3f", "CE score": ".3f"}
+    | {name: ".1%" for name in ("dead", "dense", "copies", "observable")},
     caption="All dictionaries, on validation text of the domains that their model has seen.",
-)  # fmt: skip
+)
 
 # %% [markdown]
 # Variance explained ranges from {{ number("sae.min_variance_explained", 3) }} to
@@ -87,8 +91,9 @@ plots.density_histograms(
 )
 
 # %% [markdown]
-# Most features are rare: the histograms of {numref}`fig-density` peak where a feature is active on a few tokens in a
-# thousand. To the left of the dotted line nothing is dense. Features too rare to be judged
+# Most features are rare: in {numref}`fig-density` the median feature of the base is active on
+# {{ share("sae.base.seed0.median_density") }} of the tokens. To the left of the dotted line nothing
+# is dense. Features too rare to be judged
 # (active at fewer than {{ count("track.min_positions") }} positions or in fewer than
 # {{ count("track.min_documents") }} documents of the mix) are called *unobserved* from here on,
 # never "disappeared".
@@ -102,6 +107,7 @@ results = {
 }
 for figure in ("l0", "variance_explained", "dead_share"):
     results |= {f"sae.min_{figure}": table[figure].min(), f"sae.max_{figure}": table[figure].max()}
+results["sae.base.seed0.median_density"] = float(np.median(table["density"].iloc[0]))
 results |= {"track.min_positions": min_positions, "track.min_documents": min_documents}
 store.write_results(run, "dictionaries", results | {"sae.dictionaries": len(table)})
 

@@ -75,8 +75,10 @@ shareplots.shares_with_ceiling(headline)
 
 # %% tags=["remove-input"]
 show_table(
-    headline.assign(pair=headline["pair"].map(plots.pair_label)),
-    {name: ".1%" for name in keys},
+    headline.assign(pair=headline["pair"].map(plots.pair_label)).rename(
+        columns={"ci_low": "from", "ci_high": "to"}
+    ),
+    {name: ".1%" for name in ("share", "from", "to", "ceiling", "floor", "ratio")},
     notes={"ratio": "share / ceiling"},
 )
 

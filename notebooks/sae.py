@@ -90,8 +90,9 @@ history = pd.read_csv(folder / "history.csv")
 plots.dictionary_history(history)
 
 # %% [markdown]
-# {numref}`fig-sae-history` is the price of sparsity, followed through the training: as the coefficient warms up, fewer features
-# are active for each token, and the reconstruction first loses and then regains precision.
+# {numref}`fig-sae-history` is the price of sparsity, followed through the training: while the
+# coefficient warms up, the number of active features falls by more than a factor of ten, and the
+# variance explained has to recover with what is left.
 #
 # ## Its features on the evaluation mix
 #
@@ -120,19 +121,18 @@ measured = store.make(
 # %%
 sums = quality.Sums.load(measured / "sums.safetensors")
 rows = [{"text": d, **quality.quality(sums, [d])._asdict()} for d in DOMAINS]
+names = {"l0": "L0", "variance_explained": "variance explained", "ce_loss_score": "CE score",
+         "dead_share": "dead", "dense_share": "dense"}  # fmt: skip
 show_table(
-    pd.DataFrame(rows).drop(columns="density"),
-    {"l0": ".1f", "variance_explained": ".3f", "ce_loss_score": ".3f", "dead_share": ".1%",
-     "dense_share": ".1%"},
-    notes={"l0": "active a token", "ce_loss_score": "1 is perfect",
-           "dead_share": "never active on this text"},
-)  # fmt: skip
+    pd.DataFrame(rows).drop(columns="density").rename(columns=names),
+    {"L0": ".1f", "variance explained": ".3f", "CE score": ".3f", "dead": ".1%", "dense": ".1%"},
+    notes={"L0": "active a token", "CE score": "1 is perfect", "dead": "on this text"},
+)
 
 # %% [markdown]
-# The dictionary is best on the text that its model was trained on. On foreign text fewer of its
-# features are ever active and its reconstruction is worse: a dictionary describes a model *on a
-# distribution*, and this is why every share in the later chapters is measured on a mix of all
-# four domains.
+# Compare the rows of text that the model was trained on with the others: a dictionary describes a
+# model *on a distribution*, and this is why every share in the later chapters is measured on a mix
+# of all four domains.
 #
 # ## What we learned
 #
