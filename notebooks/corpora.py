@@ -55,6 +55,8 @@ context = 128  # tokens; paper: 256
 # %% [markdown]
 # ## Where each comes from
 #
+# The table below says what this run has read. Where a domain is embedded, it is this:
+#
 # - **Python** is the standard library of the running interpreter, whole files without its tests.
 # - **English** is the prose of docstrings, of the standard library and of a fixed list of
 #   scientific packages, read as text and never imported; examples, tables and markup are removed.
