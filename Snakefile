@@ -145,6 +145,8 @@ for page, (notebook, parameters, needs, cores) in PHASES.items():
             # A function, because Snakemake would fill in the braces of a plain string.
             parameters=lambda wildcards, given=json.dumps(parameters): given,
         threads: cores
+        # The longest of the analyses, and one waits for it: it goes first.
+        priority: 1 if page == "ceilings" else 0
         shell:
             # Threads that wait by spinning take the core from those they wait for; beside one busy
             # process, spinning briefly trains four times faster than OpenMP's default, and as
