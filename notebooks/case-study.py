@@ -65,9 +65,12 @@ names = dict(zip(MODELS, chosen["dictionaries"].split(), strict=True))
 # %% [markdown]
 # {% if results["case.assignment.combinations"] > 0 %}
 # Such a chain exists in {{ count("case.assignment.combinations") }} of
-# {{ count("track.seed_combinations") }} combinations. So whether "the assignment feature" is
-# universal depends on which dictionaries one happens to have trained: a finding by itself. The
-# best linked of them puts {{ share("case.assignment.operator_share", 0) }} of its activation on
+# {{ count("track.seed_combinations") }} combinations.
+# {%- if results["case.assignment.combinations"] < results["track.seed_combinations"] %}
+# So whether "the assignment feature" is universal depends on which dictionaries one happens to have
+# trained: a finding by itself.
+# {%- endif %}
+# The best linked of them puts {{ share("case.assignment.operator_share", 0) }} of its activation on
 # assignment operators.
 # {% else %}
 # No chain qualifies in this run, in any combination: the features for assignment that the
@@ -124,8 +127,11 @@ store.write_results(
 # The weakest link of this chain correlates at {{ number("case.assignment.min_r") }}.
 # {% if results["case.assignment.combinations"] > 0 %}
 # A feature that answers to assignment in Python answers to assignment in Lua, too, and in the
-# merged model; fine-tuning did not have to reinvent it. But it takes the right dictionaries to see
-# it, and with others the same criterion would have called it lost.
+# merged model; fine-tuning did not have to reinvent it.
+# {%- if results["case.assignment.combinations"] < results["track.seed_combinations"] %}
+# But it takes the right dictionaries to see it, and with others the same criterion would have called
+# it lost.
+# {%- endif %}
 # {% else %}
 # The paper shows a universal feature for assignment; at this size and threshold we can't.
 # {% endif %}
