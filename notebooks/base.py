@@ -100,7 +100,7 @@ folder = store.make(
     code=[lm, tokens],
 )
 
-# %% mystnb={"figure": {"caption": "Training loss of the base model against tokens read. Most of the gain comes in the first fifth.", "name": "fig-base-loss"}, "image": {"alt": "Training loss falling steeply, then slowly"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Training loss of the base model against tokens read. The gain comes early.", "name": "fig-base-loss"}, "image": {"alt": "Training loss falling steeply, then slowly"}} tags=["hide-input"]
 history = lm.read_history(folder).assign(model="base", split="train")
 plots.loss_curves(history)
 

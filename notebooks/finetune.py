@@ -85,8 +85,8 @@ history = pd.concat(
 plots.loss_curves(history)
 
 # %% [markdown]
-# Each curve in {numref}`fig-finetune-loss` begins at the base model's loss on text it has never seen and falls quickly: most of
-# what there is to learn is learned in the first tenth.
+# Each curve in {numref}`fig-finetune-loss` begins at the base model's loss on text it has never seen
+# and falls steeply at first, then ever more slowly.
 #
 # ## What was gained, and what it cost
 

@@ -44,9 +44,9 @@ flowplot.flow_diagram(pd.read_csv(store.opened(run / "tracking") / "flow.csv"))
 # **Three numbers**
 #
 # - {{ share("track.base_lua.persisting_share", 0) }} of the base model's features are found again
-#   in the Lua fine-tune, by the published criterion.
+#   in the Lua fine-tune, at the paper's threshold.
 # - {{ share("track.base.seed_ceiling", 0) }} are found again in *the very same model* when only the
-#   dictionary's random seed changes. Nothing can be expected to score higher.
+#   dictionary's random seed changes. Another model can hardly be expected to score higher.
 # - {{ share(results["track.base_lua.persisting_share"] / results["track.base.seed_ceiling"], 0) }}
 #   is what the first number becomes when it is measured against the second.
 #
