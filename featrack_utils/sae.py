@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -60,14 +61,14 @@ def new_sae(
     config = configs[architecture]()
     torch.manual_seed(seed)
     if architecture == "standard":
-        sae = _LeanStandardSAE(config)
+        sae = LeanStandardSAE(config)
     else:
         sae = TrainingSAE.from_dict(config.to_dict())
     sae.cfg.metadata.hook_name = HOOK
     return sae
 
 
-class _LeanStandardSAE(StandardTrainingSAE):
+class LeanStandardSAE(StandardTrainingSAE):
     """SAELens' L1 autoencoder with the bias added inside the product and L1 as a product.
 
     Under autocast the published form falls back to float32 for [batch, d_sae] arrays at the
@@ -111,6 +112,7 @@ def train_sae(
     bridge: TransformerBridge, blocks: Int[np.ndarray, "n_blocks context"], folder: Path, *,
     architecture: str, expansion: int, l1_coefficient: float, k: int, learning_rate: float,
     train_tokens: int, batch_tokens: int, seed: int, precision: str, checkpoints: int = 2,
+    new: Callable[..., TrainingSAE] = new_sae,
 ) -> None:  # fmt: skip
     """Trains one dictionary and saves it in SAELens' format with unit decoder rows.
 
@@ -121,6 +123,7 @@ def train_sae(
         blocks: what it reads, from `training_mixture`.
         folder: gets ``cfg.json``, ``sae_weights.safetensors`` and ``history.csv``.
         seed: fixes the initial weights and the order of the activations.
+        new: makes the untrained dictionary, called like `new_sae`.
 
     Raises:
         FeatrackError: what `new_sae` refuses, fewer tokens than one batch, weights that are
@@ -131,7 +134,7 @@ def train_sae(
         raise FeatrackError(
             f"sae.train_tokens is {train_tokens}, less than one batch of {batch_tokens}; raise it."
         )
-    sae = new_sae(
+    sae = new(
         bridge.cfg.d_mlp, architecture=architecture, expansion=expansion, k=k, seed=seed,
         l1_coefficient=l1_coefficient, l1_warm_up_steps=steps // 10,
     )  # fmt: skip
