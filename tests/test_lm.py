@@ -50,20 +50,6 @@ def test_equal_seeds_give_equal_models_and_others_do_not(fresh_model):
     assert not same(fresh_model(4).state_dict(), fresh_model(5).state_dict())
 
 
-def test_a_loss_in_chunks_equals_the_cross_entropy_of_all_logits(fresh_model, monkeypatch):
-    monkeypatch.setattr(evaluation, "_TOKENS_PER_CHUNK", 7)
-    model = fresh_model()
-    tokens = torch.arange(5 * 16).reshape(5, 16)
-    loss = lm.next_token_loss(model, tokens)
-    logits = model(input_ids=tokens).logits
-    expected = torch.nn.functional.cross_entropy(
-        logits[:, :-1].reshape(-1, 280), tokens[:, 1:].reshape(-1)
-    )
-    torch.testing.assert_close(loss, expected)
-    by_transformers = model(input_ids=tokens, labels=tokens).loss
-    torch.testing.assert_close(loss, by_transformers)
-
-
 def test_blocks_become_inputs_with_themselves_as_labels(blocks):
     dataset = lm.BlockDataset(blocks)
     assert len(dataset) == 64
