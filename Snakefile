@@ -57,6 +57,15 @@ def tracking(*names):
     return {name: getattr(PROFILE.tracking, name) for name in names}
 
 
+def arms(*names):
+    return {name: getattr(PROFILE.arms, name) for name in names}
+
+
+DICTIONARY = (
+    common("precision", "context")
+    | section("sae", without=SEEDS)
+    | tracking("evaluation_blocks")
+)
 CRITERIA = SEEDS | tracking("tau", "min_positions", "min_documents")
 PROBES = ("evaluation_blocks", "probed_features")
 
@@ -68,7 +77,7 @@ PHASES = {
     "base": ("base", common("seed", "precision", "context") | section("base"), ["corpora"], 2),
     "finetune": (
         "finetune",
-        common("seed", "precision", "context") | section("finetune"),
+        common("seed", "precision", "context") | section("finetune") | arms("doses", "dosed"),
         ["base"],
         2,
     ),
@@ -76,15 +85,19 @@ PHASES = {
     **{
         page: (
             "sae",
-            common("precision", "context")
-            | section("sae", without=("base_seeds", "other_seeds"))
-            | {"model": model, "sae_seed": seed}
-            | tracking("evaluation_blocks"),
+            DICTIONARY | {"model": model, "sae_seed": seed},
             ["merge"],
             1,
         )
         for page, (model, seed) in SAES.items()
     },
+    # A second base model is trained with both cores, as the first one is.
+    "arms": (
+        "arms",
+        DICTIONARY | section("arms"),
+        ["sae"],
+        2 if PROFILE.arms.lm_seed else 1,
+    ),
     "dictionaries": ("dictionaries", common() | CRITERIA, list(SAES), 1),
     "tracking": (
         "tracking",
@@ -145,8 +158,8 @@ for page, (notebook, parameters, needs, cores) in PHASES.items():
             # A function, because Snakemake would fill in the braces of a plain string.
             parameters=lambda wildcards, given=json.dumps(parameters): given,
         threads: cores
-        # The longest of the analyses, and one waits for it: it goes first.
-        priority: 1 if page == "ceilings" else 0
+        # The longest of their kind, and one waits for it: they go first.
+        priority: 1 if page in ("ceilings", "sae", "arms") else 0
         shell:
             # Threads that wait by spinning take the core from those they wait for; beside one busy
             # process, spinning briefly trains four times faster than OpenMP's default, and as

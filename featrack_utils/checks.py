@@ -34,13 +34,17 @@ def at_least(section: str, parameters: Any, **minima: int) -> None:
 def typed(value: Any, annotation: str, where: str) -> Any:
     """The value as a number or text of the annotated type; other annotations let it pass.
 
-    bool is an int to Python, and YAML reads 6e-4 as text: the first is refused, the second
-    taken for the number that it looks like.
+    bool is an int to Python, and YAML reads 6e-4 as text: the first is refused as a number, the
+    second taken for the number that it looks like. ``list[float]`` and such check every element.
 
     Raises:
         FeatrackError: the value is of another type.
     """
+    if annotation.startswith("list["):
+        need(isinstance(value, list), f"{where} is {value!r}; it must be a list in brackets.")
+        return [typed(element, annotation[5:-1], where) for element in value]
     wanted = {
+        "bool": bool,
         "int": int,
         "float": (int, float),
         "float | None": (int, float, type(None)),
@@ -53,7 +57,8 @@ def typed(value: Any, annotation: str, where: str) -> Any:
             value = float(value)
         except ValueError:
             raise FeatrackError(f"{where} is {value!r}; it must be a number.") from None
-    if isinstance(value, bool) or not isinstance(value, wanted[annotation]):
+    is_odd = isinstance(value, bool) and annotation != "bool"
+    if is_odd or not isinstance(value, wanted[annotation]):
         raise FeatrackError(f"{where} is {value!r}; it must be of type {annotation}.")
     return value
 

@@ -10,6 +10,7 @@ from typing import Any
 from featrack_utils.checks import at_least, known_names, need, one_of, typed
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.corpora.sources import SourceConfig
+from featrack_utils.doses import check_doses, dose_steps
 from featrack_utils.errors import FeatrackError
 
 MODELS = ("base", "lua", "stories", "merged")
@@ -170,6 +171,25 @@ class Tracking:
 
 
 @dataclass(frozen=True)
+class Arms:
+    """Controls that need models or dictionaries of their own; doses are shares of the steps."""
+
+    doses: list[float]
+    dosed: list[str]
+    warm_start: bool
+    lm_seed: bool
+
+    def __post_init__(self) -> None:
+        check_doses(self.doses)
+        need(
+            bool(self.dosed) and len(set(self.dosed)) == len(self.dosed),
+            f"arms.dosed is {self.dosed}; name lua, stories or both, each once.",
+        )
+        for model in self.dosed:
+            one_of("arms.dosed", model, ("lua", "stories"))
+
+
+@dataclass(frozen=True)
 class Profile:
     """Everything a run depends on.
 
@@ -186,6 +206,7 @@ class Profile:
     merge: Merge
     sae: Sae
     tracking: Tracking
+    arms: Arms
     name: str = field(default="custom")
 
     def __post_init__(self) -> None:
@@ -196,6 +217,10 @@ class Profile:
             0 < self.sae.k <= d_sae,
             f"sae.k is {self.sae.k}, but the dictionary has only {d_sae} features "
             f"({self.sae.expansion} × d_mlp {self.base.d_mlp}).",
+        )
+        tuned = self.finetune
+        dose_steps(
+            self.arms.doses, tuned.train_tokens // (tuned.batch_blocks * self.corpora.context)
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from featrack_utils.checks import known_names, need, typed
-from featrack_utils.config import Base, Corpora, Finetune, Merge, Profile, Sae, Tracking
+from featrack_utils.config import Arms, Base, Corpora, Finetune, Merge, Profile, Sae, Tracking
 from featrack_utils.errors import FeatrackError
 
 
@@ -57,7 +57,7 @@ def _overlaid(mapping: dict[str, Any], overrides: dict[str, Any]) -> dict[str, A
     return merged
 
 
-_SECTIONS = {c.__name__.lower(): c for c in (Corpora, Base, Finetune, Merge, Sae, Tracking)}
+_SECTIONS = {c.__name__.lower(): c for c in (Corpora, Base, Finetune, Merge, Sae, Tracking, Arms)}
 
 
 def _parsed(cls: type, mapping: dict[str, Any], where: str) -> Any:

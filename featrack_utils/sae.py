@@ -112,7 +112,7 @@ def train_sae(
     bridge: TransformerBridge, blocks: Int[np.ndarray, "n_blocks context"], folder: Path, *,
     architecture: str, expansion: int, l1_coefficient: float, k: int, learning_rate: float,
     train_tokens: int, batch_tokens: int, seed: int, precision: str, checkpoints: int = 2,
-    new: Callable[..., TrainingSAE] = new_sae,
+    new: Callable[..., TrainingSAE] = new_sae, start_from: Path | None = None,
 ) -> None:  # fmt: skip
     """Trains one dictionary and saves it in SAELens' format with unit decoder rows.
 
@@ -124,10 +124,11 @@ def train_sae(
         folder: gets ``cfg.json``, ``sae_weights.safetensors`` and ``history.csv``.
         seed: fixes the initial weights and the order of the activations.
         new: makes the untrained dictionary, called like `new_sae`.
+        start_from: a saved dictionary to train on from, instead of random weights.
 
     Raises:
-        FeatrackError: what `new_sae` refuses, fewer tokens than one batch, weights that are
-            not finite at the end.
+        FeatrackError: what `new_sae` refuses, fewer tokens than one batch, a start of another
+            kind or size, weights that are not finite at the end.
     """
     steps = train_tokens // batch_tokens
     if not steps:
@@ -136,7 +137,9 @@ def train_sae(
         )
     sae = new(
         bridge.cfg.d_mlp, architecture=architecture, expansion=expansion, k=k, seed=seed,
-        l1_coefficient=l1_coefficient, l1_warm_up_steps=steps // 10,
+        l1_coefficient=l1_coefficient,
+        # A trained dictionary is sparse already: without the penalty it would first unlearn that.
+        l1_warm_up_steps=0 if start_from else steps // 10,
     )  # fmt: skip
     config = SAETrainerConfig(
         total_training_samples=steps * batch_tokens, train_batch_size_samples=batch_tokens,
@@ -153,7 +156,9 @@ def train_sae(
         # SAELens counts the step that wrote the checkpoint only after writing it.
         trainer.n_training_steps = trainer.n_training_samples // batch_tokens
     else:
-        trainer.activation_scaler.scaling_factor = _scale(bridge, blocks)
+        trainer.activation_scaler.scaling_factor = scale = _scale(bridge, blocks)
+        if start_from:
+            _continue_from(sae, load_sae(start_from), scale)
     trainer.save_checkpoint_fn = lambda checkpoint_path: _write_history(trainer, checkpoint_path)
     trainer.data_provider = activation_batches(
         bridge, blocks, batch_tokens=batch_tokens, seed=seed, skip_batches=trainer.n_training_steps
@@ -169,6 +174,25 @@ def train_sae(
 def load_sae(folder: Path) -> SAE:
     """Loads a dictionary saved by `train_sae` (or by SAELens) in float32."""
     return SAE.load_from_disk(str(folder), device="cpu").eval()
+
+
+@torch.no_grad()
+def _continue_from(sae: TrainingSAE, parent: SAE, scale: float) -> None:
+    """Gives a dictionary the weights that make it the parent, on activations times `scale`.
+
+    The parent's decoder rows have length one and f(scale · x) is to be scale · f(x), so only what
+    is added to activations, the biases and a threshold, grows with them.
+    """
+    kinds = [sae.cfg.get_inference_config_class().architecture(), parent.cfg.architecture()]
+    if kinds[0] != kinds[1] or sae.W_enc.shape != parent.W_enc.shape:
+        raise FeatrackError(
+            f"A {kinds[0]} dictionary of {tuple(sae.W_enc.shape)} weights can't start from a "
+            f"{kinds[1]} one of {tuple(parent.W_enc.shape)}; use the same sae parameters for both."
+        )
+    for name, parameter in sae.named_parameters():
+        parameter.copy_(getattr(parent, name) * (scale if name.startswith("b_") else 1))
+    if hasattr(sae, "topk_threshold"):  # one for all features, but saved once for each
+        sae.topk_threshold.fill_(parent.threshold[0].item() * scale)
 
 
 def _scale(bridge: TransformerBridge, blocks: np.ndarray) -> float:

@@ -29,6 +29,7 @@ import pandas as pd
 from featrack_utils import evaluation, lm, plots, store, tokens
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.doses import dose_steps
 
 plots.use_style()
 
@@ -42,12 +43,15 @@ learning_rate = 1e-3  # paper: 2e-5, over many more steps
 batch_blocks = 32  # blocks of `context` tokens a step; paper: 64
 weight_decay = 0.01  # as published
 warmup_share = 0.05  # of the steps; paper: 500 steps
+doses = [0.01, 0.03, 0.1, 0.3]  # shares of the steps after which the weights are kept
+dosed = ["lua"]  # whose weights are kept on the way
 
 # %% [markdown]
 # ## Training both
 #
 # Both start from the same weights and see the same number of tokens in the same number of steps,
-# so neither has had more opportunity to move than the other.
+# so neither has had more opportunity to move than the other. Weights are kept on the way, too, for
+# the chapter on doses.
 
 # %%
 run = Path(run_dir)
@@ -60,21 +64,25 @@ recipe = dict(
 
 # %%
 base = lm.load_model(store.opened(run / "models" / "base"))
+steps = dose_steps(doses, train_tokens // (batch_blocks * context))
+kept = {domain: [*steps.values()] if domain in dosed else [] for domain in ("lua", "stories")}
 
 
-def finetune(blocks, work):
-    lm.train(copy.deepcopy(base), blocks, work, tokenizer=corpora.tokenizer, **recipe)
+def finetune(blocks, snapshots, work):
+    given = recipe | {"snapshots": snapshots}
+    lm.train(copy.deepcopy(base), blocks, work, tokenizer=corpora.tokenizer, **given)
 
 
+# %%
 folders = {
     domain: store.make(
         run / "models" / domain,
-        partial(finetune, corpora.train_blocks(domain)),
-        parameters=recipe | {"domain": domain, "context": context},
+        partial(finetune, corpora.train_blocks(domain), snapshots),
+        parameters=recipe | {"domain": domain, "context": context, "snapshots": snapshots},
         inputs=[run / "corpora", run / "models" / "base"],
         code=[lm, tokens],
     )
-    for domain in ("lua", "stories")
+    for domain, snapshots in kept.items()
 }
 
 # %% mystnb={"figure": {"caption": "Training loss of the two fine-tunes. Both start from the base model's weights.", "name": "fig-finetune-loss"}, "image": {"alt": "Two training loss curves that fall quickly and flatten"}} tags=["hide-input"]

@@ -1,0 +1,165 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Dictionaries for the controls
+#
+# Some questions need dictionaries that the paper didn't train. How much of a change in features is
+# already there after a hundredth of the fine-tune? How much of it comes from the text that a
+# *dictionary* reads, and none from the model? And what if a child's dictionary starts from its
+# parent's? This page only trains them; the chapter on doses asks the questions.
+
+# %%
+from pathlib import Path
+
+import pandas as pd
+
+from featrack_utils import arms, evaluation, lm, plots, quality, store
+from featrack_utils.corpora import prepare
+from featrack_utils.corpora.documents import BASE_DOMAINS
+from featrack_utils.tables import show_table
+
+# %% tags=["parameters"]
+run_dir = "runs/quick"
+precision = "auto"  # bfloat16 where the machine multiplies it faster
+context = 128  # tokens; paper: 256
+architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
+expansion = 8  # features per MLP neuron; paper: 16
+l1_coefficient = 2.0  # the same for every dictionary of the book
+k = 32  # active features a token; topk and batchtopk only
+learning_rate = 1e-3  # paper: 1e-4
+train_tokens = 800_000  # activations read by each dictionary
+batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
+evaluation_blocks = 300  # validation blocks per domain, the same for every model
+doses = [0.01, 0.03, 0.1, 0.3]  # shares of a fine-tune's steps, beside none and all; paper: none
+dosed = ["lua"]  # fine-tunes followed along the doses
+warm_start = True  # a dictionary of Lua that starts from the base's, and one of the base itself
+lm_seed = False  # a second base model, from another seed
+
+# %% [markdown]
+# ## Which ones
+#
+# Every dictionary here has the SAE seed that is called 1, and will be compared with dictionaries
+# of the base from *other* seeds only, so that no match is owed to a common start.
+
+# %%
+run = Path(run_dir)
+corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
+if lm_seed:
+    arms.train_second_base(run, corpora)
+planned = arms.planned(run, doses=doses, dosed=dosed, warm_start=warm_start, lm_seed=lm_seed)
+show_table(
+    pd.DataFrame(
+        {"dictionary": a.name, "weights of": a.model, "after step": a.step or "its last",
+         "reads the mixture of": a.mixture, "starts from": a.start or "random weights"}
+        for a in planned
+    )
+)  # fmt: skip
+
+# %% [markdown]
+# Dose 0 is the most instructive: the **untouched** base, read through the mixture of texts that the
+# fine-tune's dictionaries learn from. Whatever differs there, the dictionary's text did it and not
+# the weights.
+
+# %%
+recipe = dict(
+    architecture=architecture, expansion=expansion, l1_coefficient=l1_coefficient, k=k,
+    learning_rate=learning_rate, train_tokens=train_tokens, batch_tokens=batch_tokens,
+    precision=precision,
+)  # fmt: skip
+measured = {a.name: arms.train_arm(run, a, corpora, recipe, evaluation_blocks) for a in planned}
+
+# %% [markdown]
+# ## Are they as good as the others?
+#
+# The same figures as in the last chapter, on text of the mixture that each has learnt from.
+
+# %%
+results = {}
+for arm in planned:
+    sums = quality.Sums.load(measured[arm.name] / "sums.safetensors")
+    result = quality.quality(sums, prepare.TRAINED_ON[arm.mixture])._asdict()
+    figures = ("l0", "variance_explained", "ce_loss_score", "dead_share")
+    results |= {f"arms.{arm.name}.{figure}": result[figure] for figure in figures}
+names = {"l0": "L0", "variance_explained": "variance explained", "dead_share": "dead"}
+show_table(
+    pd.DataFrame(
+        {"dictionary": a.name} | {n: results[f"arms.{a.name}.{f}"] for f, n in names.items()}
+        for a in planned
+    ),
+    {"L0": ".1f", "variance explained": ".3f", "dead": ".1%"},
+)
+
+# %% [markdown]
+# Dictionaries of early doses are as good as the base's, for the model has hardly moved. One that
+# starts from another has a longer training behind it.
+#
+# ## How far the weights have moved, and what it was good for
+#
+# The relative distance ‖W − W_base‖ / ‖W_base‖, and the validation loss on the fine-tune's own text
+# and on the base's, English and Python.
+
+
+# %%
+def losses(folder, child):
+    model = lm.load_model(folder)
+    texts = {
+        d: corpora.validation_blocks(d, evaluation_blocks).tokens for d in (child, *BASE_DOMAINS)
+    }
+    own, *others = (evaluation.evaluate(model, blocks).loss for blocks in texts.values())
+    return {"loss": own, "base_loss": sum(others) / len(others)}
+
+
+path = {
+    (child, percent): arms.weight_distance(run / "models" / "base", folder) | losses(folder, child)
+    for child in dosed
+    for percent, folder in arms.along(run, planned, child).items()
+}
+
+# %% tags=["hide-input"]
+parts = {"weight_distance": "all weights", "embedding": "embedding", "attention": "attention",
+         "MLP": "MLP", "unembedding": "unembedding", "loss": "own loss",
+         "base_loss": "English, Python"}  # fmt: skip
+show_table(
+    pd.DataFrame(
+        {"fine-tune": plots.MODEL_LABELS[child], "steps, %": percent}
+        | {label: row[name] for name, label in parts.items()}
+        for (child, percent), row in path.items()
+    ),
+    {label: ".1%" for label in list(parts.values())[:5]}
+    | {"own loss": ".2f", "English, Python": ".2f"},
+    notes={"own loss": "nats per token", "English, Python": "loss, mean"},
+)
+
+# %% tags=["remove-cell"]
+for (child, percent), row in path.items():
+    results |= {f"dose.{child}.{percent}.{name}": row[name]
+                for name in ("weight_distance", "loss", "base_loss")}  # fmt: skip
+    results[f"dose.{child}.{percent}.weight_distance.mlp"] = row["MLP"]
+store.write_results(run, "arms", results)
+
+# %% [markdown]
+# ## What we learned
+#
+# Nothing about features yet. But mark how early the loss moves: a small part of the distance buys a
+# large part of the gain.
+#
+# :::{admonition} Exercise
+# :class: tip
+# Which part of the model moves most, relative to its size, and does it from the first step?
+# :::
+#
+# :::{dropdown} Answer
+# Read the table's columns from left to right. Under AdamW every weight that has a gradient moves by
+# about the learning rate in each of the first steps, so the parts whose weights are small move most,
+# relatively; rows of the embedding that belong to tokens the text never holds only decay.
+# :::
