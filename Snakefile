@@ -131,6 +131,13 @@ PHASES = {
     ),
     "published": ("published", common() | CRITERIA, ["tracking"], 1),
     "case-study": ("case-study", common("context") | SEEDS, ["tracking"], 1),
+    "live": (
+        "live",
+        common("seed", "context")
+        | tracking("tau", "rule", "min_positions", "min_documents", "evaluation_blocks"),
+        list(SAES),
+        1,
+    ),
     "intro": ("intro", common(), CHECKS, 1),
     "status": ("status", common(), ["intro"], 1),
 }

@@ -1,0 +1,75 @@
+"""The figures that the live chapter shows both still and under its controls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from featrack_utils.plots import (
+    DOMAIN_COLOURS,
+    DOMAIN_LABELS,
+    GREY,
+    MODEL_COLOURS,
+    WIDTH,
+    model_of,
+    require_columns,
+)
+from featrack_utils.shading import visible
+
+
+def merge_figure(
+    losses: pd.DataFrame, activations: pd.DataFrame, feature: str, t: float | None
+) -> Figure:
+    """Loss of the merge against t, and below it one feature's activation in it.
+
+    Columns of `losses`: t, domain, loss (nats per token); of `activations`: t, place,
+    activation, one line a place; without rows that half says so. `feature` is a name such as
+    "lua 123"; `t` is marked by a vertical line.
+    """
+    require_columns(losses, "t", "domain", "loss")
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    above, below = figure.subplots(2, sharex=True, height_ratios=(3, 2))
+    for domain, rows in losses.groupby("domain", sort=False):
+        above.plot(rows["t"], rows["loss"], color=DOMAIN_COLOURS[domain], marker="o", ms=3,
+                   label=DOMAIN_LABELS[domain])  # fmt: skip
+    above.set_ylabel("loss, nats per token\n(lower is better)")
+    for _, rows in activations.groupby("place"):
+        below.plot(rows["t"], rows["activation"], color=MODEL_COLOURS[model_of(feature)], lw=1.5)
+    if activations.empty:
+        below.set_yticks([])
+        below.text(0.5, 0.5, "never active", ha="center", transform=below.transAxes)
+    below.set(ylabel=f"activation of\n{feature}", xlim=(-0.02, 1.02))
+    below.set_ylim(bottom=0)
+    below.set_xlabel("merge weight t (0 is Lua, 1 is Stories)")
+    if t is not None:
+        for axis in (above, below):
+            axis.axvline(t, color=GREY, ls=":")
+    figure.legend(*above.get_legend_handles_labels(), loc="outside upper center", ncols=4,
+                  handlelength=1.2, columnspacing=1)  # fmt: skip
+    return figure
+
+
+def probability_figure(changes: pd.DataFrame, model: str) -> Figure:
+    """Probabilities of the next token with and without a feature, one row a token.
+
+    Columns: token (text), clean, without. From top to bottom in the order given.
+    """
+    require_columns(changes, "token", "clean", "without")
+    figure = Figure(figsize=(WIDTH, 0.36 * len(changes) + 1.2), layout="constrained")
+    axis = figure.subplots()
+    rows = np.arange(len(changes))
+    axis.barh(rows - 0.2, changes["clean"], height=0.38, color=GREY, label="clean")
+    axis.barh(rows + 0.2, changes["without"], height=0.38, color=MODEL_COLOURS[model],
+              label="without the feature")  # fmt: skip
+    axis.set_yticks(rows, ["".join(map(visible, token)) for token in changes["token"]])
+    for label in axis.get_yticklabels():
+        label.set_parse_math(False)  # a token with two dollar signs is no formula
+        label.set_fontfamily("monospace")
+    axis.set_ylim(len(changes) - 0.5, -0.5)
+    axis.grid(axis="y", visible=False)
+    axis.xaxis.set_major_formatter(PercentFormatter(1))
+    axis.set_xlabel("probability of the next token")
+    figure.legend(loc="outside upper center", ncols=2)
+    return figure
