@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import arms, evaluation, lm, plots, quality, store
+from featrack_utils import arms, armtraining, evaluation, lm, plots, quality, store
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import BASE_DOMAINS
 from featrack_utils.tables import show_table
@@ -55,7 +55,7 @@ lm_seed = False  # a second base model, from another seed
 run = Path(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 if lm_seed:
-    arms.train_second_base(run, corpora)
+    armtraining.train_second_base(run, corpora)
 planned = arms.planned(run, doses=doses, dosed=dosed, warm_start=warm_start, lm_seed=lm_seed)
 show_table(
     pd.DataFrame(
@@ -76,7 +76,9 @@ recipe = dict(
     learning_rate=learning_rate, train_tokens=train_tokens, batch_tokens=batch_tokens,
     precision=precision,
 )  # fmt: skip
-measured = {a.name: arms.train_arm(run, a, corpora, recipe, evaluation_blocks) for a in planned}
+measured = {
+    a.name: armtraining.train_arm(run, a, corpora, recipe, evaluation_blocks) for a in planned
+}
 
 # %% [markdown]
 # ## Are they as good as the others?
@@ -120,9 +122,10 @@ def losses(folder, child):
 
 
 path = {
-    (child, percent): arms.weight_distance(run / "models" / "base", folder) | losses(folder, child)
+    (child, percent): armtraining.weight_distance(run / "models" / "base", folder)
+    | losses(folder, child)
     for child in dosed
-    for percent, folder in arms.along(run, planned, child).items()
+    for percent, folder in armtraining.along(run, planned, child).items()
 }
 
 # %% tags=["hide-input"]
