@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from sae_lens import (
     SAE,
     BatchTopKTrainingSAEConfig,
     SAETrainer,
-    StandardTrainingSAE,
     StandardTrainingSAEConfig,
     TopKTrainingSAEConfig,
     TrainingSAE,
@@ -28,6 +27,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from featrack_utils.activations import BUFFER_BLOCKS, activation_batches, buffer
 from featrack_utils.capture import HOOK
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lean import LeanStandardSAE
 from featrack_utils.lm import uses_bfloat16
 
 _LOGGED_STEPS = 100  # about how many points the training history gets
@@ -66,25 +66,6 @@ def new_sae(
         sae = TrainingSAE.from_dict(config.to_dict())
     sae.cfg.metadata.hook_name = HOOK
     return sae
-
-
-class LeanStandardSAE(StandardTrainingSAE):
-    """SAELens' L1 autoencoder with the bias added inside the product and L1 as a product.
-
-    Under autocast the published form falls back to float32 for [batch, d_sae] arrays at the
-    bias, and takes a norm of what is never negative; this one computes the same loss 1.6 times
-    faster on a CPU.
-    """
-
-    def encode_with_hidden_pre(
-        self, x: Float[Tensor, "batch d_in"]
-    ) -> tuple[Float[Tensor, "batch d_sae"], Float[Tensor, "batch d_sae"]]:
-        hidden_pre = torch.addmm(self.b_enc, self.process_sae_in(x), self.W_enc)
-        return torch.relu(hidden_pre), hidden_pre
-
-    def calculate_aux_loss(self, step_input, feature_acts, hidden_pre, sae_out):
-        l1 = (feature_acts @ self.W_dec.norm(dim=1)).mean()
-        return {"l1_loss": step_input.coefficients["l1"] * l1}
 
 
 class _RecordingTrainer(SAETrainer):
@@ -149,6 +130,7 @@ def train_sae(
     )  # fmt: skip
     trainer = _RecordingTrainer(config, sae, iter(()))
     trainer.history, trainer.every = [], max(1, steps // _LOGGED_STEPS)
+    trainer.optimizer.param_groups[0]["fused"] = True  # one pass over the weights instead of ten
     if checkpoint := _last_checkpoint(folder):
         sae.load_weights_from_checkpoint(checkpoint)
         trainer.load_trainer_state(checkpoint)
