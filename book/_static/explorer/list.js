@@ -1,0 +1,166 @@
+/* The list: one page of rows, drawn anew for every state, walked with the arrow keys. */
+"use strict";
+(() => {
+  const explorer = (window.featrackExplorer = window.featrackExplorer || {});
+  const { el } = explorer;
+  const PAGE = 50; // rows
+  const COLUMNS = [
+    { sort: "number", title: "Feature" },
+    { title: "Fires on" },
+    { title: "Domains", hint: "How dense it is in each domain, its densest full" },
+    { sort: "density", title: "Density", hint: "Share of the tokens on which it is active", numeric: true },
+    { sort: "peak", title: "Peak", hint: "Its strongest activation", numeric: true },
+    { title: "Matches", hint: "r with its best partner in each other model; the line is the threshold" },
+    { sort: "r", title: "Best r", hint: "The largest of these", numeric: true },
+    { sort: "score", title: "Score", hint: "How well its explanation predicts it (simulation r)", numeric: true },
+  ];
+
+  /* Builds the table; `change` takes the changed part of the list's state. */
+  explorer.list = (data, change) => {
+    const status = el("p", { role: "status", class: "fx-status" });
+    const heads = COLUMNS.map((column) => head(column, change));
+    const body = el("tbody", { role: "rowgroup" });
+    const table = el(
+      "table",
+      { class: "fx-list", role: "table", "aria-label": "Features" },
+      el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...heads)),
+      body
+    );
+    const pages = el("nav", { "aria-label": "Pages of the list", class: "fx-pages" });
+    const legend = el(
+      "p",
+      { class: "fx-hint fx-legendline" },
+      `Domains, left to right: ${data.meta.domains.map(explorer.capital).join(", ")}. `,
+      `Matches: ${data.models.map(({ label }) => label).join(", ")}; the dot is the feature’s own model, `,
+      `colour means r > ${data.meta.tau}. `,
+      el("span", { class: "fx-keys" }, "Keys: ", ...keys([["/", "search"], ["j k ↑ ↓", "move"], ["Enter", "open"], ["Esc", "back"]]))
+    );
+    const view = el("div", {}, status, table, pages, legend);
+    let shown = { ids: [], page: 1, count: 1 };
+
+    function show(state, ids) {
+      const count = Math.max(1, Math.ceil(ids.length / PAGE));
+      const page = Math.min(state.page, count);
+      const first = (page - 1) * PAGE;
+      shown = { ids, page, count };
+      body.replaceChildren(...Array.from(ids.slice(first, first + PAGE), (id, i) => row(data, id, first + i)));
+      const { sort, order } = explorer.sorting(state);
+      heads.forEach((th, i) => mark(th, COLUMNS[i], sort, order));
+      table.setAttribute("aria-rowcount", ids.length + 1);
+      table.hidden = !ids.length;
+      legend.hidden = !ids.length;
+      status.textContent = ids.length
+        ? `${explorer.count(ids.length)} of ${explorer.count(data.total)} features, sorted by ${explorer.SORTS[sort].label}`
+        : "No feature fits. Loosen a filter, or search for another token.";
+      pages.replaceChildren(...(count > 1 ? pager(page, count, change) : []));
+      rove(links()[0]);
+    }
+
+    const links = () => [...body.querySelectorAll(".fx-name")];
+
+    /* One link of the table takes part in tabbing; the arrow keys change which. */
+    function rove(link) {
+      for (const other of links()) other.tabIndex = -1;
+      if (link) link.tabIndex = 0;
+    }
+
+    function focus(link) {
+      rove(link);
+      link?.focus();
+      link?.scrollIntoView({ block: "nearest", behavior: "instant" });
+    }
+
+    /* Moves the focus by rows, over the edge of a page if need be. */
+    function move(step) {
+      const all = links();
+      const here = all.indexOf(document.activeElement);
+      const next = here < 0 ? (step > 0 ? 0 : all.length - 1) : here + step;
+      if (all[next]) return focus(all[next]);
+      const page = shown.page + Math.sign(step);
+      if (page < 1 || page > shown.count) return undefined;
+      change({ page }, true);
+      return focus(step > 0 ? links()[0] : links().at(-1));
+    }
+
+    view.addEventListener("focusin", ({ target }) => {
+      if (target.matches(".fx-name")) rove(target);
+    });
+    return {
+      view, show, move,
+      focusOn: (id) => focus(links().find((link) => link.dataset.id === String(id))),
+      edge: (end) => focus(end ? links().at(-1) : links()[0]),
+    };
+  };
+
+  function keys(pairs) {
+    return pairs.flatMap(([names, action]) => [
+      ...names.split(" ").flatMap((name) => [el("kbd", {}, name), " "]),
+      `${action} `,
+    ]);
+  }
+
+  function head({ sort, title, hint = "", numeric = false }, change) {
+    const label = sort
+      ? el("button", { type: "button", title: hint || null, click: (event) => turn(event.currentTarget, sort, change) }, title)
+      : el("span", { title: hint || null }, title);
+    return el("th", { role: "columnheader", scope: "col", class: numeric ? "fx-number" : null }, label);
+  }
+
+  const turned = { asc: "desc", desc: "asc" };
+
+  function turn(button, sort, change) {
+    const now = { ascending: "asc", descending: "desc" }[button.parentElement.getAttribute("aria-sort")];
+    const order = now ? turned[now] : explorer.SORTS[sort].order;
+    change({ sort, order: order === explorer.SORTS[sort].order ? "" : order, page: 1 });
+  }
+
+  function mark(th, column, sort, order) {
+    if (column.sort === sort) th.setAttribute("aria-sort", order === "asc" ? "ascending" : "descending");
+    else th.removeAttribute("aria-sort");
+  }
+
+  function row(data, id, place) {
+    const text = explorer.part(data, id, "text");
+    const cell = (name, ...children) => el("td", { role: "cell", class: name }, ...children);
+    return el(
+      "tr",
+      { role: "row", "aria-rowindex": place + 2 },
+      el(
+        "th",
+        { role: "rowheader", scope: "row", class: "fx-who" },
+        explorer.featureLink(data, id, { "data-id": id }),
+        el("span", { class: "fx-class" }, data.meta.classes[data.cls[id]], data.universal[id] ? ", universal" : "")
+      ),
+      cell(
+        "fx-what",
+        text ? el("span", { class: "fx-text" }, explorer.prose(text)) : "",
+        explorer.chips(data, explorer.part(data, id, "top"))
+      ),
+      cell("fx-spark", explorer.domainSpark(data, id)),
+      cell("fx-number fx-density", explorer.fixed(100 * data.density[id], 3), el("span", { class: "fx-unit" }, "\u00a0%")),
+      cell("fx-number fx-peak", explorer.fixed(data.peak[id], 2)),
+      cell("fx-strip", explorer.matchStrip(data, id)),
+      cell("fx-number fx-r", explorer.fixed(data.r[id], 2)),
+      cell("fx-number fx-score", explorer.fixed(data.score[id], 2))
+    );
+  }
+
+  /* First, last, and what lies around the page shown. */
+  function pager(page, count, change) {
+    const wanted = [1, page - 1, page, page + 1, count].filter((p, i, all) => p >= 1 && p <= count && all.indexOf(p) === i);
+    const button = (label, target, words, current = false) =>
+      el(
+        "button",
+        {
+          type: "button", "aria-label": words, "aria-current": current ? "page" : null,
+          disabled: target < 1 || target > count, click: () => change({ page: target }),
+        },
+        label
+      );
+    const numbers = wanted.flatMap((p, i) => [
+      i && p > wanted[i - 1] + 1 ? el("span", { "aria-hidden": "true" }, "…") : "",
+      button(explorer.count(p), p, `Page ${p}`, p === page),
+    ]);
+    return [button("←", page - 1, "Previous page"), ...numbers, button("→", page + 1, "Next page")];
+  }
+})();

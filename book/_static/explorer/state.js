@@ -1,0 +1,106 @@
+/* What is shown, as a link: `#lua-123` for a feature, `#?q=…&model=lua` for a list. */
+"use strict";
+(() => {
+  const explorer = (window.featrackExplorer = window.featrackExplorer || {});
+
+  /* Sort keys with their usual direction; the first one is used where nothing is searched for. */
+  explorer.SORTS = {
+    r: { label: "best r", order: "desc" },
+    relevance: { label: "relevance", order: "desc" },
+    number: { label: "number", order: "asc" },
+    density: { label: "density", order: "desc" },
+    peak: { label: "peak", order: "desc" },
+    score: { label: "score", order: "desc" },
+  };
+  explorer.EMPTY = {
+    q: "", model: [], class: [], domain: "", universal: false,
+    density: [null, null], r: [null, null], // per cent of tokens; correlation
+    sort: "", order: "", page: 1,
+  };
+
+  /* The order in force, chosen or usual. */
+  explorer.sorting = (state) => {
+    const sort = state.sort || (state.q.trim() ? "relevance" : "r");
+    return { sort, order: state.order || explorer.SORTS[sort].order };
+  };
+
+  explorer.listHash = (state) => {
+    const parts = new URLSearchParams();
+    if (state.q) parts.set("q", state.q);
+    for (const name of ["model", "class"]) if (state[name].length) parts.set(name, state[name].join());
+    if (state.domain) parts.set("domain", state.domain);
+    if (state.universal) parts.set("universal", "1");
+    for (const name of ["density", "r"]) {
+      const [low, high] = state[name];
+      if (low !== null || high !== null) parts.set(name, `${low ?? ""}..${high ?? ""}`);
+    }
+    if (state.sort) parts.set("sort", state.sort);
+    if (state.order) parts.set("order", state.order);
+    if (state.page > 1) parts.set("page", state.page);
+    return `#?${parts.toString().replaceAll("%2C", ",")}`;
+  };
+
+  /* The view a hash stands for: {list}, {feature}, {trouble} in a sentence, or {elsewhere}. */
+  explorer.parseHash = (data, hash) => {
+    if (hash === "" || hash === "#" || hash === "#?") return { list: { ...explorer.EMPTY }, notes: [] };
+    if (hash.startsWith("#?")) return parsedList(data, new URLSearchParams(hash.slice(2)));
+    const name = decoded(hash.slice(1));
+    const feature = /^(.+)-(\d+)$/.exec(name);
+    const model = feature ? data.models.findIndex(({ key }) => key === feature[1].toLowerCase()) : -1;
+    if (model >= 0) {
+      const number = Number(feature[2]);
+      if (number < data.size) return { feature: model * data.size + number };
+      const { label } = data.models[model];
+      return {
+        trouble: `${label} has no feature ${feature[2]}: its features are numbered 0 to ${explorer.count(data.size - 1)}.`,
+      };
+    }
+    if (document.getElementById(name)) return { elsewhere: true };
+    const keys = data.models.map(({ key }) => `${key}-0`).join(", ");
+    return {
+      trouble: `“${explorer.signs(name.slice(0, 60))}” is no feature: links look like ${keys}.`,
+    };
+  };
+
+  function decoded(text) {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text;
+    }
+  }
+
+  function parsedList(data, parts) {
+    const list = { ...explorer.EMPTY };
+    const notes = [];
+    const known = {
+      model: data.models.map(({ key }) => key),
+      class: data.meta.classes,
+      domain: data.meta.domains,
+      sort: Object.keys(explorer.SORTS),
+      order: ["asc", "desc"],
+      universal: ["1"],
+    };
+    for (const [name, value] of parts) {
+      if (name === "q") {
+        list.q = value;
+      } else if (name in known) {
+        const values = name === "model" || name === "class" ? value.split(",") : [value];
+        const good = values.filter((one) => known[name].includes(one));
+        if (good.length < values.length) notes.push(`${name}=${value}`);
+        if (Array.isArray(list[name])) list[name] = good;
+        else if (good.length) list[name] = name === "universal" ? true : good[0];
+      } else if (name === "density" || name === "r") {
+        const range = /^(-?[\d.]*)\.\.(-?[\d.]*)$/.exec(value);
+        const bounds = range ? range.slice(1).map((one) => (one === "" ? null : Number(one))) : [NaN];
+        if (bounds.some(Number.isNaN)) notes.push(`${name}=${value}`);
+        else list[name] = bounds;
+      } else if (name === "page" && Number(value) >= 1) {
+        list.page = Math.floor(Number(value));
+      } else {
+        notes.push(`${name}=${value}`);
+      }
+    }
+    return { list, notes: notes.map((note) => explorer.signs(note.slice(0, 60))) };
+  }
+})();

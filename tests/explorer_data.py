@@ -1,0 +1,157 @@
+"""Made-up data for the feature explorer's page, in its format, with a hostile vocabulary."""
+
+import base64
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+DOMAINS = ("english", "python", "lua", "stories")
+MODELS = {"base": "#0072B2", "lua": "#D55E00", "stories": "#009E73", "merged": "#CC79A7"}
+CLASSES = ("persisting", "disappearing", "unobserved", "emerging", "inherited", "novel")
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(2)>',
+    "</script><script>window.hacked = 1</script>",
+    "'\"`&amp;${1}",
+    "\u202egnp.exe",
+    "\u2066isolated",
+    "\u2028",
+    "\x00\x1b[31m",
+    "\n\n    ",
+    "\t",
+    "⟨0xE2⟩",
+    "",
+    " ",
+    "a" * 400,
+    "\u0301e\u0323\u0302",
+    "مرحبا",
+    " שלום",
+    "\ud800",
+    "\u200b",
+    "🙂",
+)
+PLAIN = (
+    "= == + - ( ) [ ] : , . return def class if else for in not None self import from local end "
+    "function then nil the a of to and was said little once upon time happy sad big red friend "
+    "value name list index count table string number file path error raise try except with as"
+).split()
+_CHUNK = 256
+_BEFORE, _AFTER = 15, 8
+_SILENT = 20  # features of every model that never fire
+
+
+def make(folder: Path, d_sae: int = 2048, blocks: int = 120, width: int = 63, seed: int = 0) -> None:
+    """Writes meta.js, index.js and every chunk of four models into `folder`.
+
+    Feature i of each model answers to token i (modulo the vocabulary), so that searching,
+    matches and contexts have answers one can tell without computing; the last ones are silent.
+    """
+    rng = np.random.default_rng(seed)
+    vocab = [*HOSTILE, *PLAIN, *(f" {word}" for word in PLAIN), *_words(rng, 400)]
+    tokens = rng.integers(0, len(vocab), size=blocks * width)
+    domain = np.arange(blocks) * len(DOMAINS) // blocks
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder, "meta", {
+        "format": 1, "profile": "made up", "tau": 0.8, "d_sae": d_sae, "width": width,
+        "models": [{"key": k, "label": k.capitalize(), "colour": c} for k, c in MODELS.items()],
+        "domains": DOMAINS, "classes": CLASSES, "vocab": vocab, "token_bytes": 2,
+        "tokens": _base64(tokens.astype("<u2")), "block_domain": _base64(domain.astype("u1")),
+    })  # fmt: skip
+    where = [np.flatnonzero(tokens == token) for token in range(len(vocab))]
+    index = {}
+    for model in MODELS:
+        index[model] = _index(rng, model, d_sae, vocab)
+        features = [
+            _details(rng, where[i % len(vocab)], width, len(vocab), i >= d_sae - _SILENT)
+            for i in range(d_sae)
+        ]
+        for chunk in range(math.ceil(d_sae / _CHUNK)):
+            part = features[chunk * _CHUNK : (chunk + 1) * _CHUNK]
+            write(folder, f"{model}-{chunk}", part)
+    write(folder, "index", index)
+
+
+def write(folder: Path, name: str, value: Any) -> None:
+    """One data file: a classic script of one call, in ASCII."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    (folder / f"{name}.js").write_text(f'featrackExplorer.receive("{name}",{text});\n', "ascii")
+
+
+def _words(rng: np.random.Generator, number: int) -> list[str]:
+    syllables = [c + v for c in "bdfgklmnprstvw" for v in ("a", "e", "i", "o", "u", "an", "er")]
+    return [" " + "".join(rng.choice(syllables, size=rng.integers(1, 4))) for _ in range(number)]
+
+
+def _base64(array: np.ndarray) -> str:
+    return base64.b64encode(array.tobytes()).decode("ascii")
+
+
+def _index(rng: np.random.Generator, model: str, d_sae: int, vocab: list[str]) -> dict[str, Any]:
+    silent = np.arange(d_sae) >= d_sae - _SILENT
+    own = {"base": (0, 1, 2), "merged": (4, 5, 2)}.get(model, (0, 3, 2))
+    cls = np.where(silent, 2, rng.choice(own, size=d_sae, p=(0.45, 0.4, 0.15)))
+    scale = 10 ** rng.uniform(-4, -1.5, size=d_sae)
+    profile = rng.dirichlet(np.full(len(DOMAINS), 0.4), size=d_sae).T
+    density = np.where(silent, 0, scale * profile)
+    match = {
+        other: {
+            "i": [-1 if quiet else i for i, quiet in enumerate(silent)],
+            "r": [None if quiet else round(float(r), 3)
+                  for r, quiet in zip(rng.beta(2, 1, size=d_sae), silent, strict=True)],
+        }
+        for other in MODELS if other != model
+    }  # fmt: skip
+    top = [[] if quiet else [int(t) for t in (i + np.arange(5) * 7) % len(vocab)]
+           for i, quiet in enumerate(silent)]  # fmt: skip
+    return {
+        "cls": cls.tolist(),
+        "universal": (rng.random(d_sae) < 0.1).astype(int).tolist(),
+        "density": [[float(f"{x:.4g}") for x in row] for row in density],
+        "peak": [float(f"{x:.4g}") for x in np.where(silent, 0, rng.gamma(4, 2, size=d_sae))],
+        "match": match,
+        "top": top,
+        "text": ["" if not t or i % 5 == 4 else _explanation(vocab, t) for i, t in enumerate(top)],
+        "sim": [None if i % 5 == 4 else round(float(r), 3) for i, r in enumerate(rng.random(d_sae))],
+        "det": [None if i % 5 == 4 else round(0.5 + 0.5 * float(r), 3)
+                for i, r in enumerate(rng.random(d_sae))],
+        "xy": np.round(rng.normal(size=(d_sae, 2)), 3).tolist(),
+        "cluster": [-1] * d_sae,
+    }  # fmt: skip
+
+
+def _explanation(vocab: list[str], top: list[int]) -> str:
+    return f"fires on {vocab[top[0]]} before {vocab[top[1]].strip()} and its like"
+
+
+def _details(
+    rng: np.random.Generator, at: np.ndarray, width: int, n_tokens: int, silent: bool
+) -> dict[str, Any]:
+    if silent:
+        return {"c": [], "r": [], "h": [0] * 10, "up": [], "down": [], "upv": [], "downv": []}
+    centres = rng.permutation(at)[:9]
+    contexts = [_context(rng, int(p), width, max(40, 255 - 20 * i)) for i, p in enumerate(centres)]
+    effects = np.sort(rng.gamma(2, 0.3, size=8))[::-1]
+    return {
+        "c": contexts[:6],
+        "r": contexts[6:],
+        "h": [int(400 * math.exp(-0.6 * i) * rng.uniform(0.5, 1.5)) for i in range(10)],
+        "up": rng.integers(0, n_tokens, size=8).tolist(),
+        "down": rng.integers(0, n_tokens, size=8).tolist(),
+        "upv": [float(f"{x:.3g}") for x in effects],
+        "downv": [float(f"{-x:.3g}") for x in effects],
+    }
+
+
+def _context(rng: np.random.Generator, centre: int, width: int, level: int) -> list[Any]:
+    start = max(centre // width * width, centre - _BEFORE)
+    end = min((centre // width + 1) * width, centre + _AFTER + 1)
+    pairs = []
+    for place in range(end - start):
+        if start + place == centre:
+            pairs += [place, level]
+        elif rng.random() < 0.08:
+            pairs += [place, int(rng.integers(1, level))]
+    return [centre, pairs]
