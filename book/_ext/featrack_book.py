@@ -7,6 +7,7 @@ from urllib.parse import quote
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
@@ -38,6 +39,16 @@ def visit_display_math(self: HTML5Translator, node: nodes.math_block) -> None:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})</span>')
     self.body.append("</div>\n")
     raise nodes.SkipNode
+
+
+def keep_explorer_apart(_app: Sphinx, config: Config) -> None:
+    """Leave the feature explorer's scripts, data and styles to its own page.
+
+    Jupyter Book gives whatever lies under _static to every page, megabytes of data included.
+    """
+    for name in ("html_js_files", "html_css_files"):
+        files = getattr(config, name)
+        setattr(config, name, [file for file in files if not str(file).startswith("explorer/")])
 
 
 def drop_thebe(
@@ -78,6 +89,7 @@ def _all_buttons(buttons: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_display_math, None))
+    app.connect("config-inited", keep_explorer_apart)
     # After the theme, which makes the buttons at its own late place.
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", link_sources, priority=900)
