@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
-from transformers import PreTrainedTokenizerBase
+from jaxtyping import Bool, Float, Int
+from scipy import sparse
 
 from featrack_utils.corpora.documents import DOMAINS
-from featrack_utils.corpora.prepare import Corpora
-from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features
+
+# Only named in signatures here, and slow to load.
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from featrack_utils.corpora.prepare import Corpora
 
 Context = tuple[list[str], list[float]]
 
@@ -35,22 +40,52 @@ def activation_share(
     return np.divide(share, total, out=np.zeros_like(total), where=total > 0)
 
 
-def choose_chain(chains: pd.DataFrame, at_least: float) -> pd.Series:
+def token_shares(features: Features, vocab: int) -> sparse.csc_matrix:
+    """The share of each feature's summed activation that falls on each token: [vocab, d_sae].
+
+    A column adds up to 1, or is empty if the feature is dead.
+    """
+    n_tokens = len(features.tokens)
+    ones = np.ones(n_tokens), (features.tokens, np.arange(n_tokens))
+    sums = (sparse.csr_matrix(ones, shape=(vocab, n_tokens)) @ features.acts).tocsc()
+    total = np.asarray(sums.sum(axis=0)).ravel()
+    sums.data /= np.repeat(np.where(total > 0, total, 1), np.diff(sums.indptr))
+    return sums
+
+
+def effective_tokens(shares: sparse.csc_matrix) -> Float[np.ndarray, " d_sae"]:
+    """How many different tokens each feature answers to: e to the entropy of its shares.
+
+    `shares` from `token_shares`. A feature of k equally strong tokens has k; 0 if it is dead.
+    """
+    column = np.repeat(np.arange(shares.shape[1]), np.diff(shares.indptr))
+    plogp = shares.data * np.log(np.where(shares.data > 0, shares.data, 1))
+    entropy = -np.bincount(column, weights=plogp, minlength=shares.shape[1])
+    return np.where(np.diff(shares.indptr) > 0, np.exp(entropy), 0)
+
+
+def strongest_tokens(
+    shares: sparse.csc_matrix, index: int, n: int
+) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """The tokens that most of a feature's activation falls on, at most `n`, with their shares."""
+    column = shares[:, [index]].tocoo()
+    order = np.lexsort((column.row, -column.data))[:n]
+    return column.row[order], column.data[order]
+
+
+def choose_chain(chains: pd.DataFrame, at_least: float) -> pd.Series | None:
     """The universal chain to show: the best linked of those that answer to the chosen tokens.
 
     Args:
         chains: from `featrack_utils.flow.universal_chains`, with the column min_r and a column
-            share: how much of the base feature's activation falls on them (`activation_share`).
+            share: how much of its features' activation falls on them (`activation_share`).
         at_least: share that qualifies. If no chain qualifies, the one with the largest share.
 
-    Raises:
-        FeatrackError: there is no universal chain.
+    Returns:
+        The chain, or None if there is no universal chain.
     """
     if chains.empty:
-        raise FeatrackError(
-            "No feature is universal in this run, so there is none to show; "
-            "lower tracking.tau or train longer."
-        )
+        return None
     qualified = chains[chains["share"] >= at_least]
     if qualified.empty:
         return chains.loc[chains["share"].idxmax()]
@@ -77,19 +112,44 @@ def contexts(
     Returns:
         (token texts, activations) for each context, cut at the ends of its block.
     """
-    column = features.acts[:, index].tocoo()
-    positions, strengths = column.row, column.data
+    positions = context_positions(features, index, top=top, random=random, seed=seed)
+    return contexts_at(features, index, positions, corpora, width)
+
+
+def context_positions(
+    features: Features, index: int, *, top: int, random: int, seed: int
+) -> Int[np.ndarray, " n"]:
+    """Positions of one feature's strongest contexts, each of another document, then random ones.
+
+    For those of all features at once see `featrack_utils.positions`.
+    """
+    column = features.acts[:, [index]].tocoo()
+    active = column.data > 0
+    positions, strengths = column.row[active], column.data[active]
     ranked = positions[np.argsort(-strengths, kind="stable")]
     _, first_of_origin = np.unique(features.origin[ranked], return_index=True)
     strongest = ranked[np.sort(first_of_origin)[:top]]
     rest = np.setdiff1d(positions, strongest)
     rng = np.random.default_rng(seed)
     drawn = rng.choice(rest, size=min(random, len(rest)), replace=False)
-    dense = np.zeros(features.acts.shape[0], dtype=np.float32)
-    dense[positions] = strengths
+    return np.concatenate([strongest, drawn])
+
+
+def contexts_at(
+    features: Features,
+    index: int,
+    positions: Sequence[int] | Int[np.ndarray, " n"],
+    corpora: Corpora,
+    width: int,
+) -> list[Context]:
+    """What one feature does around given positions, as `contexts` shows it.
+
+    With the positions of another feature this shows both on the same text.
+    """
+    dense = features.acts[:, [index]].toarray().ravel()
     block = corpora.context - 1
     shown = []
-    for position in [*strongest, *drawn]:
+    for position in positions:
         start = position // block * block
         left = max(start, position - 2 * width // 3)
         stretch = slice(left, min(start + block, left + width))

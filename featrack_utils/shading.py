@@ -3,10 +3,13 @@
 import unicodedata
 from collections.abc import Sequence
 from html import escape
+from typing import NamedTuple
 
 from IPython.display import HTML
 
 from featrack_utils.errors import FeatrackError
+
+_Contexts = Sequence[tuple[Sequence[str], Sequence[float]]]
 
 # Above this share of full colour, dark text on the colour falls below a contrast of 4.5 : 1.
 _FULL_SHADE = 0.7
@@ -89,14 +92,19 @@ def _legend(peak: float, colour: str) -> str:
     )
 
 
-def shade_contexts(
-    contexts: Sequence[tuple[Sequence[str], Sequence[float]]], peak: float, colour: str
-) -> HTML:
-    """Several contexts under one colour scale, each (tokens, activations of the same length).
+class Side(NamedTuple):
+    """One feature among those shown beside each other, with what it does on each text.
 
-    `peak` is the activation of full colour, `colour` is "#RRGGBB". A token's value is its title.
-    Raises FeatrackError if lengths differ, a context is empty or the peak isn't above zero.
+    `label` is HTML, `contexts`, `peak` and `colour` are those of `shade_contexts`.
     """
+
+    label: str
+    contexts: _Contexts
+    peak: float
+    colour: str
+
+
+def _require_shown(contexts: _Contexts, peak: float) -> None:
     if not peak > 0:
         raise FeatrackError(f"Shading needs a peak activation above zero, but got {peak}.")
     for number, (tokens, acts) in enumerate(contexts):
@@ -105,14 +113,62 @@ def shade_contexts(
                 f"Context {number} to be shaded has {len(tokens)} tokens and {len(acts)} "
                 "activations; it needs one activation for each of at least one token."
             )
-    strips = "\n".join(
-        _strip(tokens, [float(act) for act in acts], peak, colour) for tokens, acts in contexts
-    )
+
+
+def _shaded(context: tuple[Sequence[str], Sequence[float]], peak: float, colour: str) -> str:
+    tokens, acts = context
+    return _strip(tokens, [float(act) for act in acts], peak, colour)
+
+
+def shade_contexts(contexts: _Contexts, peak: float, colour: str) -> HTML:
+    """Several contexts under one colour scale, each (tokens, activations of the same length).
+
+    `peak` is the activation of full colour, `colour` is "#RRGGBB". A token's value is its title.
+    Raises FeatrackError if lengths differ, a context is empty or the peak isn't above zero.
+    """
+    _require_shown(contexts, peak)
+    strips = "\n".join(_shaded(context, peak, colour) for context in contexts)
     return HTML(
         '<div class="featrack-tokens" style="background: white; padding: 0.6em 0.8em; '
         f'border-left: 4px solid {colour}; border-radius: 4px; margin: 0.5em 0">\n'
         f"{_legend(peak, colour)}\n{strips}\n</div>"
     )
+
+
+def shade_side_by_side(sides: Sequence[Side]) -> HTML:
+    """Features beside each other on their contexts, one row each; below each other on a phone.
+
+    Raises FeatrackError as `shade_contexts` does, or if the sides differ in their number of
+    contexts.
+    """
+    for side in sides:
+        _require_shown(side.contexts, side.peak)
+    rows = [[_legend(side.peak, side.colour) for side in sides]]
+    rows += [[_shaded(c, s.peak, s.colour) for c, s in zip(row, sides, strict=True)]
+             for row in _in_rows(sides)]  # fmt: skip
+    # Each strip is named: below each other, colours alone would not tell the features apart.
+    cell = (
+        '<div style="border-left: 4px solid {0.colour}; padding: 0.1em 0 0.1em 0.6em; '
+        'min-width: 0"><div style="font-size: 0.8em">{0.label}</div>{1}</div>'
+    )
+    grid = (
+        '<div style="display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, '
+        '17em), 1fr)); gap: 0.5em 1em; padding: 0.5em 0; border-bottom: 1px solid #ddd">'
+    )
+    inside = "\n".join(grid + "".join(map(cell.format, sides, row)) + "</div>" for row in rows)
+    return HTML(
+        '<div class="featrack-tokens" style="background: white; padding: 0.2em 0.8em; '
+        f'border-radius: 4px; margin: 0.5em 0; color: {_INK}">\n{inside}\n</div>'
+    )
+
+
+def _in_rows(sides: Sequence[Side]) -> list[tuple]:
+    counts = {len(side.contexts) for side in sides}
+    if len(counts) > 1:
+        raise FeatrackError(
+            f"Features side by side need as many contexts each, but got {sorted(counts)}."
+        )
+    return list(zip(*(side.contexts for side in sides), strict=True))
 
 
 def shade_tokens(tokens: Sequence[str], acts: Sequence[float], peak: float, colour: str) -> HTML:

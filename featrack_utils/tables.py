@@ -1,5 +1,6 @@
 """Tables for the book: HTML that scrolls inside its own box on a phone."""
 
+import re
 from collections.abc import Mapping
 from html import escape
 from numbers import Integral, Real
@@ -11,6 +12,7 @@ from featrack_utils.errors import FeatrackError
 
 _MISSING = "–"
 _LONG_TEXT = 24  # characters
+_TAG = re.compile(r"<[^>]*>")
 
 
 def format_cell(value: object, spec: str | None) -> str:
@@ -31,13 +33,18 @@ def format_cell(value: object, spec: str | None) -> str:
         raise FeatrackError(f"Format {spec!r} does not fit the table's value {value!r}.") from error
 
 
+def _text(value: object) -> str:
+    """What a reader sees of a cell, near enough to judge its length."""
+    return _TAG.sub("", value.data) if isinstance(value, HTML) else str(value)
+
+
 def show_table(
     df: pd.DataFrame,
     formats: Mapping[str, str] | None = None,
     caption: str = "",
     notes: Mapping[str, str] | None = None,
 ) -> HTML:
-    """A table of `df`'s columns (the index is left out), every cell escaped.
+    """A table of `df`'s columns (the index is left out), every cell escaped but `HTML` objects.
 
     `formats` gives a column's format spec (".1%", ",d", ".2f"), `notes` a line under its name
     ("lower is better"). Numeric columns are set right. Raises FeatrackError for an unknown column.
@@ -55,7 +62,8 @@ def show_table(
 
     # Long text gets a column wide enough to read; a narrow one would make rows a page high.
     wide = {
-        column: not numeric[column] and df[column].astype(str).str.len().max() > _LONG_TEXT
+        column: not numeric[column]
+        and any(len(_text(value)) > _LONG_TEXT for value in df[column])
         for column in df.columns
     }
 
@@ -68,6 +76,11 @@ def show_table(
             style += "; min-width: 16em; white-space: normal"
         return f'<{tag}{scope}{kind} style="{style}">{inner}</{tag}>'
 
+    def inner(value: object, column: str) -> str:
+        if isinstance(value, HTML):
+            return value.data
+        return escape(format_cell(value, formats.get(column)))
+
     def heading(column: str) -> str:
         note = notes.get(column)
         small = f'<br><small class="featrack-note">({escape(note)})</small>' if note else ""
@@ -77,7 +90,7 @@ def show_table(
     body = "\n".join(
         "<tr>"
         + "".join(
-            cell("td", column, escape(format_cell(value, formats.get(column))))
+            cell("td", column, inner(value, column))
             for column, value in zip(df.columns, row, strict=True)
         )
         + "</tr>"

@@ -7,12 +7,16 @@ from scipy import sparse
 
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.corpora.prepare import Corpora
-from featrack_utils.errors import FeatrackError
 from featrack_utils.examples import (
     activation_share,
     choose_chain,
+    context_positions,
     contexts,
+    contexts_at,
     density_by_domain,
+    effective_tokens,
+    strongest_tokens,
+    token_shares,
     tokens_matching,
 )
 from featrack_utils.features import Features
@@ -59,9 +63,27 @@ def test_if_no_chain_qualifies_the_nearest_is_shown():
     assert choose_chain(CHAINS.assign(share=SHARE[CHAINS["base"]]), 0.99)["base"] == 0
 
 
-def test_without_a_universal_chain_the_reader_is_told_what_to_do():
-    with pytest.raises(FeatrackError, match=r"No feature is universal.*lower tracking.tau"):
-        choose_chain(CHAINS.iloc[:0], 0.5)
+def test_without_a_universal_chain_there_is_none_to_show():
+    assert choose_chain(CHAINS.iloc[:0].assign(share=[]), 0.5) is None
+
+
+def test_token_shares_add_up_to_one_and_a_dead_feature_has_none():
+    found = features([[3, 0, 1, 0], [0, 2, 0, 0], [0, 0, 0, 0]], tokens=[5, 6, 7, 5])
+    shares = token_shares(found, 10)
+    assert shares.sum(axis=0).tolist() == [[1, 1, 0]]
+    assert shares[5, 0] == 0.75 and shares[7, 0] == 0.25
+
+
+def test_a_feature_of_k_equally_strong_tokens_answers_to_k():
+    found = features([[2, 2, 1, 1, 0], [0, 0, 0, 0, 4], [0] * 5], tokens=[1, 2, 3, 3, 4])
+    assert effective_tokens(token_shares(found, 6)) == pytest.approx([3, 1, 0])
+
+
+def test_the_strongest_tokens_are_those_with_the_largest_shares():
+    found = features([[3, 0, 1, 1], [0, 0, 0, 0]], tokens=[5, 6, 7, 2])
+    ids, shares = strongest_tokens(token_shares(found, 10), 0, 2)
+    assert (ids.tolist(), shares.tolist()) == ([5, 2], [0.6, 0.2])
+    assert len(strongest_tokens(token_shares(found, 10), 1, 2)[0]) == 0
 
 
 @pytest.fixture
@@ -126,6 +148,13 @@ def test_hostile_tokens_come_out_as_text_and_half_a_character_as_a_mark(corpora,
     tokens = [*ids(tokenizer, "<&"), tokenizer.bos_token_id, tokenizer.encode("é")[0]]
     pieces, _ = shown(features([[1, 0, 0, 0]], tokens=tokens), corpora, top=1)[0]
     assert pieces == ["<", "&", "<|endoftext|>", "\ufffd"]
+
+
+def test_another_feature_can_be_shown_on_the_same_text(corpora, tokenizer):
+    found = features([[0, 9, 0, 0], [0, 0, 2, 0]], tokens=ids(tokenizer, "abcd"))
+    where = context_positions(found, 0, top=1, random=1, seed=0)
+    assert where.tolist() == [1]
+    assert contexts_at(found, 1, where, corpora, 40) == [(list("abcd"), [0, 0, 2, 0])]
 
 
 def test_density_is_the_share_of_each_domains_tokens():
