@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.plots import (
@@ -17,6 +18,8 @@ from featrack_utils.plots import (
     require_columns,
 )
 from featrack_utils.shading import visible
+
+_FONT = "DejaVu Sans Mono"  # comes with matplotlib
 
 
 def merge_figure(
@@ -63,13 +66,23 @@ def probability_figure(changes: pd.DataFrame, model: str) -> Figure:
     axis.barh(rows - 0.2, changes["clean"], height=0.38, color=GREY, label="clean")
     axis.barh(rows + 0.2, changes["without"], height=0.38, color=MODEL_COLOURS[model],
               label="without the feature")  # fmt: skip
-    axis.set_yticks(rows, ["".join(map(visible, token)) for token in changes["token"]])
+    axis.set_yticks(rows, [_drawable(token) for token in changes["token"]])
     for label in axis.get_yticklabels():
         label.set_parse_math(False)  # a token with two dollar signs is no formula
-        label.set_fontfamily("monospace")
+        label.set_fontfamily(_FONT)
     axis.set_ylim(len(changes) - 0.5, -0.5)
     axis.grid(axis="y", visible=False)
     axis.xaxis.set_major_formatter(PercentFormatter(1))
     axis.set_xlabel("probability of the next token")
     figure.legend(loc="outside upper center", ncols=2)
     return figure
+
+
+def _drawable(token: str) -> str:
+    """A token's text, with the number of each character that the font can't draw."""
+    glyph = get_font(findfont(_FONT)).get_char_index
+    signs = ((character, visible(character)) for character in token)
+    return "".join(
+        sign if all(map(glyph, map(ord, sign))) else f"<U+{ord(character):04X}>"
+        for character, sign in signs
+    )

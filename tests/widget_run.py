@@ -1,0 +1,126 @@
+"""A whole run of tiny models whose dictionaries are identities, for tests of the widgets."""
+
+import re
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from sae_lens import StandardSAE, StandardSAEConfig
+
+from featrack_utils import features, lm, merge, store
+from featrack_utils.config import MODELS
+from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.corpora.prepare import Corpora
+from featrack_utils.correlate import correlations
+from featrack_utils.tokens import Blocks
+from featrack_utils.widgets import live, reading
+
+D = 24  # neurons; feature i is the positive part of neuron i, D + i the negative part
+T = 0.4  # of the merged model
+
+
+@pytest.fixture(autouse=True)
+def equal_pictures_are_equal_files():
+    with matplotlib.rc_context({"svg.hashsalt": "featrack"}):
+        yield
+
+
+def controls(panel) -> dict:
+    return {child.description: child for child in panel.children if child.description}
+
+
+def texts(panel) -> str:
+    """All that a panel says, less its pictures."""
+    html = "".join(child.value for child in panel.children if not child.description)
+    return re.sub(r"<img[^>]*>", "", html)
+
+
+def sentence(panel) -> str:
+    alerts = re.findall(r'<p role="alert">(.*?)</p>', texts(panel))
+    return alerts[0] if alerts else ""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tokenizer):
+    """Three untrained models, the slerp of two of them, and dictionaries that are identities."""
+    run = tmp_path_factory.mktemp("run")
+    made = {
+        name: lm.new_model(
+            vocab_size=280, d_model=16, d_mlp=D, n_heads=2, n_kv_heads=1, context=16, seed=seed
+        )
+        for seed, name in enumerate(MODELS)
+    }
+    with torch.no_grad():
+        for parameter in (p for model in made.values() for p in model.parameters()):
+            parameter.mul_(8)  # untrained weights are so small that nothing would follow from text
+    parents = (made[name].state_dict() for name in ("lua", "stories"))
+    made["merged"].load_state_dict(merge.slerp(*parents, T))
+    eye, none = torch.eye(D), torch.zeros(D)
+    sae = StandardSAE(StandardSAEConfig(d_in=D, d_sae=2 * D))
+    sae.load_state_dict(
+        {
+            "W_enc": torch.cat([eye, -eye], 1),
+            "W_dec": torch.cat([eye, -eye]),
+            "b_enc": torch.cat([none, none]),
+            "b_dec": none,
+        }
+    )
+    for name, model in made.items():
+
+        def save(work, model=model):
+            model.save_pretrained(work)
+            tokenizer.save_pretrained(work)
+
+        store.make(run / "models" / name, save, parameters={})
+        store.make(run / "saes" / f"{name}-0", lambda work: sae.save_model(work), parameters={})
+    return run
+
+
+@pytest.fixture(scope="module")
+def mix(blocks):
+    origin = np.repeat(np.arange(4, dtype=np.int32)[:, None], 16, 1)
+    return features.evaluation_mix(
+        {domain: Blocks(blocks[4 * i : 4 * i + 4], origin) for i, domain in enumerate(DOMAINS)}
+    )
+
+
+@pytest.fixture(scope="module")
+def found(run, mix):
+    from featrack_utils.capture import boot
+    from featrack_utils.sae import load_sae
+
+    return {
+        f"{name}-0": features.measure(
+            boot(run / "models" / name), load_sae(run / "saes" / f"{name}-0"), mix
+        )[0]
+        for name in MODELS
+    }
+
+
+@pytest.fixture(scope="module")
+def models(run, found):
+    return live.open_models(run, found)
+
+
+@pytest.fixture
+def corpora(tokenizer):
+    return Corpora({}, tokenizer, context=16)
+
+
+@pytest.fixture(scope="module")
+def matches(found):
+    return {
+        (a, b): correlations(found[f"{a}-0"].acts, found[f"{b}-0"].acts) for a, b in reading.PAIRS
+    }
+
+
+def neurons(run, name, ids):
+    """What plain transformers feeds to the MLP's output matrix."""
+    model, seen = lm.load_model(run / "models" / name), []
+    model.model.layers[0].mlp.down_proj.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0])
+    )
+    with torch.no_grad():
+        model(input_ids=torch.tensor([ids]))
+    return seen[0][0].numpy()
