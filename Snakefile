@@ -69,7 +69,7 @@ DICTIONARY = (
 CRITERIA = SEEDS | tracking("tau", "min_positions", "min_documents")
 PROBES = ("evaluation_blocks", "probed_features")
 
-CHECKS = ["repartitioned", "calibration", "robustness", "published", "case-study"]
+CHECKS = ["repartitioned", "dose", "calibration", "robustness", "published", "case-study"]
 
 # page: (notebook, parameters, pages it needs, threads)
 PHASES = {
@@ -115,6 +115,15 @@ PHASES = {
         "repartitioned",
         common("seed", "context") | CRITERIA | tracking("replicates", *PROBES),
         ["ceilings"],
+        1,
+    ),
+    "dose": (
+        "dose",
+        common("seed")
+        | {"base_seeds": PROFILE.sae.base_seeds}
+        | tracking("tau", "rule", "min_positions", "min_documents", "replicates")
+        | section("arms"),
+        ["arms", *SAES],
         1,
     ),
     "calibration": (

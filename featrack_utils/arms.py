@@ -49,3 +49,10 @@ def steps_of(model: Path) -> int:
     """How many steps a saved model was trained for."""
     given = store.read_record(model)["parameters"]
     return given["train_tokens"] // (given["batch_blocks"] * given["context"])
+
+
+def doses_of(arms: Sequence[Arm], child: str) -> dict[str, str]:
+    """Names of a fine-tune's dictionaries by the per cent of its steps, from "0" to "100"."""
+    prefix = f"{child}{AT}"
+    path = {a.name.removeprefix(prefix): a.name for a in arms if a.name.startswith(prefix)}
+    return {**path, "100": f"{child}-{SEED}"}

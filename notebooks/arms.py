@@ -16,7 +16,7 @@
 # Some questions need dictionaries that the paper didn't train. How much of a change in features is
 # already there after a hundredth of the fine-tune? How much of it comes from the text that a
 # *dictionary* reads, and none from the model? And what if a child's dictionary starts from its
-# parent's? This page only trains them; the chapter on doses asks the questions.
+# parent's? This page only trains them; [the chapter on doses](dose) asks the questions.
 
 # %%
 from pathlib import Path

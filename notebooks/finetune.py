@@ -51,7 +51,7 @@ dosed = ["lua"]  # whose weights are kept on the way
 #
 # Both start from the same weights and see the same number of tokens in the same number of steps,
 # so neither has had more opportunity to move than the other. Weights are kept on the way, too, for
-# the chapter on doses.
+# [the chapter on doses](dose).
 
 # %%
 run = Path(run_dir)

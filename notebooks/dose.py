@@ -1,0 +1,294 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Dose and response
+#
+# If fine-tuning is what makes features disappear, then a little of it should make few disappear, and
+# none of it none. {cite:t}`horn2025tracking` compare a model before with the same model after;
+# {cite:t}`xu2024tracking` follow features along a whole training. Here the fine-tune is stopped on
+# the way, and each time one dictionary is asked what it still finds of the base.
+
+# %%
+from pathlib import Path
+
+import pandas as pd
+
+from featrack_utils import arms, curves, doseplots, features, plots, response, store
+from featrack_utils.tables import show_table
+
+plots.use_style()
+
+# %% tags=["parameters"]
+run_dir = "runs/quick"
+base_seeds = 3  # dictionaries of the base model; paper: 1
+seed = 1337  # of the bootstrap
+tau = 0.8  # correlation above which two features match; paper: 0.8
+rule = "best"  # or mutual; paper: best match
+min_positions = 30  # active positions a feature needs to be judged; paper: none
+min_documents = 10  # documents it must be active in; paper: none
+replicates = 300  # bootstrap draws over documents and seeds
+doses = [0.01, 0.03, 0.1, 0.3]  # shares of a fine-tune's steps, beside none and all; paper: none
+dosed = ["lua"]  # fine-tunes followed along the doses
+warm_start = True  # also: a dictionary that starts from the base's
+lm_seed = False  # also: a second base model, from another seed
+
+# %% [markdown]
+# ## A dose of nothing
+#
+# The dictionaries of [the controls](arms) all have the SAE seed that is called 1, and so have the
+# fine-tune's dictionary of the last dose and the base's own that gives the ceiling. They are compared
+# with the base's dictionaries of the *other* seeds. Between one dose and the next, and between any
+# dose and the ceiling, nothing differs but the weights and the text that the dictionary learnt from.
+#
+# These two are told apart by **dose 0**: the untouched base, its dictionary learnt from the
+# fine-tune's mixture of texts. What is missing there, no weight is to blame for.
+
+# %%
+run = Path(run_dir)
+planned = arms.planned(run, doses=doses, dosed=dosed, warm_start=warm_start, lm_seed=lm_seed)
+own = [f"base-{s}" for s in range(base_seeds)] + [f"{child}-{arms.SEED}" for child in dosed]
+found = {
+    name: features.load_features(store.opened(run / "features" / name) / "features.safetensors")
+    for name in dict.fromkeys([*own, "lua-0", *(arm.name for arm in planned)])
+}
+
+# %%
+unchanged = f"base-{arms.SEED}"
+others = [found[f"base-{s}"] for s in range(base_seeds) if s != arms.SEED]
+paths = {child: arms.doses_of(planned, child) for child in dosed}
+asked = [unchanged, *(name for path in paths.values() for name in path.values())]
+asked += [arms.SECOND] if lm_seed else []
+criteria = response.Criteria(tau, rule, min_positions, min_documents, replicates, seed)
+answers = response.responses(others, {name: found[name] for name in asked}, criteria)
+
+# %%
+results = {}
+ends = ("", ".ci_low", ".ci_high")
+for child, path in paths.items():
+    along = {percent: answers[name] for percent, name in path.items()}
+    first, ratios = response.first_below(along, along["0"], tau)
+    for percent, (share, floor) in along.items():
+        name = f"dose.{child}.{percent}"
+        ceiling = answers[unchanged].share
+        results |= curves.summary(f"{name}.persisting_share", share, ceiling, floor, tau)
+        values = ratios[percent] or (None,) * 3
+        results |= {f"{name}.ratio_to_dose_0{end}": x for end, x in zip(ends, values, strict=True)}
+    results[f"dose.{child}.first_change"] = None if first is None else float(first)
+
+# %% tags=["hide-input"]
+moved = store.read_results(run, "arms")
+
+
+def row(child, percent):
+    name = f"dose.{child}.{percent}"
+    ratio = f"{name}.persisting_share.ratio_to_ceiling"
+    return {"child": child, "percent": percent, "share": results[f"{name}.persisting_share"],
+            "ratio": results[ratio], "ratio_low": results[f"{ratio}.ci_low"],
+            "ratio_high": results[f"{ratio}.ci_high"],
+            "distance": moved[f"{name}.weight_distance"], "loss": moved[f"{name}.loss"],
+            "base_loss": moved[f"{name}.base_loss"]}  # fmt: skip
+
+
+table = pd.DataFrame(row(child, percent) for child, path in paths.items() for percent in path)
+
+# %% mystnb={"figure": {"caption": "Of the base's features that a dictionary of the base itself would find again, the share that is found after part of the fine-tune, with 95 % band: against the steps done and against how far the weights have moved. Dashed: as many as in the unchanged base. At 0 steps only the text that the dictionary learnt from differs.", "name": "fig-dose"}, "image": {"alt": "Share over ceiling falling with the dose and with the distance of the weights"}} tags=["hide-input"]
+doseplots.dose_response(table)
+
+# %% tags=["hide-input"]
+shown = ["share", "ratio", "ratio_low", "ratio_high", "distance", "loss", "base_loss"]
+heads = dict(zip(shown[1:], ("share / ceiling", "from", "to", "weights moved", "own loss",
+                             "English, Python"), strict=True))  # fmt: skip
+show_table(
+    table.assign(child=table["child"].map(plots.MODEL_LABELS))
+    .astype(dict.fromkeys(shown, float))
+    .rename(columns=heads | {"child": "fine-tune", "percent": "steps, %"}),
+    {"share": ".1%", "own loss": ".2f", "English, Python": ".2f"}
+    | dict.fromkeys(("share / ceiling", "from", "to", "weights moved"), ".1%"),
+    notes={"from": "95 %", "own loss": "nats per token", "English, Python": "loss, mean"},
+)
+
+# %% tags=["remove-cell"]
+for child, path in paths.items():
+    start, end = (moved[f"dose.{child}.{percent}.loss"] for percent in ("0", "100"))
+    gain = start - end
+    for percent in path:
+        loss = moved[f"dose.{child}.{percent}.loss"]
+        results[f"dose.{child}.{percent}.gain_share"] = (start - loss) / gain if gain > 0 else None
+    first = results[f"dose.{child}.first_change"]
+    for figure in ("weight_distance", "gain_share"):
+        name = None if first is None else f"dose.{child}.{first:g}.{figure}"
+        results[f"dose.{child}.first_change.{figure}"] = (results | moved).get(name)
+
+# %% [markdown]
+# {% set mix = "dose.lua.0.persisting_share.ratio_to_ceiling" -%}
+# {% set end = "dose.lua.100.ratio_to_dose_0" -%}
+# {% if not defined("dose.lua.0.persisting_share") -%}
+# Lua isn't among the fine-tunes that this run follows.
+# {%- elif not defined(mix) -%}
+# In this run the base's dictionaries have too little in common for a ratio: no dose can be told from
+# any other.
+# {%- else -%}
+# **The text alone.** Without a single step, the dictionary that learnt from Lua's mixture finds
+# {{ share_ci(mix, 0) }} of what the base's own finds.
+# {% if results[mix + ".ci_high"] < 1 -%}
+# So part of what every comparison of base and Lua seems to lose was never the fine-tune's doing: a
+# dictionary of a given size that must also describe Lua spends fewer features on the rest.
+# {%- elif results[mix + ".ci_low"] > 1 -%}
+# It finds more than the base's own does: whatever the fine-tune loses, the text is not to blame.
+# {%- else -%}
+# The interval includes 100 %: that its text is another one can't be shown to matter.
+# {%- endif %}
+#
+# **The weights alone.** Measured against dose 0, the whole fine-tune keeps
+# {% if defined(end) %}{{ share_ci(end, 0) }}{% else %}a share that is not defined{% endif %}.
+# {% if defined("dose.lua.first_change") -%}
+# The interval lies below 100 % from {{ results["dose.lua.first_change"] }} % of the steps on, where
+# the weights have moved by {{ share("dose.lua.first_change.weight_distance") }} and
+# {{ share("dose.lua.first_change.gain_share", 0) }} of the gain in loss is made.
+# {%- else -%}
+# At the last dose the interval includes 100 %, so the weights can't be shown to lose any feature.
+# {%- endif %}
+# {%- endif %}
+#
+# The bands cover other documents and, where the base has more than two dictionaries, other
+# dictionaries of the base; not another dictionary of the child, of which every dose has one. How much
+# that could matter shows where there are two: asked of one dictionary of the base,
+# {% if defined("dose.lua.seed_gap") -%}
+# Lua's two differ by {{ number(100 * results["dose.lua.seed_gap"], 1) }} points of the share.
+# {%- else -%}
+# which takes three dictionaries of the base.
+# {%- endif %}
+# All doses' dictionaries start from the same random weights and read the same text in the same order,
+# so most of that moves the whole curve and not its shape.
+
+# %% tags=["remove-cell"]
+if "lua" in dosed and base_seeds > 2:
+    either = {name: found[name] for name in ("lua-0", f"lua-{arms.SEED}")}
+    two = response.responses(others[-1:], either, criteria._replace(replicates=1))
+    results["dose.lua.seed_gap"] = response.gap(*two.values(), tau)
+
+# %% [markdown]
+# ## A dictionary that starts where the parent's ended
+#
+# Independent dictionaries are biased *against* persistence: what one of them chose to spend a feature
+# on, another need not. A **warm start** is biased towards it: the child's dictionary begins as the
+# parent's and learns on, and a feature that is still of some use has no reason to go
+# {cite:p}`xu2024tracking`. Its ceiling is a dictionary that does the same on the unchanged base, with
+# the same text.
+
+# %%
+if warm_start:
+    warm = {name: found[name] for name in ("base-warm", "lua-warm")}
+    kept = response.responses([found[arms.PARENT]], warm, criteria)
+    (top, _), (share, floor) = kept.values()
+    results |= curves.summary("dose.lua.warm.persisting_share", share, top, floor, tau)
+
+# %% tags=["hide-input"]
+both = {"independent": ("dose.lua.100", "ratio_to_dose_0"),
+        "warm start": ("dose.lua.warm", "persisting_share.ratio_to_ceiling")}  # fmt: skip
+bracket = pd.DataFrame(
+    {"Lua's dictionary": label, "share": results.get(f"{name}.persisting_share"),
+     **{head: results.get(f"{name}.{ratio}{end}")
+        for head, end in zip(("of the unchanged base's", "from", "to"), ends, strict=True)}}
+    for label, (name, ratio) in both.items()
+)  # fmt: skip
+figures = list(bracket.columns[1:])
+show_table(bracket.astype(dict.fromkeys(figures, float)), dict.fromkeys(figures, ".1%"))
+
+# %% [markdown]
+# {% set warm = "dose.lua.warm.persisting_share" -%}
+# {% set cold = "dose.lua.100.ratio_to_dose_0" -%}
+# {% if not defined(warm) -%}
+# This run has no warm start; `arms='{warm_start: true}'` adds one.
+# {%- elif not (defined(warm + ".ratio_to_ceiling") and defined(cold)) -%}
+# In this run one of the two isn't defined, so they can't bracket anything.
+# {%- else -%}
+# On the unchanged base a warm start finds {{ share(warm + ".ceiling") }} of the features again, in Lua
+# {{ share_ci(warm) }}. Set against what the unchanged base gives in the same way, between
+# {{ share(cold, 0) }} (independent) and {{ share(warm + ".ratio_to_ceiling", 0) }} (warm) of the base's
+# features persist.
+# {% if results[warm + ".ratio_to_ceiling.ci_high"] < 1 and results[cold + ".ci_high"] < 1 -%}
+# Both intervals exclude 100 %: however it is measured, the fine-tune changed features.
+# {%- elif results[warm + ".ratio_to_ceiling.ci_high"] < 1 or results[cold + ".ci_high"] < 1 -%}
+# Only one of the intervals excludes 100 %: whether the fine-tune changed features depends on how one
+# looks.
+# {%- else -%}
+# Neither interval excludes 100 %.
+# {%- endif %}
+# {%- endif %}
+#
+# ## Another model that read the same
+#
+# A fine-tune is one way to get a model that differs. Another is to train the base again from other
+# random weights, on the same text in another order. That model owes the base nothing but the data;
+# what the two share, data and architecture dictate.
+
+# %%
+if lm_seed:
+    share, floor = answers[arms.SECOND]
+    ceiling = answers[unchanged].share
+    results |= curves.summary("dose.second.persisting_share", share, ceiling, floor, tau)
+
+# %% tags=["remove-cell"]
+store.write_results(run, "dose", results)
+
+# %% [markdown]
+# {% set second = "dose.second.persisting_share" -%}
+# {% if not defined(second) -%}
+# This run trained no second base, which takes as long as the first. Switched on by
+# `--config arms='{lm_seed: true}'` (and in the profile `real`), this section compares it.
+# {%- else -%}
+# The second base has {{ share_ci(second) }} of the first one's features, where another dictionary of
+# the first has {{ share(second + ".ceiling") }}.
+# {% if not defined(second + ".ratio_to_ceiling") -%}
+# Their ratio isn't defined.
+# {%- elif results[second + ".ratio_to_ceiling.ci_high"] < 1 -%}
+# The ratio, {{ share_ci(second + ".ratio_to_ceiling", 0) }}, is what the data dictate;
+# {% if defined("dose.lua.100.persisting_share.ratio_to_ceiling") -%}
+# a fine-tune, which starts from the base's own weights, keeps
+# {{ share_ci("dose.lua.100.persisting_share.ratio_to_ceiling", 0) }}.
+# {%- else -%}
+# the rest is chance of training.
+# {%- endif %}
+# {%- else -%}
+# The ratio, {{ share_ci(second + ".ratio_to_ceiling", 0) }}, includes 100 %: these features are no
+# accident of one training, but what the data ask for.
+# {%- endif %}
+# {%- endif %}
+#
+# ## What we learned
+#
+# A share of persisting features mixes three things: the noise of dictionaries, which the ceiling takes
+# out; the text that they learn from, which dose 0 takes out; and the weights. Only the last is about
+# the model, and it comes with a dose.
+#
+# :::{admonition} Exercise
+# :class: tip
+# Fine-tune more gently: `finetune='{learning_rate: 1e-4}'`. Does the share depend on the steps, or on
+# how far the weights have moved? Compare the two panels of {numref}`fig-dose`.
+# :::
+#
+# :::{dropdown} Answer
+# With a smaller rate each dose moves the weights less, and the left curve lies higher. If the right
+# one stays where it was, distance is what counts.
+# :::
+#
+# :::{admonition} Exercise
+# :class: tip
+# Why has the warm start a ceiling below 100 %, although nothing happened to the model?
+# :::
+#
+# :::{dropdown} Answer
+# Its dictionary learns on, from another mixture and with a fresh schedule. Features drift, some die,
+# and a feature that moved far enough to correlate below τ counts as gone.
+# :::
