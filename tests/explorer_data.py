@@ -3,11 +3,15 @@
 import base64
 import json
 import math
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from featrack_utils import explorer
+
+FILES = Path(__file__).resolve().parents[1] / "book" / "_static" / "explorer"
 DOMAINS = ("english", "python", "lua", "stories")
 MODELS = {"base": "#0072B2", "lua": "#D55E00", "stories": "#009E73", "merged": "#CC79A7"}
 CLASSES = ("persisting", "disappearing", "unobserved", "emerging", "inherited", "novel")
@@ -34,16 +38,27 @@ HOSTILE = (
     "🙂",
 )
 PLAIN = (
-    "= == + - ( ) [ ] : , . return def class if else for in not None self import from local end "
-    "function then nil the a of to and was said little once upon time happy sad big red friend "
-    "value name list index count table string number file path error raise try except with as"
-).split()
+    "=", "==", "+", "(", ")", "[", "]", ":", ",", ".", "return", "def", "class", "if", "else",
+    "for", "in", "not", "None", "self", "import", "local", "end", "function", "then", "nil", "the",
+    "a", "of", "to", "and", "was", "said", "little", "once", "upon", "time", "happy", "sad", "big",
+    "red", "friend", "value", "name", "list", "index", "count", "table", "string", "number",
+)  # fmt: skip
 _CHUNK = 256
 _BEFORE, _AFTER = 15, 8
 _SILENT = 20  # features of every model that never fire
 
 
-def make(folder: Path, d_sae: int = 2048, blocks: int = 120, width: int = 63, seed: int = 0) -> None:
+class MadeUp(NamedTuple):
+    """What was written, for tests to compare with; `index` by model, `tokens` [blocks, width]."""
+
+    vocab: list[str]
+    tokens: np.ndarray
+    index: dict[str, dict[str, Any]]
+
+
+def make(
+    folder: Path, d_sae: int = 2048, blocks: int = 120, width: int = 63, seed: int = 0
+) -> MadeUp:
     """Writes meta.js, index.js and every chunk of four models into `folder`.
 
     Feature i of each model answers to token i (modulo the vocabulary), so that searching,
@@ -72,6 +87,23 @@ def make(folder: Path, d_sae: int = 2048, blocks: int = 120, width: int = 63, se
             part = features[chunk * _CHUNK : (chunk + 1) * _CHUNK]
             write(folder, f"{model}-{chunk}", part)
     write(folder, "index", index)
+    return MadeUp(vocab, tokens.reshape(blocks, width), index)
+
+
+def make_site(folder: Path, d_sae: int = 512) -> tuple[Path, MadeUp]:
+    """A bare page with the explorer beside its files, as they lie in the built book."""
+    static = folder / "_static" / "explorer"
+    shutil.copytree(FILES, static, ignore=shutil.ignore_patterns("data"))
+    page = folder / "executed" / "explorer.html"
+    page.parent.mkdir()
+    page.write_text(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Features</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"></head><body><main>'
+        f'<h1>Features</h1>{explorer.page().data}<h2 id="what-we-learned">What we learned</h2>'
+        "</main></body></html>",
+        "utf-8",
+    )
+    return page, make(static / "data", d_sae)
 
 
 def write(folder: Path, name: str, value: Any) -> None:
@@ -91,35 +123,39 @@ def _base64(array: np.ndarray) -> str:
 
 def _index(rng: np.random.Generator, model: str, d_sae: int, vocab: list[str]) -> dict[str, Any]:
     silent = np.arange(d_sae) >= d_sae - _SILENT
+    unread = silent | (np.arange(d_sae) % 5 == 4)
     own = {"base": (0, 1, 2), "merged": (4, 5, 2)}.get(model, (0, 3, 2))
-    cls = np.where(silent, 2, rng.choice(own, size=d_sae, p=(0.45, 0.4, 0.15)))
     scale = 10 ** rng.uniform(-4, -1.5, size=d_sae)
-    profile = rng.dirichlet(np.full(len(DOMAINS), 0.4), size=d_sae).T
-    density = np.where(silent, 0, scale * profile)
-    match = {
-        other: {
-            "i": [-1 if quiet else i for i, quiet in enumerate(silent)],
-            "r": [None if quiet else round(float(r), 3)
-                  for r, quiet in zip(rng.beta(2, 1, size=d_sae), silent, strict=True)],
-        }
-        for other in MODELS if other != model
-    }  # fmt: skip
-    top = [[] if quiet else [int(t) for t in (i + np.arange(5) * 7) % len(vocab)]
-           for i, quiet in enumerate(silent)]  # fmt: skip
+    density = scale * rng.dirichlet(np.full(len(DOMAINS), 0.4), size=d_sae).T
+    top = (np.arange(d_sae)[:, None] + 7 * np.arange(5)) % len(vocab)
+    tops = [[] if quiet else row for row, quiet in zip(top.tolist(), silent, strict=True)]
     return {
-        "cls": cls.tolist(),
+        "cls": np.where(silent, 2, rng.choice(own, size=d_sae, p=(0.45, 0.4, 0.15))).tolist(),
         "universal": (rng.random(d_sae) < 0.1).astype(int).tolist(),
-        "density": [[float(f"{x:.4g}") for x in row] for row in density],
+        "density": [[float(f"{x:.4g}") for x in row] for row in np.where(silent, 0, density)],
         "peak": [float(f"{x:.4g}") for x in np.where(silent, 0, rng.gamma(4, 2, size=d_sae))],
-        "match": match,
-        "top": top,
-        "text": ["" if not t or i % 5 == 4 else _explanation(vocab, t) for i, t in enumerate(top)],
-        "sim": [None if i % 5 == 4 else round(float(r), 3) for i, r in enumerate(rng.random(d_sae))],
-        "det": [None if i % 5 == 4 else round(0.5 + 0.5 * float(r), 3)
-                for i, r in enumerate(rng.random(d_sae))],
+        "match": {
+            other: {
+                "i": np.where(silent, -1, np.arange(d_sae)).tolist(),
+                "r": _gaps(rng.beta(2, 1, size=d_sae), silent),
+            }
+            for other in MODELS
+            if other != model
+        },
+        "top": tops,
+        "text": [
+            "" if no else _explanation(vocab, row) for row, no in zip(tops, unread, strict=True)
+        ],
+        "sim": _gaps(rng.random(d_sae), unread),
+        "det": _gaps(0.5 + 0.5 * rng.random(d_sae), unread),
         "xy": np.round(rng.normal(size=(d_sae, 2)), 3).tolist(),
         "cluster": [-1] * d_sae,
-    }  # fmt: skip
+    }
+
+
+def _gaps(values: np.ndarray, undefined: np.ndarray) -> list[float | None]:
+    pairs = zip(values.tolist(), undefined, strict=True)
+    return [None if gap else round(value, 3) for value, gap in pairs]
 
 
 def _explanation(vocab: list[str], top: list[int]) -> str:

@@ -9,28 +9,35 @@
     r: Array.from({ length: 21 }, (_, i) => i / 20),
   };
   const WORDS = {
-    density: { title: "Density", unit: "\u00a0% of tokens" },
-    r: { title: "Best r in another model", unit: "" },
+    density: { title: "Density", unit: "\u00a0%" },
+    r: { title: "Best r", unit: "" },
   };
 
   /* Builds the form; `change(part, quiet)` is called with the changed part of the list's state. */
   explorer.controls = (data, change) => {
     const { meta, models } = data;
     const search = el("input", {
-      type: "search", id: "fx-q", autocomplete: "off", spellcheck: "false", placeholder: 'return, "=", lua 12 …',
-      "aria-describedby": "fx-hint", "aria-keyshortcuts": "/",
+      type: "search", id: "fx-q", placeholder: 'return, "=", lua 12 …', autocomplete: "off",
+      spellcheck: "false", "aria-describedby": "fx-hint", "aria-keyshortcuts": "/",
       input: () => change({ q: search.value, page: 1 }, true),
     });
-    const model = choices("model", "Model", models.map(({ key, label }, m) => [key, label, explorer.modelSign(data, m)]), change);
+    const named = models.map(({ key, label }, m) => [key, label, explorer.modelSign(data, m)]);
+    const model = choices("model", "Model", named, change);
     const cls = choices("class", "Class", meta.classes.map((name) => [name, name]), change);
     const domains = meta.domains.map((name) => [name, explorer.capital(name)]);
-    const domain = select("fx-domain", [["", "any domain"], ...domains], (value) => change({ domain: value, page: 1 }));
-    const universal = el("input", { type: "checkbox", id: "fx-universal", change: () => change({ universal: universal.checked, page: 1 }) });
+    const domain = select("fx-domain", [["", "any domain"], ...domains], (value) =>
+      change({ domain: value, page: 1 })
+    );
+    const universal = el("input", {
+      type: "checkbox",
+      change: () => change({ universal: universal.checked, page: 1 }),
+    });
     const universalCount = el("span", { class: "fx-tally" });
     const ranges = { density: range("density", change), r: range("r", change) };
     const sorts = Object.entries(explorer.SORTS).map(([key, { label }]) => [key, label]);
     const sort = select("fx-sort", sorts, (value) => change({ sort: value, order: "", page: 1 }));
-    const reset = el("button", { type: "button", class: "fx-plain", click: () => change({ ...explorer.EMPTY }) }, "Clear all");
+    const clear = () => change({ ...explorer.EMPTY });
+    const reset = el("button", { type: "button", class: "fx-plain", click: clear }, "Clear all");
     const active = el("span", { class: "fx-tally" });
     const filters = el(
       "details",
@@ -46,7 +53,13 @@
           { class: "fx-group" },
           el("label", { for: "fx-domain", class: "fx-legend" }, "Fires mainly in"),
           domain,
-          el("label", { class: "fx-choice fx-apart" }, universal, el("span", {}, "universal: a chain through all models"), universalCount)
+          el(
+            "label",
+            { class: "fx-choice fx-apart" },
+            universal,
+            el("span", {}, "universal: a chain through all models"),
+            universalCount
+          )
         ),
         ranges.density.group,
         ranges.r.group
@@ -54,16 +67,25 @@
     );
     const form = el(
       "form",
-      { role: "search", "aria-label": "Features", class: "fx-form", submit: (event) => event.preventDefault() },
+      {
+        role: "search", "aria-label": "Features", class: "fx-form",
+        submit: (event) => event.preventDefault(),
+      },
       el(
         "div",
         { class: "fx-first" },
-        el("label", { for: "fx-q", class: "fx-unseen" }, "Search features by token, explanation or number"),
+        el("label", { for: "fx-q", class: "fx-unseen" }, "Token, explanation or number"),
         search,
-        el("span", { class: "fx-sort" }, el("label", { for: "fx-sort" }, "Sort by "), sort),
+        el("span", { class: "fx-sort" }, el("label", { for: "fx-sort" }, "Sort by"), sort),
         reset
       ),
-      el("p", { id: "fx-hint", class: "fx-hint" }, "Search tokens and explanations; quote a token to have it exactly, ", el("code", {}, "\\n"), " is a line break."),
+      el(
+        "p",
+        { id: "fx-hint", class: "fx-hint" },
+        "Search tokens and explanations. A token in quotes is taken exactly; ",
+        el("code", { class: "fx-chip" }, "\\n"),
+        " is a line break."
+      ),
       filters
     );
 
@@ -145,13 +167,11 @@
 
     function show(given, values) {
       bounds = given;
-      const nearest = (value) =>
-        stops.reduce((best, stop, i) => (Math.abs(stop - value) < Math.abs(stops[best] - value) ? i : best), 0);
-      const places = [given[0] === null ? 0 : nearest(given[0]), given[1] === null ? last : nearest(given[1])];
-      const texts = given.map((bound, side) => bound === null ? (side ? "any" : "any") : `${bound}${unit}`);
+      const places = given.map((bound, side) => nearest(stops, bound ?? stops[side * last]));
       thumbs.forEach((input, side) => {
+        const value = given[side] === null ? "any" : `${given[side]}${unit}`;
         input.value = places[side];
-        input.setAttribute("aria-valuetext", texts[side]);
+        input.setAttribute("aria-valuetext", value);
       });
       said.textContent = spoken(given, unit);
       const counts = new Array(last).fill(0);
@@ -175,6 +195,11 @@
       el("div", { class: "fx-thumbs" }, ...thumbs)
     );
     return { group, show };
+  }
+
+  function nearest(stops, value) {
+    const far = (place) => Math.abs(stops[place] - value);
+    return stops.reduce((best, _, place) => (far(place) < far(best) ? place : best), 0);
   }
 
   function spoken([low, high], unit) {

@@ -159,15 +159,16 @@
   explorer.hashOf = (data, id) => `#${data.models[data.model[id]].key}-${data.number[id]}`;
   explorer.nameOf = (data, id) => `${data.models[data.model[id]].label} ${data.number[id]}`;
 
-  explorer.part = (data, id, field) => data.index[data.models[data.model[id]].key][field][data.number[id]];
+  const ofModel = (data, id) => data.index[data.models[data.model[id]].key];
 
-  /* Densities in the order of the domains. */
+  /* A field of the index; densities come in the order of the domains. */
+  explorer.part = (data, id, field) => ofModel(data, id)[field][data.number[id]];
   explorer.densities = (data, id) =>
-    data.index[data.models[data.model[id]].key].density.map((ofDomain) => ofDomain[data.number[id]]);
+    ofModel(data, id).density.map((ofDomain) => ofDomain[data.number[id]]);
 
   /* Best partner in each other model: {model: its index, id or null, r or null}. */
   explorer.matches = (data, id) => {
-    const { match } = data.index[data.models[data.model[id]].key];
+    const { match } = ofModel(data, id);
     return data.models.flatMap(({ key }, m) => {
       if (m === data.model[id] || !match[key]) return [];
       const partner = match[key].i[data.number[id]];

@@ -20,11 +20,14 @@
   explorer.domainSpark = (data, id) => {
     const densities = explorer.densities(data, id);
     const most = Math.max(...densities);
-    const words = data.meta.domains.map((d, i) => `${capital(d)} ${explorer.percent(densities[i])}`);
+    const words = data.meta.domains.map(
+      (domain, i) => `${capital(domain)} ${explorer.percent(densities[i])}`
+    );
     const bars = densities.map((density, i) => {
       const height = most > 0 ? Math.max(1, 20 * (density / most)) : 1;
       const main = most > 0 && density === most;
-      return svg("rect", { class: main ? "fx-main" : "fx-rest", x: 9 * i, y: 22 - height, width: 7, height });
+      const name = main ? "fx-main" : "fx-rest";
+      return svg("rect", { class: name, x: 9 * i, y: 22 - height, width: 7, height });
     });
     return picture(34, 22, words.join(", "), ...bars);
   };
@@ -82,15 +85,16 @@
       const place = { x: x + 1, y: 100 - height, width: step - 2, height };
       return [
         svg("rect", { class: "fx-count", "--level": (i + 1) / counts.length, ...place }),
-        count > 0 ? svg("text", { x: x + step / 2, y: 96 - height, class: "fx-label" }, short(count)) : "",
+        count ? svg("text", { x: x + 12, y: 96 - height, class: "fx-label" }, short(count)) : "",
       ];
     });
     const right = step * counts.length;
     shapes.push(svg("line", { class: "fx-axis", x1: 0, x2: right, y1: 100.5, y2: 100.5 }));
     for (const [x, anchor, value] of [[0, "start", "0"], [right, "end", explorer.digits(peak)]]) {
-      shapes.push(svg("text", { x, y: 114, class: "fx-label", "text-anchor": anchor }, value));
+      shapes.push(svg("text", { x, y: 114, class: `fx-label fx-${anchor}` }, value));
     }
-    const chart = picture(right, 118, `Tokens by activation, in ten equal steps up to the peak: ${words}`, ...shapes);
+    const said = `Tokens by activation, in ${counts.length} equal steps up to the peak: ${words}`;
+    const chart = picture(right, 118, said, ...shapes);
     chart.style.setProperty("--model", colour);
     return chart;
   };
@@ -101,7 +105,7 @@
   function places(data) {
     if (data.places === undefined) {
       const points = data.models.flatMap(({ key }) => data.index[key].xy || []);
-      const whole = points.length === data.total && points.every(Boolean);
+      const whole = points.length === data.total && points.every(([x]) => x !== null);
       data.places = whole ? scaled(points) : null;
     }
     return data.places;
@@ -143,9 +147,10 @@
   explorer.map = (data, id) => {
     const all = places(data);
     const scale = Math.min(3, window.devicePixelRatio || 1);
+    const name = explorer.nameOf(data, id);
     const canvas = el("canvas", {
       width: SIDE * scale, height: SIDE * scale, class: "fx-map", role: "img",
-      "aria-label": `${explorer.nameOf(data, id)} on the map of all features; its nearest neighbours are listed beside it.`,
+      "aria-label": `${name} on the map of all features; its nearest ones are listed beside it.`,
     });
     const at = ([x, y]) => [MARGIN + x * (SIDE - 2 * MARGIN), MARGIN + y * (SIDE - 2 * MARGIN)];
     canvas.addEventListener("click", (event) => {

@@ -5,14 +5,14 @@
   const { el } = explorer;
   const PAGE = 50; // rows
   const COLUMNS = [
-    { sort: "number", title: "Feature" },
-    { title: "Fires on" },
+    { title: "Feature", sort: "number" },
+    { title: "Fires on", hint: "Its explanation, and the tokens that take most of its activation" },
     { title: "Domains", hint: "How dense it is in each domain, its densest full" },
-    { sort: "density", title: "Density", hint: "Share of the tokens on which it is active", numeric: true },
-    { sort: "peak", title: "Peak", hint: "Its strongest activation", numeric: true },
-    { title: "Matches", hint: "r with its best partner in each other model; the line is the threshold" },
-    { sort: "r", title: "Best r", hint: "The largest of these", numeric: true },
-    { sort: "score", title: "Score", hint: "How well its explanation predicts it (simulation r)", numeric: true },
+    { title: "Density", sort: "density", hint: "Share of the tokens on which it is active" },
+    { title: "Peak", sort: "peak", hint: "Its strongest activation" },
+    { title: "Matches", hint: "r with its best partner in each other model, and the threshold" },
+    { title: "Best r", sort: "r", hint: "The largest of these" },
+    { title: "Score", sort: "score", hint: "How well its explanation predicts it (simulation r)" },
   ];
 
   /* Builds the table; `change` takes the changed part of the list's state. */
@@ -31,9 +31,9 @@
       "p",
       { class: "fx-hint fx-legendline" },
       `Domains, left to right: ${data.meta.domains.map(explorer.capital).join(", ")}. `,
-      `Matches: ${data.models.map(({ label }) => label).join(", ")}; the dot is the feature’s own model, `,
-      `colour means r > ${data.meta.tau}. `,
-      el("span", { class: "fx-keys" }, "Keys: ", ...keys([["/", "search"], ["j k ↑ ↓", "move"], ["Enter", "open"], ["Esc", "back"]]))
+      `Matches: ${data.models.map(({ label }) => label).join(", ")}; `,
+      `the dot is the feature’s own model, colour means r > ${data.meta.tau}. `,
+      keys([["/", "search"], ["j k ↑ ↓", "move"], ["Enter", "open"], ["Esc", "back"]])
     );
     const view = el("div", {}, status, table, pages, legend);
     let shown = { ids: [], page: 1, count: 1 };
@@ -43,14 +43,16 @@
       const page = Math.min(state.page, count);
       const first = (page - 1) * PAGE;
       shown = { ids, page, count };
-      body.replaceChildren(...Array.from(ids.slice(first, first + PAGE), (id, i) => row(data, id, first + i)));
+      const rows = Array.from(ids.slice(first, first + PAGE), (id, i) => row(data, id, first + i));
+      body.replaceChildren(...rows);
       const { sort, order } = explorer.sorting(state);
       heads.forEach((th, i) => mark(th, COLUMNS[i], sort, order));
       table.setAttribute("aria-rowcount", ids.length + 1);
       table.hidden = !ids.length;
       legend.hidden = !ids.length;
+      const found = `${explorer.count(ids.length)} of ${explorer.count(data.total)} features`;
       status.textContent = ids.length
-        ? `${explorer.count(ids.length)} of ${explorer.count(data.total)} features, sorted by ${explorer.SORTS[sort].label}`
+        ? `${found}, sorted by ${explorer.SORTS[sort].label}`
         : "No feature fits. Loosen a filter, or search for another token.";
       pages.replaceChildren(...(count > 1 ? pager(page, count, change) : []));
       rove(links()[0]);
@@ -93,35 +95,41 @@
   };
 
   function keys(pairs) {
-    return pairs.flatMap(([names, action]) => [
+    const words = pairs.flatMap(([names, action]) => [
       ...names.split(" ").flatMap((name) => [el("kbd", {}, name), " "]),
       `${action} `,
     ]);
+    return el("span", { class: "fx-keys" }, "Keys: ", ...words);
   }
 
-  function head({ sort, title, hint = "", numeric = false }, change) {
-    const label = sort
-      ? el("button", { type: "button", title: hint || null, click: (event) => turn(event.currentTarget, sort, change) }, title)
-      : el("span", { title: hint || null }, title);
-    return el("th", { role: "columnheader", scope: "col", class: numeric ? "fx-number" : null }, label);
-  }
-
-  const turned = { asc: "desc", desc: "asc" };
-
-  function turn(button, sort, change) {
-    const now = { ascending: "asc", descending: "desc" }[button.parentElement.getAttribute("aria-sort")];
-    const order = now ? turned[now] : explorer.SORTS[sort].order;
-    change({ sort, order: order === explorer.SORTS[sort].order ? "" : order, page: 1 });
+  function head({ sort, title, hint = null }, change) {
+    const th = el("th", { role: "columnheader", scope: "col", title: hint });
+    if (!sort) {
+      th.append(title);
+      return th;
+    }
+    const turn = () => {
+      const { order } = explorer.SORTS[sort];
+      const other = order === "asc" ? "desc" : "asc";
+      const now = th.getAttribute("aria-sort");
+      const usual = now !== (order === "asc" ? "ascending" : "descending");
+      change({ sort, order: usual ? "" : other, page: 1 });
+    };
+    th.append(el("button", { type: "button", click: turn }, title));
+    if (sort !== "number") th.className = "fx-number";
+    return th;
   }
 
   function mark(th, column, sort, order) {
-    if (column.sort === sort) th.setAttribute("aria-sort", order === "asc" ? "ascending" : "descending");
+    const direction = order === "asc" ? "ascending" : "descending";
+    if (column.sort === sort) th.setAttribute("aria-sort", direction);
     else th.removeAttribute("aria-sort");
   }
 
   function row(data, id, place) {
     const text = explorer.part(data, id, "text");
     const cell = (name, ...children) => el("td", { role: "cell", class: name }, ...children);
+    const percent = el("span", { class: "fx-unit" }, "\u00a0%");
     return el(
       "tr",
       { role: "row", "aria-rowindex": place + 2 },
@@ -129,7 +137,7 @@
         "th",
         { role: "rowheader", scope: "row", class: "fx-who" },
         explorer.featureLink(data, id, { "data-id": id }),
-        el("span", { class: "fx-class" }, data.meta.classes[data.cls[id]], data.universal[id] ? ", universal" : "")
+        el("span", { class: "fx-class" }, explorer.kind(data, id))
       ),
       cell(
         "fx-what",
@@ -137,7 +145,7 @@
         explorer.chips(data, explorer.part(data, id, "top"))
       ),
       cell("fx-spark", explorer.domainSpark(data, id)),
-      cell("fx-number fx-density", explorer.fixed(100 * data.density[id], 3), el("span", { class: "fx-unit" }, "\u00a0%")),
+      cell("fx-number fx-density", explorer.fixed(100 * data.density[id], 3), percent),
       cell("fx-number fx-peak", explorer.fixed(data.peak[id], 2)),
       cell("fx-strip", explorer.matchStrip(data, id)),
       cell("fx-number fx-r", explorer.fixed(data.r[id], 2)),
@@ -147,7 +155,8 @@
 
   /* First, last, and what lies around the page shown. */
   function pager(page, count, change) {
-    const wanted = [1, page - 1, page, page + 1, count].filter((p, i, all) => p >= 1 && p <= count && all.indexOf(p) === i);
+    const around = [page - 1, page, page + 1].filter((p) => p > 1 && p < count);
+    const wanted = [1, ...around, count];
     const button = (label, target, words, current = false) =>
       el(
         "button",
@@ -161,6 +170,7 @@
       i && p > wanted[i - 1] + 1 ? el("span", { "aria-hidden": "true" }, "…") : "",
       button(explorer.count(p), p, `Page ${p}`, p === page),
     ]);
-    return [button("←", page - 1, "Previous page"), ...numbers, button("→", page + 1, "Next page")];
+    const before = button("←", page - 1, "Previous page");
+    return [before, ...numbers, button("→", page + 1, "Next page")];
   }
 })();

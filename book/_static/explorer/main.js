@@ -28,7 +28,8 @@
     const controls = explorer.controls(data, change);
     const list = explorer.list(data, change);
     const notice = el("p", { class: "fx-trouble", role: "alert", hidden: true });
-    const listing = el("section", { "aria-label": "Search the features", class: "fx-listing" }, controls.form, list.view);
+    const name = "Search the features";
+    const listing = el("section", { "aria-label": name }, controls.form, list.view);
     const page = el("div", { hidden: true });
     root.replaceChildren(notice, listing, page);
 
@@ -38,18 +39,23 @@
       stale = true;
       showList();
       clearTimeout(timer);
-      if (quiet) timer = setTimeout(() => address(location.replace.bind(location)), SETTLED);
+      if (quiet) timer = setTimeout(settle, SETTLED);
       else address((hash) => (location.hash = hash));
-      if ("page" in part && !quiet && part.page !== 1) listing.scrollIntoView({ behavior: "instant" });
+      if (part.page > 1 && !quiet) listing.scrollIntoView({ behavior: "instant" });
     }
 
     function address(go) {
       clearTimeout(timer);
       const hash = explorer.listHash(state);
-      if (feature !== null || hash === location.hash) return;
+      if (feature !== null || hash === (location.hash || "#?")) return;
       last = hash;
       go(hash);
     }
+
+    // The browser refuses an address for every move of a thumb; it gets one when they rest, or
+    // just before the page is left.
+    const settle = () => address((hash) => location.replace(hash));
+    root.addEventListener("pointerdown", settle);
 
     function select() {
       if (stale) selected = explorer.select(data, state);
@@ -108,7 +114,9 @@
       }
       showList(from);
       if (view.trouble) tell(view.trouble);
-      if (view.notes?.length) tell(`The link asks for what isn’t there: ${view.notes.join(", ")}; the rest was followed.`);
+      if (view.notes?.length) {
+        tell(`The link asks for what isn’t there: ${view.notes.join(", ")}. The rest holds.`);
+      }
       return undefined;
     }
 
@@ -122,6 +130,7 @@
     function onKey(event) {
       const { target, key } = event;
       if (event.ctrlKey || event.altKey || event.metaKey) return;
+      if (key === "Enter") settle();
       const inside = root.contains(target);
       if (!inside && target !== document.body) return;
       const typing = target.matches?.("input:not([type=checkbox]), select, textarea");
@@ -150,8 +159,8 @@
         return null;
       }
       if (key === "Escape") return () => step("back");
-      if (key === "j") return () => step("Next in the list");
-      if (key === "k") return () => step("Previous in the list");
+      if (key === "j") return () => step("next");
+      if (key === "k") return () => step("previous");
       return null;
     }
 

@@ -8,7 +8,8 @@
 
   /* One context as a line whose strongest token is underlined; levels are shades of --model. */
   explorer.contextLine = (context, peak, aligned) => {
-    const strongest = context.tokens.reduce((best, [, level], i, all) => (level > all[best][1] ? i : best), 0);
+    const levels = context.tokens.map(([, level]) => level);
+    const strongest = levels.indexOf(Math.max(...levels));
     const spans = context.tokens.map(([text, level], i) => {
       if (!level) return el("span", {}, explorer.token(text));
       const classes = i === strongest ? "fx-lit fx-strongest" : "fx-lit";
@@ -26,15 +27,22 @@
 
   /* Cards of the three matches; each loads its model's contexts by itself. */
   explorer.matchCards = (data, id, detail) =>
-    el("div", { class: "fx-cards" }, ...explorer.matches(data, id).map((match) => card(data, match, detail)));
+    el(
+      "div",
+      { class: "fx-cards" },
+      ...explorer.matches(data, id).map((match) => card(data, match, detail))
+    );
 
   function card(data, match, detail) {
     const { label, colour } = data.models[match.model];
-    const box = el("section", { class: "fx-card", "aria-label": `Best match in ${label}`, "--model": colour });
+    const box = el("section", {
+      class: "fx-card", "aria-label": `Best match in ${label}`, "--model": colour,
+    });
     if (match.id === null) {
+      const why = `No match: it fires too rarely to be compared with features of ${label}.`;
       box.append(
         el("h4", {}, explorer.modelSign(data, match.model), label),
-        el("p", { class: "fx-hint" }, `No match: it fires too rarely, here or there, to be compared with features of ${label}.`)
+        el("p", { class: "fx-hint" }, why)
       );
       return box;
     }
@@ -49,11 +57,12 @@
         explorer.bar(match.r ?? 0, { class: "fx-bar fx-rbar", "--tau": `${100 * data.meta.tau}%` }),
         el("span", { class: "fx-verdict" }, held ? "matched" : `below ${data.meta.tau}`)
       ),
-      el("p", { class: "fx-class" }, data.meta.classes[data.cls[match.id]], data.universal[match.id] ? ", universal" : ""),
+      el("p", { class: "fx-class" }, explorer.kind(data, match.id)),
       text ? el("p", { class: "fx-text" }, explorer.prose(text)) : "",
       el("p", {}, explorer.chips(data, explorer.part(data, match.id, "top")))
     );
-    const place = el("div", { class: "fx-cardlines", "aria-busy": "true" }, el("p", { class: "fx-hint" }, "Loading its contexts …"));
+    const waiting = el("p", { class: "fx-hint" }, "Loading its contexts …");
+    const place = el("div", { "aria-busy": "true" }, waiting);
     box.append(place);
     fill(data, match.id, place, detail);
     return box;
@@ -80,8 +89,8 @@
       ours.c.some(([here]) => block(here) === block(there) && Math.abs(here - there) <= NEAR)
     ).length;
     const words = same
-      ? `${same} of its ${theirs.c.length} strongest contexts ${same === 1 ? "is" : "are"} among those above.`
-      : "None of its strongest contexts is among those above.";
+      ? `${same} of its ${theirs.c.length} strongest contexts: the same places as above.`
+      : "None of its strongest contexts is a place shown above.";
     return el("p", { class: "fx-hint" }, words);
   }
 })();

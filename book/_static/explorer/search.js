@@ -21,9 +21,7 @@
 
   function prepared(data) {
     if (!data.prepared) {
-      const shown = data.meta.vocab.map((token) =>
-        Array.from(token, (c) => (c === " " ? c : explorer.visible(c))).join("") || "∅"
-      );
+      const shown = data.meta.vocab.map((token) => explorer.signs(token) || "∅");
       const texts = data.models.flatMap(({ key }) => data.index[key].text);
       data.prepared = {
         raw: shown,
@@ -78,7 +76,7 @@
   function relevance(data, query) {
     const named = /^\s*(\p{L}+)[ -](\d+)\s*$/u.exec(query);
     const model = named
-      ? data.models.findIndex((m) => [m.key, m.label.toLowerCase()].includes(named[1].toLowerCase()))
+      ? data.models.findIndex(({ key }) => key === named[1].toLowerCase())
       : -1;
     if (model >= 0 && Number(named[2]) < data.size) {
       const scores = new Float64Array(data.total);

@@ -2,6 +2,7 @@
 "use strict";
 (() => {
   const explorer = (window.featrackExplorer = window.featrackExplorer || {});
+  const SAID = 60; // characters of a wrong link that are repeated
 
   /* Sort keys with their usual direction; the first one is used where nothing is searched for. */
   explorer.SORTS = {
@@ -27,7 +28,9 @@
   explorer.listHash = (state) => {
     const parts = new URLSearchParams();
     if (state.q) parts.set("q", state.q);
-    for (const name of ["model", "class"]) if (state[name].length) parts.set(name, state[name].join());
+    for (const name of ["model", "class"]) {
+      if (state[name].length) parts.set(name, state[name].join());
+    }
     if (state.domain) parts.set("domain", state.domain);
     if (state.universal) parts.set("universal", "1");
     for (const name of ["density", "r"]) {
@@ -42,24 +45,22 @@
 
   /* The view a hash stands for: {list}, {feature}, {trouble} in a sentence, or {elsewhere}. */
   explorer.parseHash = (data, hash) => {
-    if (hash === "" || hash === "#" || hash === "#?") return { list: { ...explorer.EMPTY }, notes: [] };
+    if (hash === "" || hash === "#") return { list: { ...explorer.EMPTY }, notes: [] };
     if (hash.startsWith("#?")) return parsedList(data, new URLSearchParams(hash.slice(2)));
     const name = decoded(hash.slice(1));
     const feature = /^(.+)-(\d+)$/.exec(name);
-    const model = feature ? data.models.findIndex(({ key }) => key === feature[1].toLowerCase()) : -1;
+    const model = data.models.findIndex(({ key }) => key === feature?.[1].toLowerCase());
     if (model >= 0) {
       const number = Number(feature[2]);
       if (number < data.size) return { feature: model * data.size + number };
       const { label } = data.models[model];
-      return {
-        trouble: `${label} has no feature ${feature[2]}: its features are numbered 0 to ${explorer.count(data.size - 1)}.`,
-      };
+      const last = explorer.count(data.size - 1);
+      return { trouble: `${label} has no feature ${feature[2]}: it has those from 0 to ${last}.` };
     }
     if (document.getElementById(name)) return { elsewhere: true };
     const keys = data.models.map(({ key }) => `${key}-0`).join(", ");
-    return {
-      trouble: `“${explorer.signs(name.slice(0, 60))}” is no feature: links look like ${keys}.`,
-    };
+    const said = explorer.signs(name.slice(0, SAID));
+    return { trouble: `“${said}” is no feature: links look like ${keys}.` };
   };
 
   function decoded(text) {
@@ -92,8 +93,8 @@
         else if (good.length) list[name] = name === "universal" ? true : good[0];
       } else if (name === "density" || name === "r") {
         const range = /^(-?[\d.]*)\.\.(-?[\d.]*)$/.exec(value);
-        const bounds = range ? range.slice(1).map((one) => (one === "" ? null : Number(one))) : [NaN];
-        if (bounds.some(Number.isNaN)) notes.push(`${name}=${value}`);
+        const bounds = range?.slice(1).map((one) => (one === "" ? null : Number(one)));
+        if (!bounds || bounds.some(Number.isNaN)) notes.push(`${name}=${value}`);
         else list[name] = bounds;
       } else if (name === "page" && Number(value) >= 1) {
         list.page = Math.floor(Number(value));
@@ -101,6 +102,6 @@
         notes.push(`${name}=${value}`);
       }
     }
-    return { list, notes: notes.map((note) => explorer.signs(note.slice(0, 60))) };
+    return { list, notes: notes.map((note) => explorer.signs(note.slice(0, SAID))) };
   }
 })();

@@ -38,8 +38,9 @@
     return character;
   };
 
-  /* A token's text with signs for what can't be seen, as a plain string. */
-  explorer.signs = (text) => Array.from(text, explorer.visible).join("");
+  /* A text with signs for what can't be seen, spaces apart, as a plain string. */
+  explorer.signs = (text) =>
+    Array.from(text, (c) => (c === " " ? c : explorer.visible(c))).join("");
 
   const mark = (sign) => explorer.el("span", { class: "fx-mark" }, sign);
 
@@ -97,7 +98,11 @@
 
   explorer.chips = (data, ids) =>
     ids.length
-      ? explorer.el("span", { class: "fx-chips" }, ...ids.flatMap((id) => [explorer.chip(data.meta.vocab[id]), " "]))
+      ? explorer.el(
+          "span",
+          { class: "fx-chips" },
+          ...ids.flatMap((id) => [explorer.chip(data.meta.vocab[id]), " "])
+        )
       : explorer.undefinedSign("fires on no token");
 
   /* Foreign prose, such as an explanation: isolated, its controls shown. */
@@ -128,7 +133,13 @@
 
   /* A model's name behind its colour. */
   explorer.modelSign = (data, model) =>
-    explorer.el("span", { class: "fx-dot", "aria-hidden": "true", "--model": data.models[model].colour });
+    explorer.el("span", {
+      class: "fx-dot", "aria-hidden": "true", "--model": data.models[model].colour,
+    });
+
+  /* A feature's class, and whether it is universal, in words. */
+  explorer.kind = (data, id) =>
+    data.meta.classes[data.cls[id]] + (data.universal[id] ? ", universal" : "");
 
   explorer.featureLink = (data, id, attributes = {}) =>
     explorer.el(

@@ -1,0 +1,293 @@
+"""The feature explorer in a real browser: what it finds, where its links lead, which keys work."""
+
+import functools
+import http.server
+import json
+import threading
+
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+from featrack_utils import shading
+from tests import explorer_data
+from tests.browser import BROWSER, DRIVER, open_browser
+
+pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no Chromium with its driver here")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return explorer_data.make_site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with open_browser() as driver:
+        yield driver
+
+
+@pytest.fixture
+def go(site, browser):
+    """Opens the page at a hash, afresh, and returns what follows what it shows."""
+
+    def visit(hash_=""):
+        browser.get("about:blank")
+        browser.get(site[0].as_uri() + hash_)
+        return settled(browser)
+
+    return visit
+
+
+def settled(browser):
+    """Waits until nothing is being loaded."""
+    loaded = "return document.querySelector('[role=status], .fx-trouble, .fx-title')"
+    busy = "return !document.querySelector('#featrack-explorer [aria-busy]')"
+    WebDriverWait(browser, 5).until(lambda b: b.execute_script(loaded))
+    WebDriverWait(browser, 5).until(lambda b: b.execute_script(busy))
+    return browser
+
+
+def status(browser):
+    return browser.find_element(By.CSS_SELECTOR, "[role=status]").text
+
+
+def names(browser):
+    return [e.text for e in browser.find_elements(By.CSS_SELECTOR, "tbody .fx-name")]
+
+
+def trouble(browser):
+    found = browser.find_elements(By.CSS_SELECTOR, ".fx-trouble")
+    return " ".join(e.text for e in found if e.is_displayed())
+
+
+def follow(browser, hash_):
+    browser.execute_script("location.hash = arguments[0]", hash_)
+    return settled(browser)
+
+
+def press(browser, *keys):
+    for key in keys:
+        browser.switch_to.active_element.send_keys(key)
+    return settled(browser)
+
+
+def all_of(site, field):
+    return np.concatenate([np.array(part[field], float) for part in site[1].index.values()])
+
+
+def test_every_feature_is_counted_and_only_a_page_of_them_drawn(go, site):
+    browser = go()
+    assert status(browser) == "2,048 of 2,048 features, sorted by best r"
+    assert len(names(browser)) == 50
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#featrack-explorer *")) < 3500
+    assert go("#?page=41") and len(names(browser)) == 2048 - 40 * 50
+
+
+def test_a_quoted_token_is_found_exactly_where_it_is_among_the_strongest(go, site):
+    vocab, index = site[1].vocab, site[1].index["lua"]
+    equals = {i for i, token in enumerate(vocab) if token.strip(" ") == "="}
+    expected = {f"Lua {i}" for i, top in enumerate(index["top"]) if equals & set(top)}
+    assert set(names(go("#?model=lua&q=%22%3D%22"))) == expected
+    first = names(go("#?model=lua&q=%22%3D%22"))[0]
+    assert vocab[index["top"][int(first.split()[1])][0]].strip(" ") == "="
+
+
+def test_words_are_looked_for_in_explanations_and_numbers_among_features(go, site):
+    def holds(word, part, i):
+        tokens = (site[1].vocab[t].lower() for t in part["top"][i])
+        return word in part["text"][i] or any(word in token for token in tokens)
+
+    parts = site[1].index.values()
+    both = [all(holds(w, p, i) for w in ("return", "like")) for p in parts for i in range(512)]
+    assert status(go("#?q=Return+like")).startswith(f"{sum(both)} of")
+    assert names(go("#?q=stories+17")) == ["Stories 17"]
+    found = names(go("#?q=17"))[:4]
+    assert sorted(found) == ["Base 17", "Lua 17", "Merged 17", "Stories 17"]
+
+
+def test_a_line_break_can_be_searched_for(go, site):
+    has = [i for i, t in enumerate(site[1].vocab) if "\n" in t]
+    tops = site[1].index["base"]["top"]
+    expected = sum(bool(set(has) & set(top)) for top in tops)
+    assert status(go(r"#?model=base&q=\n")).startswith(f"{expected} of")
+
+
+def test_filters_of_a_link_hold_together(go, site):
+    index = site[1].index["lua"]
+    density = np.mean(index["density"], axis=0)  # the domains have as many blocks each
+    emerging = np.array(index["cls"]) == explorer_data.CLASSES.index("emerging")
+    universal = np.array(index["universal"]) == 1
+    within = (100 * density >= 0.02) & (100 * density <= 1)
+    browser = go("#?model=lua&class=emerging&universal=1&density=0.02..1")
+    expected = int((emerging & universal & within).sum())
+    assert expected > 0 and status(browser).startswith(f"{expected} of 2,048")
+    ticked = browser.find_elements(By.CSS_SELECTOR, ".fx-filters input:checked")
+    assert [box.accessible_name.split()[0] for box in ticked] == ["Lua", "emerging", "universal:"]
+
+
+def test_a_feature_fires_mainly_where_more_than_half_of_its_density_lies(go, site):
+    densities = np.concatenate([np.array(p["density"]) for p in site[1].index.values()], axis=1)
+    mainly = densities[2] > densities.sum(axis=0) / 2
+    assert status(go("#?domain=lua")).startswith(f"{mainly.sum()} of")
+
+
+def test_undefined_values_come_last_in_either_order(go, site):
+    order = np.argsort(all_of(site, "sim"))
+    defined = [i for i in order if not np.isnan(all_of(site, "sim")[i])]
+    for direction, best in (("desc", defined[-1]), ("asc", defined[0])):
+        browser = go(f"#?sort=score&order={direction}")
+        model, number = divmod(int(best), 512)
+        assert names(browser)[0] == f"{list(explorer_data.MODELS)[model].capitalize()} {number}"
+        follow(browser, f"#?sort=score&order={direction}&page=41")
+        scores = browser.find_elements(By.CSS_SELECTOR, "tbody .fx-score")
+        assert {score.text for score in scores} == {"–\nnot defined"}
+
+
+def test_heads_sort_and_say_so(go):
+    browser = go()
+    heads = browser.find_elements(By.CSS_SELECTOR, "thead th")
+    head = next(h for h in heads if h.text == "Density")
+    head.find_element(By.TAG_NAME, "button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert browser.current_url.endswith("#?sort=density")
+    head.find_element(By.TAG_NAME, "button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert [h for h in heads if h.get_attribute("aria-sort")] == [head]
+
+
+def test_typing_searches_at_once_and_the_address_follows(go):
+    browser = go()
+    browser.find_element(By.ID, "fx-q").send_keys("stories 3")
+    assert names(browser) == ["Stories 3"]
+    WebDriverWait(browser, 3).until(lambda b: b.current_url.endswith("#?q=stories+3"))
+
+
+def test_a_context_shows_its_tokens_with_their_activations(go, site):
+    page, made = site
+    chunk = (page.parents[1] / "_static/explorer/data/base-0.js").read_text()
+    position, pairs = json.loads(chunk[chunk.index("[") : -3])[40]["c"][0]
+    row, place = divmod(position, made.tokens.shape[1])
+    start = max(0, place - 15)
+    tokens = [made.vocab[t] for t in made.tokens[row, start : place + 9]]
+    levels = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    line = go("#base-40").find_element(By.CSS_SELECTOR, ".fx-contexts .fx-line")
+    before = line.find_elements(By.CSS_SELECTOR, ".fx-before > span > span")
+    spans = before + line.find_elements(By.CSS_SELECTOR, ".fx-after > span")
+    assert len(before) == place - start and len(spans) == len(tokens)
+    for i, (span, token) in enumerate(zip(spans, tokens, strict=True)):
+        if len(token) <= 32:
+            said = BeautifulSoup(shading.token_html(token), "html.parser").get_text()
+            assert span.get_attribute("textContent") == said
+        act = levels.get(i, 0) / 255 * made.index["base"]["peak"][40]
+        assert float(span.get_attribute("title") or 0) == pytest.approx(act, rel=0.01)
+    underlined = line.find_elements(By.CSS_SELECTOR, ".fx-strongest")
+    assert [e.text.strip() for e in underlined] == [made.vocab[40]]
+
+
+def test_matches_stand_side_by_side_with_their_contexts_and_lead_on(go, site):
+    match = site[1].index["lua"]["match"]
+    browser = go("#lua-40")
+    cards = browser.find_elements(By.CSS_SELECTOR, ".fx-card")
+    for card, model in zip(cards, ("base", "stories", "merged"), strict=True):
+        r = match[model]["r"][40]
+        assert card.find_element(By.CSS_SELECTOR, ".fx-rvalue").text == f"r = {r:.3f}"
+        verdict = card.find_element(By.CSS_SELECTOR, ".fx-verdict").text
+        assert verdict == ("matched" if r > 0.8 else "below 0.8")
+        assert len(card.find_elements(By.CSS_SELECTOR, ".fx-lines li")) == 3
+    cards[1].find_element(By.CSS_SELECTOR, ".fx-name").click()
+    assert settled(browser).find_element(By.TAG_NAME, "h2").text == "Stories 40"
+    browser.back()
+    WebDriverWait(browser, 3).until(lambda b: b.find_element(By.TAG_NAME, "h2").text == "Lua 40")
+
+
+def test_a_feature_that_never_fires_says_so_everywhere(go):
+    browser = go("#merged-511")
+    text = browser.find_element(By.ID, "featrack-explorer").text
+    assert "It fires on no token" in text and "There are none." in text
+    assert text.count("No match: it fires too rarely") == 3
+    assert "NaN" not in text and "undefined" not in text and "null" not in text
+
+
+def test_going_back_restores_the_list_its_row_and_its_title(go):
+    browser = go("#?model=lua&class=emerging")
+    link = browser.find_elements(By.CSS_SELECTOR, "tbody .fx-name")[20]
+    name = link.text
+    link.click()
+    assert settled(browser).title.startswith(name)
+    browser.back()
+    WebDriverWait(browser, 3).until(lambda b: b.switch_to.active_element.text == name)
+    assert browser.title == "Features" and browser.current_url.endswith("class=emerging")
+    browser.forward()
+    WebDriverWait(browser, 3).until(lambda b: b.title.startswith(name))
+
+
+@pytest.mark.parametrize(
+    ("hash_", "said"),
+    [
+        ("#lua-512", "Lua has no feature 512: it has those from 0 to 511."),
+        ("#nobody-1", "“nobody-1” is no feature: links look like base-0, lua-0"),
+        ("#%E0%A4%A", "“%E0%A4%A” is no feature"),
+        ("#%3Cimg%20src=x%20onerror=alert(1)%3E", "“<img src=x onerror=alert(1)>” is no feature"),
+        ("#?class=lost&r=x&model=lua", "what isn’t there: class=lost, r=x. The rest holds."),
+    ],
+)
+def test_a_link_that_leads_nowhere_says_so_and_shows_a_list(go, hash_, said):
+    browser = go(hash_)
+    assert said in trouble(browser)
+    assert len(names(browser)) == 50
+
+
+def test_an_anchor_of_the_page_itself_stays_one(go):
+    browser = go("#?model=lua")
+    follow(browser, "#what-we-learned")
+    assert trouble(browser) == "" and status(browser).startswith("512 of")
+
+
+def test_everything_can_be_done_from_the_keyboard(go):
+    browser = go("#?model=base")
+    browser.find_element(By.TAG_NAME, "body").send_keys("/")
+    assert browser.switch_to.active_element.get_attribute("id") == "fx-q"
+    press(browser, "count", Keys.ARROW_DOWN)
+    rows = names(browser)
+    assert browser.switch_to.active_element.text == rows[0]
+    press(browser, "j", Keys.ARROW_DOWN, "k", Keys.END)
+    assert browser.switch_to.active_element.text == rows[-1]
+    press(browser, Keys.HOME, "j", Keys.ENTER)
+    assert browser.find_element(By.TAG_NAME, "h2").text == rows[1]
+    press(browser, "j")
+    assert browser.find_element(By.TAG_NAME, "h2").text == rows[2]
+    press(browser, "k", "k", Keys.ESCAPE)
+    assert browser.switch_to.active_element.text == rows[0]
+
+
+def test_arrows_cross_the_edge_of_a_page(go):
+    browser = go("#?sort=number&model=lua")
+    browser.find_elements(By.CSS_SELECTOR, "tbody .fx-name")[0].send_keys(Keys.END)
+    press(browser, "j")
+    assert browser.switch_to.active_element.text == "Lua 50"
+    press(browser, "k")
+    assert browser.switch_to.active_element.text == "Lua 49"
+
+
+def test_it_works_the_same_from_a_web_host(site, browser):
+    root = site[0].parents[1]
+    handler = functools.partial(Quiet, directory=str(root))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://localhost:{server.server_port}/executed/explorer.html#stories-7"
+        browser.get(address)
+        assert settled(browser).find_element(By.TAG_NAME, "h2").text == "Stories 7"
+        assert browser.find_elements(By.CSS_SELECTOR, ".fx-contexts .fx-strongest")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
