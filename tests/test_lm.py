@@ -157,3 +157,61 @@ def test_precision_is_what_was_asked_for(monkeypatch):
     assert not lm.uses_bfloat16("auto")
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     assert lm.uses_bfloat16("auto")
+
+
+# Snapshots
+
+
+def test_a_snapshot_at_the_last_step_is_the_trained_model_and_leaves_it_as_it_was(trained):
+    folder = trained("kept", snapshots=[3, 12])
+    last = folder / "snapshots" / "12"
+    assert sorted(path.name for path in last.parent.iterdir()) == ["12", "3"]
+    for path in last.iterdir():
+        assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
+    assert same(weights(folder), weights(trained("plain")))
+    assert not same(weights(folder), weights(folder / "snapshots" / "3"))
+    assert lm.load_model(folder / "snapshots" / "3").config.hidden_size == 8
+
+
+def test_a_snapshot_is_the_model_after_so_many_steps_of_adamw(
+    fresh_model, blocks, tokenizer, tmp_path
+):
+    """Against a loop of our own; all blocks are one, so that their order doesn't matter."""
+    one = np.repeat(blocks[:1], 64, axis=0)
+    recipe = RECIPE | {"weight_decay": 0.0, "warmup_share": 0.25}
+    lm.train(
+        fresh_model(), one, tmp_path / "it", tokenizer=tokenizer, train_tokens=12 * STEP,
+        snapshots=[5], **recipe,
+    )  # fmt: skip
+    model, batch = fresh_model(), torch.from_numpy(one[:8]).long()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
+    for step in range(5):
+        # Three steps up from nothing, then nine down half a cosine.
+        rate = step / 3 if step < 3 else 0.5 * (1 + np.cos(np.pi * (step - 3) / 9))
+        optimizer.param_groups[0]["lr"] = 1e-2 * rate
+        model(input_ids=batch, labels=batch).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    kept = weights(tmp_path / "it" / "snapshots" / "5")
+    for name, weight in model.state_dict().items():
+        torch.testing.assert_close(kept[name], weight, rtol=1e-3, atol=1e-5)
+
+
+def test_a_killed_training_keeps_the_snapshots_of_an_unbroken_one(
+    trained, killed_at_step, monkeypatch
+):
+    unbroken = trained("unbroken", snapshots=[2, 9, 10])
+    killed_at_step(9)
+    with pytest.raises(KeyboardInterrupt):
+        trained("broken", snapshots=[2, 9, 10])
+    monkeypatch.undo()
+    broken = trained("broken", snapshots=[2, 9, 10])
+    for step in ("2", "9", "10"):
+        assert same(weights(unbroken / "snapshots" / step), weights(broken / "snapshots" / step))
+
+
+@pytest.mark.parametrize(("steps", "asked"), [(12, 13), (12, 0), (0, 1)])
+def test_a_snapshot_of_a_step_that_there_is_not_is_refused(trained, steps, asked):
+    with pytest.raises(FeatrackError, match=f"step {asked} of never .* has {steps} steps"):
+        trained("never", steps=steps, snapshots=[asked])

@@ -237,3 +237,46 @@ def test_a_dictionary_that_diverged_is_refused_and_not_saved(train, tmp_path):
     with pytest.raises(FeatrackError, match=r"diverged; lower sae.learning_rate"):
         train("wild", learning_rate=float("inf"))
     assert not (tmp_path / "wild" / "sae_weights.safetensors").exists()
+
+
+# Starting from another dictionary
+
+
+@pytest.mark.parametrize("architecture", ["standard", "topk", "batchtopk"])
+def test_a_warm_start_that_learns_nothing_has_its_parents_features(
+    train, bridge, blocks, tmp_path, architecture
+):
+    parent = train("parent", architecture=architecture)
+    (tmp_path / "child").mkdir()
+    # Other blocks, so that activations are scaled by another factor than the parent's were.
+    sae.train_sae(
+        bridge, blocks[40:], tmp_path / "child",
+        **(RECIPE | {"architecture": architecture, "learning_rate": 0.0, "train_tokens": 64}),
+        start_from=parent,
+    )  # fmt: skip
+    raw = mlp_activations(bridge, torch.from_numpy(blocks).long())[:, 1:].reshape(-1, 24)
+    before, after = (sae.load_sae(folder) for folder in (parent, tmp_path / "child"))
+    assert (before.encode(raw) > 0).any()
+    if architecture == "batchtopk":  # the threshold is a running mean and ran on for a step
+        torch.testing.assert_close(after.threshold, before.threshold, rtol=0.02, atol=0)
+        after.threshold.data.copy_(before.threshold)
+    torch.testing.assert_close(after.encode(raw), before.encode(raw), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(after(raw), before(raw), rtol=1e-3, atol=1e-4)
+
+
+def test_a_warm_start_keeps_most_features_and_a_cold_one_does_not(train, blocks):
+    folder = train("parent")
+    parent = sae.load_sae(folder)
+    near = {}
+    for name, start in (("warm", folder), ("cold", None)):
+        child = sae.load_sae(train(name, seed=1, start_from=start))
+        near[name] = ((parent.W_dec @ child.W_dec.T).amax(1) > 0.9).float().mean()
+    assert near["warm"] > near["cold"]
+
+
+def test_a_warm_start_from_another_size_or_kind_is_refused(train):
+    parent = train("parent")
+    with pytest.raises(FeatrackError, match=r"\(24, 48\).*can't start from.*\(24, 96\)"):
+        train("narrow", expansion=2, start_from=parent)
+    with pytest.raises(FeatrackError, match=r"A topk dictionary .* a standard one"):
+        train("other", architecture="topk", start_from=parent)
