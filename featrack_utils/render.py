@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from featrack_utils import store
 from featrack_utils.errors import FeatrackError
 from featrack_utils.outputs import clean_notebook
 from featrack_utils.prose import Results, Substitution
@@ -18,14 +19,17 @@ from featrack_utils.prose import Results, Substitution
 logger = logging.getLogger(__name__)
 
 PAGES = "executed"
+EXPLORER = "explorer"
+_DATA = Path("_static") / EXPLORER / "data"  # where the explorer's scripts look for it
 
 
 def render_book(run_dir: Path, book_dir: Path) -> list[Path]:
     """Write book_dir/executed/<page>.ipynb for every notebook page that _toc.yml names.
 
     Reads run_dir/executed/<page>.ipynb and run_dir/results.json. The folder is replaced whole or
-    left as it was, and equal inputs give equal bytes. Raises FeatrackError for missing pages,
-    unknown names in prose, and pages that stopped at an error.
+    left as it was, and equal inputs give equal bytes. The explorer's data go the same way from
+    run_dir/explorer to book_dir/_static. Raises FeatrackError for missing pages, unknown names in
+    prose, pages that stopped at an error, and missing or damaged data.
     """
     run_dir, book_dir = run_dir.resolve(), book_dir.resolve()
     pages = notebook_pages(book_dir / "_toc.yml")
@@ -45,9 +49,24 @@ def render_book(run_dir: Path, book_dir: Path) -> list[Path]:
             clean_notebook(notebook, page, replacements)
             _fill_numbers(notebook, page, substitution)
             nbformat.write(notebook, fresh / f"{page}.ipynb")
+        if EXPLORER in pages:
+            shutil.copytree(store.opened(run_dir / EXPLORER) / "data", Path(scratch) / "data")
         _swap(fresh, book_dir / PAGES, Path(scratch) / "old")
+        _place_data(book_dir, Path(scratch))
     logger.info("Rendered %d pages into %s", len(pages), book_dir / PAGES)
     return [book_dir / PAGES / f"{page}.ipynb" for page in pages]
+
+
+def _place_data(book_dir: Path, scratch: Path) -> None:
+    """Put the explorer's data, if there are any, where the earlier ones were."""
+    # The builder copies static files over what it built before and removes none, so that another
+    # run's would remain.
+    for number, earlier in enumerate((book_dir / "_build" / "html" / _DATA, book_dir / _DATA)):
+        if earlier.exists():
+            earlier.rename(scratch / f"earlier-{number}")
+    if (scratch / "data").exists():
+        (book_dir / _DATA).parent.mkdir(parents=True, exist_ok=True)
+        (scratch / "data").rename(book_dir / _DATA)
 
 
 def notebook_pages(toc_file: Path) -> list[str]:

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from featrack_utils import store
 from featrack_utils.errors import FeatrackError
 from featrack_utils.prose import Results, Substitution
 from featrack_utils.render import notebook_pages, render_book
@@ -189,3 +190,62 @@ def test_a_built_book_shows_the_number_and_needs_no_other_host(book):
     for page in html.rglob("*.html"):
         text = page.read_text("utf-8")
         assert '<script src="http' not in text and "unpkg.com" not in text, page
+
+
+def explorer_in(book, **files):
+    """Adds a page named explorer, and its data, to the book of two pages."""
+    run_dir, book_dir = book
+    toc = book_dir / "_toc.yml"
+    if "explorer" not in toc.read_text():
+        toc.write_text(toc.read_text() + "  - file: executed/explorer\n")
+    write_page(run_dir, "explorer", [new_markdown_cell("# Explorer")])
+
+    def build(work):
+        (work / "data").mkdir()
+        for name, text in files.items():
+            (work / "data" / f"{name}.js").write_text(text)
+
+    store.make(run_dir / "explorer", build, parameters=files)
+
+
+def data_files(folder):
+    return {path.name: path.read_text() for path in (folder / "_static/explorer/data").glob("*")}
+
+
+def test_the_explorers_data_go_where_its_scripts_look(book):
+    explorer_in(book, meta="m", index="i")
+    render_book(*book)
+    assert data_files(book[1]) == {"meta.js": "m", "index.js": "i"}
+
+
+def test_no_data_of_another_run_remain_in_the_book_or_its_last_build(book):
+    explorer_in(book, meta="old", surplus="old")
+    render_book(*book)
+    html = book[1] / "_build" / "html"
+    shutil.copytree(book[1] / "_static", html / "_static")
+    explorer_in(book, meta="new")
+    render_book(*book)
+    assert data_files(book[1]) == {"meta.js": "new"}
+    assert data_files(html) == {}
+    assert [path.name for path in book[1].glob(".*")] == []
+
+
+def test_a_book_without_an_explorer_keeps_no_data(book):
+    explorer_in(book, meta="old")
+    render_book(*book)
+    toc = book[1] / "_toc.yml"
+    toc.write_text(toc.read_text().replace("  - file: executed/explorer\n", ""))
+    render_book(*book)
+    assert data_files(book[1]) == {}
+
+
+def test_damaged_data_are_refused_and_the_book_stays_as_it_was(book):
+    explorer_in(book, meta="old")
+    render_book(*book)
+    write_page(book[0], "intro", [new_markdown_cell("changed")])
+    before = (book[1] / "executed" / "intro.ipynb").read_bytes()
+    (book[0] / "explorer" / "data" / "meta.js").write_text("other")
+    with pytest.raises(FeatrackError, match=r"explorer/data/meta.js is damaged"):
+        render_book(*book)
+    assert data_files(book[1]) == {"meta.js": "old"}
+    assert (book[1] / "executed" / "intro.ipynb").read_bytes() == before

@@ -1,0 +1,95 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Feature explorer
+#
+# Every feature of the four dictionaries of seed 0: what it fires on, how often and how strongly,
+# what it does to the next token, what became of it in the other models, and how it was interpreted.
+# Numbers about thousands of features should be checked against the features themselves; here anyone
+# can.
+
+# %% tags=["remove-cell"]
+from pathlib import Path
+
+from featrack_utils import explorer, store
+from featrack_utils.fates import Criteria
+
+# %% tags=["parameters", "remove-cell"]
+run_dir = "runs/quick"
+context = 128  # tokens; paper: 256
+seed = 1337  # of the contexts drawn at random
+tau = 0.8  # correlation above which two features match; paper: 0.8
+rule = "best"  # or mutual; paper: best match
+min_positions = 30  # active positions a feature needs to be judged; paper: none
+min_documents = 10  # documents it must be active in; paper: none
+
+# %% tags=["remove-cell"]
+run = Path(run_dir)
+criteria = Criteria(tau, rule, min_positions, min_documents)
+settings = {"context": context, "seed": seed}
+
+
+def build(work):
+    explorer.write_data(work / "data", explorer.read_contents(run, **settings), criteria)
+
+
+made = store.make(run / "explorer", build, parameters=criteria._asdict() | settings,
+                  inputs=explorer.inputs(run), code=[explorer])  # fmt: skip
+
+# %% tags=["remove-cell"]
+megabytes = sum(path.stat().st_size for path in (made / "data").iterdir()) / 1e6
+store.write_results(run, "explorer", {"explorer.megabytes": megabytes})
+
+# %% tags=["remove-input"]
+explorer.page()
+
+# %% [markdown]
+# :::{dropdown} How to use it
+# - **Search** by a token, a word of an interpretation, or a feature's number.
+# - **Filter and sort** by model, class, domain, density and correlation with the closest feature of
+#   another model.
+# - **A feature's page** shows its strongest contexts, each from another document, and others drawn
+#   at random from wherever it is active: judge a feature by both. Its shade is the activation,
+#   relative to the feature's peak.
+# - **Every view has an address** of its own, which can be kept and shared.
+# - It works with the keyboard alone, and on a phone.
+# :::
+#
+# A feature of the base is *persisting* if a fine-tune has it, one of a fine-tune if the base has it,
+# and one of the merged model is *inherited* if a fine-tune has it, all by the threshold that
+# [tracking](tracking) used; what these classes can't mean is said in [ceilings](ceilings). Place and
+# cluster come from the [map](map).
+#
+# The page needs no server and fetches nothing from elsewhere. Its data take
+# {{ number("explorer.megabytes", 1) }} MB, most of which is loaded when a feature is opened.
+#
+# ## What we learned
+#
+# A class is a threshold's verdict on one number. The features themselves say more: many that
+# "disappeared" have a near miss in the next model, and many a strong correlation joins features that
+# answer to one frequent token.
+#
+# :::{admonition} Exercises
+# :class: tip
+# 1. Find the feature for variable assignment: search for `=`, and sort by the share of text in which
+#    it is active. Is its closest feature in the merged model the one you would have chosen?
+# 2. Filter for features of the base that disappeared and sort by their correlation with Lua. What do
+#    those that just missed the threshold have in common with their closest match?
+# :::
+#
+# :::{dropdown} Answers
+# 1. [Meeting one feature](case-study) finds it by a rule. Compare the random contexts, not the
+#    strongest: the strongest of almost any feature for `=` look alike.
+# 2. Mostly the same tokens, with other weights: two dictionaries cut the same activity at different
+#    places. [Gone or re-partitioned](repartitioned) counts how often.
+# :::
