@@ -40,6 +40,9 @@ SAES = {
 }
 
 
+STATIC = ("book/_static", "book/_static/explorer")
+
+
 def executed(page):
     return str(RUN / "executed" / f"{page}.ipynb")
 
@@ -69,7 +72,9 @@ DICTIONARY = (
 CRITERIA = SEEDS | tracking("tau", "min_positions", "min_documents")
 PROBES = ("evaluation_blocks", "probed_features")
 
-CHECKS = ["repartitioned", "dose", "calibration", "robustness", "published", "case-study"]
+VERDICT = common("seed", "context") | tracking("tau", "rule", "min_positions", "min_documents")
+
+CHECKS = ["repartitioned", "dose", "calibration", "robustness", "published", "case-study", "explorer"]
 
 # page: (notebook, parameters, pages it needs, threads)
 PHASES = {
@@ -140,6 +145,8 @@ PHASES = {
     ),
     "published": ("published", common() | CRITERIA, ["tracking"], 1),
     "case-study": ("case-study", common("context") | SEEDS, ["tracking"], 1),
+    "map": ("map", VERDICT, ["tracking"], 1),
+    "explorer": ("explorer", VERDICT, ["map"], 1),
     "live": (
         "live",
         common("seed", "context")
@@ -192,7 +199,8 @@ rule book:
         "book/_toc.yml",
         "book/bibliography.md",
         "book/references.bib",
-        sorted(str(path) for path in Path("book/_static").glob("*") if path.is_file()),
+        # The explorer's data, a folder lower, are put there by this very rule.
+        sorted(str(p) for at in STATIC for p in Path(at).glob("*") if p.is_file()),
     output:
         "book/_build/html/index.html",
     params:
