@@ -1,20 +1,17 @@
-"""The feature explorer in a real browser: what it finds, where its links lead, which keys work."""
+"""The feature explorer in a real browser: what it finds, and what it shows of a feature."""
 
-import functools
-import http.server
 import json
-import threading
 
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from featrack_utils import shading
 from tests import explorer_data
 from tests.browser import BROWSER, DRIVER, open_browser
+from tests.explorer_page import follow, names, opened, settled, status
 
 pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no Chromium with its driver here")
 
@@ -32,47 +29,12 @@ def browser():
 
 @pytest.fixture
 def go(site, browser):
-    """Opens the page at a hash, afresh, and returns what follows what it shows."""
+    """Opens the page at a hash, afresh, and gives the browser that shows it."""
 
     def visit(hash_=""):
-        browser.get("about:blank")
-        browser.get(site[0].as_uri() + hash_)
-        return settled(browser)
+        return opened(browser, site[0].as_uri() + hash_)
 
     return visit
-
-
-def settled(browser):
-    """Waits until nothing is being loaded."""
-    loaded = "return document.querySelector('[role=status], .fx-trouble, .fx-title')"
-    busy = "return !document.querySelector('#featrack-explorer [aria-busy]')"
-    WebDriverWait(browser, 5).until(lambda b: b.execute_script(loaded))
-    WebDriverWait(browser, 5).until(lambda b: b.execute_script(busy))
-    return browser
-
-
-def status(browser):
-    return browser.find_element(By.CSS_SELECTOR, "[role=status]").text
-
-
-def names(browser):
-    return [e.text for e in browser.find_elements(By.CSS_SELECTOR, "tbody .fx-name")]
-
-
-def trouble(browser):
-    found = browser.find_elements(By.CSS_SELECTOR, ".fx-trouble")
-    return " ".join(e.text for e in found if e.is_displayed())
-
-
-def follow(browser, hash_):
-    browser.execute_script("location.hash = arguments[0]", hash_)
-    return settled(browser)
-
-
-def press(browser, *keys):
-    for key in keys:
-        browser.switch_to.active_element.send_keys(key)
-    return settled(browser)
 
 
 def all_of(site, field):
@@ -210,84 +172,3 @@ def test_a_feature_that_never_fires_says_so_everywhere(go):
     assert "It fires on no token" in text and "There are none." in text
     assert text.count("No match: it fires too rarely") == 3
     assert "NaN" not in text and "undefined" not in text and "null" not in text
-
-
-def test_going_back_restores_the_list_its_row_and_its_title(go):
-    browser = go("#?model=lua&class=emerging")
-    link = browser.find_elements(By.CSS_SELECTOR, "tbody .fx-name")[20]
-    name = link.text
-    link.click()
-    assert settled(browser).title.startswith(name)
-    browser.back()
-    WebDriverWait(browser, 3).until(lambda b: b.switch_to.active_element.text == name)
-    assert browser.title == "Features" and browser.current_url.endswith("class=emerging")
-    browser.forward()
-    WebDriverWait(browser, 3).until(lambda b: b.title.startswith(name))
-
-
-@pytest.mark.parametrize(
-    ("hash_", "said"),
-    [
-        ("#lua-512", "Lua has no feature 512: it has those from 0 to 511."),
-        ("#nobody-1", "“nobody-1” is no feature: links look like base-0, lua-0"),
-        ("#%E0%A4%A", "“%E0%A4%A” is no feature"),
-        ("#%3Cimg%20src=x%20onerror=alert(1)%3E", "“<img src=x onerror=alert(1)>” is no feature"),
-        ("#?class=lost&r=x&model=lua", "what isn’t there: class=lost, r=x. The rest holds."),
-    ],
-)
-def test_a_link_that_leads_nowhere_says_so_and_shows_a_list(go, hash_, said):
-    browser = go(hash_)
-    assert said in trouble(browser)
-    assert len(names(browser)) == 50
-
-
-def test_an_anchor_of_the_page_itself_stays_one(go):
-    browser = go("#?model=lua")
-    follow(browser, "#what-we-learned")
-    assert trouble(browser) == "" and status(browser).startswith("512 of")
-
-
-def test_everything_can_be_done_from_the_keyboard(go):
-    browser = go("#?model=base")
-    browser.find_element(By.TAG_NAME, "body").send_keys("/")
-    assert browser.switch_to.active_element.get_attribute("id") == "fx-q"
-    press(browser, "count", Keys.ARROW_DOWN)
-    rows = names(browser)
-    assert browser.switch_to.active_element.text == rows[0]
-    press(browser, "j", Keys.ARROW_DOWN, "k", Keys.END)
-    assert browser.switch_to.active_element.text == rows[-1]
-    press(browser, Keys.HOME, "j", Keys.ENTER)
-    assert browser.find_element(By.TAG_NAME, "h2").text == rows[1]
-    press(browser, "j")
-    assert browser.find_element(By.TAG_NAME, "h2").text == rows[2]
-    press(browser, "k", "k", Keys.ESCAPE)
-    assert browser.switch_to.active_element.text == rows[0]
-
-
-def test_arrows_cross_the_edge_of_a_page(go):
-    browser = go("#?sort=number&model=lua")
-    browser.find_elements(By.CSS_SELECTOR, "tbody .fx-name")[0].send_keys(Keys.END)
-    press(browser, "j")
-    assert browser.switch_to.active_element.text == "Lua 50"
-    press(browser, "k")
-    assert browser.switch_to.active_element.text == "Lua 49"
-
-
-def test_it_works_the_same_from_a_web_host(site, browser):
-    root = site[0].parents[1]
-    handler = functools.partial(Quiet, directory=str(root))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        address = f"http://localhost:{server.server_port}/executed/explorer.html#stories-7"
-        browser.get(address)
-        assert settled(browser).find_element(By.TAG_NAME, "h2").text == "Stories 7"
-        assert browser.find_elements(By.CSS_SELECTOR, ".fx-contexts .fx-strongest")
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
