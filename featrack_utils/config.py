@@ -12,6 +12,7 @@ from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.corpora.sources import SourceConfig
 from featrack_utils.doses import check_doses, dose_steps
 from featrack_utils.errors import FeatrackError
+from featrack_utils.trials import Published, Robustness, check_width, swept
 
 MODELS = ("base", "lua", "stories", "merged")
 EDGES = (
@@ -207,21 +208,28 @@ class Profile:
     sae: Sae
     tracking: Tracking
     arms: Arms
+    robustness: Robustness
+    published: Published
     name: str = field(default="custom")
 
     def __post_init__(self) -> None:
         one_of("precision", self.precision, ("auto", "float32", "bfloat16"))
         need(0 <= self.seed < 2**32, f"seed is {self.seed}; choose 0 to 4294967295.")
-        d_sae = self.sae.expansion * self.base.d_mlp
-        need(
-            0 < self.sae.k <= d_sae,
-            f"sae.k is {self.sae.k}, but the dictionary has only {d_sae} features "
-            f"({self.sae.expansion} × d_mlp {self.base.d_mlp}).",
-        )
+        for where, sae in {"sae": self.sae, **self.swept()}.items():
+            check_width(where, sae, self.base.d_mlp)
         tuned = self.finetune
         dose_steps(
             self.arms.doses, tuned.train_tokens // (tuned.batch_blocks * self.corpora.context)
         )
+        need(
+            self.sae.architecture == "standard" or not self.published.training,
+            f"published.training is about L1, and sae.architecture is {self.sae.architecture!r}; "
+            "set published.training to false.",
+        )
+
+    def swept(self) -> dict[str, Sae]:
+        """The section ``sae`` under each entry of ``robustness.sweep``, by name."""
+        return swept(self.robustness.sweep, self.sae)
 
 
 def _check_training(where: str, section: Base | Finetune) -> None:

@@ -12,6 +12,7 @@ import yaml
 from featrack_utils.checks import known_names, need, typed
 from featrack_utils.config import Arms, Base, Corpora, Finetune, Merge, Profile, Sae, Tracking
 from featrack_utils.errors import FeatrackError
+from featrack_utils.trials import Published, Robustness
 
 
 def load_profile(path: Path, overrides: dict[str, Any] | None = None) -> Profile:
@@ -41,6 +42,8 @@ def load_profile(path: Path, overrides: dict[str, Any] | None = None) -> Profile
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):  # of mappings; text in a list is a file pattern
+        return [_plain(inner) if isinstance(inner, dict) else inner for inner in value]
     if isinstance(value, str):
         with suppress(yaml.YAMLError):  # such as the file pattern *.lua
             read = yaml.safe_load(value)
@@ -57,7 +60,10 @@ def _overlaid(mapping: dict[str, Any], overrides: dict[str, Any]) -> dict[str, A
     return merged
 
 
-_SECTIONS = {c.__name__.lower(): c for c in (Corpora, Base, Finetune, Merge, Sae, Tracking, Arms)}
+_SECTIONS = {
+    section.__name__.lower(): section
+    for section in (Corpora, Base, Finetune, Merge, Sae, Tracking, Arms, Robustness, Published)
+}
 
 
 def _parsed(cls: type, mapping: dict[str, Any], where: str) -> Any:

@@ -100,14 +100,15 @@ def string_means(acts: sparse.csr_matrix, tokens: np.ndarray) -> sparse.csc_matr
     `acts` [n_tokens, d_sae] non-negative, `tokens` int [n_tokens]. An entry is stored only for
     strings on which the feature is active at least once.
     """
-    active = (acts > 0).astype(np.float64)
+    acts = acts.astype(np.float64)
+    acts.eliminate_zeros()
+    active = sparse.csr_matrix((np.ones(acts.nnz), acts.indices, acts.indptr), shape=acts.shape)
     n_tokens = acts.shape[0]
     has = sparse.csr_matrix(
         (np.ones(n_tokens), (tokens, np.arange(n_tokens))),
         shape=(int(tokens.max()) + 1, n_tokens),
     )
-    total = (has @ active.multiply(acts)).tocsc()
-    count = (has @ active).tocsc()
+    total, count = (has @ acts).tocsc(), (has @ active).tocsc()
     total.sort_indices()
     count.sort_indices()
     total.data /= count.data

@@ -11,23 +11,21 @@ from sae_lens import SAE
 from scipy import sparse
 
 from featrack_utils.corpora.documents import DOMAINS
-from featrack_utils.correlate import correlations
+from featrack_utils.correlate import BestMatches, correlations
 from featrack_utils.features import Features
+from featrack_utils.floors import document_shift
+from featrack_utils.intervals import Shares, shares
 from featrack_utils.published import string_correlations
+from featrack_utils.resample import Draws, bootstrap
 
 _ROWS = 4096  # positions decoded and encoded at once
 
 
-class Found(NamedTuple):
-    """A parent's share found in its child, and in another dictionary of the parent itself."""
+class Strings(NamedTuple):
+    """What definition (a) finds of a parent's features in another dictionary."""
 
     share: float | None  # None: no candidate, so not defined
-    ceiling: float | None
-
-    @property
-    def ratio(self) -> float | None:
-        """Share / ceiling; None: not defined."""
-        return self.share / self.ceiling if self.share is not None and self.ceiling else None
+    shared: float | None  # median number of token strings behind the best r
 
 
 @torch.no_grad()
@@ -64,31 +62,72 @@ def on_other_corpora(parent: Features, child: Features) -> tuple[Features, Featu
     return silenced[0], silenced[1]
 
 
+def shifted(features: Features) -> Features:
+    """The same features, answering to the documents half a domain further on: see `floors`."""
+    return features._replace(acts=features.acts[document_shift(features)])
+
+
+def shares_found(
+    parent: Features,
+    child: Features,
+    tau: float,
+    draws: Draws,
+    masks: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Shares | None:
+    """Share of the parent's features whose best r in the child exceeds τ, with its replicates.
+
+    `masks` are the eligible features, bool [d_sae] each (default: all). None if a dictionary has
+    no feature that is eligible and ever fires.
+    """
+    able = masks or tuple(np.ones(side.acts.shape[1], bool) for side in (parent, child))
+    for side, mask in zip((parent, child), able, strict=True):
+        if not (mask & (side.acts.getnnz(axis=0) > 0)).any():
+            return None
+    return shares(bootstrap(parent, child, *able, draws, [tau])[0])
+
+
 def share_found(
     parent: Features,
     child: Features,
     tau: float,
-    *,
     masks: tuple[np.ndarray, np.ndarray] | None = None,
-    published: bool = False,
 ) -> float | None:
-    """Share of the parent's features whose best r in the child exceeds τ; None without any.
+    """The share of `shares_found` without its replicates; None without any candidate."""
+    best = correlations(parent.acts, child.acts, floor=0.99, **_able(masks))
+    return _share(best, tau)
 
-    `masks` are the eligible features, bool [d_sae] each (default: all that ever fire);
-    `published`: correlate by definition (a), where two shared strings are enough.
+
+def found_by_strings(
+    parent: Features,
+    child: Features,
+    tau: float,
+    masks: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Strings:
+    """The same share by definition (a), where two shared strings are enough.
+
+    It has no replicates: definition (a) takes the best of all pairs on the strings that a text
+    happens to hold, so that each draw of documents needs all pairs anew, and on two thirds of
+    the text a feature shares fewer strings, which alone moves the share.
     """
-    able = dict(zip(("eligible_a", "eligible_b"), masks, strict=True)) if masks else {}
-    if published:
-        best = string_correlations(parent.acts, child.acts, parent.tokens, floor=0.99, **able).best
-    else:
-        best = correlations(parent.acts, child.acts, floor=0.99, **able)
+    found = string_correlations(parent.acts, child.acts, parent.tokens, floor=0.99, **_able(masks))
+    behind = found.a_shared[found.best.a_candidates]
+    return Strings(_share(found.best, tau), float(np.median(behind)) if behind.size else None)
+
+
+def plain_summary(
+    prefix: str, share: float | None, ceiling: float | None, floor: float | None
+) -> dict[str, float | None]:
+    """`curves.summary` of figures that have no replicates, and so no intervals."""
+    ratio = share / ceiling if share is not None and ceiling else None
+    return {prefix: share, f"{prefix}.ceiling": ceiling, f"{prefix}.floor": floor,
+            f"{prefix}.ratio_to_ceiling": ratio}  # fmt: skip
+
+
+def _able(masks: tuple[np.ndarray, np.ndarray] | None) -> dict[str, np.ndarray]:
+    return dict(zip(("eligible_a", "eligible_b"), masks, strict=True)) if masks else {}
+
+
+def _share(best: BestMatches, tau: float) -> float | None:
     if not best.a_candidates.any():
         return None
     return float((best.a_best_r[best.a_candidates] > tau).mean())
-
-
-def shared_strings(parent: Features, child: Features) -> float:
-    """Median number of token strings behind the best r by definition (a); 0.0 without any r."""
-    matches = string_correlations(parent.acts, child.acts, parent.tokens, floor=0.99)
-    behind = matches.a_shared[matches.best.a_candidates]
-    return float(np.median(behind)) if behind.size else 0.0

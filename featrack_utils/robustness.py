@@ -14,38 +14,42 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features
 from featrack_utils.match import assignment, eligible, mutual
 from featrack_utils.published import string_correlations
-from featrack_utils.sums import BestMatches
+from featrack_utils.sums import BestMatches, Pairs
 
 TAUS = (0.6, 0.7, 0.8, 0.9)
 RULES = ("best", "mutual", "assignment")
-FACTORS = ("domain", "definition", "rule", "seed", "tau")
+FACTORS = ("dictionary", "domain", "definition", "rule", "seed", "tau")
+OWN = "this run's"  # the choice of `dictionary` that the other chapters make
 _FLOOR = 0.3
 
 
 def specifications(
-    found: Mapping[str, Features], min_positions: int, min_documents: int
+    found: Mapping[str, Features], min_positions: int, min_documents: int, dictionary: str = OWN
 ) -> pd.DataFrame:
     """Persisting share, ceiling and their ratio of every edge under every choice.
 
-    `found` maps "base-0" and so on to features, two seeds of each parent at least. One row per
-    pair ("base_lua"), domain (all, or one of DOMAINS), definition ((b), ours; (a), as
-    published), rule, seed (0 or 1, of parent and child alike; the ceiling is that seed's
-    dictionary in the other's) and tau. Definition (a) is slow and done for the whole mix and
-    seed 0 alone. Where no feature is eligible, or nothing is reproducible, ratio is NaN.
+    `found` maps "base-0" and so on to features. One row per pair ("base_lua"), domain (all, or
+    one of DOMAINS), definition ((b), ours; (a), as published), rule, seed (0 or 1, of parent and
+    child alike; the ceiling is that seed's dictionary in the other's) and tau; `dictionary`
+    names how they were trained. Definition (a) is slow and done for the whole mix and seed 0
+    alone. Where no feature is eligible, or nothing is reproducible, ratio is NaN. Of
+    dictionaries trained otherwise, an edge at a seed whose three dictionaries aren't all there
+    is left out.
 
-    Raises: FeatrackError if a dictionary is missing.
+    Raises: FeatrackError if one of the run's own dictionaries is missing, or all are.
     """
-    if missing := {f"{m}-{s}" for edge in EDGES for m in edge for s in (0, 1)} - set(found):
+    missing = {f"{m}-{s}" for edge in EDGES for m in edge for s in (0, 1)} - set(found)
+    if missing and (dictionary == OWN or not found):
         raise FeatrackError(f"The dictionary {min(missing)} is missing: train two seeds each.")
     rows = []
-    for domain in tqdm(("all", *DOMAINS), desc="counting in every way"):
+    for domain in tqdm(("all", *DOMAINS), desc=f"counting in every way, {dictionary}"):
         side = {name: _within(features, domain) for name, features in found.items()}
         able = {n: eligible(f.acts, f.origin, min_positions, min_documents)
                 for n, f in side.items()}  # fmt: skip
-        ways = [("(b)", s) for s in (0, 1)] + ([("(a)", 0)] if domain == "all" else [])
-        for definition, seed in ways:
-            rows += _rows(side, able, domain, definition, seed)
-    table = pd.DataFrame(rows)
+        ways = {"(b)": (0, 1), "(a)": (0,)} if domain == "all" else {"(b)": (0, 1)}
+        for definition, seeds in ways.items():
+            rows += _rows(side, able, domain, definition, seeds)
+    table = pd.DataFrame(rows).assign(dictionary=dictionary)
     table["ratio"] = table["share"] / table["ceiling"].where(table["ceiling"] > 0)
     return table
 
@@ -62,21 +66,25 @@ def _rows(
     able: Mapping[str, np.ndarray],
     domain: str,
     definition: str,
-    seed: int,
+    seeds: Sequence[int],
 ) -> list[dict]:
     shares: dict[tuple[str, str], dict] = {}
 
-    def counted(parent: str, child: str) -> dict:
-        if (parent, child) not in shares:
-            names = parent, child
-            best = matches(*(side[n] for n in names), *(able[n] for n in names), definition)
-            shares[names] = {rule: rule_shares(best, rule, TAUS) for rule in RULES}
-        return shares[parent, child]
+    def counted(one: str, other: str) -> dict:
+        if (one, other) not in shares:
+            best = matches(*(side[n] for n in (one, other)), able[one], able[other], definition)
+            shares[one, other] = {rule: rule_shares(best, rule, TAUS) for rule in RULES}
+            if one.split("-")[0] == other.split("-")[0]:  # asked for with the other seed
+                back = turned(best)
+                shares[other, one] = {rule: rule_shares(back, rule, TAUS) for rule in RULES}
+        return shares[one, other]
 
     rows = []
-    for parent, child in EDGES:
-        kept = counted(f"{parent}-{seed}", f"{child}-{seed}")
-        ceiling = counted(f"{parent}-{seed}", f"{parent}-{1 - seed}")
+    for seed, (parent, child) in product(seeds, EDGES):
+        one, other, again = f"{parent}-{seed}", f"{child}-{seed}", f"{parent}-{1 - seed}"
+        if not {one, other, again} <= side.keys():
+            continue
+        kept, ceiling = counted(one, other), counted(one, again)
         for rule, (k, tau) in product(RULES, enumerate(TAUS)):
             rows.append(
                 {"pair": f"{parent}_{child}", "domain": domain, "definition": definition,
@@ -84,6 +92,16 @@ def _rows(
                  "share": kept[rule][k], "ceiling": ceiling[rule][k]}
             )  # fmt: skip
     return rows
+
+
+def turned(best: BestMatches) -> BestMatches:
+    """The same matches with a and b exchanged."""
+    i, j, r = best.pairs
+    order = np.lexsort((i, j))
+    return BestMatches(
+        best.b_best_r, best.b_best_index, best.a_best_r, best.a_best_index,
+        best.b_candidates, best.a_candidates, Pairs(j[order], i[order], r[order]), best.floor,
+    )  # fmt: skip
 
 
 def matches(

@@ -143,6 +143,7 @@ def specification_curve(table: pd.DataFrame, pair: str, factors: Sequence[str]) 
     """Ratio to the ceiling under every choice, sorted; below it, which choices made each.
 
     Columns: pair, ratio, and the `factors`; rows of `pair` ("base_lua") with a defined ratio.
+    Where ratio_low and ratio_high are known, a bar spans them.
     """
     require_columns(table, "pair", "ratio", *factors)
     rows = table[(table["pair"] == pair) & table["ratio"].notna()].sort_values("ratio")
@@ -150,6 +151,9 @@ def specification_curve(table: pd.DataFrame, pair: str, factors: Sequence[str]) 
     figure = Figure(figsize=(WIDTH, 2.2 + 0.2 * len(choices)), layout="constrained")
     heights = [2.2, 0.2 * len(choices)]
     curve, below = figure.subplots(2, sharex=True, height_ratios=heights)
+    if {"ratio_low", "ratio_high"} <= set(rows):
+        bounds = rows["ratio_low"], rows["ratio_high"]
+        curve.vlines(range(len(rows)), *bounds, color=_colour(pair), alpha=0.4, lw=2)
     curve.plot(range(len(rows)), rows["ratio"], ".", color=_colour(pair))
     curve.axhline(1, color="black", ls="--", lw=1)
     curve.set(title=pair_label(pair), ylabel="share / ceiling", ylim=(0, None))

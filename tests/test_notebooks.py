@@ -28,13 +28,21 @@ each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path
 
 @pytest.fixture(scope="module")
 def passed(tmp_path_factory) -> dict[str, dict]:
-    """What the Snakefile passes to each notebook in a quick run, by notebook (first page)."""
+    """What the Snakefile passes to each notebook in a quick run, by page.
+
+    A quick run has no sweep, whose page is taken from a run with one.
+    """
     place = tmp_path_factory.mktemp("plan")
     for name in PLANNED:
         (place / name).symlink_to(ROOT / name)
+    swept = planned(place, "robustness={sweep: [{expansion: 16}]}")["sweep-expansion-16"]
+    return planned(place) | {"sweep": swept}
+
+
+def planned(place: Path, *settings: str) -> dict[str, dict]:
     plan = subprocess.run(
         [sys.executable, "-m", "snakemake", "--dry-run", "--printshellcmds", "--nocolor",
-         "--nolock", "--cores", "2", "--config", "profile=quick"],
+         "--nolock", "--cores", "2", "--config", "profile=quick", *settings],
         cwd=place, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
     )  # fmt: skip
     assert plan.returncode == 0, plan.stderr

@@ -7,12 +7,16 @@ from scipy import sparse
 
 from featrack_utils.features import Features
 from featrack_utils.replication import (
-    Found,
+    found_by_strings,
     on_other_corpora,
     on_reconstructions,
+    plain_summary,
     share_found,
-    shared_strings,
+    shares_found,
+    shifted,
 )
+from featrack_utils.resample import draw
+from featrack_utils.simulate import Plan, simulate
 
 
 def _features(dense, domain=None):
@@ -42,9 +46,8 @@ def test_only_definition_a_finds_features_across_corpora():
     domain = np.repeat([0, 1, 2, 3], 50)
     strength = np.tile(np.arange(5) + 1.0, 40)
     parent, child = on_other_corpora(*[_features(strength[:, None], domain)] * 2)
-    assert share_found(parent, child, 0.8, published=True) == 1.0
+    assert found_by_strings(parent, child, 0.8) == (1.0, 5)
     assert share_found(parent, child, 0.8) == 0.0
-    assert shared_strings(parent, child) == 5
 
 
 def test_only_eligible_features_are_counted():
@@ -53,10 +56,39 @@ def test_only_eligible_features_are_counted():
     b = np.column_stack([a[:, 0], rng.random((200, 2))])
     every, first = np.ones(3, bool), np.array([True, False, False])
     assert share_found(_features(a), _features(b), 0.8) == pytest.approx(1 / 3)
-    assert share_found(_features(a), _features(b), 0.8, masks=(first, every)) == 1.0
-    assert share_found(_features(a), _features(b), 0.8, masks=(~every, every)) is None
+    assert share_found(_features(a), _features(b), 0.8, (first, every)) == 1.0
+    assert share_found(_features(a), _features(b), 0.8, (~every, every)) is None
+    assert found_by_strings(_features(a), _features(b), 0.8, (~every, every)) == (None, None)
+
+
+PLANTED = simulate(Plan(100, 60, 60, persisting=0.5, rho=(0.9, 1.0), density=0.03), 1)
+PARENT, CHILD = PLANTED.parent[0], PLANTED.child[0]
+
+
+def test_the_share_with_replicates_is_the_share_and_its_interval_holds_it():
+    drawn = shares_found(PARENT, CHILD, 0.8, draw(PARENT, {"base": 1}, 50, 0))
+    assert drawn.estimate[0] == share_found(PARENT, CHILD, 0.8)
+    low, high = np.quantile(drawn.replicates[:, 0], [0.025, 0.975])
+    assert low < drawn.estimate[0] < high and high - low < 0.3
+
+
+def test_without_a_feature_that_fires_no_share_is_defined():
+    dead = CHILD._replace(acts=sparse.csr_matrix(CHILD.acts.shape, dtype=np.float32))
+    draws = draw(PARENT, {"base": 1}, 5, 0)
+    assert shares_found(PARENT, dead, 0.8, draws) is None
+    assert shares_found(dead, PARENT, 0.8, draws) is None
+    none = np.zeros(100, bool)
+    assert shares_found(PARENT, CHILD, 0.8, draws, (none, ~none)) is None
+
+
+def test_shifted_features_match_by_chance_alone():
+    assert share_found(PARENT, CHILD, 0.8) > 0.3
+    assert share_found(PARENT, shifted(CHILD), 0.8) == 0.0
 
 
 def test_a_ratio_needs_a_ceiling():
-    assert Found(0.2, 0.4).ratio == 0.5
-    assert Found(0.2, 0.0).ratio is Found(None, 0.4).ratio is None
+    assert plain_summary("x", 0.2, 0.4, 0.0) == {
+        "x": 0.2, "x.ceiling": 0.4, "x.floor": 0.0, "x.ratio_to_ceiling": 0.5
+    }  # fmt: skip
+    for share, ceiling in ((0.2, 0.0), (None, 0.4), (0.2, None)):
+        assert plain_summary("x", share, ceiling, None)["x.ratio_to_ceiling"] is None

@@ -6,7 +6,15 @@ from featrack_utils.config import EDGES
 from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
 from featrack_utils.match import classify
-from featrack_utils.robustness import FACTORS, conclusions, flips, rule_shares, specifications
+from featrack_utils.robustness import (
+    FACTORS,
+    OWN,
+    conclusions,
+    flips,
+    rule_shares,
+    specifications,
+    turned,
+)
 from featrack_utils.simulate import Plan, simulate
 
 PLAN = Plan(200, 80, 60, capture=0.7, seeds=2, density=0.03, rho=(0.6, 1.0))
@@ -47,7 +55,7 @@ def test_shares_by_rule_are_those_of_the_tracking_chapter(found, rule):
 def _made(ratio_lua, ratio_merged, tau):
     ratios = {"base_lua": ratio_lua, "lua_merged": ratio_merged}
     return [
-        {"pair": "_".join(edge), "domain": "all", "definition": "(b)", "rule": "best", "seed": 0,
+        {"pair": "_".join(edge), "dictionary": OWN, "domain": "all", "definition": "(b)", "rule": "best", "seed": 0,
          "tau": tau, "ceiling": 0.4, "ratio": (r := ratios.get("_".join(edge), 0.9)),
          "share": 0.4 * r}
         for edge in EDGES
@@ -71,6 +79,38 @@ def test_what_is_not_defined_supports_nothing():
     summary = flips(claims)
     assert "lua changes" not in set(summary["conclusion"])
     assert "stories changes" in set(summary["conclusion"])
+
+
+def test_the_other_side_of_matches_is_that_of_matching_the_other_way_round(found):
+    a, b = found["base-0"].acts, found["base-1"].acts
+    back, there = turned(correlations(a, b)), correlations(b, a)
+    for one, other in zip(back[:6], there[:6], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+    np.testing.assert_allclose(np.stack(back.pairs), np.stack(there.pairs), atol=1e-12)
+
+
+def test_dictionaries_trained_otherwise_count_where_all_three_are_there(found, table):
+    names = ("base-0", "base-1", "lua-0", "lua-1", "stories-0", "merged-0")
+    few = specifications({n: found[n] for n in names}, 20, 5, "expansion 16")
+    assert set(few["dictionary"]) == {"expansion 16"}
+    edges = few[["pair", "seed"]].drop_duplicates().itertuples(index=False, name=None)
+    assert set(edges) == {
+        ("base_lua", 0), ("base_stories", 0), ("base_merged", 0), ("lua_merged", 0),
+        ("base_lua", 1),
+    }  # fmt: skip
+    shared = ["pair", *FACTORS[1:]]
+    both = few.merge(table, on=shared, suffixes=("", "_whole"))
+    assert len(both) == len(few)
+    np.testing.assert_array_equal(both["ratio"], both["ratio_whole"])
+
+
+def test_each_set_of_dictionaries_supports_conclusions_of_its_own():
+    own = pd.DataFrame(_made(0.5, 0.8, 0.8))
+    narrow = pd.DataFrame(_made(1.1, 0.8, 0.8)).assign(dictionary="narrow")
+    summary = flips(conclusions(pd.concat([own, narrow])))
+    summary = summary.set_index(["conclusion", "factor", "choice"])["support"]
+    assert summary["lua changes", "dictionary", OWN] == 1
+    assert summary["lua changes", "dictionary", "narrow"] == 0
 
 
 def test_one_seed_is_not_enough(found):

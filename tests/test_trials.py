@@ -1,0 +1,55 @@
+"""Dictionaries that a profile asks for beside its own."""
+
+import pytest
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.profiles import load_profile
+from tests.test_config import PROFILES, SMOKE, refusal
+
+
+def swept(*entries):
+    return load_profile(SMOKE, {"robustness": {"sweep": list(entries)}}).swept()
+
+
+def test_each_entry_is_the_section_sae_with_a_change():
+    plain = load_profile(SMOKE).sae
+    made = swept({"l1_coefficient": 4.0}, {"k": 4, "architecture": "topk"})
+    assert list(made) == ["l1_coefficient-4", "architecture-topk-k-4"]
+    assert made["l1_coefficient-4"].l1_coefficient == 4.0
+    assert made["l1_coefficient-4"].expansion == plain.expansion
+    assert (made["architecture-topk-k-4"].architecture, plain.architecture) == ("topk", "standard")
+
+
+def test_numbers_within_an_entry_may_be_text():
+    assert swept({"expansion": "4"})["expansion-4"].expansion == 4
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ([{"expantion": 4}], "robustness.sweep[0].expantion; the nearest known one is "
+         "robustness.sweep[0].expansion"),
+        ([{"expansion": 4}, {"base_seeds": 2}], "robustness.sweep[1].base_seeds"),
+        ([{}], "robustness.sweep[0] is {}"),
+        ([4], "robustness.sweep[0] is 4"),
+        ({"expansion": 4}, "robustness.sweep"),
+        ([{"expansion": "wide"}], "robustness.sweep[0].expansion"),
+        ([{"l1_coefficient": -1.0}], "robustness.sweep[0]: sae.l1_coefficient"),
+        ([{"k": 513}], "k-513"),
+        ([{"expansion": 4}, {"expansion": 4}], "a second time"),
+    ],
+)  # fmt: skip
+def test_a_sweep_that_cannot_be_trained_is_refused_by_place(entries, says):
+    assert says in refusal(robustness={"sweep": entries})
+
+
+def test_the_published_training_needs_l1():
+    sae = {"architecture": "topk"}
+    assert "published.training" in refusal(sae=sae, published={"training": True})
+    load_profile(SMOKE, {"sae": sae, "published": {"training": False}})
+
+
+def test_quick_leaves_out_what_real_trains():
+    quick, real = (load_profile(PROFILES / f"{name}.yaml") for name in ("quick", "real"))
+    assert not quick.swept() and not quick.published.training
+    assert len(real.swept()) >= 4 and real.published.training
