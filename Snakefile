@@ -145,8 +145,16 @@ PHASES = {
     ),
     "published": ("published", common() | CRITERIA, ["tracking"], 1),
     "case-study": ("case-study", common("context") | SEEDS, ["tracking"], 1),
+    "interpretation": (
+        "interpretation",
+        common("seed", "context")
+        | tracking("tau", "min_positions", "min_documents", "replicates")
+        | section("interpretation"),
+        ["tracking"],
+        1,
+    ),
     "map": ("map", VERDICT, ["tracking"], 1),
-    "explorer": ("explorer", VERDICT, ["map"], 1),
+    "explorer": ("explorer", VERDICT, ["map", "interpretation"], 1),
     "live": (
         "live",
         common("seed", "context")

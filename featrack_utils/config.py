@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from featrack_utils.autointerp.settings import Interpretation
 from featrack_utils.checks import at_least, known_names, need, one_of, typed
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.corpora.sources import SourceConfig
@@ -208,6 +209,7 @@ class Profile:
     sae: Sae
     tracking: Tracking
     arms: Arms
+    interpretation: Interpretation
     robustness: Robustness
     published: Published
     name: str = field(default="custom")

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from featrack_utils.autointerp.settings import Interpretation
 from featrack_utils.checks import known_names, need, typed
 from featrack_utils.config import Arms, Base, Corpora, Finetune, Merge, Profile, Sae, Tracking
 from featrack_utils.errors import FeatrackError
@@ -62,7 +63,18 @@ def _overlaid(mapping: dict[str, Any], overrides: dict[str, Any]) -> dict[str, A
 
 _SECTIONS = {
     section.__name__.lower(): section
-    for section in (Corpora, Base, Finetune, Merge, Sae, Tracking, Arms, Robustness, Published)
+    for section in (
+        Corpora,
+        Base,
+        Finetune,
+        Merge,
+        Sae,
+        Tracking,
+        Arms,
+        Interpretation,
+        Robustness,
+        Published,
+    )
 }
 
 
