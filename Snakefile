@@ -10,6 +10,7 @@ from featrack_utils.config import MODELS
 from featrack_utils.corpora.files import matched_files
 from featrack_utils.errors import FeatrackError
 from featrack_utils.profiles import load_profile
+from featrack_utils.trials import PUBLISHED
 
 OVERRIDES = dict(config)
 try:
@@ -69,7 +70,11 @@ DICTIONARY = (
     | section("sae", without=SEEDS)
     | tracking("evaluation_blocks")
 )
+SWEEP = {f"sweep-{name}": (name, sae) for name, sae in PROFILE.swept().items()}
+TRAININGS = list(PUBLISHED) if PROFILE.published.training else []
+PUBLISHED_PAGE = ["sweep-published"] if TRAININGS else []
 CRITERIA = SEEDS | tracking("tau", "min_positions", "min_documents")
+DRAWS = {"interval_draws": min(60, PROFILE.tracking.replicates)}
 PROBES = ("evaluation_blocks", "probed_features")
 
 VERDICT = common("seed", "context") | tracking("tau", "rule", "min_positions", "min_documents")
@@ -137,13 +142,33 @@ PHASES = {
         ["tracking"],
         1,
     ),
+    **{
+        page: (
+            "sweep",
+            DICTIONARY
+            | {key: getattr(sae, key) for key in section("sae", without=SEEDS)}
+            | {"variant": name},
+            ["merge"],
+            1,
+        )
+        for page, (name, sae) in SWEEP.items()
+    },
+    **{
+        page: ("sweep", DICTIONARY | {"published": TRAININGS}, ["merge"], 1)
+        for page in PUBLISHED_PAGE
+    },
     "robustness": (
         "robustness",
-        common() | SEEDS | tracking("min_positions", "min_documents"),
-        ["tracking"],
+        common("seed") | CRITERIA | DRAWS | {"sweep": [name for name, _ in SWEEP.values()]},
+        ["tracking", *SWEEP],
         1,
     ),
-    "published": ("published", common() | CRITERIA, ["tracking"], 1),
+    "published": (
+        "published",
+        common("seed") | CRITERIA | DRAWS | {"trainings": TRAININGS},
+        ["tracking", *PUBLISHED_PAGE],
+        1,
+    ),
     "case-study": ("case-study", common("context") | SEEDS, ["tracking"], 1),
     "interpretation": (
         "interpretation",

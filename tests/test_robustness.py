@@ -55,8 +55,8 @@ def test_shares_by_rule_are_those_of_the_tracking_chapter(found, rule):
 def _made(ratio_lua, ratio_merged, tau):
     ratios = {"base_lua": ratio_lua, "lua_merged": ratio_merged}
     return [
-        {"pair": "_".join(edge), "dictionary": OWN, "domain": "all", "definition": "(b)", "rule": "best", "seed": 0,
-         "tau": tau, "ceiling": 0.4, "ratio": (r := ratios.get("_".join(edge), 0.9)),
+        {"pair": "_".join(edge), "dictionary": OWN, "domain": "all", "definition": "(b)",
+         "rule": "best", "seed": 0, "tau": tau, "ceiling": 0.4, "ratio": (r := ratios.get("_".join(edge), 0.9)),
          "share": 0.4 * r}
         for edge in EDGES
     ]  # fmt: skip

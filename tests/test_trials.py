@@ -2,7 +2,6 @@
 
 import pytest
 
-from featrack_utils.errors import FeatrackError
 from featrack_utils.profiles import load_profile
 from tests.test_config import PROFILES, SMOKE, refusal
 
