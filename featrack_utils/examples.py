@@ -158,10 +158,11 @@ def contexts_at(
 
 
 def density_by_domain(chosen: Mapping[str, tuple[Features, int]]) -> pd.DataFrame:
-    """Share of each domain's tokens on which each model's feature is active."""
+    """Share of each domain's tokens on which each feature is active; missing without tokens."""
     rows = []
     for model, (features, index) in chosen.items():
         active = features.acts[:, index].toarray().ravel() > 0
-        row = {d: active[features.domain == i].mean() for i, d in enumerate(DOMAINS)}
+        texts = {d: active[features.domain == i] for i, d in enumerate(DOMAINS)}
+        row = {d: on.mean() if len(on) else None for d, on in texts.items()}
         rows.append({"model": model, **row})
     return pd.DataFrame(rows)

@@ -162,3 +162,6 @@ def test_density_is_the_share_of_each_domains_tokens():
     table = density_by_domain({"base": (found, 0)})
     assert table["model"].tolist() == ["base"]
     assert table[list(DOMAINS)].to_numpy().tolist() == [[0.5, 1, 0, 1]]
+    found = features([[1, 0]], domain=[0, 0])
+    (row,) = density_by_domain({"base": (found, 0)}).to_dict("records")
+    assert [row[d] for d in DOMAINS] == [0.5, None, None, None]
