@@ -98,7 +98,15 @@
         }
       }
     });
+    data.peakDigits = decimals(data.peak);
     return data;
+  }
+
+  /* Decimals that give a middling one of some values three digits, for a column of them. */
+  function decimals(values) {
+    const sorted = values.filter((value) => value > 0).sort();
+    const middle = sorted[Math.floor(sorted.length / 2)] || 1;
+    return Math.max(0, 2 - Math.floor(Math.log10(middle)));
   }
 
   function domainWeights(meta) {

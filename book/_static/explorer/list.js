@@ -146,7 +146,7 @@
       ),
       cell("fx-spark", explorer.domainSpark(data, id)),
       cell("fx-number fx-density", explorer.fixed(100 * data.density[id], 3), percent),
-      cell("fx-number fx-peak", explorer.fixed(data.peak[id], 2)),
+      cell("fx-number fx-peak", explorer.fixed(data.peak[id], data.peakDigits)),
       cell("fx-strip", explorer.matchStrip(data, id)),
       cell("fx-number fx-r", explorer.fixed(data.r[id], 2)),
       cell("fx-number fx-score", explorer.fixed(data.score[id], 2))
