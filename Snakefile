@@ -79,7 +79,8 @@ PROBES = ("evaluation_blocks", "probed_features")
 
 VERDICT = common("seed", "context") | tracking("tau", "rule", "min_positions", "min_documents")
 
-CHECKS = ["repartitioned", "dose", "calibration", "robustness", "published", "case-study", "explorer"]
+MET = ["case-study", "changes", "explorer"]
+CHECKS = ["repartitioned", "dose", "calibration", "robustness", "published", *MET]
 
 # page: (notebook, parameters, pages it needs, threads)
 PHASES = {
@@ -169,7 +170,13 @@ PHASES = {
         ["tracking", *PUBLISHED_PAGE],
         1,
     ),
-    "case-study": ("case-study", common("context") | SEEDS, ["tracking"], 1),
+    "case-study": (
+        "case-study",
+        common("context") | SEEDS | tracking("min_positions", "min_documents"),
+        ["tracking"],
+        1,
+    ),
+    "changes": ("changes", common("context") | CRITERIA, ["tracking"], 1),
     "interpretation": (
         "interpretation",
         common("seed", "context")
