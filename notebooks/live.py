@@ -76,7 +76,8 @@ for name, text in (("code", code), ("story", story)):
     ids = live.encode(corpora.tokenizer, text, context)
     acts[name] = {model: live.feature_acts(one, ids) for model, one in models.items()}
     rows = reading.strongest_rows(acts[name], known.between, tau, top=2)
-    display(reading.rows_html(rows, corpora.pieces(np.array(ids[1:])), models))
+    caption = f"The two strongest features of each model on the {name}, with their matches."
+    display(reading.rows_html(rows, corpora.pieces(np.array(ids[1:])), models, caption))
 
 # %% tags=["remove-cell"]
 rows = {n: reading.strongest_rows(each, known.between, tau, top=2) for n, each in acts.items()}
@@ -87,10 +88,10 @@ results |= {f"live.{n}.in_all": sum(len(row) == 4 for row in each) for n, each i
 # {% if results["live.code.rows"] + results["live.story.rows"] == 0 -%}
 # In this run no feature fires on these texts at all.
 # {%- else -%}
-# Of the {{ count("live.code.rows") }} rows for the code {{ count("live.code.in_all") }} are filled
-# in all four models, of the {{ count("live.story.rows") }} for the story
-# {{ count("live.story.in_all") }}. A gap doesn't say that the model lacks the feature: its
-# dictionary of this seed does, and [another one of the very same model](ceilings) may hold it.
+# All four models fill {{ count("live.code.in_all") }} of the {{ count("live.code.rows") }} rows for
+# the code and {{ count("live.story.in_all") }} of the {{ count("live.story.rows") }} for the story.
+# A gap doesn't say that the model lacks the feature: its dictionary of this seed does, and
+# [another one of the very same model](ceilings) may hold it.
 # {%- endif %}
 #
 # Now your own. The table follows while you type.
@@ -187,7 +188,8 @@ moves = ablating.effects(models["merged"], ids)
 removed = int(moves["feature"].iloc[0]) if len(moves) else 0
 ablated = ablating.ablate(models["merged"], ids, removed)
 results |= {"live.ablated.active": len(moves), "live.ablated.moved": ablated.moved,
-            "live.ablated.median": moves["moved"].median() if len(moves) else None}  # fmt: skip
+            "live.ablated.median": moves["moved"].median() if len(moves) else None,
+            "live.ablated.stronger": int((ablated.acts[-1] < moves["activation"]).sum())}  # fmt: skip
 
 # %% mystnb={"figure": {"caption": "Probabilities of the token after the code, with every feature in place and with one of them ablated: the ten tokens that change most.", "name": "fig-live-ablation"}, "image": {"alt": "Pairs of bars, the probability of ten tokens with and without a feature"}} tags=["hide-input"]
 changes = ablating.largest_changes(ablated, corpora)
@@ -204,9 +206,14 @@ store.write_results(run, "live", results)
 # {% if results["live.ablated.active"] == 0 -%}
 # In this run no feature is active on the code's last token, so nothing changes.
 # {%- else -%}
-# {{ count("live.ablated.active") }} features are active on the last token. The one in
+# On the last token {{ count("live.ablated.active") }} features are active. The one in
 # {numref}`fig-live-ablation` moves {{ share("live.ablated.moved") }} of the probability to other
-# tokens, half of them less than {{ share("live.ablated.median") }}.
+# tokens; half of them move less than {{ share("live.ablated.median", 2) }}.
+# {% if results["live.ablated.stronger"] == 0 -%}
+# Here it is the most strongly active one, too. That need not be so: try other texts.
+# {%- else -%}
+# It isn't the strongest: {{ count("live.ablated.stronger") }} of the others are more active.
+# {%- endif %}
 # {%- endif %}
 
 # %%
@@ -216,8 +223,8 @@ widgets.ablation(models, corpora, text=code, model="merged", feature=removed)
 # ## What we learned
 #
 # A matched feature is not a name but something to look at, on any text. Which features count as
-# matched is decided by a threshold, with no gap for it to fall into. And how strongly a feature is
-# active says little about what it does: that takes an ablation.
+# matched is decided by a threshold, with no gap for it to fall into. And what a feature does shows
+# when it is taken out: where it is active is only half of what there is to know about it.
 #
 # :::{admonition} Exercise
 # :class: tip

@@ -73,6 +73,11 @@ def test_places_lie_in_different_documents(found, mix):
     assert len(blocks) == len(places) > 3  # each block of this mix is a document of its own
 
 
+def test_features_of_another_text_have_no_place_in_the_mix(found, mix):
+    with pytest.raises(FeatrackError, match="measured on other tokens"):
+        blending.strongest_places(found["lua-0"], 0, mix._replace(tokens=mix.tokens[:3]), 3)
+
+
 def test_sliding_changes_figure_text_and_contexts(merging):
     panel, _ = merging
     before = [child.value for child in panel.children[-3:]]

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from featrack_utils import capture, evaluation, lm, shading, store
 from featrack_utils.corpora.prepare import Corpora
+from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features, Mix
 from featrack_utils.merge import State, slerp
 from featrack_utils.plots import DOMAIN_LABELS, MODEL_COLOURS
@@ -78,7 +79,16 @@ def set_weight(blend: Blend, t: float) -> None:
 
 
 def strongest_places(features: Features, feature: int, mix: Mix, count: int) -> list[Place]:
-    """Where a feature is strongest on the mix, each place in another document."""
+    """Where a feature is strongest on the mix, each place in another document.
+
+    Raises:
+        FeatrackError: the features were measured on other text.
+    """
+    if not np.array_equal(features.tokens, mix.tokens[:, 1:].ravel()):
+        raise FeatrackError(
+            "The features were measured on other tokens than those of the mix; "
+            "give both the same context and evaluation_blocks."
+        )
     column = features.acts[:, feature].tocoo()
     ranked = column.row[np.argsort(-column.data, kind="stable")]
     _, first = np.unique(features.origin[ranked], return_index=True)

@@ -91,6 +91,7 @@ def rows_html(
     rows: Sequence[Mapping[str, Fired]],
     pieces: Sequence[str],
     models: Mapping[str, LiveModel],
+    caption: str,
 ) -> HTML:
     """A table of rows, one column a model, its tokens shaded by activation / peak."""
     head = "".join(
@@ -105,7 +106,8 @@ def rows_html(
         for row in rows
     )
     return HTML(
-        '<div class="featrack-table" role="region" aria-label="Features that fire on the text" '
+        f'<p class="featrack-caption">{caption}</p>\n'
+        f'<div class="featrack-table" role="region" aria-label="{caption}" '
         'tabindex="0" style="overflow-x: auto">\n'
         f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )
@@ -114,7 +116,7 @@ def rows_html(
 def _cell(fired: Fired | None, pieces: Sequence[str], live: LiveModel) -> str:
     style = "text-align: left; vertical-align: top; min-width: 13em; white-space: normal"
     if fired is None:
-        return f'<td style="{style}">no match</td>'
+        return f'<td style="{style}; opacity: 0.75">no match</td>'
     title = f"<b>{live.name} {fired.feature}</b>"
     if fired.r is not None:
         title += f", r {fired.r:.2f}"
@@ -126,7 +128,7 @@ def _strip(pieces: Sequence[str], acts: np.ndarray, peak: float, colour: str) ->
     if not acts.max() > 0:
         return "silent on this text"
     strongest = int(acts.argmax())
-    start, end = max(0, strongest - _BEFORE), strongest + _AFTER + 1
+    start, end = max(0, strongest - _BEFORE), min(len(acts), strongest + _AFTER + 1)
     spans = []
     for piece, act in zip(pieces[start:end], acts[start:end], strict=True):
         alpha = round(255 * _SHADE * min(1.0, act / max(peak, acts.max())))
@@ -134,7 +136,7 @@ def _strip(pieces: Sequence[str], acts: np.ndarray, peak: float, colour: str) ->
             f'<span title="{act:.3g}" style="background: {colour}{alpha:02x}">'
             f"<bdi>{token_html(piece)}</bdi></span>"
         )
-    inside = "".join(spans)
+    inside = "…" * (start > 0) + "".join(spans) + "…" * (end < len(acts))
     return (
         '<span class="featrack-tokens" style="display: inline-block; background: white; '
         "color: #1a1a1a; padding: 0 0.3em; white-space: pre-wrap; overflow-wrap: anywhere; "
@@ -156,7 +158,8 @@ def read_text(
     rows = strongest_rows(acts, matches, tau, top)
     if not rows:
         return HTML("<p>No feature of any model fires on this text.</p>")
-    return rows_html(rows, corpora.pieces(np.array(ids[1:])), models)
+    caption = f"The strongest features on these {len(ids) - 1} tokens."
+    return rows_html(rows, corpora.pieces(np.array(ids[1:])), models, caption)
 
 
 def text_reader(
