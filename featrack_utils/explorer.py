@@ -70,7 +70,7 @@ def inputs(run: Path) -> list[Path]:
     """The artefacts of a run that `read_contents` reads, dictionaries' features among them."""
     names = ["corpora", "map", "interpretation"]
     names += [f"models/{model}" for model in MODELS] + [f"features/{model}-0" for model in MODELS]
-    return [run / name for name in names if name != "interpretation" or (run / name).exists()]
+    return [run / name for name in names]
 
 
 def read_contents(run: Path, context: int, seed: int) -> Contents:
@@ -84,10 +84,8 @@ def read_contents(run: Path, context: int, seed: int) -> Contents:
     tokenizer = open_corpora(store.opened(run / "corpora"), context).tokenizer
     found = open_features(run, base_seeds=1, other_seeds=1)
     mapped = pd.read_parquet(store.opened(run / "map") / "map.parquet")
+    read = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")
     columns = ["model", "feature", "explanation", "simulation_r", "detection"]
-    read = pd.DataFrame(columns=columns).astype(mapped.dtypes[:2])
-    if (run / "interpretation").exists():  # nothing else needs it
-        read = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")
     return Contents(
         features={model: found[f"{model}-0"] for model in MODELS},
         logits={

@@ -1,0 +1,75 @@
+"""Made-up features that the explorer's data can be checked against, and a reader of its files."""
+
+import base64
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from featrack_utils import explorer, fates
+from featrack_utils.config import MODELS
+from featrack_utils.features import Features
+from featrack_utils.logits import LogitEffects
+
+WIDTH, BLOCKS, D = 12, 40, 260  # positions of a block, blocks, features of a dictionary
+N = WIDTH * BLOCKS
+DEAD, TWIN = 7, 3  # a feature that is never active; one that all models have
+CRITERIA = fates.Criteria(tau=0.8, rule="best", min_positions=8, min_documents=3)
+HOSTILE = [
+    "</script><script>alert(1)",
+    "<!--",
+    "\u2028",
+    '"',
+    "\\",
+    "\x00",
+    "\u202e",
+    "🙂",
+]
+
+
+def _random_acts(rng) -> np.ndarray:
+    dense = rng.exponential(size=(N, D)) * (rng.random((N, D)) < 0.3 * rng.random(D))
+    return dense.astype(np.float32)
+
+
+def contents() -> explorer.Contents:
+    """Four dictionaries on 480 positions with planted relatives: see the comments."""
+    rng = np.random.default_rng(0)
+    domain = np.repeat(np.arange(BLOCKS) * 4 // BLOCKS, WIDTH).astype(np.int8)
+    origin = (np.arange(N) // 10).astype(np.int32)
+    tokens = rng.integers(0, 90, N).astype(np.int32)
+    acts = {model: _random_acts(rng) for model in MODELS}
+    # Lua has noisy copies of forty of the base's features, merged thirty of Stories'.
+    acts["lua"][:, :40] = acts["base"][:, :40] + 0.4 * acts["lua"][:, :40]
+    acts["merged"][:, 60:90] = acts["stories"][:, 60:90]
+    for dense in acts.values():
+        dense[:, TWIN] = acts["base"][:, TWIN]
+        dense[:, DEAD] = 0
+    effect = -np.sort(-rng.normal(size=(D, 8)), axis=1)
+    logits = LogitEffects(rng.integers(0, 90, (D, 8)), effect, rng.integers(0, 90, (D, 8)), -effect)
+    rows = pd.DataFrame({"model": np.repeat(MODELS, D), "feature": np.tile(np.arange(D), 4)})
+    about = rows.assign(x=rows.index / 8, y=-1.0, cluster=rows["feature"] % 5 - 1)
+    about["explanation"] = [None if i == DEAD else f"</script>“{i}”" for i in rows["feature"]]
+    about["simulation_r"] = np.where(rows["feature"] == DEAD, np.nan, 0.12345)
+    return explorer.Contents(
+        features={
+            model: Features(sparse.csr_matrix(dense), origin, domain, tokens)
+            for model, dense in acts.items()
+        },
+        logits=dict.fromkeys(MODELS, logits),
+        about=about.assign(detection=0.5),
+        vocabulary=HOSTILE + [f" t{i}" for i in range(90 - len(HOSTILE))],
+        width=WIDTH, profile="made up", seed=1,
+    )  # fmt: skip
+
+
+def read(folder: Path, name: str) -> Any:
+    """The data in one of the explorer's files."""
+    script = (folder / f"{name}.js").read_text("ascii")
+    (packed,) = re.findall(r'atob\("([\w+/=]*)"\)', script)
+    return json.loads(zlib.decompress(base64.b64decode(packed)).decode("ascii"))

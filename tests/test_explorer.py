@@ -1,0 +1,168 @@
+"""The explorer's data against the features they were made from, and against numpy."""
+
+import base64
+import re
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featrack_utils import explorer, fates
+from featrack_utils.config import MODELS
+from featrack_utils.errors import FeatrackError
+from tests import browser, explorer_contents
+from tests.explorer_contents import CRITERIA, DEAD, TWIN, D, read
+
+
+@pytest.fixture(scope="module")
+def contents():
+    return explorer_contents.contents()
+
+
+@pytest.fixture(scope="module")
+def folder(contents, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("explorer") / "data"
+    explorer.write_data(folder, contents, CRITERIA)
+    return folder
+
+
+def dense(contents, model) -> np.ndarray:
+    return contents.features[model].acts.toarray()
+
+
+@pytest.fixture(scope="module")
+def index(folder):
+    return read(folder, "index")
+
+
+@pytest.fixture(scope="module")
+def details(folder):
+    return {model: read(folder, f"{model}-0") + read(folder, f"{model}-1") for model in MODELS}
+
+
+@pytest.fixture(scope="module")
+def correlation(contents):
+    """r between every two features of every two models by numpy; −2 where one can't be judged."""
+    found = {}
+    for a, b in permutations(MODELS, 2):
+        columns = [dense(contents, m) for m in (a, b)]
+        with np.errstate(invalid="ignore"):
+            r = np.corrcoef(columns[0].T.astype(float), columns[1].T.astype(float))[:D, D:]
+        able = [((c > 0).sum(0) >= 8) & (documents(contents, c) >= 3) for c in columns]
+        found[a, b] = np.where(np.isfinite(r) & np.outer(*able), r, -2)
+    return found
+
+
+def documents(contents, columns):
+    origin = contents.features["base"].origin
+    return np.array([len(set(origin[column > 0])) for column in columns.T])
+
+
+def test_the_text_comes_back_as_it_was(folder, contents):
+    meta, first = read(folder, "meta"), contents.features["base"]
+    kind = f"<u{meta['token_bytes']}"
+    assert np.frombuffer(base64.b64decode(meta["tokens"]), kind).tolist() == first.tokens.tolist()
+    domains = np.frombuffer(base64.b64decode(meta["block_domain"]), "u1")
+    assert np.repeat(domains, meta["width"]).tolist() == first.domain.tolist()
+    assert meta["vocab"] == contents.vocabulary
+    assert (meta["format"], meta["d_sae"], meta["tau"]) == (1, D, 0.8)
+
+
+@pytest.mark.parametrize(("a", "b"), list(permutations(MODELS, 2)))
+def test_partners_are_those_that_numpy_finds(a, b, index, correlation):
+    r, match = correlation[a, b], index[a]["match"][b]
+    for feature, (partner, value) in enumerate(zip(match["i"], match["r"], strict=True)):
+        if r[feature].max() == -2:
+            assert (partner, value) == (-1, None)
+        else:
+            assert value == pytest.approx(r[feature].max(), abs=6e-4)
+            assert r[feature, partner] == pytest.approx(r[feature].max(), abs=1e-9)
+
+
+def test_classes_follow_from_the_correlations(index, correlation, contents):
+    def has(model, *others):
+        return np.any([correlation[model, other].max(1) > 0.8 for other in others], axis=0)
+
+    def named(model, matched, one, none):
+        able = correlation[model, "base" if model != "base" else "lua"].max(1) > -2
+        return np.select([~able, matched], ["unobserved", one], none).tolist()
+
+    classes = read_classes(index)
+    assert classes["base"] == named(
+        "base", has("base", "lua", "stories"), "persisting", "disappearing"
+    )
+    assert classes["lua"] == named("lua", has("lua", "base"), "persisting", "emerging")
+    assert classes["stories"] == named("stories", has("stories", "base"), "persisting", "emerging")
+    assert classes["merged"] == named(
+        "merged", has("merged", "lua", "stories"), "inherited", "novel"
+    )
+    # Forty features of Lua were made from the base's, and all but those too rare persist.
+    assert classes["lua"].count("persisting") > 25
+
+
+def read_classes(index):
+    return {m: [fates.CLASSES[number] for number in index[m]["cls"]] for m in MODELS}
+
+
+def test_only_the_feature_that_all_models_share_is_universal(index):
+    for model in MODELS:
+        assert np.flatnonzero(index[model]["universal"]).tolist() == [TWIN]
+
+
+def test_a_dead_feature_shows_nothing_and_never_a_number_for_what_is_unknown(index, details):
+    row, one = index["lua"], details["lua"][DEAD]
+    assert one["c"] == one["r"] == [] and sum(one["h"]) == 0
+    assert (row["top"][DEAD], row["peak"][DEAD], row["text"][DEAD]) == ([], 0, "")
+    assert (row["sim"][DEAD], row["det"][DEAD]) == (None, 0.5)
+    assert row["match"]["base"]["r"][DEAD] is None
+    assert (row["text"][5], row["sim"][5], row["cluster"][5]) == ("</script>“5”", 0.123, -1)
+    assert row["xy"][2] == [(D + 2) / 8, -1]
+
+
+def test_no_token_can_break_out_of_a_script(folder):
+    for path in folder.glob("*.js"):
+        script = path.read_text("ascii")
+        call = rf'featrackExplorer\.receive\("{path.stem}",new Response\([\w\s+/=".(),>\[\]]*\);\n'
+        assert re.fullmatch(call, script), path.name
+        assert "<" not in script
+
+
+def test_equal_features_give_equal_bytes(folder, contents, tmp_path):
+    explorer.write_data(tmp_path / "again", contents, CRITERIA)
+    names = sorted(path.name for path in folder.iterdir())
+    chunks = [f"{model}-{chunk}.js" for model in MODELS for chunk in (0, 1)]
+    assert names == sorted(["meta.js", "index.js", *chunks])
+    for name in names:
+        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_features_that_fill_no_blocks_are_refused(contents, tmp_path):
+    with pytest.raises(FeatrackError, match=r"480 positions are no blocks of 13; give the context"):
+        explorer.write_data(tmp_path / "data", contents._replace(width=13), CRITERIA)
+
+
+def test_the_page_names_every_script_and_style_there_is():
+    static = Path(explorer.__file__).parents[1] / "book" / "_static" / "explorer"
+    there = {path.name for path in static.iterdir() if path.is_file()}
+    assert there == {*explorer.SCRIPTS, *explorer.STYLES}
+    page = explorer.page().data
+    assert all(f'"../_static/explorer/{name}"' in page for name in there)
+    assert '<div id="featrack-explorer">' in page and "<noscript>" in page
+
+
+@pytest.mark.skipif(not browser.BROWSER or not browser.DRIVER, reason="there is no Chromium here")
+def test_a_browser_unpacks_from_a_file_what_was_packed(folder, index, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(
+        "<script>window.held = {}; window.featrackExplorer = "
+        "{receive: (name, value) => { held[name] = value; }}</script>"
+        + "".join(f'<script src="{(folder / name).as_uri()}"></script>'
+                  for name in ("meta.js", "index.js"))
+    )  # fmt: skip
+    with browser.open_browser() as driver:
+        driver.get(page.as_uri())
+        unpacked = driver.execute_async_script(
+            "Promise.all([held.meta, held.index]).then(arguments[0], e => arguments[0]([`${e}`]))"
+        )
+    assert unpacked == [read(folder, "meta"), index]

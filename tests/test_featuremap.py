@@ -1,0 +1,174 @@
+"""The map on directions with planted groups, where the right answers are known beforehand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+from scipy import sparse
+
+from featrack_utils import featuremap, mapplot
+from featrack_utils.correlate import BestMatches, Pairs
+from featrack_utils.errors import FeatrackError
+from featrack_utils.plots import MODEL_COLOURS
+
+GROUPS, MEMBERS = 4, 30
+
+
+def unit(rows):
+    rows = np.asarray(rows, dtype=np.float64)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Four groups of thirty directions in 40 dimensions, each around a direction of its own."""
+    rng = np.random.default_rng(0)
+    centres = np.repeat(rng.normal(size=(GROUPS, 40)), MEMBERS, axis=0)
+    return unit(centres + 0.3 * rng.normal(size=centres.shape))
+
+
+@pytest.fixture(scope="module")
+def points(planted):
+    return featuremap.layout(planted, neighbours=10, epochs=100, seed=1)
+
+
+def test_the_nearest_by_cosine_are_those_of_plain_sorting(planted):
+    found = featuremap.nearest(planted, 5)
+    cosine = planted @ planted.T
+    np.fill_diagonal(cosine, 2)
+    assert found.index.tolist() == np.argsort(-cosine, axis=1, kind="stable")[:, :5].tolist()
+    np.testing.assert_allclose(found.distance[:, 0], 0)
+    np.testing.assert_allclose(
+        found.distance[:, 1:], 1 - np.sort(cosine, axis=1)[:, ::-1][:, 1:5], atol=1e-6
+    )
+
+
+def test_a_direction_is_its_own_nearest_even_among_copies():
+    found = featuremap.nearest(unit([[1, 0], [1, 0], [1, 0], [0, 1]]), 2)
+    assert found.index.tolist() == [[0, 1], [1, 0], [2, 0], [3, 0]]
+    with pytest.raises(FeatrackError, match=r"k is 5; choose 1 to 4"):
+        featuremap.nearest(unit(np.eye(4)), 5)
+
+
+def test_a_layout_finds_the_planted_groups_and_clusters_them(points):
+    label = featuremap.clusters(points, least=10)
+    groups = label.reshape(GROUPS, MEMBERS)
+    assert (groups == groups[:, :1]).mean() > 0.95
+    assert sorted(np.unique(label[label >= 0])) == list(range(GROUPS))
+
+
+def test_a_layout_is_the_same_again_to_the_last_bit(planted, points):
+    again = featuremap.layout(planted, neighbours=10, epochs=100, seed=1)
+    assert again.tobytes() == points.tobytes()
+    other = featuremap.layout(planted, neighbours=10, epochs=100, seed=2)
+    assert other.tobytes() != points.tobytes()
+
+
+def test_clusters_are_numbered_by_size_and_stragglers_are_in_none():
+    rng = np.random.default_rng(0)
+    small, large = rng.normal(size=(12, 2)), rng.normal([50, 0], 1, size=(25, 2))
+    alone = [[0, 500.0], [400, 0]]
+    label = featuremap.clusters(np.concatenate([small, large, alone]), least=8)
+    assert (label[:12] == 1).mean() > 0.9 and (label[12:37] == 0).mean() > 0.9
+    assert label[37:].tolist() == [-1, -1]
+    assert featuremap.clusters(np.zeros((3, 2)), least=8).tolist() == [-1, -1, -1]
+
+
+def test_trust_is_one_for_a_faithful_map_and_about_a_half_for_a_random_one(planted, points):
+    on_a_circle = unit(np.random.default_rng(1).normal(size=(200, 2)))
+    assert featuremap.trust(on_a_circle, on_a_circle, 10) == pytest.approx(1)
+    strewn = np.random.default_rng(2).random((len(planted), 2))
+    assert featuremap.trust(planted, strewn, 10) < 0.65
+    assert featuremap.trust(planted, points, 10) > 0.9
+    assert featuremap.trust(planted[:8], points[:8], 4) is None
+
+
+def test_cohesion_is_the_mean_cosine_with_the_others_of_a_cluster():
+    directions = unit([[1, 0], [1, 0], [0, 1], [0, 1], [1, 1]])
+    assert featuremap.cohesion(directions, np.array([0, 0, 1, 1, -1])) == pytest.approx(1)
+    assert featuremap.cohesion(directions, np.array([0, 1, 0, 1, -1])) == pytest.approx(0)
+    assert featuremap.cohesion(directions, np.full(5, -1)) is None
+
+
+def test_principal_places_keep_the_distances_of_what_was_flat_all_along():
+    flat = np.random.default_rng(0).normal(size=(20, 2)) * [3, 1]
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 6)))[0][:2]
+    found = featuremap.principal(flat @ turn)
+    np.testing.assert_allclose(
+        np.linalg.norm(found[:1] - found, axis=1), np.linalg.norm(flat[:1] - flat, axis=1)
+    )
+
+
+def matches(pairs, b_candidates):
+    i, j, r = (np.array(part) for part in zip(*pairs, strict=True)) if pairs else ([], [], [])
+    none = np.zeros(3)
+    found = Pairs(np.array(i, int), np.array(j, int), np.array(r, float))
+    return BestMatches(
+        none, none, none, none, np.ones(3, bool), np.array(b_candidates), found, floor=0.3
+    )
+
+
+def test_a_matched_neighbour_is_the_nearest_eligible_feature_with_r_above_tau():
+    a, b = np.array([[0.0, 0], [5, 0], [9, 0]]), np.array([[0.1, 0], [5.2, 0], [8, 0], [9, 0]])
+    # Feature 0's nearest is its match; 1's nearest isn't; 2 has a match only below τ.
+    best = matches([(0, 0, 0.9), (0, 3, 0.85), (1, 2, 0.9), (2, 3, 0.5)], [True] * 4)
+    assert featuremap.matched_neighbours(a, b, best, 0.8) == (2, 0.5, 3 / 8)
+    # Without feature 1 of b, the nearest of a's feature 1 is its match.
+    best = matches([(0, 0, 0.9), (1, 2, 0.9)], [True, False, True, True])
+    assert featuremap.matched_neighbours(a, b, best, 0.8) == (2, 1.0, 2 / 6)
+    assert featuremap.matched_neighbours(a, b, matches([], [True] * 4), 0.8) == (0, None, None)
+
+
+def test_a_clusters_tokens_count_each_member_alike():
+    shares = sparse.csc_matrix([[0.9, 0.0, 0.2], [0.1, 0.6, 0.8], [0.0, 0.4, 0.0]])
+    # 0: tokens 0, 1, 2 have 0.9, 0.7 and 0.4; cluster 1 is feature 2 alone.
+    tokens = featuremap.cluster_tokens(np.array([0, 0, 1]), shares, n=2)
+    assert tokens == [[0, 1], [1, 0]]
+    assert featuremap.cluster_tokens(np.array([-1, -1, -1]), shares, n=2) == []
+
+
+def test_the_most_central_feature_lies_at_its_clusters_median():
+    points = np.array([[0, 0], [1, 0], [50, 0], [7, 7], [100.0, 0]])
+    assert featuremap.most_central(np.array([0, 0, 0, -1, 1]), points).tolist() == [1, 4]
+    assert featuremap.most_central(np.array([-1, -1]), points[:2]).size == 0
+
+
+def test_directions_are_unit_rows_and_misfits_are_named(tmp_path):
+    for name, rows in (("a", [[3, 4], [0, 2]]), ("b", [[1, 0, 0]]), ("c", [[0, 0]])):
+        (tmp_path / name).mkdir()
+        save_file(
+            {"W_dec": np.array(rows, np.float32)}, tmp_path / name / "sae_weights.safetensors"
+        )
+    found = featuremap.directions({"base": tmp_path / "a"})
+    np.testing.assert_allclose(found["base"], [[0.6, 0.8], [0, 1]])
+    with pytest.raises(FeatrackError, match="different numbers of neurons"):
+        featuremap.directions({"base": tmp_path / "a", "lua": tmp_path / "b"})
+    with pytest.raises(FeatrackError, match="c has a decoder row without a direction"):
+        featuremap.directions({"base": tmp_path / "c"})
+
+
+@pytest.fixture
+def mapped():
+    columns = {"model": ["base", "lua", "lua"], "x": [0.0, 1, 2], "y": [0.0, 1, 0]}
+    return pd.DataFrame(columns | {"cluster": [0, 0, -1]})
+
+
+def test_a_panel_counts_its_features_and_shows_them_over_all_others(mapped):
+    masks = {"Lua": np.array([False, True, True]), "none": np.zeros(3, bool)}
+    first, second = mapplot.map_panels(mapped, masks).axes
+    assert [axis.get_title() for axis in (first, second)] == ["Lua: 2", "none: 0"]
+    everything, chosen = first.collections
+    assert (len(everything.get_offsets()), len(chosen.get_offsets())) == (3, 2)
+    red, green, blue, _ = (round(255 * part) for part in chosen.get_facecolor()[0])
+    assert f"#{red:02X}{green:02X}{blue:02X}" == MODEL_COLOURS["lua"]
+
+
+def test_only_the_largest_clusters_are_numbered(mapped):
+    assert [t.get_text() for t in mapplot.cluster_map(mapped, numbered=3).axes[0].texts] == ["0"]
+    assert not list(mapplot.cluster_map(mapped.assign(cluster=-1), numbered=3).axes[0].texts)
+
+
+def test_a_token_in_a_table_is_data_and_a_feature_a_link():
+    shown = mapplot.tokens_html(["<b>", "\n"]).data
+    assert "<b>" not in shown and "&lt;b&gt;" in shown and "⏎" in shown
+    assert mapplot.feature_link("lua", 12).data == '<a href="explorer.html#lua-12">lua 12</a>'

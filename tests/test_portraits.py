@@ -1,0 +1,110 @@
+"""What is shown of each feature, against the activations it was made from."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from featrack_utils import explorer, portraits
+from featrack_utils.config import MODELS
+from featrack_utils.corpora.documents import DOMAINS
+from tests import explorer_contents
+from tests.explorer_contents import CRITERIA, TWIN, WIDTH, read
+
+
+@pytest.fixture(scope="module")
+def contents():
+    return explorer_contents.contents()
+
+
+@pytest.fixture(scope="module")
+def folder(contents, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("explorer") / "data"
+    explorer.write_data(folder, contents, CRITERIA)
+    return folder
+
+
+def dense(contents, model) -> np.ndarray:
+    return contents.features[model].acts.toarray()
+
+
+@pytest.fixture(scope="module")
+def index(folder):
+    return read(folder, "index")
+
+
+@pytest.fixture(scope="module")
+def details(folder):
+    return {model: read(folder, f"{model}-0") + read(folder, f"{model}-1") for model in MODELS}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_counts_densities_and_peaks_are_those_of_the_features(model, index, details, contents):
+    acts, domain = dense(contents, model), contents.features[model].domain
+    assert [sum(one["h"]) for one in details[model]] == (acts > 0).sum(0).tolist()
+    np.testing.assert_allclose(index[model]["peak"], acts.max(0), rtol=1e-3)
+    for number in range(len(DOMAINS)):
+        expected = (acts[domain == number] > 0).mean(0)
+        np.testing.assert_allclose(index[model]["density"][number], expected, rtol=1e-3)
+
+
+def test_a_histogram_has_ten_equal_bins_up_to_the_peak():
+    columns = sparse.csc_matrix(np.array([[0, 0.5, 1, 9.9, 10, 4]], dtype=np.float32).T)
+    assert portraits.histograms(columns).tolist() == [[1, 1, 0, 0, 1, 0, 0, 0, 0, 2]]
+    assert portraits.levels(columns).tolist() == [13, 26, 253, 255, 102]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_contexts_show_the_activations_around_their_centre(model, details, contents):
+    acts = dense(contents, model)
+    peak = acts.max(0)
+    for feature, one in enumerate(details[model]):
+        for centre, pairs in one["c"] + one["r"]:
+            left, right = portraits.window(centre, WIDTH)
+            assert left // WIDTH == centre // WIDTH == (right - 1) // WIDTH
+            shown = np.zeros(right - left)
+            shown[pairs[::2]] = pairs[1::2]
+            expected = acts[left:right, feature]
+            assert ((shown > 0) == (expected > 0)).all()
+            np.testing.assert_allclose(
+                shown * peak[feature] / 255, expected, atol=peak[feature] / 250
+            )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_strongest_contexts_are_each_of_another_document(model, details, contents):
+    acts, origin = dense(contents, model), contents.features[model].origin
+    for feature, one in enumerate(details[model]):
+        centres = [centre for centre, _ in one["c"]]
+        strengths = acts[centres, feature]
+        assert (np.diff(strengths) <= 0).all() and (strengths > 0).all()
+        assert len(set(origin[centres])) == len(centres) == min(
+            6, len(set(origin[acts[:, feature] > 0]))
+        )  # fmt: skip
+        drawn = [centre for centre, _ in one["r"]]
+        assert len(set(drawn)) == min(3, np.count_nonzero(acts[:, feature]))
+
+
+def test_a_window_has_fifteen_positions_before_and_eight_after_inside_its_block():
+    assert portraits.window(50, 100) == (35, 59)
+    assert portraits.window(104, 100) == (100, 113)
+    assert portraits.window(198, 100) == (183, 200)
+
+
+def test_top_tokens_are_those_with_most_of_the_activation(index, contents):
+    acts, tokens = dense(contents, "stories"), contents.features["stories"].tokens
+    for feature in (0, TWIN, 100):
+        mass = np.bincount(tokens, weights=acts[:, feature])
+        assert index["stories"]["top"][feature] == np.argsort(-mass, kind="stable")[:5].tolist()
+
+
+def test_pieces_of_characters_are_shown_as_bytes_and_all_else_as_text(tokenizer):
+    vocabulary = portraits.vocabulary(tokenizer)
+    for number, piece in enumerate(vocabulary):
+        text = tokenizer.decode([number])
+        assert piece == text or (
+            "\ufffd" in text and re.fullmatch(r"(⟨0x[89A-F][0-9A-F]⟩)+", piece)
+        )
+    assert {"⟨0xE2⟩", "<|endoftext|>", " ", "\n", "\x00", " the"} <= set(vocabulary)
