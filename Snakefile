@@ -25,6 +25,7 @@ try:
 except FeatrackError as error:
     sys.exit(f"featrack: {error}")
 
+TOC = "book/_toc.yml"
 RUN = Path("runs") / PROFILE.name
 COMMON = {
     "run_dir": str(RUN),
@@ -79,7 +80,7 @@ PROBES = ("evaluation_blocks", "probed_features")
 
 VERDICT = common("seed", "context") | tracking("tau", "rule", "min_positions", "min_documents")
 
-MET = ["case-study", "changes", "explorer"]
+MET = ["case-study", "changes", "explorer", "live"]
 CHECKS = ["repartitioned", "dose", "calibration", "robustness", "published", *MET]
 
 # page: (notebook, parameters, pages it needs, threads)
@@ -195,7 +196,7 @@ PHASES = {
         1,
     ),
     "intro": ("intro", common(), CHECKS, 1),
-    "status": ("status", common(), ["intro"], 1),
+    "status": ("status", common() | {"toc": TOC}, ["intro"], 1),
 }
 
 
@@ -214,6 +215,7 @@ for page, (notebook, parameters, needs, cores) in PHASES.items():
             [executed(need) for need in needs],
             CODE,
             TEXTS if page == "corpora" else [],
+            TOC if page == "status" else [],
         output:
             executed(page),
         params:
@@ -236,7 +238,7 @@ rule book:
     input:
         [executed(page) for page in PHASES],
         "_config.yml",
-        "book/_toc.yml",
+        TOC,
         "book/bibliography.md",
         "book/references.bib",
         # The explorer's data, a folder lower, are put there by this very rule.

@@ -132,14 +132,20 @@ def write_results(run_dir: Path, phase: str, results: dict[str, float | None]) -
     _write_json(run_dir / "results" / f"{phase}.json", numbers)
 
 
-def collect_results(run_dir: Path) -> dict[str, float]:
-    """Joins every phase's figures into results.json, sorted by name.
+def collect_results(run_dir: Path, phases: Iterable[str]) -> dict[str, float]:
+    """Joins the figures of these phases into results.json, sorted by name.
+
+    A phase that writes none is skipped, and so is what a phase of another name has left there:
+    it may have been renamed or dropped since.
 
     Raises:
         FeatrackError: two phases write the same name, or a part is not valid JSON.
     """
     merged: dict[str, float] = {}
-    for path in sorted((run_dir / "results").glob("*.json")):
+    for phase in sorted(phases):
+        path = run_dir / "results" / f"{phase}.json"
+        if not path.exists():
+            continue
         part = _read_json(path)
         if twice := sorted(set(part) & set(merged)):
             raise FeatrackError(f"{path} writes {twice[0]}, which another phase also writes.")

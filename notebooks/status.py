@@ -22,10 +22,12 @@ from pathlib import Path
 import pandas as pd
 
 from featrack_utils import store
+from featrack_utils.render import notebook_pages
 from featrack_utils.tables import show_table
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
+toc = "book/_toc.yml"  # whose pages' figures are collected
 
 # %%
 run = Path(run_dir)
@@ -47,12 +49,16 @@ show_table(times, {"seconds": ".0f"}, caption="What was built, how long it took,
 versions = last["versions"] | {"Python": last["python"], "machine": last["machine"]}
 show_table(pd.DataFrame(versions.items(), columns=["part", "version"]))
 
-# %% tags=["hide-input"]
-parameters = pd.DataFrame(
-    [{"artefact": name, "parameter": key, "value": str(value)}
+# %% [markdown]
+# What every artefact was made with; artefacts with the same value of a parameter share a line.
+
+# %% mystnb={"code_prompt_show": "Every parameter", "code_prompt_hide": "Every parameter"} tags=["remove-input", "hide-output"]
+given = pd.DataFrame(
+    [{"parameter": key, "value": str(value), "artefacts": name}
      for name, r in records.items() for key, value in r["parameters"].items()]
 )  # fmt: skip
-show_table(parameters)
+shared = given.groupby(["parameter", "value"], sort=True)["artefacts"].agg(", ".join)
+show_table(shared.reset_index())
 
 # %% [markdown]
 # ## Every figure of this run
@@ -60,6 +66,6 @@ show_table(parameters)
 # The numbers below are `results.json`, the only place from which the text of this book takes its
 # figures.
 
-# %% tags=["hide-input"]
-results = store.collect_results(run)
+# %% mystnb={"code_prompt_show": "Every figure", "code_prompt_hide": "Every figure"} tags=["remove-input", "hide-output"]
+results = store.collect_results(run, notebook_pages(Path(toc)))
 show_table(pd.DataFrame(results.items(), columns=["name", "value"]), {"value": ".4g"})
