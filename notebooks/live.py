@@ -68,7 +68,8 @@ known = thresholds.known_matches(found, min_positions, min_documents)
 # Each model reads the same text, and its own dictionary (seed 0) says which features are active.
 # The strongest of each model get a row; the features of the other models that match it above the
 # threshold stand beside it, with their correlation r on the evaluation mix. The shade is the
-# activation as a part of the feature's own maximum.
+# activation as a part of the feature's own maximum. A name leads to the feature's page in the
+# [explorer](explorer).
 
 # %% tags=["hide-input"]
 acts = {}
@@ -77,7 +78,8 @@ for name, text in (("code", code), ("story", story)):
     acts[name] = {model: live.feature_acts(one, ids) for model, one in models.items()}
     rows = reading.strongest_rows(acts[name], known.between, tau, top=2)
     caption = f"The two strongest features of each model on the {name}, with their matches."
-    display(reading.rows_html(rows, corpora.pieces(np.array(ids[1:])), models, caption))
+    pieces = corpora.pieces(np.array(ids[1:]))
+    display(reading.rows_html(rows, pieces, models, caption, linked=True))
 
 # %% tags=["remove-cell"]
 rows = {n: reading.strongest_rows(each, known.between, tau, top=2) for n, each in acts.items()}

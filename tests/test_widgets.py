@@ -1,5 +1,7 @@
 """Controls of the live chapter: values are set as a reader would, and what they change is read."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -105,6 +107,24 @@ def test_where_nothing_fires_the_table_says_so(models, matches, corpora):
 class Silent:
     def encode(self, x):
         return torch.zeros(len(x), 2 * D)
+
+
+def test_a_still_table_leads_to_the_explorer_and_a_control_does_not(models, matches, corpora):
+    row = {"lua": reading.Fired(7, np.array([1.0, 0.0]), None)}
+    html = reading.rows_html([row], ["a", "b"], models, "Two tokens.", linked=True).data
+    assert '<a href="explorer.html#lua-7"><b>lua 7</b></a>' in html
+    assert html.count("no match") == 3 and '<p class="featrack-caption">Two tokens.</p>' in html
+    assert "href" not in texts(text_reader(models, matches, corpora, tau=0.8, text="x"))
+
+
+def test_of_a_long_text_what_surrounds_the_strongest_token_is_shown(models):
+    acts = np.zeros(60)
+    acts[30] = 1
+    row = {"base": reading.Fired(0, acts, None)}
+    pieces = [chr(0x4E00 + i) for i in range(60)]
+    html = reading.rows_html([row], pieces, {"base": models["base"]}, "", linked=False).data
+    shown = re.findall("[\u4e00-\u4e3b…]", html)
+    assert shown == ["…", *pieces[15:39], "…"]
 
 
 def test_typing_changes_the_table_and_a_slip_is_one_sentence(models, matches, corpora):

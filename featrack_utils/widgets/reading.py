@@ -92,8 +92,13 @@ def rows_html(
     pieces: Sequence[str],
     models: Mapping[str, LiveModel],
     caption: str,
+    *,
+    linked: bool,
 ) -> HTML:
-    """A table of rows, one column a model, its tokens shaded by activation / peak."""
+    """A table of rows, one column a model, its tokens shaded by activation / peak.
+
+    `linked`: names lead to the explorer, which stands beside the book's pages alone.
+    """
     head = "".join(
         f'<th scope="col" style="text-align: left; border-bottom: 3px solid '
         f'{MODEL_COLOURS[model]}">{MODEL_LABELS[model]}</th>'
@@ -101,7 +106,7 @@ def rows_html(
     )
     body = "\n".join(
         "<tr>"
-        + "".join(_cell(row.get(model), pieces, live) for model, live in models.items())
+        + "".join(_cell(row.get(model), pieces, live, linked) for model, live in models.items())
         + "</tr>"
         for row in rows
     )
@@ -113,11 +118,13 @@ def rows_html(
     )
 
 
-def _cell(fired: Fired | None, pieces: Sequence[str], live: LiveModel) -> str:
+def _cell(fired: Fired | None, pieces: Sequence[str], live: LiveModel, linked: bool) -> str:
     style = "text-align: left; vertical-align: top; min-width: 13em; white-space: normal"
     if fired is None:
         return f'<td style="{style}; opacity: 0.75">no match</td>'
     title = f"<b>{live.name} {fired.feature}</b>"
+    if linked:
+        title = f'<a href="explorer.html#{live.name}-{fired.feature}">{title}</a>'
     if fired.r is not None:
         title += f", r {fired.r:.2f}"
     strip = _strip(pieces, fired.acts, live.peaks[fired.feature], MODEL_COLOURS[live.name])
@@ -159,7 +166,7 @@ def read_text(
     if not rows:
         return HTML("<p>No feature of any model fires on this text.</p>")
     caption = f"The strongest features on these {len(ids) - 1} tokens."
-    return rows_html(rows, corpora.pieces(np.array(ids[1:])), models, caption)
+    return rows_html(rows, corpora.pieces(np.array(ids[1:])), models, caption, linked=False)
 
 
 def text_reader(
