@@ -1,15 +1,12 @@
 """Dictionaries: SAELens' own loss, an order that a kill doesn't change, a format others read."""
 
-import itertools
-
-import numpy as np
 import pytest
 import torch
 from sae_lens import SAE, StandardTrainingSAE
 from sae_lens.saes.sae import TrainStepInput
 from safetensors.torch import load_file
 
-from featrack_utils import activations, sae
+from featrack_utils import sae
 from featrack_utils.capture import mlp_activations
 from featrack_utils.errors import FeatrackError
 
@@ -29,76 +26,6 @@ def train(bridge, blocks, tmp_path):
         return tmp_path / name
 
     return run
-
-
-def batches(bridge, blocks, n, **given):
-    stream = activations.activation_batches(
-        bridge, blocks, **{"batch_tokens": 64, "seed": 0, **given}
-    )
-    return list(itertools.islice(stream, n))
-
-
-# The mixture
-
-
-def test_a_mixture_takes_equal_shares_and_repeats_a_domain_that_is_too_small():
-    big = np.full((100, 5), 1, dtype=np.int32)
-    small = np.arange(3 * 5, dtype=np.int32).reshape(3, 5) + 100
-    mixed = activations.training_mixture({"small": small, "big": big}, n_tokens=2 * 8 * 4, seed=0)
-    assert mixed.shape == (16, 5)
-    assert (mixed == 1).all(1).sum() == 8
-    counts = [(mixed == row).all(1).sum() for row in small]
-    assert sorted(counts) == [2, 3, 3]
-
-
-def test_a_mixture_depends_on_its_seed_and_not_on_the_order_of_domains():
-    domains = {"b": np.arange(40).reshape(10, 4), "a": 100 + np.arange(40).reshape(10, 4)}
-    one = activations.training_mixture(domains, 30, seed=1)
-    assert np.array_equal(
-        one, activations.training_mixture(dict(reversed(domains.items())), 30, seed=1)
-    )
-    assert not np.array_equal(one, activations.training_mixture(domains, 30, seed=2))
-
-
-def test_a_mixture_without_a_block_of_a_domain_is_refused():
-    with pytest.raises(FeatrackError, match="Domain lua has no whole block"):
-        activations.training_mixture({"lua": np.zeros((0, 4), dtype=np.int32)}, 10, seed=0)
-
-
-# The stream of activations
-
-
-def test_batches_hold_every_activation_once_a_round_but_those_at_position_0(
-    bridge, blocks, monkeypatch
-):
-    monkeypatch.setattr(activations, "BUFFER_BLOCKS", 32)
-    expected = mlp_activations(bridge, torch.from_numpy(blocks).long())[:, 1:].reshape(-1, 24)
-    got = torch.cat(batches(bridge, blocks, 15 * 64 // 60, batch_tokens=60))
-    assert got.shape == expected.shape
-    in_order = [rows[torch.argsort(rows.sum(1))] for rows in (got, expected)]
-    torch.testing.assert_close(*in_order, rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(got, expected)
-
-
-def test_equal_seeds_give_equal_batches_and_rounds_differ(bridge, blocks):
-    first, again, other = (batches(bridge, blocks, 30, seed=seed) for seed in (7, 7, 8))
-    assert all(map(torch.equal, first, again))
-    assert not any(map(torch.equal, first, other))
-    assert not torch.equal(first[0], first[15])
-
-
-@pytest.mark.parametrize("skipped", [1, 7, 8, 20, 33])
-def test_a_stream_that_skips_goes_on_with_the_very_next_batch(bridge, blocks, monkeypatch, skipped):
-    monkeypatch.setattr(activations, "BUFFER_BLOCKS", 25)
-    whole = batches(bridge, blocks, skipped + 3)
-    rest = batches(bridge, blocks, 3, skip_batches=skipped)
-    assert all(map(torch.equal, whole[skipped:], rest))
-
-
-def test_a_batch_larger_than_the_buffer_is_refused_instead_of_waited_for(bridge, blocks):
-    assert len(batches(bridge, blocks, 1, batch_tokens=960)[0]) == 960
-    with pytest.raises(FeatrackError, match="batch_tokens is 961, but only 960"):
-        batches(bridge, blocks, 1, batch_tokens=961)
 
 
 # The loss
