@@ -11,6 +11,7 @@ import pandas as pd
 from IPython.display import HTML
 from scipy import sparse
 
+from featrack_utils.cases import compare
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.examples import contexts_at, density_by_domain, strongest_tokens
 from featrack_utils.features import Features
@@ -20,7 +21,7 @@ from featrack_utils.tables import format_cell, show_table
 
 if TYPE_CHECKING:
     from featrack_utils.corpora.prepare import Corpora
-    from featrack_utils.logits import LogitEffects
+    from featrack_utils.logits import LogitEffects, Writing
 
 _TOKENS = 6  # named per feature
 _CHIP = (
@@ -28,6 +29,12 @@ _CHIP = (
     'monospace; border: 1px solid #bbb; border-radius: 4px; padding: 0 0.3em; margin: 1px">'
     "<bdi>{}</bdi></span>"
 )
+_YARDSTICKS = {
+    "jaccard": "Jaccard", "spearman": "Spearman", "decoder_cosine": "decoders",
+    "logit_cosine": "effects",
+}  # fmt: skip
+_NOTES = {"shared": "of its activation", "elsewhere": "of the match's",
+          "Spearman": "where both fire", "decoders": "cosine", "effects": "cosine"}  # fmt: skip
 _LINK_ON_WHITE = "#0b5394"
 
 
@@ -120,6 +127,18 @@ def together(
         label = link(feature, _LINK_ON_WHITE)
         sides.append(Side(label, shown, peak, MODEL_COLOURS[feature.model]))
     return shade_side_by_side(sides)
+
+
+def differences(known: Known, writing: Mapping[str, Writing], one: Feature, other: Feature) -> HTML:
+    """How a feature and its closest match differ: in words, and by all yardsticks."""
+    pair = compare(
+        known.features[one.dictionary], one.index, known.features[other.dictionary], other.index,
+        writing[one.dictionary], writing[other.dictionary],
+    )  # fmt: skip
+    named = {field: getattr(pair, field) for field in pair._fields}
+    table = pd.DataFrame([named]).rename(columns=_YARDSTICKS)
+    words = line(f"Closest match: {other.name}. What differs: {pair.why}.")
+    return HTML(words.data + show_table(table, dict.fromkeys(table, ".2f"), notes=_NOTES).data)
 
 
 def heading(text: str) -> HTML:

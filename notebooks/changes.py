@@ -102,9 +102,9 @@ in_others = {
 }  # fmt: skip
 
 # %% [markdown]
-# Does any loss remain after that? The base has a third dictionary that was not asked yet. Of the
-# features that the first two have in common, it must have nearly all; what Lua and Stories miss beyond
-# that, fine-tuning has removed.
+# Does any loss remain after that? Take the features that the base's first two dictionaries have in
+# common. What a third dictionary of the base misses of them, the dictionaries are to blame for; what
+# Lua and Stories miss beyond that is fine-tuning's doing.
 
 # %% mystnb={"figure": {"caption": "Of the base's features that its first two dictionaries share: how many have a best correlation below r in one dictionary of Lua, of Stories, and (black, where there is one) in a third of the base itself.", "name": "fig-lost"}, "image": {"alt": "Three rising curves of counts on a logarithmic axis; those of Lua and Stories lie above that of the base's third dictionary"}} tags=["hide-input"]
 asked = own["base"].r.loc[known_again["base"][own["base"].r.index]]
@@ -118,10 +118,11 @@ caseplots.how_many_below(curves, tau, far)
 results = {"changes.known_again": known_again["base"].sum(), "changes.far": far}
 for label, values in curves.items():
     name = {"Lua": "lua", "Stories": "stories"}.get(label, "third")
-    results |= {
-        f"changes.far.{name}": (values < far).sum(),
-        f"changes.missed.{name}": (values <= tau).sum(),
-    }
+    results[f"changes.far.{name}"] = (values < far).sum()
+    results[f"changes.missed.{name}"] = (values <= tau).sum()
+for child in ("lua", "stories"):
+    back = in_others[child, "base"].r
+    results[f"changes.far.new_{child}"] = (back.iloc[:, 0] < far).sum() if len(back.T) else None
 
 # %% [markdown]
 # {% if results["changes.known_again"] == 0 -%}
@@ -188,26 +189,6 @@ writing = {d: logits.read_writing(*folders) for d, folders in pairs.items()}
 
 
 # %%
-def show_why(one, other):
-    """All yardsticks of two features, and what they come to in words."""
-    args = ((found[f.dictionary], f.index) for f in (one, other))
-    pair = cases.compare(*next(args), *next(args), *(writing[f.dictionary] for f in (one, other)))
-    row = {
-        "r": pair.r,
-        "shared": pair.shared,
-        "elsewhere": pair.elsewhere,
-        "Jaccard": pair.jaccard,
-        "Spearman": pair.spearman,
-        "decoder": pair.decoder_cosine,
-        "logits": pair.logit_cosine,
-    }
-    notes = {"shared": "of its activation", "elsewhere": "of the match's", "decoder": "cosine",
-             "logits": "cosine", "Spearman": "where both fire"}  # fmt: skip
-    return show_table(
-        pd.DataFrame([row | {"what differs": pair.why}]), {k: ".2f" for k in row}, notes=notes
-    )
-
-
 def meet(model, row):
     """A feature beside its closest match, on places that one or the other chooses."""
     pair = [cards.Feature(first[model], int(row["feature"]))]
@@ -215,7 +196,7 @@ def meet(model, row):
     places = [examples.context_positions(found[f.dictionary], f.index, top=t, random=1, seed=seed)
               for f, t in zip(pair, (2, 1), strict=True)]  # fmt: skip
     display(cards.titled(pair[0]), cards.where_table(known, pair))
-    show_why(*pair)
+    display(cards.differences(known, writing, *pair))
     display(cards.logit_table(known, pair))
     display(cards.together(known, pair, np.concatenate(places), shown_tokens))
 
@@ -329,7 +310,10 @@ meet_all("base", "stories")
 #
 # The same rule backwards: features of the Lua model that its other dictionaries have and none of the
 # base's does. {% if results["changes.lua_base.new"] == 0 %}There is none.{% else %}If such a feature is
-# made *for* Lua, it should be most active on Lua text, so compare the domains.{% endif %}
+# made *for* Lua, it should be most active on Lua text, so compare the domains. A caveat: the base's
+# dictionaries were trained on what the base has read, which is neither Lua nor stories. A feature
+# that the base had for such text all along can be missing from its dictionaries and yet not be new.
+# {% endif %}
 
 # %% tags=["hide-input"]
 meet_all("lua", "base")
@@ -350,9 +334,10 @@ meet_all("stories", "base")
 # {% if results["changes.merged_parents.new"] == 0 -%}
 # In this run nothing: no reproducible feature of the merged model is missing in both parents.
 # {%- else -%}
-# {{ count("changes.merged_parents.new") }} of the merged model's reproducible features are in no dictionary
-# of a parent, {{ count("changes.merged_parents.far") }} of them far from all.
-# {{ count("changes.merged.in_base") }} of them have a match in the base: these skipped a generation.
+# Of the merged model's reproducible features {{ count("changes.merged_parents.new") }} are in no
+# dictionary of a parent. How many are far from all of them: {{ count("changes.merged_parents.far") }}.
+# How many have a match in the base, and so skipped a generation:
+# {{ count("changes.merged.in_base") }}.
 # {%- endif %}
 
 # %%
@@ -378,7 +363,7 @@ store.write_results(run, "changes", results)
 #
 # | | paper, Figure 4 | ours |
 # |---|---|---|
-# | exceptions in Lua | a feature of the base that disappears | {% if results["changes.exceptions.count"] == 0 %}no such feature{% elif not defined("changes.exceptions.lua") %}not defined{% elif results["changes.exceptions.not_in_lua"] == 0 %}persists in Lua, at {{ number("changes.exceptions.lua") }} or better{% elif results["changes.exceptions.own_lowest"] <= results["changes.tau"] %}missing in Lua, but no better known to another dictionary of the base{% else %}disappears, although every dictionary of the base has it{% endif %} |
+# | exceptions in Lua | a feature of the base that disappears | {% if results["changes.exceptions.count"] == 0 %}no such feature{% elif not defined("changes.exceptions.lua") %}not defined{% elif results["changes.exceptions.not_in_lua"] == 0 %}persists in Lua, at {{ number("changes.exceptions.lua") }} or better{% elif results["changes.exceptions.own_lowest"] <= results["changes.tau"] %}missing in Lua, but missing in a dictionary of the unchanged base, too{% else %}disappears, although every dictionary of the base has it{% endif %} |
 # | evidence | one dictionary for each model | several for each; only reproducible features are asked |
 #
 # {% if results["changes.base_lua.reproducible"] > 0 -%}
@@ -386,15 +371,26 @@ store.write_results(run, "changes", results)
 # {{ count("changes.base_lua.lost") }} have no match in Lua and
 # {{ count("changes.base_stories.lost") }} none in Stories, but only
 # {{ count("changes.base_lua.far") }} and {{ count("changes.base_stories.far") }} are far from all that
-# the child has. Most losses are near misses: the same places with other strengths, or a part of them.
+# the child has. The others have a relative there, only not one above the threshold.
 # {% endif -%}
-# {% set made = results["changes.lua_base.far"] + results["changes.stories_base.far"] -%}
-# {% set gone = results["changes.base_lua.far"] + results["changes.base_stories.far"] -%}
-# The fine-tunes have {{ made }} features that are far from everything in the base
-# {%- if made > gone %}, more than the {{ gone }} that they lost: they add rather than remove
-# {%- elif made < gone %}, fewer than the {{ gone }} that they lost{% endif %}. The merged model has
-# {{ count("changes.merged_parents.far") }} of its own
-# {%- if results["changes.merged_parents.far"] < made %}: averaging weights invents little{% endif %}.
+# {% set back = ["changes.far.new_lua", "changes.far.new_stories"] -%}
+# {% if defined("changes.far.lua") and defined("changes.far.stories") and defined(back[0])
+#    and defined(back[1]) -%}
+# {% set gone = results["changes.far.lua"] + results["changes.far.stories"] -%}
+# {% set made = results[back[0]] + results[back[1]] -%}
+# To weigh losses against gains, both must be asked alike: features that two dictionaries of their own
+# model share, sought in one of the other model. Then {{ count("changes.far.lua") }} of the base's are
+# far from Lua's and {{ count("changes.far.stories") }} from Stories', while {{ count(back[0]) }} of Lua's
+# and {{ count(back[1]) }} of Stories' are far from the base's.
+# {%- if made > gone %} As far as dictionaries can tell, fine-tuning adds more than it removes.
+# {%- elif made < gone %} As far as dictionaries can tell, fine-tuning removes more than it adds.{% endif %}
+# {% endif -%}
+# {% if results["changes.merged_parents.reproducible"] > 0 -%}
+# The merged model has {{ count("changes.merged_parents.reproducible") }} reproducible features, of
+# which {{ count("changes.merged_parents.far") }} far from everything in its parents
+# {%- if results["changes.merged_parents.far"] < 0.01 * results["changes.merged_parents.reproducible"] %}:
+# averaging weights invents next to nothing{% endif %}.
+# {% endif %}
 #
 # :::{admonition} Exercise
 # :class: tip

@@ -10,7 +10,7 @@ from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.errors import FeatrackError
 from featrack_utils.examples import token_shares
 from featrack_utils.features import Features
-from featrack_utils.logits import LogitEffects
+from featrack_utils.logits import LogitEffects, Writing
 from featrack_utils.shading import Side, shade_side_by_side
 
 ONE, OTHER = cards.Feature("base-0", 0), cards.Feature("lua-1", 1)
@@ -74,6 +74,16 @@ def test_two_features_are_shaded_on_the_same_text(known):
     assert marked == [["b"], ["e", "g"]]
     assert "3, strongest" in legend.text and "2, strongest" in legend.text
     assert [a["href"] for a in legend.select("a")] == ["explorer.html#base-0"]
+
+
+def test_how_a_match_differs_is_said_in_words_and_numbers(known):
+    eye = Writing(np.eye(2), np.eye(2), np.eye(2))
+    html = cards.differences(known, {"base-0": eye, "lua-1": eye}, ONE, OTHER)
+    assert parse(html).p.text == "Closest match: lua 1 (seed 1). What differs: other places."
+    r = np.corrcoef([0, 3, 0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 2, 0])[0, 1]
+    assert cells(html) == [
+        [f"{r:.2f}".replace("-", "−"), "0.00", "1.00", "0.00", "–", "0.00", "0.00"]
+    ]
 
 
 def test_features_side_by_side_need_as_many_contexts_each():
