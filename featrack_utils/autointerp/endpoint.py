@@ -69,7 +69,7 @@ class Endpoint:
         self._client = httpx.Client(headers=headers, timeout=timeout)
         self._logprobs = True
         self._pace = _Pace(60 / per_minute)
-        self._backoff = wait_exponential_jitter(initial=first_wait, max=60, jitter=first_wait)
+        self._backoff = wait_exponential_jitter(multiplier=first_wait, max=60, jitter=first_wait)
 
     def ask(self, requests: Sequence[dict[str, Any]], task: str) -> list[dict[str, Any]]:
         """The answers to some requests, in their order: the first choice, and the usage.

@@ -20,7 +20,8 @@ from featrack_utils.autointerp.lookup import SIGHTINGS, Lookup
 from featrack_utils.shading import visible
 
 LONGEST = 100  # characters of a sentence
-RULES = 12  # more never fit into one
+RULES = 12  # more hardly ever fit into one
+LEAST = 0.01  # of what is explained already, what one more rule must add
 DIGITS = 9  # the greatest strength
 SILENT = "never active in the documents it is learnt from"
 DIGIT, COMMA, AFTER = len(" 9"), len(", "), len(" (after )")  # what a rule costs beside its tokens
@@ -107,7 +108,7 @@ def _take_rules(
     rule_token, rule_pair, rule_mean,
 ):  # fmt: skip
     """Fills one feature's rules: token, pair (NONE: of the token alone), expected activation."""
-    room = LONGEST + 2  # the last rule needs no comma and space
+    room, explained = LONGEST + 2, 0.0  # the last rule needs no comma and space
     for k in range(rule_token.size):
         best, best_token, best_pair, best_mean, best_size = 0.0, NONE, NONE, 0.0, 0
         for c in range(tokens.size):
@@ -124,9 +125,9 @@ def _take_rules(
             if taken or n <= 0 or size > room:
                 continue
             mean = s / (n + SIGHTINGS)
-            gain = n * mean * mean / size
-            if gain > best and mean > 0:
-                best, best_token, best_pair, best_mean, best_size = gain, t, NONE, mean, size
+            gain = n * mean * mean
+            if gain > best * size and mean > 0 and gain > LEAST * explained:
+                best, best_token, best_pair, best_mean, best_size = gain / size, t, NONE, mean, size
         for c in range(pairs.size):
             p = pairs[c]
             t, now, taken, named, opened = pair_token[p], 0.0, pair_previous[p] < 0, False, False
@@ -146,13 +147,14 @@ def _take_rules(
             if size > room:
                 continue
             mean = (pair_sums[c] + SIGHTINGS * now) / (n_pair[p] + SIGHTINGS)
-            gain = n_pair[p] * (mean - now) ** 2 / size
-            if gain > best:
-                best, best_token, best_pair, best_mean, best_size = gain, t, p, mean, size
+            gain = n_pair[p] * (mean - now) ** 2
+            if gain > best * size and gain > LEAST * explained:
+                best, best_token, best_pair, best_mean, best_size = gain / size, t, p, mean, size
         if best_token == NONE:
             return
         rule_token[k], rule_pair[k], rule_mean[k] = best_token, best_pair, best_mean
         room -= best_size
+        explained += best * best_size
 
 
 def _text(
