@@ -1,7 +1,6 @@
 """Made-up data for the feature explorer's page, in its format, with a hostile vocabulary."""
 
 import base64
-import json
 import math
 import shutil
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from featrack_utils import explorer
+from featrack_utils.explorer import _write as write
 
 FILES = Path(__file__).resolve().parents[1] / "book" / "_static" / "explorer"
 DOMAINS = ("english", "python", "lua", "stories")
@@ -49,11 +49,12 @@ _SILENT = 20  # features of every model that never fire
 
 
 class MadeUp(NamedTuple):
-    """What was written, for tests to compare with; `index` by model, `tokens` [blocks, width]."""
+    """What was written, for tests to compare with; by model, `tokens` [blocks, width]."""
 
     vocab: list[str]
     tokens: np.ndarray
     index: dict[str, dict[str, Any]]
+    details: dict[str, list[dict[str, Any]]]
 
 
 def make(
@@ -76,18 +77,18 @@ def make(
         "tokens": _base64(tokens.astype("<u2")), "block_domain": _base64(domain.astype("u1")),
     })  # fmt: skip
     where = [np.flatnonzero(tokens == token) for token in range(len(vocab))]
-    index = {}
+    index, details = {}, {}
     for model in MODELS:
         index[model] = _index(rng, model, d_sae, vocab)
-        features = [
+        details[model] = [
             _details(rng, where[i % len(vocab)], width, len(vocab), i >= d_sae - _SILENT)
             for i in range(d_sae)
         ]
         for chunk in range(math.ceil(d_sae / _CHUNK)):
-            part = features[chunk * _CHUNK : (chunk + 1) * _CHUNK]
+            part = details[model][chunk * _CHUNK : (chunk + 1) * _CHUNK]
             write(folder, f"{model}-{chunk}", part)
     write(folder, "index", index)
-    return MadeUp(vocab, tokens.reshape(blocks, width), index)
+    return MadeUp(vocab, tokens.reshape(blocks, width), index, details)
 
 
 def make_site(folder: Path, d_sae: int = 512) -> tuple[Path, MadeUp]:
@@ -104,12 +105,6 @@ def make_site(folder: Path, d_sae: int = 512) -> tuple[Path, MadeUp]:
         "utf-8",
     )
     return page, make(static / "data", d_sae)
-
-
-def write(folder: Path, name: str, value: Any) -> None:
-    """One data file: a classic script of one call, in ASCII."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    (folder / f"{name}.js").write_text(f'featrackExplorer.receive("{name}",{text});\n', "ascii")
 
 
 def _words(rng: np.random.Generator, number: int) -> list[str]:

@@ -1,7 +1,5 @@
 """The feature explorer in a real browser: what it finds, and what it shows of a feature."""
 
-import json
-
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
@@ -10,7 +8,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from featrack_utils import shading
 from tests import explorer_data
-from tests.browser import BROWSER, DRIVER, open_browser
+from tests.browser import BROWSER, DESKTOP, DRIVER, open_browser, set_window
 from tests.explorer_page import follow, names, opened, settled, status
 
 pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no Chromium with its driver here")
@@ -24,6 +22,7 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     with open_browser() as driver:
+        set_window(driver, DESKTOP, 900)
         yield driver
 
 
@@ -129,9 +128,8 @@ def test_typing_searches_at_once_and_the_address_follows(go):
 
 
 def test_a_context_shows_its_tokens_with_their_activations(go, site):
-    page, made = site
-    chunk = (page.parents[1] / "_static/explorer/data/base-0.js").read_text()
-    position, pairs = json.loads(chunk[chunk.index("[") : -3])[40]["c"][0]
+    made = site[1]
+    position, pairs = made.details["base"][40]["c"][0]
     row, place = divmod(position, made.tokens.shape[1])
     start = max(0, place - 15)
     tokens = [made.vocab[t] for t in made.tokens[row, start : place + 9]]

@@ -10,7 +10,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests import explorer_data
-from tests.browser import BROWSER, DRIVER, open_browser
+from tests.browser import BROWSER, DESKTOP, DRIVER, open_browser, set_window
 from tests.explorer_page import follow, names, opened, press, settled, status, trouble
 
 pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no Chromium with its driver here")
@@ -24,6 +24,7 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     with open_browser() as driver:
+        set_window(driver, DESKTOP, 900)
         yield driver
 
 

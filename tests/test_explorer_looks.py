@@ -84,6 +84,11 @@ def test_each_token_keeps_its_own_direction(browser, site):
         ("index", None, "The data file index.js is missing: build the book again"),
         ("index", "featrackExplorer.receive(", "The data file index.js is damaged"),
         ("lua-0", None, "The data file lua-0.js is missing: build the book again"),
+        (
+            "lua-0",
+            'featrackExplorer.receive("lua-0",Promise.reject());',
+            "file lua-0.js is damaged",
+        ),
         ("stories-0", "", "The data file stories-0.js is damaged: build the book again."),
         ("meta", 'featrackExplorer.receive("meta",{"format":9});', "data has format 9, this page"),
         ("index", 'featrackExplorer.receive("index",{});', "index.js lacks features of base"),

@@ -1,6 +1,6 @@
 /* The explorer's data: scripts loaded when they are wanted, checked, and laid out for searching.
-   Every file is a classic script of one call of `receive`, so a page opened from a disk can read
-   it as well as one from a web host. */
+   Every file is a classic script of one call of `receive`, with its content or a promise of it
+   (unpacked by the browser), so a page opened from a disk can read it as well as a web host's. */
 "use strict";
 (() => {
   const explorer = (window.featrackExplorer = window.featrackExplorer || {});
@@ -30,9 +30,9 @@
         reject(new Error(`The data file ${name}.js ${trouble}`));
       };
       script.onload = () =>
-        request.value === undefined
-          ? fail("is damaged: build the book again.")
-          : resolve(request.value);
+        Promise.resolve(request.value ?? Promise.reject()).then(resolve, () =>
+          fail("is damaged: build the book again.")
+        );
       script.onerror = () =>
         fail("is missing: build the book again, or copy its whole _static/explorer folder.");
       script.src = FOLDER + encodeURIComponent(name) + ".js";
