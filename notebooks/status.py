@@ -50,15 +50,21 @@ versions = last["versions"] | {"Python": last["python"], "machine": last["machin
 show_table(pd.DataFrame(versions.items(), columns=["part", "version"]))
 
 # %% [markdown]
-# What every artefact was made with; artefacts with the same value of a parameter share a line.
+# What every artefact was made with. Artefacts of one kind that agree on a parameter share a line.
 
 # %% mystnb={"code_prompt_show": "Every parameter", "code_prompt_hide": "Every parameter"} tags=["remove-input", "hide-output"]
 given = pd.DataFrame(
-    [{"parameter": key, "value": str(value), "artefacts": name}
+    [{"parameter": key, "value": str(value), "kind": name.split("/")[0], "artefact": name}
      for name, r in records.items() for key, value in r["parameters"].items()]
 )  # fmt: skip
-shared = given.groupby(["parameter", "value"], sort=True)["artefacts"].agg(", ".join)
-show_table(shared.reset_index())
+
+
+def members(names):
+    return names.iloc[0] if len(names) == 1 else f"{len(names)} {names.iloc[0].split('/')[0]}"
+
+
+shared = given.groupby(["kind", "parameter", "value"])["artefact"].agg(members).reset_index()
+show_table(shared[["artefact", "parameter", "value"]])
 
 # %% [markdown]
 # ## Every figure of this run
