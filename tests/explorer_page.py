@@ -40,7 +40,11 @@ def trouble(browser: WebDriver) -> str:
 
 def follow(browser: WebDriver, hash_: str) -> WebDriver:
     """The browser after a step to another view of the same page."""
-    browser.execute_script("location.hash = arguments[0]", hash_)
+    browser.execute_async_script(
+        "addEventListener('hashchange', () => setTimeout(arguments[1]), {once: true});"
+        "location.hash = arguments[0];",
+        hash_,
+    )
     return settled(browser)
 
 
@@ -48,4 +52,6 @@ def press(browser: WebDriver, *keys: str) -> WebDriver:
     """The browser after some keys, each given to whatever has the focus."""
     for key in keys:
         browser.switch_to.active_element.send_keys(key)
+        # What a key sets off, such as a step to another address, comes after it.
+        browser.execute_async_script("setTimeout(() => setTimeout(arguments[0]))")
     return settled(browser)

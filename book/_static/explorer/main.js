@@ -122,7 +122,9 @@
 
     function step(name) {
       const link = page.querySelector(`[data-step="${name}"]`);
-      if (link) location.hash = link.hash;
+      if (!link) return;
+      location.hash = link.hash;
+      follow(); // before the next key
     }
 
     // Taken before the theme's own keys, which would open the book's search on `/`.
