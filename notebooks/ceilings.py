@@ -26,6 +26,7 @@ from pathlib import Path
 import pandas as pd
 
 from featrack_utils import (
+    companions,
     controls,
     correlate,
     curves,
@@ -33,6 +34,7 @@ from featrack_utils import (
     floors,
     intervals,
     nulls,
+    origins,
     plots,
     resample,
     shareplots,
@@ -97,7 +99,8 @@ def counted(comparison, views=None):
 
 kept = {pair: counted(comparison) for pair, comparison in compared.items()}
 ceilings = {name: counted(comparison) for name, comparison in own.items()}
-chance = {(a, b): floors.document_shift_floor(models[a], models[b], taus) for a, b in EDGES}
+shifted = {(a, b): floors.shifted_matches(models[a], models[b]) for a, b in EDGES}
+chance = {pair: floors.shares_above(best, taus) for pair, best in shifted.items()}
 at = intervals.at(kept["base", "lua"], tau)
 
 # %%
@@ -172,7 +175,10 @@ show_table(
 # %%
 control = controls.zero_step_control(own["base"], draws)
 share, top = control if control else (None, None)
-results |= curves.summary("track.zero_steps.persisting_share", share, top, None, tau)
+chance_again = floors.chance_share(floors.shifted_matches(models["base"], models["base"]), tau)
+results |= curves.summary(
+    "track.zero_steps.persisting_share", share, top, chance_again if control else None, tau
+)
 
 # %% [markdown]
 # {% set name = "track.zero_steps.persisting_share.ratio_to_ceiling" -%}
@@ -242,7 +248,9 @@ for way, views in ways.items():
     top = {m: counted(own[m], views(m)) for m in parents}
     for a, b in EDGES:
         share = counted(compared[a, b], views(a))
-        results |= curves.summary(f"track.{a}_{b}.{way}_share", share, top[a], None, tau)
+        how = {"mutually": True} if way == "mutual" else {"group": groups[a][0]}
+        floor = floors.chance_share(shifted[a, b], tau, **how)
+        results |= curves.summary(f"track.{a}_{b}.{way}_share", share, top[a], floor, tau)
 
 # %% tags=["hide-input"]
 keys = ("ceiling", "ratio_to_ceiling", "ratio_to_ceiling.ci_low", "ratio_to_ceiling.ci_high")
@@ -298,7 +306,9 @@ third = nulls.reproducible_kept_share(own["base"], own["base"], draws, tau)
 for a, b in EDGES:
     share = nulls.reproducible_kept_share(compared[a, b], own[a], draws, tau)
     ceiling = third if a == "base" else None
-    results |= curves.summary(f"track.{a}_{b}.reproducible_share", share, ceiling, None, tau)
+    again = [mask for (of, _), mask in nulls.reproducible(own[a], tau).items() if of == 0]
+    floor = floors.chance_share(shifted[a, b], tau, among=again)
+    results |= curves.summary(f"track.{a}_{b}.reproducible_share", share, ceiling, floor, tau)
 
 # %% tags=["hide-input"]
 keys = ("ci_low", "ci_high", "ceiling", "ratio_to_ceiling")
@@ -357,33 +367,72 @@ show_table(lost, {column: ".1%" for column in lost.columns[2:]})
 # On the way to Lua {{ share(name) }} of the base's features seem to disappear, but
 # {{ share(name + ".floor") }} would from an unchanged model. The excess is
 # {{ share_ci(name + ".excess") }}{% if results[name + ".excess.ci_low"] <= 0 %}, which includes
-# nothing at all{% endif %}. *Unobserved* features have no interval: whether a feature is active
-# often enough is a fact about this mix.
+# nothing at all{% endif %}.
+#
+# *Unobserved* features have no ceiling, floor or interval. Whether a feature is active often enough is
+# counted, not matched, so none can be found by chance or missed for want of another seed; and it is a
+# fact about this mix of text. What differs between seeds stands in the chapter on
+# [dictionaries](dictionaries), each by itself.
 #
 # ## Where the merged model's features come from
+#
+# What would these shares be if nothing had been merged? A merge that changes nothing gives back one of
+# its parents. So let a second dictionary of Lua stand for the merged model, and then one of Stories,
+# and ask for *their* features' origins in the same two dictionaries. *Lua only* is to be read against
+# Lua's own case, *Stories only* against Stories'; for *both* and *novel* we take the mean of the two.
 
 # %%
 sides = [compared["lua", "merged"].known[0, 0], compared["stories", "merged"].known[0, 0]]
 sides = [resample.mutual_only(side) for side in sides] if rule == "mutual" else sides
-origins = {
-    name: intervals.interval(share, tau) for name, share in controls.origin_shares(*sides).items()
-}
-for name, (estimate, low, high) in origins.items():
-    key = f"track.merged_origin.{name.replace(' ', '_')}"
-    results |= {key: estimate, f"{key}.ci_low": low, f"{key}.ci_high": high}
-show_table(
-    pd.DataFrame([{"from": name, **i._asdict()} for name, i in origins.items()]),
-    {column: ".1%" for column in ("estimate", "low", "high")},
-)
+came_from = controls.origin_shares(*sides)
+unmerged = origins.unmerged_origins(models["lua"], models["stories"], own, taus, rule)
+by_chance = origins.chance_origins(models["lua"], models["stories"], models["merged"], tau)
+results |= origins.origin_results(came_from, unmerged, by_chance, tau)
+
+# %% tags=["hide-input"]
+keys = ("ci_low", "ci_high", "ceiling", "floor", "ratio_to_ceiling")
+parts = pd.DataFrame(
+    {"from": name, **row(f"track.merged_origin.{name.replace(' ', '_')}", *keys)}
+    for name in came_from
+).rename(columns={"ci_low": "95 %, from", "ci_high": "to", "ratio_to_ceiling": "ratio"})
+show_table(parts.astype({"ratio": float}), {column: ".1%" for column in parts.columns[1:]})
 
 # %% [markdown]
-# Shares of the merged model's features (dictionaries of seed 0) by the parents that have them.
-# "Novel" is no discovery either: {{ share("track.merged.ceiling") }} is the share that a second
-# dictionary of the merged model itself would find.
+# Shares of the merged model's features (dictionaries of seed 0) by the parents that have them. For
+# *novel* features floor and ceiling change places: {{ share("track.merged_origin.novel.floor") }} would
+# look novel in a model that is one of the parents.
+# {% set key = "track.merged_origin.novel.excess" -%}
+# {% if results[key + ".ci_low"] > 0 -%}
+# The excess, {{ share_ci(key) }}, is what the merge really made, or broke.
+# {%- elif results[key + ".ci_high"] < 0 -%}
+# The merged model has even fewer, by {{ share(-results[key]) }}.
+# {%- else -%}
+# The excess, {{ share_ci(key) }}, includes nothing at all: merging can't be said to make new features.
+# {%- endif %}
+# {% set key = "track.merged_origin.both.ratio_to_ceiling" -%}
+# {% if defined(key) and results[key + ".ci_low"] > 1 -%}
+# Features of both parents are commoner in the merged model than in a parent
+# ({{ share_ci(key, 0) }} of what a parent has): merging favours what both share.
+# {%- elif defined(key) and results[key + ".ci_high"] < 1 -%}
+# Of the features that both parents share the merged model holds fewer than a parent does
+# ({{ share_ci(key, 0) }}).
+# {%- elif defined(key) -%}
+# Features of both parents are as common in the merged model as in a parent, so far as can be told
+# ({{ share_ci(key, 0) }}).
+# {%- endif %}
 
 # %% tags=["remove-cell"]
 tracking = json.loads((run / "results" / "tracking.json").read_text())
 store.write_results(run, "ceilings", curves.besides(results, tracking))
+
+# %% [markdown]
+# ## Shares that stand alone
+#
+# Every share of this book stands beside its interval, ceiling, floor and ratio, unless one of these
+# reasons holds.
+
+# %% tags=["hide-input"]
+show_table(pd.DataFrame(companions.standing_alone()))
 
 # %% [markdown]
 # ## What we learned
