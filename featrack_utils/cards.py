@@ -141,6 +141,11 @@ def differences(known: Known, writing: Mapping[str, Writing], one: Feature, othe
     return HTML(words.data + show_table(table, dict.fromkeys(table, ".2f"), notes=_NOTES).data)
 
 
+def code(text: str) -> HTML:
+    """A pattern or other code as a cell of a table, broken anywhere if it is long."""
+    return HTML(f'<code style="overflow-wrap: anywhere">{escape(text)}</code>')
+
+
 def heading(text: str) -> HTML:
     """A small heading inside a cell's output."""
     return HTML(f'<p style="margin: 1.2em 0 0.2em; font-weight: 600">{escape(text)}</p>')

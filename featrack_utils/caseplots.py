@@ -28,5 +28,5 @@ def how_many_below(best_r: Mapping[str, Sequence[float]], tau: float, far: float
     axis.set_yscale("log")
     axis.set(xlabel="best correlation r", ylabel="features with a best r below")
     if best_r:
-        axis.legend(loc="upper left", title="sought in")
+        axis.legend(loc="lower right", title="sought in")
     return figure

@@ -145,19 +145,15 @@ for child in ("lua", "stories"):
 # {%- endif %}
 # {%- endif %}
 
-
 # %%
-def table_of(pair):
-    model = pair[0]
-    return cases.changed(own[model], in_others[pair], passing[model], tau)
-
-
-changed = {pair: table_of(pair) for pair in in_others}
+changed = {pair: cases.changed(own[pair[0]], matches, passing[pair[0]], tau)
+           for pair, matches in in_others.items()}  # fmt: skip
 labels = {("base", "lua"): "Base, not in Lua", ("base", "stories"): "Base, not in Stories",
           ("lua", "base"): "Lua, not in Base", ("stories", "base"): "Stories, not in Base",
           ("merged", "parents"): "Merged, in neither parent"}  # fmt: skip
 
 
+# %%
 def funnel(pair):
     """How many features are left after each step."""
     name, again = first[pair[0]], own[pair[0]].r.min(axis=1) > tau

@@ -95,7 +95,7 @@ def test_features_side_by_side_need_as_many_contexts_each():
 
 
 def test_lines_and_headings_are_escaped():
-    for html in (cards.line("a < b"), cards.heading("a < b")):
+    for html in (cards.line("a < b"), cards.heading("a < b"), cards.code("a < b")):
         assert parse(html).text == "a < b"
     assert parse(cards.titled(ONE)).text == "Base: base 0"
 
