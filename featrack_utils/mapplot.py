@@ -1,16 +1,14 @@
 """The map of features drawn: one panel for each model or class, and clusters by number."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from featrack_utils.plots import GREY, MODEL_COLOURS, WIDTH, panels, require_columns
-from featrack_utils.shading import token_html
 
 _PALE = "#d9d9d9"
 _DPI = 220  # of the dots, which would make a vector figure of megabytes
@@ -26,10 +24,13 @@ def map_panels(mapped: pd.DataFrame, chosen: Mapping[str, np.ndarray]) -> Figure
     require_columns(mapped, "model", "x", "y")
     figure, axes = panels(len(chosen), 2.3)
     figure.set_dpi(_DPI)
+    # In random order, or the model drawn last would hide the others.
+    order = np.random.default_rng(0).permutation(len(mapped))
+    mapped = mapped.iloc[order]
     colours = mapped["model"].map(MODEL_COLOURS).to_numpy()
     for axis, (title, mask) in zip(axes, chosen.items(), strict=True):
         _dots(axis, mapped, _PALE)
-        _dots(axis, mapped[mask], colours[mask])
+        _dots(axis, mapped[mask[order]], colours[mask[order]])
         axis.set_title(f"{title}: {np.count_nonzero(mask):,}")
     return _named(figure)
 
@@ -51,16 +52,6 @@ def cluster_map(mapped: pd.DataFrame, numbered: int) -> Figure:
         text = axis.text(*place, str(number), ha="center", va="center", fontsize=9.5, color="black")
         text.set_path_effects(halo)
     return _named(figure)
-
-
-def tokens_html(pieces: Iterable[str]) -> HTML:
-    """Tokens as a table's cell shows them, each in a box of its own."""
-    return HTML(" ".join(f"<code>{token_html(piece)}</code>" for piece in pieces))
-
-
-def feature_link(model: str, feature: int) -> HTML:
-    """A link to a feature's page in the explorer, such as lua 123."""
-    return HTML(f'<a href="explorer.html#{model}-{feature}">{model} {feature}</a>')
 
 
 def _dots(axis: Axes, mapped: pd.DataFrame, colours: object) -> None:

@@ -24,9 +24,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 from scipy import sparse
 
 from featrack_utils import (
+    cards,
     examples,
     fates,
     featuremap,
@@ -117,21 +119,26 @@ mapplot.map_panels(mapped, kinds)
 
 # %% [markdown]
 # {numref}`fig-map-classes` would show empty regions if whole kinds of features came and went.
-# {% if results["map.one_model_clusters"] == 0 -%}
-# It hardly does: no cluster, of those below, belongs to one model alone.
+# {% if results["map.clusters"] == 0 -%}
+# There are no clusters in this run to tell them by.
+# {%- elif results["map.one_model_clusters"] == 0 -%}
+# No cluster, of those below, belongs to one model alone.
 # {%- else -%}
-# Some do: {{ count("map.one_model_clusters") }} of the {{ count("map.clusters") }} clusters below
-# belong to one model alone.
+# {{ count("map.one_model_clusters") }} of the {{ count("map.clusters") }} clusters below belong to
+# one model alone.
 # {%- endif %}
-# What disappears and what emerges mostly lie in the same places: one model's dictionary describes a
-# neighbourhood by these features, another's by those.
+# {% if results["map.replaced_clusters"] > 0.5 * results["map.clusters"] -%}
+# And {{ count("map.replaced_clusters") }} of {{ count("map.clusters") }} hold both features that
+# disappear and others that emerge: one model's dictionary describes a neighbourhood by these features,
+# another's by those.
+# {%- endif %}
 #
 # ## Clusters
 #
 # HDBSCAN {cite:p}`campello2013density` finds regions that are denser than their surroundings, and may
-# leave points in no cluster. We let it look at the layout. In the space of directions itself, every
-# feature is about as far from its neighbours as from anything else, and density means little: of
-# {{ count("map.judged") }} features drawn at random, it leaves
+# leave points in no cluster. We let it look at the layout. In the space of directions itself, with a
+# dimension for every neuron, even features that are alike are spread thin, and hardly any region is
+# dense: of {{ count("map.judged") }} features drawn at random, it leaves
 # {{ share("map.outside_directions", 0) }} in no cluster there, and
 # {{ share("map.outside_layout", 0) }} on the layout. The price is that UMAP draws clumps even where
 # there are none, so we check the clusters in the space they didn't come from.
@@ -163,17 +170,18 @@ pieces = portraits.vocabulary(tokenizer)
 shares = sparse.hstack([examples.token_shares(found[m], len(pieces)) for m in MODELS], "csc")
 tokens = featuremap.cluster_tokens(cluster, shares, n=6)
 central = mapped.iloc[featuremap.most_central(cluster, points)]
-counts = (
-    pd.crosstab(cluster, mapped["model"]).reindex(columns=MODELS).drop(index=-1, errors="ignore")
-)
-table = counts.rename(columns=plots.MODEL_LABELS).assign(
-    tokens=[mapplot.tokens_html([pieces[i] for i in each]) for each in tokens],
-    example=[mapplot.feature_link(m, i) for m, i in zip(central["model"], central["feature"], strict=True)],
-).rename_axis("cluster").reset_index()  # fmt: skip
+counts = pd.crosstab(cluster, mapped["model"]).drop(index=-1, errors="ignore")
+table = pd.DataFrame({
+    "cluster": counts.index,
+    "tokens": [HTML(cards.chips(pieces[i] for i in each)) for each in tokens],
+    "example": [cards.linked(cards.Feature(f"{model}-0", i))
+                for model, i in zip(central["model"], central["feature"], strict=True)],
+    **{plots.MODEL_LABELS[m]: counts.get(m, 0) for m in MODELS},
+})  # fmt: skip
 
 # %% tags=["hide-input"]
-show_table(table.head(12), caption="The largest clusters: features of each model, the tokens that "
-           "most of their activation falls on, and the feature nearest to the middle.")  # fmt: skip
+show_table(table.head(12), caption="The largest clusters: the tokens that most of their activation "
+           "falls on, the feature nearest to the middle, and features of each model.")  # fmt: skip
 
 # %% tags=["hide-input", "hide-output"]
 show_table(table, caption="All clusters.")
@@ -234,19 +242,27 @@ show_table(
 )
 
 # %% tags=["remove-cell"]
-seen = counts.gt(0).sum(axis=1)
+models_in = counts.gt(0).sum(axis=1)
+kinds_in = [set(fate[cluster == number]) for number in counts.index]
 results = {
     "map.features": len(mapped), "map.judged": len(drawn), "map.clusters": len(counts),
-    "map.one_model_clusters": int((seen == 1).sum()), "map.all_model_clusters": int((seen == 4).sum()),
+    "map.one_model_clusters": (models_in == 1).sum(),
+    "map.all_model_clusters": (models_in == len(MODELS)).sum(),
+    "map.replaced_clusters": sum("disappearing" in kinds and bool(kinds & {"emerging", "novel"})
+                                 for kinds in kinds_in),
     "map.outside_layout": outside["layout"], "map.outside_directions": outside["directions"],
     "map.cohesion": cohesion, "map.cohesion_anywhere": anywhere,
     "map.trustworthiness": trusted, "map.trustworthiness_pca": trusted_flat,
 }  # fmt: skip
+
+# %% tags=["remove-cell"]
 names = {"on the map": "map", "by direction": "directions", "by chance": "chance"}
 results |= {f"map.{row['pair']}.nearest_{name}": None if pd.isna(row[column]) else row[column]
             for _, row in near.iterrows() for column, name in names.items()}  # fmt: skip
-results["map.base_lua.nearest_other_seed"] = again["by direction"].iloc[0]
-results["map.base.nearest_ceiling"] = again["by direction"].iloc[1]
+ends = dict(
+    zip(("base_lua.nearest_other_seed", "base.nearest_ceiling"), again["by direction"], strict=True)
+)
+results |= {f"map.{name}": None if pd.isna(share) else share for name, share in ends.items()}
 store.write_results(run, "map", results)
 
 # %% [markdown]

@@ -166,9 +166,3 @@ def test_a_panel_counts_its_features_and_shows_them_over_all_others(mapped):
 def test_only_the_largest_clusters_are_numbered(mapped):
     assert [t.get_text() for t in mapplot.cluster_map(mapped, numbered=3).axes[0].texts] == ["0"]
     assert not list(mapplot.cluster_map(mapped.assign(cluster=-1), numbered=3).axes[0].texts)
-
-
-def test_a_token_in_a_table_is_data_and_a_feature_a_link():
-    shown = mapplot.tokens_html(["<b>", "\n"]).data
-    assert "<b>" not in shown and "&lt;b&gt;" in shown and "⏎" in shown
-    assert mapplot.feature_link("lua", 12).data == '<a href="explorer.html#lua-12">lua 12</a>'

@@ -116,7 +116,7 @@ def test_a_finished_run_leaves_nothing_half_written(book):
 
 def test_no_artefact_is_a_pickle(book):
     kinds = {p.suffix for p in (book / "runs").rglob("*") if p.is_file()}
-    assert kinds <= {".json", ".safetensors", ".parquet", ".csv", ".yaml", ".md", ".ipynb"}
+    assert kinds <= {".js", ".json", ".safetensors", ".parquet", ".csv", ".yaml", ".md", ".ipynb"}
 
 
 def test_results_hold_every_figure_and_all_are_finite(results):
