@@ -6,7 +6,7 @@
   const PAGE = 50; // rows
   const COLUMNS = [
     { title: "Feature", sort: "number" },
-    { title: "Fires on", hint: "Its explanation, and the tokens that take most of its activation" },
+    { title: "Fires on", hint: "The tokens that take most of its activation, and its explanation" },
     { title: "Domains", hint: "How dense it is in each domain, its densest full" },
     { title: "Density", sort: "density", hint: "Share of the tokens on which it is active" },
     { title: "Peak", sort: "peak", hint: "Its strongest activation" },
@@ -141,8 +141,8 @@
       ),
       cell(
         "fx-what",
-        text ? el("span", { class: "fx-text" }, explorer.prose(text)) : "",
-        explorer.chips(data, explorer.part(data, id, "top"))
+        explorer.chips(data, explorer.part(data, id, "top")),
+        text ? el("span", { class: "fx-text" }, explorer.prose(text)) : ""
       ),
       cell("fx-spark", explorer.domainSpark(data, id)),
       cell("fx-number fx-density", explorer.fixed(100 * data.density[id], 3), percent),

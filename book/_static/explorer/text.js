@@ -105,8 +105,11 @@
         )
       : explorer.undefinedSign("fires on no token");
 
-  /* Foreign prose, such as an explanation: isolated, its controls shown. */
-  explorer.prose = (text) => explorer.el("bdi", {}, ...pieces(text, " "));
+  /* Foreign prose, such as an explanation: isolated, its controls and runs of spaces shown. */
+  explorer.prose = (text) => {
+    const parts = text.split(/( {2,})/).flatMap((part, i) => pieces(part, i % 2 ? "" : " "));
+    return explorer.el("bdi", {}, ...parts);
+  };
 
   /* A dash for what is not defined, said in words to those who listen. */
   explorer.undefinedSign = (words = "not defined") =>
