@@ -21,8 +21,8 @@
 #
 # :::{admonition} On this page the controls stand still
 # :class: note
-# They need a running kernel. `make lab` opens this chapter in JupyterLab (right-click `live.py`,
-# *Open With → Notebook*, then *Run → Run All Cells*), after `make book` has made the models.
+# They need a running kernel. After `make book` has made the models, `make lab` opens the chapters in
+# JupyterLab: right-click `live.py`, *Open With → Jupytext Notebook*, then *Run → Run All Cells*.
 # :::
 
 # %%

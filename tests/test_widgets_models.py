@@ -247,3 +247,9 @@ def test_tokens_beside_bars_are_drawn_as_they_are_or_by_number():
     labels = [label.get_text() for label in axis.get_yticklabels()]
     assert labels == ["$x$", "·b⏎", "<U+65E5>", "<U+0008>", "⟨U+202E⟩"]
     assert not any(label.get_parse_math() for label in axis.get_yticklabels())
+
+
+def test_these_controls_have_labels_and_explanations_too(merging, ablating_panel):
+    for panel, count in ((merging[0], 4), (ablating_panel[0], 3)):
+        assert len(controls(panel)) == count
+        assert all(control.tooltip for control in controls(panel).values())
