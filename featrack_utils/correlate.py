@@ -7,6 +7,7 @@ matrix is ever held. Where the tokens come in shards, from other processes or ma
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,7 @@ from featrack_utils.sums import (
     inverse_scale,
     same_positions,
     shared_out,
+    thread_count,
 )
 
 __all__ = ["BestMatches", "Copies", "Moments", "Pairs", "copies", "correlations"]
@@ -218,10 +220,13 @@ def _matched(
     skip_diagonal: bool,
 ) -> BestMatches:
     n = a.shape[0]
-    sums_a, sums_b = column_sums(a), column_sums(b)
+    with ThreadPoolExecutor(min(2, thread_count(threads))) as pool:
+        # The slowest of what the matching waits for, and it leaves the interpreter free.
+        turned = pool.submit(a.tocsc)
+        sums_a, sums_b = pool.map(column_sums, (a, b))
+        columns = turned.result()
     scale_a = inverse_scale(sums_a, n, eligible[0], "eligible_a")
     scale_b = inverse_scale(sums_b, n, eligible[1], "eligible_b")
-    columns = a.tocsc()
     rows = np.flatnonzero(np.isfinite(scale_a))
     work = np.diff(columns.indptr)
     sums = (sums_a.x / n, scale_a, sums_b.x, scale_b)

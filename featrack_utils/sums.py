@@ -110,15 +110,21 @@ def arrays(matrix: sparse.csr_matrix | sparse.csc_matrix) -> tuple[np.ndarray, .
     return matrix.indptr.astype(np.uint64), matrix.indices.view(unsigned), matrix.data
 
 
-def shared_out(
-    kernel: Callable, work: np.ndarray, rows: np.ndarray, threads: int | None, *args: object
-) -> list[tuple[np.ndarray, object]]:
-    """(part, kernel(part, *args)) for parts of `rows` of like `work`, on that many threads."""
+def thread_count(threads: int | None) -> int:
+    """`threads`, or as many as numba may use; raises FeatrackError below 1."""
     # Not numba.get_num_threads(), which starts numba's own threads: PyTorch beside them computes
     # at a fifth of its speed for the rest of the process.
     threads = numba.config.NUMBA_NUM_THREADS if threads is None else threads
     if threads < 1:
         raise FeatrackError(f"threads is {threads}: give at least 1.")
+    return threads
+
+
+def shared_out(
+    kernel: Callable, work: np.ndarray, rows: np.ndarray, threads: int | None, *args: object
+) -> list[tuple[np.ndarray, object]]:
+    """(part, kernel(part, *args)) for parts of `rows` of like `work`, on that many threads."""
+    threads = thread_count(threads)
     heaviest_first = rows[np.argsort(-work[rows], kind="stable")]
     # More parts than threads, so that a thread that other programs slow down gets fewer.
     n_parts = max(1, min(len(rows), 8 * threads))
