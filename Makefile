@@ -20,7 +20,7 @@ test: $(VENV)/installed
 	@python -m pytest
 
 lab: $(VENV)/installed
-	@jupyter lab notebooks
+	@jupyter lab notebooks --MappingKernelManager.root_dir="$(CURDIR)"
 
 bench: $(VENV)/installed
 	@for script in benchmarks/*.py; do python $$script; done
