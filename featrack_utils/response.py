@@ -7,13 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from featrack_utils import floors, intervals, nulls, resample
-from featrack_utils.curves import ratio_to_ceiling
+from featrack_utils import curves, floors, intervals, nulls, resample
+from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features
 from featrack_utils.intervals import Interval, Shares
+from featrack_utils.match import eligible
+from featrack_utils.nulls import Comparison
+from featrack_utils.resample import Draws
+from featrack_utils.sums import BestMatches
 
 _PARENT = "parent"
+Masks = Sequence[np.ndarray]  # bool [d_sae], one per dictionary of the parent
 
 
 class Criteria(NamedTuple):
@@ -27,17 +32,19 @@ class Criteria(NamedTuple):
     seed: int = 0  # of the draws
 
 
-class Response(NamedTuple):
-    """A child's share of the parent's features, at one threshold, and what chance would give."""
+class Answers(NamedTuple):
+    """Children asked for the features of one parent, all under the same draws."""
 
-    share: Shares
-    floor: float
+    compared: dict[str, Comparison]
+    by_chance: dict[str, BestMatches]  # the same, but the child reads other documents
+    draws: Draws
+    criteria: Criteria
 
 
-def responses(
+def ask(
     parents: Sequence[Features], children: Mapping[str, Features], criteria: Criteria
-) -> dict[str, Response]:
-    """Share of the parent's features that each child's dictionary has, under common draws.
+) -> Answers:
+    """Looks for the parent's features in each child's dictionary.
 
     Every parent's dictionary is asked of every child's, so give none of an SAE seed that a child
     has. All children are compared on the same draws of documents and of the parent's seeds, so
@@ -56,26 +63,53 @@ def responses(
     draws = resample.draw(parents[0], counts, criteria.replicates, criteria.seed)
     minima = (criteria.min_positions, criteria.min_documents)
     parent = nulls.as_model(_PARENT, parents, draws, *minima)
-    answers = {}
+    compared, by_chance = {}, {}
     for name, features in children.items():
         child = nulls.as_model(name, [features], draws, *minima)
-        compared = nulls.compare(parent, child, [criteria.tau])
+        found = nulls.compare(parent, child, [criteria.tau])
         if criteria.rule == "mutual":
-            compared = nulls.seen_as(compared, [resample.mutual_only] * len(parents))
-        floor, _ = floors.document_shift_floor(parent, child, [criteria.tau])
-        answers[name] = Response(nulls.kept_share(compared, draws), float(floor[0]))
-    return answers
+            found = nulls.seen_as(found, [resample.mutual_only] * len(parents))
+        compared[name], by_chance[name] = found, floors.shifted_matches(parent, child)
+    return Answers(compared, by_chance, draws, criteria)
 
 
-def first_below(
-    path: Mapping[str, Response], unchanged: Response, tau: float
+def kept(answers: Answers, child: str, among: Masks | None = None) -> Shares | None:
+    """Share of the parent's features (of those `among` them) that a child has; None: none asked."""
+    found = answers.compared[child]
+    tables = {}
+    for (s, t), matched in found.kept.items():
+        asked = matched.asked if among is None else matched.asked & among[s]
+        if asked.any():
+            tables[s, t] = intervals.shares(matched, asked)
+    return intervals.over_seeds(tables, answers.draws, _PARENT, child) if tables else None
+
+
+def summary(
+    prefix: str, answers: Answers, child: str, unchanged: str, among: Masks | None = None
+) -> dict[str, float | None]:
+    """A child's share beside that of `unchanged` and what chance gives; see `curves.summary`."""
+    both = (kept(answers, name, among) for name in (child, unchanged))
+    best, criteria = answers.by_chance[child], answers.criteria
+    floor = floors.chance_share(
+        best, criteria.tau, among=among and among[:1], mutually=criteria.rule == "mutual"
+    )
+    return curves.summary(prefix, *both, floor, criteria.tau)
+
+
+def along(
+    answers: Answers, path: Mapping[str, str]
 ) -> tuple[str | None, dict[str, Interval | None]]:
-    """The first of a path's doses from which on the share stays below that of `unchanged`.
+    """What the doses of a path (dose: child) keep of what its first one has.
 
-    Below: the interval of their ratio, 95 %, ends under 100 %. Returns the dose (None: there is
-    none), and the ratio at every dose (None: not defined).
+    Returns the first dose from which on the interval of the ratio, 95 %, lies below 100 % (None:
+    there is none), and the ratio at every dose (None: not defined).
     """
-    ratios = {dose: ratio_to_ceiling(r.share, unchanged.share, tau) for dose, r in path.items()}
+    tau = answers.criteria.tau
+    shares = [kept(answers, child) for child in path.values()]
+    ratios = {
+        dose: curves.ratio_to_ceiling(share, shares[0], tau)
+        for dose, share in zip(path, shares, strict=True)
+    }
     first = None
     for dose, ratio in reversed(ratios.items()):
         if ratio is None or ratio.high >= 1:
@@ -84,7 +118,25 @@ def first_below(
     return first, ratios
 
 
-def gap(one: Response, other: Response, tau: float) -> float:
-    """How far two shares lie apart at τ, without an interval."""
-    at = intervals.at(one.share, tau)
-    return float(np.abs(one.share.estimate[at] - other.share.estimate[at]))
+def gap(answers: Answers, one: str, other: str) -> float:
+    """How far the shares of two children lie apart, without an interval."""
+    a, b = (kept(answers, name).estimate for name in (one, other))
+    return float(np.abs(a - b)[0])
+
+
+def reproducible(dictionaries: Sequence[Features], criteria: Criteria) -> Masks | None:
+    """Features that another of a model's dictionaries has; None for a single dictionary."""
+    if len(dictionaries) < 2:
+        return None
+    minima = (criteria.min_positions, criteria.min_documents)
+    able = [eligible(d.acts, d.origin, *minima) for d in dictionaries]
+    masks = [np.zeros_like(mask) for mask in able]
+    for s, one in enumerate(dictionaries):
+        for t in range(s + 1, len(dictionaries)):
+            best = correlations(
+                one.acts, dictionaries[t].acts, eligible_a=able[s], eligible_b=able[t],
+                floor=criteria.tau,
+            )  # fmt: skip
+            masks[s] |= able[s] & (best.a_best_r > criteria.tau)
+            masks[t] |= able[t] & (best.b_best_r > criteria.tau)
+    return masks

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import arms, curves, doseplots, features, plots, response, store
+from featrack_utils import arms, doseplots, features, plots, response, store
 from featrack_utils.tables import show_table
 
 plots.use_style()
@@ -69,20 +69,18 @@ paths = {child: arms.doses_of(planned, child) for child in dosed}
 asked = [unchanged, *(name for path in paths.values() for name in path.values())]
 asked += [arms.SECOND] if lm_seed else []
 criteria = response.Criteria(tau, rule, min_positions, min_documents, replicates, seed)
-answers = response.responses(others, {name: found[name] for name in asked}, criteria)
+answers = response.ask(others, {name: found[name] for name in asked}, criteria)
 
 # %%
 results = {}
 ends = ("", ".ci_low", ".ci_high")
 for child, path in paths.items():
-    along = {percent: answers[name] for percent, name in path.items()}
-    first, ratios = response.first_below(along, along["0"], tau)
-    for percent, (share, floor) in along.items():
-        name = f"dose.{child}.{percent}"
-        ceiling = answers[unchanged].share
-        results |= curves.summary(f"{name}.persisting_share", share, ceiling, floor, tau)
+    first, ratios = response.along(answers, path)
+    for percent, name in path.items():
+        key = f"dose.{child}.{percent}"
+        results |= response.summary(f"{key}.persisting_share", answers, name, unchanged)
         values = ratios[percent] or (None,) * 3
-        results |= {f"{name}.ratio_to_dose_0{end}": x for end, x in zip(ends, values, strict=True)}
+        results |= {f"{key}.ratio_to_dose_0{end}": x for end, x in zip(ends, values, strict=True)}
     results[f"dose.{child}.first_change"] = None if first is None else float(first)
 
 # %% tags=["hide-input"]
@@ -174,8 +172,8 @@ for child, path in paths.items():
 # %% tags=["remove-cell"]
 if "lua" in dosed and base_seeds > 2:
     either = {name: found[name] for name in ("lua-0", f"lua-{arms.SEED}")}
-    two = response.responses(others[-1:], either, criteria._replace(replicates=1))
-    results["dose.lua.seed_gap"] = response.gap(*two.values(), tau)
+    two = response.ask(others[-1:], either, criteria._replace(replicates=1))
+    results["dose.lua.seed_gap"] = response.gap(two, *either)
 
 # %% [markdown]
 # ## A dictionary that starts where the parent's ended
@@ -183,47 +181,102 @@ if "lua" in dosed and base_seeds > 2:
 # Independent dictionaries are biased *against* persistence: what one of them chose to spend a feature
 # on, another need not. A **warm start** is biased towards it: the child's dictionary begins as the
 # parent's and learns on, and a feature that is still of some use has no reason to go
-# {cite:p}`xu2024tracking`. Its ceiling is a dictionary that does the same on the unchanged base, with
-# the same text.
+# {cite:p}`xu2024tracking`. Each is set against the unchanged base, read in the same way through the
+# same text. And since the two may speak of different features, those that another dictionary of the
+# base has as well (*reproducible*) are asked apart from those that none has.
 
 # %%
+masks = response.reproducible(others, criteria)
+who = {"persisting": None}
+if masks:
+    who |= {"reproducible": masks, "irreproducible": [~mask for mask in masks]}
+ways = {"cold": (answers, "lua-1", "lua-at-0")} if "lua" in dosed else {}
 if warm_start:
     warm = {name: found[name] for name in ("base-warm", "lua-warm")}
-    kept = response.responses([found[arms.PARENT]], warm, criteria)
-    (top, _), (share, floor) = kept.values()
-    results |= curves.summary("dose.lua.warm.persisting_share", share, top, floor, tau)
+    warmed = response.ask([found[arms.PARENT]], warm, criteria)
+    ways["warm"] = (warmed, "lua-warm", "base-warm")
+for way, (told, child, same) in ways.items():
+    for kind, among in who.items():
+        among = among and among[: 1 if way == "warm" else None]
+        results |= response.summary(f"dose.lua.{way}.{kind}_share", told, child, same, among)
 
 # %% tags=["hide-input"]
-both = {"independent": ("dose.lua.100", "ratio_to_dose_0"),
-        "warm start": ("dose.lua.warm", "persisting_share.ratio_to_ceiling")}  # fmt: skip
+KINDS = {"persisting": "all", "reproducible": "reproducible", "irreproducible": "not reproducible"}
+WAYS = {"cold": "independent", "warm": "warm start"}
+keys = {"in Lua": "", "in the unchanged base": ".ceiling", "ratio": ".ratio_to_ceiling",
+        "from": ".ratio_to_ceiling.ci_low", "to": ".ratio_to_ceiling.ci_high"}  # fmt: skip
 bracket = pd.DataFrame(
-    {"Lua's dictionary": label, "share": results.get(f"{name}.persisting_share"),
-     **{head: results.get(f"{name}.{ratio}{end}")
-        for head, end in zip(("of the unchanged base's", "from", "to"), ends, strict=True)}}
-    for label, (name, ratio) in both.items()
+    {"the base's features": label, "Lua's dictionary": WAYS[way],
+     **{head: results.get(f"dose.lua.{way}.{kind}_share{key}") for head, key in keys.items()}}
+    for kind, label in KINDS.items()
+    for way in WAYS
 )  # fmt: skip
-figures = list(bracket.columns[1:])
-show_table(bracket.astype(dict.fromkeys(figures, float)), dict.fromkeys(figures, ".1%"))
+show_table(bracket.astype(dict.fromkeys(keys, float)), dict.fromkeys(keys, ".1%"))
 
 # %% [markdown]
 # {% set warm = "dose.lua.warm.persisting_share" -%}
-# {% set cold = "dose.lua.100.ratio_to_dose_0" -%}
+# {% set cold = "dose.lua.cold.persisting_share" -%}
+# {% set warm_rep = "dose.lua.warm.reproducible_share.ratio_to_ceiling" -%}
+# {% set cold_rep = "dose.lua.cold.reproducible_share.ratio_to_ceiling" -%}
+# {% set warm_irr = "dose.lua.warm.irreproducible_share" -%}
 # {% if not defined(warm) -%}
-# This run has no warm start; `arms='{warm_start: true}'` adds one.
-# {%- elif not (defined(warm + ".ratio_to_ceiling") and defined(cold)) -%}
-# In this run one of the two isn't defined, so they can't bracket anything.
+# This run has no warm start; `--config arms='{warm_start: true}'` adds one.
+# {%- elif not defined(cold) -%}
+# Lua isn't among the fine-tunes followed here, so there is nothing to set the warm start against.
 # {%- else -%}
-# On the unchanged base a warm start finds {{ share(warm + ".ceiling") }} of the features again, in Lua
-# {{ share_ci(warm) }}. Set against what the unchanged base gives in the same way, between
-# {{ share(cold, 0) }} (independent) and {{ share(warm + ".ratio_to_ceiling", 0) }} (warm) of the base's
-# features persist.
-# {% if results[warm + ".ratio_to_ceiling.ci_high"] < 1 and results[cold + ".ci_high"] < 1 -%}
+# **Bare shares.** {% if results[warm + ".ci_low"] > results[cold + ".ci_high"] -%}
+# The two arms bracket what is left of the base's features in Lua: at least
+# {{ share_ci(cold) }} (independent), at most {{ share_ci(warm) }} (warm).
+# {%- else -%}
+# The warm start finds {{ share_ci(warm) }} of the base's features in Lua, the independent dictionary
+# {{ share_ci(cold) }}: the one meant to err upwards isn't clearly above the other.
+# {%- endif %}
+#
+# {% if defined(warm + ".ratio_to_ceiling") and defined(cold + ".ratio_to_ceiling") -%}
+# {% set w = warm + ".ratio_to_ceiling" -%}
+# {% set c = cold + ".ratio_to_ceiling" -%}
+# **Against the unchanged base.** A warm start keeps {{ share_ci(w, 0) }}, an independent dictionary
+# {{ share_ci(c, 0) }} of what each shows where nothing happened.
+# {% if results[w + ".ci_high"] < results[c + ".ci_low"] -%}
+# The arm that favours persistence shows *less* of it. That is no contradiction: an independent
+# dictionary's ceiling leaves out whatever only one dictionary found, while the warm start is asked
+# for that as well.
+# {%- elif results[w + ".ci_low"] > results[c + ".ci_high"] -%}
+# The truth lies in between.
+# {%- else -%}
+# The intervals overlap: it doesn't matter here how the dictionary starts.
+# {%- endif %}
+# {% if results[w + ".ci_high"] < 1 and results[c + ".ci_high"] < 1 -%}
 # Both intervals exclude 100 %: however it is measured, the fine-tune changed features.
-# {%- elif results[warm + ".ratio_to_ceiling.ci_high"] < 1 or results[cold + ".ci_high"] < 1 -%}
-# Only one of the intervals excludes 100 %: whether the fine-tune changed features depends on how one
-# looks.
+# {%- elif results[w + ".ci_high"] < 1 or results[c + ".ci_high"] < 1 -%}
+# Only one of the intervals excludes 100 %: whether features changed depends on how one looks.
 # {%- else -%}
 # Neither interval excludes 100 %.
+# {%- endif %}
+# {%- else -%}
+# In this run a ratio to the unchanged base isn't defined for both.
+# {%- endif %}
+#
+# {% if defined(warm_rep) and defined(cold_rep) -%}
+# **Reproducible features alone.** Warm {{ share_ci(warm_rep, 0) }}, independent
+# {{ share_ci(cold_rep, 0) }}.
+# {% if results[warm_rep + ".ci_high"] < results[cold_rep + ".ci_low"]
+#    or results[warm_rep + ".ci_low"] > results[cold_rep + ".ci_high"] -%}
+# Here, too, the arms differ.
+# {%- else -%}
+# Asked of the same features, two ways of reading that err in opposite directions can't be told
+# apart: this is the share of what can be relied on that the fine-tune left in place.
+# {%- endif %}
+# {% if defined(warm_irr + ".ratio_to_ceiling")
+#    and results[warm_irr + ".ratio_to_ceiling.ci_high"] < results[warm_rep + ".ci_low"] -%}
+# Features that no other dictionary of the base has go more easily: a warm start keeps
+# {{ share(warm_irr + ".ceiling", 0) }} of them while the model stays as it is, and in Lua
+# {{ share_ci(warm_irr, 0) }}. They were one way among many to describe the base, and a small change of
+# the weights calls for another.
+# {%- endif %}
+# {%- else -%}
+# Which features are reproducible can't be told here: it takes three dictionaries of the base, with
+# something in common.
 # {%- endif %}
 # {%- endif %}
 #
@@ -235,9 +288,7 @@ show_table(bracket.astype(dict.fromkeys(figures, float)), dict.fromkeys(figures,
 
 # %%
 if lm_seed:
-    share, floor = answers[arms.SECOND]
-    ceiling = answers[unchanged].share
-    results |= curves.summary("dose.second.persisting_share", share, ceiling, floor, tau)
+    results |= response.summary("dose.second.persisting_share", answers, arms.SECOND, unchanged)
 
 # %% tags=["remove-cell"]
 store.write_results(run, "dose", results)

@@ -6,13 +6,12 @@ import pytest
 from scipy import sparse
 
 from featrack_utils import response
-from featrack_utils.curves import ratio_to_ceiling
 from featrack_utils.doseplots import dose_response
 from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features
 from featrack_utils.floors import document_shift
-from featrack_utils.intervals import Shares, interval
-from featrack_utils.response import Criteria, Response
+from featrack_utils.intervals import Shares
+from featrack_utils.response import Answers, Criteria
 from featrack_utils.simulate import Plan, simulate
 
 TAU = 0.8
@@ -41,82 +40,105 @@ def child(parent: Features, kept: float) -> Features:
 
 
 @pytest.fixture(scope="module")
-def answers(parents):
+def answers(parents) -> Answers:
     children = {str(kept): child(parents[0], kept / 100) for kept in (100, 90, 50)}
-    return response.responses(parents[:1], children, CRITERIA)
+    return response.ask(parents[:1], children, CRITERIA)
 
 
 def test_a_child_that_keeps_half_has_half_the_ceiling(answers):
-    for kept in ("100", "90", "50"):
-        ratio = ratio_to_ceiling(answers[kept].share, answers["100"].share, TAU)
-        assert ratio.estimate == pytest.approx(int(kept) / 100, abs=0.05)
-        assert ratio.low <= ratio.estimate <= ratio.high
-    assert interval(answers["100"].share, TAU) == (1, 1, 1)
+    for name in ("100", "90", "50"):
+        figures = response.summary("it", answers, name, "100")
+        assert figures["it.ratio_to_ceiling"] == pytest.approx(int(name) / 100, abs=0.05)
+        assert figures["it.ratio_to_ceiling"] == pytest.approx(figures["it"])
+        assert figures["it.ci_low"] <= figures["it"] <= figures["it.ci_high"]
+        assert figures["it.ceiling"] == 1 and figures["it.floor"] < 0.02
 
 
-def test_chance_finds_next_to_nothing(answers):
-    assert all(answer.floor < 0.02 for answer in answers.values())
+def test_features_asked_apart_add_up_to_all_of_them(answers):
+    (asked,) = [m.asked for m in answers.compared["50"].kept.values()]
+    some = np.arange(asked.size) % 3 == 0
+    each = [response.kept(answers, "50", [mask]).estimate[0] for mask in (some, ~some)]
+    sizes = [(asked & mask).sum() for mask in (some, ~some)]
+    assert np.average(each, weights=sizes) == pytest.approx(
+        response.kept(answers, "50").estimate[0]
+    )
+    assert response.kept(answers, "50", [np.zeros_like(asked)]) is None
+    nobody = response.summary("it", answers, "50", "100", [np.zeros_like(asked)])
+    assert set(nobody.values()) == {None}
 
 
 def test_a_dictionary_keeps_all_of_itself_by_either_rule(parents):
     for rule in ("best", "mutual"):
         criteria = CRITERIA._replace(rule=rule, replicates=2)
-        itself = response.responses(parents[:1], {"itself": parents[0]}, criteria)["itself"]
-        assert itself.share.estimate[0] == 1
+        itself = response.ask(parents[:1], {"itself": parents[0]}, criteria)
+        assert response.kept(itself, "itself").estimate[0] == 1
 
 
 def test_two_dictionaries_of_the_parent_give_the_mean_of_what_each_alone_gives(parents):
     other = {"it": child(parents[1], 0.5)}
     quick = CRITERIA._replace(replicates=2)
     first, second, both = (
-        response.responses(some, other, quick)["it"].share.estimate[0]
+        response.kept(response.ask(some, other, quick), "it").estimate[0]
         for some in (parents[:1], parents[1:], parents)
     )
     assert both == pytest.approx((first + second) / 2)
 
 
 def test_equal_draws_give_equal_answers(parents):
-    twice = [
-        response.responses(parents, {"it": parents[1]}, CRITERIA._replace(replicates=5))["it"]
-        for _ in range(2)
-    ]
-    assert np.array_equal(twice[0].share.replicates, twice[1].share.replicates)
+    quick = CRITERIA._replace(replicates=5)
+    one, two = (response.ask(parents, {"it": parents[1]}, quick) for _ in range(2))
+    assert np.array_equal(response.kept(one, "it").replicates, response.kept(two, "it").replicates)
 
 
-def answer(share: float, spread: float = 0.01) -> Response:
-    replicates = share + spread * np.linspace(-1, 1, 21)[:, None]
-    return Response(Shares(np.array([TAU]), np.array([share]), replicates), 0.0)
+@pytest.fixture
+def known(answers, monkeypatch) -> Answers:
+    """Answers whose shares are those of their children's names, within a hundredth."""
+
+    def kept(_, name, among=None):
+        share = float(name)
+        replicates = share + 0.01 * np.linspace(-1, 1, 21)[:, None]
+        return Shares(np.array([TAU]), np.array([share]), replicates)
+
+    monkeypatch.setattr(response, "kept", kept)
+    return answers
 
 
-def test_the_first_change_is_the_dose_from_which_on_the_share_stays_below():
-    path = {"0": answer(0.4), "1": answer(0.2), "3": answer(0.4), "10": answer(0.3)}
-    path |= {"30": answer(0.2), "100": answer(0.1)}
-    first, ratios = response.first_below(path, path["0"], TAU)
+def test_the_first_change_is_the_dose_from_which_on_the_share_stays_below(known):
+    path = {"0": "0.4", "1": "0.2", "3": "0.4", "10": "0.3", "30": "0.2", "100": "0.1"}
+    first, ratios = response.along(known, path)
     assert first == "10"
     assert ratios["0"].estimate == 1 and ratios["100"].estimate == pytest.approx(0.25)
-    assert response.first_below({"0": answer(0.4)}, answer(0.4), TAU)[0] is None
+    assert response.along(known, {"0": "0.4", "100": "0.4"})[0] is None
 
 
-def test_a_ratio_to_nothing_is_not_defined_and_no_change():
-    path = {"0": answer(0.0), "100": answer(0.0)}
-    assert response.first_below(path, path["0"], TAU) == (None, {"0": None, "100": None})
+def test_a_ratio_to_nothing_is_not_defined_and_no_change(known):
+    assert response.along(known, {"0": "0", "100": "0"}) == (None, {"0": None, "100": None})
 
 
-def test_a_gap_has_no_sign():
-    assert response.gap(answer(0.2), answer(0.5), TAU) == pytest.approx(0.3)
-    assert response.gap(answer(0.5), answer(0.2), TAU) == pytest.approx(0.3)
+def test_a_gap_has_no_sign(known):
+    assert response.gap(known, "0.2", "0.5") == pytest.approx(0.3)
+    assert response.gap(known, "0.5", "0.2") == pytest.approx(0.3)
+
+
+def test_reproducible_features_are_those_that_another_dictionary_has(parents):
+    masks = response.reproducible(parents, CRITERIA)
+    for one, (here, there) in enumerate((parents, parents[::-1])):
+        ((_, matched),) = response.ask([here], {"it": there}, CRITERIA).compared["it"].kept.items()
+        assert np.array_equal(masks[one], matched.asked & (matched.best_r > TAU))
+    assert 0.5 < masks[0].mean() < 0.8
+    assert response.reproducible(parents[:1], CRITERIA) is None
 
 
 def test_no_parent_an_unknown_rule_and_dead_children_are_refused(parents):
     with pytest.raises(FeatrackError, match="no dictionary of the parent"):
-        response.responses([], {"it": parents[0]}, CRITERIA)
+        response.ask([], {"it": parents[0]}, CRITERIA)
     with pytest.raises(FeatrackError, match="'greedy'; choose best or mutual"):
-        response.responses(parents, {"it": parents[0]}, CRITERIA._replace(rule="greedy"))
+        response.ask(parents, {"it": parents[0]}, CRITERIA._replace(rule="greedy"))
     dead = parents[0]._replace(acts=sparse.csr_matrix(parents[0].acts.shape, dtype=np.float32))
     with pytest.raises(FeatrackError, match="the model gone has no eligible feature"):
-        response.responses(parents, {"gone": dead}, CRITERIA)
+        response.ask(parents, {"gone": dead}, CRITERIA)
     with pytest.raises(FeatrackError, match=r"tau"):
-        response.responses(parents, {"it": parents[1]}, CRITERIA._replace(tau=1.5))
+        response.ask(parents, {"it": parents[1]}, CRITERIA._replace(tau=1.5))
 
 
 # The figure
