@@ -87,9 +87,22 @@ show_table(
 #
 # The chapters follow the experiment: text, models, merging, dictionaries, tracking. Every figure
 # is made by the code shown with it, every number in the text comes from this run, and each chapter
-# can be run again with other parameters. If you have five minutes, read
-# [Which features persist?](tracking) and then the chapter on
-# [ceilings](ceilings); if you want to meet a feature, start with [the one for assignment](case-study).
+# can be run again with other parameters.
+#
+# - **Five minutes:** [Which features persist?](tracking), and then
+#   [what the number would be if nothing had happened](ceilings).
+# - **Meet a feature:** {% if defined("case.assignment.base") -%}
+#   the one for [assignment, in all four models](case-study), or
+#   <a href="explorer.html#base-{{ results["case.assignment.base"] | int }}">the same one in the
+#   explorer</a>, where
+#   {%- else -%}
+#   those that [run through all four models](case-study), or any in the
+#   [explorer](explorer), where
+#   {%- endif %}
+#   every feature of every model can be searched and compared.
+# - **What changed:** [features lost, found and new](changes), and
+#   [how soon they go](dose) as a fine-tune proceeds.
+# - **Hands on:** [four controls](live) to type, slide and ablate, in JupyterLab.
 #
 # These are very small models on text that was partly generated for the purpose. What they can't
 # show is said where it matters.
