@@ -102,7 +102,8 @@ own, mates = (pd.read_parquet(made / f"{name}.parquet") for name in ("scores", "
 #
 # Three features of Lua: one that is explained better than nine tenths of them, the median one, and
 # one that only a tenth is worse than. Each is shown on its strongest held-out excerpt and on one
-# drawn at random: as it is, in colour, and as its sentence foretells it, in grey.
+# drawn from all in which it is active: as it is, in colour, and as its sentence foretells it, in
+# grey.
 
 # %% tags=["hide-input"]
 for example in json.loads((made / "examples.json").read_text()):
@@ -145,9 +146,9 @@ show_table(table, dict.fromkeys(list(NAMES.values())[1:], ".2f"),
 # {{ number(a + ".random_only.median_r") }} and {{ number(b + ".random_only.median_r") }}. Somebody
 # else's explanation scores {{ number(b + ".shuffled.median_r") }}.
 # {%- if results[b + ".median_r"] > 0.5 %}
-# A model of one layer can't do much more than look at a few tokens, so a table of tokens goes far
-# here; in a deep model it would not. Any chat model's score has to be read against this baseline,
-# which knows nothing of meaning.
+# In a model of one layer much of what a feature does depends on the token at hand, so a table of
+# tokens goes far; how far it would in a deeper model is another question. Any chat model's score has
+# to be read against this baseline, which knows nothing of meaning.
 # {%- endif %}
 # {%- else -%}
 # No score is defined in this run: its features are too rarely active.
@@ -155,15 +156,22 @@ show_table(table, dict.fromkeys(list(NAMES.values())[1:], ".2f"),
 #
 # ## Are persisting features easier to explain?
 
-# %% mystnb={"figure": {"caption": "After the paper's Figure 6: simulation scores of the sentences of all features (grey) and of those that persist (outline), for Lua and for the merged model, which the paper calls LuaStories. Dotted: medians.", "name": "fig-scores"}, "image": {"alt": "Two histograms of simulation scores, for Lua and for the merged model, with an outline for persisting features"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "After the paper's Figure 6: scores of all features (grey) and of those that persist (outline), for Lua and for the merged model, which the paper calls LuaStories. Above on the strongest and on random excerpts, below on random text alone. Dotted: medians.", "name": "fig-scores"}, "image": {"alt": "Four histograms of scores, two each for Lua and for the merged model, with an outline for persisting features"}} tags=["hide-input"]
 shown = "endpoint" if explainer == "endpoint" else "sentence"
 summary.histograms(own[own["explainer"] == shown], ("lua", "merged"))
 
 # %% [markdown]
 # {numref}`fig-scores` counts as persisting the features of Lua that the base has, too, and those of
-# the merged model that Lua or Stories has (r > τ). But rare features tend to be simple ones, and
-# persisting features are rarer than others. So each persisting feature is paired with another one of
-# the same model that is active on as many tokens, up to a factor of 1.25, no feature twice.
+# the merged model that Lua or Stories has (r > τ).
+# {% set name = "autointerp.lua.sentence" -%}
+# {% if defined(name + ".persisting.median_density") and defined(name + ".others.median_density") -%}
+# But persisting features may differ in other ways: in Lua half of them are active on more than
+# {{ share(name + ".persisting.median_density") }} of the tokens, half of the others on more than
+# {{ share(name + ".others.median_density") }}; and how often a feature is active may bear on its
+# score.
+# {%- endif %}
+# So each persisting feature is paired with another one of the same model that is active on as many
+# tokens, up to a factor of 1.25, no feature twice.
 
 # %% tags=["hide-input"]
 PAIRS = {"matched_pairs": "pairs", "persisting.median_r": "persisting, median",
@@ -234,7 +242,7 @@ show_table(moves.astype(dict.fromkeys(figures, float)), figures,
 #
 # The lookup sees two tokens. "Inside a string", "the second argument", "a name that was
 # assigned before" or "an animal in a tale" mean nothing to it; it can only list the tokens by
-# which such things show, and tokens never seen while learning get no strength at all. Nor is a list
+# which such things show, and of tokens that it never saw while learning it knows nothing. Nor is a list
 # of word pieces an idea: a good score says that a feature is *predictable from tokens*, not that
 # anybody understands it. And the score is judged on text like that from which it was learnt.
 #
@@ -303,8 +311,8 @@ store.write_results(run, "interpretation", results)
 # :::
 #
 # :::{dropdown} Answer
-# It names tokens that stand in the right excerpts, but not the places or strengths: often a
-# feature that is active along a whole stretch of text, such as a docstring, and not at one token.
+# It names tokens that stand in the right excerpts, but not the places or the strengths: the kind of
+# text, and not the token. A feature that is active along a whole stretch of text looks like that.
 # :::
 #
 # :::{admonition} Exercise

@@ -36,6 +36,7 @@ def test_figures_are_medians_and_mean_differences_of_pairs():
     assert found[f"{name}.random_only.median_r"] == 0.2 and found[f"{name}.detection"] == 0.75
     assert found[f"{name}.shuffled.median_r"] == 0 and found[f"{name}.matched_pairs"] == 10
     assert found[f"{name}.persisting_minus_matched"] == pytest.approx(0.4)
+    assert found[f"{name}.persisting.median_density"] == pytest.approx(0.01)
     assert found[f"{name}.random_only.persisting_minus_matched.ci_low"] == pytest.approx(0.6)
     mates = f"{name}.mates.base"
     assert found[f"{mates}.count"] == 2 and found[f"{mates}.own_median_r"] == pytest.approx(0.8)
@@ -62,8 +63,9 @@ def test_nothing_scored_gives_no_figure_and_still_a_picture():
     found = summary.results(nothing, MATES.iloc[:0], 20, 1)
     assert found.pop("autointerp.lua.sentence.features") == N
     assert found.pop("autointerp.lua.sentence.matched_pairs") == 0
+    assert found.pop("autointerp.lua.sentence.others.median_density") == 0.01
     assert found and set(found.values()) == {None}
-    assert len(summary.histograms(nothing, ("lua", "merged")).axes) == 2
+    assert len(summary.histograms(nothing, ("lua", "merged")).axes) == 4
 
 
 def test_the_histogram_shows_shares_of_all_and_of_persisting_features():

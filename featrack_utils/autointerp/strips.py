@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from featrack_utils.autointerp.contexts import NONE, TOP, Text, places, true_values
+from featrack_utils.autointerp.contexts import NONE, Text, places, true_values
 from featrack_utils.autointerp.judge import Explainer, Subject
 from featrack_utils.autointerp.sentences import DIGITS
 from featrack_utils.plots import GREY, MODEL_COLOURS
@@ -26,7 +26,7 @@ def examples(
     text: Text,
     vocabulary: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """Features at QUANTILES of the scores, each on its strongest excerpt and a random one.
+    """Features at QUANTILES of the scores, each on its strongest excerpt and a random active one.
 
     Args:
         scores: rows of one model and explainer, as in `run.Scores.own`.
@@ -41,7 +41,12 @@ def examples(
     found = []
     for row in judged.iloc[chosen].itertuples():
         feature = np.array([row.feature])
-        where = places(text, subject.chosen.simulated[feature][:, [0, TOP]])
+        strongest, active = (
+            subject.chosen.simulated[row.feature],
+            subject.chosen.active[row.feature],
+        )
+        drawn = active[active != strongest[0]][:1]
+        where = places(text, np.array([[strongest[0], *drawn]]))
         both = (
             true_values(subject.columns, feature, where)[0],
             explainer.simulate(feature, where)[0],
@@ -64,14 +69,17 @@ def examples(
 def beside(example: Mapping[str, Any], model: str) -> HTML:
     """One of `examples` as two strips for each excerpt: as it is, and as the sentence says."""
     name = f"{model} {example['feature']}"
-    link = f'<a href="explorer.html#{model}-{example["feature"]}" style="color: #0b5394">{name}</a>'
+    link = f'<a href="explorer.html#{model}-{example["feature"]}">{name}</a>'
     true = [(tokens, values) for tokens, values, _ in example["contexts"]]
     foretold = [(tokens, values) for tokens, _, values in example["contexts"]]
-    score = f"scored {example['simulation_r']:.2f}"
     peak = max(max(values) for _, values in true)
-    return shade_side_by_side(
+    strips = shade_side_by_side(
         [
-            Side(f"{link}, as it is", true, peak, MODEL_COLOURS[model]),
-            Side(f"{escape(example['explanation'])} ({score})", foretold, DIGITS, GREY),
+            Side(f"{name}, as it is", true, peak, MODEL_COLOURS[model]),
+            Side("as its sentence foretells it", foretold, DIGITS, GREY),
         ]
     )
+    score = f"r = {example['simulation_r']:.2f}"
+    said = escape(example["explanation"]).replace("“ ", "“\u00a0")  # no line ends inside quotes
+    title = f"{link}, {score}: <bdi>{said}</bdi>"
+    return HTML(f'<p class="featrack-caption">{title}</p>\n{strips.data}')

@@ -38,6 +38,10 @@ def results(
         add(f"{name}.shuffled.median_r", rows["shuffled_r"])
         add(f"{name}.detection", rows["detection"])
         add(f"{name}.persisting.median_r", rows["simulation_r"][rows["persisting"]])
+        for kind, chosen in (("persisting", rows["persisting"]), ("others", ~rows["persisting"])):
+            found[f"{name}.{kind}.median_density"] = (
+                float(rows["density"][chosen].median()) if chosen.any() else None
+            )
         one, other = pairs(rows)
         found[f"{name}.matched_pairs"] = len(one)
         for key, column in (("", "simulation_r"), (".random_only", "random_r")):
@@ -70,14 +74,16 @@ def pairs(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def histograms(own: pd.DataFrame, models: Sequence[str]) -> Figure:
-    """The paper's Figure 6: scores of all features (grey) and of persisting ones, by model.
+    """The paper's Figure 6: scores of all features (grey) and of persisting ones (outline).
 
-    `own` holds one explainer's scores as in `run.Scores`; lines mark the medians.
+    One column per model; above the simulation score, below the random-only one. `own` holds one
+    explainer's scores as in `run.Scores`; lines mark the medians.
     """
-    bins = np.linspace(-0.5, 1, 31)
-    figure, axes = panels(len(models), 2.4)
-    for axis, model in zip(axes, models, strict=True):
-        rows = own[(own["model"] == model) & own["able"] & own["simulation_r"].notna()]
+    bins = np.linspace(-0.2, 1, 31)
+    figure, axes = panels(2 * len(models), 2.0, columns=len(models))
+    each = [(column, model) for column in ("simulation_r", "random_r") for model in models]
+    for axis, (column, model) in zip(axes, each, strict=True):
+        rows = own[(own["model"] == model) & own["able"] & own[column].notna()]
         for chosen, look in (
             (rows, {"color": "#bbbbbb"}),
             (
@@ -85,18 +91,19 @@ def histograms(own: pd.DataFrame, models: Sequence[str]) -> Figure:
                 {"color": MODEL_COLOURS[model], "histtype": "step", "lw": 2},
             ),
         ):
-            values = chosen["simulation_r"].clip(bins[0], 1).to_numpy()
+            values = chosen[column].clip(bins[0], 1).to_numpy()
             if values.size:
                 axis.hist(values, bins=bins, weights=np.full(values.size, 1 / values.size), **look)
                 axis.axvline(np.median(values), color=look["color"], ls=":", lw=1.5)
-        axis.set_title(MODEL_LABELS[model])
+        kind = "simulation" if column == "simulation_r" else "random-only"
+        axis.set_title(f"{MODEL_LABELS[model]}, {kind}")
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    figure.supxlabel("simulation score r (higher is better)", fontsize=11)
+    figure.supxlabel("score r (higher is better)", fontsize=11)
     figure.supylabel("share of features", fontsize=11)
     handles = [
         Patch(color="#bbbbbb", label="all"),
         Patch(fill=False, ec=GREY, lw=2, label="persisting"),
         Line2D([], [], color=GREY, ls=":", label="median"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
