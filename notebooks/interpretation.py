@@ -171,7 +171,7 @@ summary.histograms(own[own["explainer"] == shown], ("lua", "merged"))
 # score.
 # {%- endif %}
 # So each persisting feature is paired with another one of the same model that is active on as many
-# tokens, up to a factor of 1.25, no feature twice.
+# tokens, up to a factor of {{ number("autointerp.density_caliper") }}, no feature twice.
 
 # %% tags=["hide-input"]
 PAIRS = {"matched_pairs": "pairs", "persisting.median_r": "persisting, median",

@@ -62,6 +62,7 @@ def test_nothing_scored_gives_no_figure_and_still_a_picture():
     nothing = own(simulation_r=NAN, random_r=NAN, detection=NAN, shuffled_r=NAN, persisting=False)
     found = summary.results(nothing, MATES.iloc[:0], 20, 1)
     assert found.pop("autointerp.lua.sentence.features") == N
+    assert found.pop("autointerp.density_caliper") > 1
     assert found.pop("autointerp.lua.sentence.matched_pairs") == 0
     assert found.pop("autointerp.lua.sentence.others.median_density") == 0.01
     assert found and set(found.values()) == {None}

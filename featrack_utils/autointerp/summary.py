@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
-from featrack_utils.autointerp.controls import equally_dense
+from featrack_utils.autointerp.controls import CALIPER, equally_dense
 from featrack_utils.autointerp.score import as_results, bootstrap
 from featrack_utils.plots import GREY, MODEL_COLOURS, MODEL_LABELS, panels
 
@@ -24,7 +24,7 @@ def results(
     Medians and means are over features that are seen often enough, with intervals from drawing
     features anew.
     """
-    found: dict[str, float | None] = {}
+    found: dict[str, float | None] = {"autointerp.density_caliper": CALIPER}
 
     def add(name: str, values: pd.Series | np.ndarray, statistic=np.median) -> None:
         found.update(as_results(name, bootstrap(np.asarray(values), statistic, replicates, seed)))
