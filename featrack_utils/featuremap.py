@@ -155,7 +155,7 @@ def cohesion(unit: Float[np.ndarray, "n d"], cluster: Int[np.ndarray, " n"]) -> 
     sums = np.zeros((cluster.max() + 1, unit.shape[1]))
     np.add.at(sums, cluster[inside], unit[inside])
     size = np.bincount(cluster[inside])[cluster[inside]]
-    own = np.einsum("nd,nd->n", unit[inside], sums[cluster[inside]])
+    own = np.einsum("id,id->i", unit[inside], sums[cluster[inside]])
     return float(np.mean((own - 1) / (size - 1)))
 
 

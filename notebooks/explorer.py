@@ -75,21 +75,21 @@ explorer.page()
 #
 # ## What we learned
 #
-# A class is a threshold's verdict on one number. The features themselves say more: many that
-# "disappeared" have a near miss in the next model, and many a strong correlation joins features that
-# answer to one frequent token.
+# A class is a threshold's verdict on one number. A feature's page shows what the number stands for:
+# the closest feature of each other model with its correlation, and what both do in their contexts.
+# Near misses and lucky hits are plain to see there, and no table shows them.
 #
 # :::{admonition} Exercises
 # :class: tip
-# 1. Find the feature for variable assignment: search for `=`, and sort by the share of text in which
-#    it is active. Is its closest feature in the merged model the one you would have chosen?
-# 2. Filter for features of the base that disappeared and sort by their correlation with Lua. What do
-#    those that just missed the threshold have in common with their closest match?
+# 1. Find the feature for variable assignment: search for `=` and sort by density. Is its closest
+#    feature in the merged model the one you would have chosen?
+# 2. Filter for features of the base that disappeared, and sort by *best r*. What do those that just
+#    missed the threshold share with their closest match, and what not?
 # :::
 #
 # :::{dropdown} Answers
 # 1. [Meeting one feature](case-study) finds it by a rule. Compare the random contexts, not the
 #    strongest: the strongest of almost any feature for `=` look alike.
-# 2. Mostly the same tokens, with other weights: two dictionaries cut the same activity at different
-#    places. [Gone or re-partitioned](repartitioned) counts how often.
+# 2. Often the tokens, but not their weights: two dictionaries cut the same activity at different
+#    places. [Gone or re-partitioned](repartitioned) asks how often.
 # :::

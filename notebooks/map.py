@@ -16,8 +16,8 @@
 # What is beside what? A feature writes to its model along one direction, its decoder row. Here the
 # directions of the four dictionaries of seed 0 are laid out in one plane by UMAP
 # {cite:p}`mcinnes2018umap`, so that directions with a small angle come to lie close together. The
-# paper has no such picture; {cite:t}`bricken2023monosemanticity` drew one for two dictionaries of one
-# model. It is pretty, and easy to read too much into, so numbers stand beside it.
+# paper has no such picture; {cite:t}`bricken2023monosemanticity` drew one for dictionaries of several
+# sizes on one model. It is pretty, and easy to read too much into, so numbers stand beside it.
 
 # %%
 from pathlib import Path

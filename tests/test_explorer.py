@@ -137,6 +137,11 @@ def test_equal_features_give_equal_bytes(folder, contents, tmp_path):
         assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
+def test_a_feature_takes_less_than_its_part_of_six_megabytes_for_8192(folder):
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    assert size / (len(MODELS) * D) < 6e6 / 8192
+
+
 def test_features_that_fill_no_blocks_are_refused(contents, tmp_path):
     with pytest.raises(FeatrackError, match=r"480 positions are no blocks of 13; give the context"):
         explorer.write_data(tmp_path / "data", contents._replace(width=13), CRITERIA)

@@ -194,8 +194,7 @@ def test_a_built_book_shows_the_number_and_needs_no_other_host(book):
 
 def explorer_in(book, **files):
     """Adds a page named explorer, and its data, to the book of two pages."""
-    run_dir, book_dir = book
-    toc = book_dir / "_toc.yml"
+    run_dir, toc = book[0], book[1] / "_toc.yml"
     if "explorer" not in toc.read_text():
         toc.write_text(toc.read_text() + "  - file: executed/explorer\n")
     write_page(run_dir, "explorer", [new_markdown_cell("# Explorer")])
