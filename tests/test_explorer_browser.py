@@ -43,9 +43,9 @@ def all_of(site, field):
 def test_every_feature_is_counted_and_only_a_page_of_them_drawn(go, site):
     browser = go()
     assert status(browser) == "2,048 of 2,048 features, sorted by best r"
-    assert len(names(browser)) == 50
+    assert len(names(browser)) == 25
     assert len(browser.find_elements(By.CSS_SELECTOR, "#featrack-explorer *")) < 3500
-    assert go("#?page=41") and len(names(browser)) == 2048 - 40 * 50
+    assert go("#?page=82") and len(names(browser)) == 2048 - 81 * 25
 
 
 def test_a_quoted_token_is_found_exactly_where_it_is_among_the_strongest(go, site):
@@ -103,7 +103,7 @@ def test_undefined_values_come_last_in_either_order(go, site):
         browser = go(f"#?sort=score&order={direction}")
         model, number = divmod(int(best), 512)
         assert names(browser)[0] == f"{list(explorer_data.MODELS)[model].capitalize()} {number}"
-        follow(browser, f"#?sort=score&order={direction}&page=41")
+        follow(browser, f"#?sort=score&order={direction}&page=82")
         scores = browser.find_elements(By.CSS_SELECTOR, "tbody .fx-score")
         assert {score.text for score in scores} == {"–\nnot defined"}
 

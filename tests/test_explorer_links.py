@@ -64,7 +64,7 @@ def test_going_back_restores_the_list_its_row_and_its_title(go):
 def test_a_link_that_leads_nowhere_says_so_and_shows_a_list(go, hash_, said):
     browser = go(hash_)
     assert said in trouble(browser)
-    assert len(names(browser)) == 50
+    assert len(names(browser)) == 25
 
 
 def test_an_anchor_of_the_page_itself_stays_one(go):
@@ -94,9 +94,9 @@ def test_arrows_cross_the_edge_of_a_page(go):
     browser = go("#?sort=number&model=lua")
     browser.find_elements(By.CSS_SELECTOR, "tbody .fx-name")[0].send_keys(Keys.END)
     press(browser, "j")
-    assert browser.switch_to.active_element.text == "Lua 50"
+    assert browser.switch_to.active_element.text == "Lua 25"
     press(browser, "k")
-    assert browser.switch_to.active_element.text == "Lua 49"
+    assert browser.switch_to.active_element.text == "Lua 24"
 
 
 def test_it_works_the_same_from_a_web_host(site, browser):

@@ -3,7 +3,7 @@
 (() => {
   const explorer = (window.featrackExplorer = window.featrackExplorer || {});
   const { el } = explorer;
-  const PAGE = 50; // rows
+  const PAGE = 25; // rows; twice as many take twice as long to lay out, at every key
   const COLUMNS = [
     { title: "Feature", sort: "number" },
     { title: "Fires on", hint: "The tokens that take most of its activation, and its explanation" },
