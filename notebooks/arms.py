@@ -102,8 +102,15 @@ show_table(
 )
 
 # %% [markdown]
-# Dictionaries of early doses are as good as the base's, for the model has hardly moved. One that
-# starts from another has a longer training behind it.
+# {% if defined("arms.base-warm.l0") and defined("arms.lua-at-0.l0") -%}
+# A dictionary that starts from another has a longer training behind it: on the unchanged base it has
+# {{ number("arms.base-warm.l0", 0) }} active features a token, one from random weights
+# {{ number("arms.lua-at-0.l0", 0) }}. So a warm start must be set against another warm start, never
+# against the rest.
+# {%- else -%}
+# Only dictionaries of like training may be set against each other: those of the doses, which all
+# start from the same random weights.
+# {%- endif %}
 #
 # ## How far the weights have moved, and what it was good for
 #
@@ -153,8 +160,14 @@ store.write_results(run, "arms", results)
 # %% [markdown]
 # ## What we learned
 #
-# Nothing about features yet. But mark how early the loss moves: a small part of the distance buys a
-# large part of the gain.
+# Nothing about features yet. {% if defined("dose.lua.10.loss")
+#    and results["dose.lua.0.loss"] > results["dose.lua.100.loss"] -%}
+# But see how early the loss moves: after a tenth of the steps Lua's weights have gone
+# {{ share(results["dose.lua.10.weight_distance"] / results["dose.lua.100.weight_distance"], 0) }} of
+# their way and the loss
+# {{ share((results["dose.lua.0.loss"] - results["dose.lua.10.loss"])
+#    / (results["dose.lua.0.loss"] - results["dose.lua.100.loss"]), 0) }} of its own.
+# {%- endif %}
 #
 # :::{admonition} Exercise
 # :class: tip

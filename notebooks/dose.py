@@ -98,22 +98,25 @@ def row(child, percent):
 
 
 table = pd.DataFrame(row(child, percent) for child, path in paths.items() for percent in path)
+read = [found[name].acts for path in paths.values() for name in path.values()]
+table["L0"] = [acts.nnz / acts.shape[0] for acts in read]
 
 # %% mystnb={"figure": {"caption": "Of the base's features that a dictionary of the base itself would find again, the share that is found after part of the fine-tune, with 95 % band: against the steps done and against how far the weights have moved. Dashed: as many as in the unchanged base. At 0 steps only the text that the dictionary learnt from differs.", "name": "fig-dose"}, "image": {"alt": "Share over ceiling falling with the dose and with the distance of the weights"}} tags=["hide-input"]
 doseplots.dose_response(table)
 
 # %% tags=["hide-input"]
-shown = ["share", "ratio", "ratio_low", "ratio_high", "distance", "loss", "base_loss"]
-heads = dict(zip(shown[1:], ("share / ceiling", "from", "to", "weights moved", "own loss",
-                             "English, Python"), strict=True))  # fmt: skip
+heads = {"child": "fine-tune", "percent": "steps, %", "ratio": "share / ceiling",
+         "ratio_low": "from", "ratio_high": "to", "distance": "weights moved", "loss": "own loss",
+         "base_loss": "English, Python"}  # fmt: skip
+formats = dict.fromkeys(("share", "share / ceiling", "from", "to", "weights moved"), ".1%")
+formats |= {"own loss": ".2f", "English, Python": ".2f", "L0": ".1f"}
+labelled = table.assign(child=table["child"].map(plots.MODEL_LABELS)).rename(columns=heads)
 show_table(
-    table.assign(child=table["child"].map(plots.MODEL_LABELS))
-    .astype(dict.fromkeys(shown, float))
-    .rename(columns=heads | {"child": "fine-tune", "percent": "steps, %"}),
-    {"share": ".1%", "own loss": ".2f", "English, Python": ".2f"}
-    | dict.fromkeys(("share / ceiling", "from", "to", "weights moved"), ".1%"),
-    notes={"from": "95 %", "own loss": "nats per token", "English, Python": "loss, mean"},
-)
+    labelled.astype(dict.fromkeys(formats, float)),
+    formats,
+    notes={"from": "95 %", "L0": "on the mix", "own loss": "nats per token",
+           "English, Python": "loss, mean"},
+)  # fmt: skip
 
 # %% tags=["remove-cell"]
 for child, path in paths.items():
@@ -150,7 +153,7 @@ for child, path in paths.items():
 # **The weights alone.** Measured against dose 0, the whole fine-tune keeps
 # {% if defined(end) %}{{ share_ci(end, 0) }}{% else %}a share that is not defined{% endif %}.
 # {% if defined("dose.lua.first_change") -%}
-# The interval lies below 100 % from {{ results["dose.lua.first_change"] }} % of the steps on, where
+# The interval lies below 100 % from {{ results["dose.lua.first_change"] }}&nbsp;% of the steps on, where
 # the weights have moved by {{ share("dose.lua.first_change.weight_distance") }} and
 # {{ share("dose.lua.first_change.gain_share", 0) }} of the gain in loss is made.
 # {%- else -%}
@@ -271,8 +274,8 @@ show_table(bracket.astype(dict.fromkeys(keys, float)), dict.fromkeys(keys, ".1%"
 #    and results[warm_irr + ".ratio_to_ceiling.ci_high"] < results[warm_rep + ".ci_low"] -%}
 # Features that no other dictionary of the base has go more easily: a warm start keeps
 # {{ share(warm_irr + ".ceiling", 0) }} of them while the model stays as it is, and in Lua
-# {{ share_ci(warm_irr, 0) }}. They were one way among many to describe the base, and a small change of
-# the weights calls for another.
+# {{ share_ci(warm_irr, 0) }}. It seems they were one way among many to describe the base, and other
+# weights call for another.
 # {%- endif %}
 # {%- else -%}
 # Which features are reproducible can't be told here: it takes three dictionaries of the base, with
