@@ -140,7 +140,9 @@ show_table(table, dict.fromkeys(list(NAMES.values())[1:], ".2f"),
 
 # %% [markdown]
 # {% set a, b = "autointerp.lua.lookup", "autointerp.lua.sentence" -%}
-# {% if defined(b + ".median_r") -%}
+# {% if defined(a + ".median_r") and defined(a + ".random_only.median_r") and
+#    defined(b + ".median_r") and defined(b + ".random_only.median_r") and
+#    defined(b + ".shuffled.median_r") -%}
 # Half of Lua's features are scored above {{ number(a + ".median_r") }} by two tokens alone, and above
 # {{ number(b + ".median_r") }} by one line of text; over all held-out text it is
 # {{ number(a + ".random_only.median_r") }} and {{ number(b + ".random_only.median_r") }}. Somebody
@@ -232,7 +234,8 @@ show_table(moves.astype(dict.fromkeys(figures, float)), figures,
 # What was said of a feature of the base describes its match in Lua with a median score of
 # {{ number(name + ".foreign_median_r") }}; what was said of the match itself, with
 # {{ number(name + ".own_median_r") }}. A match at r > τ is close to the same thing in words, too,
-# as far as these words go{% if results[name + ".foreign_minus_own.ci_high"] < 0 %}, if a little
+# as far as these words go{% if defined(name + ".foreign_minus_own") and
+# results[name + ".foreign_minus_own.ci_high"] < 0 %}, if a little
 # worse{% endif %}.
 # {%- else -%}
 # In this run no feature of the base has a match in Lua to which its explanation could move.
@@ -287,7 +290,8 @@ store.write_results(run, "interpretation", results)
 # ## What we learned
 #
 # {% set name = "autointerp.merged.sentence" -%}
-# {% if defined(name + ".median_r") and defined("autointerp.lua.sentence.median_r") -%}
+# {% if defined(name + ".median_r") and defined(name + ".shuffled.median_r") and
+#    defined("autointerp.lua.sentence.median_r") -%}
 # One line about tokens simulates half of Lua's features with r above
 # {{ number("autointerp.lua.sentence.median_r") }} and half of the merged model's with r above
 # {{ number(name + ".median_r") }}, where explanations of other features score about

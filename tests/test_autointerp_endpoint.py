@@ -196,3 +196,20 @@ def test_an_address_with_a_secret_or_without_a_host_is_refused_without_repeating
     with pytest.raises(FeatrackError, match=r"interpretation\.base_url") as caught:
         Interpretation("endpoint", url, "tiny", "", 2, 60, 1.0, 1.0, 1.0)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({"explainer": "gpt"}, "choose one of lookup, endpoint"), ({"max_cost": -1}, "max_cost is -1"),
+     ({"explained_features": 1}, "must be 2 or more"), ({"requests_per_minute": 0}, "is 0"),
+     ({"output_price": float("nan")}, "output_price is nan")],
+)  # fmt: skip
+def test_a_setting_out_of_range_is_named(changed, said):
+    fine = dict(
+        explainer="lookup", base_url="http://localhost/v1", chat_model="tiny", key_variable="",
+        explained_features=2, requests_per_minute=60, max_cost=0.0, input_price=0.0,
+        output_price=0.0,
+    )  # fmt: skip
+    assert Interpretation(**fine).explainer == "lookup"
+    with pytest.raises(FeatrackError, match=said):
+        Interpretation(**fine | changed)
