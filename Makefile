@@ -26,7 +26,7 @@ bench: $(VENV)/installed
 	@for script in benchmarks/*.py; do python $$script; done
 
 clean:
-	rm -rf runs book/executed book/_build .snakemake
+	rm -rf runs book/executed book/_build book/_static/explorer/data .snakemake
 
 # torch goes first and alone: its exact version takes the build without CUDA, which any looser
 # requirement asked for before it would drag in.
