@@ -161,16 +161,23 @@ for child, path in paths.items():
 # {%- endif %}
 # {%- endif %}
 #
+# {% set end = "dose.stories.100.ratio_to_dose_0" -%}
+# {% if defined(end) and defined("dose.stories.0.persisting_share.ratio_to_ceiling") -%}
+# **Stories**, in the same way: through its mixture, {{ share_ci(
+# "dose.stories.0.persisting_share.ratio_to_ceiling", 0) }} of what the base's own dictionary finds; and
+# of that, the whole fine-tune keeps {{ share_ci(end, 0) }}
+# {%- if defined("dose.stories.first_change") %}, below 100 % from
+# {{ results["dose.stories.first_change"] }}&nbsp;% of the steps on{% endif %}.
+#
+# {% endif -%}
 # The bands cover other documents and, where the base has more than two dictionaries, other
-# dictionaries of the base; not another dictionary of the child, of which every dose has one. How much
-# that could matter shows where there are two: asked of one dictionary of the base,
+# dictionaries of the base; not another dictionary of the child, of which every dose has one.
 # {% if defined("dose.lua.seed_gap") -%}
-# Lua's two differ by {{ number(100 * results["dose.lua.seed_gap"], 1) }} points of the share.
-# {%- else -%}
-# which takes three dictionaries of the base.
+# How much that matters shows at the last dose, which has two: asked of one and the same dictionary of
+# the base, they differ by {{ number(100 * results["dose.lua.seed_gap"], 1) }} points of the share.
 # {%- endif %}
 # All doses' dictionaries start from the same random weights and read the same text in the same order,
-# so most of that moves the whole curve and not its shape.
+# so another seed should move the whole curve rather than bend it.
 
 # %% tags=["remove-cell"]
 if "lua" in dosed and base_seeds > 2:
@@ -324,7 +331,8 @@ store.write_results(run, "dose", results)
 #
 # A share of persisting features mixes three things: the noise of dictionaries, which the ceiling takes
 # out; the text that they learn from, which dose 0 takes out; and the weights. Only the last is about
-# the model, and it comes with a dose.
+# the model.{% if defined("dose.lua.first_change") %} In Lua it shows from
+# {{ results["dose.lua.first_change"] }}&nbsp;% of the steps on.{% endif %}
 #
 # :::{admonition} Exercise
 # :class: tip
