@@ -25,8 +25,10 @@ lab: $(VENV)/installed
 bench: $(VENV)/installed
 	@for script in benchmarks/*.py; do python $$script; done
 
+# What an endpoint has answered was paid for: it stays.
 clean:
-	rm -rf runs book/executed book/_build book/_static/explorer/data .snakemake
+	@test ! -d runs || find runs -mindepth 2 -maxdepth 2 ! -name answers -exec rm -rf {} +
+	rm -rf book/executed book/_build book/_static/explorer/data .snakemake
 
 # torch goes first and alone: its exact version takes the build without CUDA, which any looser
 # requirement asked for before it would drag in.
