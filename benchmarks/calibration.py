@@ -1,0 +1,67 @@
+"""What the pipeline makes of planted shares at full size. Writes benchmarks/calibration.json.
+
+Dictionaries of 2,048 features on 500 documents, many simulated sets for each planted share. The
+goal: planted shares of 5, 20, 50 and 80 % within two points where true mates have r ≥ 0.9, and at
+most 1 % called persisting where nothing persists.
+
+    python benchmarks/calibration.py [number of sets for each share]
+"""
+
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+
+from featrack_utils.calibration import Calibration, calibrate
+from featrack_utils.intervals import Interval
+from featrack_utils.simulate import Plan
+
+log = logging.getLogger("benchmarks.calibration")
+
+RESULTS = Path(__file__).with_name("calibration.json")
+PLAN = Plan(n_features=2048, n_documents=500, tokens_per_document=200)
+# (planted share, range of the mates' true r): clear mates, and mates around the threshold
+REGIMES = (
+    (0.0, (0.9, 1.0)),
+    (0.05, (0.9, 1.0)),
+    (0.2, (0.9, 1.0)),
+    (0.5, (0.9, 1.0)),
+    (0.8, (0.9, 1.0)),
+    (0.5, (0.5, 1.0)),
+)
+REPLICATES = 50  # for the coverage alone, which coverage.py measures at leisure
+
+
+def flat(name: str, figure: Interval | None) -> dict[str, float | None]:
+    """A figure and its interval as entries of a table, rounded to what their noise allows."""
+    ends = ("", ".ci_low", ".ci_high")
+    values = figure or (None,) * 3
+    return {
+        name + end: v if v is None else round(v, 5) for end, v in zip(ends, values, strict=True)
+    }
+
+
+def row(rho: tuple[float, float], result: Calibration, sets: int, seconds: float) -> dict:
+    """One regime's figures, flat."""
+    names = ("share", "bias", "sensitivity", "specificity", "coverage")
+    figures = [flat(name, getattr(result, name)) for name in names]
+    planted = {"planted": round(result.planted, 5), "rho": rho, "sets": sets,
+               "features": PLAN.n_features, "seconds": round(seconds, 1)}  # fmt: skip
+    return {key: value for part in (planted, *figures) for key, value in part.items()}
+
+
+def main(sets: int) -> None:
+    logging.getLogger("featrack_utils").setLevel(logging.ERROR)
+    rows = []
+    for share, rho in REGIMES:
+        begun = time.perf_counter()
+        result = calibrate(share, rho, sets=sets, replicates=REPLICATES, seed=20_000, plan=PLAN)
+        rows.append(row(rho, result, sets, time.perf_counter() - begun))
+        log.info("%s", rows[-1])
+    RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
