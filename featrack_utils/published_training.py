@@ -31,14 +31,20 @@ class Choice(NamedTuple):
     text: str
     child: str
     trained: tuple[str, ...]
+    part: int = 1  # of the evaluation blocks one in so many is read
+
+    def blocks(self, evaluation_blocks: int) -> int:
+        """Evaluation blocks per domain: ten at least, where not all."""
+        return evaluation_blocks if self.part == 1 else max(10, evaluation_blocks // self.part)
 
 
 CHOICES = {
     "wrong_axis": Choice(
         "decoder normalised along the other axis", "lua", ("base-0", "base-1", "lua-1")
     ),
+    # Almost without L1 most features are active on most tokens: gigabytes on the whole mix.
     "over_tokens": Choice(
-        "L1 summed over tokens, not features", "lua", ("base-0", "base-1", "lua-1")
+        "L1 summed over tokens, not features", "lua", ("base-0", "base-1", "lua-1"), part=30
     ),
     # base-1 stands for a child that nothing happened to but the choice.
     "ten_times": Choice("ten times the L1 for the child alone", "stories", ("base-1", "stories-1")),

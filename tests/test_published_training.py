@@ -106,3 +106,8 @@ def test_trained_along_the_other_axis_features_keep_lengths_that_add_up(tmp_path
 
 def test_a_dictionary_that_keeps_no_lengths_has_length_one(tmp_path):
     assert set(lengths(tmp_path).values()) == {1.0}
+
+
+def test_dense_features_are_measured_on_a_part_of_the_mix():
+    assert [CHOICES[c].blocks(600) for c in CHOICES] == [600, 20, 600]
+    assert CHOICES["over_tokens"].blocks(60) == 10
