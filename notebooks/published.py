@@ -278,6 +278,7 @@ store.write_results(run, "published", results)
 # {% if results["published.trainings"] -%}
 # {% for name, text in [("wrong_axis", "Normalised along the other axis"),
 #    ("over_tokens", "With L1 over tokens"), ("ten_times", "With ten times the L1")] -%}
+# {% if defined("published." + name + ".l0") -%}
 # {% set key = "published." + name + ".share" -%}
 # {% set plain = "published.ours_stories.share" if name == "ten_times" else "published.ours.share" -%}
 # {{ text }} {{ number("published." + name + ".l0", 1) }} features of the child are active a token and
@@ -291,6 +292,7 @@ store.write_results(run, "published", results)
 # {{ share(plain + ".ceiling") }}.
 # {% else -%}
 # no feature is active often enough for a share.
+# {% endif -%}
 # {% endif -%}
 # {% endfor -%}
 # {%- endif %}

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from featrack_utils.companions import unexplained
 from featrack_utils.config import EDGES, MODELS
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.profiles import load_profile
@@ -138,6 +139,10 @@ def test_results_hold_every_figure_and_all_are_finite(results):
     assert all(math.isfinite(value) for value in results.values())
     shares = {n: v for n, v in results.items() if n.endswith(("_share", "accuracy", "ceiling"))}
     assert all(0 <= value <= 1 for value in shares.values())
+
+
+def test_every_share_has_its_companions_or_a_reason_for_having_none(results):
+    assert unexplained(results) == []
 
 
 def test_a_base_model_of_smoke_size_reaches_the_loss_it_always_reaches(results):
