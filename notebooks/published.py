@@ -71,13 +71,13 @@ results, texts = {}, {}
 
 def count(name, text, child=CHILD, change=lambda a, b: (a, b), every=False):
     """Counts over positions, with intervals."""
-    texts[name] = text
     masks = {n: None if every else (able[PARENT], able[n]) for n in (child, AGAIN)}
     pairs = {n: change(found[PARENT], found[n]) for n in masks}
     shares = [replication.shares_found(*pairs[n], tau, draws, masks[n]) for n in masks]
     a, b = pairs[child]
     floor = replication.share_found(a, replication.shifted(b), tau, masks[child])
-    results.update(curves.summary(f"published.{name}.share", *shares, floor, tau))
+    texts[name], key = text, f"published.{name}.share"
+    results.update(curves.summary(key, *shares, floor, tau))
 
 
 # %%
@@ -172,8 +172,8 @@ show_table(
 # {% if results[a + ".ratio_to_ceiling"] > results[ours + ".ratio_to_ceiling.ci_high"] -%}
 # a measure on which a fine-tuned model looks more like its base than positions say. With few strings in
 # common a high correlation comes easily, in the child as in the base itself
-# {%- if defined(a + ".floor") %}, and even where the child reads other documents:
-# {{ share(a + ".floor") }} are "found" there{% endif %}.
+# {%- if defined(a + ".floor") and results[a + ".floor"] > 0.05 %}, and even where the child reads
+# other documents: {{ share(a + ".floor") }} are "found" there{% endif %}.
 # {%- else -%}
 # it says no more than positions do.
 # {%- endif %}
@@ -221,9 +221,12 @@ show_table(
 # {% endif %}
 
 
+# %% [markdown]
+# The dictionaries of a choice, where it has any, take the places of the run's own.
+
+
 # %%
 def count_trained(name, choice):
-    """Counts with the dictionaries of a choice, where it has any, in place of the run's own."""
     held = found | (variants.opened(run, name, choice.trained) if name in trainings else {})
     masks = {n: match.eligible(held[n].acts, held[n].origin, min_positions, min_documents)
              for n in (PARENT, f"{choice.child}-1", AGAIN)}  # fmt: skip
@@ -281,8 +284,8 @@ store.write_results(run, "published", results)
 # {% if defined("published." + name + ".l0") -%}
 # {% set key = "published." + name + ".share" -%}
 # {% set plain = "published.ours_stories.share" if name == "ten_times" else "published.ours.share" -%}
-# {{ text }} {{ number("published." + name + ".l0", 1) }} features of the child are active a token and
-# explain {{ share("published." + name + ".variance_explained", 0) }} of the variance;
+# - {{ text }} {{ number("published." + name + ".l0", 1) }} features of the child are active a token and
+#   explain {{ share("published." + name + ".variance_explained", 0) }} of the variance;
 # {% if name == "wrong_axis" -%}
 # half of the features are longer than {{ number("published.wrong_axis.length", 2) }};
 # {% endif -%}
