@@ -75,7 +75,7 @@ SWEEP = {f"sweep-{name}": (name, sae) for name, sae in PROFILE.swept().items()}
 TRAININGS = list(PUBLISHED) if PROFILE.published.training else []
 PUBLISHED_PAGE = ["sweep-published"] if TRAININGS else []
 CRITERIA = SEEDS | tracking("tau", "min_positions", "min_documents")
-DRAWS = {"interval_draws": min(60, PROFILE.tracking.replicates)}
+DRAWS = {"interval_draws": min(40, PROFILE.tracking.replicates)}
 PROBES = ("evaluation_blocks", "probed_features")
 
 VERDICT = common("seed", "context") | tracking("tau", "rule", "min_positions", "min_documents")
@@ -93,12 +93,12 @@ PHASES = {
         ["base"],
         2,
     ),
-    "merge": ("merge", common("seed", "context") | section("merge"), ["finetune"], 2),
+    "merge": ("merge", common("seed", "context") | section("merge"), ["finetune"], 1),
     **{
         page: (
             "sae",
             DICTIONARY | {"model": model, "sae_seed": seed},
-            ["merge"],
+            ["merge" if model == "merged" else "finetune"],
             1,
         )
         for page, (model, seed) in SAES.items()
@@ -224,7 +224,7 @@ for page, (notebook, parameters, needs, cores) in PHASES.items():
             parameters=lambda wildcards, given=json.dumps(parameters): given,
         threads: cores
         # The longest of their kind, and one waits for it: they go first.
-        priority: 1 if page in ("ceilings", "sae", "arms") else 0
+        priority: 1 if page in ("merge", "ceilings", "sae", "arms") else 0
         shell:
             # Threads that wait by spinning take the core from those they wait for; beside one busy
             # process, spinning briefly trains four times faster than OpenMP's default, and as
