@@ -52,7 +52,9 @@ class _ChunkedLossTrainer(Trainer):
     """
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        loss = next_token_loss(model, inputs["input_ids"])
+        # Accelerate wraps the model's own forward pass, which this loss goes around.
+        with self.accelerator.autocast():
+            loss = next_token_loss(model, inputs["input_ids"])
         return (loss, {"loss": loss}) if return_outputs else loss
 
 

@@ -50,6 +50,23 @@ def test_equal_seeds_give_equal_models_and_others_do_not(fresh_model):
     assert not same(fresh_model(4).state_dict(), fresh_model(5).state_dict())
 
 
+@pytest.mark.parametrize("precision, dtype", [("float32", torch.float32),
+                                              ("bfloat16", torch.bfloat16)])  # fmt: skip
+def test_products_of_a_training_are_of_the_precision_asked_for(
+    fresh_model, blocks, tokenizer, tmp_path, precision, dtype
+):
+    model, seen = fresh_model(), set()
+    model.model.layers[0].mlp.down_proj.register_forward_hook(
+        lambda *given: seen.add(given[2].dtype)
+    )
+    lm.train(
+        model, blocks, tmp_path, tokenizer=tokenizer, train_tokens=STEP,
+        **RECIPE | {"precision": precision},
+    )  # fmt: skip
+    assert seen == {dtype}
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
 def test_blocks_become_inputs_with_themselves_as_labels(blocks):
     dataset = lm.BlockDataset(blocks)
     assert len(dataset) == 64
