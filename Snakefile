@@ -80,6 +80,7 @@ PROBES = ("evaluation_blocks", "probed_features")
 
 VERDICT = common("seed", "context") | tracking("tau", "rule", "min_positions", "min_documents")
 
+FIRST = ("merge", "sae", "arms", "ceilings", "robustness", "published", "map")
 MET = ["case-study", "changes", "explorer", "live"]
 CHECKS = ["repartitioned", "dose", "calibration", "robustness", "published", *MET]
 
@@ -223,8 +224,8 @@ for page, (notebook, parameters, needs, cores) in PHASES.items():
             # A function, because Snakemake would fill in the braces of a plain string.
             parameters=lambda wildcards, given=json.dumps(parameters): given,
         threads: cores
-        # The longest of their kind, and one waits for it: they go first.
-        priority: 1 if page in ("merge", "ceilings", "sae", "arms") else 0
+        # The longest of their kind, or one that others wait for: they go first.
+        priority: 1 if page in FIRST else 0
         shell:
             # Threads that wait by spinning take the core from those they wait for; beside one busy
             # process, spinning briefly trains four times faster than OpenMP's default, and as

@@ -54,7 +54,7 @@ tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual; paper: best match
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
-replicates = 300  # bootstrap draws over documents and seeds
+replicates = 200  # bootstrap draws over documents and seeds
 
 # %%
 run = Path(run_dir)

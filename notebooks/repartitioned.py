@@ -53,9 +53,9 @@ seed = 1337  # of the halves, the sample and the bootstrap
 tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged
 min_documents = 10  # documents it must be active in
-replicates = 300  # bootstrap draws over the held-out documents
+replicates = 200  # bootstrap draws over the held-out documents
 context = 128  # tokens; paper: 256
-evaluation_blocks = 300  # validation blocks per domain
+evaluation_blocks = 260  # validation blocks per domain
 probed_features = 100  # of each kind, with a match and without
 
 # %% [markdown]

@@ -42,9 +42,9 @@ expansion = 8  # features per MLP neuron; paper: 16
 l1_coefficient = 2.0  # paper: 3e-4, on another scale (and ten times that for one of four)
 k = 32  # active features a token; topk and batchtopk only
 learning_rate = 1e-3  # paper: 1e-4
-train_tokens = 800_000  # activations read
+train_tokens = 600_000  # activations read
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
-evaluation_blocks = 300  # validation blocks per domain, the same for every model
+evaluation_blocks = 260  # validation blocks per domain, the same for every model
 
 # %% [markdown]
 # ## What is captured
