@@ -80,7 +80,7 @@ PROBES = ("evaluation_blocks", "probed_features")
 
 VERDICT = common("seed", "context") | tracking("tau", "rule", "min_positions", "min_documents")
 
-FIRST = ("merge", "sae", "arms", "ceilings", "robustness", "published", "map")
+FIRST = ("merge", "sae", "arms", "ceilings", "robustness", "published", "map", "interpretation")
 MET = ["case-study", "changes", "explorer", "live"]
 CHECKS = ["repartitioned", "dose", "calibration", "robustness", "published", *MET]
 

@@ -55,7 +55,7 @@ min_positions = 30  # active positions a feature needs to be judged
 min_documents = 10  # documents it must be active in
 replicates = 200  # bootstrap draws over the held-out documents
 context = 128  # tokens; paper: 256
-evaluation_blocks = 260  # validation blocks per domain
+evaluation_blocks = 220  # validation blocks per domain
 probed_features = 100  # of each kind, with a match and without
 
 # %% [markdown]
