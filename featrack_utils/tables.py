@@ -62,8 +62,7 @@ def show_table(
 
     # Long text gets a column wide enough to read; a narrow one would make rows a page high.
     wide = {
-        column: not numeric[column]
-        and any(len(_text(value)) > _LONG_TEXT for value in df[column])
+        column: not numeric[column] and any(len(_text(value)) > _LONG_TEXT for value in df[column])
         for column in df.columns
     }
 

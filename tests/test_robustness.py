@@ -56,8 +56,8 @@ def _made(ratio_lua, ratio_merged, tau):
     ratios = {"base_lua": ratio_lua, "lua_merged": ratio_merged}
     return [
         {"pair": "_".join(edge), "dictionary": OWN, "domain": "all", "definition": "(b)",
-         "rule": "best", "seed": 0, "tau": tau, "ceiling": 0.4, "ratio": (r := ratios.get("_".join(edge), 0.9)),
-         "share": 0.4 * r}
+         "rule": "best", "seed": 0, "tau": tau, "ceiling": 0.4,
+         "ratio": (r := ratios.get("_".join(edge), 0.9)), "share": 0.4 * r}
         for edge in EDGES
     ]  # fmt: skip
 
