@@ -14,14 +14,19 @@ ALONE = (
         "counted, not matched: whether a feature is active often enough is a fact about the mix",
     ),
     (
-        r"(sae|robust)\.[\w.-]*(dead|dense|copies)_share",
+        r"(sae|robust|arms)\.[\w.-]*(dead|dense|copies)_share",
         COMPANIONS,
         "describes one dictionary by itself; other seeds stand beside it",
     ),
     (
-        r"case\.assignment\.operator_share",
+        r"case\.\w+\.share",
         COMPANIONS,
         "a rule for choosing an example, not a finding",
+    ),
+    (
+        r"live\.tau_\w+\.share",
+        COMPANIONS,
+        "what a control shows at one setting; the chapter on ceilings has the measurement",
     ),
     (
         r"calibration\.\w+\.share",

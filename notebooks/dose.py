@@ -124,9 +124,9 @@ for child, path in paths.items():
     gain = start - end
     for percent in path:
         loss = moved[f"dose.{child}.{percent}.loss"]
-        results[f"dose.{child}.{percent}.gain_share"] = (start - loss) / gain if gain > 0 else None
+        results[f"dose.{child}.{percent}.gained"] = (start - loss) / gain if gain > 0 else None
     first = results[f"dose.{child}.first_change"]
-    for figure in ("weight_distance", "gain_share"):
+    for figure in ("weight_distance", "gained"):
         name = None if first is None else f"dose.{child}.{first:g}.{figure}"
         results[f"dose.{child}.first_change.{figure}"] = (results | moved).get(name)
 
@@ -155,7 +155,7 @@ for child, path in paths.items():
 # {% if defined("dose.lua.first_change") -%}
 # The interval lies below 100 % from {{ results["dose.lua.first_change"] }}&nbsp;% of the steps on, where
 # the weights have moved by {{ share("dose.lua.first_change.weight_distance") }} and
-# {{ share("dose.lua.first_change.gain_share", 0) }} of the gain in loss is made.
+# {{ share("dose.lua.first_change.gained", 0) }} of the gain in loss is made.
 # {%- else -%}
 # At the last dose the interval includes 100 %, so the weights can't be shown to lose any feature.
 # {%- endif %}
