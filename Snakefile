@@ -80,7 +80,10 @@ PROBES = ("evaluation_blocks", "probed_features")
 
 VERDICT = common("seed", "context") | tracking("tau", "rule", "min_positions", "min_documents")
 
-FIRST = ("merge", "sae", "arms", "ceilings", "robustness", "published", "map", "interpretation")
+FIRST = (
+    "merge", "sae", "arms",
+    "ceilings", "repartitioned", "robustness", "published", "map", "interpretation",
+)  # fmt: skip
 MET = ["case-study", "changes", "explorer", "live"]
 CHECKS = ["repartitioned", "dose", "calibration", "robustness", "published", *MET]
 
