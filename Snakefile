@@ -35,12 +35,12 @@ COMMON = {
 }
 SEEDS = {"base_seeds": PROFILE.sae.base_seeds, "other_seeds": PROFILE.sae.other_seeds}
 CODE = sorted(str(path) for path in Path("featrack_utils").rglob("*.py"))
-SAES = {
-    "sae" if (model, seed) == ("base", 0) else f"sae-{model}-{seed}": (model, seed)
+# One kernel for each model's dictionaries; the page shows the very first, by itself.
+SAES = {"sae": ("base", [0])}
+SAES |= {
+    f"sae-{model}": (model, [s for s in PROFILE.sae.seeds(model) if (model, s) != ("base", 0)])
     for model in MODELS
-    for seed in PROFILE.sae.seeds(model)
 }
-
 
 STATIC = ("book/_static", "book/_static/explorer")
 
@@ -101,11 +101,11 @@ PHASES = {
     **{
         page: (
             "sae",
-            DICTIONARY | {"model": model, "sae_seed": seed},
+            DICTIONARY | {"model": model, "sae_seeds": seeds},
             ["merge" if model == "merged" else "finetune"],
             1,
         )
-        for page, (model, seed) in SAES.items()
+        for page, (model, seeds) in SAES.items()
     },
     # A second base model is trained with both cores, as the first one is.
     "arms": (

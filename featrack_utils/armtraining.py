@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from featrack_utils import activations, capture, features, lm, quality, sae, store, tokens
+from featrack_utils import learning, lm, store, tokens
 from featrack_utils.arms import AT, SECOND, SEED, Arm
-from featrack_utils.corpora.documents import BASE_DOMAINS, DOMAINS
-from featrack_utils.corpora.prepare import TRAINED_ON, Corpora
+from featrack_utils.corpora.documents import BASE_DOMAINS
+from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.errors import FeatrackError
 
 _SHAPE = ("d_model", "d_mlp", "n_heads", "n_kv_heads", "context")
@@ -75,38 +75,13 @@ def train_arm(
     Returns:
         The folder with its features, ``features.safetensors`` and ``sums.safetensors``.
     """
-    bridge = capture.boot(weights(run, arm))
-    parents = [run / "saes" / arm.start] if arm.start else []
-    recipe = {**recipe, "seed": SEED}
-    read = [run / "corpora", run / "models" / arm.model]
-    folder = store.make(
-        run / "saes" / arm.name,
-        partial(_train, bridge, corpora, arm, recipe, parents),
-        parameters=recipe | arm._asdict() | {"context": corpora.context},
-        inputs=read + parents,
-        code=[sae, activations, capture],
+    at = weights(run, arm)
+    subject = learning.subject(
+        run, corpora, arm.model, mixture=arm.mixture, weights=at, step=arm.step
     )
-    return store.make(
-        run / "features" / arm.name,
-        partial(_measure, bridge, corpora, folder, evaluation_blocks),
-        parameters={"evaluation_blocks": evaluation_blocks, "context": corpora.context},
-        inputs=[*read, folder],
-        code=[features, quality, capture],
-    )
-
-
-def _train(bridge, corpora: Corpora, arm: Arm, recipe, parents: list[Path], work: Path) -> None:
-    seen = {domain: corpora.train_blocks(domain) for domain in TRAINED_ON[arm.mixture]}
-    blocks = activations.training_mixture(seen, recipe["train_tokens"], seed=recipe["seed"])
-    sae.train_sae(bridge, blocks, work, **recipe, start_from=parents[0] if parents else None)
-
-
-def _measure(bridge, corpora: Corpora, dictionary: Path, n_blocks: int, work: Path) -> None:
-    blocks = {domain: corpora.validation_blocks(domain, n_blocks) for domain in DOMAINS}
-    mix = features.evaluation_mix(blocks)
-    found, sums = features.measure(bridge, sae.load_sae(dictionary), mix)
-    features.save_features(found, work / "features.safetensors")
-    sums.save(work / "sums.safetensors")
+    start = run / "saes" / arm.start if arm.start else None
+    learning.train(run, arm.name, subject, {**recipe, "seed": SEED}, start=start)
+    return learning.measure(run, arm.name, subject, evaluation_blocks)
 
 
 def weight_distance(base: Path, other: Path) -> dict[str, float]:

@@ -4,7 +4,7 @@ Published: unit length along the decoder's other axis, L1 summed over a block's 
 of over features, and ten times the others' L1 coefficient for one of the four dictionaries.
 """
 
-from collections.abc import Callable
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -132,9 +132,11 @@ def train_published(
         pd.DataFrame({"norm": made[0].learnt_norms}).to_csv(folder / NORMS, index=False)
 
 
-def trainer(choice: str) -> Callable[..., None]:
-    """`train_published` for one choice, called like `train_sae`."""
-    return partial(train_published, choice)
+def training(name: str) -> dict[str, Any]:
+    """What `learning.train` needs to train by that choice; nothing for a name not in CHOICES."""
+    if name not in CHOICES:
+        return {}
+    return {"trainer": partial(train_published, name), "code": [sys.modules[__name__]]}
 
 
 def lengths(folder: Path) -> dict[str, float]:

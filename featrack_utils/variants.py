@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featrack_utils import activations, capture, features, quality, store
+from featrack_utils import features, quality, store
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.features import Features
 
@@ -34,58 +32,27 @@ def learn(
     corpora: Corpora,
     recipe: Mapping[str, Any],
     evaluation_blocks: int,
-    *,
-    train: Callable[..., None] | None = None,
-    code: Iterable[ModuleType] = (),
+    **training: Any,
 ) -> None:
     """Trains the dictionaries `names` ("base-0": model and seed) and measures their features.
 
     Args:
         recipe: arguments of `sae.train_sae` but the seed.
-        train: instead of `sae.train_sae`, from the modules `code`.
+        training: `trainer` and `code` of `learning.train`, where not `sae.train_sae`.
 
     Raises:
-        FeatrackError: a model is missing, or what `train` refuses.
+        FeatrackError: a model is missing, or what the training refuses.
     """
-    from featrack_utils import sae  # takes seconds to load
+    from featrack_utils import learning  # takes seconds to load
 
     place = run / "sweep" / variant
-    for model in dict.fromkeys(name.rsplit("-", 1)[0] for name in names):
-        bridge = capture.boot(store.opened(run / "models" / model))
-        read = [run / "corpora", run / "models" / model]
-        for name in (name for name in names if name.rsplit("-", 1)[0] == model):
-            wanted = {**recipe, "seed": int(name.rsplit("-", 1)[1])}
-            folder = store.make(
-                place / "saes" / name,
-                partial(_train, train or sae.train_sae, bridge, corpora, model, wanted),
-                parameters=wanted | {"variant": variant, "model": model},
-                inputs=read,
-                code=[sae, activations, capture, *code],
-            )
-            store.make(
-                place / "features" / name,
-                partial(_measure, bridge, corpora, sae.load_sae, folder, evaluation_blocks),
-                parameters={"evaluation_blocks": evaluation_blocks, "context": corpora.context},
-                inputs=[*read, folder],
-                code=[features, quality, capture],
-            )
-
-
-def _train(
-    train: Callable[..., None], bridge, corpora: Corpora, model: str, recipe: dict, work: Path
-) -> None:
-    from featrack_utils.corpora.prepare import TRAINED_ON
-
-    seen = {domain: corpora.train_blocks(domain) for domain in TRAINED_ON[model]}
-    blocks = activations.training_mixture(seen, recipe["train_tokens"], seed=recipe["seed"])
-    train(bridge, blocks, work, **recipe)
-
-
-def _measure(bridge, corpora: Corpora, load: Callable, folder: Path, n: int, work: Path) -> None:
-    blocks = {domain: corpora.validation_blocks(domain, n) for domain in DOMAINS}
-    found, sums = features.measure(bridge, load(folder), features.evaluation_mix(blocks))
-    features.save_features(found, work / "features.safetensors")
-    sums.save(work / "sums.safetensors")
+    parts = [name.rsplit("-", 1) for name in names]
+    for model in dict.fromkeys(model for model, _ in parts):
+        subject = learning.subject(run, corpora, model)
+        for name, seed in ((f"{m}-{s}", int(s)) for m, s in parts if m == model):
+            wanted = {**recipe, "seed": seed}
+            learning.train(place, name, subject, wanted, variant=variant, **training)
+            learning.measure(place, name, subject, evaluation_blocks)
 
 
 def opened(run: Path, variant: str, names: Iterable[str]) -> dict[str, Features]:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import activations, capture, features, plots, quality, sae, store
+from featrack_utils import learning, plots, quality, store
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.tables import show_table
@@ -34,7 +34,7 @@ plots.use_style()
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 model = "base"  # whose activations: base, lua, stories or merged
-sae_seed = 0  # of the first weights and of the order of the activations; paper: 1337 for all
+sae_seeds = [0]  # one dictionary each: first weights and order of the text; paper: 1337 for all
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
@@ -57,10 +57,10 @@ evaluation_blocks = 220  # validation blocks per domain, the same for every mode
 # %%
 run = Path(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-bridge = capture.boot(store.opened(run / "models" / model))
+subject = learning.subject(run, corpora, model)
 seen = {domain: corpora.train_blocks(domain) for domain in prepare.TRAINED_ON[model]}
-blocks = activations.training_mixture(seen, train_tokens, seed=sae_seed)
-print(f"{model} has seen {', '.join(seen)}: {len(blocks):,} blocks of {context} tokens")
+sizes = ", ".join(f"{len(blocks):,} of {domain}" for domain, blocks in seen.items())
+print(f"{model} has seen these blocks of {context} tokens: {sizes}")
 
 # %% [markdown]
 # ## Training
@@ -74,19 +74,15 @@ print(f"{model} has seen {', '.join(seen)}: {len(blocks):,} blocks of {context} 
 recipe = dict(
     architecture=architecture, expansion=expansion, l1_coefficient=l1_coefficient, k=k,
     learning_rate=learning_rate, train_tokens=train_tokens, batch_tokens=batch_tokens,
-    seed=sae_seed, precision=precision,
+    precision=precision,
 )  # fmt: skip
-name = f"{model}-{sae_seed}"
-folder = store.make(
-    run / "saes" / name,
-    lambda work: sae.train_sae(bridge, blocks, work, **recipe),
-    parameters=recipe | {"model": model, "context": context},
-    inputs=[run / "corpora", run / "models" / model],
-    code=[sae, activations, capture],
-)
+names = {seed: f"{model}-{seed}" for seed in sae_seeds}
+trained = [
+    learning.train(run, name, subject, recipe | {"seed": seed}) for seed, name in names.items()
+]
 
 # %% mystnb={"figure": {"caption": "Sparsity and precision of one dictionary while it learns.", "name": "fig-sae-history"}, "image": {"alt": "Active features falling and variance explained rising during training"}} tags=["hide-input"]
-history = pd.read_csv(folder / "history.csv")
+history = pd.read_csv(trained[0] / "history.csv")
 plots.dictionary_history(history)
 
 # %% [markdown]
@@ -99,27 +95,11 @@ plots.dictionary_history(history)
 # Every model reads the same validation blocks of all four domains, and its features on them are
 # kept, sparse, for all that follows. The same pass measures how good the dictionary is.
 
+# %%
+measured = [learning.measure(run, name, subject, evaluation_blocks) for name in names.values()]
 
 # %%
-def measure(work):
-    mix = features.evaluation_mix(
-        {domain: corpora.validation_blocks(domain, evaluation_blocks) for domain in DOMAINS}
-    )
-    found, sums = features.measure(bridge, sae.load_sae(folder), mix)
-    features.save_features(found, work / "features.safetensors")
-    sums.save(work / "sums.safetensors")
-
-
-measured = store.make(
-    run / "features" / name,
-    measure,
-    parameters={"evaluation_blocks": evaluation_blocks, "context": context},
-    inputs=[run / "corpora", run / "models" / model, folder],
-    code=[features, quality, capture],
-)
-
-# %%
-sums = quality.Sums.load(measured / "sums.safetensors")
+sums = quality.Sums.load(measured[0] / "sums.safetensors")
 rows = [{"text": d, **quality.quality(sums, [d])._asdict()} for d in DOMAINS]
 names = {"l0": "L0", "variance_explained": "variance explained", "ce_loss_score": "CE score",
          "dead_share": "dead", "dense_share": "dense"}  # fmt: skip

@@ -59,11 +59,11 @@ recipe = dict(
 sets = {name: published_training.CHOICES[name].trained for name in published}
 sets = sets or {variant: variants.NEEDED}
 for name, trained in sets.items():
-    train = published_training.trainer(name) if published else None
     choice = published_training.CHOICES.get(name)
     n_blocks = choice.blocks(evaluation_blocks) if choice else evaluation_blocks
-    variants.learn(run, name, trained, corpora, recipe, n_blocks, train=train,
-                   code=[published_training] if published else [])  # fmt: skip
+    variants.learn(
+        run, name, trained, corpora, recipe, n_blocks, **published_training.training(name)
+    )
 
 # %% [markdown]
 # ## What came of it

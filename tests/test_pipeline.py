@@ -170,7 +170,7 @@ def test_a_dictionary_that_is_not_interrupted_gives_the_same_results(book):
     before = [path.read_bytes() for path in kept]
     for kind in ("saes", "features"):
         shutil.rmtree(run / kind / "lua-0")
-    finish(book, *phases, "--forcerun", "sae-lua-0")
+    finish(book, *phases, "--forcerun", "sae-lua")
     assert [path.read_bytes() for path in kept] == before
 
 

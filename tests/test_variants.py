@@ -55,7 +55,7 @@ def test_a_variant_may_bring_its_own_training(run, corpora):
     def narrower(bridge, blocks, folder, **recipe):
         train_sae(bridge, blocks, folder, **recipe | {"expansion": 1})
 
-    learn(run, "narrow", ("base-0",), corpora, RECIPE, 2, train=narrower)
+    learn(run, "narrow", ("base-0",), corpora, RECIPE, 2, trainer=narrower)
     assert opened(run, "narrow", ("base-0",))["base-0"].acts.shape[1] == 24
 
 
