@@ -11,6 +11,7 @@ from IPython.display import HTML
 from featrack_utils.errors import FeatrackError
 
 _MISSING = "–"
+_BOUNDS = (".ci_low", ".ci_high")
 _LONG_TEXT = 24  # characters
 _TAG = re.compile(r"<[^>]*>")
 
@@ -18,7 +19,8 @@ _TAG = re.compile(r"<[^>]*>")
 def format_cell(value: object, spec: str | None) -> str:
     """Text of one cell: numbers by format spec, missing values as a dash, all else as it is.
 
-    Raises FeatrackError if the spec doesn't fit the value.
+    Beside Python's specs there is "pt" for differences of shares, in points: 0.031 as ".1pt" is
+    "3.1". Raises FeatrackError if the spec doesn't fit the value.
     """
     if value is None or (isinstance(value, Real) and value != value):
         return _MISSING
@@ -26,11 +28,37 @@ def format_cell(value: object, spec: str | None) -> str:
         return "yes" if value is True else "no" if value is False else str(value)
     if spec is None:
         spec = ",d" if isinstance(value, Integral) else ".3f"
+    if spec.endswith("pt"):
+        value, spec = 100 * value, spec.removesuffix("pt") + "f"
     try:
-        # A true minus sign has the width of a digit, so columns of signed numbers line up.
-        return format(value, spec).replace("-", "−").replace("%", " %")
+        # Rounded to zero is zero. A true minus sign has the width of a digit, so that columns
+        # of signed numbers line up.
+        text = format(value, "z" + spec if isinstance(value, float) else spec)
+        return text.replace("-", "−").replace("%", " %")
     except ValueError as error:
         raise FeatrackError(f"Format {spec!r} does not fit the table's value {value!r}.") from error
+
+
+def with_interval(value: object, low: object, high: object, spec: str | None) -> str:
+    """A figure and its interval as one cell: "48.2 % [44.7, 51.2]"."""
+    text, *bounds = (format_cell(each, spec) for each in (value, low, high))
+    if _MISSING in (text, *bounds):
+        return text
+    return f"{text} [{', '.join(bound.removesuffix(' %') for bound in bounds)}]"
+
+
+def _folded(df: pd.DataFrame, formats: Mapping[str, str]) -> tuple[pd.DataFrame, set[str]]:
+    """Each column with its `_BOUNDS` in one, as text, and which columns these are."""
+    folded = {
+        c: [f"{c}{end}" for end in _BOUNDS]
+        for c in df.columns
+        if all(f"{c}{end}" in df.columns for end in _BOUNDS)
+    }
+    cells = {
+        c: [with_interval(*row, formats.get(c)) for row in df[[c, *ends]].astype(object).to_numpy()]
+        for c, ends in folded.items()
+    }
+    return df.assign(**cells).drop(columns=[e for ends in folded.values() for e in ends]), {*folded}
 
 
 def _text(value: object) -> str:
@@ -46,7 +74,8 @@ def show_table(
 ) -> HTML:
     """A table of `df`'s columns (the index is left out), every cell escaped but `HTML` objects.
 
-    `formats` gives a column's format spec (".1%", ",d", ".2f"), `notes` a line under its name
+    A column "share" takes the columns "share.ci_low" and "share.ci_high" into its cells, where
+    there are both: `with_interval`. `formats` gives a column's format spec (".1%", ",d", ".2f"), `notes` a line under its name
     ("lower is better"). Numeric columns are set right. Raises FeatrackError for an unknown column.
     """
     formats, notes = dict(formats or {}), dict(notes or {})
@@ -54,8 +83,10 @@ def show_table(
         if column not in df.columns:
             known = ", ".join(map(str, df.columns))
             raise FeatrackError(f"The table has no column {column!r}; its columns are {known}.")
+    df, figures = _folded(df, formats)
     numeric = {
-        column: pd.api.types.is_numeric_dtype(df[column])
+        column: column in figures
+        or pd.api.types.is_numeric_dtype(df[column])
         and not pd.api.types.is_bool_dtype(df[column])
         for column in df.columns
     }

@@ -40,9 +40,9 @@ learning_rate = 1e-3  # paper: 1e-4
 train_tokens = 600_000  # activations read by each dictionary
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
 evaluation_blocks = 220  # validation blocks per domain, the same for every model
-doses = [0.03, 0.3]  # shares of a fine-tune's steps, beside none and all; paper: none
+doses = [0.01, 0.03, 0.1, 0.3]  # shares of a fine-tune's steps, beside none and all; paper: none
 dosed = ["lua"]  # fine-tunes followed along the doses
-warm_start = False  # a dictionary of Lua that starts from the base's, and one of the base itself
+warm_start = True  # a dictionary of Lua that starts from the base's, and one of the base itself
 lm_seed = False  # a second base model, from another seed
 
 # %% [markdown]

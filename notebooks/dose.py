@@ -37,9 +37,9 @@ rule = "best"  # or mutual; paper: best match
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 replicates = 200  # bootstrap draws over documents and seeds
-doses = [0.03, 0.3]  # shares of a fine-tune's steps, beside none and all; paper: none
+doses = [0.01, 0.03, 0.1, 0.3]  # shares of a fine-tune's steps, beside none and all; paper: none
 dosed = ["lua"]  # fine-tunes followed along the doses
-warm_start = False  # also: a dictionary that starts from the base's
+warm_start = True  # also: a dictionary that starts from the base's
 lm_seed = False  # also: a second base model, from another seed
 
 # %% [markdown]

@@ -43,7 +43,7 @@ learning_rate = 1e-3  # paper: 2e-5, over many more steps
 batch_blocks = 32  # blocks of `context` tokens a step; paper: 64
 weight_decay = 0.01  # as published
 warmup_share = 0.05  # of the steps; paper: 500 steps
-doses = [0.03, 0.3]  # shares of the steps after which the weights are kept
+doses = [0.01, 0.03, 0.1, 0.3]  # shares of the steps after which the weights are kept
 dosed = ["lua"]  # whose weights are kept on the way
 
 # %% [markdown]

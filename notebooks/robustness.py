@@ -47,7 +47,7 @@ tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 interval_draws = 40  # bootstrap draws over documents; the chapter on ceilings takes more
-sweep = []  # dictionaries trained otherwise, such as "expansion-16"
+sweep = ["expansion-4"]  # dictionaries trained otherwise, by name
 
 # %% [markdown]
 # ## All the ways to count

@@ -29,12 +29,12 @@ from featrack_utils.tables import show_table
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
-variant = "expansion-16"  # name of the set
+variant = "expansion-4"  # name of the set
 published = []  # choices of the published code to train by, one set each; empty: as follows
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
-expansion = 16  # features per MLP neuron; paper: 16
+expansion = 4  # features per MLP neuron; paper: 16
 l1_coefficient = 2.2  # paper: 3e-4, on another scale (and ten times that for one of four)
 k = 32  # active features a token; topk and batchtopk only
 learning_rate = 1e-3  # paper: 1e-4

@@ -28,6 +28,8 @@ def test_numbers_stand_right_and_text_left_without_the_index():
         (1234, None, "1,234"),
         (0.5, None, "0.500"),
         (0.213, ".1%", "21.3 %"),
+        (-0.0001, ".1%", "0.0 %"),
+        (-0.031, ".1pt", "−3.1"),
         (-2, None, "−2"),
         (float("nan"), ".1f", "–"),
         (None, None, "–"),
@@ -46,6 +48,19 @@ def test_cells_captions_and_notes_are_escaped():
     assert soup.find(["i", "b", "u", "s"]) is None
     assert soup.td.text == "<b>"
     assert soup.find(class_="featrack-caption").text == "<u>"
+
+
+def test_a_figure_takes_its_interval_into_its_cell():
+    df = pd.DataFrame(
+        {"pair": ["a", "b", "c"], "ratio": [0.482, np.nan, 0.5],
+         "ratio.ci_low": [0.447, 0.1, np.nan], "ratio.ci_high": [0.512, 0.2, 0.6],
+         "gain.ci_low": 0.0}
+    )  # fmt: skip
+    soup = parse(show_table(df, {"ratio": ".1%"}))
+    assert [th.text for th in soup.find_all("th")] == ["pair", "ratio", "gain.ci_low"]
+    cells = [td.text for td in soup.find_all("td")][1::3]
+    assert cells == ["48.2 % [44.7, 51.2]", "–", "50.0 %"]
+    assert "right" in soup.find_all("td")[1]["style"]
 
 
 def test_an_unknown_column_is_named():
