@@ -75,8 +75,9 @@ def show_table(
     """A table of `df`'s columns (the index is left out), every cell escaped but `HTML` objects.
 
     A column "share" takes the columns "share.ci_low" and "share.ci_high" into its cells, where
-    there are both: `with_interval`. `formats` gives a column's format spec (".1%", ",d", ".2f"), `notes` a line under its name
-    ("lower is better"). Numeric columns are set right. Raises FeatrackError for an unknown column.
+    there are both: `with_interval`. `formats` gives a column's format spec (".1%", ",d", ".2f"),
+    `notes` a line under its name ("lower is better"). Numeric columns are set right. Raises
+    FeatrackError for an unknown column.
     """
     formats, notes = dict(formats or {}), dict(notes or {})
     for column in [*formats, *notes]:
@@ -86,8 +87,9 @@ def show_table(
     df, figures = _folded(df, formats)
     numeric = {
         column: column in figures
-        or pd.api.types.is_numeric_dtype(df[column])
-        and not pd.api.types.is_bool_dtype(df[column])
+        or (
+            pd.api.types.is_numeric_dtype(df[column]) and not pd.api.types.is_bool_dtype(df[column])
+        )
         for column in df.columns
     }
 
