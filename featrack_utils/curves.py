@@ -28,6 +28,22 @@ def ratio_to_ceiling(share: Shares, ceiling: Shares, tau: float) -> Interval | N
     return Interval(estimate, max(low, 0.0), high)
 
 
+def unchanged_loss(share: Shares, ceiling: Shares, tau: float) -> Interval | None:
+    """(1 − ceiling) / (1 − share) at τ: of what seems lost, how much an unchanged model loses, too.
+
+    None where so little seems lost that the ratio isn't defined. It may exceed 1.
+
+    Raises: FeatrackError for a threshold not computed, or replicates that don't pair.
+    """
+    s, c = _paired(share, ceiling, tau)
+    lost, anyway = 1 - share.replicates[:, s], 1 - ceiling.replicates[:, c]
+    if lost.min() <= 0 or share.estimate[s] >= 1:
+        return None
+    estimate = float((1 - ceiling.estimate[c]) / (1 - share.estimate[s]))
+    low, high = around(estimate, anyway / lost)
+    return Interval(estimate, max(low, 0.0), high)
+
+
 def difference(minuend: Shares, subtrahend: Shares, tau: float) -> Interval:
     """One share less another at τ, its interval from the replicates of both; within −1…1.
 
@@ -69,10 +85,10 @@ def summary(
     """
     ratio = ratio_to_ceiling(share, ceiling, tau) if share and ceiling else None
     return {
-        **_flat(prefix, interval(share, tau) if share else None),
-        **_flat(f"{prefix}.ceiling", interval(ceiling, tau) if ceiling else None),
+        **flat(prefix, interval(share, tau) if share else None),
+        **flat(f"{prefix}.ceiling", interval(ceiling, tau) if ceiling else None),
         f"{prefix}.floor": floor,
-        **_flat(f"{prefix}.ratio_to_ceiling", ratio),
+        **flat(f"{prefix}.ratio_to_ceiling", ratio),
     }
 
 
@@ -87,15 +103,16 @@ def lost_summary(
     .ci_low and .ci_high; .ceiling and .ratio_to_ceiling.
     """
     return {
-        **_flat(prefix, interval(lost, tau)),
-        **_flat(f"{prefix}.floor", interval(unchanged, tau)),
-        **_flat(f"{prefix}.excess", difference(lost, unchanged, tau)),
+        **flat(prefix, interval(lost, tau)),
+        **flat(f"{prefix}.floor", interval(unchanged, tau)),
+        **flat(f"{prefix}.excess", difference(lost, unchanged, tau)),
         f"{prefix}.ceiling": 1 - by_chance,
         f"{prefix}.ratio_to_ceiling": interval(lost, tau).estimate / (1 - by_chance),
     }
 
 
-def _flat(name: str, figure: Interval | None) -> dict[str, float | None]:
+def flat(name: str, figure: Interval | None) -> dict[str, float | None]:
+    """A figure with its interval, flat for results.json; None: not defined."""
     return {name + end: value for end, value in zip(_ENDS, figure or [None] * 3, strict=True)}
 
 

@@ -16,7 +16,7 @@ from featrack_utils.match import assignment, eligible, mutual
 from featrack_utils.published import string_correlations
 from featrack_utils.sums import BestMatches, Pairs
 
-TAUS = (0.6, 0.7, 0.8, 0.9)
+TAUS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 RULES = ("best", "mutual", "assignment")
 FACTORS = ("dictionary", "domain", "definition", "rule", "seed", "tau")
 OWN = "this run's"  # the choice of `dictionary` that the other chapters make
@@ -92,6 +92,25 @@ def _rows(
                  "share": kept[rule][k], "ceiling": ceiling[rule][k]}
             )  # fmt: skip
     return rows
+
+
+def effects(table: pd.DataFrame, pair: str) -> pd.DataFrame:
+    """How far each factor moves share / ceiling of a pair: medians over all other choices.
+
+    Columns: factor, lowest and its choice, highest and its choice, range; the widest first.
+    Factors with one choice, and ratios that aren't defined, are left out.
+    """
+    rows = []
+    known = table[(table["pair"] == pair) & table["ratio"].notna()]
+    for factor in FACTORS:
+        medians = known.groupby(factor, sort=False)["ratio"].median()
+        if len(medians) > 1:
+            low, high = medians.idxmin(), medians.idxmax()
+            rows.append((factor, medians[low], str(low), medians[high], str(high)))
+    columns = ["factor", "lowest", "lowest_choice", "highest", "highest_choice"]
+    found = pd.DataFrame(rows, columns=columns)
+    found["range"] = found["highest"] - found["lowest"]
+    return found.sort_values("range", ascending=False, kind="stable", ignore_index=True)
 
 
 def turned(best: BestMatches) -> BestMatches:

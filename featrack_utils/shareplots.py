@@ -30,16 +30,16 @@ def shares_with_ceiling(df: pd.DataFrame) -> Figure:
         colour = _colour(row.pair)
         if np.isfinite(row.ceiling):
             left = row.floor if np.isfinite(row.floor) else 0
-            axis.barh(place, row.ceiling - left, left=left, height=0.44, color="#dddddd", lw=0)
+            axis.hlines(place, left, row.ceiling, color="#bbbbbb", lw=1)
             axis.vlines(row.ceiling, place - 0.3, place + 0.3, color="black", lw=2)
         if np.isfinite(row.floor):
-            axis.vlines(row.floor, place - 0.3, place + 0.3, color="#999999", lw=2)
+            axis.vlines(row.floor, place - 0.3, place + 0.3, color="#999999", lw=3)
         if np.isfinite(row.ci_low) and np.isfinite(row.ci_high):
             axis.hlines(place, row.ci_low, row.ci_high, color=colour, lw=3)
         axis.plot(row.share, place, "o", ms=9, color=colour, mec="white", zorder=3)
     axis.set_yticks(range(len(df)), [pair_label(pair) for pair in df["pair"]])
     axis.set_ylim(len(df) - 0.5, -0.5)
-    axis.set_xlim(left=0)
+    axis.set_xlim(left=-0.01)  # a floor at 0 is to be seen
     axis.grid(axis="y", visible=False)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("share of parent features that persist")

@@ -14,13 +14,25 @@
 # # featrack
 #
 # *What happens to the features inside a language model when it is fine-tuned, and when two
-# fine-tunes are merged?*
+# fine-tunes are merged?* We train a small transformer on English and Python, fine-tune one copy on
+# Lua and one on children's stories, merge the two, and follow each feature from model to model, as
+# {cite:t}`horn2025tracking` did. Then we ask what they did not: **how many features would seem to
+# be lost if nothing had happened at all?**
 #
-# We train a one-layer transformer on English and Python, fine-tune one copy on Lua and one on
-# children's stories, merge the two, and take the models' activations apart with sparse
-# autoencoders. Then we follow each feature from model to model, as {cite:t}`horn2025tracking` did,
-# and ask what they did not: **how many features would seem to be lost if nothing had happened
-# at all?**
+# ::::{grid} 1 1 3 3
+# :gutter: 2
+# :class-container: featrack-headline
+#
+# :::{grid-item-card} {{ share("track.base_lua.persisting_share", 0) }}
+# of the base model's features are found again in the Lua fine-tune.
+# :::
+# :::{grid-item-card} {{ share("track.base.ceiling", 0) }}
+# would be found again in *the very same model*, read a second time.
+# :::
+# :::{grid-item-card} {{ share("track.base_lua.persisting_share.ratio_to_ceiling", 0) }}
+# is the first number out of the second: of what could be found, so much is.
+# :::
+# ::::
 
 # %% tags=["remove-cell"]
 from pathlib import Path
@@ -36,51 +48,69 @@ plots.use_style()
 # %% tags=["parameters", "remove-cell"]
 run_dir = "runs/quick"
 
-# %% mystnb={"figure": {"caption": "Features on their way from the base model (left) through two fine-tunes to the merged model (right). A band is as thick as the number of features it stands for; grey bands have no match.", "name": "fig-flow-intro"}, "image": {"alt": "Flow diagram of features from base through Lua and Stories to merged"}} tags=["remove-input"]
+# %% mystnb={"figure": {"caption": "Features on their way from the base model (left) through two fine-tunes to the merged model (right). A band is as thick as the number of features it stands for. Grey bands lead to *no match*, or to a match that is closer to another parent (*fused*); *split* children share one parent; *new* and *novel* ones have none.", "name": "fig-flow-intro"}, "image": {"alt": "Flow diagram of features from base through Lua and Stories to merged", "classes": "featrack-first"}} tags=["remove-input"]
 run = Path(run_dir)
 flowplot.flow_diagram(pd.read_csv(store.opened(run / "tracking") / "flow.csv"))
 
 # %% [markdown]
-# **Three numbers**
+# :::{admonition} Five words
+# :class: note
+# - **Feature**: a direction in the model's activations that answers to one kind of thing, such as
+#   the `=` of an assignment. A token's activations are a sum of a few features.
+# - **Dictionary**: all the features that a *sparse autoencoder* has found in one model. Train it
+#   again from another random **seed** and it finds partly other ones.
+# - **Persisting**: a feature of a parent model whose activations correlate above a threshold τ
+#   with those of some feature of the child, on the same text.
+# - **Ceiling**: the share that persists where nothing happened, between two dictionaries of one
+#   model.
+# - **Ratio**: share / ceiling.
+# :::
 #
-# - {{ share("track.base_lua.persisting_share", 0) }} of the base model's features are found again
-#   in the Lua fine-tune, at the paper's threshold.
-# - {{ share("track.base.seed_ceiling", 0) }} are found again in *the very same model* when only the
-#   dictionary's random seed changes. Another model can hardly be expected to score higher.
-# - {{ share(results["track.base_lua.persisting_share"] / results["track.base.seed_ceiling"], 0) }}
-#   is what the first number becomes when it is measured against the second.
-#
-# So "few features persist" is mostly a statement about dictionaries, but not only: the interval of
-# that ratio,
-# [{{ share("track.base_lua.persisting_share.ratio_to_ceiling.ci_low", 0) }},
-# {{ share("track.base_lua.persisting_share.ratio_to_ceiling.ci_high", 0) }}],
-# {% if results["track.base_lua.persisting_share.ratio_to_ceiling.ci_high"] < 1 -%}
-# excludes 100 %.
+# {% set name = "track.base_lua.persisting_share.ratio_to_ceiling" -%}
+# {% set loss = "track.base_lua.unchanged_loss" -%}
+# **What follows.** {% if not defined(name) -%}
+# In this run two dictionaries of one model have too little in common for a ratio.
+# {%- elif results[name + ".ci_high"] < 1 -%}
+# Fine-tuning did change features: the ratio, {{ share_ci(name, 0) }}, lies below 100 %.
 # {%- else -%}
-# includes 100 %, so with these dictionaries no change can be told from change.
+# The ratio, {{ share_ci(name, 0) }}, includes 100 %: with these dictionaries, change can't be told
+# from none.
 # {%- endif %}
+# {% if defined(loss) -%}
+# But {% if results[loss + ".ci_low"] > 0.5 %}most{% elif results[loss + ".ci_high"] < 0.5 %}less
+# than half{% else %}about half{% endif %} of what seems lost at the paper's threshold, τ =
+# {{ number("track.tau", 1) }}, would seem lost from an unchanged model as well:
+# {{ share_ci(loss, 0) }} of it.
+# {%- endif %} Both depend on how matches are counted, and [a chapter](robustness) says how.
 
 # %% tags=["remove-cell"]
 figures = store.read_results(run, "tracking", "ceilings")
-keys = {"share": "", "ci_low": ".ci_low", "ci_high": ".ci_high", "ceiling": ".ceiling",
-        "floor": ".floor", "ratio": ".ratio_to_ceiling"}  # fmt: skip
-headline = pd.DataFrame(
-    {"pair": f"{a}_{b}"}
-    | {name: figures.get(f"track.{a}_{b}.persisting_share{end}") for name, end in keys.items()}
-    for a, b in EDGES
+
+
+def headline(name, *ends):
+    return pd.DataFrame(
+        {"pair": f"{a}_{b}"} | {end: figures.get(f"track.{a}_{b}.{name}{end}") for end in ends}
+        for a, b in EDGES
+    )
+
+
+BOUNDS = (".ci_low", ".ci_high")
+counted = headline("persisting_share", "", *BOUNDS, ".ceiling", ".floor").rename(
+    columns=lambda name: name.removeprefix(".") or "share"
 )
 
-# %% mystnb={"figure": {"caption": "The headline: the share of each parent's features that persists (dot, 95 % interval), between what chance would show (grey) and what could be seen at most (black).", "name": "fig-headline"}, "image": {"alt": "Persisting shares of five pairs, each between its floor and its ceiling"}} tags=["remove-input"]
-shareplots.shares_with_ceiling(headline)
+# %% mystnb={"figure": {"caption": "The headline: the share of each parent's features that persists (dot, 95 % interval), between what chance would show (its floor) and what an unchanged model would (its ceiling).", "name": "fig-headline"}, "image": {"alt": "Persisting shares of five pairs, each between its floor and its ceiling"}} tags=["remove-input"]
+shareplots.shares_with_ceiling(counted)
 
 # %% tags=["remove-input"]
-show_table(
-    headline.assign(pair=headline["pair"].map(plots.pair_label)).rename(
-        columns={"ci_low": "from", "ci_high": "to"}
-    ),
-    {name: ".1%" for name in ("share", "from", "to", "ceiling", "floor", "ratio")},
-    notes={"ratio": "share / ceiling"},
-)
+RATIOS = {"share / ceiling": "persisting_share", "… copies merged": "copies_merged_share"}
+table = counted.assign(pair=counted["pair"].map(plots.pair_label))
+table = table.rename(columns={"ci_low": "share.ci_low", "ci_high": "share.ci_high"})
+for head, name in RATIOS.items():
+    ratio = headline(name, *(f".ratio_to_ceiling{end}" for end in ("", *BOUNDS)))
+    table[[head, *(head + end for end in BOUNDS)]] = ratio.drop(columns="pair").astype(float)
+show_table(table, dict.fromkeys(("share", "ceiling", "floor", *RATIOS), ".1%"),
+           notes={"share": "95 % interval", "… copies merged": "each counted once"})  # fmt: skip
 
 # %% [markdown]
 # ## How to read this book

@@ -8,6 +8,7 @@ from featrack_utils.curves import (
     ratio_to_ceiling,
     summary,
     threshold_curve,
+    unchanged_loss,
 )
 from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features
@@ -111,3 +112,14 @@ def test_what_is_not_defined_is_none_and_not_zero(shares):
     assert set(flat.values()) == {None}
     flat = summary("x", nothing, shares[1], 0.0, TAU)
     assert (flat["x"], flat["x.ratio_to_ceiling"]) == (0.0, 0.0)
+
+
+def test_of_what_seems_lost_an_unchanged_model_loses_its_part():
+    # 80 % seem lost, 60 % from an unchanged model: three quarters. Replicates: 60/75 and 50/80.
+    share = Shares(np.array([TAU]), np.array([0.2]), np.array([[0.25], [0.2]]))
+    ceiling = Shares(np.array([TAU]), np.array([0.4]), np.array([[0.4], [0.5]]))
+    part = unchanged_loss(share, ceiling, TAU)
+    assert part.estimate == pytest.approx(0.75)
+    assert (part.low, part.high) == pytest.approx((0.625 + 0.175 * 0.025, 0.8 - 0.175 * 0.025))
+    nothing = Shares(share.taus, np.array([1.0]), np.array([[1.0], [0.9]]))
+    assert unchanged_loss(nothing, ceiling, TAU) is None

@@ -10,6 +10,7 @@ from featrack_utils.robustness import (
     FACTORS,
     OWN,
     conclusions,
+    effects,
     flips,
     rule_shares,
     specifications,
@@ -34,8 +35,8 @@ def table(found):
 
 
 def test_every_choice_is_counted_once(table):
-    # Five edges, four thresholds, three rules: two seeds in five domains, and (a) once.
-    assert len(table) == len(EDGES) * 4 * 3 * (2 * 5 + 1)
+    # Five edges, six thresholds, three rules: two seeds in five domains, and (a) once.
+    assert len(table) == len(EDGES) * 6 * 3 * (2 * 5 + 1)
     assert not table.duplicated(["pair", *FACTORS]).any()
 
 
@@ -71,6 +72,22 @@ def test_conclusions_follow_from_ratios():
     summary = flips(claims).set_index(["conclusion", "factor", "choice"])["support"]
     assert summary["lua changes", "any", "any"] == 0.5
     assert (summary["lua changes", "tau", "0.7"], summary["lua changes", "tau", "0.8"]) == (1, 0)
+
+
+def test_the_factor_that_moves_the_ratio_most_comes_first_with_its_choices():
+    rows = [
+        dict(row, domain=domain, ratio=row["ratio"] + (0.01 if domain == "lua" else 0))
+        for tau, ratio in ((0.5, 0.9), (0.7, 0.6), (0.9, 0.2))
+        for domain in ("all", "lua")
+        for row in _made(ratio, np.nan, tau)
+    ]
+    found = effects(pd.DataFrame(rows), "base_lua")
+    assert found["factor"].tolist() == ["tau", "domain"]  # the others have one choice each
+    first = found.iloc[0]
+    assert (first["lowest_choice"], first["highest_choice"]) == ("0.9", "0.5")
+    assert (first["lowest"], first["highest"]) == pytest.approx((0.205, 0.905))
+    assert first["range"] == pytest.approx(0.7) and found.iloc[1]["range"] == pytest.approx(0.01)
+    assert effects(pd.DataFrame(rows), "lua_merged").empty
 
 
 def test_what_is_not_defined_supports_nothing():
