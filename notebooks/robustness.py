@@ -107,6 +107,7 @@ shareplots.specification_curve(table, "base_lua", factors)
 
 # %% tags=["hide-input"]
 moves = robustness.effects(table, "base_lua")
+moves["factor"] = moves["factor"].replace("tau", "threshold τ")
 moves["moves the ratio by"] = moves.pop("range")
 moves = moves.rename(columns={"lowest_choice": "with", "highest_choice": "with "})
 show_table(
