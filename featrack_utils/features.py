@@ -36,13 +36,16 @@ class Mix(NamedTuple):
 
     Attributes:
         tokens: token ids, one row per block.
-        origin: index of the independent document each position belongs to.
+        origin: index of the document (file, function, story) each position belongs to.
         domain: index into DOMAINS of each block.
+        group: index of the group (module, file, plot) each position's document belongs to;
+            None: every document is a group of its own.
     """
 
     tokens: Int[np.ndarray, "n_blocks context"]
     origin: Int[np.ndarray, "n_blocks context"]
     domain: Int[np.ndarray, " n_blocks"]
+    group: Int[np.ndarray, "n_blocks context"] | None = None
 
 
 class Features(NamedTuple):
@@ -51,24 +54,34 @@ class Features(NamedTuple):
     Attributes:
         acts: non-negative activations, sparse.
         origin, domain, tokens: of each token position.
+        group: the same, what documents share that are not independent of each other; None:
+            every document is a group of its own.
     """
 
     acts: sparse.csr_matrix
     origin: Int[np.ndarray, " n_tokens"]
     domain: Int[np.ndarray, " n_tokens"]
     tokens: Int[np.ndarray, " n_tokens"]
+    group: Int[np.ndarray, " n_tokens"] | None = None
+
+    def at(self, rows: np.ndarray) -> Features:
+        """The same at some positions only, by a mask or by their places."""
+        return Features(*(None if field is None else field[rows] for field in self))
 
 
 def evaluation_mix(blocks: Mapping[str, Blocks]) -> Mix:
-    """Joins each domain's evaluation blocks; origins of different domains stay apart."""
-    tokens, origins, domains, offset = [], [], [], 0
+    """Joins each domain's evaluation blocks; documents and groups of two domains stay apart."""
+    tokens, origins, domains, groups, first, first_group = [], [], [], [], 0, 0
     for index, domain in enumerate(DOMAINS):
         part = blocks[domain]
         tokens.append(part.tokens)
-        origins.append(part.origin + offset)
+        group = part.origin if part.group is None else part.group
+        origins.append(part.origin + first)
+        groups.append(group + first_group)
         domains.append(np.full(len(part.tokens), index, dtype=np.int8))
-        offset += int(part.origin.max()) + 1
-    return Mix(np.concatenate(tokens), np.concatenate(origins), np.concatenate(domains))
+        first += int(part.origin.max()) + 1
+        first_group += int(group.max()) + 1
+    return Mix(*map(np.concatenate, (tokens, origins, domains, groups)))
 
 
 @torch.no_grad()
@@ -88,12 +101,16 @@ def measure(bridge: TransformerBridge, sae: SAE, mix: Mix) -> tuple[Features, Su
             parts.append(_as_csr(acts))
         for batch in blocks[::_SPLICED_EVERY].split(_BATCH_BLOCKS):
             sums.losses[domain] += splice_losses(bridge, sae, batch)
-    width = mix.tokens.shape[1] - 1
+
+    def at_positions(of_blocks: np.ndarray) -> np.ndarray:
+        return of_blocks[:, 1:].ravel().astype(np.int32)
+
     features = Features(
         acts=sparse.vstack(parts, format="csr"),
-        origin=mix.origin[:, 1:].ravel().astype(np.int32),
-        domain=np.repeat(mix.domain, width),
-        tokens=mix.tokens[:, 1:].ravel().astype(np.int32),
+        origin=at_positions(mix.origin),
+        domain=np.repeat(mix.domain, mix.tokens.shape[1] - 1),
+        tokens=at_positions(mix.tokens),
+        group=None if mix.group is None else at_positions(mix.group),
     )
     return features, sums
 
@@ -110,11 +127,13 @@ def _as_csr(acts: Float[Tensor, "n d_sae"]) -> sparse.csr_matrix:
 def save_features(features: Features, path: Path) -> None:
     """Writes features as safetensors (CSR arrays and per-token labels)."""
     csr = features.acts
+    groups = {} if features.group is None else {"group": features.group}
     save_file(
         {
             "data": csr.data.astype(np.float32), "indices": csr.indices.astype(np.int32),
             "indptr": csr.indptr.astype(np.int64), "shape": np.array(csr.shape, dtype=np.int64),
             "origin": features.origin, "domain": features.domain, "tokens": features.tokens,
+            **groups,
         },
         path,
     )  # fmt: skip
@@ -126,7 +145,7 @@ def load_features(path: Path) -> Features:
     csr = sparse.csr_matrix(
         (parts["data"], parts["indices"], parts["indptr"]), shape=tuple(parts["shape"])
     )
-    return Features(csr, parts["origin"], parts["domain"], parts["tokens"])
+    return Features(csr, parts["origin"], parts["domain"], parts["tokens"], parts.get("group"))
 
 
 def open_features(run_dir: Path, base_seeds: int, other_seeds: int) -> dict[str, Features]:

@@ -1,5 +1,6 @@
 """Documents and SAE seeds drawn anew, and the features matched anew in every draw.
 
+Documents come by whole groups (a plot's stories, a module's docstrings), the independent units.
 The activations are read once per pair of dictionaries; a replicate is a weighted sum of what
 each document contributes (`docsums`).
 """
@@ -27,7 +28,7 @@ BEHIND = 0.3  # … and those so far behind the closest have no chance
 class Draws(NamedTuple):
     """How often each replicate drew each document and each SAE seed of each model."""
 
-    documents: np.ndarray  # float64 [n_replicates, n_documents]
+    documents: np.ndarray  # float64 [n_replicates, n_documents], equal within a group
     seeds: dict[str, np.ndarray]  # model: float64 [n_replicates, n_seeds]
 
 
@@ -43,28 +44,40 @@ class Matched(NamedTuple):
 
 
 def draw(features: Features, seeds: Mapping[str, int], replicates: int, seed: int) -> Draws:
-    """Draw documents (within their domains) and SAE seeds, with replacement.
+    """Draw groups of documents (within their domains) and SAE seeds, with replacement.
 
-    The mix takes a fixed amount from every domain, so each replicate does too. `seeds`
-    maps each model to its number of SAE seeds. Shares that are to be compared or divided
-    must use the same draws.
+    Documents of one group are not independent, so all of them are drawn as often as their group
+    is: a cluster bootstrap. Where `features.group` is None each document is its own group. The
+    mix has a fixed number of groups of every domain, so each replicate has too. `seeds` maps each
+    model to its number of SAE seeds. Shares that are to be compared or divided must use the same
+    draws.
 
     Raises:
-        FeatrackError: a domain with fewer than two documents, no seeds or no replicates.
+        FeatrackError: a domain with fewer than two groups, a document that belongs to two, no
+            seeds or no replicates.
     """
     if replicates < 1 or not seeds or min(seeds.values()) < 1:
         raise FeatrackError("A bootstrap needs at least one replicate and one SAE seed per model.")
     rng = np.random.default_rng(seed)
     documents = np.zeros((replicates, int(features.origin.max()) + 1))
+    group = features.origin if features.group is None else features.group
     for domain in np.unique(features.domain):
-        members = np.unique(features.origin[features.domain == domain])
-        if members.size < 2:
+        here = features.domain == domain
+        pairs = np.unique(np.stack((features.origin[here], group[here])), axis=1)
+        members, place = pairs[0], np.unique(pairs[1], return_inverse=True)[1]
+        n_groups = int(place.max()) + 1
+        if n_groups < 2:
             raise FeatrackError(
-                f"Domain {domain} of the evaluation mix has {members.size} document: "
-                "give at least two, since intervals come from drawing documents."
+                f"Domain {domain} of the evaluation mix has {n_groups} group of documents: "
+                "give at least two, since intervals come from drawing groups."
             )
-        even = np.full(members.size, 1 / members.size)
-        documents[:, members] += rng.multinomial(members.size, even, size=replicates)
+        if np.unique(members).size < members.size:
+            raise FeatrackError(
+                f"A document in domain {domain} of the evaluation mix belongs to two groups: "
+                "make the corpora anew."
+            )
+        times = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=replicates)
+        documents[:, members] += times[:, place]
     counts = {
         model: rng.multinomial(n, np.full(n, 1 / n), size=replicates).astype(np.float64)
         for model, n in seeds.items()

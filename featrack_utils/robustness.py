@@ -58,7 +58,7 @@ def _within(features: Features, domain: str) -> Features:
     if domain == "all":
         return features
     rows = features.domain == DOMAINS.index(domain)
-    return Features(*(field[rows] for field in features))
+    return features.at(rows)
 
 
 def _rows(

@@ -32,11 +32,14 @@ class TokenStream:
         tokens: int32 [n_tokens].
         starts: int64 [n_documents + 1]; document i is tokens[starts[i] : starts[i + 1]].
         origins: where each document comes from, one name per document.
+        groups: the group that each document belongs to, one name per document; None: every
+            origin is a group of its own.
     """
 
     tokens: np.ndarray
     starts: np.ndarray
     origins: list[str]
+    groups: list[str] | None = None
 
     def __post_init__(self) -> None:
         n_documents = len(self.origins)
@@ -45,17 +48,32 @@ class TokenStream:
                 f"A token stream has {n_documents} origins, {len(self.starts)} starts and "
                 f"{len(self.tokens)} tokens, which don't belong together; make it anew."
             )
+        if self.groups is not None and len(self.groups) != n_documents:
+            raise FeatrackError(
+                f"A token stream has {n_documents} origins but {len(self.groups)} groups, which "
+                "don't belong together; make it anew."
+            )
 
     def origin_names(self) -> list[str]:
         """The different origins in order of appearance; `Blocks.origin` points into this."""
         return list(dict.fromkeys(self.origins))
+
+    def group_names(self) -> list[str]:
+        """The different groups in order of appearance; `Blocks.group` points into this."""
+        return list(dict.fromkeys(self.group_of_documents))
+
+    @property
+    def group_of_documents(self) -> list[str]:
+        """The group of each document, its origin where there are no groups."""
+        return self.origins if self.groups is None else self.groups
 
     def first_tokens(self, n_tokens: int) -> TokenStream:
         """The stream cut after `n_tokens` tokens."""
         n = min(n_tokens, len(self.tokens))
         n_documents = int(np.searchsorted(self.starts[:-1], n, side="left"))
         starts = np.append(self.starts[:n_documents], n)
-        return TokenStream(self.tokens[:n], starts, self.origins[:n_documents])
+        groups = None if self.groups is None else self.groups[:n_documents]
+        return TokenStream(self.tokens[:n], starts, self.origins[:n_documents], groups)
 
 
 class Blocks(NamedTuple):
@@ -64,10 +82,12 @@ class Blocks(NamedTuple):
     tokens: int32 [n_blocks, context].
     origin: int32 [n_blocks, context], index into `TokenStream.origin_names()` of the origin
         that each position belongs to.
+    group: the same, index into `TokenStream.group_names()`; None: as `origin`.
     """
 
     tokens: np.ndarray
     origin: np.ndarray
+    group: np.ndarray | None = None
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
@@ -132,6 +152,7 @@ def encode_documents(
     parts: list[np.ndarray] = []
     lengths: list[int] = []
     origins: list[str] = []
+    groups: list[str] = []
     for batch in _batches(documents):
         encoded = tokenizer(
             [document.text for document in batch],
@@ -144,10 +165,11 @@ def encode_documents(
         parts += [np.array([lead, *ids], dtype=np.int32) for ids in encoded]
         lengths += [len(ids) + 1 for ids in encoded]
         origins += [document.origin for document in batch]
+        groups += [document.group for document in batch]
     if not parts:
         raise FeatrackError("There are no documents to encode; check the corpus.")
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return TokenStream(np.concatenate(parts), starts, origins)
+    return TokenStream(np.concatenate(parts), starts, origins, groups)
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
@@ -167,7 +189,7 @@ def blocks(stream: TokenStream, context: int) -> Blocks:
 
 
 def evaluation_blocks(stream: TokenStream, context: int, n_blocks: int) -> Blocks:
-    """`n_blocks` blocks spread evenly over a stream, so that many origins occur.
+    """`n_blocks` blocks spread evenly over a stream, so that many origins and groups occur.
 
     All of them where the stream has fewer.
 
@@ -187,18 +209,25 @@ def _take_blocks(stream: TokenStream, context: int, chosen: np.ndarray) -> Block
             "use more text or a shorter context."
         )
     positions = chosen[:, None] * context + np.arange(context)[None, :]
-    index = {name: number for number, name in enumerate(stream.origin_names())}
-    of_document = np.array([index[name] for name in stream.origins], dtype=np.int32)
     document = np.searchsorted(stream.starts, positions, side="right") - 1
-    return Blocks(stream.tokens[positions], of_document[document])
+    origin, group = (_numbered(n)[document] for n in (stream.origins, stream.group_of_documents))
+    return Blocks(stream.tokens[positions], origin, group)
+
+
+def _numbered(names: list[str]) -> np.ndarray:
+    """int32 [n]: each name's place among the different names in order of appearance."""
+    index = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([index[name] for name in names], dtype=np.int32)
 
 
 def save_stream(stream: TokenStream, folder: Path) -> None:
     """Writes tokens and starts as `stream.safetensors`, the documents as `documents.parquet`."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({"tokens": stream.tokens, "starts": stream.starts}, folder / "stream.safetensors")
-    table = pa.table({"origin": stream.origins, "n_tokens": np.diff(stream.starts)})
-    pq.write_table(table, folder / "documents.parquet")
+    columns = {"origin": stream.origins, "n_tokens": np.diff(stream.starts)}
+    if stream.groups is not None:
+        columns["group"] = stream.groups
+    pq.write_table(pa.table(columns), folder / "documents.parquet")
 
 
 def load_stream(folder: Path) -> TokenStream:
@@ -212,6 +241,7 @@ def load_stream(folder: Path) -> TokenStream:
         table = pq.read_table(folder / "documents.parquet")
         tokens, starts = arrays["tokens"], arrays["starts"]
         origins, lengths = table["origin"].to_pylist(), table["n_tokens"].to_numpy()
+        groups = table["group"].to_pylist() if "group" in table.column_names else None
     except (OSError, SafetensorError, pa.ArrowInvalid, KeyError) as error:
         raise FeatrackError(
             f"The token stream in {folder} is missing or damaged; make the corpora anew."
@@ -221,4 +251,4 @@ def load_stream(folder: Path) -> TokenStream:
             f"The two files of the token stream in {folder} don't belong together; make the "
             "corpora anew."
         )
-    return TokenStream(tokens, starts, origins)
+    return TokenStream(tokens, starts, origins, groups)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featrack_utils.corpora import SourceConfig, collect, collect_all, collecting
-from featrack_utils.corpora.collecting import assign_groups
+from featrack_utils.corpora.collecting import assign_groups, fewest_validation_groups
 from featrack_utils.corpora.documents import Document, split_of
 from featrack_utils.errors import FeatrackError
 
@@ -81,6 +81,15 @@ def test_reading_stops_where_no_group_ever_falls_in_validation(monkeypatch):
     assert len({d.group for d in split["train"]}) == 9
 
 
+def test_stories_for_validation_come_from_a_dozen_plots_that_training_never_tells():
+    budget = {"train_chars": 120_000, "validation_chars": 60_000}
+    split = collect("stories", SourceConfig(), **budget, validation_share=0.08, seed=1337)
+    train, validation = ({d.group for d in split[name]} for name in ("train", "validation"))
+    assert len(validation) >= 12
+    assert len(train) >= 40
+    assert train.isdisjoint(validation)
+
+
 def test_a_long_origin_leaves_room_for_others(give):
     long = [Document(" ".join(WORDS) * 20, "long", "g0")]
     give(lua=long + invented(20, n_each=30))
@@ -149,12 +158,16 @@ def test_every_split_has_enough_groups_and_follows_the_hash_otherwise(groups, sh
     n_validation = sum(name == "validation" for name in side.values())
     if len(groups) >= 2:
         assert 1 <= n_validation <= len(groups) - 1
-    if len(groups) >= 10:
-        assert n_validation >= 3
+    assert n_validation >= min(fewest_validation_groups(len(groups)), max(len(groups) - 1, 0))
     moved = [g for g in groups if side[g] != split_of(g, share, seed)]
     to_validation = [g for g in moved if side[g] == "validation"]
-    assert not to_validation or n_validation == (3 if len(groups) >= 10 else 1)
+    assert not to_validation or n_validation == fewest_validation_groups(len(groups))
     assert len(moved) - len(to_validation) <= 1
+
+
+def test_validation_has_a_dozen_groups_where_a_fifth_are_as_many():
+    few = {2: 1, 9: 1, 10: 3, 19: 3, 20: 4, 59: 11, 60: 12, 65: 12, 2000: 12}
+    assert {n: fewest_validation_groups(n) for n in few} == few
 
 
 def test_the_rule_does_not_depend_on_the_order_of_groups():

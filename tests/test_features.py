@@ -64,6 +64,20 @@ def test_a_mix_keeps_the_domains_in_order_and_their_origins_apart(mix, blocks):
     assert mix.origin[:, 0].tolist() == list(range(26))
 
 
+def test_a_mix_keeps_the_groups_of_domains_apart_and_features_remember_them(
+    bridge, nothing, blocks, tmp_path
+):
+    origin = np.repeat(np.arange(6, dtype=np.int32)[:, None], 16, 1)
+    mix = evaluation_mix({domain: Blocks(blocks[:6], origin, origin % 2) for domain in DOMAINS})
+    assert mix.group[:, 0].tolist() == [0, 1] * 3 + [2, 3] * 3 + [4, 5] * 3 + [6, 7] * 3
+    found, _ = measure(bridge, nothing, mix)
+    assert np.array_equal(found.group, mix.group[:, 1:].ravel())
+    save_features(found, tmp_path / "f.safetensors")
+    assert np.array_equal(load_features(tmp_path / "f.safetensors").group, found.group)
+    assert np.array_equal(found.at(found.domain == 3).group, found.group[found.domain == 3])
+    assert found._replace(group=None).at(found.domain == 3).group is None
+
+
 def test_the_identity_explains_everything_and_its_l0_is_the_number_of_neurons(
     bridge, identity, mix
 ):

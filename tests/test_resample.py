@@ -74,7 +74,7 @@ def test_a_replicate_equals_correlating_the_documents_drawn(pair):
 
 def test_the_order_of_positions_does_not_matter(pair):
     order = np.random.default_rng(2).permutation(pair[0].origin.size)
-    mixed = [Features(*(field[order] for field in side)) for side in pair]
+    mixed = [side.at(order) for side in pair]
     documents = draw(pair[0], {"m": 1}, 5, seed=3).documents
     one, other = (_best_of_all_pairs(sides, documents) for sides in (pair, mixed))
     np.testing.assert_allclose(one.r_a, other.r_a, atol=1e-6)
@@ -171,6 +171,55 @@ def test_draws_keep_the_number_of_documents_of_every_domain(pair):
     assert draws.seeds["lua"].shape == (20, 2)
 
 
+def test_all_documents_of_a_group_are_drawn_as_often_as_it_is(pair):
+    two_each = pair[0]._replace(group=pair[0].origin % 20)  # both of one domain
+    documents = draw(two_each, {"m": 1}, 20, seed=4).documents
+    np.testing.assert_array_equal(documents[:, :20], documents[:, 20:])
+    domain_of = np.array([pair[0].domain[pair[0].origin == d][0] for d in range(20)])
+    for domain in range(4):  # of the five groups five are drawn
+        assert (documents[:, :20][:, domain_of == domain].sum(axis=1) == 5).all()
+
+
+def test_documents_that_are_their_own_groups_are_drawn_as_if_there_were_none(pair):
+    alone = pair[0]._replace(group=pair[0].origin + 7)
+    first, other = (draw(side, {"m": 1}, 10, seed=5) for side in (pair[0], alone))
+    np.testing.assert_array_equal(first.documents, other.documents)
+
+
+def _one_pair(values, copies):
+    """Two features on documents of 5 positions, `copies` documents in a row being the same."""
+    n = values.shape[1] * copies
+    position = np.repeat(np.arange(n), 5).astype(np.int32)
+    columns = [np.repeat(np.repeat(side, copies), 5)[:, None] for side in values]
+    domain = np.zeros(position.size, np.int8)
+    return [
+        Features(sparse.csr_matrix(c, dtype=np.float32), position, domain, position, group)
+        for group in [(position // copies).astype(np.int32)]
+        for c in columns
+    ]
+
+
+def test_intervals_of_copied_documents_are_as_wide_as_r_really_scatters():
+    """Twelve independent documents, each there ten times: a sample of 12, not of 120."""
+    rng = np.random.default_rng(8)
+
+    def sample():
+        common = rng.random(12)
+        return np.stack([common + 0.7 * rng.random(12) for _ in "ab"])
+
+    # The truth, from new documents each time and by numpy alone.
+    really = np.std([np.corrcoef(sample())[0, 1] for _ in range(4000)])
+    by_group, by_document = [], []
+    for seed in range(40):
+        sides = _one_pair(sample(), copies=10)
+        lone = [side._replace(group=None) for side in sides]
+        for case, spread in ((sides, by_group), (lone, by_document)):
+            documents = draw(case[0], {"m": 1}, 100, seed=seed).documents
+            spread.append(_best_of_all_pairs(case, documents).r_a[0].std())
+    assert 0.75 * really < np.mean(by_group) < 1.25 * really
+    assert np.mean(by_document) < 0.4 * really
+
+
 def test_the_same_seed_draws_the_same(pair):
     first, again = (draw(pair[0], {"m": 2}, 10, seed=5) for _ in range(2))
     np.testing.assert_array_equal(first.documents, again.documents)
@@ -195,5 +244,9 @@ def test_bad_input_is_named(pair):
         bootstrap(a, dead, *masks, draws, [0.8])
     with pytest.raises(FeatrackError, match="at least two"):
         draw(a._replace(origin=a.domain.astype(np.int32)), {"m": 1}, 2, seed=0)
+    with pytest.raises(FeatrackError, match="1 group of documents"):
+        draw(a._replace(group=a.domain.astype(np.int32)), {"m": 1}, 2, seed=0)
+    with pytest.raises(FeatrackError, match="two groups"):
+        draw(a._replace(group=np.arange(a.origin.size)), {"m": 1}, 2, seed=0)
     with pytest.raises(FeatrackError, match="replicate"):
         draw(a, {"m": 0}, 2, seed=0)

@@ -140,6 +140,25 @@ def test_a_saved_stream_comes_back(tmp_path):
     assert np.array_equal(loaded.starts, stream.starts) and loaded.tokens.dtype == np.int32
 
 
+def test_documents_keep_their_groups_on_the_way_to_blocks(tmp_path):
+    documents = [Document("cat", f"story/{i}", f"plot/{g}") for i, g in enumerate("abab")]
+    stream = encode_documents(documents, TOKENIZER)
+    save_stream(stream, tmp_path)
+    loaded = load_stream(tmp_path)
+    assert loaded.groups == stream.groups == ["plot/a", "plot/b", "plot/a", "plot/b"]
+    length = len(stream.tokens) // 4
+    cut = blocks(loaded, length)
+    assert cut.origin[:, 0].tolist() == [0, 1, 2, 3]
+    assert cut.group[:, 0].tolist() == [0, 1, 0, 1]
+    assert loaded.first_tokens(length).group_names() == ["plot/a"]
+
+
+def test_without_groups_every_origin_is_one():
+    stream = stream_of(2, 1, 3, origins=["x", "y", "x"])
+    assert blocks(stream, 6).group.tolist() == blocks(stream, 6).origin.tolist()
+    assert stream.group_names() == stream.origin_names()
+
+
 def test_missing_damaged_and_mixed_streams_are_refused(tmp_path):
     with pytest.raises(FeatrackError, match="missing or damaged"):
         load_stream(tmp_path)
@@ -153,3 +172,5 @@ def test_missing_damaged_and_mixed_streams_are_refused(tmp_path):
         load_stream(tmp_path / "a")
     with pytest.raises(FeatrackError, match="don't belong together"):
         TokenStream(np.zeros(3, np.int32), np.array([0, 2]), ["a"])
+    with pytest.raises(FeatrackError, match="1 origins but 2 groups"):
+        TokenStream(np.zeros(3, np.int32), np.array([0, 3]), ["a"], ["g", "h"])

@@ -20,8 +20,11 @@ log = logging.getLogger(__name__)
 
 Split = dict[str, list[Document]]  # "train" and "validation"
 
-MIN_VALIDATION_GROUPS = 3  # where there are MANY_GROUPS at least, else one
+# Intervals come from drawing validation groups anew: of three, they would say nothing.
+MIN_VALIDATION_GROUPS = 12  # where a fifth of the groups are as many; of fewer groups, a fifth,
+FEWEST_OF_MANY = 3  # or three where there are MANY_GROUPS at least, else one
 MANY_GROUPS = 10
+READ_AT_A_TIME = 64  # documents, before it is asked again whether they are enough
 ORIGINS_AT_LEAST = 40  # no origin fills more than this part of a split before others had a turn
 MIN_ORIGIN_CHARS = 2_000
 LOOK_AHEAD = 4_000_000  # characters read at most to find enough groups for a small budget
@@ -131,19 +134,26 @@ def _divided(
 def assign_groups(groups: Iterable[str], validation_share: float, seed: int) -> dict[str, str]:
     """Says for each group on which side it falls.
 
-    `split_of` decides, except that validation gets at least three groups where there are ten
-    or more, one where there are fewer, and training at least one: the groups with the smallest
-    hashes move to validation, the largest to training.
+    `split_of` decides, except that validation gets at least `fewest_validation_groups` and
+    training at least one: the groups with the smallest hashes move to validation, the largest to
+    training.
     """
     side = {group: split_of(group, validation_share, seed) for group in groups}
     order = sorted(
         side, key=lambda group: hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=8).digest()
     )
-    for group in order[: MIN_VALIDATION_GROUPS if len(order) >= MANY_GROUPS else 1]:
+    for group in order[: fewest_validation_groups(len(order))]:
         side[group] = "validation"
     if order:
         side[order[-1]] = "train" if len(order) > 1 else side[order[-1]]
     return side
+
+
+def fewest_validation_groups(n_groups: int) -> int:
+    """How many groups validation gets at least, of a source with so many groups."""
+    if n_groups < MANY_GROUPS:
+        return 1
+    return max(FEWEST_OF_MANY, min(MIN_VALIDATION_GROUPS, n_groups // 5))
 
 
 def _read_enough(
@@ -151,24 +161,30 @@ def _read_enough(
 ) -> list[Document]:
     """Reads until both sides can be filled, or a source shows that it never will."""
     read: list[Document] = []
-    chars: Counter[str] = Counter()
-    of_origin: Counter[str] = Counter()
-    validation_groups: set[str] = set()
+    of_origin: Counter[tuple[str, str]] = Counter()  # by group and origin
     limit = max(LOOK_AHEAD, 2 * wanted["train"] / (1 - share), 2 * wanted["validation"] / share)
+    total = 0
     for document in unique_documents(documents):
-        side = split_of(document.group, share, seed)
-        if side == "validation":
-            validation_groups.add(document.group)
         read.append(document)
-        room = max(0, _origin_limit(wanted[side]) - of_origin[document.origin])
-        of_origin[document.origin] += len(document.text)
-        chars[side] += min(room, len(document.text))
-        is_full = all(chars[split] >= wanted[split] for split in SPLITS)
-        if is_full and len(validation_groups) >= MIN_VALIDATION_GROUPS:
-            break
-        if of_origin.total() > limit:
+        of_origin[document.group, document.origin] += len(document.text)
+        total += len(document.text)
+        due = len(read) % READ_AT_A_TIME == 0 and total >= sum(wanted.values())
+        if due and (total > limit or _is_enough(of_origin, wanted, share, seed)):
             break
     return read
+
+
+def _is_enough(
+    of_origin: Mapping[tuple[str, str], int], wanted: dict[str, int], share: float, seed: int
+) -> bool:
+    """Whether both sides can be filled, from groups enough to draw intervals from."""
+    side = assign_groups(dict.fromkeys(group for group, _ in of_origin), share, seed)
+    if list(side.values()).count("validation") < FEWEST_OF_MANY:
+        return False
+    chars: Counter[str] = Counter()
+    for (group, _), length in of_origin.items():
+        chars[side[group]] += min(length, _origin_limit(wanted[side[group]]))
+    return all(chars[split] >= wanted[split] for split in SPLITS)
 
 
 def _filled(documents: Iterable[Document], chars: int) -> list[Document]:

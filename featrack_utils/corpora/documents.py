@@ -16,10 +16,11 @@ class Document:
 
     Attributes:
         text: the text itself.
-        origin: where it comes from (module, file, story); texts of one origin are not
-            independent, so intervals resample origins.
-        group: the unit that is never divided between training and validation
-            (a module path, a file, a plot).
+        origin: where it comes from (module, file, story); what is counted as one document
+            wherever a feature must be active in several.
+        group: the unit that is never divided between training and validation (a module path,
+            a file, a plot). Texts of one group share what it is about, so they are not
+            independent of each other: intervals resample groups.
     """
 
     text: str
