@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+
 import pytest
 
-from featrack_utils.corpora.overlap import distinct_ngram_share, seen_ngram_share
+from featrack_utils.corpora import overlap
+from featrack_utils.corpora.overlap import numbered
 from featrack_utils.errors import FeatrackError
+
+
+def distinct_ngram_share(texts, n):
+    return overlap.distinct_ngram_share(*numbered(texts), n)
+
+
+def seen_ngram_share(validation, train, n):
+    return overlap.seen_ngram_share(*numbered(validation, train), n)
 
 
 def test_four_bigrams_of_which_two_differ():
@@ -43,3 +55,20 @@ def test_short_texts_are_passed_over():
 def test_a_length_below_one_is_refused(n):
     with pytest.raises(FeatrackError, match="at least 1"):
         distinct_ngram_share(["a b"], n)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_sets_of_tuples_give_the_same_shares(n):
+    rng = random.Random(n)
+    texts = [" ".join(rng.choices("abcdef", k=rng.randrange(9))) for _ in range(400)]
+    sides = texts[:200], texts[200:]
+
+    def grams(texts):
+        words = (text.split() for text in texts)
+        runs = (zip(*(each[i:] for i in range(n)), strict=False) for each in words)
+        return list(itertools.chain.from_iterable(runs))
+
+    train, validation = map(grams, sides)
+    assert distinct_ngram_share(sides[0], n) == len(set(train)) / len(train)
+    known = sum(gram in set(train) for gram in validation) / len(validation)
+    assert seen_ngram_share(sides[1], sides[0], n) == pytest.approx(known, abs=1e-12)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from featrack_utils.corpora.cutting import cut_once
 from featrack_utils.corpora.dedupe import unique_documents, without_leaks
 from featrack_utils.corpora.documents import SPLITS, Document, split_of
+from featrack_utils.corpora.garbage import collector_paused
 from featrack_utils.corpora.sources import SourceConfig, documents_of
 from featrack_utils.errors import FeatrackError
 
@@ -118,7 +119,8 @@ def _divided(
     domain: str, source: SourceConfig, wanted: dict[str, int], share: float, seed: int
 ) -> Split:
     wanted = {**wanted, "train": int(SPARE * wanted["train"])}
-    read = _read_enough(documents_of(domain, source, seed), wanted, share, seed)
+    with collector_paused():
+        read = _read_enough(documents_of(domain, source, seed), wanted, share, seed)
     side = assign_groups(dict.fromkeys(document.group for document in read), share, seed)
     if len(side) < 2:
         raise FeatrackError(

@@ -9,12 +9,10 @@ idea of truth and a key that does not look like a position is used as it is.
 from __future__ import annotations
 
 import ast
-import gc
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
+from featrack_utils.corpora.garbage import collector_paused
 from featrack_utils.corpora.luagen import calls, effects, operators, statements, strings, trying
 from featrack_utils.corpora.luagen.classes import write_class
 from featrack_utils.corpora.luagen.facts import ModuleFacts, module_facts
@@ -46,7 +44,7 @@ def translate_module(source: str) -> list[Chunk]:
         The chunks in the order of the source. What Lua cannot express faithfully is missing:
         a whole function, a whole class, or whole methods of a class.
     """
-    with _collector_paused():
+    with collector_paused():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # invalid escapes in other people's strings
@@ -54,18 +52,6 @@ def translate_module(source: str) -> list[Chunk]:
         except (SyntaxError, ValueError, RecursionError):
             return []
         return _chunks(tree, source)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Pauses the garbage collector: syntax trees are many objects, and a fifth of the time."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def _chunks(tree: ast.Module, source: str) -> list[Chunk]:
