@@ -23,13 +23,16 @@
 # both sides of the line between training and validation.
 
 # %%
+import textwrap
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import HTML
 
 from featrack_utils import store, tokens
-from featrack_utils.corpora import collecting, overlap, prepare, sources
+from featrack_utils.corpora import collecting, counting, overlap, prepare, sources, stories
 from featrack_utils.corpora.documents import DOMAINS, SPLITS
+from featrack_utils.shading import token_html
 from featrack_utils.tables import show_table
 
 # %% tags=["parameters"]
@@ -57,7 +60,8 @@ context = 128  # tokens; paper: 256
 #
 # The table below says what this run has read. Where a domain is embedded, it is this:
 #
-# - **Python** is the standard library of the running interpreter, whole files without its tests.
+# - **Python** is the standard library of the running interpreter, whole files without its tests
+#   and without files that are mostly numbers.
 # - **English** is the prose of docstrings, of the standard library and of a fixed list of
 #   scientific packages, read as text and never imported; examples, tables and markup are removed.
 #   It is technical English by programmers, and no substitute for books or conversation.
@@ -67,7 +71,10 @@ context = 128  # tokens; paper: 256
 #   written by Lua programmers.
 # - **Stories** are written by a grammar in the spirit of TinyStories {cite:p}`eldan2023tinystories`:
 #   characters who want something, obstacles, dialogue, an ending. Their world is small and their
-#   sentences come from a finite stock.
+#   sentences come from a finite stock: {{ count("corpora.stories.plots") }} plots, each with
+#   alternatives for most of its sentences, {{ count("corpora.stories.characters") }} characters to
+#   play in them, and tables of {{ count("corpora.stories.words") }} words for things, places,
+#   deeds and qualities.
 
 # %%
 run = Path(run_dir)
@@ -82,6 +89,7 @@ folder = store.make(
     code=[prepare, collecting, sources, tokens],
 )
 corpora = prepare.open_corpora(folder, context)
+read = {key: counting.texts(stream, corpora.tokenizer) for key, stream in corpora.streams.items()}
 
 # %% tags=["hide-input"]
 origins = pd.read_csv(folder / "provenance.csv", keep_default_na=False)
@@ -90,40 +98,120 @@ show_table(origins, {"files": ",d", "characters": ",d"}, caption="What was read,
 # %% [markdown]
 # ## How they read
 #
-# The beginning of one validation document of each, picked by the seed.
+# The beginning of one validation document of each, picked by the seed, and for the stories a whole
+# one.
 
 
 # %%
-def beginning(domain, n_tokens=90):
-    stream = corpora.streams[domain, "validation"]
-    start = stream.starts[seed % (len(stream.starts) - 1)]
-    return corpora.tokenizer.decode(stream.tokens[start + 1 : start + n_tokens])
+def shown(domain, n_chars=350):
+    text = read[domain, "validation"][counting.sample(corpora.streams[domain, "validation"], seed)]
+    if domain != "stories":
+        text = text[:n_chars].rstrip() + " …"
+    lines = (textwrap.fill(line, 95, replace_whitespace=False) for line in text.split("\n"))
+    return "\n".join(lines)
 
 
 for domain in DOMAINS:
-    print(f"--- {domain} ---\n{beginning(domain)}\n")
+    print(f"--- {domain} ---\n{shown(domain)}\n")
 
 # %% [markdown]
 # ## How much there is
 #
 # All four are cut by one byte-level BPE vocabulary of {{ count("corpora.vocab_size") }} tokens,
-# learned on English and Python alone, as the base model's should be. A document is a docstring,
-# a file, a function or a story; an *origin* is what documents share when they are not independent
-# of each other (a file, a module), and it is origins that later chapters resample for intervals.
+# learned on English and Python alone, as the base model's should be. Three words say which pieces of
+# text belong together, and the book needs all three:
+#
+# | | a *document* is | an *origin* is | a *group* is |
+# |---|---|---|---|
+# | English | the prose of one docstring | a module | the same module |
+# | Python | a file | the same file | the same file |
+# | Lua | one translated function or class | a module | the same module |
+# | Stories | a story | the same story | its plot |
+# | your own files | a stretch of text | a section of a file, or a row | the file; of few files, a section |
+#
+# A document is what the model sees between two end-of-text tokens. Later chapters judge a feature
+# only where it is active in several origins, so that one odd text can't make a feature. A group is
+# what falls whole into training or into validation. Two stories of one plot are two origins but not
+# two independent texts, so the intervals of this book come from drawing whole *groups* anew: of
+# {{ count("corpora.stories.validation_origins") }} validation stories that tell
+# {{ count("corpora.stories.validation_groups") }} plots, it's the plots that count.
 
 
 # %%
 def size(domain, split):
     stream = corpora.streams[domain, split]
-    text = corpora.tokenizer.decode(stream.tokens)
     return {"domain": domain, "split": split, "tokens": len(stream.tokens),
             "documents": len(stream.origins), "origins": len(stream.origin_names()),
-            "characters per token": len(text) / len(stream.tokens)}  # fmt: skip
+            "groups": len(stream.group_names())}  # fmt: skip
 
 
 sizes = pd.DataFrame(size(domain, split) for domain in DOMAINS for split in SPLITS)
-show_table(sizes, {"tokens": ",d", "documents": ",d", "origins": ",d",
-                   "characters per token": ".2f"})  # fmt: skip
+show_table(
+    sizes,
+    notes={"origins": "counted as documents of a feature", "groups": "drawn anew for intervals"},
+)
+
+# %% [markdown]
+# ## What the tokens are
+#
+# Characters per token say how well the vocabulary fits a text: the fewer, the more tokens the same
+# text takes. Documents of validation are often shorter than those of training, as no origin may fill
+# more than a fortieth of either, so training is measured a second time, by the beginnings of its
+# documents: of each as many tokens as nine in ten documents of validation stay below.
+
+
+# %%
+def fit(domain):
+    train, validation = (corpora.streams[domain, split] for split in SPLITS)
+    longest = int(counting.makeup(validation, 0).p90)
+    beginnings = counting.texts(train, corpora.tokenizer, longest)
+    return {"in training": counting.chars_per_token(train, read[domain, "train"]),
+            "at its beginnings": counting.chars_per_token(train, beginnings, longest),
+            "in validation": counting.chars_per_token(validation, read[domain, "validation"])}  # fmt: skip
+
+
+def used(domain):
+    made = counting.makeup(corpora.streams[domain, "train"], 12)
+    pieces = map(token_html, corpora.pieces(made.frequent))
+    return {"domain": domain, "distinct tokens": made.distinct, "median": made.median,
+            "90th percentile": made.p90, **fit(domain),
+            "most frequent": HTML(" ".join(f"<code>{piece}</code>" for piece in pieces))}  # fmt: skip
+
+
+# %%
+used_by = pd.DataFrame(used(domain) for domain in DOMAINS)
+show_table(
+    used_by,
+    {"median": ".0f", "90th percentile": ".0f", "in training": ".2f",
+     "at its beginnings": ".2f", "in validation": ".2f"},
+    notes={"distinct tokens": "in training", "median": "tokens per document of training",
+           "90th percentile": "tokens per document", "in training": "characters per token",
+           "at its beginnings": "characters per token", "in validation": "characters per token",
+           "most frequent": "in training"},
+)  # fmt: skip
+
+# %% [markdown]
+# {% for domain in ("english", "python", "lua", "stories") -%}
+# {% set of = "corpora." ~ domain -%}
+# {% set here = results[of ~ ".validation_chars_per_token"] -%}
+# {% set there = results[of ~ ".train_chars_per_token"] -%}
+# {% set begun = results[of ~ ".train_beginnings_chars_per_token"] -%}
+# {% if here < 0.9 * there -%}
+# **{{ domain | capitalize }}** needs more tokens for the same text in validation:
+# {{ number(here) }} characters per token against {{ number(there) }} in training.
+# {% if begun < there -%}
+# {{ percent([(there - begun) / (there - here), 1] | min) }} of the difference is that beginnings are
+# compared with whole documents: files begin with imports, names and constants. Much of the rest
+# {%- else -%} Much of it
+# {%- endif %} comes from a few odd documents, such as files of constants, among the
+# {{ count(of ~ ".validation_documents") }} of validation: without the fifth of them that fits worst
+# it has {{ number(of ~ ".validation_chars_per_token_of_most") }}. So a loss *per token* doesn't tell
+# which of two splits or domains is harder. Models compared on the same text are not touched by it.
+#
+# {% endif -%}
+# {%- endfor %}
+# The vocabulary was never shown Lua or stories, which is why they take more tokens for a text than
+# English does.
 
 # %% [markdown]
 # ## Does validation text leak into training?
@@ -136,14 +224,8 @@ show_table(sizes, {"tokens": ",d", "documents": ",d", "origins": ",d",
 
 
 # %%
-def texts(domain, split):
-    stream = corpora.streams[domain, split]
-    bounds = zip(stream.starts[:-1] + 1, stream.starts[1:], strict=True)
-    return corpora.tokenizer.batch_decode([stream.tokens[a:b] for a, b in bounds])
-
-
 def repetition(domain):
-    train, validation = texts(domain, "train"), texts(domain, "validation")
+    train, validation = overlap.numbered(read[domain, "train"], read[domain, "validation"])
     return {"domain": domain, "distinct 4-grams": overlap.distinct_ngram_share(train, 4),
             "known 8-grams": overlap.seen_ngram_share(validation, train, 8),
             "known 13-grams": overlap.seen_ngram_share(validation, train, 13)}  # fmt: skip
@@ -159,12 +241,25 @@ show_table(
 )  # fmt: skip
 
 # %% tags=["remove-cell"]
-results = {f"corpora.{r.domain}.{r.split}_tokens": r.tokens for r in sizes.itertuples()}
-names = {"distinct 4-grams": "distinct_4grams", "known 8-grams": "known_8grams"}
+results = {f"corpora.{r.domain}.{r.split}_{what}": getattr(r, what) for r in sizes.itertuples()
+           for what in ("tokens", "documents", "origins", "groups")}  # fmt: skip
+names = {"distinct 4-grams": "distinct_4grams", "known 8-grams": "known_8grams",
+         "known 13-grams": "known_13grams", "distinct tokens": "distinct_tokens",
+         "in training": "train_chars_per_token", "in validation": "validation_chars_per_token",
+         "at its beginnings": "train_beginnings_chars_per_token"}  # fmt: skip
+measured = repeated.merge(used_by, on="domain")
 results |= {f"corpora.{r['domain']}.{short}": r[name]
-            for r in repeated.to_dict("records") for name, short in names.items()}  # fmt: skip
+            for r in measured.to_dict("records") for name, short in names.items()}  # fmt: skip
+
+# %% tags=["remove-cell"]
+for domain in DOMAINS:
+    part = corpora.streams[domain, "validation"], read[domain, "validation"]
+    results[f"corpora.{domain}.validation_chars_per_token_of_most"] = counting.of_most(*part, 0.8)
 results["corpora.embedded"] = sum(s["kind"] == "embedded" for s in sources_of.values())
 results["corpora.vocab_size"] = len(corpora.tokenizer)
+results["corpora.stories.plots"] = len(stories.plot_names())
+results["corpora.stories.characters"] = len(stories.characters())
+results["corpora.stories.words"] = len(set().union(*stories.lexicon().values()))
 store.write_results(run, "corpora", results)
 
 # %% [markdown]
@@ -174,7 +269,14 @@ store.write_results(run, "corpora", results)
 # in the validation stories, {{ share("corpora.stories.known_8grams") }} occur in training
 # (English: {{ share("corpora.english.known_8grams") }}, Python:
 # {{ share("corpora.python.known_8grams") }}, Lua: {{ share("corpora.lua.known_8grams") }}).
-# Bring your own text with a profile whose sources are `files`; the README shows how.
+# What later chapters say with an interval rests on {{ count("corpora.english.validation_groups") }}
+# groups of English, {{ count("corpora.python.validation_groups") }} of Python,
+# {{ count("corpora.lua.validation_groups") }} of Lua and
+# {{ count("corpora.stories.validation_groups") }} of stories: the fewer, the wider the interval.
+#
+# The [next chapter](base) trains the base model on {{ count("corpora.english.train_tokens") }} tokens
+# of English and {{ count("corpora.python.train_tokens") }} of Python; Lua and stories wait for the
+# fine-tunes. Bring your own text with a profile whose sources are `files`; the README shows how.
 #
 # :::{admonition} Exercise
 # :class: tip
@@ -183,4 +285,28 @@ store.write_results(run, "corpora", results)
 #
 # :::{dropdown} Answer
 # Stories: their sentences come from a grammar. See the second column of the last table.
+# :::
+#
+# :::{admonition} Exercise
+# :class: tip
+# Suppose every validation story were there twice. What would happen to an interval that comes from
+# drawing *stories* anew, what to one from drawing *plots*, and which of the two is right?
+# :::
+#
+# :::{dropdown} Answer
+# Twice as many stories make the first narrower by a factor of √2, although nothing new was read.
+# The second stays as it was: a plot is drawn with all its stories, once or twice told. It's right,
+# and it's why a dozen plots are held out here rather than two or three.
+# :::
+#
+# :::{admonition} Exercise
+# :class: tip
+# Make the corpora with a vocabulary of a quarter the size
+# (`python -m featrack_utils.run corpora out.ipynb --json '{"run_dir": "runs/small", "vocab_size": 1024}'`).
+# Whose characters per token fall most, whose least?
+# :::
+#
+# :::{dropdown} Answer
+# English loses most: its long words had tokens of their own, and these are what a small vocabulary
+# leaves out. Stories lose least, as their short and common words are among the first that are learnt.
 # :::

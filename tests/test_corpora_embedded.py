@@ -177,6 +177,14 @@ def test_a_distribution_that_is_missing_is_named_in_a_warning(monkeypatch, caplo
     assert "no-such-distribution" in caplog.text
 
 
+def test_a_file_of_numbers_is_no_code(tmp_path):
+    path = tmp_path / "table.py"
+    path.write_text("table = [\n" + "    0x1f, 12345,\n" * 100 + "]\n")
+    assert list(python_documents([Module("p/table.py", path, "p")])) == []
+    named = [m for m in stdlib_modules() if m.name in ("python/stringprep.py", "python/heapq.py")]
+    assert [d.origin for d in python_documents(named)] == ["python/heapq.py"]
+
+
 def test_files_that_are_not_text_are_passed_over(tmp_path):
     path = tmp_path / "bad.py"
     path.write_bytes(b"\xff\xfe\0")

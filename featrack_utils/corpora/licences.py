@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -40,7 +41,7 @@ def provenance(documents: Iterable[Document]) -> list[Provenance]:
     """
     characters: dict[str, int] = {}
     files: dict[str, set[str]] = {}
-    owners = metadata.packages_distributions()
+    owners = _owners()
     for document in documents:
         top = document.group.split("/")[0].removesuffix(".py")
         name = _STDLIB if top == _STDLIB else owners.get(top, ["featrack"])[0]
@@ -51,6 +52,12 @@ def provenance(documents: Iterable[Document]) -> list[Provenance]:
         for name in characters
     ]
     return sorted(rows, key=lambda row: (-row.characters, row.distribution))
+
+
+@functools.cache
+def _owners() -> Mapping[str, list[str]]:
+    """The distributions of each top-level package; reading them all takes a third of a second."""
+    return metadata.packages_distributions()
 
 
 def _version_and_licence(distribution: str) -> tuple[str, str]:
