@@ -1,17 +1,23 @@
 """Other yardsticks against scipy and against cases one can do in one's head."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from scipy.spatial.distance import cosine
 from scipy.stats import spearmanr
 
+from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
 from featrack_utils.yardsticks import (
+    YARDSTICKS,
+    Side,
     decoder_cosine,
     jaccard,
     logit_effect_cosine,
+    on_best_matches,
     spearman_coactive,
+    summary,
 )
 
 RNG = np.random.default_rng(0)
@@ -69,6 +75,45 @@ def test_spearman_is_masked_on_too_few_tokens_and_for_a_constant_feature():
     assert list(found.mask) == [True, True]
     ascending = spearman_coactive(b, b, np.array([0]), np.array([0]))
     assert ascending[0] == pytest.approx(1)
+
+
+def test_a_dictionary_beside_itself_agrees_by_every_yardstick():
+    acts = random_acts(3)
+    weights = tuple(RNG.normal(size=shape) for shape in ((4, 6), (6, 3), (3, 11)))
+    permuted = np.array([2, 0, 3, 1])
+    turned = Side(acts[:, permuted].tocsr(), (weights[0][permuted], *weights[1:]))
+    pairs = on_best_matches(correlations(acts, turned.acts), Side(acts, weights), turned)
+    assert list(permuted[pairs["child"]]) == list(pairs["parent"]) == [0, 1, 2, 3]
+    np.testing.assert_allclose(pairs[["r", *YARDSTICKS]], 1, atol=1e-6)
+
+
+def test_features_without_a_match_above_the_floor_are_not_asked():
+    events = random_acts(4).toarray()
+    a, b = sparse.csr_matrix(events[:, :2]), sparse.csr_matrix(events[:, 1:])
+    weights = tuple(np.ones(shape) for shape in ((3, 6), (6, 3), (3, 5)))
+    pairs = on_best_matches(correlations(a, b, floor=0.9), Side(a, weights), Side(b, weights))
+    assert pairs[["parent", "child"]].to_numpy().tolist() == [[1, 0]]
+
+
+def test_a_summary_describes_matches_and_compares_orders_over_all_pairs():
+    r = np.array([0.4, 0.6, 0.85, 0.9, 0.95])
+    pairs = pd.DataFrame({name: np.array([0.1, 0.2, 0.3, 0.5, 0.4]) for name in YARDSTICKS})
+    pairs["r"] = r
+    pairs.loc[2, "spearman"] = np.nan
+    found = summary(pairs, 0.8)
+    decoder = found.loc["decoder_cosine"]
+    assert decoder["median"] == pytest.approx(0.4)
+    assert (decoder["p10"], decoder["p90"]) == (pytest.approx(0.32), pytest.approx(0.48))
+    # One swap of neighbours among five: 1 − 6·2 / (5·24); among the four that are left, 0.8.
+    assert decoder["agreement"] == pytest.approx(0.9)
+    assert found.loc["spearman", "median"] == pytest.approx(0.45)
+    assert found.loc["spearman", "agreement"] == pytest.approx(0.8)
+
+
+def test_where_nothing_matches_or_varies_a_summary_is_missing():
+    pairs = pd.DataFrame({"r": [0.4, 0.5, 0.6]} | {name: [0.3] * 3 for name in YARDSTICKS})
+    assert summary(pairs, 0.8).isna().all(axis=None)
+    assert summary(pairs[:0], 0.8).isna().all(axis=None)
 
 
 def test_models_that_cant_be_compared_are_refused():
