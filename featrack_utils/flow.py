@@ -77,7 +77,7 @@ def universal_chains(
     base_stories: BestMatches,
     lua_merged: BestMatches,
     stories_merged: BestMatches,
-    base_merged: BestMatches,
+    base_merged: BestMatches | None,
     tau: float,
 ) -> pd.DataFrame:
     """Features with matches through all four models: one chain for each base feature.
@@ -86,7 +86,7 @@ def universal_chains(
     r > `tau` in all four links; of a base feature's chains it is the one with the largest
     smallest r. Columns: base, lua, stories, merged, r_base_lua, r_base_stories, r_lua_merged,
     r_stories_merged, min_r (of these four) and r_base_merged, which is missing (NA) where it is
-    below the floor of `base_merged`. Largest min_r first.
+    below the floor of `base_merged`, or all through if that is None. Largest min_r first.
 
     Raises:
         FeatrackError: `tau` outside (0, 1), or pairs not known down to `tau`.
@@ -98,11 +98,24 @@ def universal_chains(
     links = [name for name in chains.columns if name.startswith("r_")]
     chains["min_r"] = chains[links].min(axis=1)
     chains = _strongest(chains, ["base"])
-    direct = _links(base_merged, "base", "merged")
-    direct["r_base_merged"] = direct["r_base_merged"].astype("Float64")
-    chains = chains.merge(direct, on=["base", "merged"], how="left")
+    if base_merged is None:
+        chains["r_base_merged"] = pd.array([pd.NA] * len(chains), "Float64")
+    else:
+        direct = _links(base_merged, "base", "merged").astype({"r_base_merged": "Float64"})
+        chains = chains.merge(direct, on=["base", "merged"], how="left")
     chains = chains.sort_values(["min_r", "base"], ascending=[False, True], ignore_index=True)
     return chains[["base", "lua", "stories", "merged", *links, "min_r", "r_base_merged"]]
+
+
+def through(first: BestMatches, second: BestMatches, tau: float) -> np.ndarray:
+    """Features that a path of two matches, r > `tau` each, leads on from; int, ascending.
+
+    `first` leads from a model to a second, `second` from there to a third.
+
+    Raises:
+        FeatrackError: pairs not known down to `tau`.
+    """
+    return np.unique(_paths(first, second, "middle", tau)["base"])
 
 
 def _between(
