@@ -188,11 +188,14 @@ def density_histograms(densities: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def best_match_histogram(r: Mapping[str, np.ndarray], ceiling: np.ndarray, tau: float) -> Figure:
+def best_match_histogram(
+    r: Mapping[str, np.ndarray], ceiling: Mapping[str, np.ndarray], tau: float
+) -> Figure:
     """Best correlation of each parent feature with any child feature, one panel per pair.
 
-    `ceiling` holds best correlations between two seeds on one model, drawn as an outline.
-    Correlations have no unit; `tau` is the threshold above which a feature persists.
+    `ceiling` holds, for the same pairs, best correlations between two seeds of the parent,
+    drawn as an outline; a pair without has none. Correlations have no unit; `tau` is the
+    threshold above which a feature persists.
     """
     if not r:
         raise FeatrackError("There are no pairs whose best matches could be drawn.")
@@ -202,7 +205,7 @@ def best_match_histogram(r: Mapping[str, np.ndarray], ceiling: np.ndarray, tau: 
         child = MODEL_COLOURS.get(pair.split("_")[-1], GREY)
         for data, look in (
             (values, {"color": child, "alpha": 0.75}),
-            (ceiling, {"color": "black", "histtype": "step", "lw": 1.2}),
+            (ceiling.get(pair, ()), {"color": "black", "histtype": "step", "lw": 1.2}),
         ):
             data = np.asarray(data)[np.isfinite(data)]
             # Shares of features, so that dictionaries of different sizes can be compared.
@@ -214,7 +217,7 @@ def best_match_histogram(r: Mapping[str, np.ndarray], ceiling: np.ndarray, tau: 
     figure.supylabel("share of parent features", fontsize=11)
     handles = [
         Patch(color=GREY, alpha=0.75, label="parent → child"),
-        Patch(fill=False, ec="black", label="same model, other seed"),
+        Patch(fill=False, ec="black", label="parent → its own other seed"),
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure

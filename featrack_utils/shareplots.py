@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.errors import FeatrackError
@@ -56,10 +57,11 @@ def shares_with_ceiling(df: pd.DataFrame) -> Figure:
 
 
 def _line_with_band(axis: Axes, rows: pd.DataFrame, name: str, colour: str, dashes: str) -> None:
-    axis.plot(rows["tau"], rows[name], color=colour, ls=dashes)
+    # A thin line on a strong band: the intervals are only a few points wide.
+    axis.plot(rows["tau"], rows[name], color=colour, ls=dashes, lw=1.1)
     low, high = f"{name}_low", f"{name}_high"
     if low in rows and high in rows:
-        axis.fill_between(rows["tau"], rows[low], rows[high], color=colour, alpha=0.2, lw=0)
+        axis.fill_between(rows["tau"], rows[low], rows[high], color=colour, alpha=0.4, lw=0)
 
 
 def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
@@ -73,7 +75,7 @@ def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
         raise FeatrackError(f"The marked threshold must lie between 0 and 1, but is {tau}.")
     pairs = list(dict.fromkeys(df["pair"]))
     figure, axes = panels(len(pairs), 1.9)
-    marks = [Line2D([], [], color=GREY, label="persisting")]
+    marks = [Line2D([], [], color=GREY, lw=1.1, label="persisting")]
     for axis, pair in zip(axes, pairs, strict=True):
         rows = df[df["pair"] == pair].sort_values("tau")
         if "ceiling" in rows:
@@ -85,12 +87,14 @@ def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
         axis.set(title=pair_label(pair), ylim=(0, 1))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     if "ceiling" in df:
-        marks.append(Line2D([], [], color="black", ls="--", label="ceiling"))
+        marks.append(Line2D([], [], color="black", ls="--", lw=1.1, label="ceiling"))
     if "floor" in df:
-        marks.append(Line2D([], [], color=GREY, ls=":", label="floor"))
+        marks.append(Line2D([], [], color=GREY, ls=":", lw=1.1, label="floor"))
+    if "share_low" in df:
+        marks.append(Patch(color=GREY, alpha=0.4, lw=0, label="95 %"))
     figure.supxlabel("threshold τ on the correlation r", fontsize=11)
     figure.supylabel("share of parent features", fontsize=11)
-    figure.legend(handles=marks, loc="outside upper center", ncols=3)
+    figure.legend(handles=marks, loc="outside upper center", ncols=4, columnspacing=1.2)
     return figure
 
 
@@ -120,22 +124,28 @@ def probe_distributions(r2: Mapping[str, tuple[np.ndarray, np.ndarray]], tau: fl
     return figure
 
 
-def recovered_shares(df: pd.DataFrame) -> Figure:
-    """Shares that the pipeline reports against the shares that were planted.
+def recovered_shares(df: pd.DataFrame, tolerance: float) -> Figure:
+    """Error of the shares that the pipeline reports, against the shares that were planted.
 
-    Columns: planted, share, ci_low, ci_high.
+    Columns: planted, bias and its interval bias.ci_low and bias.ci_high (reported − planted,
+    shares of one; drawn in points). The grey band spans ± `tolerance`.
     """
-    require_columns(df, "planted", "share", "ci_low", "ci_high")
-    figure = Figure(figsize=(0.6 * WIDTH, 0.5 * WIDTH), layout="constrained")
+    require_columns(df, "planted", "bias", "bias.ci_low", "bias.ci_high")
+    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     axis = figure.subplots()
-    axis.plot([0, 1], [0, 1], color=GREY, lw=1, label="as planted")
-    axis.vlines(df["planted"], df["ci_low"], df["ci_high"], color=MODEL_COLOURS["base"], lw=3)
-    axis.plot(df["planted"], df["share"], "o", color=MODEL_COLOURS["base"], mec="white",
-              label="reported [95 % CI]")  # fmt: skip
-    axis.set(xlabel="planted share", ylabel="reported share", xlim=(-0.03, 1), ylim=(-0.03, 1))
-    for one in (axis.xaxis, axis.yaxis):
-        one.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.legend(loc="upper left")
+    axis.axhspan(-100 * tolerance, 100 * tolerance, color="#e8e8e8", lw=0)
+    axis.axhline(0, color="black", lw=1)
+    colour = MODEL_COLOURS["base"]
+    ends = 100 * df["bias.ci_low"], 100 * df["bias.ci_high"]
+    axis.vlines(df["planted"], *ends, color=colour, lw=3)
+    axis.plot(df["planted"], 100 * df["bias"], "o", ms=9, color=colour, mec="white", zorder=3)
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set(xlabel="planted share", ylabel="reported − planted, points")
+    marks = [
+        Line2D([], [], color=colour, marker="o", ms=8, lw=3, label="error [95 % CI]"),
+        Patch(color="#e8e8e8", label=f"asked for: ± {100 * tolerance:g} points"),
+    ]
+    figure.legend(handles=marks, loc="outside upper center", ncols=2)
     return figure
 
 

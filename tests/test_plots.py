@@ -105,9 +105,22 @@ def test_a_dictionary_of_dead_features_can_be_drawn():
 
 def test_best_match_bars_sum_to_all_features_that_have_a_best_match():
     r = {"base_lua": np.array([0.1, 0.5, 0.9, np.nan])}
-    axis = plots.best_match_histogram(r, np.array([0.5, 0.5]), 0.8).axes[0]
+    axis = plots.best_match_histogram(r, {"base_lua": np.array([0.5, 0.5])}, 0.8).axes[0]
     heights = [bar.get_height() for bar in axis.patches if hasattr(bar, "get_height")]
     assert sum(heights) == pytest.approx(1.0)
+
+
+def test_each_pair_has_the_outline_of_its_own_parent_and_none_without():
+    r = {pair: np.full(4, 0.5) for pair in ("base_lua", "lua_merged", "base_merged")}
+    own = {"base_lua": np.array([0.11, 0.12]), "lua_merged": np.array([0.91, 0.92])}
+    axes = plots.best_match_histogram(r, own, 0.8).axes
+    outlines = [
+        [p.get_path().vertices for p in axis.patches if not hasattr(p, "get_height")]
+        for axis in axes
+    ]
+    highest = [points[0][:, 0][points[0][:, 1] > 0.9].mean() for points in outlines[:2]]
+    assert highest == pytest.approx([0.1125, 0.9125], abs=0.02)
+    assert all((points[:, 1] == 0).all() for points in outlines[2])
 
 
 def test_the_best_model_of_a_domain_is_bold():
