@@ -2,70 +2,33 @@
 
 A node is as high as the features it stands for. Where the same features are followed to two
 models, or come from two, each ribbon takes its part of the node's face and widens or narrows on
-its way, so nothing is drawn twice.
+its way, so nothing is drawn twice. Hatched ribbons are matches that aren't one to one.
 """
 
 from collections import defaultdict
-from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-from featrack_utils.errors import FeatrackError
+from featrack_utils.flowlayout import ORDER, WORDS, Node, heights_of, links_of, stacked
 from featrack_utils.plots import GREY, MODEL_COLOURS, MODEL_LABELS, WIDTH, require_columns
 
 _HEIGHT = 5.4  # inches
 _X = {"base": 0.0, "lua": 0.95, "stories": 0.95, "merged": 2.05}
 _NODE_WIDTH = 0.07
-_GAP = 0.022  # between nodes, as a part of the diagram's height
 _LABEL_STEP = 0.042  # least distance of labels in a column
-# Classes that end or begin between two stages; kept apart for each pair of stages.
-_ENDS = {"disappearing": "#8a8a8a", "fused": "#c4c4c4"}
-_WORDS = {"disappearing": "no match", "fused": "fused", "split": "split"}
-
-
-class _Node(NamedTuple):
-    stage: str  # where it stands
-    name: str  # class
-    other: str = ""  # of ends and splits: the stage at the other side
-
-
-# From top to bottom in each column: Lua's half above, Stories' below, losses at the edges.
-_ORDER = [
-    [_Node("base", "split", "lua"), _Node("base", "eligible"), _Node("base", "split", "stories")],
-    [
-        _Node("lua", "disappearing", "base"),
-        _Node("lua", "fused", "base"),
-        _Node("lua", "new"),
-        _Node("lua", "from base"),
-        _Node("lua", "split", "merged"),
-        _Node("stories", "split", "merged"),
-        _Node("stories", "from base"),
-        _Node("stories", "new"),
-        _Node("stories", "fused", "base"),
-        _Node("stories", "disappearing", "base"),
-    ],
-    [
-        _Node("merged", "disappearing", "lua"),
-        _Node("merged", "fused", "lua"),
-        _Node("merged", "lua only"),
-        _Node("merged", "both"),
-        _Node("merged", "stories only"),
-        _Node("merged", "fused", "stories"),
-        _Node("merged", "disappearing", "stories"),
-        _Node("merged", "novel"),
-    ],
-]
+_LOST = "#8a8a8a"
+_SHARED = ("fused", "split")  # matched, but not one to one
 
 
 def flow_diagram(volumes: pd.DataFrame) -> Figure:
-    """Ribbons of features from stage to stage; grey ones end without a match of their own.
+    """Ribbons of features from stage to stage: grey without a match, hatched if they share one.
 
     Takes the table of `featrack_utils.flow.flow`: source_stage, source_class, target_stage,
     target_class, volume (features). Raises FeatrackError for a class or stage it doesn't know.
@@ -73,15 +36,16 @@ def flow_diagram(volumes: pd.DataFrame) -> Figure:
     require_columns(
         volumes, "source_stage", "source_class", "target_stage", "target_class", "volume"
     )
-    links, born = _links(volumes)
-    heights = _heights(links, born)
+    links, born = links_of(volumes)
+    heights = heights_of(links, born)
     figure = Figure(figsize=(WIDTH, _HEIGHT), layout="constrained")
     axis = figure.subplots()
-    boxes = _stack(heights)
+    boxes = stacked(heights)
     _draw_ribbons(axis, links, boxes)
     for node, (top, bottom) in boxes.items():
         corner = (_X[node.stage], top)
-        axis.add_patch(Rectangle(corner, _NODE_WIDTH, bottom - top, color=_colour(node), lw=0))
+        look = _look(_colour(node), node.name in _SHARED)
+        axis.add_patch(Rectangle(corner, _NODE_WIDTH, bottom - top, **look, lw=0))
     _write_labels(axis, heights, boxes)
     axis.set_xlim(-0.03, 2.72)
     axis.set_ylim(1.01, -0.01)
@@ -89,75 +53,10 @@ def flow_diagram(volumes: pd.DataFrame) -> Figure:
     return figure
 
 
-def _links(volumes: pd.DataFrame) -> tuple[dict[tuple[_Node, _Node], float], dict[_Node, float]]:
-    """Volumes between nodes, and for nodes with features from nowhere how many they are."""
-    known = {node for column in _ORDER for node in column}
-    links: dict[tuple[_Node, _Node], float] = defaultdict(float)
-    born: dict[_Node, float] = defaultdict(float)
-    for row in volumes.itertuples(index=False):
-        source = _node(row.source_stage, row.source_class, row.target_stage)
-        target = _node(row.target_stage, row.target_class, row.source_stage)
-        for node in (target,) if row.source_stage == "outside" else (source, target):
-            if node not in known:
-                raise FeatrackError(
-                    f"The flow diagram has no place for class {node.name!r} of {node.stage!r}: "
-                    "give it the table that featrack_utils.flow.flow makes."
-                )
-        if row.source_stage == "outside":
-            born[target] += row.volume
-        else:
-            links[source, target] += row.volume
-    return links, born
-
-
-def _node(stage: str, name: str, other: str) -> _Node:
-    return _Node(stage, name, other if name in _WORDS else "")
-
-
-def _heights(
-    links: dict[tuple[_Node, _Node], float], born: dict[_Node, float]
-) -> dict[_Node, float]:
-    """Features that each node stands for: the most it exchanges with any one other stage."""
-    exchanged: dict[tuple[_Node, str], float] = defaultdict(float)
-    for (source, target), volume in links.items():
-        exchanged[source, target.stage] += volume
-        exchanged[target, source.stage] += volume
-    heights: dict[_Node, float] = defaultdict(float, born)
-    for (node, _), volume in exchanged.items():
-        heights[node] = max(heights[node], volume)
-    return {node: heights[node] for column in _ORDER for node in column if heights[node] > 0}
-
-
-def _stack(heights: dict[_Node, float]) -> dict[_Node, tuple[float, float]]:
-    """Top and bottom of every node, columns centred; 0 is the top, 1 the bottom."""
-    columns = [[node for node in column if node in heights] for column in _ORDER]
-    gaps = [_GAP * (len(column) - 1) + _GAP * _crossings(column) for column in columns]
-    room = 1 - max(gaps)
-    unit = room / max(sum(heights[node] for node in column) for column in columns)
-    boxes = {}
-    for column, gap in zip(columns, gaps, strict=True):
-        place = (1 - gap - unit * sum(heights[node] for node in column)) / 2
-        for before, node in zip([None, *column], column, strict=False):
-            if before is not None:
-                place += _GAP * (1 + _crossing(before, node))
-            boxes[node] = (place, place + unit * heights[node])
-            place = boxes[node][1]
-    return boxes
-
-
-def _crossing(before: _Node, node: _Node) -> bool:
-    """Whether one model's nodes end here and another's begin: twice the gap."""
-    return before.stage != node.stage
-
-
-def _crossings(column: list[_Node]) -> int:
-    return sum(_crossing(a, b) for a, b in pairwise(column))
-
-
 def _draw_ribbons(
     axis: Axes,
-    links: dict[tuple[_Node, _Node], float],
-    boxes: dict[_Node, tuple[float, float]],
+    links: dict[tuple[Node, Node], float],
+    boxes: dict[Node, tuple[float, float]],
 ) -> None:
     leaving, entering = defaultdict(float), defaultdict(float)
     for (source, target), volume in links.items():
@@ -178,13 +77,18 @@ def _draw_ribbons(
         spans[source, target]["end"] = (left[target], left[target] + thick)
         left[target] += thick
     for (source, target), span in spans.items():
-        colour = _colour(target) if target.name in _ENDS else MODEL_COLOURS[source.stage]
+        colour = _LOST if target.name == "disappearing" else MODEL_COLOURS[source.stage]
+        look = _look(colour, source.name in _SHARED or target.name in _SHARED)
         x0, x1 = _X[source.stage] + _NODE_WIDTH, _X[target.stage]
-        axis.add_patch(_ribbon(x0, span["start"], x1, span["end"], colour))
+        axis.add_patch(_ribbon(x0, span["start"], x1, span["end"], look))
 
 
 def _ribbon(
-    x0: float, start: tuple[float, float], x1: float, end: tuple[float, float], colour: str
+    x0: float,
+    start: tuple[float, float],
+    x1: float,
+    end: tuple[float, float],
+    look: dict[str, object],
 ) -> PathPatch:
     middle = (x0 + x1) / 2
     (a0, a1), (b0, b1) = start, end
@@ -192,36 +96,52 @@ def _ribbon(
     points += [(x1, b1), (middle, b1), (middle, a1), (x0, a1), (x0, a0)]
     curve = [Path.CURVE4] * 3
     codes = [Path.MOVETO, *curve, Path.LINETO, *curve, Path.CLOSEPOLY]
-    return PathPatch(Path(points, codes), facecolor=colour, alpha=0.38, lw=0, zorder=1)
+    return PathPatch(Path(points, codes), **look, alpha=0.38, lw=0, zorder=1)
 
 
-def _colour(node: _Node) -> str:
-    return _ENDS.get(node.name, MODEL_COLOURS[node.stage])
+def _colour(node: Node) -> str:
+    if node.name == "disappearing":
+        return _LOST
+    # What is fused has come from the other stage and keeps its colour.
+    return MODEL_COLOURS[node.other if node.name == "fused" else node.stage]
+
+
+def _look(colour: str, shared: bool) -> dict[str, object]:
+    if not shared:
+        return {"facecolor": colour, "edgecolor": colour}
+    pale = tuple(1 - 0.35 * (1 - part) for part in to_rgb(colour))
+    return {"facecolor": pale, "edgecolor": colour, "hatch": "//////"}
 
 
 def _write_labels(
-    axis: Axes, heights: dict[_Node, float], boxes: dict[_Node, tuple[float, float]]
+    axis: Axes, heights: dict[Node, float], boxes: dict[Node, tuple[float, float]]
 ) -> None:
-    halo = [patheffects.withStroke(linewidth=2.5, foreground="white")]
-    for column in _ORDER:
-        nodes = [node for node in column if node in boxes]
+    for column in ORDER:
+        nodes = [node for node in column if node in boxes and node.name != "split"]
         centres = _spread([sum(boxes[node]) / 2 for node in nodes])
-        for node, y in zip(nodes, centres, strict=True):
+        spots = {
+            node: (_NODE_WIDTH + 0.03, y, "left") for node, y in zip(nodes, centres, strict=True)
+        }
+        spots |= {n: _off_ribbons(n, *boxes[n]) for n in column if n in boxes and n not in spots}
+        for node, (x, y, side) in spots.items():
+            words = f"{_label(node)} {heights[node]:,.0f}"
+            ink = GREY if node.name in WORDS else "black"
             text = axis.text(
-                _X[node.stage] + _NODE_WIDTH + 0.03,
-                y,
-                f"{_label(node)} {heights[node]:,.0f}",
-                va="center",
-                fontsize=9.5,
-                color=GREY if node.name in _WORDS else "black",
-                zorder=4,
+                _X[node.stage] + x, y, words, ha=side, va="center", fontsize=10, color=ink, zorder=4
             )
-            text.set_path_effects(halo)
+            text.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground="white")])
 
 
-def _label(node: _Node) -> str:
-    if node.name in _WORDS:
-        return _WORDS[node.name]
+def _off_ribbons(node: Node, top: float, bottom: float) -> tuple[float, float, str]:
+    """Where the label of split features covers no ribbon: nothing comes in from the left."""
+    if node.stage != "base":
+        return -0.03, (top + bottom) / 2, "right"
+    return 0.0, top - 0.025 if node.other == "lua" else bottom + 0.025, "left"
+
+
+def _label(node: Node) -> str:
+    if node.name in WORDS:
+        return WORDS[node.name]
     if node.name == "eligible":
         return MODEL_LABELS[node.stage]
     words = {"lua only": "Lua only", "stories only": "Stories only"}

@@ -5,7 +5,6 @@ import pytest
 
 from featrack_utils import plots, shareplots
 from featrack_utils.errors import FeatrackError
-from featrack_utils.flowplot import flow_diagram
 
 PAIRS = ["base_lua", "base_stories", "lua_merged"]
 
@@ -24,11 +23,6 @@ def shares(**changes):
         "floor": [0.01, 0.01, 0.02],
     }
     return pd.DataFrame(columns | changes)
-
-
-def flow_rows(*rows):
-    names = ["source_stage", "source_class", "target_stage", "target_class", "volume"]
-    return pd.DataFrame(rows, columns=names)
 
 
 def test_pairs_are_named_as_arrows():
@@ -151,60 +145,6 @@ def test_loss_curves_hold_each_model_twice_training_and_validation():
     axis = plots.loss_curves(history).axes[0]
     assert len(axis.lines) == 4
     assert [text.get_text() for text in axis.get_legend().get_texts()][:2] == ["Base", "Lua"]
-
-
-def test_a_base_feature_followed_to_two_models_is_counted_once():
-    figure = flow_diagram(
-        flow_rows(
-            ("base", "eligible", "lua", "from base", 60),
-            ("base", "eligible", "lua", "disappearing", 40),
-            ("base", "eligible", "stories", "from base", 100),
-        )
-    )
-    labels = {text.get_text() for text in figure.axes[0].texts}
-    assert labels == {"Base 100", "Lua, from base 60", "no match 40", "Stories, from base 100"}
-
-
-def test_a_merged_feature_from_both_is_counted_once_and_novel_ones_have_no_ribbon():
-    figure = flow_diagram(
-        flow_rows(
-            ("lua", "new", "merged", "both", 30),
-            ("stories", "new", "merged", "both", 30),
-            ("outside", "new", "merged", "novel", 50),
-        )
-    )
-    texts = {text.get_text() for text in figure.axes[0].texts}
-    assert {"Both 30", "Novel 50"} <= texts
-    ribbons = [patch for patch in figure.axes[0].patches if patch.get_alpha() is not None]
-    assert len(ribbons) == 2
-
-
-def test_ribbons_fill_the_node_they_leave():
-    figure = flow_diagram(
-        flow_rows(
-            ("base", "eligible", "lua", "from base", 25),
-            ("base", "eligible", "lua", "disappearing", 75),
-        )
-    )
-    ribbons = [p.get_path().vertices for p in figure.axes[0].patches if p.get_alpha() is not None]
-    thickness = sorted(abs(points[0, 1] - points[-2, 1]) for points in ribbons)
-    assert thickness[1] == pytest.approx(3 * thickness[0])
-
-
-def test_labels_of_a_column_stay_apart():
-    figure = flow_diagram(
-        flow_rows(
-            *[("lua", "new", "merged", name, 1) for name in ("lua only", "both", "fused")],
-            ("lua", "new", "merged", "disappearing", 1000),
-        )
-    )
-    merged = sorted(t.get_position()[1] for t in figure.axes[0].texts if t.get_position()[0] > 2)
-    assert min(np.diff(merged)) > 0.04
-
-
-def test_an_unknown_class_is_named():
-    with pytest.raises(FeatrackError, match="'sideways' of 'lua'"):
-        flow_diagram(flow_rows(("base", "eligible", "lua", "sideways", 1)))
 
 
 def test_equal_figures_are_equal_files(tmp_path):
