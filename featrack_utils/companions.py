@@ -44,6 +44,16 @@ ALONE = (
         "stands beside the share of the chapter on ceilings, whose floor is its own",
     ),
     (
+        r"track\.\w+\.(merging|splitting)_share",
+        COMPANIONS,
+        "says how matches are shared out; the parent's own dictionaries stand beside it",
+    ),
+    (
+        r"track\.\w+\.assignment_share",
+        (*_INTERVAL, "floor"),
+        "solved once, not in every draw; by chance it finds no more than best match does",
+    ),
+    (
         r"track\.\w+\.reproducible_share",
         ("ceiling", "ratio_to_ceiling"),
         "asks a third dictionary of the parent, where there are three",
