@@ -1,10 +1,13 @@
 """How well the pipeline recovers shares that were planted in simulated activations."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 from tqdm import tqdm
 
@@ -15,6 +18,9 @@ from featrack_utils.match import classify, eligible
 from featrack_utils.resample import bootstrap, draw
 from featrack_utils.simulate import Plan, simulate, true_best_r
 from featrack_utils.sums import check_correlation
+
+COVERAGE = Path(__file__).parents[1] / "benchmarks" / "coverage.json"
+_COVERAGE_KEYS = ("size", "rho", "planted", "bias", "coverage", "sets")
 
 
 class Calibration(NamedTuple):
@@ -75,6 +81,33 @@ def calibrate(
         specificity=_proportion(~called[~truth]),
         coverage=_proportion(holds > 0),
     )
+
+
+def measured_coverage(path: Path = COVERAGE) -> pd.DataFrame:
+    """How often 95 % intervals held the truth, as benchmarks/coverage.py measured it.
+
+    One row per size of mix and regime: size (words), rho_low and rho_high (range of the mates'
+    true r), planted and bias (shares), sets, and coverage with Wilson's interval over the sets
+    in coverage.ci_low and coverage.ci_high.
+
+    Raises: FeatrackError: the file is missing or holds something else.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        table = pd.DataFrame([{key: row[key] for key in _COVERAGE_KEYS} for row in rows])
+        table["rho_low"], table["rho_high"] = zip(*table.pop("rho"), strict=True)
+        held = (table["coverage"] * table["sets"]).round().astype(int)
+        bounds = [
+            stats.binomtest(k, n).proportion_ci(LEVEL, method="wilson")
+            for k, n in zip(held, table["sets"], strict=True)
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FeatrackError(
+            f"{path} holds no table of coverage ({error}); run `python benchmarks/coverage.py`."
+        ) from error
+    table["coverage.ci_low"] = [bound.low for bound in bounds]
+    table["coverage.ci_high"] = [bound.high for bound in bounds]
+    return table
 
 
 def _mean(values: np.ndarray) -> Interval:
