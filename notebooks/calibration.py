@@ -95,17 +95,16 @@ show_table(
 # (we ask for errors of at most two points, and one false alarm in a hundred where nothing
 # persists: **not met here**).
 # {%- endif %}
-# {% set apart = namespace(names=[]) -%}
-# {% for share_of, name in [("0", "nothing"), ("5", "planted_5"), ("20", "planted_20"),
-#    ("50", "planted_50"), ("80", "planted_80")] -%}
-# {% set low, high = results["calibration." + name + ".bias.ci_low"],
-#    results["calibration." + name + ".bias.ci_high"] -%}
-# {% if low > 0 or high < 0 -%}{% set apart.names = apart.names + [share_of + "\u00a0%"] -%}{% endif -%}
-# {% endfor -%}
-# {% if apart.names -%}
-# Small is not none: the interval of the error excludes zero where {{ apart.names | join(" and ") }}
-# {{ "is" if apart.names | length == 1 else "are" }} planted. Errors that small are what the misses and
-# false alarms of the next section leave when they don't cancel.
+# {% if results["calibration.planted_with_bias"] > 0 -%}
+# Small is not none: where
+# {% for planted, name in [("0", "nothing"), ("5", "planted_5"), ("20", "planted_20"),
+#    ("50", "planted_50"), ("80", "planted_80")]
+#    if results["calibration." + name + ".bias.ci_low"] > 0
+#    or results["calibration." + name + ".bias.ci_high"] < 0 -%}
+# {% if not loop.first %}{{ " and " if loop.last else ", " }}{% endif %}{{ planted }} %
+# {%- endfor %}
+# of the features persist, the interval of the error excludes zero. Errors that small are what the
+# misses and false alarms of the next section leave when they don't cancel.
 # {%- else -%}
 # Every interval of an error includes zero.
 # {%- endif %}
@@ -159,7 +158,9 @@ for share, c in made.items():
 write("calibration.spread.bias", spread.bias)
 write("calibration.spread.share", spread.share)
 errors = [abs(c.bias.estimate) for share, c in made.items() if share]
-results |= {"calibration.largest_error": max(errors), "calibration.spread.planted": spread.planted}
+biased = [c.bias.low > 0 or c.bias.high < 0 for c in made.values()]
+results |= {"calibration.largest_error": max(errors), "calibration.spread.planted": spread.planted,
+            "calibration.planted_with_bias": sum(biased)}  # fmt: skip
 
 # %% [markdown]
 # {{ share("calibration.spread.planted") }} of the features truly correlate above τ with a mate, and

@@ -355,15 +355,9 @@ show_table(
 )
 
 # %% [markdown]
-# {% set pairs = ["base_lua", "base_stories", "lua_merged", "stories_merged", "base_merged"] -%}
-# {% set fused = namespace(n=0) -%}{% set split = namespace(n=0) -%}
-# {% for pair in pairs -%}
-# {% set fused.n = fused.n + results["track." + pair + ".merging_more"] -%}
-# {% set split.n = split.n + results["track." + pair + ".splitting_more"] -%}
-# {% endfor -%}
 # Children with several parents are commoner than between a parent's own dictionaries along
-# {{ count(fused.n) }} of the {{ count(pairs | length) }} edges, parents with several children along
-# {{ count(split.n) }}. Only what exceeds the parent's own seeds can be a finding about models; the
+# {{ count("track.edges_merging_more") }} of the {{ count("track.edges") }} edges, parents with several
+# children along {{ count("track.edges_splitting_more") }}. Only what exceeds the parent's own seeds can be a finding about models; the
 # rest is two dictionaries that carve one model differently. No interval stands beside these shares, so
 # a difference of a few points is no finding either.
 #
@@ -497,13 +491,13 @@ for pair, seen in many.items():
     same = many_unchanged[pair.split("_")[0]]
     results |= {f"track.{pair}.{name}_share": value for name, value in seen.items()}
     results |= {f"track.{pair}.{name}_share.unchanged": value for name, value in same.items()}
-    more = (seen > same).astype(int)
-    results |= {f"track.{pair}.{name}_more": value for name, value in more.items()}
 
 # %% tags=["remove-cell"]
+exceeding = sum((many[f"{a}_{b}"] > many_unchanged[a]).astype(int) for a, b in EDGES)
+results |= {f"track.edges_{name}_more": n for name, n in exceeding.items()}
 agreements = pd.concat([summary["agreement"] for summary in by_yardstick.values()])
 results |= {"track.yardstick_agreement.lowest": agreements.min(),
-            "track.yardstick_agreement.highest": agreements.max()}  # fmt: skip
+            "track.yardstick_agreement.highest": agreements.max(), "track.edges": len(EDGES)}  # fmt: skip
 results |= {
     f"track.{key}.yardstick.{name}.{column}": value
     for key, summary in by_yardstick.items()
