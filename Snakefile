@@ -10,7 +10,6 @@ from featrack_utils.config import MODELS
 from featrack_utils.corpora.files import matched_files
 from featrack_utils.errors import FeatrackError
 from featrack_utils.profiles import load_profile
-from featrack_utils.trials import PUBLISHED
 
 OVERRIDES = dict(config)
 try:
@@ -72,7 +71,7 @@ DICTIONARY = (
     | tracking("evaluation_blocks")
 )
 SWEEP = {f"sweep-{name}": (name, sae) for name, sae in PROFILE.swept().items()}
-TRAININGS = list(PUBLISHED) if PROFILE.published.training else []
+TRAININGS = PROFILE.published.training
 PUBLISHED_PAGE = ["sweep-published"] if TRAININGS else []
 CRITERIA = SEEDS | tracking("tau", "min_positions", "min_documents")
 DRAWS = {"interval_draws": min(40, PROFILE.tracking.replicates)}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 COMPANIONS = ("ci_low", "ci_high", "ceiling", "floor", "ratio_to_ceiling")
 
-_INTERVAL, _NULLS = COMPANIONS[:2], COMPANIONS[2:]
+_NULLS = COMPANIONS[2:]
 # Which shares may lack companions: a pattern of their names, the companions, the reason.
 ALONE = (
     (
@@ -32,11 +32,6 @@ ALONE = (
         r"calibration\.\w+\.share",
         _NULLS,
         "the planted share stands beside it, which is the truth",
-    ),
-    (
-        r"published\.(definition_a|other_corpora_a|together)\.share",
-        _INTERVAL,
-        "by token strings: each draw of documents would need all pairs anew, on fewer strings",
     ),
     (
         r"robust\.[\w.-]+\.share",

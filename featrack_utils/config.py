@@ -226,7 +226,7 @@ class Profile:
         need(
             self.sae.architecture == "standard" or not self.published.training,
             f"published.training is about L1, and sae.architecture is {self.sae.architecture!r}; "
-            "set published.training to false.",
+            "set published.training to [].",
         )
 
     def swept(self) -> dict[str, Sae]:

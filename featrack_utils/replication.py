@@ -14,9 +14,10 @@ from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.correlate import BestMatches, correlations
 from featrack_utils.features import Features
 from featrack_utils.floors import document_shift
-from featrack_utils.intervals import Shares, shares
+from featrack_utils.intervals import Shares, corrected, shares
 from featrack_utils.published import string_correlations
-from featrack_utils.resample import Draws, bootstrap
+from featrack_utils.resample import LOWEST, MARGIN, Draws, bootstrap
+from featrack_utils.stringdraws import exceeded
 
 _ROWS = 4096  # positions decoded and encoded at once
 
@@ -26,6 +27,7 @@ class Strings(NamedTuple):
 
     share: float | None  # None: no candidate, so not defined
     shared: float | None  # median number of token strings behind the best r
+    drawn: Shares | None  # the share with its replicates, where weights were given
 
 
 @torch.no_grad()
@@ -102,25 +104,26 @@ def found_by_strings(
     child: Features,
     tau: float,
     masks: tuple[np.ndarray, np.ndarray] | None = None,
+    weights: np.ndarray | None = None,
 ) -> Strings:
     """The same share by definition (a), where two shared strings are enough.
 
-    It has no replicates: definition (a) takes the best of all pairs on the strings that a text
-    happens to hold, so that each draw of documents needs all pairs anew, and on two thirds of
-    the text a feature shares fewer strings, which alone moves the share.
+    `weights` float64 [n_replicates, n_documents], from `stringdraws.dirichlet`, give replicates:
+    the documents are weighed anew rather than drawn, so that none is left out and every text
+    holds the same strings; the features are matched anew under each.
     """
-    found = string_correlations(parent.acts, child.acts, parent.tokens, floor=0.99, **_able(masks))
-    behind = found.a_shared[found.best.a_candidates]
-    return Strings(_share(found.best, tau), float(np.median(behind)) if behind.size else None)
-
-
-def plain_summary(
-    prefix: str, share: float | None, ceiling: float | None, floor: float | None
-) -> dict[str, float | None]:
-    """`curves.summary` of figures that have no replicates, and so no intervals."""
-    ratio = share / ceiling if share is not None and ceiling else None
-    return {prefix: share, f"{prefix}.ceiling": ceiling, f"{prefix}.floor": floor,
-            f"{prefix}.ratio_to_ceiling": ratio}  # fmt: skip
+    floor = 0.99 if weights is None else max(tau - MARGIN, LOWEST)
+    found = string_correlations(parent.acts, child.acts, parent.tokens, floor=floor, **_able(masks))
+    asked, share = found.best.a_candidates, _share(found.best, tau)
+    if share is None:
+        return Strings(None, None, None)
+    drawn = None
+    if weights is not None:
+        reads = (parent.acts, child.acts, parent.tokens, parent.origin)
+        above = exceeded(*reads, weights, found, tau)[asked].mean(axis=0)
+        estimate = np.array([share])
+        drawn = Shares(np.array([tau]), estimate, corrected(estimate, above[:, None]))
+    return Strings(share, float(np.median(found.a_shared[asked])), drawn)
 
 
 def _able(masks: tuple[np.ndarray, np.ndarray] | None) -> dict[str, np.ndarray]:

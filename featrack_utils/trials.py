@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -24,9 +25,22 @@ class Robustness:
 
 @dataclass(frozen=True)
 class Published:
-    """Whether dictionaries are trained in the published ways, too: eight of them."""
+    """Choices of the published code that dictionaries are trained by, too: some of PUBLISHED."""
 
-    training: bool
+    training: list[str]
+
+    def __post_init__(self) -> None:
+        for name in self.training:
+            near = difflib.get_close_matches(name, PUBLISHED, n=1, cutoff=0.0)
+            need(
+                name in PUBLISHED,
+                f"published.training holds {name!r}; the nearest choice is {near[0]!r}, and "
+                f"there are {', '.join(PUBLISHED)}.",
+            )
+        need(
+            len(set(self.training)) == len(self.training),
+            f"published.training is {self.training}; name each choice once.",
+        )
 
 
 def swept(entries: Sequence[Any], sae: Recipe) -> dict[str, Recipe]:

@@ -10,13 +10,13 @@ from featrack_utils.replication import (
     found_by_strings,
     on_other_corpora,
     on_reconstructions,
-    plain_summary,
     share_found,
     shares_found,
     shifted,
 )
 from featrack_utils.resample import draw
 from featrack_utils.simulate import Plan, simulate
+from featrack_utils.stringdraws import dirichlet
 
 
 def _features(dense, domain=None):
@@ -46,7 +46,7 @@ def test_only_definition_a_finds_features_across_corpora():
     domain = np.repeat([0, 1, 2, 3], 50)
     strength = np.tile(np.arange(5) + 1.0, 40)
     parent, child = on_other_corpora(*[_features(strength[:, None], domain)] * 2)
-    assert found_by_strings(parent, child, 0.8) == (1.0, 5)
+    assert found_by_strings(parent, child, 0.8)[:2] == (1.0, 5)
     assert share_found(parent, child, 0.8) == 0.0
 
 
@@ -58,7 +58,7 @@ def test_only_eligible_features_are_counted():
     assert share_found(_features(a), _features(b), 0.8) == pytest.approx(1 / 3)
     assert share_found(_features(a), _features(b), 0.8, (first, every)) == 1.0
     assert share_found(_features(a), _features(b), 0.8, (~every, every)) is None
-    assert found_by_strings(_features(a), _features(b), 0.8, (~every, every)) == (None, None)
+    assert found_by_strings(_features(a), _features(b), 0.8, (~every, every)) == (None,) * 3
 
 
 PLANTED = simulate(Plan(100, 60, 60, persisting=0.5, rho=(0.9, 1.0), density=0.03), 1)
@@ -86,9 +86,9 @@ def test_shifted_features_match_by_chance_alone():
     assert share_found(PARENT, shifted(CHILD), 0.8) == 0.0
 
 
-def test_a_ratio_needs_a_ceiling():
-    assert plain_summary("x", 0.2, 0.4, 0.0) == {
-        "x": 0.2, "x.ceiling": 0.4, "x.floor": 0.0, "x.ratio_to_ceiling": 0.5
-    }  # fmt: skip
-    for share, ceiling in ((0.2, 0.0), (None, 0.4), (0.2, None)):
-        assert plain_summary("x", share, ceiling, None)["x.ratio_to_ceiling"] is None
+def test_by_strings_replicates_come_with_weights_and_lie_around_the_share():
+    weights = dirichlet(PARENT, 30, 0)
+    found = found_by_strings(PARENT, CHILD, 0.8, weights=weights)
+    assert found.share == found_by_strings(PARENT, CHILD, 0.8).share == found.drawn.estimate[0]
+    assert np.std(found.drawn.replicates) > 0
+    assert abs(found.drawn.replicates.mean() - found.share) < 0.1
