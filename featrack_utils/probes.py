@@ -19,7 +19,6 @@ from torch import Tensor
 from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features
-from featrack_utils.intervals import Shares, corrected
 from featrack_utils.match import eligible
 from featrack_utils.resample import Draws
 
@@ -212,18 +211,3 @@ def _judged(
             return np.where(spread > 0, 1 - (weights @ errors) / spread, -np.inf)
 
     return Probe(r2(np.ones((1, n_documents)))[0], r2(draws.documents))
-
-
-def decodable_share(probe: Probe, tau: float, among: np.ndarray) -> Shares:
-    """Share of probed features `among` (bool [n_probed]) with R² > τ².
-
-    A single feature that matches at r > τ predicts the target with R² > τ², so this asks of
-    several features, or of the activations, what a match asks of one.
-
-    Raises: FeatrackError if none is among them.
-    """
-    if not among.any():
-        raise FeatrackError("No probed feature is asked about, so no share is defined.")
-    estimate = np.array([(probe.r2[among] > tau**2).mean()])
-    replicates = (probe.replicates[:, among] > tau**2).mean(axis=1, keepdims=True)
-    return Shares(np.array([tau]), estimate, corrected(estimate, replicates))

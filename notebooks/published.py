@@ -19,9 +19,11 @@
 # and the floor that it has when it is counted in the same way.
 
 # %%
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import display
 
 from featrack_utils import (
     curves,
@@ -33,6 +35,7 @@ from featrack_utils import (
     resample,
     sae,
     store,
+    stringdraws,
     variants,
 )
 from featrack_utils.tables import show_table
@@ -48,14 +51,16 @@ tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 interval_draws = 40  # bootstrap draws over documents; the chapter on ceilings takes more
-trainings = []  # choices that dictionaries were trained by, too
+trainings = ["ten_times"]  # choices that dictionaries were trained by, too
 
 # %%
 run = Path(run_dir)
 found = features.open_features(run, base_seeds, other_seeds)
 able = {n: match.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()}
 draws = resample.draw(found["base-0"], {"base": 1}, interval_draws, seed)
+weights = stringdraws.dirichlet(found["base-0"], interval_draws, seed)
 PARENT, CHILD, SAME_SEED, AGAIN = "base-0", "lua-1", "lua-0", "base-1"
+rare = {n: int(((found[n].acts.getnnz(axis=0) > 0) & ~able[n]).sum()) for n in found}
 
 # %% [markdown]
 # ## One choice at a time
@@ -69,40 +74,56 @@ PARENT, CHILD, SAME_SEED, AGAIN = "base-0", "lua-1", "lua-0", "base-1"
 results, texts = {}, {}
 
 
-def count(name, text, child=CHILD, change=lambda a, b: (a, b), every=False):
-    """Counts over positions, with intervals."""
-    masks = {n: None if every else (able[PARENT], able[n]) for n in (child, AGAIN)}
-    pairs = {n: change(found[PARENT], found[n]) for n in masks}
-    shares = [replication.shares_found(*pairs[n], tau, draws, masks[n]) for n in masks]
-    a, b = pairs[child]
-    floor = replication.share_found(a, replication.shifted(b), tau, masks[child])
-    texts[name], key = text, f"published.{name}.share"
-    results.update(curves.summary(key, *shares, floor, tau))
+def as_they_are(a, b):
+    return a, b
+
+
+@cache
+def drawn(child, change, every):
+    """The share over positions, with replicates."""
+    a, b = change(found[PARENT], found[child])
+    masks = None if every else (able[PARENT], able[child])
+    return replication.shares_found(a, b, tau, draws, masks)
+
+
+# %%
+def count(name, text, child=CHILD, change=as_they_are, every=False):
+    """Counts over positions."""
+    texts[name] = text
+    a, b = change(found[PARENT], found[child])
+    masks = None if every else (able[PARENT], able[child])
+    floor = replication.share_found(a, replication.shifted(b), tau, masks)
+    shares = [drawn(n, change, every) for n in (child, AGAIN)]
+    results.update(curves.summary(f"published.{name}.share", *shares, floor, tau))
 
 
 # %%
 count("ours", "our way")
 count("one_seed", "one seed for both dictionaries", child=SAME_SEED)
-count("no_eligibility", "rare features count", every=True)
+# Where no feature is rare this is our way once more.
+results["published.rare"] = sum(rare[n] for n in (PARENT, CHILD, AGAIN))
+count("no_eligibility", "rare features count", every=results["published.rare"] > 0)
 
 
 # %% [markdown]
 # **Correlation over token strings.** The published code describes a feature by its mean activation on
-# each token string, and correlates two features over the strings on which both were ever active. Such a
-# share has no interval here. It takes the best of *all* pairs, so that each draw of documents would need
-# all of them anew; and a draw holds fewer strings, which alone moves the share.
+# each token string, and correlates two features over the strings on which both were ever active. A draw
+# of documents leaves a third of them out, and their strings with them, which alone would move such a
+# share. So here documents are *weighed* anew, at random but never by zero {cite:p}`rubin1981bayesian`:
+# the strings stay, the means vary, and the features are matched by them anew.
 
 
 # %%
-def count_strings(name, text, change=lambda a, b: (a, b), every=False):
+def count_strings(name, text, change=as_they_are, every=False):
     """Counts over token strings."""
-    texts[name], asked = text, []
-    for child, view in ((CHILD, lambda f: f), (AGAIN, lambda f: f), (CHILD, replication.shifted)):
-        a, b = change(found[PARENT], found[child])
-        masks = None if every else (able[PARENT], able[child])
-        asked.append(replication.found_by_strings(a, view(b), tau, masks))
-    key = f"published.{name}.share"
-    results.update(replication.plain_summary(key, *(one.share for one in asked)))
+    texts[name], asked, shift = text, [], replication.shifted
+    masks = {n: None if every else (able[PARENT], able[n]) for n in (CHILD, AGAIN)}
+    for n, view, drawn in ((CHILD, None, weights), (AGAIN, None, weights), (CHILD, shift, None)):
+        a, b = change(found[PARENT], found[n])
+        b = view(b) if view else b
+        asked.append(replication.found_by_strings(a, b, tau, masks[n], drawn))
+    shares, floor = [one.drawn for one in asked[:2]], asked[2].share
+    results.update(curves.summary(f"published.{name}.share", *shares, floor, tau))
     results[f"published.{name}.strings"] = asked[0].shared
 
 
@@ -145,37 +166,54 @@ count_strings("other_corpora_a", "… and correlation over token strings", chang
 count_strings("together", "token strings, rare features, reconstructions", reconstructed, True)
 
 # %% tags=["hide-input"]
-ENDS = {"share": "", "from": ".ci_low", "to": ".ci_high", "ceiling": ".ceiling",
-        "floor": ".floor", "ratio": ".ratio_to_ceiling",
-        "ratio from": ".ratio_to_ceiling.ci_low", "ratio to": ".ratio_to_ceiling.ci_high"}  # fmt: skip
+ENDS = {"found": "", "ceiling": ".ceiling", "floor": ".floor", "ratio": ".ratio_to_ceiling"}
+BOUNDS = ("", ".ci_low", ".ci_high")
+formats = {"found": ".1%", "ceiling": ".1%", "floor": ".1%", "ratio": ".0%"}
 
 
 def row(name):
-    figures = {c: results.get(f"published.{name}.share{end}") for c, end in ENDS.items()}
+    share = f"published.{name}.share"
+    figures = {c + b: results.get(share + e + b) for c, e in ENDS.items() for b in BOUNDS}
     return {"choice": texts[name]} | figures
 
 
-show_table(
-    pd.DataFrame(map(row, texts)).astype(dict.fromkeys(ENDS, float)),
-    {column: ".1%" for column in ENDS},
-    caption="Base → Lua, one pair of dictionaries, with one choice changed in each row.",
+def shares_table(names, caption):
+    df = pd.DataFrame([row(name) for name in names])
+    df = df.astype(dict.fromkeys(df.columns[1:], float)).dropna(axis=1, how="all")
+    return show_table(df, {c: f for c, f in formats.items() if c in df}, caption,
+                      notes={"ratio": "found / ceiling"} if "ratio" in df else {})  # fmt: skip
+
+
+# %% tags=["hide-input"]
+shares_table(
+    list(texts), "Base → Lua, one pair of dictionaries, with one choice changed in each row."
 )
 
 # %% [markdown]
+# {% if results["published.rare"] == 0 -%}
+# Every feature of these dictionaries that is ever active is active often enough to be judged, so that
+# *rare features count* is our way, figure for figure.
+# {%- else -%}
+# Counting the rare adds {{ count("published.rare") }} features of the three dictionaries to those that
+# can be judged.
+# {%- endif %}
+#
 # {% set a, ours = "published.definition_a.share", "published.ours.share" -%}
 # {% if defined(a) and defined(ours) -%}
-# The choice that moves the share most visibly is the definition of correlation. Over token strings
-# {{ share(a) }} of the features are found, over positions {{ share_ci(ours) }}. But its ceiling
+# **Token strings.** By the published correlation {{ share_ci(a) }} of the features are found, over
+# positions {{ share_ci(ours) }}. But its ceiling
 # {% if defined(a + ".ratio_to_ceiling") and defined(ours + ".ratio_to_ceiling") -%}
-# moves as well, to {{ share(a + ".ceiling") }}, so that the ratio goes from
-# {{ share_ci(ours + ".ratio_to_ceiling", 0) }} to {{ share(a + ".ratio_to_ceiling", 0) }}:
-# {% if results[a + ".ratio_to_ceiling"] > results[ours + ".ratio_to_ceiling.ci_high"] -%}
+# moves as well, to {{ share_ci(a + ".ceiling") }}, so that the ratio goes from
+# {{ share_ci(ours + ".ratio_to_ceiling", 0) }} to {{ share_ci(a + ".ratio_to_ceiling", 0) }}:
+# {% if results[a + ".ratio_to_ceiling.ci_low"] > results[ours + ".ratio_to_ceiling.ci_high"] -%}
 # a measure on which a fine-tuned model looks more like its base than positions say. With few strings in
 # common a high correlation comes easily, in the child as in the base itself
 # {%- if defined(a + ".floor") and results[a + ".floor"] > 0.05 %}, and even where the child reads
 # other documents: {{ share(a + ".floor") }} are "found" there{% endif %}.
+# {%- elif results[a + ".ratio_to_ceiling.ci_high"] < results[ours + ".ratio_to_ceiling.ci_low"] -%}
+# a measure on which a fine-tuned model looks less like its base than positions say.
 # {%- else -%}
-# it says no more than positions do.
+# the intervals overlap, so against what can be seen at most it says no more than positions do.
 # {%- endif %}
 # {%- else -%}
 # isn't defined here, and neither is a ratio.
@@ -188,17 +226,18 @@ show_table(
 #
 # {% set re = "published.reconstructions.share" -%}
 # {% if defined(re) and defined(ours) -%}
-# Features of reconstructions are found more often by positions, too, {{ share_ci(re) }}
-# {%- if results[re + ".ci_low"] > results[ours + ".ci_high"] %}, clearly more than by our way{% else %},
-# though the intervals overlap{% endif %}.
+# **Reconstructions.** Of their features, over positions, {{ share_ci(re) }} are found
+# {%- if results[re + ".ci_low"] > results[ours + ".ci_high"] %}, clearly more than by our way
+# {%- elif results[re + ".ci_high"] < results[ours + ".ci_low"] %}, clearly fewer than by our way
+# {%- else %}; that and our way's interval overlap{% endif %}.
 # {%- endif %}
 #
 # {% if defined("published.together.strings") and defined("published.definition_a.strings") -%}
-# All together, {{ share("published.together.share") }} are found in Lua and
-# {{ share("published.together.share.ceiling") }} in the base's other dictionary. Features of
-# reconstructions fire on few strings: behind the median best correlation stand
-# {{ count("published.together.strings") }} of them, instead of
-# {{ count("published.definition_a.strings") }}
+# **All together**, {{ share("published.together.share") }} are found in Lua,
+# {{ share("published.together.share.ceiling") }} in the base's other dictionary and
+# {{ share("published.together.share.floor") }} where Lua reads other documents. Behind the median best
+# correlation stand {{ count("published.together.strings") }} strings, instead of
+# {{ count("published.definition_a.strings") }} with token strings alone
 # {%- if results["published.together.strings"] <= 2 %}, and any two points lie on a line{% endif %}.
 # {%- endif %}
 #
@@ -206,19 +245,37 @@ show_table(
 #
 # ## What needs training anew
 #
-# Three choices act while dictionaries learn. *The other axis*: the published decoder is normalised so
-# that each *input* has length one over all features, not each feature over all inputs; L1 doesn't look
-# at lengths, so a feature may get long and its activation small. *L1 over tokens*: for batches of three
-# dimensions the L1 norm is taken along the second, which holds tokens, and then averaged over features,
-# so that the same coefficient weighs as much less as a dictionary has more features than a block has
-# tokens. *Ten times the L1*: one of the four dictionaries, that of Stories, has ten times the others'
-# coefficient; its ceiling is a base dictionary with ten times the coefficient, too. (Ghost gradients, a
-# fourth, crash before their first use.) The second leaves most features active on most tokens, so that
-# it's counted on a thirtieth of the evaluation mix.
-# {% if not results["published.trainings"] %}
-# **They are not switched on in this run**: they take eight more dictionaries, for which this profile has
-# no time. `PROFILE=real` trains them, and so does `published='{training: true}'` with any profile.
-# {% endif %}
+# Three choices act while dictionaries learn; a fourth, ghost gradients, crashes before its first use.
+# {% set choices = {"wrong_axis": "the decoder's other axis", "over_tokens": "L1 over tokens",
+#    "ten_times": "ten times the L1"} -%}
+# {% set off = [] -%}
+# {% for name in choices if not defined("published." + name + ".l0") -%}
+# {% set _ = off.append(name) -%}
+# {% endfor -%}
+# {% if off -%}
+# Not in this run {{ "is" if off | length == 1 else "are" }}
+# {% for name in off %}*{{ choices[name] }}*{{ " and " if loop.revindex == 2 else ", " if not loop.last }}
+# {%- endfor %}; `published='{training: [{{ choices | join(", ") }}]}'` trains all three.
+# {%- endif %}
+#
+# {% if "wrong_axis" not in off -%}
+# *The other axis*: the published decoder is normalised so that each *input* has length one over all
+# features, not each feature over all inputs. L1 doesn't look at lengths, so a feature may get long and
+# its activation small.
+#
+# {% endif -%}
+# {% if "over_tokens" not in off -%}
+# *L1 over tokens*: for batches of three dimensions the L1 norm is taken along the second, which holds
+# tokens, and then averaged over features, so that the same coefficient weighs as much less as a
+# dictionary has more features than a block has tokens. It leaves most features active on most tokens, so
+# that it's counted on a thirtieth of the evaluation mix.
+#
+# {% endif -%}
+# {% if "ten_times" not in off -%}
+# *Ten times the L1*: one of the four dictionaries, that of Stories, has ten times the others'
+# coefficient. Here so has the child's alone; and its ceiling is a dictionary of the base with ten times
+# the coefficient, too.
+# {%- endif %}
 
 
 # %% [markdown]
@@ -239,17 +296,22 @@ def count_trained(name, choice):
 
 
 # %%
-compared = {n: c for n, c in published_training.CHOICES.items() if n in trainings}
-if compared:
-    stories = published_training.Choice("our way, Base → Stories", "stories", ())
-    compared = {"ours_stories": stories, **compared}
+chosen = {n: c for n, c in published_training.CHOICES.items() if n in trainings}
+by_child = {choice.child for choice in chosen.values()}
+plain = {
+    "lua": ("ours", "our way, Base → Lua"),
+    "stories": ("ours_stories", "our way, Base → Stories"),
+}
+compared = {name: published_training.Choice(text, child, ())
+            for child, (name, text) in plain.items() if child in by_child} | chosen  # fmt: skip
 for name, choice in compared.items():
     texts[name] = choice.text
-    count_trained(name, choice)
+    if name != "ours":
+        count_trained(name, choice)
 
 # %% [markdown]
 # A choice that makes features dense or few changes what a share can be, so L0 and the variance explained
-# stand beside it, of the child's dictionary; the length of its features is 1 where nothing is said.
+# of the child's dictionary come first.
 
 # %%
 trained = []
@@ -257,53 +319,72 @@ for name, choice in compared.items():
     child = f"{choice.child}-1"
     place = run / "sweep" / name if choice.trained else run
     quality = variants.mean_quality(place, [child])
-    norms = published_training.lengths(place / "saes" / child)
-    results |= {f"published.{name}.{k}": v for k, v in (quality | norms).items()}
-    trained.append(row(name) | quality | norms)
+    length, low, high = published_training.lengths(place / "saes" / child).values()
+    quality |= {"length": length, "length.ci_low": low, "length.ci_high": high}
+    results |= {f"published.{name}.{figure}": value for figure, value in quality.items()}
+    trained.append({"choice": choice.text} | quality)
 
 # %% tags=["hide-input"]
-names = {"l0": "L0", "variance_explained": "variance explained", "length": "length",
-         "length_low": "shortest 5 %", "length_high": "longest 5 %"}  # fmt: skip
+columns = {"l0": "L0", "variance_explained": "variance explained"}
+notes = {"L0": "active features a token"}
+if "wrong_axis" in trainings:
+    columns |= {f"length{b}": f"feature length{b}" for b in BOUNDS}
+    notes["feature length"] = "median, 5th and 95th percentile"
 if trained:
-    table = pd.DataFrame(trained).rename(columns=names)[["choice", *names.values(), *ENDS]]
-else:
-    table = pd.DataFrame({"choices that act in training": ["not switched on in this run"]})
-formats = (
-    {"L0": ".1f"} | dict.fromkeys(list(names.values())[1:], ".2f") | dict.fromkeys(ENDS, ".1%")
-)
-show_table(table, {c: f for c, f in formats.items() if c in table})
+    table = pd.DataFrame(trained)[["choice", *columns]].rename(columns=columns)
+    places = {"L0": ".1f", "variance explained": ".2f", "feature length": ".2f"}
+    places = {c: places[c] for c in places if c in table}
+    display(show_table(table, places, "The child's dictionary, as it learnt.", notes))
+    display(shares_table(compared, "The same questions, asked of these dictionaries."))
 
 # %% tags=["remove-cell"]
 results["published.trainings"] = len(trainings)
+counted = [n for n in texts if n not in compared and n != "other_corpora"] + ["ours"]
+for figure, end in (("share", ""), ("ratio", ".ratio_to_ceiling")):
+    values = [results[f"published.{n}.share{end}"] for n in counted]
+    values = [value for value in values if value is not None]
+    results[f"published.lowest.{figure}_found"] = min(values, default=None)
+    results[f"published.highest.{figure}_found"] = max(values, default=None)
 store.write_results(run, "published", results)
 
 # %% [markdown]
-# {% if results["published.trainings"] -%}
-# {% for name, text in [("wrong_axis", "Normalised along the other axis"),
-#    ("over_tokens", "With L1 over tokens"), ("ten_times", "With ten times the L1")] -%}
+# {% for name, text, plain in [
+#    ("wrong_axis", "Normalised along the other axis,", "published.ours.share"),
+#    ("over_tokens", "With L1 over tokens,", "published.ours.share"),
+#    ("ten_times", "With ten times the L1,", "published.ours_stories.share")] -%}
 # {% if defined("published." + name + ".l0") -%}
 # {% set key = "published." + name + ".share" -%}
-# {% set plain = "published.ours_stories.share" if name == "ten_times" else "published.ours.share" -%}
 # - {{ text }} {{ number("published." + name + ".l0", 1) }} features of the child are active a token and
 #   explain {{ share("published." + name + ".variance_explained", 0) }} of the variance;
 # {% if name == "wrong_axis" -%}
 # half of the features are longer than {{ number("published.wrong_axis.length", 2) }};
 # {% endif -%}
-# {% if defined(key) -%}
+# {% if defined(key) and defined(plain) -%}
 # {{ share_ci(key) }} of the base's features are found, with a ceiling of
 # {{ share(key + ".ceiling") }}, instead of {{ share_ci(plain) }} with one of
 # {{ share(plain + ".ceiling") }}.
+# {% if defined(key + ".ratio_to_ceiling") and defined(plain + ".ratio_to_ceiling") -%}
+# As a ratio that is {{ share_ci(key + ".ratio_to_ceiling", 0) }} instead of
+# {{ share_ci(plain + ".ratio_to_ceiling", 0) }}.
+# {% endif -%}
 # {% else -%}
 # no feature is active often enough for a share.
 # {% endif -%}
 # {% endif -%}
-# {% endfor -%}
-# {%- endif %}
+# {% endfor %}
 #
 # ## What we learned
 #
-# None of these choices is odd by itself, and the paper's question stands. But a share can be moved far
-# by choices that never reach the text, and only a ceiling counted in the same way shows it.
+# None of these choices is odd by itself, and the paper's question stands.
+# {% if defined("published.lowest.share_found") -%}
+# But in the ways of the first table that compare features at all, the share of the base's features found
+# in one and the same pair of models runs from {{ share("published.lowest.share_found", 0) }} to
+# {{ share("published.highest.share_found", 0) }}
+# {%- if defined("published.lowest.ratio_found") %}, and against ceilings counted in the same way from
+# {{ share("published.lowest.ratio_found", 0) }} to {{ share("published.highest.ratio_found", 0) }}
+# {%- endif %}.
+# {%- endif %}
+# A share without the choices behind it, its ceiling and its floor is not a finding about models.
 #
 # :::{admonition} Exercise
 # :class: tip
@@ -312,4 +393,26 @@ store.write_results(run, "published", results)
 #
 # :::{dropdown} Answer
 # The definition of correlation: fewer strings mean fewer points behind each r, and more chance matches.
+# :::
+#
+# :::{admonition} Exercise
+# :class: tip
+# Suppose that every feature is found, in the child and in the base's other dictionary. Which column of
+# the table tells you whether to be glad?
+# :::
+#
+# :::{dropdown} Answer
+# The floor. A measure that finds features where the child reads other documents finds them anywhere, and
+# a ratio of two shares near 100 % is near 100 % whatever happened to the model.
+# :::
+#
+# :::{admonition} Exercise
+# :class: tip
+# Why are documents weighed for the rows by token strings, and not drawn? What would happen to the share
+# in a replicate with two thirds of the documents?
+# :::
+#
+# :::{dropdown} Answer
+# Features would share fewer strings, and with fewer points chance correlations are higher, though true
+# ones are noisier, too. The replicates would vary around another share than the one counted.
 # :::

@@ -5,10 +5,7 @@ from scipy import sparse
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features
-from featrack_utils.intervals import interval
 from featrack_utils.probes import (
-    Probe,
-    decodable_share,
     encoder_probe,
     halves,
     linear_probe,
@@ -97,14 +94,6 @@ def test_only_features_that_both_halves_can_judge_are_probed(fit):
     every = np.ones(4, bool)
     np.testing.assert_array_equal(probed(features, fit, every, 9, 0, 30, 10), [0, 3])
     assert len(probed(features, fit, every, 1, 0, 30, 10)) == 1
-
-
-def test_decodable_is_what_a_match_would_explain():
-    probe = Probe(np.array([0.65, 0.63, 1.0]), np.tile([0.65, 0.63, 1.0], (5, 1)))
-    assert interval(decodable_share(probe, 0.8, np.ones(3, bool)), 0.8).estimate == 2 / 3
-    assert interval(decodable_share(probe, 0.8, np.array([1, 1, 0], bool)), 0.8).estimate == 1 / 2
-    with pytest.raises(FeatrackError, match="no share is defined"):
-        decodable_share(probe, 0.8, np.zeros(3, bool))
 
 
 def test_a_domain_of_one_document_cannot_be_halved():

@@ -1,0 +1,136 @@
+"""Persisting, re-partitioned or gone: on features of whom we know which."""
+
+import numpy as np
+import pytest
+
+from featrack_utils.companions import unexplained
+from featrack_utils.decodable import (
+    constant,
+    decodable_share,
+    either,
+    fates,
+    sampled,
+    summary,
+)
+from featrack_utils.errors import FeatrackError
+from featrack_utils.intervals import Shares, corrected, interval
+from featrack_utils.probes import Probe
+
+TAU, R = 0.8, 400
+
+
+def probe(decodable, replicates=R):
+    """Features that are decodable or not, whatever documents are drawn."""
+    r2 = np.where(decodable, 0.9, 0.1)
+    return Probe(r2, np.tile(r2, (replicates, 1)))
+
+
+def one_kind(n, replicates=R, seed=0):
+    sample, (mask,) = sampled([n], [n], replicates, seed)
+    return sample, mask
+
+
+def test_decodable_is_what_a_match_would_explain():
+    told = Probe(np.array([0.65, 0.63, 1.0]), np.tile([0.65, 0.63, 1.0], (5, 1)))
+    sample, every = one_kind(3, 5)
+    assert interval(decodable_share(told, TAU, sample, every), TAU).estimate == 2 / 3
+    first = np.array([True, True, False])
+    assert interval(decodable_share(told, TAU, sample, first), TAU).estimate == 1 / 2
+    assert decodable_share(told, TAU, sample, ~every) is None
+
+
+def test_an_interval_is_as_wide_as_the_sampling_of_features_makes_it():
+    """44 of 100 decodable on any documents: what binomial counts of 100 do, and no more."""
+    sample, every = one_kind(100, 4000)
+    found = interval(decodable_share(probe(np.arange(100) < 44, 4000), TAU, sample, every), TAU)
+    counts = np.random.default_rng(1).binomial(100, 0.44, 100_000) / 100
+    low, high = np.quantile(counts, [0.025, 0.975])
+    assert found.estimate == 0.44
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.011)
+
+
+def test_where_features_do_not_vary_documents_alone_make_the_interval():
+    rng = np.random.default_rng(2)
+    # All features are decodable, or none, as the documents have it.
+    told = Probe(np.ones(50), np.repeat(rng.random((R, 1)) > 0.1, 50, axis=1) * 1.0)
+    sample, every = one_kind(50)
+    documents = told.replicates[:, :1]
+    expected = corrected(np.ones(1), documents)
+    np.testing.assert_allclose(decodable_share(told, TAU, sample, every).replicates, expected)
+
+
+def test_the_interval_holds_the_share_among_all_features_of_whom_a_sample_is_probed():
+    rng = np.random.default_rng(3)
+    held, trials = 0, 200
+    for trial in range(trials):
+        # Seven of ten features of the first kind, a quarter of the second, four times as many.
+        truth = 0.2 * 0.7 + 0.8 * 0.25
+        decodable = np.concatenate([rng.random(60) < 0.7, rng.random(60) < 0.25])
+        sample, _ = sampled([60, 60], [200, 800], 200, trial)
+        share = decodable_share(probe(decodable, 200), TAU, sample, np.ones(120, bool))
+        found = interval(share, TAU)
+        held += found.low <= truth <= found.high
+    assert 0.9 < held / trials < 0.99
+
+
+def test_each_kind_is_drawn_by_itself_and_stands_for_its_own():
+    sample, masks = sampled([3, 2], [30, 200], 50, 0)
+    assert [mask.tolist() for mask in masks] == [[True] * 3 + [False] * 2, [False] * 3 + [True] * 2]
+    np.testing.assert_array_equal(sample.draws @ np.array([1, 1, 1, 0, 0]), 3)
+    np.testing.assert_array_equal(sample.weight, [10, 10, 10, 100, 100])
+    none, masks = sampled([0, 2], [0, 9], 5, 0)
+    assert none.draws.shape == (5, 2) and not masks[0].any()
+
+
+def test_the_better_of_two_probes_counts_in_every_replicate():
+    one, other = (Probe(np.array(x), np.array([x, x[::-1]])) for x in ([0.9, 0.1], [0.2, 0.3]))
+    best = either(one, other)
+    np.testing.assert_array_equal(best.r2, [0.9, 0.3])
+    np.testing.assert_array_equal(best.replicates, [[0.9, 0.3], [0.3, 0.9]])
+
+
+def shares(value, spread=0.0):
+    noise = np.random.default_rng(int(1000 * value)).normal(size=(R, 1)) * spread
+    return Shares(np.array([TAU]), np.array([value]), value + noise)
+
+
+def test_fates_are_the_planted_ones_and_add_up_to_all():
+    found = fates(shares(0.2, 0.01), shares(0.95, 0.02), shares(0.4, 0.05))
+    planted = {"persisting": 0.2, "match_decodable": 0.19, "match_undecodable": 0.01,
+               "repartitioned": 0.32, "gone": 0.48}  # fmt: skip
+    for fate, share in planted.items():
+        assert found[fate].estimate[0] == pytest.approx(share)
+    for of_all in ("estimate", "replicates"):
+        parts = [getattr(found[fate], of_all) for fate in list(planted)[1:]]
+        np.testing.assert_allclose(np.sum(parts, axis=0), 1)
+    # By hand: the variance of a product of independent factors.
+    spread = np.sqrt((0.4 * 0.01) ** 2 + (0.8 * 0.05) ** 2)
+    assert np.std(found["repartitioned"].replicates) == pytest.approx(spread, rel=0.15)
+
+
+def test_of_no_feature_nothing_need_be_known():
+    found = fates(shares(0.0), None, shares(0.4))
+    assert found["match_decodable"].estimate[0] == 0
+    assert found["gone"].estimate[0] == pytest.approx(0.6)
+    assert fates(shares(0.2), shares(0.9), None)["gone"] is None
+
+
+@pytest.mark.parametrize("without", [0.4, None])
+def test_every_fate_has_its_companions_for_results(without):
+    found = fates(shares(0.2, 0.01), shares(0.9, 0.01), without and shares(without, 0.01))
+    same = fates(shares(0.4, 0.01), shares(0.99, 0.001), shares(0.95, 0.01))
+    nothing = constant(0.0, same["persisting"])
+    results = summary("gone.base_lua", found, same, fates(nothing, nothing, nothing), TAU)
+    assert unexplained(results) == []
+    if without:
+        gone = "gone.base_lua.gone_share"
+        assert results[gone] == pytest.approx(0.48)
+        assert results[f"{gone}.floor"] == pytest.approx(0.6 * 0.05)
+        assert results[f"{gone}.excess"] == pytest.approx(0.48 - 0.03)
+        assert results[f"{gone}.ceiling"] == 1
+
+
+def test_a_sample_of_other_features_is_refused():
+    sample, every = one_kind(4)
+    with pytest.raises(FeatrackError, match="one column a feature"):
+        decodable_share(probe(np.ones(3)), TAU, sample, every)
