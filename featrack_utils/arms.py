@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,3 +56,33 @@ def doses_of(arms: Sequence[Arm], child: str) -> dict[str, str]:
     prefix = f"{child}{AT}"
     path = {a.name.removeprefix(prefix): a.name for a in arms if a.name.startswith(prefix)}
     return {**path, "100": f"{child}-{SEED}"}
+
+
+def model_label(model: str) -> str:
+    """A model's name in words."""
+    return "Second base" if model == SECOND else model.capitalize()
+
+
+def label(arm: Arm) -> str:
+    """An arm's name in words: "Lua, 3 % of the steps"."""
+    child, is_dose, percent = arm.name.partition(AT)
+    if is_dose:
+        return f"{model_label(child)}, {percent} % of the steps"
+    return model_label(arm.model) + (", warm start" if arm.start else "")
+
+
+class HalfWay(NamedTuple):
+    """The first dose by which half of the gain in loss is made."""
+
+    percent: str
+    gained: float  # share of the gain that is made by then, at least 0.5
+
+
+def half_way(losses: Mapping[str, float]) -> HalfWay | None:
+    """From the loss by dose, in order, from none to all; None if it doesn't fall."""
+    first, *_, last = losses.values()
+    if not last < first:
+        return None
+    gained = {percent: (first - loss) / (first - last) for percent, loss in losses.items()}
+    percent = next(percent for percent, share in gained.items() if share >= 0.5)
+    return HalfWay(percent, gained[percent])

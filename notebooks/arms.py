@@ -14,7 +14,7 @@
 # # Dictionaries for the controls
 #
 # Some questions need dictionaries that the paper didn't train. How much of a change in features is
-# already there after a hundredth of the fine-tune? How much of it comes from the text that a
+# already there after a small part of the fine-tune? How much of it comes from the text that a
 # *dictionary* reads, and none from the model? And what if a child's dictionary starts from its
 # parent's? This page only trains them; [the chapter on doses](dose) asks the questions.
 
@@ -22,6 +22,7 @@
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import display
 
 from featrack_utils import arms, armtraining, evaluation, lm, plots, quality, store
 from featrack_utils.corpora import prepare
@@ -57,10 +58,12 @@ corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 if lm_seed:
     armtraining.train_second_base(run, corpora)
 planned = arms.planned(run, doses=doses, dosed=dosed, warm_start=warm_start, lm_seed=lm_seed)
+labels = {a.name: arms.label(a) for a in planned}
 show_table(
     pd.DataFrame(
-        {"dictionary": a.name, "weights of": a.model, "after step": a.step or "its last",
-         "reads the mixture of": a.mixture, "starts from": a.start or "random weights"}
+        {"dictionary": labels[a.name], "weights of": arms.model_label(a.model),
+         "after step": a.step or "its last", "reads the mixture of": arms.model_label(a.mixture),
+         "starts from": "the base's dictionary" if a.start else "random weights"}
         for a in planned
     )
 )  # fmt: skip
@@ -95,7 +98,8 @@ for arm in planned:
 names = {"l0": "L0", "variance_explained": "variance explained", "dead_share": "dead"}
 show_table(
     pd.DataFrame(
-        {"dictionary": a.name} | {n: results[f"arms.{a.name}.{f}"] for f, n in names.items()}
+        {"dictionary": labels[a.name]}
+        | {n: results[f"arms.{a.name}.{f}"] for f, n in names.items()}
         for a in planned
     ),
     {"L0": ".1f", "variance explained": ".3f", "dead": ".1%"},
@@ -138,36 +142,44 @@ path = {
 # %% tags=["hide-input"]
 parts = {"weight_distance": "all weights", "embedding": "embedding", "attention": "attention",
          "MLP": "MLP", "unembedding": "unembedding", "loss": "own loss",
-         "base_loss": "English, Python"}  # fmt: skip
-show_table(
-    pd.DataFrame(
-        {"fine-tune": plots.MODEL_LABELS[child], "steps, %": percent}
-        | {label: row[name] for name, label in parts.items()}
-        for (child, percent), row in path.items()
-    ),
-    {label: ".1%" for label in list(parts.values())[:5]}
-    | {"own loss": ".2f", "English, Python": ".2f"},
-    notes={"own loss": "nats per token", "English, Python": "loss, mean"},
-)
+         "base_loss": "base's loss"}  # fmt: skip
+formats = dict.fromkeys(list(parts.values())[:5], ".1%") | {"own loss": ".2f", "base's loss": ".2f"}
+notes = {"own loss": "nats per token", "base's loss": "English, Python"}
+for child in dosed:
+    rows = [{"steps, %": percent} | {label: row[name] for name, label in parts.items()}
+            for (of, percent), row in path.items() if of == child]  # fmt: skip
+    caption = f"{plots.MODEL_LABELS[child]}: how far the weights have moved, and the loss."
+    display(show_table(pd.DataFrame(rows), formats, caption, notes))
 
 # %% tags=["remove-cell"]
 for (child, percent), row in path.items():
     results |= {f"dose.{child}.{percent}.{name}": row[name]
                 for name in ("weight_distance", "loss", "base_loss")}  # fmt: skip
     results[f"dose.{child}.{percent}.weight_distance.mlp"] = row["MLP"]
+for child in dosed:
+    half = arms.half_way({p: row["loss"] for (of, p), row in path.items() if of == child})
+    end = path[child, "100"]["weight_distance"]
+    moved = half and path[child, half.percent]["weight_distance"] / end
+    results |= {f"dose.{child}.half.percent": half and float(half.percent),
+                f"dose.{child}.half.gained": half and half.gained,
+                f"dose.{child}.half.moved": moved}  # fmt: skip
 store.write_results(run, "arms", results)
 
 # %% [markdown]
 # ## What we learned
 #
-# Nothing about features yet. {% if defined("dose.lua.10.loss")
-#    and results["dose.lua.0.loss"] > results["dose.lua.100.loss"] -%}
-# But see how early the loss moves: after a tenth of the steps Lua's weights have gone
-# {{ share(results["dose.lua.10.weight_distance"] / results["dose.lua.100.weight_distance"], 0) }} of
-# their way and the loss
-# {{ share((results["dose.lua.0.loss"] - results["dose.lua.10.loss"])
-#    / (results["dose.lua.0.loss"] - results["dose.lua.100.loss"]), 0) }} of its own.
-# {%- endif %}
+# Nothing about features yet, but how far each fine-tune is when its loss has gone half its way.
+# {% for child, label in [("lua", "Lua"), ("stories", "Stories")] -%}
+# {% set k = "dose." + child + ".half." -%}
+# {% if defined(k + "percent") -%}
+# {% if results[k + "percent"] < 100 -%}
+# {{ label }} is there by {{ results[k + "percent"] }}&nbsp;% of the steps at the latest: the loss has made
+# {{ share(k + "gained", 0) }} of its way then, the weights {{ share(k + "moved", 0) }} of theirs.
+# {% else -%}
+# {{ label }} is not there at any of the doses before the last.
+# {% endif -%}
+# {% endif -%}
+# {% endfor %}
 #
 # :::{admonition} Exercise
 # :class: tip
@@ -178,4 +190,25 @@ store.write_results(run, "arms", results)
 # Read the table's columns from left to right. Under AdamW every weight that has a gradient moves by
 # about the learning rate in each of the first steps, so the parts whose weights are small move most,
 # relatively; rows of the embedding that belong to tokens the text never holds only decay.
+# :::
+#
+# :::{admonition} Exercise
+# :class: tip
+# The loss on English and Python may rise on the way. Is that the same as forgetting features?
+# :::
+#
+# :::{dropdown} Answer
+# No. The loss is what comes out at the end; a feature may still be computed and its effect on the
+# prediction be overruled. [The next chapters](dose) ask for the features themselves.
+# :::
+#
+# :::{admonition} Exercise
+# :class: tip
+# Why do the dictionaries along the doses all start from the same random weights and read the same text
+# in the same order?
+# :::
+#
+# :::{dropdown} Answer
+# So that one dose differs from the next in the model alone. What their common start makes alike it makes
+# alike at every dose, and none of it is compared with a base dictionary of the same seed.
 # :::

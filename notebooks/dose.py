@@ -19,9 +19,11 @@
 # the way, and each time one dictionary is asked what it still finds of the base.
 
 # %%
+import itertools
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import display
 
 from featrack_utils import arms, doseplots, features, plots, response, store
 from featrack_utils.tables import show_table
@@ -82,8 +84,13 @@ for child, path in paths.items():
         values = ratios[percent] or (None,) * 3
         results |= {f"{key}.ratio_to_dose_0{end}": x for end, x in zip(ends, values, strict=True)}
     results[f"dose.{child}.first_change"] = None if first is None else float(first)
+if lm_seed:
+    results |= response.summary("dose.second.persisting_share", answers, arms.SECOND, unchanged)
 
-# %% tags=["hide-input"]
+# %% [markdown]
+# How far the weights have moved at each dose is read from [the controls](arms).
+
+# %%
 moved = store.read_results(run, "arms")
 
 
@@ -93,8 +100,7 @@ def row(child, percent):
     return {"child": child, "percent": percent, "share": results[f"{name}.persisting_share"],
             "ratio": results[ratio], "ratio_low": results[f"{ratio}.ci_low"],
             "ratio_high": results[f"{ratio}.ci_high"],
-            "distance": moved[f"{name}.weight_distance"], "loss": moved[f"{name}.loss"],
-            "base_loss": moved[f"{name}.base_loss"]}  # fmt: skip
+            "distance": moved[f"{name}.weight_distance"]}  # fmt: skip
 
 
 table = pd.DataFrame(row(child, percent) for child, path in paths.items() for percent in path)
@@ -105,18 +111,18 @@ table["L0"] = [acts.nnz / acts.shape[0] for acts in read]
 doseplots.dose_response(table)
 
 # %% tags=["hide-input"]
-heads = {"child": "fine-tune", "percent": "steps, %", "ratio": "share / ceiling",
-         "ratio_low": "from", "ratio_high": "to", "distance": "weights moved", "loss": "own loss",
-         "base_loss": "English, Python"}  # fmt: skip
-formats = dict.fromkeys(("share", "share / ceiling", "from", "to", "weights moved"), ".1%")
-formats |= {"own loss": ".2f", "English, Python": ".2f", "L0": ".1f"}
-labelled = table.assign(child=table["child"].map(plots.MODEL_LABELS)).rename(columns=heads)
-show_table(
-    labelled.astype(dict.fromkeys(formats, float)),
-    formats,
-    notes={"from": "95 %", "L0": "on the mix", "own loss": "nats per token",
-           "English, Python": "loss, mean"},
-)  # fmt: skip
+figures = {"share": "persisting_share", "share / ceiling": "persisting_share.ratio_to_ceiling",
+           "share / dose 0": "ratio_to_dose_0"}  # fmt: skip
+formats = dict.fromkeys((*figures, "weights moved"), ".1%") | {"L0": ".1f"}
+notes = {"share": "of the base's features", "share / dose 0": "same text and seed"}
+for child, rows in table.groupby("child", sort=False):
+    shown = rows[["percent", "distance", "L0"]]
+    for (head, figure), end in itertools.product(figures.items(), ("", ".ci_low", ".ci_high")):
+        shown[head + end] = [results[f"dose.{child}.{p}.{figure}{end}"] for p in rows["percent"]]
+    shown = shown.rename(columns={"percent": "steps, %", "distance": "weights moved"})
+    order = ["steps, %", *(c for c in shown if c.split(".")[0] in figures), "weights moved", "L0"]
+    shown = shown[order].astype({c: float for c in order[1:]})
+    display(show_table(shown, formats, f"{plots.MODEL_LABELS[child]}, dose by dose.", notes))
 
 # %% tags=["remove-cell"]
 for child, path in paths.items():
@@ -188,20 +194,26 @@ if "lua" in dosed and base_seeds > 2:
 # %% [markdown]
 # ## A dictionary that starts where the parent's ended
 #
+# {% if not defined("dose.lua.warm.persisting_share") -%}
+# This run has no warm start, in which the child's dictionary begins as the parent's;
+# `--config arms='{warm_start: true}'` adds one.
+# {%- else -%}
 # Independent dictionaries are biased *against* persistence: what one of them chose to spend a feature
 # on, another need not. A **warm start** is biased towards it: the child's dictionary begins as the
 # parent's and learns on, and a feature that is still of some use has no reason to go
 # {cite:p}`xu2024tracking`. Each is set against the unchanged base, read in the same way through the
 # same text. And since the two may speak of different features, those that another dictionary of the
 # base has as well (*reproducible*) are asked apart from those that none has.
+# {%- endif %}
 
 # %%
 masks = response.reproducible(others, criteria)
 who = {"persisting": None}
 if masks:
     who |= {"reproducible": masks, "irreproducible": [~mask for mask in masks]}
-ways = {"cold": (answers, "lua-1", "lua-at-0")} if "lua" in dosed else {}
+ways = {}
 if warm_start:
+    ways |= {"cold": (answers, "lua-1", "lua-at-0")} if "lua" in dosed else {}
     warm = {name: found[name] for name in ("base-warm", "lua-warm")}
     warmed = response.ask([found[arms.PARENT]], warm, criteria)
     ways["warm"] = (warmed, "lua-warm", "base-warm")
@@ -213,15 +225,20 @@ for way, (told, child, same) in ways.items():
 # %% tags=["hide-input"]
 KINDS = {"persisting": "all", "reproducible": "reproducible", "irreproducible": "not reproducible"}
 WAYS = {"cold": "independent", "warm": "warm start"}
-keys = {"in Lua": "", "in the unchanged base": ".ceiling", "ratio": ".ratio_to_ceiling",
-        "from": ".ratio_to_ceiling.ci_low", "to": ".ratio_to_ceiling.ci_high"}  # fmt: skip
+heads = {"in Lua": "", "in the unchanged base": ".ceiling", "ratio": ".ratio_to_ceiling"}
+keys = {head + b: end + b for head, end in heads.items() for b in ("", ".ci_low", ".ci_high")}
 bracket = pd.DataFrame(
-    {"the base's features": label, "Lua's dictionary": WAYS[way],
+    {"the base's features": KINDS[kind], "Lua's dictionary": WAYS[way],
      **{head: results.get(f"dose.lua.{way}.{kind}_share{key}") for head, key in keys.items()}}
-    for kind, label in KINDS.items()
-    for way in WAYS
+    for kind in who
+    for way in ways
 )  # fmt: skip
-show_table(bracket.astype(dict.fromkeys(keys, float)), dict.fromkeys(keys, ".1%"))
+if ways:
+    formats = {"in Lua": ".1%", "in the unchanged base": ".1%", "ratio": ".0%"}
+    display(show_table(bracket.astype(dict.fromkeys(keys, float)), formats))
+
+# %% tags=["remove-cell"]
+store.write_results(run, "dose", results)
 
 # %% [markdown]
 # {% set warm = "dose.lua.warm.persisting_share" -%}
@@ -229,11 +246,9 @@ show_table(bracket.astype(dict.fromkeys(keys, float)), dict.fromkeys(keys, ".1%"
 # {% set warm_rep = "dose.lua.warm.reproducible_share.ratio_to_ceiling" -%}
 # {% set cold_rep = "dose.lua.cold.reproducible_share.ratio_to_ceiling" -%}
 # {% set warm_irr = "dose.lua.warm.irreproducible_share" -%}
-# {% if not defined(warm) -%}
-# This run has no warm start; `--config arms='{warm_start: true}'` adds one.
-# {%- elif not defined(cold) -%}
+# {% if defined(warm) and not defined(cold) -%}
 # Lua isn't among the fine-tunes followed here, so there is nothing to set the warm start against.
-# {%- else -%}
+# {%- elif defined(warm) -%}
 # **Bare shares.** {% if results[warm + ".ci_low"] > results[cold + ".ci_high"] -%}
 # The two arms bracket what is left of the base's features in Lua: at least
 # {{ share_ci(cold) }} (independent), at most {{ share_ci(warm) }} (warm).
@@ -292,23 +307,15 @@ show_table(bracket.astype(dict.fromkeys(keys, float)), dict.fromkeys(keys, ".1%"
 #
 # ## Another model that read the same
 #
+# {% set second = "dose.second.persisting_share" -%}
+# {% if not defined(second) -%}
+# This run trained no second base, which takes as long as the first; `--config arms='{lm_seed: true}'`
+# (and the profile `real`) trains one from another seed, to see what data and architecture dictate.
+# {%- else -%}
 # A fine-tune is one way to get a model that differs. Another is to train the base again from other
 # random weights, on the same text in another order. That model owes the base nothing but the data;
 # what the two share, data and architecture dictate.
-
-# %%
-if lm_seed:
-    results |= response.summary("dose.second.persisting_share", answers, arms.SECOND, unchanged)
-
-# %% tags=["remove-cell"]
-store.write_results(run, "dose", results)
-
-# %% [markdown]
-# {% set second = "dose.second.persisting_share" -%}
-# {% if not defined(second) -%}
-# This run trained no second base, which takes as long as the first. Switched on by
-# `--config arms='{lm_seed: true}'` (and in the profile `real`), this section compares it.
-# {%- else -%}
+#
 # The second base has {{ share_ci(second) }} of the first one's features, where another dictionary of
 # the first has {{ share(second + ".ceiling") }}.
 # {% if not defined(second + ".ratio_to_ceiling") -%}
@@ -331,8 +338,13 @@ store.write_results(run, "dose", results)
 #
 # A share of persisting features mixes three things: the noise of dictionaries, which the ceiling takes
 # out; the text that they learn from, which dose 0 takes out; and the weights. Only the last is about
-# the model.{% if defined("dose.lua.first_change") %} In Lua it shows from
-# {{ results["dose.lua.first_change"] }}&nbsp;% of the steps on.{% endif %}
+# the model.
+# {% if defined("dose.lua.first_change") -%}
+# In Lua it shows from {{ results["dose.lua.first_change"] }}&nbsp;% of the steps on, and by the end
+# {{ share_ci("dose.lua.100.ratio_to_dose_0", 0) }} are left of what dose 0 shows.
+# {%- elif defined("dose.lua.100.ratio_to_dose_0") -%}
+# In Lua it can't be shown at any dose.
+# {%- endif %}
 #
 # :::{admonition} Exercise
 # :class: tip
@@ -347,6 +359,17 @@ store.write_results(run, "dose", results)
 #
 # :::{admonition} Exercise
 # :class: tip
+# Dose 0 changes no weight. Why may its dictionary still lack features that the base's own has?
+# :::
+#
+# :::{dropdown} Answer
+# It learns from another mixture of texts, of which a part is new. Features that describe the new part
+# take places in a dictionary of fixed size, so fewer are left for English and Python.
+# :::
+#
+# {% if defined("dose.lua.warm.persisting_share") -%}
+# :::{admonition} Exercise
+# :class: tip
 # Why has the warm start a ceiling below 100 %, although nothing happened to the model?
 # :::
 #
@@ -354,3 +377,4 @@ store.write_results(run, "dose", results)
 # Its dictionary learns on, from another mixture and with a fresh schedule. Features drift, some die,
 # and a feature that moved far enough to correlate below τ counts as gone.
 # :::
+# {%- endif %}

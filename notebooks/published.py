@@ -114,14 +114,17 @@ count("no_eligibility", "rare features count", every=results["published.rare"] >
 
 
 # %%
+SAME, OTHER_TEXT = (lambda b: b), replication.shifted
+LOOKS = ((CHILD, SAME, weights), (AGAIN, SAME, weights), (CHILD, OTHER_TEXT, None))
+
+
 def count_strings(name, text, change=as_they_are, every=False):
     """Counts over token strings."""
-    texts[name], asked, shift = text, [], replication.shifted
-    masks = {n: None if every else (able[PARENT], able[n]) for n in (CHILD, AGAIN)}
-    for n, view, drawn in ((CHILD, None, weights), (AGAIN, None, weights), (CHILD, shift, None)):
+    texts[name], asked = text, []
+    for n, view, weighed in LOOKS:
         a, b = change(found[PARENT], found[n])
-        b = view(b) if view else b
-        asked.append(replication.found_by_strings(a, b, tau, masks[n], drawn))
+        masks = None if every else (able[PARENT], able[n])
+        asked.append(replication.found_by_strings(a, view(b), tau, masks, weighed))
     shares, floor = [one.drawn for one in asked[:2]], asked[2].share
     results.update(curves.summary(f"published.{name}.share", *shares, floor, tau))
     results[f"published.{name}.strings"] = asked[0].shared
@@ -165,7 +168,7 @@ count_strings("other_corpora_a", "… and correlation over token strings", chang
 # %%
 count_strings("together", "token strings, rare features, reconstructions", reconstructed, True)
 
-# %% tags=["hide-input"]
+# %%
 ENDS = {"found": "", "ceiling": ".ceiling", "floor": ".floor", "ratio": ".ratio_to_ceiling"}
 BOUNDS = ("", ".ci_low", ".ci_high")
 formats = {"found": ".1%", "ceiling": ".1%", "floor": ".1%", "ratio": ".0%"}

@@ -194,7 +194,7 @@ for child in children:
 # %% [markdown]
 # ## Match or not, decodable or not
 
-# %% tags=["hide-input"]
+# %%
 NAMES = {"match": "match", "lost": "no match"}
 HOW = {"rebuilt": "few features", "read": "activations"}
 BOUNDS = ("", ".ci_low", ".ci_high")
@@ -298,7 +298,7 @@ for child, other in children.items():
         tau,
     )
 
-# %% tags=["hide-input"]
+# %%
 FATES = {"match_decodable": ("match", "decodable", "persists"),
          "match_undecodable": ("match", "not decodable", "persists"),
          "repartitioned": ("no match", "decodable", "re-partitioned"),
@@ -314,13 +314,13 @@ def fate_row(child, fate):
     return {"pair": plots.pair_label(f"base_{child}")} | words | values
 
 
-notes = {"share": "of all eligible", "floor": "other documents"}
-rows = [fate_row(child, fate) for child in children for fate in FATES]
-shown(
-    rows,
-    notes,
-    "What became of the base's eligible features, and what would seem to have become of them in the base itself.",
+# %% tags=["hide-input"]
+caption = (
+    "What became of the base's eligible features, and what would seem to have become of them where "
+    "nothing happened: in the base itself."
 )
+notes = {"share": "of all eligible", "floor": "other documents"}
+shown([fate_row(child, fate) for child in children for fate in FATES], notes, caption)
 
 # %% tags=["remove-cell"]
 store.write_results(run, "repartitioned", results)

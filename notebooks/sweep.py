@@ -69,8 +69,9 @@ for name, trained in sets.items():
 # ## What came of it
 
 # %% tags=["hide-input"]
+words = {name: choice.text for name, choice in published_training.CHOICES.items()}
 rows = [
-    {"set": variants.label(name), "dictionary": one,
+    {"set": words.get(name, variants.label(name)), "dictionary": one,
      **variants.mean_quality(run / "sweep" / name, [one])}
     for name, trained in sets.items()
     for one in trained
@@ -93,4 +94,15 @@ show_table(pd.DataFrame(rows).rename(columns=names), {"L0": ".1f", "variance exp
 # :::{dropdown} Answer
 # The sparsest gives the highest share: its few features are common, and common ones come back. The
 # ceiling rises with it, so nothing follows for the ratio.
+# :::
+#
+# :::{admonition} Exercise
+# :class: tip
+# Why must the parent's second dictionary be trained otherwise, too, and not only the pair that is
+# compared?
+# :::
+#
+# :::{dropdown} Answer
+# The ceiling asks what would be found if nothing had happened to the model. With a second dictionary of
+# the usual kind it would measure the kind as well.
 # :::

@@ -240,3 +240,21 @@ def test_the_second_base_differs_from_the_first_in_nothing_but_its_seed(own_run,
     one, two = (load_file(f / "model.safetensors") for f in (own_run / "models" / "base", folder))
     assert one.keys() == two.keys()
     assert not any(np.array_equal(one[n], two[n]) for n in one if "norm" not in n)
+
+
+def test_half_way_is_the_first_dose_that_has_half_of_the_gain():
+    assert arms.half_way({"0": 5.0, "10": 4.1, "30": 3.8, "100": 3.0}) == ("30", pytest.approx(0.6))
+    assert arms.half_way({"0": 5.0, "100": 3.0}) == ("100", 1.0)
+    assert arms.half_way({"0": 3.0, "10": 2.0, "100": 3.0}) is None
+
+
+def test_arms_have_names_in_words():
+    made = [
+        arms.Arm("stories-at-3", "stories", 6, "stories", None),
+        arms.Arm("lua-at-0", "base", None, "lua", None),
+        arms.Arm("base-warm", "base", None, "lua", arms.PARENT),
+        arms.Arm(arms.SECOND, arms.SECOND, None, "base", None),
+    ]
+    assert [arms.label(arm) for arm in made] == [
+        "Stories, 3 % of the steps", "Lua, 0 % of the steps", "Base, warm start", "Second base"
+    ]  # fmt: skip

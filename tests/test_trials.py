@@ -3,6 +3,7 @@
 import pytest
 
 from featrack_utils.profiles import load_profile
+from featrack_utils.trials import PUBLISHED
 from tests.test_config import PROFILES, SMOKE, refusal
 
 
@@ -44,11 +45,34 @@ def test_a_sweep_that_cannot_be_trained_is_refused_by_place(entries, says):
 
 def test_the_published_training_needs_l1():
     sae = {"architecture": "topk"}
-    assert "published.training" in refusal(sae=sae, published={"training": True})
-    load_profile(SMOKE, {"sae": sae, "published": {"training": False}})
+    assert "published.training" in refusal(sae=sae, published={"training": ["ten_times"]})
+    load_profile(SMOKE, {"sae": sae, "published": {"training": []}})
 
 
-def test_quick_leaves_out_what_real_trains():
-    quick, real = (load_profile(PROFILES / f"{name}.yaml") for name in ("quick", "real"))
-    assert not quick.swept() and not quick.published.training
-    assert len(real.swept()) >= 4 and real.published.training
+@pytest.mark.parametrize(
+    ("training", "says"),
+    [
+        (["wrong_axes"], "'wrong_axes'; the nearest choice is 'wrong_axis'"),
+        (["ten_times", "l1_over_tokens"], "the nearest choice is 'over_tokens'"),
+        (["ten_times", "ten_times"], "name each choice once"),
+        (True, "published.training is True; it must be a list"),
+        ("wrong_axis", "published.training is 'wrong_axis'; it must be a list"),
+    ],
+)
+def test_a_choice_that_nobody_published_is_refused_and_the_nearest_named(training, says):
+    assert says in refusal(published={"training": training})
+
+
+def test_every_choice_may_be_trained_or_none():
+    for training in ([], ["ten_times"], list(PUBLISHED)):
+        made = load_profile(SMOKE, {"published": {"training": training}})
+        assert made.published.training == training
+
+
+def test_quick_trains_one_published_choice_where_the_others_train_all():
+    profiles = {
+        n: load_profile(PROFILES / f"{n}.yaml") for n in ("smoke", "quick", "real", "paper")
+    }
+    trained = {name: len(profile.published.training) for name, profile in profiles.items()}
+    assert trained == {"smoke": 3, "quick": 1, "real": 3, "paper": 3}
+    assert len(profiles["quick"].swept()) < len(profiles["real"].swept())
