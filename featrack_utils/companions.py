@@ -45,7 +45,7 @@ ALONE = (
     ),
     (
         r"track\.\w+\.assignment_share",
-        (*_INTERVAL, "floor"),
+        ("ci_low", "ci_high", "floor"),
         "solved once, not in every draw; by chance it finds no more than best match does",
     ),
     (
