@@ -45,7 +45,12 @@ def _collect(node: ast.AST, found: list[tuple[str, bool]]) -> None:
         return
     if not isinstance(node, _SCOPES):
         for child in children(node):
-            _collect(child, found)
+            # Names and constants are most of a tree, and a call costs more than they do.
+            kind = child.__class__
+            if kind is ast.Name:
+                found.append((child.id, child.ctx.__class__ is not ast.Load))
+            elif kind is not ast.Constant:
+                _collect(child, found)
         return
     own: set[str] = set()
     inner: list[tuple[str, bool]] = []

@@ -16,6 +16,7 @@ _LEAVES = (ast.Constant, ast.Global, ast.Nonlocal, ast.MatchSingleton)
 _GAPPED = ("keys", "kw_defaults")  # lists with None where the source has nothing
 _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}
 _SCOPES = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda})
+_CHILDLESS = frozenset({ast.Name, ast.Constant})  # most nodes: not worth asking
 _REMEMBERED = 512
 
 
@@ -45,7 +46,8 @@ def walk(node: ast.AST) -> list[ast.AST]:
     """Returns a node and everything below it."""
     found = [node]
     for each in found:  # grows while it is read
-        found += children(each)
+        if each.__class__ not in _CHILDLESS:
+            found += children(each)
     return found
 
 
@@ -54,6 +56,7 @@ def own_nodes(function: ast.AST) -> tuple[ast.AST, ...]:
     """Returns the nodes of a function without those of functions nested in it."""
     found = children(function)
     for each in found:
-        if each.__class__ not in _SCOPES:
+        kind = each.__class__
+        if kind not in _CHILDLESS and kind not in _SCOPES:
             found += children(each)
     return tuple(found)
