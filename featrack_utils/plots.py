@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from featrack_utils.errors import FeatrackError
@@ -212,6 +212,7 @@ def best_match_histogram(
             axis.hist(data, bins=bins, weights=np.full(data.size, 1 / max(data.size, 1)), **look)
         axis.axvline(tau, color=GREY, ls=":")
         axis.set_title(pair_label(pair))
+        axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.supxlabel("best correlation r", fontsize=11)
     figure.supylabel("share of parent features", fontsize=11)

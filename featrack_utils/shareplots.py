@@ -128,12 +128,13 @@ def recovered_shares(df: pd.DataFrame, tolerance: float) -> Figure:
     """Error of the shares that the pipeline reports, against the shares that were planted.
 
     Columns: planted, bias and its interval bias.ci_low and bias.ci_high (reported − planted,
-    shares of one; drawn in points). The grey band spans ± `tolerance`.
+    shares of one; drawn in points). Dashed lines stand at ± `tolerance`.
     """
     require_columns(df, "planted", "bias", "bias.ci_low", "bias.ci_high")
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     axis = figure.subplots()
-    axis.axhspan(-100 * tolerance, 100 * tolerance, color="#e8e8e8", lw=0)
+    for side in (-100 * tolerance, 100 * tolerance):
+        axis.axhline(side, color=GREY, ls="--", lw=1.2)
     axis.axhline(0, color="black", lw=1)
     colour = MODEL_COLOURS["base"]
     ends = 100 * df["bias.ci_low"], 100 * df["bias.ci_high"]
@@ -143,7 +144,9 @@ def recovered_shares(df: pd.DataFrame, tolerance: float) -> Figure:
     axis.set(xlabel="planted share", ylabel="reported − planted, points")
     marks = [
         Line2D([], [], color=colour, marker="o", ms=8, lw=3, label="error [95 % CI]"),
-        Patch(color="#e8e8e8", label=f"asked for: ± {100 * tolerance:g} points"),
+        Line2D(
+            [], [], color=GREY, ls="--", lw=1.2, label=f"asked for: ± {100 * tolerance:g} points"
+        ),
     ]
     figure.legend(handles=marks, loc="outside upper center", ncols=2)
     return figure

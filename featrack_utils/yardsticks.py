@@ -167,15 +167,15 @@ def on_best_matches(best: BestMatches, a: Side, b: Side) -> pd.DataFrame:
 
 
 def summary(pairs: pd.DataFrame, tau: float) -> pd.DataFrame:
-    """What `on_best_matches` says of the pairs with r > `tau`, one row per yardstick.
+    """What `on_best_matches` says of the pairs with r > `tau`, one row per yardstick, first r.
 
     Columns: median, p10 and p90 (of those pairs), and agreement: the rank correlation with r
     over *all* pairs given. Missing where no pair, or fewer than three, has the yardstick.
     """
     matched = pairs[pairs["r"] > tau]
     rows = {}
-    for name in YARDSTICKS:
-        known = pairs.dropna(subset=name)
+    for name in ("r", *YARDSTICKS):
+        known = pairs[pairs[name].notna()]
         enough = len(known) > 2 and known[name].nunique() > 1 and known["r"].nunique() > 1
         agreement = spearmanr(known["r"], known[name]).statistic if enough else np.nan
         rows[name] = [*matched[name].quantile([0.5, 0.1, 0.9]), float(agreement)]

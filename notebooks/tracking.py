@@ -256,7 +256,8 @@ show_table(
 # {%- endif %}
 # {% if share_of < 1 -%}
 # So the chains are real, and fewer than if nothing had happened, but the count itself says as much of
-# dictionaries as of models: of the base's features, even unchanged models would make
+# dictionaries as of models: of the base's {{ count("track.base.observable_count") }} features even
+# unchanged models would make
 # {% if bound %}at most {% endif %}{{ count("track.universal_count.unchanged") }} universal.
 # {%- else -%}
 # That is no fewer than if nothing had happened, so by this count nothing was lost.
@@ -267,8 +268,8 @@ show_table(
 # {% set both = results["track.found_in_both_count"] -%}
 # {% if both > 0 -%}
 # Of the base's features that both fine-tunes have,
-# {{ share(results["track.universal_count.mean"] / both, 0) }} are in the merged model as well,
-# joined in one.
+# {{ share(results["track.universal_count.mean"] / both, 0) }} also lead on, both ways, to one
+# and the same feature of the merged model.
 # {%- endif %}
 #
 # ## Four ways to count
@@ -302,7 +303,8 @@ by_way = pd.DataFrame(
 
 # %% tags=["hide-input"]
 def cell(row):
-    return " / ".join(format_cell(row[name], ".1%") for name in ("share", "ceiling"))
+    both = [format_cell(row[name], ".1%") for name in ("share", "ceiling")]
+    return " / ".join(both).replace(" ", "\u00a0")
 
 
 by_way["ratio"] = by_way["share"] / by_way["ceiling"].where(by_way["ceiling"] > 0)
@@ -389,7 +391,7 @@ def label(key):
     return plots.pair_label(key) if "_" in key else f"{plots.MODEL_LABELS[key]}, another seed"
 
 
-NAMES = yardsticks.YARDSTICKS
+NAMES = {"r": "r"} | yardsticks.YARDSTICKS
 ends = {"": "median", ".ci_low": "p10", ".ci_high": "p90"}
 rows = [
     {"dictionaries": label(key)} | {NAMES[name] + end: row[column]
@@ -404,11 +406,12 @@ show_table(
 
 # %% tags=["hide-input"]
 rows = [
-    {"dictionaries": label(key)} | {NAMES[n]: x for n, x in summary["agreement"].items()}
+    {"dictionaries": label(key)}
+    | {NAMES[n]: x for n, x in summary["agreement"].items() if n != "r"}
     for key, summary in by_yardstick.items()
 ]
 show_table(
-    pd.DataFrame(rows), {name: ".2f" for name in NAMES.values()},
+    pd.DataFrame(rows), {name: ".2f" for name in yardsticks.YARDSTICKS.values()},
     caption="Agreement with r: rank correlation between a yardstick and r over the best matches "
     "of all parent features, those below the threshold included.",
 )  # fmt: skip
@@ -422,11 +425,15 @@ show_table(
 # {{ number(seen + "logit_cosine.median") }} against {{ number(same + "logit_cosine.median") }}.
 # {% if results[seen + "decoder_cosine.median"] < results[same + "decoder_cosine.median"]
 #    and results[seen + "logit_cosine.median"] < results[same + "logit_cosine.median"] -%}
-# So a feature that persists by r, active at the same places, has often changed what it writes: "the
-# same feature" is a matter of degree above the threshold, too.
+# So a feature that persists by r has often changed what it writes: "the same feature" is a matter of
+# degree above the threshold, too. A part of that is r itself, whose median is
+# {{ number(seen + "r.median") }} against {{ number(same + "r.median") }}.
 # {%- else -%}
 # So by what they write the persisting features are as close as an unchanged model's.
 # {%- endif %}
+# Even matched features are active on few of the same tokens: the median Jaccard is
+# {{ number(seen + "jaccard.median") }}, and {{ number(same + "jaccard.median") }} between the seeds. r
+# weighs strong activations most, and weak ones come and go.
 # {%- endif %}
 # {% if defined("track.yardstick_agreement.lowest") -%}
 # Over all pairs the yardsticks and r order matches alike to a degree between
@@ -474,6 +481,7 @@ results |= {
     "track.universal_count.copies_merged": len(set(groups_of_first)),
     "track.universal_count.copies_merged.mean": counted.universal.groups,
     "track.universal_count.by_chance": floor.universal.features,
+    "track.base.observable_count": able["base-0"].sum(),
     "track.found_in_both_count": counted.both.features,
 }
 results |= {f"track.universal_count{end}.unchanged": ceiling and getattr(ceiling.universal, part)
@@ -495,7 +503,7 @@ for pair, seen in many.items():
 # %% tags=["remove-cell"]
 exceeding = sum((many[f"{a}_{b}"] > many_unchanged[a]).astype(int) for a, b in EDGES)
 results |= {f"track.edges_{name}_more": n for name, n in exceeding.items()}
-agreements = pd.concat([summary["agreement"] for summary in by_yardstick.values()])
+agreements = pd.concat([summary["agreement"].drop("r") for summary in by_yardstick.values()])
 results |= {"track.yardstick_agreement.lowest": agreements.min(),
             "track.yardstick_agreement.highest": agreements.max(), "track.edges": len(EDGES)}  # fmt: skip
 results |= {
