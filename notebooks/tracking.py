@@ -319,8 +319,9 @@ show_table(
 # %% [markdown]
 # {% set pair = "track.base_lua.share_over_ceiling" -%}
 # {% if defined(pair + ".lowest") -%}
-# The stricter the way, the lower the share, and the lower the ceiling. Their ratio moves less, but it
-# does move: for Base → Lua it is {{ share(pair + ".lowest", 0) }} to {{ share(pair + ".highest", 0) }}.
+# A stricter way lowers the share, and it lowers the ceiling. Their ratio is what should stay; for
+# Base → Lua it goes from {{ share(pair + ".lowest", 0) }} to {{ share(pair + ".highest", 0) }}, so the
+# way of counting is a choice that must be named.
 # {%- else -%}
 # A dash stands where a parent has one dictionary only, or its dictionaries have nothing in common.
 # {%- endif %}
