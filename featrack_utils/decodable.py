@@ -4,6 +4,7 @@ Matches are counted among all of the parent's eligible features, probes ask a sa
 with a match and of those without. Here the two are put together.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -76,7 +77,7 @@ def decodable_share(probe: Probe, tau: float, sample: Sample, among: np.ndarray)
 
 
 def fates(
-    match: Shares, with_match: Shares | None, without: Shares | None
+    match: Shares | None, with_match: Shares | None, without: Shares | None
 ) -> dict[str, Shares | None]:
     """Shares of all the parent's features by what became of them; None where not defined.
 
@@ -84,7 +85,10 @@ def fates(
     share that is decodable. "persisting", and its parts match_decodable and match_undecodable;
     "repartitioned": no match, but decodable; "gone": neither.
     """
-    found: dict[str, Shares | None] = {"persisting": match}
+    found: dict[str, Shares | None] = dict.fromkeys(("persisting", *itertools.chain(*_CELLS)))
+    if match is None:
+        return found
+    found["persisting"] = match
     for (yes, no), kind, share in zip(
         _CELLS, (match, _rest(match)), (with_match, without), strict=True
     ):
@@ -104,8 +108,10 @@ def _product(kind: Shares, share: Shares | None) -> Shares | None:
     return Shares(kind.taus, kind.estimate * share.estimate, kind.replicates * share.replicates)
 
 
-def constant(share: float, like: Shares) -> Shares:
+def constant(share: float | None, like: Shares | None) -> Shares | None:
     """A share without spread, where only its value is of interest."""
+    if share is None or like is None:
+        return None
     return Shares(like.taus, np.full(1, share), np.full_like(like.replicates, share))
 
 
@@ -119,14 +125,15 @@ def summary(
     """Fates beside those of an unchanged model and of chance: flat for results.json.
 
     As `curves.summary`, and for what is gone as `curves.lost_summary`: in an unchanged model
-    there is least of it.
+    there is least of it. A fate of which one of the three isn't defined is left out.
     """
     results: dict[str, float | None] = {}
     for fate, share in found.items():
-        name, chance = f"{prefix}.{fate}_share", by_chance[fate]
-        floor = None if chance is None else float(chance.estimate[0])
-        top = unchanged[fate]
-        if fate == "gone" and share and top and floor is not None:
+        name, top, chance = f"{prefix}.{fate}_share", unchanged[fate], by_chance[fate]
+        if share is None or top is None or chance is None:
+            continue
+        floor = float(chance.estimate[0])
+        if fate == "gone" and floor > 0:
             results |= curves.lost_summary(name, share, top, 1 - floor, tau)
         else:
             results |= curves.summary(name, share, top, floor, tau)

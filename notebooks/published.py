@@ -171,7 +171,7 @@ count_strings("together", "token strings, rare features, reconstructions", recon
 # %%
 ENDS = {"found": "", "ceiling": ".ceiling", "floor": ".floor", "ratio": ".ratio_to_ceiling"}
 BOUNDS = ("", ".ci_low", ".ci_high")
-formats = {"found": ".1%", "ceiling": ".1%", "floor": ".1%", "ratio": ".0%"}
+formats = {"found": ".1%", "ceiling": ".0%", "floor": ".1%", "ratio": ".0%"}
 
 
 def row(name):

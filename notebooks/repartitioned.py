@@ -195,7 +195,7 @@ for child in children:
 # ## Match or not, decodable or not
 
 # %%
-NAMES = {"match": "match", "lost": "no match"}
+NAMES = {"match": "yes", "lost": "no"}
 HOW = {"rebuilt": "few features", "read": "activations"}
 BOUNDS = ("", ".ci_low", ".ci_high")
 columns = {"share": "", "base itself": ".ceiling", "floor": ".floor",
@@ -216,11 +216,11 @@ def shown(rows, notes, caption):
 
 # %% tags=["hide-input"]
 rows = [
-    {"pair": plots.pair_label(f"base_{child}"), "parent has": NAMES[kind], "from": HOW[probe]}
+    {"child": plots.MODEL_LABELS[child], "match": NAMES[kind], "decoded from": HOW[probe]}
     | row(f"probe.base_{child}.{kind}_{probe}_share")
     for child in children for kind in KINDS for probe in PROBES
 ]  # fmt: skip
-notes = {"share": "of these, decodable", "ratio": "share / base itself", "floor": "other documents"}
+notes = {"share": "decodable", "ratio": "share / base", "floor": "other texts"}
 shown(rows, notes, "Which of the base's features the probes find, by whether they have a match.")
 
 # %% mystnb={"figure": {"caption": "Held-out R² of the reading probe for parent features without a match: asked of the child, and of the base itself. Dotted: decodable.", "name": "fig-probes"}, "image": {"alt": "Cumulative distributions of R² for Lua and Stories beside the base"}} tags=["hide-input"]
@@ -299,19 +299,19 @@ for child, other in children.items():
     )
 
 # %%
-FATES = {"match_decodable": ("match", "decodable", "persists"),
-         "match_undecodable": ("match", "not decodable", "persists"),
-         "repartitioned": ("no match", "decodable", "re-partitioned"),
-         "gone": ("no match", "not decodable", "gone")}  # fmt: skip
+FATES = {"match_decodable": ("yes", "yes", "persisting"),
+         "match_undecodable": ("yes", "no", "persisting"),
+         "repartitioned": ("no", "yes", "re-partitioned"),
+         "gone": ("no", "no", "gone")}  # fmt: skip
 
 
 def fate_row(child, fate):
-    words = dict(zip(("parent has", "probe says", "so it"), FATES[fate], strict=True))
+    words = dict(zip(("match", "decodable", "so it is"), FATES[fate], strict=True))
     name = f"gone.base_{child}.{fate}_share"
     ends = (".floor", ".ceiling") if fate == "gone" else (".ceiling", ".floor")
     heads = dict(zip(("share", "base itself", "floor"), ("", *ends), strict=True))
     values = {c + b: results.get(name + e + b) for c, e in heads.items() for b in BOUNDS}
-    return {"pair": plots.pair_label(f"base_{child}")} | words | values
+    return {"child": plots.MODEL_LABELS[child]} | words | values
 
 
 # %% tags=["hide-input"]
@@ -319,7 +319,7 @@ caption = (
     "What became of the base's eligible features, and what would seem to have become of them where "
     "nothing happened: in the base itself."
 )
-notes = {"share": "of all eligible", "floor": "other documents"}
+notes = {"share": "of all eligible", "floor": "other texts"}
 shown([fate_row(child, fate) for child in children for fate in FATES], notes, caption)
 
 # %% tags=["remove-cell"]

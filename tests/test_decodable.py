@@ -113,6 +113,7 @@ def test_of_no_feature_nothing_need_be_known():
     assert found["match_decodable"].estimate[0] == 0
     assert found["gone"].estimate[0] == pytest.approx(0.6)
     assert fates(shares(0.2), shares(0.9), None)["gone"] is None
+    assert set(fates(None, None, None).values()) == {None}
 
 
 @pytest.mark.parametrize("without", [0.4, None])
