@@ -11,7 +11,7 @@ from featrack_utils.errors import FeatrackError
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _WIDGET_NOTE = (
     '<p class="featrack-widget-note"><em>A control that needs a running kernel stands here in '
-    "JupyterLab; the figure above it says the same.</em></p>"
+    "JupyterLab; the still picture of this section shows the same.</em></p>"
 )
 # tqdm: " 42%|████▏     | 42/100 [00:01<00:02, 30.1it/s]"; without a total "42it [00:01, 30it/s]".
 _PROGRESS = re.compile(r"\d+%\||\d+\S*it \[\d+:\d+")

@@ -88,8 +88,8 @@ explorer.page()
 # :::
 #
 # :::{dropdown} Answers
-# 1. [Meeting one feature](case-study) finds it by a rule. Compare the random contexts, not the
+# 1. [Meeting features in four models](case-study) finds it by a rule. Compare the random contexts, not the
 #    strongest: the strongest of almost any feature for `=` look alike.
 # 2. Often the tokens, but not their weights: two dictionaries cut the same activity at different
-#    places. [Gone or re-partitioned](repartitioned) asks how often.
+#    places. [Gone, or carved up differently?](repartitioned) asks how often.
 # :::

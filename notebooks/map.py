@@ -34,6 +34,7 @@ from featrack_utils import (
     featuremap,
     features,
     mapplot,
+    mixing,
     plots,
     portraits,
     store,
@@ -56,6 +57,7 @@ neighbours = 15  # of each direction that the layout tries to keep close
 epochs = 200  # of the layout's optimisation
 least = 15  # features of a cluster
 judged = 2000  # features drawn to judge the layout
+shuffles = 200  # times that the labels are dealt out anew, to see what chance shows
 
 # %% [markdown]
 # ## One space for four models?
@@ -118,20 +120,8 @@ kinds = {
 mapplot.map_panels(mapped, kinds)
 
 # %% [markdown]
-# {numref}`fig-map-classes` would show empty regions if whole kinds of features came and went.
-# {% if results["map.clusters"] == 0 -%}
-# There are no clusters in this run to tell them by.
-# {%- elif results["map.one_model_clusters"] == 0 -%}
-# No cluster, of those below, belongs to one model alone.
-# {%- else -%}
-# {{ count("map.one_model_clusters") }} of the {{ count("map.clusters") }} clusters below belong to
-# one model alone.
-# {%- endif %}
-# {% if results["map.replaced_clusters"] > 0.5 * results["map.clusters"] -%}
-# And {{ count("map.replaced_clusters") }} of {{ count("map.clusters") }} hold both features that
-# disappear and others that emerge: one model's dictionary describes a neighbourhood by these features,
-# another's by those.
-# {%- endif %}
+# {numref}`fig-map-classes` would show empty regions if whole kinds of features came and went. Whether
+# there are any is a question to be counted, below, not looked at.
 #
 # ## Clusters
 #
@@ -185,6 +175,62 @@ show_table(table.head(12), caption="The largest clusters: the tokens that most o
 
 # %% tags=["hide-input", "hide-output"]
 show_table(table, caption="All clusters.")
+
+# %% [markdown]
+# ## Are the clusters mixed?
+#
+# Features of all four models in one cluster: do the models share a neighbourhood? Features that
+# disappear beside others that are new (*emerging* or *novel*): did one model's dictionary describe
+# by these what another's describes by those? A large cluster holds a bit of everything in any case. So
+# the labels (model, and what became of the feature) are dealt out anew over all features of the map,
+# and the same is counted again.
+
+# %%
+labels = {"model": mapped["model"], "gone": fate == "disappearing",
+          "new": np.isin(fate, ["emerging", "novel"])}  # fmt: skip
+holding = mixing.mixed(cluster, **labels)
+lot = mixing.by_chance(cluster, **labels, draws=shuffles, seed=seed)
+names = {"one_model": "one model alone", "all_models": "all four models",
+         "replaced": "both disappearing and new"}  # fmt: skip
+compared = pd.DataFrame({"clusters that hold": names.values(), "observed": holding,
+                         "by chance": lot["expected"].to_numpy(),
+                         "by chance.ci_low": lot["low"].to_numpy(),
+                         "by chance.ci_high": lot["high"].to_numpy()})  # fmt: skip
+show_table(compared, {"by chance": ".0f"}, notes={"by chance": "mean [middle 95 %]"},
+           caption=f"Of {len(counts)} clusters.")  # fmt: skip
+
+# %% [markdown]
+# {% if results["map.clusters"] == 0 -%}
+# There are no clusters in this run to tell by.
+# {%- else -%}
+# {% for kind, what in [("one_model", "features of one model alone"),
+#    ("all_models", "all four models"), ("replaced", "both features that disappear and new ones")] -%}
+# {% set name = "map." + kind + "_clusters" -%}
+# - {{ count(name) }} of {{ count("map.clusters") }} clusters hold {{ what }}, and
+#   {{ count(name + ".chance") }} [{{ count(name + ".chance.ci_low") }},
+#   {{ count(name + ".chance.ci_high") }}] would by chance:
+#   {% if results[name] > results[name + ".chance.ci_high"] -%}
+#   **more** than chance.
+#   {%- elif results[name] < results[name + ".chance.ci_low"] -%}
+#   **fewer** than chance.
+#   {%- else -%}
+#   no more and no fewer than chance.
+#   {%- endif %}
+# {% endfor %}
+#
+# {% set name = "map.replaced_clusters" -%}
+# {% if results[name] > results[name + ".chance.ci_high"] -%}
+# What disappears and what is new seek each other's neighbourhood: one model's dictionary describes it
+# by these features, another's by those.
+# {%- elif results[name] < results[name + ".chance.ci_low"] -%}
+# So what disappears and what is new lie side by side in many clusters only because clusters are large
+# and both kinds common. If anything, they keep apart: the picture is no evidence that the new
+# features are the lost ones under other names.
+# {%- else -%}
+# That what disappears and what is new lie side by side says nothing then: features dealt out by lot
+# do, too.
+# {%- endif %}
+# {%- endif %}
 
 # %% [markdown]
 # ## How far to believe the picture
@@ -242,18 +288,18 @@ show_table(
 )
 
 # %% tags=["remove-cell"]
-models_in = counts.gt(0).sum(axis=1)
-kinds_in = [set(fate[cluster == number]) for number in counts.index]
 results = {
     "map.features": len(mapped), "map.judged": len(drawn), "map.clusters": len(counts),
-    "map.one_model_clusters": (models_in == 1).sum(),
-    "map.all_model_clusters": (models_in == len(MODELS)).sum(),
-    "map.replaced_clusters": sum("disappearing" in kinds and bool(kinds & {"emerging", "novel"})
-                                 for kinds in kinds_in),
     "map.outside_layout": outside["layout"], "map.outside_directions": outside["directions"],
     "map.cohesion": cohesion, "map.cohesion_anywhere": anywhere,
     "map.trustworthiness": trusted, "map.trustworthiness_pca": trusted_flat,
 }  # fmt: skip
+
+# %% tags=["remove-cell"]
+for kind, row in lot.iterrows():
+    results[f"map.{kind}_clusters"] = getattr(holding, kind)
+    ends = {"": row["expected"], ".ci_low": row["low"], ".ci_high": row["high"]}
+    results |= {f"map.{kind}_clusters.chance{end}": value for end, value in ends.items()}
 
 # %% tags=["remove-cell"]
 names = {"on the map": "map", "by direction": "directions", "by chance": "chance"}
@@ -291,21 +337,38 @@ store.write_results(run, "map", results)
 #
 # ## What we learned
 #
-# {% if results["map.clusters"] > 0 -%}
-# {{ count("map.all_model_clusters") }} of the {{ count("map.clusters") }} clusters hold features of all
-# four models: fine-tuning and merging leave the rough layout of what the model writes, and change
-# which features describe it.
-# {%- else -%}
+# {% set name = "map.all_models_clusters" -%}
+# {% if results["map.clusters"] == 0 -%}
 # With so small a run the directions form no cluster, and the map shows little.
+# {%- elif results[name] < results[name + ".chance.ci_low"] -%}
+# {{ count(name) }} of {{ count("map.clusters") }} clusters hold features of all four models. That
+# sounds like one layout for all, but fewer do than if models made no difference
+# ({{ count(name + ".chance") }}): most neighbourhoods are shared, and some lean towards one model.
+# {%- elif results[name] > results[name + ".chance.ci_high"] -%}
+# {{ count(name) }} of {{ count("map.clusters") }} clusters hold features of all four models, more than
+# if models made no difference ({{ count(name + ".chance") }}): they share their neighbourhoods.
+# {%- else -%}
+# {{ count(name) }} of {{ count("map.clusters") }} clusters hold features of all four models, as many as
+# if models made no difference ({{ count(name + ".chance") }}): where a feature lies doesn't tell
+# whose it is.
 # {%- endif %}
-# Matched features, found by *when* they are active, mostly also *write* in nearly the same
-# direction, which the matching was never told.
+# {% set direct = "map.base_lua.nearest_directions" -%}
+# {% if not defined(direct) -%}
+# {%- elif results[direct] > 0.5 -%}
+# Features that match, found by *when* they are active, mostly also *write* in nearly the same
+# direction ({{ share(direct, 0) }} of the base's have a match in Lua as their nearest), which the
+# matching was never told.
+# {%- else -%}
+# Features that match, found by *when* they are active, need not *write* in the same direction: only
+# {{ share(direct, 0) }} of the base's have a match in Lua as their nearest.
+# {%- endif %}
 #
 # :::{admonition} Exercises
 # :class: tip
 # 1. Set `seed` to another number and draw the map again. Which statements above survive?
 # 2. Set `neighbours` to 5, then to 100. What happens to the clusters, and what to the
 #    trustworthiness?
+# 3. Set `least` to 60. More clusters or fewer hold all four models, and what happens to the chance?
 # :::
 #
 # :::{dropdown} Answers
@@ -313,4 +376,6 @@ store.write_results(run, "map", results)
 #    clusters. Their number, place and order change: they are the drawing's.
 # 2. Few neighbours give many small clumps, many give a few large ones. Trustworthiness, which looks at
 #    as many neighbours as the layout, can't be compared between the two.
+# 3. There are fewer clusters, and nearly all of them hold everything; but by chance they all do. The
+#    larger the cluster, the less such a count says.
 # :::
