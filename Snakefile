@@ -180,7 +180,12 @@ PHASES = {
         ["tracking"],
         1,
     ),
-    "changes": ("changes", common("context") | CRITERIA, ["tracking"], 1),
+    "changes": (
+        "changes",
+        common("seed", "context") | CRITERIA | tracking("replicates") | arms("dosed"),
+        ["tracking", "arms"],
+        1,
+    ),
     "interpretation": (
         "interpretation",
         common("seed", "context")

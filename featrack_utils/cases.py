@@ -174,6 +174,15 @@ def changed(own: Closest, other: Closest, passing: np.ndarray, tau: float) -> pd
     return table.loc[kept, columns].sort_values(["r", "feature"], ignore_index=True)
 
 
+def also_in(table: pd.DataFrame, control: Closest, tau: float) -> np.ndarray:
+    """Which rows of `changed` a control's dictionaries have after all; bool [n_rows].
+
+    `control` holds matches of at least the features in `table`.
+    """
+    features = table["feature"].to_numpy(dtype=int)
+    return (control.r.reindex(features).max(axis=1) > tau).to_numpy(dtype=bool)
+
+
 def to_show(table: pd.DataFrame, largest_share: np.ndarray, at_least: float) -> pd.DataFrame:
     """Two rows of `changed`: the farthest, and the farthest that answers to mostly one token.
 

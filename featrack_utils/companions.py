@@ -24,6 +24,11 @@ ALONE = (
         "a rule for choosing an example, not a finding",
     ),
     (
+        r"changes\.\w+\.(missed|far)_share",
+        _NULLS,
+        "what another dictionary of the same model misses stands in the next row of its table",
+    ),
+    (
         r"live\.tau_\w+\.share",
         COMPANIONS,
         "what a control shows at one setting; the chapter on ceilings has the measurement",

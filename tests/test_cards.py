@@ -102,11 +102,14 @@ def test_lines_and_headings_are_escaped():
 
 def test_the_curve_counts_features_below_each_correlation():
     figure = caseplots.how_many_below(
-        {"Lua": [0.9, 0.2, 0.5], "third of the base": [1.0]}, 0.8, 0.5
+        {"Lua": [0.9, 0.2, 0.5], "third of the base": [1.0], "untouched": [0.9]}, 0.8, 0.5
     )
     (axis,) = figure.axes
     lua, third = axis.lines[:2]
     assert lua.get_xdata().tolist() == [0.2, 0.5, 0.9] and lua.get_ydata().tolist() == [1, 2, 3]
     assert (lua.get_color(), third.get_color()) == ("#D55E00", "black")
+    assert [line.get_linestyle() for line in axis.lines[:3]] == ["-", "-", "--"]
     assert axis.get_yscale() == "log"
     assert caseplots.how_many_below({}, 0.8, 0.5).axes[0].get_legend() is None
+    (nothing,) = caseplots.how_many_below({"Lua": []}, 0.8, 0.5).axes
+    assert nothing.texts[-1].get_text() == "no feature to seek"

@@ -121,6 +121,16 @@ def test_without_features_or_dictionaries_nothing_has_changed(model, asked):
         assert cases.changed(mine, theirs, np.ones(4, dtype=bool), tau=0.8).empty
 
 
+def test_what_a_control_has_after_all_is_told_apart():
+    table = pd.DataFrame({"feature": [7, 2, 5], "r": [0.1, 0.2, 0.3]})
+    r = pd.DataFrame({"lua-at-0": [0.9, 0.8, 0.1]}, index=[2, 5, 7])
+    control = cases.Closest(r, r.astype(int))
+    assert cases.also_in(table, control, 0.8).tolist() == [False, True, False]
+    nobody = cases.Closest(pd.DataFrame(index=[2, 5, 7]), pd.DataFrame(index=[2, 5, 7]))
+    assert not cases.also_in(table, nobody, 0.8).any()
+    assert cases.also_in(table.iloc[:0], control, 0.8).size == 0
+
+
 def test_shown_are_the_farthest_and_the_farthest_of_one_token():
     table = pd.DataFrame({"feature": [3, 0, 2, 1], "r": [0.1, 0.2, 0.3, 0.4]})
     largest = np.array([0.1, 0.9, 0.5, 0.6])
