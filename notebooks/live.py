@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from featrack_utils import features, flowplot, plots, store, widgets
+from featrack_utils import cards, features, flowplot, plots, store, widgets
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.tables import show_table
@@ -135,7 +135,8 @@ written = [
     {"t": weight, "goes on": blending.text_at(blend, weight, corpora, story, seed)}
     for weight in (0, t, 1)
 ]
-show_table(pd.DataFrame(written), {"t": ".2f"})
+show_table(pd.DataFrame(written), {"t": ".2f"},
+           caption="What the merge writes at three weights; 0 is Lua, 1 is Stories.")  # fmt: skip
 
 # %%
 widgets.merge_slider(
@@ -193,13 +194,15 @@ results |= {"live.ablated.active": len(moves), "live.ablated.moved": ablated.mov
             "live.ablated.median": moves["moved"].median() if len(moves) else None,
             "live.ablated.stronger": int((ablated.acts[-1] < moves["activation"]).sum())}  # fmt: skip
 
-# %% mystnb={"figure": {"caption": "Probabilities of the token after the code, with every feature in place and with one of them ablated: the ten tokens that change most.", "name": "fig-live-ablation"}, "image": {"alt": "Pairs of bars, the probability of ten tokens with and without a feature"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Probabilities of the token after the code, with every feature in place and with one of them ablated, on a logarithmic axis: the ten tokens that change most.", "name": "fig-live-ablation"}, "image": {"alt": "Ten rows with a token each and two marks, its probability with and without a feature"}} tags=["hide-input"]
 changes = ablating.largest_changes(ablated, corpora)
 figures.probability_figure(changes, "merged")
 
 # %% tags=["hide-input"]
-show_table(moves.head(5), {"activation": ".2f", "moved": ".1%"},
-           notes={"moved": "of the next token's probability"})  # fmt: skip
+named = [cards.linked(cards.Feature("merged-0", int(number))) for number in moves["feature"]]
+show_table(moves.assign(feature=named).head(5), {"activation": ".2f", "moved": ".1%"},
+           notes={"moved": "of the next token's probability"},
+           caption="The five features whose ablation moves most.")  # fmt: skip
 
 # %% tags=["remove-cell"]
 store.write_results(run, "live", results)
@@ -224,9 +227,21 @@ widgets.ablation(models, corpora, text=code, model="merged", feature=removed)
 # %% [markdown]
 # ## What we learned
 #
-# A matched feature is not a name but something to look at, on any text. Which features count as
-# matched is decided by a threshold, with no gap for it to fall into. And what a feature does shows
-# when it is taken out: where it is active is only half of what there is to know about it.
+# - **On any text a feature is something to look at**, and so is its match.
+#   {% set rows = results["live.code.rows"] + results["live.story.rows"] -%}
+#   {% set whole = results["live.code.in_all"] + results["live.story.in_all"] -%}
+#   {% if rows > 0 %}All four models fill {{ count(whole) }} of the {{ count(rows) }} rows that two
+#   texts gave.{% endif %}
+# - **The threshold decides how much persists.** Between {{ number("live.tau_low.tau") }} and
+#   {{ number("live.tau_high.tau") }} the share in Lua goes from {{ share("live.tau_low.share") }} to
+#   {{ share("live.tau_high.share") }}, and the ceiling with it.
+# - **Where a feature is active is half of what there is to know about it.** What it does shows when it
+#   is taken out.
+#   {% if results["live.ablated.active"] > 0 -%}
+#   Of {{ count("live.ablated.active") }} features active on one token the one that matters most moves
+#   {{ share("live.ablated.moved") }} of the probability, the median one
+#   {{ share("live.ablated.median", 2) }}.
+#   {%- endif %}
 #
 # :::{admonition} Exercise
 # :class: tip

@@ -241,6 +241,20 @@ def test_tokens_beside_bars_are_drawn_as_they_are_or_by_number():
     assert not any(label.get_parse_math() for label in axis.get_yticklabels())
 
 
+def test_one_likely_token_doesnt_hide_what_becomes_of_the_unlikely_ones():
+    changes = pd.DataFrame(
+        {"token": list("abc"), "clean": [0.98, 1e-4, 0.0], "without": [0.96, 1e-2, 0.0]}
+    )
+    (axis,) = figures.probability_figure(changes, "lua").axes
+    clean, without = axis.collections[1:]
+    assert axis.get_xscale() == "log"
+    assert clean.get_offsets()[:, 0].tolist() == [0.98, 1e-4, figures.LEAST]
+    assert without.get_offsets()[:, 0].tolist() == [0.96, 1e-2, figures.LEAST]
+    # A hundredfold change spans at least a fifth of the axis.
+    low, high = axis.get_xlim()
+    assert np.log(100) / np.log(high / low) > 0.2
+
+
 def test_these_controls_have_labels_and_explanations_too(merging, ablating_panel):
     for panel, count in ((merging[0], 4), (ablating_panel[0], 3)):
         assert len(controls(panel)) == count

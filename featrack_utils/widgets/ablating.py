@@ -109,7 +109,9 @@ def largest_changes(ablation: Ablation, corpora: Corpora, count: int = _ROWS) ->
 def changes_html(changes: pd.DataFrame) -> str:
     """The table of `largest_changes` for a page."""
     readable = changes.assign(token=["".join(map(visible, t)) for t in changes["token"]])
-    return show_table(readable, {c: ".1%" for c in ("clean", "without", "change")}).data
+    return show_table(
+        readable, {"clean": ".2%", "without": ".2%", "change": ".2pt"}, notes={"change": "points"}
+    ).data
 
 
 def summary(ablation: Ablation, name: str, active: Sequence[int]) -> str:

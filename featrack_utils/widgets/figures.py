@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from featrack_utils.plots import (
     DOMAIN_COLOURS,
@@ -20,6 +20,7 @@ from featrack_utils.plots import (
 from featrack_utils.shading import visible
 
 _FONT = "DejaVu Sans Mono"  # comes with matplotlib
+LEAST = 1e-8  # probability at the left end of the axis, where there are smaller ones
 
 
 def merge_figure(
@@ -57,23 +58,27 @@ def merge_figure(
 def probability_figure(changes: pd.DataFrame, model: str) -> Figure:
     """Probabilities of the next token with and without a feature, one row a token.
 
-    Columns: token (text), clean, without. From top to bottom in the order given.
+    Columns: token (text), clean, without. From top to bottom in the order given. On a logarithmic
+    axis, for one token often has nearly all of the probability; what is below LEAST is drawn there.
     """
     require_columns(changes, "token", "clean", "without")
-    figure = Figure(figsize=(WIDTH, 0.36 * len(changes) + 1.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.3 * len(changes) + 1.2), layout="constrained")
     axis = figure.subplots()
     rows = np.arange(len(changes))
-    axis.barh(rows - 0.2, changes["clean"], height=0.38, color=GREY, label="clean")
-    axis.barh(rows + 0.2, changes["without"], height=0.38, color=MODEL_COLOURS[model],
-              label="without the feature")  # fmt: skip
+    clean, without = (np.maximum(changes[c].to_numpy(), LEAST) for c in ("clean", "without"))
+    axis.hlines(rows, clean, without, color=MODEL_COLOURS[model], lw=1.5, zorder=1)
+    axis.scatter(clean, rows, s=42, color=GREY, label="clean", zorder=2)
+    axis.scatter(without, rows, s=42, color=MODEL_COLOURS[model], marker="D",
+                 label="without the feature", zorder=3)  # fmt: skip
     axis.set_yticks(rows, [_drawable(token) for token in changes["token"]])
     for label in axis.get_yticklabels():
         label.set_parse_math(False)  # a token with two dollar signs is no formula
         label.set_fontfamily(_FONT)
     axis.set_ylim(len(changes) - 0.5, -0.5)
-    axis.grid(axis="y", visible=False)
-    axis.xaxis.set_major_formatter(PercentFormatter(1))
-    axis.set_xlabel("probability of the next token")
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_xlabel("probability of the next token (logarithmic)")
     figure.legend(loc="outside upper center", ncols=2)
     return figure
 
