@@ -31,6 +31,14 @@ TOKEN_CLASSES = {
     "condition": r"\s*([Ii]f|elif|else|elseif)",
     "verb of speech": r"\s*(said|asked|cried|whispered|replied|shouted|told|answered|called)",
 }
+# What a feature of many tokens may have in common by their form alone.
+FORMS = {
+    "word in -s": r"\s*[A-Za-z]{2,}[a-rt-z]s",
+    "word in -ing": r"\s*[A-Za-z]+ing",
+    "word in -ed": r"\s*[A-Za-z]+ed",
+    "word in -ly": r"\s*[A-Za-z]+ly",
+    "capitalised word": r"\s*[A-Z][a-z]+",
+}
 EXCEPTIONS = r"\s*(raise|except|try|\w*[Ee]rror|\w*Exception)"
 
 

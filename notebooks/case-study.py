@@ -16,7 +16,7 @@
 # Numbers about features are hard to believe without having met one. {cite:t}`horn2025tracking`
 # show in their Figure 3 a feature that answers to *variable assignment* and is found in all four
 # models. We look for ours by a rule, not by eye, and then for others: two that answer to one kind of
-# token, and one that answers to no kind of token at all.
+# token each, and the one that answers to the most different tokens.
 
 # %%
 from pathlib import Path
@@ -35,6 +35,7 @@ from featrack_utils import (
     plots,
     shading,
     store,
+    universal,
 )
 from featrack_utils.config import MODELS
 from featrack_utils.corpora import prepare
@@ -58,9 +59,10 @@ seed = 0  # of the random contexts
 run = Path(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 found = features.open_features(run, base_seeds, other_seeds)
-every_chain = pd.read_csv(store.opened(run / "tracking") / "universal.csv")
 first = [f"{model}-0" for model in MODELS]
-chains = every_chain[every_chain["dictionaries"] == " ".join(first)].reset_index(drop=True)
+of_model = {model: found[f"{model}-0"] for model in MODELS}
+listed = store.opened(run / "tracking") / "universal.csv"
+every_chain, chains = universal.read_chains(listed, []), universal.read_chains(listed, first)
 
 # %% [markdown]
 # ## The rule
@@ -100,8 +102,8 @@ show_table(overview, {"weakest link of the best": ".3f"},
 # %% [markdown]
 # {% if results["case.chains"] == 0 -%}
 # In this run **no feature is universal**: no chain of correlations above the threshold leads
-# through all four models. There is none to show, and the sections below stay empty. A lower
-# `tracking.tau` or longer training of the dictionaries brings some.
+# through all four models. There is none to show, and the pictures below are missing; the rules stay,
+# for a run that has some. A lower `tracking.tau` or longer training of the dictionaries brings some.
 # {%- else -%}
 # Of {{ count("case.chains") }} chains {{ count("case.chains_in_classes") }} belong to one of these
 # classes.
@@ -169,27 +171,46 @@ if assignment is not None:
 # they weigh by activation.
 # {%- endif %}
 #
+# {% if results["case.chains"] > 0 -%}
 # How alike are they? First, the correlation between every pair of the four on all tokens of the
-# mix.
+# mix. It is blind to scale: twice the activation everywhere leaves r alone. So the feature's
+# maximum in each model stands beside it.
+# {%- endif %}
 
 
 # %%
 def pairwise(chain):
-    """r of every pair of a chain's four features, over all positions of the mix."""
+    """r of every pair of a chain's four features, over all positions of the mix, and maxima."""
     columns = {plots.MODEL_LABELS[f.model]: found[f.dictionary].acts[:, [f.index]].toarray().ravel()
                for f in members(chain)}  # fmt: skip
     table = pd.DataFrame(columns).corr()
-    return show_table(table.rename_axis("r").reset_index(), dict.fromkeys(table, ".3f"))
+    table["maximum"] = list(universal.peaks(of_model, chain).values())
+    return show_table(table.rename_axis("r").reset_index(), dict.fromkeys(table, ".3f"),
+                      notes={"maximum": "activation"})  # fmt: skip
 
 
 if assignment is not None:
     display(pairwise(assignment))
 
 # %% [markdown]
+# {% if defined("case.assignment.peak_ratio") -%}
+# {% if results["case.assignment.peak_ratio"] < 1.1 -%}
+# They agree in strength, too: the largest maximum is no more than
+# {{ number("case.assignment.peak_ratio") }} times the smallest.
+# {%- else -%}
+# They agree on *where*, not on how strongly: the largest maximum is
+# {{ number("case.assignment.peak_ratio", 1) }} times the smallest. Some of that is the dictionaries'
+# doing, as each scales its model's activations.
+# {%- endif %}
+# {%- endif %}
+
+# %% [markdown]
+# {% if results["case.chains"] > 0 -%}
 # Then what each answers to, where, and what it does to the next token. A feature's *effect on the
 # logits* is the direction that it adds to the residual stream, read through the final norm's gain
 # and the unembedding {cite:p}`bricken2023monosemanticity`: the tokens that it makes more likely,
 # and those it makes less likely, each in its own model.
+# {%- endif %}
 
 # %%
 writing = {d: (run / "models" / d.split("-")[0], run / "saes" / d) for d in first}
@@ -206,8 +227,10 @@ if assignment is not None:
     display(cards.logit_table(known, members(assignment)))
 
 # %% [markdown]
+# {% if results["case.chains"] > 0 -%}
 # Last, all four on the **same text**: two places where the base's feature is strongest, one where
 # Lua's is, one where the merged model's is, and one drawn at random.
+# {%- endif %}
 
 
 # %%
@@ -242,7 +265,8 @@ answering = {k: {d: able[d] & (examples.activation_share(found[d], tokens) >= cl
 rows = [{"=": kind, **{plots.MODEL_LABELS[d[:-2]]: int(mask.sum()) for d, mask in masks.items()},
          "universal": int(np.all([masks[d][chains[m]] for m, d in zip(MODELS, first, strict=True)],
                                  axis=0).sum())} for kind, masks in answering.items()]  # fmt: skip
-show_table(pd.DataFrame(rows), notes={"universal": "chains"})
+show_table(pd.DataFrame(rows), notes={"universal": "chains"},
+           caption="Features of the seed 0 dictionaries by the = they answer to.")  # fmt: skip
 
 # %%
 to_others = cases.closest(found, able, first[0], first[1:], answering["statement"][first[0]])
@@ -302,7 +326,7 @@ for name in others:
 # No chain belongs to any other class here.
 # {%- endif %}
 #
-# ## One that answers to no class
+# ## One that answers to many tokens
 #
 # A feature that answers to one token might be called a copy of the vocabulary. So the last rule asks
 # for the opposite: among the universal chains none of whose features is dense, the one that answers to
@@ -322,6 +346,24 @@ spread = spread[spread["density"] <= max_density].sort_values("tokens", ascendin
 # %% tags=["hide-input"]
 if len(spread):
     meet(spread.iloc[0], "Most different tokens")
+
+# %% [markdown]
+# Many tokens may still be of one kind. So the same question as above is put for classes and for
+# plain forms of words: on which of them do all four features put the most of their activation?
+
+# %%
+kinds_of_token = {**cases.TOKEN_CLASSES, **cases.FORMS}
+matching = {kind: examples.tokens_matching(corpora.tokenizer, pattern)
+            for kind, pattern in kinds_of_token.items() if len(spread)}  # fmt: skip
+on_kind = pd.DataFrame(
+    {"kind of token": list(matching),
+     "all four": [universal.share_in_all(of_model, spread.iloc[0], tokens)
+                  for tokens in matching.values()],
+     "all tokens": [tokens[of_model["base"].tokens].mean() for tokens in matching.values()]}
+).sort_values("all four", ascending=False)  # fmt: skip
+show_table(on_kind.head(3), {"all four": ".0%", "all tokens": ".0%"},
+           notes={"all four": "of the activation, at least", "all tokens": "of the mix"},
+           caption="Where the activation of this chain's features falls.")  # fmt: skip
 
 # %% tags=["remove-cell"]
 operators = examples.tokens_matching(corpora.tokenizer, cases.TOKEN_CLASSES["assignment"])
@@ -344,6 +386,9 @@ results = {
     "case.spread.tokens": spread["tokens"].iloc[0] if len(spread) else None,
     "case.spread.median": spread["tokens"].median() if len(spread) else None,
     "case.spread.min_r": spread["min_r"].iloc[0] if len(spread) else None,
+    "case.spread.on_kind": on_kind["all four"].iloc[0] if len(spread) else None,
+    "case.spread.kind_in_mix": on_kind["all tokens"].iloc[0] if len(spread) else None,
+    "case.class_share": class_share,
 }
 
 # %% tags=["remove-cell"]
@@ -354,36 +399,49 @@ results["case.statement.nearest_min_r"] = None if nearest is None else nearest["
 if assignment is not None:
     strengths = found[first[0]].acts[:, [int(assignment["base"])]].data
     results["case.assignment.weak"] = np.mean(strengths < strengths.max() / 10)
+    heights = universal.peaks(of_model, assignment).values()
+    results["case.assignment.peak_ratio"] = max(heights) / min(heights)
     results |= {f"case.assignment.{key}": assignment[key] for key in ("share", "min_r", *MODELS)}
 store.write_results(run, "case-study", results)
 
 # %% [markdown]
 # {% if defined("case.spread.tokens") -%}
 # It answers to {{ number("case.spread.tokens", 0) }} tokens in this sense, where the median chain
-# answers to {{ number("case.spread.median", 1) }}. What they have in common is for the reader to say;
-# its weakest link correlates at {{ number("case.spread.min_r") }}.
+# answers to {{ number("case.spread.median", 1) }}; its weakest link correlates at
+# {{ number("case.spread.min_r") }}.
+# {% if results["case.spread.on_kind"] >= results["case.class_share"] -%}
+# And yet it answers to a kind: each of the four puts at least {{ share("case.spread.on_kind", 0) }} of
+# its activation on the first row's, which are {{ share("case.spread.kind_in_mix", 0) }} of all tokens.
+# They differ as strings and share a form, and the model has seen it.
+# {%- else -%}
+# None of our kinds holds as much as {{ share("case.class_share", 0) }} of it in all four. What its
+# tokens have in common is for the reader to say.
+# {%- endif %}
 # {%- else -%}
 # There is no such chain in this run.
 # {%- endif %}
 #
 # ## What we learned
 #
-# | | paper, Figure 3 | ours |
-# |---|---|---|
-# | assignment | a feature for variable assignment is found in all four models | {% if results["case.assignment.chains"] > 0 %}one for {% if results["case.statement.universal"] > 0 %}statements{% else %}the `=` of named arguments, none for statements{% endif %}; weakest link {{ number("case.assignment.min_r") }}; one of the class in {{ count("case.assignment.combinations") }} of {{ count("track.seed_combinations") }} choices of dictionaries{% else %}not with the dictionaries of seed 0 at this threshold; with {{ count("case.assignment.combinations") }} of {{ count("track.seed_combinations") }} choices{% endif %} |
-# | others | not shown | {{ count("case.other_classes") }} more by class{% if defined("case.spread.tokens") %}, and one of many tokens{% endif %} |
+# | | paper, Figure 3 | ours | with other dictionaries | why they differ |
+# |---|---|---|---|---|
+# | assignment | a feature for variable assignment is found in all four models | {% if results["case.chains"] == 0 %}no universal feature at all{% elif results["case.assignment.chains"] > 0 %}{{ count("case.assignment.chains") }}: {{ count("case.statement.universal") }} for statements, {{ count("case.argument.universal") }} for named arguments; weakest link r = {{ number("case.assignment.min_r") }}{% else %}none at this threshold{% endif %} | in {{ count("case.assignment.combinations") }} of {{ count("track.seed_combinations") }} choices | another corpus and size; one dictionary per model there, and a feature chosen by the authors, here by rule |
+# | others | not shown | {{ count("case.other_classes") }} more by class{% if defined("case.spread.tokens") %}, and one of many tokens{% endif %} | not sought | |
 #
 # {% if results["case.statement.universal"] > 0 -%}
-# A feature that answers to assignment in Python answers to assignment in Lua, too, and in the merged
-# model: fine-tuning did not have to reinvent it.
+# A feature that answers to assignment statements is found in all four models: fine-tuning did not have
+# to reinvent it.
 # {% elif results["case.assignment.chains"] > 0 -%}
-# Fine-tuning did not have to reinvent the feature shown: it is the same in all four models, almost to
-# the strength. But its name is ours. Called after its class it would pass for the paper's example; one
-# more question to the data made it a feature for named arguments.
+# The feature shown is found in all four models: fine-tuning did not have to reinvent it. But its name
+# is ours. Called after its class it would pass for the paper's example; one more question to the data
+# made it a feature for named arguments.
 # {% endif -%}
 # {% if results["case.chains"] > 0 -%}
-# The median universal chain answers to {{ number("case.spread.median", 1) }} tokens: most of what is
-# universal here is about single tokens, and that should temper any talk of shared *concepts*.
+# {% if defined("case.spread.median") -%}
+# The median universal chain answers to {{ number("case.spread.median", 1) }} tokens
+# {%- if results["case.spread.median"] < 5 %}: most of what is universal here is about single tokens, and
+# that should temper any talk of shared *concepts*{% endif %}.
+# {%- endif %}
 # {%- else -%}
 # The paper shows a universal feature; at this size and threshold we can't.
 # {%- endif %}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from featrack_utils import cases
+from featrack_utils import cases, universal
 from featrack_utils.features import Features
 from featrack_utils.logits import Writing
 
@@ -43,6 +43,47 @@ SILENT = np.zeros(N)
 )
 def test_a_class_of_tokens_holds_what_its_name_says(name, inside, outside):
     pattern = re.compile(cases.TOKEN_CLASSES[name])
+    assert [t for t in inside if not pattern.fullmatch(t)] == []
+    assert [t for t in outside if pattern.fullmatch(t)] == []
+
+
+@pytest.mark.parametrize("dictionaries", [(), ("base-0", "lua-0", "stories-0", "merged-0")])
+def test_chains_of_a_choice_of_dictionaries_are_read_and_none_is_an_answer(tmp_path, dictionaries):
+    path = tmp_path / "universal.csv"
+    header = "base,lua,stories,merged,min_r,dictionaries\n"
+    path.write_text(header)
+    nothing = universal.read_chains(path, dictionaries)
+    assert np.zeros(3)[nothing["lua"]].size == 0  # they index features even so
+    path.write_text(
+        f"{header}3,1,4,1,0.9,base-1 lua-0 stories-0 merged-0\n"
+        "5,9,2,6,0.8,base-0 lua-0 stories-0 merged-0\n"
+    )
+    read = universal.read_chains(path, dictionaries)
+    assert read["base"].tolist() == ([5] if dictionaries else [3, 5])
+    assert read.index.tolist() == list(range(len(read)))
+
+
+def test_a_chains_peaks_and_its_smallest_share_on_tokens_are_told():
+    tall, even = SILENT.copy(), SILENT.copy()
+    tall[:7], even[:7] = [6, 0, 0, 0, 2, 0, 0], 1  # tokens are positions modulo 7
+    by_model = {"base": features(SILENT, tall), "lua": features(even, SILENT)}
+    chain = {"base": 1, "lua": 0, "min_r": 0.9}
+    assert universal.peaks(by_model, chain) == {"base": 6, "lua": 1}
+    first = np.arange(7) == 0
+    assert universal.share_in_all(by_model, chain, first) == pytest.approx(1 / 7)
+    assert universal.share_in_all(by_model, chain, ~first) == pytest.approx(2 / 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "outside"),
+    [
+        ("word in -s", [" cats", "values"], ["ss", " class", "is", "s"]),
+        ("word in -ing", [" running"], [" ringer"]),
+        ("capitalised word", [" Anna", "The"], ["A", " anna", "ABC"]),
+    ],
+)
+def test_a_form_holds_what_its_name_says(name, inside, outside):
+    pattern = re.compile(cases.FORMS[name])
     assert [t for t in inside if not pattern.fullmatch(t)] == []
     assert [t for t in outside if pattern.fullmatch(t)] == []
 

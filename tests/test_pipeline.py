@@ -15,12 +15,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from featrack_utils.companions import unexplained
 from featrack_utils.config import EDGES, MODELS
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.profiles import load_profile
+from featrack_utils.prose import Results, Substitution
 from featrack_utils.render import notebook_pages
 
 ROOT = Path(__file__).parent.parent
@@ -154,6 +156,30 @@ def test_a_base_model_of_smoke_size_reaches_the_loss_it_always_reaches(results):
     assert results["lm.base.python.loss"] == pytest.approx(5.02, abs=0.15)
     assert results["lm.lua.lua.loss"] < results["lm.base.lua.loss"]
     assert results["lm.stories.stories.loss"] < results["lm.base.stories.loss"]
+
+
+def test_without_a_universal_feature_the_pages_about_them_say_so(book):
+    strict = book / "runs" / "strict"
+    shutil.copytree(book / "runs" / "smoke", strict, copy_function=os.link)
+    criteria = {"run_dir": "runs/strict", "base_seeds": 2, "other_seeds": 2} | {
+        name: getattr(PROFILE.tracking, name) for name in ("min_positions", "min_documents")
+    }
+    for page, more in (("tracking", {"tau": 0.99999}), ("case-study", {"context": 64})):
+        subprocess.run(
+            [sys.executable, "-m", "featrack_utils.run", page, f"runs/{page}.ipynb",
+             "--json", json.dumps(criteria | more)],
+            cwd=book, env=os.environ | {"PYTHONPATH": str(book)}, check=True,
+        )  # fmt: skip
+    results = json.loads((book / "runs" / "smoke" / "results.json").read_text())
+    for phase in ("tracking", "case-study"):
+        results |= json.loads((strict / "results" / f"{phase}.json").read_text())
+    assert results["track.universal_count.highest"] == results["case.chains"] == 0
+    page = nbformat.read(book / "runs" / "case-study.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
+    assert "**no feature is universal**" in Substitution(Results(results)).fill(text, "case-study")
+    shutil.rmtree(strict)
+    for page in ("tracking", "case-study"):
+        (book / "runs" / f"{page}.ipynb").unlink()
 
 
 def test_a_second_run_does_nothing(book):
