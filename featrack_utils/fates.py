@@ -5,7 +5,7 @@ The dictionaries are those that the explorer and the map show, one for each mode
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from typing import NamedTuple
 
@@ -16,9 +16,11 @@ from featrack_utils import correlate, flow, match
 from featrack_utils.config import EDGES, MODELS
 from featrack_utils.correlate import BestMatches
 from featrack_utils.features import Features
+from featrack_utils.match import Tracking
 
 CLASSES = ("persisting", "disappearing", "unobserved", "emerging", "inherited", "novel")
 Best = Mapping[tuple[str, str], BestMatches]
+Along = Mapping[tuple[str, str], Tracking]
 
 
 class Criteria(NamedTuple):
@@ -44,28 +46,44 @@ def all_matches(features: Mapping[str, Features], criteria: Criteria) -> Best:
     return {(a, b): matches(features[a], features[b], criteria) for a, b in combinations(MODELS, 2)}
 
 
-def classes(best: Best, criteria: Criteria) -> dict[str, Int[np.ndarray, " d_sae"]]:
-    """Each feature's main class, an index into CLASSES, by model.
+def tracked(best: Best, tau: float, rule: str = "best") -> Along:
+    """Classes and partners along every edge; `best` holds at least the edges."""
+    return {pair: match.classify(best[pair], tau, rule) for pair in EDGES}
 
-    A feature of the base persists if a fine-tune has it, one of a fine-tune if the base has it;
-    one of the merged model is inherited if a fine-tune has it.
+
+def persisting(along: Along) -> dict[str, Bool[np.ndarray, " d_sae"]]:
+    """Features that a neighbouring model has, too, by model.
+
+    Of the base: found in a fine-tune; of a fine-tune: found in the base; of the merged model: found
+    in a fine-tune.
     """
-    tracked = {pair: match.classify(best[pair], criteria.tau, criteria.rule) for pair in EDGES}
-    base = [tracked["base", child].parent for child in ("lua", "stories")]
-    merged = [tracked[parent, "merged"].child for parent in ("lua", "stories")]
+    base = [along["base", child].parent == "persisting" for child in ("lua", "stories")]
+    merged = [along[parent, "merged"].child == "matched" for parent in ("lua", "stories")]
     return {
-        "base": _either(base, "persisting", "persisting", "disappearing"),
-        "lua": _either([tracked["base", "lua"].child], "matched", "persisting", "emerging"),
-        "stories": _either([tracked["base", "stories"].child], "matched", "persisting", "emerging"),
-        "merged": _either(merged, "matched", "inherited", "novel"),
+        "base": base[0] | base[1],
+        "lua": along["base", "lua"].child == "matched",
+        "stories": along["base", "stories"].child == "matched",
+        "merged": merged[0] | merged[1],
     }
 
 
-def _either(found: Sequence[np.ndarray], name: str, one: str, none: str) -> np.ndarray:
-    numbers = [CLASSES.index(each) for each in (one, none, "unobserved")]
-    seen = found[0] != "unobserved"
-    matched = np.any([each == name for each in found], axis=0)
-    return np.select([matched, seen], numbers[:2], numbers[2])
+def classes(best: Best, criteria: Criteria) -> dict[str, Int[np.ndarray, " d_sae"]]:
+    """Each feature's main class, an index into CLASSES, by model: what `persisting` says, named.
+
+    Features of the merged model that a fine-tune has are called inherited.
+    """
+    along = tracked(best, criteria.tau, criteria.rule)
+    seen = {
+        "base": along["base", "lua"].parent, "merged": along["lua", "merged"].child,
+        **{child: along["base", child].child for child in ("lua", "stories")},
+    }  # fmt: skip
+    names = {"base": ("persisting", "disappearing"), "merged": ("inherited", "novel")}
+    numbers = {}
+    for model, kept in persisting(along).items():
+        with_one, without = names.get(model, ("persisting", "emerging"))
+        ranks = [CLASSES.index(each) for each in (with_one, without, "unobserved")]
+        numbers[model] = np.select([kept, seen[model] != "unobserved"], ranks[:2], ranks[2])
+    return numbers
 
 
 def universal(best: Best, tau: float) -> dict[str, Bool[np.ndarray, " d_sae"]]:

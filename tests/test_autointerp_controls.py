@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featrack_utils.autointerp.controls import CALIPER, equally_dense, persisting, shuffled, tracked
+from featrack_utils import fates
+from featrack_utils.autointerp.controls import CALIPER, equally_dense, shuffled
 from featrack_utils.config import EDGES, MODELS
 from tests.autointerp_planted import DEAD, LENGTH, planted
 
@@ -52,11 +53,15 @@ def test_a_feature_persists_if_a_neighbouring_model_has_it():
         acts = found[model].acts.tolil()
         acts[:, gone] = 0
         found[model] = found[model]._replace(acts=acts.tocsr())
-    able = {model: np.asarray(f.acts.sum(axis=0)).ravel() > 0 for model, f in found.items()}
-    along = tracked(found, able, 0.8)
-    kept = {model: np.flatnonzero(mask).tolist() for model, mask in persisting(along).items()}
+    best = fates.all_matches(found, fates.Criteria(0.8, "best", 1, 1))
+    along = fates.tracked(best, 0.8)
+    kept = {model: np.flatnonzero(mask).tolist() for model, mask in fates.persisting(along).items()}
     alive = [k for k in range(LENGTH) if k != DEAD]
     assert set(along) == set(EDGES)
+    named = fates.classes(best, fates.Criteria(0.8, "best", 1, 1))
+    for model, numbers in named.items():
+        either = np.isin(np.array(fates.CLASSES)[numbers], ["persisting", "inherited"])
+        assert np.flatnonzero(either).tolist() == kept[model]
     assert kept == {"base": alive[1:], "lua": alive[1:], "stories": alive[2:], "merged": alive[1:]}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from featrack_utils import fates
 from featrack_utils.autointerp import controls, judge, lookup, sentences, strips
 from featrack_utils.autointerp.budget import Budget, Estimate, Prices
 from featrack_utils.autointerp.cache import Answers
@@ -20,6 +21,7 @@ from featrack_utils.autointerp.endpoint import Endpoint
 from featrack_utils.autointerp.remote import Asked, Rehearsal, Remote
 from featrack_utils.autointerp.settings import Interpretation
 from featrack_utils.config import EDGES, MODELS
+from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features
 from featrack_utils.match import Tracking, eligible
@@ -75,7 +77,11 @@ def prepare(
         m: judge.Subject(by_column(f), choose(f.acts, text, seed)) for m, f in found.items()
     }
     density = {m: np.diff(s.columns.indptr) / len(text.tokens) for m, s in subjects.items()}
-    along = controls.tracked(found, able, tau)
+    best = {
+        (a, b): correlations(found[a].acts, found[b].acts, eligible_a=able[a], eligible_b=able[b])
+        for a, b in EDGES
+    }
+    along = fates.tracked(best, tau)
     return Ground(text, found, subjects, able, density, along, vocabulary, seed)
 
 
@@ -193,7 +199,7 @@ def _scores(
     explainers: Mapping[str, judge.Explainer],
     features: Mapping[str, np.ndarray],
 ) -> Scores:
-    own, persisting = [], controls.persisting(ground.along)
+    own, persisting = [], fates.persisting(ground.along)
     for model, explainer in explainers.items():
         subject, chosen = ground.subjects[model], features[model]
         table = judge.own(explainer, subject, chosen, ground.text)
