@@ -35,5 +35,5 @@ def how_many_below(best_r: Mapping[str, Sequence[float]], tau: float, far: float
         axis.text(0.5, 0.5, "no feature to seek", ha="center", transform=axis.transAxes)
     axis.set(xlabel="best correlation r", ylabel="features with a best r below")
     if best_r:
-        axis.legend(loc="lower right", title="sought in")
+        figure.legend(loc="outside upper center", title="sought in", ncols=2)
     return figure

@@ -136,19 +136,24 @@ before = {f"untouched_{child}": name for child, name in untouched.items()}
 there = {"third": another["base"]} if base_seeds > 2 else {}
 there |= before | {child: another[child] for child in ("lua", "stories")}
 asked = [("base", where, name) for where, name in there.items()]
-asked += [(child, where, name) for child in ("lua", "stories")
-          for where, name in {"base": another["base"], f"untouched_{child}": untouched.get(child)}.items()
-          if name]  # fmt: skip
-missed = {
-    (model, where): gains.missed(found, able, (first[model], known_again[model]), name, (far, tau), draws)
-    for model, where, name in asked
-}  # fmt: skip
+for child in ("lua", "stories"):
+    back = {"base": another["base"], f"untouched_{child}": untouched.get(child)}
+    asked += [(child, where, name) for where, name in back.items() if name]
+
+
+def sought_in(model, name):
+    """The share of a model's features, found twice there, that one dictionary misses."""
+    twice = (first[model], known_again[model])
+    return gains.missed(found, able, twice, name, (far, tau), draws)
+
+
+missed = {(model, where): sought_in(model, name) for model, where, name in asked}
 missed = {pair: each for pair, each in missed.items() if each}
 
 # %% mystnb={"figure": {"caption": "Of the base's features that two of its dictionaries share: how many have a best correlation below r in one dictionary of Lua, of Stories, and (black, where there are such) in another of the base itself and in one of the base on Lua's mixture.", "name": "fig-lost"}, "image": {"alt": "Rising curves of counts on a logarithmic axis; those of Lua and Stories beside those of the base's own dictionaries"}} tags=["hide-input"]
 labels = {"third": "another of the base", "untouched_lua": "untouched base, Lua's mixture",
           "untouched_stories": "untouched base, Stories' mixture",
-          "lua": "Lua", "stories": "Stories", "base": "base"}  # fmt: skip
+          "lua": "Lua", "stories": "Stories", "base": "base, its own mixture"}  # fmt: skip
 lookups = cases.closest(found, able, first["base"], list(there.values()), known_again["base"])
 curves_of = {labels[where]: lookups.r[name] for where, name in there.items() if name in lookups.r}
 caseplots.how_many_below(curves_of, tau, far)

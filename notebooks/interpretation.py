@@ -177,13 +177,17 @@ summary.histograms(own[own["explainer"] == shown], ("lua", "merged"))
 
 # %% tags=["hide-input"]
 PAIRS = {"matched_pairs": "pairs", "persisting.median_r": "persisting, median",
-         "persisting_minus_matched": "difference", "persisting_minus_matched.ci_low": "from",
-         "persisting_minus_matched.ci_high": "to",
+         "persisting_minus_matched": "difference",
          "random_only.persisting_minus_matched": "random-only difference"}  # fmt: skip
+ENDS = {f"{k}{end}": f"{label}{end}" for k, label in PAIRS.items() if "difference" in label
+        for end in (".ci_low", ".ci_high")}  # fmt: skip
+PAIRS |= ENDS
 figures = dict.fromkeys(list(PAIRS.values())[1:], ".3f")
 matched = pd.DataFrame(scores(m, who, PAIRS) for m in MODELS for who in explainers)
 show_table(matched.astype(dict.fromkeys(figures, float)), figures,
-           notes={"difference": "persisting − equally dense", "from": "95 %"})  # fmt: skip
+           notes={"difference": "persisting − equally dense"},
+           caption="Scores of persisting features less those of equally dense others "
+                   "[95 % over features].")  # fmt: skip
 
 # %% [markdown]
 # {% for model, label in [("lua", "Lua"), ("merged", "the merged model")] -%}
@@ -203,8 +207,10 @@ show_table(matched.astype(dict.fromkeys(figures, float)), figures,
 # {% endfor %}
 #
 # That doesn't say why. A feature that follows single tokens is easy to explain by tokens *and* easy
-# for another dictionary to find again; both may be the same simplicity, seen twice. The intervals come
-# from drawing features, for this text and these dictionaries.
+# for another dictionary to find again; both may be the same simplicity, seen twice. All intervals
+# of this chapter come from drawing *features*, on one split of the text: documents aren't drawn, as
+# they are in [ceilings](ceilings). Features share their documents, so the intervals are too narrow
+# for what other text would give.
 #
 # ## Does the explanation move along?
 #
@@ -213,8 +219,8 @@ show_table(matched.astype(dict.fromkeys(figures, float)), figures,
 
 # %% tags=["hide-input"]
 MATES = {"count": "pairs", "own_median_r": "own", "foreign_median_r": "parent's",
-         "foreign_minus_own": "difference", "foreign_minus_own.ci_low": "from",
-         "foreign_minus_own.ci_high": "to"}  # fmt: skip
+         "foreign_minus_own": "difference", "foreign_minus_own.ci_low": "difference.ci_low",
+         "foreign_minus_own.ci_high": "difference.ci_high"}  # fmt: skip
 
 
 def moved(a, b, who):
@@ -226,7 +232,9 @@ def moved(a, b, who):
 figures = dict.fromkeys(list(MATES.values())[1:], ".3f")
 moves = pd.DataFrame(moved(a, b, who) for a, b in EDGES for who in explainers)
 show_table(moves.astype(dict.fromkeys(figures, float)), figures,
-           notes={"own": "median r", "parent's": "median r", "difference": "mean"})  # fmt: skip
+           notes={"own": "median r", "parent's": "median r", "difference": "mean"},
+           caption="Explanations of the parent's feature scored on its match in the child "
+                   "[95 % over features].")  # fmt: skip
 
 # %% [markdown]
 # {% set name = "autointerp.lua.sentence.mates.base" -%}
@@ -288,6 +296,18 @@ store.write_results(run, "interpretation", results)
 
 # %% [markdown]
 # ## What we learned
+#
+# {% macro ci(name) -%}
+# {% if defined(name) %}{{ number(name) }} [{{ number(name + ".ci_low") }}, {{ number(name + ".ci_high") }}]{% else %}not defined{% endif %}
+# {%- endmacro -%}
+# | | paper, Figure 6 | ours [95 % CI over features] | another feature's explanation | why they differ |
+# |---|---|---|---|---|
+# | who explains | GPT-4 Turbo | counting of tokens{% if defined("autointerp.lua.endpoint.median_r") %}, and a chat model{% endif %} | | none is fetched or paid for by default |
+# | score of Lua's features | a histogram | median r {{ ci("autointerp.lua.sentence.median_r") }} | {{ ci("autointerp.lua.sentence.shuffled.median_r") }} | the excerpts, the explainer and the dictionaries are others |
+# | of the merged model's | a histogram | median r {{ ci("autointerp.merged.sentence.median_r") }} | {{ ci("autointerp.merged.sentence.shuffled.median_r") }} | the same |
+# | persisting less equally dense, Lua | all features beside the persisting ones, of whatever density | {{ ci("autointerp.lua.sentence.persisting_minus_matched") }} | | ours are paired by density |
+#
+# We know the paper's Figure 6 as a picture and have no certain figures from it, so none are given.
 #
 # {% set name = "autointerp.merged.sentence" -%}
 # {% if defined(name + ".median_r") and defined(name + ".shuffled.median_r") and
