@@ -14,18 +14,9 @@ from tqdm.auto import tqdm
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.merge import State, check_t, slerp
+from featrack_utils.paper import SWEEP
 
 logger = logging.getLogger(__name__)
-
-# The authors' published sweep (Horn & Elliott, arXiv 2410.12391): the weight of the Lua model,
-# then next-token accuracy on TinyStories and on Lua.
-_PUBLISHED_SWEEP = (
-    (0.0, 0.520, 0.176),
-    (0.4, 0.442, 0.310),
-    (0.55, 0.393, 0.377),
-    (0.6, 0.375, 0.398),
-    (1.0, 0.247, 0.494),
-)
 
 
 def sweep(
@@ -127,7 +118,7 @@ def compare_to_published() -> pd.DataFrame:
             "lua_accuracy": lua,
             "stories_accuracy": stories,
         }
-        for t, stories, lua in reversed(_PUBLISHED_SWEEP)
+        for t, stories, lua in reversed(SWEEP)
     )
 
 
