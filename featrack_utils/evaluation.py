@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import MistralForCausalLM, PreTrainedTokenizerBase
 
@@ -23,24 +23,72 @@ class Evaluation(NamedTuple):
         loss: mean cross-entropy, nats per token.
         accuracy: share of tokens that are the model's first choice.
         n_tokens: tokens predicted.
+        by_document: [n_documents, 3], summed loss, tokens foreseen and tokens of each document;
+            None where it isn't known which document a token is of.
     """
 
     loss: float
     accuracy: float
     n_tokens: int
+    by_document: Float[np.ndarray, "n_documents 3"] | None = None
 
 
 @torch.no_grad()
-def evaluate(model: MistralForCausalLM, blocks: Int[np.ndarray, "n_blocks context"]) -> Evaluation:
-    """Loss and accuracy on every position but the first of each block, in float32."""
-    total, hits, count = 0.0, 0, 0
+def evaluate(
+    model: MistralForCausalLM,
+    blocks: Int[np.ndarray, "n_blocks context"],
+    origin: Int[np.ndarray, "n_blocks context"] | None = None,
+) -> Evaluation:
+    """Loss and accuracy on every position but the first of each block, in float32.
+
+    origin: which document each position is of, for `intervals`.
+    """
+    losses, hits = [], []
     for batch in _batches(blocks):
         logits = model(input_ids=batch).logits[:, :-1].flatten(0, 1).float()
         targets = batch[:, 1:].flatten()
-        total += F.cross_entropy(logits, targets, reduction="sum").double().item()
-        hits += (logits.argmax(-1) == targets).sum().item()
-        count += len(targets)
-    return Evaluation(total / count, hits / count, count)
+        losses.append(F.cross_entropy(logits, targets, reduction="none"))
+        hits.append(logits.argmax(-1) == targets)
+    parts = np.stack([torch.cat(losses).double().numpy(), torch.cat(hits).double().numpy()])
+    count = parts.shape[1]
+    loss, accuracy = parts.mean(1).tolist()
+    if origin is None:
+        return Evaluation(loss, accuracy, count)
+    documents = np.unique(origin[:, 1:], return_inverse=True)[1].ravel()
+    sums = [np.bincount(documents, weights=each) for each in (*parts, np.ones(count))]
+    return Evaluation(loss, accuracy, count, np.stack(sums, axis=1))
+
+
+def pooled(*parts: Evaluation) -> Evaluation:
+    """One evaluation on the texts of several, which must share no document."""
+    count = sum(part.n_tokens for part in parts)
+    loss, accuracy = (
+        sum(getattr(part, figure) * part.n_tokens for part in parts) / count
+        for figure in ("loss", "accuracy")
+    )
+    documents = [part.by_document for part in parts if part.by_document is not None]
+    known = len(documents) == len(parts)
+    return Evaluation(loss, accuracy, count, np.concatenate(documents) if known else None)
+
+
+def intervals(score: Evaluation, draws: int = 1000, seed: int = 0) -> dict[str, float]:
+    """95 % bootstrap intervals over documents: `loss.ci_low`, …, `accuracy.ci_high`.
+
+    {} where the documents aren't known or there is but one.
+    """
+    documents = score.by_document
+    if documents is None or len(documents) < 2:
+        return {}
+    chances = np.full(len(documents), 1 / len(documents))
+    drawn = np.random.default_rng(seed).multinomial(len(documents), chances, size=draws)
+    sums = drawn @ documents
+    # Low and high of both figures; every draw holds at least one document, so at least a token.
+    bounds = np.quantile(sums[:, :2] / sums[:, 2:], [0.025, 0.975], axis=0)
+    return {
+        f"{figure}.{end}": float(bounds[row, column])
+        for column, figure in enumerate(("loss", "accuracy"))
+        for row, end in enumerate(("ci_low", "ci_high"))
+    }
 
 
 def _batches(blocks: np.ndarray) -> Iterator[Tensor]:
@@ -74,11 +122,15 @@ def continuation(
 
 
 def score_results(model: str, scores: Mapping[str, Evaluation]) -> dict[str, float]:
-    """A model's evaluations by domain as entries of results.json."""
+    """A model's evaluations by domain as entries of results.json, with intervals if known."""
     return {
-        f"lm.{model}.{domain}.{figure}": getattr(score, figure)
+        f"lm.{model}.{domain}.{figure}": value
         for domain, score in scores.items()
-        for figure in ("loss", "accuracy")
+        for figure, value in {
+            "loss": score.loss,
+            "accuracy": score.accuracy,
+            **intervals(score),
+        }.items()
     }
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from featrack_utils.capture import logits_with
-from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.corpora.documents import BASE_DOMAINS, DOMAINS
 from featrack_utils.errors import FeatrackError
 
 if TYPE_CHECKING:  # they take seconds to load
@@ -23,6 +23,13 @@ if TYPE_CHECKING:  # they take seconds to load
     from transformer_lens.model_bridge import TransformerBridge
 
 DENSE_SHARE = 0.10  # a feature active on more than this share of tokens is dense
+# What a model, or what it was merged from, was trained on last. Elsewhere its MLP may do harm.
+OWN_DOMAINS = {
+    "base": BASE_DOMAINS,
+    "lua": ("lua",),
+    "stories": ("stories",),
+    "merged": ("lua", "stories"),
+}
 
 
 class Quality(NamedTuple):
@@ -32,7 +39,8 @@ class Quality(NamedTuple):
         l0: mean number of active features a token.
         variance_explained: 1 - residual / total sum of squares around the mean.
         ce_loss_score: (CE_zero - CE_sae) / (CE_zero - CE_clean); SAELens' name and
-            definition; None where zeroing the MLP changes nothing.
+            definition; None where zeroing the MLP changes nothing. Where `mlp_worth` is near zero
+            or below it, no share of anything: it can have any value.
         dead_share: share of features that are never active on this text.
         dense_share: share of features active on over a tenth of the tokens.
         density: share of tokens on which each feature is active.
@@ -108,6 +116,19 @@ def quality(sums: Sums, domains: Iterable[str]) -> Quality:
         dense_share=float((density > DENSE_SHARE).mean()),
         density=density,
     )
+
+
+def mlp_worth(sums: Sums, domains: Iterable[str]) -> float:
+    """By which share the loss grows when the MLP is silenced; below zero, the MLP does harm.
+
+    Raises:
+        FeatrackError: no loss was measured on these domains.
+    """
+    domains = [*domains]
+    clean, zero, _ = sums.losses[[DOMAINS.index(d) for d in domains]].sum(0).tolist()
+    if not clean > 0:
+        raise FeatrackError(f"No loss was measured on {', '.join(domains)}; check the mix.")
+    return zero / clean - 1
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -62,3 +63,44 @@ def test_scores_come_back_from_their_results_as_a_table():
         {"model": "base", "domain": "lua", "loss": 2.5, "accuracy": 0.4},
         {"model": "base", "domain": "python", "loss": 3.5, "accuracy": 0.3},
     ]
+
+
+def test_documents_give_intervals_and_leave_the_figures_alone(fresh_model, blocks):
+    model, origin = fresh_model(), np.arange(len(blocks)).repeat(blocks.shape[1])
+    plain, known = (evaluate(model, blocks, o) for o in (None, origin.reshape(blocks.shape)))
+    assert evaluation.intervals(plain) == {} and plain[:3] == known[:3]
+    assert known.by_document.sum(0) == pytest.approx(
+        [known.loss * known.n_tokens, known.accuracy * known.n_tokens, known.n_tokens]
+    )
+    bounds = evaluation.intervals(known)
+    assert bounds["loss.ci_low"] < known.loss < bounds["loss.ci_high"]
+    assert bounds == evaluation.intervals(known)
+
+
+def test_equal_documents_have_an_interval_without_width():
+    score = Evaluation(2.0, 0.5, 40, np.tile([20.0, 5.0, 10.0], (4, 1)))
+    assert evaluation.intervals(score) == pytest.approx(
+        {"loss.ci_low": 2, "loss.ci_high": 2, "accuracy.ci_low": 0.5, "accuracy.ci_high": 0.5}
+    )
+
+
+def test_an_interval_is_about_two_standard_errors_wide_on_each_side():
+    hits = np.array([0.0, 10.0] * 50)
+    score = Evaluation(1.0, 0.5, 1000, np.stack([0 * hits, hits, 0 * hits + 10], axis=1))
+    assert evaluation.intervals(score)["accuracy.ci_low"] == pytest.approx(0.5 - 0.1, abs=0.02)
+
+
+def test_pooled_texts_count_by_their_tokens():
+    documents = np.ones((2, 3))
+    one, other = Evaluation(1.0, 0.2, 30, documents), Evaluation(2.0, 0.6, 10, documents)
+    together = evaluation.pooled(one, other)
+    assert together[:3] == (pytest.approx(1.25), pytest.approx(0.3), 40)
+    assert len(together.by_document) == 4
+    assert evaluation.pooled(one, Evaluation(1, 1, 1)).by_document is None
+
+
+def test_intervals_go_into_results_but_not_into_the_table_of_scores():
+    scores = {"lua": Evaluation(2.0, 0.5, 20, np.array([[20.0, 5, 10], [20, 5, 10]]))}
+    flat = evaluation.score_results("base", scores)
+    assert flat["lm.base.lua.accuracy.ci_low"] == pytest.approx(0.5) and len(flat) == 6
+    assert list(evaluation.score_table(flat).columns) == ["model", "domain", "loss", "accuracy"]

@@ -18,7 +18,7 @@ from featrack_utils.features import (
     save_features,
 )
 from featrack_utils.lm import load_model
-from featrack_utils.quality import Sums, quality, splice_losses
+from featrack_utils.quality import Sums, mlp_worth, quality, splice_losses
 from featrack_utils.tokens import Blocks
 
 D = 24
@@ -207,3 +207,14 @@ def test_features_of_different_token_streams_are_not_compared(bridge, identity, 
     for wrong in (other, found.tokens[:-1]):
         with pytest.raises(FeatrackError, match="different token streams"):
             require_same_tokens(found, found._replace(tokens=wrong))
+
+
+def test_an_mlp_is_worth_what_the_loss_grows_by_without_it():
+    sums = Sums.empty(len(DOMAINS), 2, 4)
+    sums.losses[DOMAINS.index("lua")] = torch.tensor([2.0, 3.0, 2.2])
+    sums.losses[DOMAINS.index("python")] = torch.tensor([4.0, 3.0, 3.9])
+    assert mlp_worth(sums, ["lua"]) == 0.5
+    assert mlp_worth(sums, ["python"]) == -0.25
+    assert mlp_worth(sums, ["lua", "python"]) == 0
+    with pytest.raises(FeatrackError, match="No loss was measured on english"):
+        mlp_worth(sums, ["english"])
