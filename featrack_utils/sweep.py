@@ -89,37 +89,62 @@ def balanced_t(
     if len(grid) < 2 or not (np.diff(grid) > 0).all():
         raise FeatrackError("A balanced t needs at least two values of t in increasing order.")
     lua, stories = shares
-    gap = lua - stories
-    # (common share, -t), so that max() prefers the lower t among equals.
-    crossings = [(lua[i], -grid[i]) for i in np.flatnonzero(gap == 0)]
-    for i in np.flatnonzero(gap[:-1] * gap[1:] < 0):
-        along = gap[i] / (gap[i] - gap[i + 1])
-        common = lua[i] + along * (lua[i + 1] - lua[i])
-        crossings.append((common, -(grid[i] + along * (grid[i + 1] - grid[i]))))
-    if not crossings:
+    t = crossing(grid, lua, stories)
+    if t is None:
         raise FeatrackError(
             "The sweep has no balanced t: from its first to its last t the kept share goes "
             f"{lua[0]:.3f} → {lua[-1]:.3f} on Lua and {stories[0]:.3f} → {stories[-1]:.3f} on "
             "Stories without crossing; widen the sweep or fix t yourself."
         )
-    return float(-max(crossings)[1])
+    return t
 
 
-def compare_to_published() -> pd.DataFrame:
-    """The authors' published sweep on both axes, in rising order of our t.
+def crossing(ts: Sequence[float], lua: Sequence[float], stories: Sequence[float]) -> float | None:
+    """The t where two curves meet, straight between grid points; None if they never do.
 
-    Columns: `t_from_lua` (ours: 0 is Lua), `t_from_stories` (theirs: 0 is TinyStories),
-    `lua_accuracy`, `stories_accuracy` (next-token, validation).
+    Of several crossings the one with the highest value counts, then the lowest t.
     """
-    return pd.DataFrame(
-        {
-            "t_from_lua": round(1 - t, 2),
-            "t_from_stories": t,
-            "lua_accuracy": lua,
-            "stories_accuracy": stories,
-        }
-        for t, stories, lua in reversed(SWEEP)
-    )
+    grid, lua, stories = (np.asarray(values, dtype=np.float64) for values in (ts, lua, stories))
+    gap = lua - stories
+    # (common value, -t), so that max() prefers the lower t among equals.
+    crossings = [(lua[i], -grid[i]) for i in np.flatnonzero(gap == 0)]
+    for i in np.flatnonzero(gap[:-1] * gap[1:] < 0):
+        along = gap[i] / (gap[i] - gap[i + 1])
+        common = lua[i] + along * (lua[i + 1] - lua[i])
+        crossings.append((common, -(grid[i] + along * (grid[i + 1] - grid[i]))))
+    return float(-max(crossings)[1]) if crossings else None
+
+
+def compare_to_published(swept: pd.DataFrame) -> pd.DataFrame:
+    """The authors' published sweep on both axes, in rising order of our t, beside ours.
+
+    swept: columns `t`, `lua`, `stories` (next-token accuracies), straight between its points.
+    Columns: `t_from_lua` (ours: 0 is Lua), `t_from_stories` (theirs: 0 is TinyStories), then
+    `lua_paper`, `lua_ours`, `stories_paper`, `stories_ours`.
+    """
+    published = pd.DataFrame(reversed(SWEEP), columns=["t_from_stories", "stories", "lua"])
+    t = (1 - published["t_from_stories"]).round(2)
+    columns = {"t_from_lua": t, "t_from_stories": published["t_from_stories"]}
+    for domain in ("lua", "stories"):
+        columns[f"{domain}_paper"] = published[domain]
+        columns[f"{domain}_ours"] = np.interp(t, swept["t"], swept[domain])
+    return pd.DataFrame(columns)
+
+
+def at_weight(
+    swept: pd.DataFrame, t: float, base: Mapping[str, float]
+) -> dict[str, dict[str, float]]:
+    """Accuracy and the kept share of what its parent gained over the base, by domain, at one t.
+
+    swept: as for `compare_to_published`, from t = 0 to t = 1; base: its accuracy by domain.
+    Raises: FeatrackError if a parent is not better than the base.
+    """
+    found = {}
+    for domain, parent in (("lua", swept["lua"].iloc[0]), ("stories", swept["stories"].iloc[-1])):
+        accuracy = float(np.interp(t, swept["t"], swept[domain]))
+        (kept,) = _kept_share(domain, [accuracy], base[domain], parent, 1)
+        found[domain] = {"accuracy": accuracy, "kept": float(kept)}
+    return found
 
 
 def _kept_share(

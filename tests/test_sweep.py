@@ -3,13 +3,15 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.merge import linear
-from featrack_utils.sweep import balanced_t, compare_to_published, sweep
+from featrack_utils.paper import PAPER
+from featrack_utils.sweep import at_weight, balanced_t, compare_to_published, crossing, sweep
 
 PLAIN = {"base_lua": 0.0, "base_stories": 0.0, "parent_lua": 1.0, "parent_stories": 1.0}
 
@@ -128,15 +130,31 @@ def test_accuracies_that_do_not_fit_the_grid_are_refused():
         balanced_t([0, 1], [1, 0], [0, math.nan], **PLAIN)
 
 
-def test_the_published_sweep_starts_at_lua_on_our_axis():
-    table = compare_to_published()
+OURS = pd.DataFrame({"t": [0, 0.5, 1], "lua": [0.5, 0.3, 0.1], "stories": [0.2, 0.3, 0.6]})
+
+
+def test_the_published_sweep_starts_at_lua_on_our_axis_and_ours_stands_beside_it():
+    table = compare_to_published(OURS)
     assert table.t_from_lua.is_monotonic_increasing
     assert (table.t_from_lua + table.t_from_stories).tolist() == pytest.approx([1] * 5)
-    assert table.iloc[0][["lua_accuracy", "stories_accuracy"]].tolist() == [0.494, 0.247]
+    assert table.iloc[0].tolist() == [0, 1, 0.494, 0.5, 0.247, 0.2]
+    # At .4 from Lua: four fifths of the way to the middle.
+    assert table.iloc[1][["lua_ours", "stories_ours"]].tolist() == pytest.approx([0.34, 0.28])
 
 
 def test_the_published_raw_accuracies_meet_near_forty_three_hundredths_from_lua():
-    table = compare_to_published()
+    table = compare_to_published(OURS)
     # between .40 (Lua ahead by .023) and .45 (behind by .016): .40 + .05 · 23/39
-    t = balanced_t(table.t_from_lua, table.lua_accuracy, table.stories_accuracy, **PLAIN)
+    t = crossing(table.t_from_lua, table.lua_paper, table.stories_paper)
     assert t == pytest.approx(0.40 + 0.05 * 23 / 39)
+    assert round(t, 2) == PAPER["merge.crossing_from_lua"].value
+
+
+def test_curves_that_never_meet_have_no_crossing():
+    assert crossing([0, 1], [0.5, 0.4], [0.1, 0.2]) is None
+
+
+def test_at_a_weight_each_domain_keeps_a_share_of_its_parents_gain():
+    found = at_weight(OURS, 0.5, {"lua": 0.1, "stories": 0.2})
+    assert found["lua"] == pytest.approx({"accuracy": 0.3, "kept": 0.5})
+    assert found["stories"] == pytest.approx({"accuracy": 0.3, "kept": 0.25})
