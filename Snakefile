@@ -224,6 +224,7 @@ for page, (notebook, parameters, needs, cores) in PHASES.items():
             CODE,
             TEXTS if page == "corpora" else [],
             TOC if page == "status" else [],
+            "benchmarks/coverage.json" if page == "calibration" else [],
         output:
             executed(page),
         params:

@@ -15,7 +15,7 @@ from featrack_utils.correlate import correlations
 from featrack_utils.features import Features
 from featrack_utils.floors import document_shift
 from featrack_utils.flow import through, universal_chains
-from featrack_utils.sums import BestMatches, Pairs, check_correlation
+from featrack_utils.sums import BestMatches, check_correlation
 
 
 class Count(NamedTuple):
@@ -32,18 +32,6 @@ class Chained(NamedTuple):
     via_lua: Count  # base – lua – merged
     via_stories: Count  # base – stories – merged
     universal: Count  # both ways, to one and the same merged feature
-
-
-def turned(best: BestMatches) -> BestMatches:
-    """The same matches with the two dictionaries in each other's place."""
-    pairs = best.pairs
-    order = np.lexsort((pairs.i, pairs.j))
-    return BestMatches(
-        a_best_r=best.b_best_r, a_best_index=best.b_best_index,
-        b_best_r=best.a_best_r, b_best_index=best.a_best_index,
-        a_candidates=best.b_candidates, b_candidates=best.a_candidates,
-        pairs=Pairs(pairs.j[order], pairs.i[order], pairs.r[order]), floor=best.floor,
-    )  # fmt: skip
 
 
 def chained(

@@ -150,6 +150,18 @@ def mutual(best: BestMatches) -> np.ndarray:
     return has & (back == np.arange(has.size))
 
 
+def turned(best: BestMatches) -> BestMatches:
+    """The same matches with the two dictionaries in each other's place."""
+    pairs = best.pairs
+    order = np.lexsort((pairs.i, pairs.j))
+    return BestMatches(
+        a_best_r=best.b_best_r, a_best_index=best.b_best_index,
+        b_best_r=best.a_best_r, b_best_index=best.a_best_index,
+        a_candidates=best.b_candidates, b_candidates=best.a_candidates,
+        pairs=Pairs(pairs.j[order], pairs.i[order], pairs.r[order]), floor=best.floor,
+    )  # fmt: skip
+
+
 def multiplicity(best: BestMatches, tau: float) -> Multiplicity:
     """How many parents share one child as their best match (r > `tau`), and the reverse.
 

@@ -35,20 +35,23 @@ class Probe(NamedTuple):
 
 
 def halves(features: Features, seed: int) -> np.ndarray:
-    """Positions to fit on, half of each domain's documents; bool [n_tokens].
+    """Positions to fit on, half of each domain's groups of documents; bool [n_tokens].
 
-    Raises: FeatrackError for a domain of one document.
+    By groups (`Features.group`), for two stories of one plot on both sides would be a leak.
+
+    Raises: FeatrackError for a domain of one group.
     """
     rng = np.random.default_rng(seed)
     fit = np.zeros(features.origin.size, bool)
+    of = features.origin if features.group is None else features.group
     for domain in np.unique(features.domain):
-        documents = np.unique(features.origin[features.domain == domain])
-        if documents.size < 2:
+        groups = np.unique(of[features.domain == domain])
+        if groups.size < 2:
             raise FeatrackError(
-                f"Domain {domain} of the evaluation mix has one document: give at least two, "
-                "one to fit probes on and one to judge them."
+                f"Domain {domain} of the evaluation mix has one group of documents: give at least "
+                "two, one to fit on and one to judge by."
             )
-        fit |= np.isin(features.origin, rng.permutation(documents)[: documents.size // 2])
+        fit |= np.isin(of, rng.permutation(groups)[: groups.size // 2])
     return fit
 
 

@@ -12,9 +12,9 @@ from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
 from featrack_utils.features import Features
-from featrack_utils.match import assignment, eligible, mutual
+from featrack_utils.match import assignment, eligible, mutual, turned
 from featrack_utils.published import string_correlations
-from featrack_utils.sums import BestMatches, Pairs
+from featrack_utils.sums import BestMatches
 
 TAUS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 RULES = ("best", "mutual", "assignment")
@@ -111,16 +111,6 @@ def effects(table: pd.DataFrame, pair: str) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=columns)
     found["range"] = found["highest"] - found["lowest"]
     return found.sort_values("range", ascending=False, kind="stable", ignore_index=True)
-
-
-def turned(best: BestMatches) -> BestMatches:
-    """The same matches with a and b exchanged."""
-    i, j, r = best.pairs
-    order = np.lexsort((i, j))
-    return BestMatches(
-        best.b_best_r, best.b_best_index, best.a_best_r, best.a_best_index,
-        best.b_candidates, best.a_candidates, Pairs(j[order], i[order], r[order]), best.floor,
-    )  # fmt: skip
 
 
 def matches(

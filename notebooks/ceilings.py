@@ -17,7 +17,7 @@
 # disappear from an unchanged model, too. {cite:t}`horn2025tracking` train one dictionary per model,
 # so their shares have nothing to be compared with. Here each share gets what a measurement needs:
 # a **ceiling** (another seed's dictionary of the *same* model), a **floor** (the same features, but
-# one model reads other documents) and an **interval** (documents and seeds drawn anew).
+# one model reads other documents) and an **interval** (texts and seeds drawn anew).
 
 # %%
 import json
@@ -54,18 +54,18 @@ tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual; paper: best match
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
-replicates = 200  # bootstrap draws over documents and seeds
+replicates = 200  # bootstrap draws over groups of documents and seeds
 
 # %%
 run = Path(run_dir)
 found = features.open_features(run, base_seeds, other_seeds)
 
 # %% [markdown]
-# ## Every document drawn anew, and every match made anew
+# ## Every text drawn anew, and every match made anew
 #
-# Tokens of one document are not independent, so documents are drawn with replacement, within
-# their domains, and the matching is done anew in every draw. SAE seeds are drawn, too, in an outer
-# loop. All shares use the same draws, so that a ratio of two shares has an interval of its own.
+# Tokens of one document are not independent, and neither are documents of one group: stories of one
+# plot, functions of one module. So whole groups are drawn with replacement, within their domains, and
+# the matching is done anew in every draw. SAE seeds are drawn, too, in an outer loop. All shares use the same draws, so that a ratio of two shares has an interval of its own.
 # How often such intervals hold the truth was measured where it is known:
 # [calibration](calibration), the next chapter.
 

@@ -64,7 +64,7 @@ class_share = 0.5  # of a feature's activation must fall on words for exceptions
 token_share = 0.25  # of its activation on its strongest token, for a feature of one token
 shown_tokens = 24  # of each context
 dosed = ["lua"]  # fine-tunes whose mixture a dictionary of the untouched base has read; paper: none
-replicates = 200  # bootstrap draws over documents
+replicates = 200  # bootstrap draws over groups of documents
 seed = 1337  # of the bootstrap and of the random contexts
 
 # %%

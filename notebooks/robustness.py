@@ -46,7 +46,7 @@ other_seeds = 2  # of every other model; paper: 1
 tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
-interval_draws = 40  # bootstrap draws over documents; the chapter on ceilings takes more
+interval_draws = 40  # bootstrap draws over groups of documents; the chapter on ceilings takes more
 sweep = ["expansion-4"]  # dictionaries trained otherwise, by name
 
 # %% [markdown]
@@ -76,10 +76,9 @@ table = pd.concat(
 factors = [factor for factor in robustness.FACTORS if table[factor].nunique() > 1]
 
 # %% [markdown]
-# On the whole mix, best and mutual matches by our definition get intervals: documents drawn anew, and
-# every match made anew. The other ways go without. An assignment would have to be solved in every draw;
-# and the published definition looks at the strings that a text happens to hold, of which a draw of
-# documents holds only a part, so that its replicates would be about another question.
+# On the whole mix, best and mutual matches by our definition get intervals: texts drawn anew, and
+# every match made anew. The other ways go without: an assignment would have to be solved in every draw,
+# and the published definition is slow to recount, so that only the [next chapter](published) does it.
 
 
 # %%

@@ -82,7 +82,7 @@ tracked = {names: match.classify(result, tau, rule) for names, result in best.it
 # %%
 parents = list(dict.fromkeys(parent for parent, _ in EDGES))
 one_way = {pair: matches(*pair) for p in parents for pair in combinations(seeds[p], 2)}
-own = one_way | {(b, a): chains.turned(result) for (a, b), result in one_way.items()}
+own = one_way | {(b, a): match.turned(result) for (a, b), result in one_way.items()}
 every = best | own
 group = {n: correlate.copies(f.acts, tau, eligible=able[n]).group for n, f in found.items()}
 

@@ -10,7 +10,7 @@ from featrack_utils import chains
 from featrack_utils.correlate import copies, correlations
 from featrack_utils.errors import FeatrackError
 from featrack_utils.flow import universal_chains
-from featrack_utils.match import eligible
+from featrack_utils.match import eligible, turned
 from featrack_utils.simulate import Plan, simulate
 
 EVENTS = np.random.default_rng(0).exponential(size=(2000, 30)) * (
@@ -40,7 +40,7 @@ def own_matches(acts):
 def test_turned_matches_are_those_of_the_dictionaries_the_other_way_round():
     one, other = watching([0, 0, 1, 2], 1.0, 1), watching([2, 0, 0], 1.0, 2)
     for found, asked in zip(
-        chains.turned(correlations(one, other)), correlations(other, one), strict=True
+        turned(correlations(one, other)), correlations(other, one), strict=True
     ):
         for x, y in zip(np.atleast_1d(found), np.atleast_1d(asked), strict=True):
             np.testing.assert_allclose(x, y, atol=1e-12)
@@ -122,7 +122,7 @@ def test_planted_chains_are_found_and_none_by_chance():
     masks = [eligible(one.acts, one.origin, 15, 5) for one in models]
     group = copies(base.acts, 0.8, eligible=masks[0]).group
     link = correlations(base.acts, lua.acts, eligible_a=masks[0], eligible_b=masks[1])
-    back = chains.turned(link)
+    back = turned(link)
     assert chains.chained(link, link, back, back, group, 0.8).universal.features > 20
     assert chains.by_chance(models, masks, group, 0.8).universal == (0, 0)
 

@@ -5,7 +5,7 @@ import pytest
 from featrack_utils.config import EDGES
 from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
-from featrack_utils.match import classify
+from featrack_utils.match import classify, turned
 from featrack_utils.robustness import (
     FACTORS,
     OWN,
@@ -14,7 +14,6 @@ from featrack_utils.robustness import (
     flips,
     rule_shares,
     specifications,
-    turned,
 )
 from featrack_utils.simulate import Plan, simulate
 
