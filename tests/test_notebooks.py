@@ -19,7 +19,15 @@ from featrack_utils.run import declared_parameters
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
-PLANNED = ("Snakefile", "profiles", "notebooks", "book", "_config.yml", "featrack_utils")
+PLANNED = (
+    "Snakefile",
+    "profiles",
+    "notebooks",
+    "book",
+    "_config.yml",
+    "featrack_utils",
+    "benchmarks",
+)
 # A figure typed into prose needs one of these in its paragraph, to say whose it is.
 NOT_OURS = ("{cite", "paper", "authors", "publish", "threshold", "τ", "mergekit")
 
