@@ -13,6 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import MistralForCausalLM, PreTrainedTokenizerBase
 
+from featrack_utils.corpora.documents import DOMAINS
+
 _TOKENS_PER_CHUNK = 1024  # logits of so many tokens stay in the cache
 
 
@@ -97,6 +99,12 @@ def _batches(blocks: np.ndarray) -> Iterator[Tensor]:
         yield torch.from_numpy(blocks[start : start + size]).long()
 
 
+def unigram_loss(train: np.ndarray, validation: np.ndarray, vocab_size: int) -> float:
+    """Loss, nats per token, of knowing only how often each token came in training, plus one."""
+    counts = np.bincount(train.ravel(), minlength=vocab_size) + 1
+    return float(-np.log(counts / counts.sum())[validation].mean())
+
+
 @torch.no_grad()
 def continuation(
     model: MistralForCausalLM,
@@ -135,10 +143,13 @@ def score_results(model: str, scores: Mapping[str, Evaluation]) -> dict[str, flo
 
 
 def score_table(results: Mapping[str, float]) -> pd.DataFrame:
-    """What `score_results` wrote, as a table: model, domain, loss (nats), accuracy."""
+    """What `score_results` wrote, as a table: model, domain, loss (nats), accuracy.
+
+    Of single domains alone, not of several together.
+    """
     rows: dict[tuple[str, str], dict[str, float]] = {}
     for name, value in results.items():
         parts = name.split(".")
-        if parts[0] == "lm" and parts[-1] in ("loss", "accuracy"):
+        if parts[0] == "lm" and parts[-1] in ("loss", "accuracy") and parts[2] in DOMAINS:
             rows.setdefault((parts[1], parts[2]), {})[parts[3]] = value
     return pd.DataFrame([{"model": m, "domain": d, **row} for (m, d), row in rows.items()])

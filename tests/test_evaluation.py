@@ -102,5 +102,13 @@ def test_pooled_texts_count_by_their_tokens():
 def test_intervals_go_into_results_but_not_into_the_table_of_scores():
     scores = {"lua": Evaluation(2.0, 0.5, 20, np.array([[20.0, 5, 10], [20, 5, 10]]))}
     flat = evaluation.score_results("base", scores)
-    assert flat["lm.base.lua.accuracy.ci_low"] == pytest.approx(0.5) and len(flat) == 6
+    flat["lm.base.own.loss"] = 3.0  # of two domains together
+    assert flat["lm.base.lua.accuracy.ci_low"] == pytest.approx(0.5) and len(flat) == 7
+    assert len(evaluation.score_table(flat)) == 1
     assert list(evaluation.score_table(flat).columns) == ["model", "domain", "loss", "accuracy"]
+
+
+def test_counting_alone_loses_the_logarithm_of_each_tokens_share():
+    # One and three of token 0 and 1, plus one each: shares 1/3 and 2/3.
+    loss = evaluation.unigram_loss(np.array([[0, 1, 1, 1]]), np.array([[0, 1]]), 2)
+    assert loss == pytest.approx((math.log(3) + math.log(1.5)) / 2)
