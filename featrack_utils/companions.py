@@ -80,13 +80,14 @@ def reasons(name: str) -> dict[str, str]:
 def unexplained(results: Mapping[str, float | None]) -> list[str]:
     """Companions that results lack without one of the reasons: "track.x_share.floor".
 
-    A ratio to a ceiling that can't be told from zero isn't defined, which is reason enough.
+    A ratio to a ceiling that can't be told from zero isn't defined, which is reason enough; nor
+    is one where single draws give no ceiling, as they may below half of it.
     """
     lacking = []
     for name in shares(results):
         missing = {c for c in COMPANIONS if f"{name}.{c}" not in results} - set(reasons(name))
         least = results.get(f"{name}.ceiling.ci_low", results.get(f"{name}.ceiling"))
-        if least is not None and least <= 0:
+        if least is not None and least <= results.get(f"{name}.ceiling", 0) / 2:
             missing.discard("ratio_to_ceiling")
         lacking += [f"{name}.{companion}" for companion in COMPANIONS if companion in missing]
     return lacking

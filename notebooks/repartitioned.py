@@ -241,7 +241,9 @@ shareplots.probe_distributions(without, tau)
 # {% if defined(name + ".ratio_to_ceiling") -%}
 # {% set ratio = name + ".ratio_to_ceiling" -%}
 # The ratio, {{ share_ci(ratio, 0) }},
-# {% if results[ratio + ".ci_low"] > 0.5 -%}
+# {% if results[name + ".ceiling.ci_low"] < 0.5 -%}
+# says little: the probe misses such features in the base itself.
+# {%- elif results[ratio + ".ci_low"] > 0.5 -%}
 # lies above a half: most of what seemed to disappear is still there, and only the dictionary doesn't
 # show it.
 # {%- elif results[ratio + ".ci_high"] < 0.5 -%}
@@ -367,8 +369,8 @@ store.write_results(run, "repartitioned", results)
 # Between base and Lua more features only look gone than are: the fine-tune did change what the model
 # computes, but the dictionary exaggerates it.
 # {%- else -%}
-# Between base and Lua both are of a size: the fine-tune did change what the model computes, and the
-# dictionary makes it look like more.
+# Between base and Lua features are gone, so the fine-tune did change what the model computes; but whether
+# more are gone or only look so can't be told from this sample.
 # {%- endif %}
 # {%- endif %}
 # The ceiling of the last chapter accounts for the dictionary's part on average; the probes say it feature

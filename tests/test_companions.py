@@ -34,8 +34,9 @@ def test_a_share_that_lacks_a_companion_is_named(companion):
 
 def test_a_ratio_is_missed_only_where_the_ceiling_is_above_zero():
     name = "published.ours.share"
-    for ceiling, lacking in ((0.4, [f"{name}.ratio_to_ceiling"]), (0.0, [])):
-        results = whole(name, ceiling)
+    missed = [f"{name}.ratio_to_ceiling"]
+    for ceiling, low, lacking in ((0.4, 0.3, missed), (0.4, 0.01, []), (0.0, 0.0, [])):
+        results = whole(name, ceiling) | {f"{name}.ceiling.ci_low": low}
         del results[f"{name}.ratio_to_ceiling"]
         assert unexplained(results) == lacking
 
