@@ -182,18 +182,14 @@ unigram = evaluation.unigram_loss(
     blocks, np.concatenate([validation[domain].tokens for domain in BASE_DOMAINS]),
     len(corpora.tokenizer),
 )  # fmt: skip
-store.write_results(
-    run,
-    "base",
-    figures
-    | {
-        "lm.base.uniform_loss": float(np.log(len(corpora.tokenizer))),
-        "lm.base.unigram_loss": unigram,
-        "lm.base.parameters_millions": int(parts.sum()) / 1e6,
-        "lm.base.d_mlp": d_mlp,
-        "lm.base.epochs": train_tokens / blocks.size,
-    },
-)
+figures |= {
+    "lm.base.uniform_loss": float(np.log(len(corpora.tokenizer))),
+    "lm.base.unigram_loss": unigram,
+    "lm.base.parameters_millions": int(parts.sum()) / 1e6,
+    "lm.base.d_mlp": d_mlp,
+    "lm.base.epochs": train_tokens / blocks.size,
+}
+store.write_results(run, "base", figures)
 
 # %% [markdown]
 # ## What we learned
