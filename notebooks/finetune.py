@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import evaluation, lm, plots, store, tokens
+from featrack_utils import evaluation, lm, paper, plots, samples, store, tokens
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.doses import dose_steps
@@ -99,14 +99,16 @@ plots.loss_curves(history)
 # ## What was gained, and what it cost
 
 # %%
-validation = {domain: corpora.validation_blocks(domain, 400).tokens for domain in DOMAINS}
+validation = {domain: corpora.validation_blocks(domain, 400) for domain in DOMAINS}
 models = {name: lm.load_model(folder) for name, folder in folders.items()}
 results = {}
 for name, model in models.items():
-    scores = {domain: evaluation.evaluate(model, blocks) for domain, blocks in validation.items()}
+    scores = {domain: evaluation.evaluate(model, *blocks) for domain, blocks in validation.items()}
     results |= evaluation.score_results(name, scores)
+results["finetune.epochs"] = train_tokens / corpora.train_blocks("lua").size
 store.write_results(run, "finetune", results)
-scores = evaluation.score_table(store.read_results(run, "base", "finetune"))
+results = store.read_results(run, "base", "finetune")
+scores = evaluation.score_table(results)
 
 # %% mystnb={"figure": {"caption": "Validation loss of the base and its two fine-tunes on all four domains; the best model of each domain in bold.", "name": "fig-finetune-grid"}, "image": {"alt": "Grid of losses, three models by four domains"}} tags=["hide-input"]
 plots.domain_heatmap(scores, "loss", "loss, nats per token (lower is better)")
@@ -115,32 +117,90 @@ plots.domain_heatmap(scores, "loss", "loss, nats per token (lower is better)")
 # In {numref}`fig-finetune-grid` each fine-tune is better on its own domain than the base, by
 # {{ number(results["lm.base.lua.loss"] - results["lm.lua.lua.loss"]) }} nats for Lua and
 # {{ number(results["lm.base.stories.loss"] - results["lm.stories.stories.loss"]) }} for stories.
-# And each has forgotten: the Lua model's loss on English is
+# {% if results["lm.lua.english.loss"] > results["lm.base.english.loss"] %}And it has
+# forgotten: the Lua model's loss on English is
 # {{ number(results["lm.lua.english.loss"] - results["lm.base.english.loss"]) }} nats higher than
-# the base's. Forgetting is the first sign that features were not simply kept.
+# the base's{% if results["lm.stories.english.loss"] > results["lm.base.english.loss"] %}, the
+# Stories model's
+# {{ number(results["lm.stories.english.loss"] - results["lm.base.english.loss"]) }}{% endif %}.
+# Forgetting is the first sign that features were not simply kept.{% endif %}
+#
+# The authors report their two fine-tunes on their own domains. Theirs gained far more text than
+# ours, from a vocabulary of their own, so the figures tell that both trainings worked, no more.
+
+# %% tags=["hide-input"]
+words = {
+    "stories": f"a grammar's stories, a vocabulary of {len(corpora.tokenizer):,}, less text",
+    "lua": "Lua translated from Python, the same vocabulary, less text",
+}
+labels = {"loss": "loss, nats per token", "accuracy": "next-token accuracy"}
+paper.beside_paper(
+    [
+        (f"{name}.{figure}", f"{plots.MODEL_LABELS[name]} on its own text: {label}",
+         paper.interval(results, f"lm.{name}.{name}.{figure}"), None, words[name])
+        for name in words for figure, label in labels.items()
+    ]
+    + [("finetune.epochs", "passes over the text", results["finetune.epochs"], None, "see above")],
+    caption="The two fine-tunes beside the paper's.",
+)  # fmt: skip
+
+# %% [markdown]
+# This is how the two write now, from the first sample of a fixed seed: the prompt is bold, ⏎ is a
+# line break.
 
 # %%
 prompts = {"lua": "local function add(a, b)\n", "stories": "One day, a little"}
-for name, prompt in prompts.items():
-    text = evaluation.continuation(
-        models[name], corpora.tokenizer, prompt, new_tokens=80, seed=seed
-    )
-    print(f"--- {name} ---\n{text}\n")
+samples.show_samples(
+    {
+        f"the {plots.MODEL_LABELS[name]} model": (prompt, evaluation.continuation(
+            models[name], corpora.tokenizer, prompt, new_tokens=80, seed=seed))
+        for name, prompt in prompts.items()
+    }
+)  # fmt: skip
 
 # %% [markdown]
+# {% if results["lm.lua.lua.accuracy"] > 0.25 and results["lm.stories.stories.accuracy"] > 0.25 %}
+# Each has taken on the manner of its text, keywords and `end` here, names and small feelings
+# there, and neither makes sense for longer than a few words.
+# {% else %}
+# After so little training neither has more than the look of its text.
+# {% endif %}
+#
 # ## What we learned
 #
 # Fine-tuning moved both models a long way on the measure that training optimises. Whether it
 # moved their *features* is another question, and a loss can't answer it: the same loss can come
-# from old features used differently or from new ones. Next, we merge the two.
+# from old features used differently or from new ones. The next chapter merges the two models;
+# the chapters on tracking then set the features of all four beside each other.
 #
-# :::{admonition} Exercise
+# :::{admonition} Exercise 1
 # :class: tip
-# Fine-tune with a tenth of the learning rate. Does the model forget less for the same gain?
+# Fine-tune with a tenth of the learning rate
+# (`python -m featrack_utils.run finetune out.ipynb -p learning_rate 1e-4`, if the parameters
+# above say `1e-3`). Does the model forget less for the same gain?
 # :::
 #
 # :::{dropdown} Answer
-# `python -m featrack_utils.run finetune out.ipynb -p learning_rate 1e-4` prints the same grid.
-# Compare the gain on the new domain with the loss on English: a smaller step forgets less, but
-# at this budget it also gains less, so compare the ratio.
+# The page in `out.ipynb` has the same grid. A smaller step forgets less, but within the same
+# number of tokens it also gains less, so compare the ratio: nats lost on English for each nat
+# gained on Lua. Here the ratio is
+# {{ number((results["lm.lua.english.loss"] - results["lm.base.english.loss"]) /
+#            (results["lm.base.lua.loss"] - results["lm.lua.lua.loss"])) }}.
+# :::
+#
+# :::{admonition} Exercise 2
+# :class: tip
+# Which of the two fine-tunes forgets more Python, and why is that to be expected? Read it off
+# {numref}`fig-finetune-grid`.
+# :::
+#
+# :::{dropdown} Answer
+# On Python the Lua model is
+# {{ number(results["lm.lua.python.loss"] - results["lm.base.python.loss"]) }} nats above the base,
+# the Stories model
+# {{ number(results["lm.stories.python.loss"] - results["lm.base.python.loss"]) }}.
+# {% if results["lm.stories.python.loss"] > results["lm.lua.python.loss"] %}Lua is written with
+# many of Python's habits (calls, dots, assignments), so what serves one still serves the other;
+# a story uses none of them.{% else %}In this run the stories cost less Python than Lua did, against
+# what the nearness of the two languages suggests.{% endif %}
 # :::
