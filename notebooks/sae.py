@@ -87,7 +87,7 @@ plots.dictionary_history(history)
 
 # %% [markdown]
 # {numref}`fig-sae-history` is the price of sparsity, followed through the training: while the
-# coefficient warms up, the number of active features falls to a small part of what it was, and the
+# coefficient warms up, the number of active features falls by more than a factor of ten, and the
 # variance explained has to recover with what is left.
 #
 # ## Its features on the evaluation mix
@@ -106,8 +106,7 @@ names = {"l0": "L0", "variance_explained": "variance explained", "ce_loss_score"
 show_table(
     pd.DataFrame(rows).drop(columns="density").rename(columns=names),
     {"L0": ".1f", "variance explained": ".3f", "CE score": ".3f", "dead": ".1%", "dense": ".1%"},
-    notes={"L0": "active a token", "CE score": "1: as good as the MLP", "dead": "on this text"},
-    caption="The dictionary's quality on each domain's validation text.",
+    notes={"L0": "active a token", "CE score": "1 is perfect", "dead": "on this text"},
 )
 
 # %% [markdown]
@@ -130,16 +129,4 @@ show_table(
 # :::{dropdown} Answer
 # TopK fixes the number of active features a token, so L0 is `k` by construction; features that
 # are never among the k largest get little gradient and die more easily than under L1.
-# :::
-#
-# :::{admonition} Exercise
-# :class: tip
-# Why do two trainings with different seeds read different text as well, and not only start from
-# different weights?
-# :::
-#
-# :::{dropdown} Answer
-# The seed also draws which blocks are read, and in which order. A ceiling has to hold all that would
-# differ if a colleague did it again: weights, text and order. A ceiling from weights alone would be
-# higher, and would make a child look worse.
 # :::

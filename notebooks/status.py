@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import report, store
+from featrack_utils import store
 from featrack_utils.render import notebook_pages
 from featrack_utils.tables import show_table
 
@@ -31,41 +31,40 @@ toc = "book/_toc.yml"  # whose pages' figures are collected
 
 # %%
 run = Path(run_dir)
-records = report.records(run)
-results = store.collect_results(run, notebook_pages(Path(toc)))
-
-# %% [markdown]
-# ## Did this run reach what it should?
-#
-# What the dictionaries, the models and the measure itself have to reach for the chapters to mean
-# something, at the size of the profile `quick`. A smaller run may miss it, and says so here.
+records = {
+    str(path.parent.relative_to(run)): store.read_record(path.parent)
+    for path in sorted(run.glob("*/**/run.json"))
+    if not any(part.startswith(".") for part in path.relative_to(run).parts)
+}
+last = max(records.values(), key=lambda record: record["finished"])
 
 # %% tags=["hide-input"]
-show_table(report.targets(results), {"reached": ".3g"})
-
-# %% [markdown]
-# ## How long it took
-#
-# Phases side by side share the machine's cores, so that the sum of their times is more than the time
-# it took.
+times = pd.DataFrame(
+    [{"artefact": name, "seconds": r["seconds"], "finished": r["finished"]}
+     for name, r in records.items()]
+)  # fmt: skip
+show_table(times, {"seconds": ".0f"}, caption="What was built, how long it took, and when.")
 
 # %% tags=["hide-input"]
-phases = report.phases(run)
-show_table(phases, {"started after": ".0f", "took": ".0f"},
-           notes={"started after": "seconds", "took": "seconds"},
-           caption=f"The phases of the profile {run.name}, as they were started.")  # fmt: skip
-
-# %% [markdown]
-# ## With what
-
-# %% tags=["hide-input"]
-show_table(report.versions(records), caption="Versions and machine.")
+versions = last["versions"] | {"Python": last["python"], "machine": last["machine"]}
+show_table(pd.DataFrame(versions.items(), columns=["part", "version"]))
 
 # %% [markdown]
 # What every artefact was made with. Artefacts of one kind that agree on a parameter share a line.
 
 # %% mystnb={"code_prompt_show": "Every parameter", "code_prompt_hide": "Every parameter"} tags=["remove-input", "hide-output"]
-show_table(report.parameters(records))
+given = pd.DataFrame(
+    [{"parameter": key, "value": str(value), "kind": name.split("/")[0], "artefact": name}
+     for name, r in records.items() for key, value in r["parameters"].items()]
+)  # fmt: skip
+
+
+def members(names):
+    return names.iloc[0] if len(names) == 1 else f"{len(names)} {names.iloc[0].split('/')[0]}"
+
+
+shared = given.groupby(["kind", "parameter", "value"])["artefact"].agg(members).reset_index()
+show_table(shared[["artefact", "parameter", "value"]])
 
 # %% [markdown]
 # ## Every figure of this run
@@ -74,4 +73,5 @@ show_table(report.parameters(records))
 # figures.
 
 # %% mystnb={"code_prompt_show": "Every figure", "code_prompt_hide": "Every figure"} tags=["remove-input", "hide-output"]
+results = store.collect_results(run, notebook_pages(Path(toc)))
 show_table(pd.DataFrame(results.items(), columns=["name", "value"]), {"value": ".4g"})
