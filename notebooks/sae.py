@@ -85,10 +85,17 @@ trained = [
 history = pd.read_csv(trained[0] / "history.csv")
 plots.dictionary_history(history)
 
+# %% tags=["remove-cell"]
+falling = {"sae.history.max_l0": history["l0"].max(), "sae.history.last_l0": history["l0"].iloc[-1]}
+if names == {0: "base-0"}:  # the page of the book, not one of its siblings
+    store.write_results(run, "sae", falling)
+
 # %% [markdown]
 # {numref}`fig-sae-history` is the price of sparsity, followed through the training: while the
-# coefficient warms up, the number of active features falls by more than a factor of ten, and the
-# variance explained has to recover with what is left.
+# coefficient warms up, the number of active features falls
+# {{ number(results["sae.history.max_l0"] / results["sae.history.last_l0"], 0) }}-fold, from
+# {{ number("sae.history.max_l0", 0) }} to {{ number("sae.history.last_l0", 0) }} a token, and the
+# variance explained has to be won with what is left.
 #
 # ## Its features on the evaluation mix
 #
@@ -100,13 +107,14 @@ measured = [learning.measure(run, name, subject, evaluation_blocks) for name in 
 
 # %%
 sums = quality.Sums.load(measured[0] / "sums.safetensors")
-rows = [{"text": d, **quality.quality(sums, [d])._asdict()} for d in DOMAINS]
+rows = [{"text": plots.DOMAIN_LABELS[d], **quality.quality(sums, [d])._asdict()} for d in DOMAINS]
 names = {"l0": "L0", "variance_explained": "variance explained", "ce_loss_score": "CE score",
          "dead_share": "dead", "dense_share": "dense"}  # fmt: skip
 show_table(
     pd.DataFrame(rows).drop(columns="density").rename(columns=names),
     {"L0": ".1f", "variance explained": ".3f", "CE score": ".3f", "dead": ".1%", "dense": ".1%"},
-    notes={"L0": "active a token", "CE score": "1 is perfect", "dead": "on this text"},
+    caption="The first dictionary of this page on validation text of each domain.",
+    notes={"L0": "active a token", "CE score": "1: all is kept", "dead": "on this text"},
 )
 
 # %% [markdown]
@@ -116,11 +124,12 @@ show_table(
 #
 # ## What we learned
 #
-# One dictionary, from one seed. It would be easy to take its features for the model's. The next
-# chapter sets all dictionaries side by side; the chapter on ceilings asks how many of the
-# features would come back with another seed.
+# One dictionary, from one seed. It would be easy to take its features for the model's.
+# [The next chapter](dictionaries) sets all dictionaries side by side;
+# [the chapter on ceilings](ceilings) asks how many of the features would come back with another
+# seed.
 #
-# :::{admonition} Exercise
+# :::{admonition} Exercise 1
 # :class: tip
 # Train a TopK dictionary instead (`-p architecture topk`). What happens to the share of dead
 # features?
@@ -129,4 +138,16 @@ show_table(
 # :::{dropdown} Answer
 # TopK fixes the number of active features a token, so L0 is `k` by construction; features that
 # are never among the k largest get little gradient and die more easily than under L1.
+# :::
+#
+# :::{admonition} Exercise 2
+# :class: tip
+# Double `l1_coefficient` and leave all else as it is. Which way do L0 and the variance explained
+# go, and which of the two would you rather keep equal between two models?
+# :::
+#
+# :::{dropdown} Answer
+# `python -m featrack_utils.run sae out.ipynb -p l1_coefficient …`: both fall. L0 should be kept
+# equal, if only one can be: a sparser dictionary has fewer, broader features, and a share of
+# matches between two dictionaries of different sparsity measures the sparsity.
 # :::

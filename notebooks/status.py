@@ -13,15 +13,17 @@
 # %% [markdown]
 # # Status of this run
 #
-# What this book was made with: parameters, versions, times. A run with the same lock file on the
-# same machine gives the same numbers, digit for digit.
+# What this book was made with, how long it took, and whether the run reached what it should before
+# its shares can mean anything. A run with the same lock file on the same machine gives the same
+# numbers, digit for digit.
 
 # %%
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import store
+from featrack_utils import lm, rundown, store
 from featrack_utils.render import notebook_pages
 from featrack_utils.tables import show_table
 
@@ -31,40 +33,85 @@ toc = "book/_toc.yml"  # whose pages' figures are collected
 
 # %%
 run = Path(run_dir)
+results = store.collect_results(run, notebook_pages(Path(toc)))
 records = {
     str(path.parent.relative_to(run)): store.read_record(path.parent)
     for path in sorted(run.glob("*/**/run.json"))
     if not any(part.startswith(".") for part in path.relative_to(run).parts)
 }
-last = max(records.values(), key=lambda record: record["finished"])
+
+# %% [markdown]
+# ## Did this run reach what it should?
 
 # %% tags=["hide-input"]
-times = pd.DataFrame(
-    [{"artefact": name, "seconds": r["seconds"], "finished": r["finished"]}
-     for name, r in records.items()]
+reached = rundown.targets(results)
+show_table(
+    reached,
+    caption=f"Profile {run.name}: {reached['met'].sum()} of {len(reached)} targets are met.",
+)
+
+# %% [markdown]
+# A target that is missed isn't an error: `smoke` misses most of them, because it trains for
+# seconds. But then the shares of the later chapters show that the pipeline runs, and nothing else.
+#
+# ## How long it took
+
+# %% tags=["hide-input"]
+times = rundown.phase_times(run / "executed")
+total = {"phase": "all together", "seconds": times["seconds"].sum()}
+shown = pd.concat([times, pd.DataFrame([total])])
+show_table(
+    pd.DataFrame({
+        "phase": shown["phase"],
+        "started": [f"{at:%Y-%m-%d %H:%M:%S}" if at == at else None for at in shown["started"]],
+        "took": shown["seconds"].map(rundown.duration),
+    }),
+    caption=f"Phases in the order they started; {rundown.duration(rundown.span(times))} passed from "
+    "the first start to the last end.",
+    notes={"started": "UTC", "took": "a kernel's time; some run side by side"},
 )  # fmt: skip
-show_table(times, {"seconds": ".0f"}, caption="What was built, how long it took, and when.")
+
+# %% [markdown]
+# If part of a run was made again later, the time from the first start to the last end includes the
+# pause between the two.
+#
+# ## What made it
 
 # %% tags=["hide-input"]
-versions = last["versions"] | {"Python": last["python"], "machine": last["machine"]}
-show_table(pd.DataFrame(versions.items(), columns=["part", "version"]))
+last = max(records.values(), key=lambda record: record["finished"])
+precision = records["models/base"]["parameters"]["precision"]
+used = "bfloat16" if lm.uses_bfloat16(precision) else "float32"
+facts = {
+    "profile": run.name,
+    "machine": last["machine"],
+    "precision of trainings": f"{precision}: {used} on this machine",
+    "Python": last["python"],
+    "last artefact finished": last["finished"].replace("T", " ").replace("Z", " UTC"),
+}
+show_table(pd.DataFrame(facts.items(), columns=["what", "value"]), caption="The run.")
+
+# %% tags=["hide-input"]
+packages = (
+    "torch", "transformers", "tokenizers", "transformer-lens", "sae-lens", "mergekit", "datasets",
+    "numpy", "scipy", "numba", "pandas", "safetensors", "matplotlib", "seaborn", "plotly",
+    "jupytext", "papermill", "jupyter-book", "snakemake",
+)  # fmt: skip
+show_table(
+    pd.DataFrame([(name, version(name)) for name in packages], columns=["package", "version"]),
+    caption="The main packages; requirements.lock names all of them.",
+)
+
+# %% tags=["hide-input"]
+built = pd.DataFrame(
+    [{"artefact": name, "took": rundown.duration(r["seconds"])} for name, r in records.items()]
+)
+show_table(built, caption="What the phases left behind, and how long each took to make.")
 
 # %% [markdown]
 # What every artefact was made with. Artefacts of one kind that agree on a parameter share a line.
 
 # %% mystnb={"code_prompt_show": "Every parameter", "code_prompt_hide": "Every parameter"} tags=["remove-input", "hide-output"]
-given = pd.DataFrame(
-    [{"parameter": key, "value": str(value), "kind": name.split("/")[0], "artefact": name}
-     for name, r in records.items() for key, value in r["parameters"].items()]
-)  # fmt: skip
-
-
-def members(names):
-    return names.iloc[0] if len(names) == 1 else f"{len(names)} {names.iloc[0].split('/')[0]}"
-
-
-shared = given.groupby(["kind", "parameter", "value"])["artefact"].agg(members).reset_index()
-show_table(shared[["artefact", "parameter", "value"]])
+show_table(rundown.parameter_table(records))
 
 # %% [markdown]
 # ## Every figure of this run
@@ -73,5 +120,4 @@ show_table(shared[["artefact", "parameter", "value"]])
 # figures.
 
 # %% mystnb={"code_prompt_show": "Every figure", "code_prompt_hide": "Every figure"} tags=["remove-input", "hide-output"]
-results = store.collect_results(run, notebook_pages(Path(toc)))
 show_table(pd.DataFrame(results.items(), columns=["name", "value"]), {"value": ".4g"})
