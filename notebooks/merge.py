@@ -212,6 +212,8 @@ results = {
     "merge.lerp_fallback_tensors": int(angles["lerp_fallback"].sum()),
     "merge.slerp_minus_lerp_max": float(angles["slerp_minus_lerp"].max()),
 }
+
+# %% tags=["remove-cell"]
 above = swept["t"][(swept[["lua", "stories"]] > pd.Series(before)).all(axis=1)]
 results |= {"merge.both_above": len(above)} | {
     f"merge.both_above_{end}": value if len(above) else None
