@@ -12,7 +12,7 @@ import nbformat
 import pandas as pd
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.tables import format_cell
+from featrack_utils.tables import format_cell, with_interval
 
 # What is needed before anything can be said about features: dictionaries that are good enough and
 # alike, fine-tunes that moved, a merge that serves both domains.
@@ -20,6 +20,8 @@ _LEAST_VARIANCE = 0.75
 _MOST_ACTIVE = 48
 _MOST_DEAD = 0.05
 _LEAST_GAIN = 0.5  # nats per token
+_POINTS = 0.02  # off a planted share
+_FALSE = 0.01
 _OF_NOTHING = hashlib.sha256(b"").hexdigest()
 _SEPARATED = 10_000  # from here on thousands are separated; seeds and widths are not
 
@@ -57,7 +59,24 @@ def targets(results: Mapping[str, float]) -> pd.DataFrame:
         else:
             rows.append((f"the {domains[domain].title()} fine-tune gains at least {_LEAST_GAIN} "
                          f"nats on {domains[domain]}", reached, gain >= _LEAST_GAIN))  # fmt: skip
+    rows += _of_the_measure(results)
     return pd.DataFrame(rows, columns=["target", "reached", "met"]).astype({"met": bool})
+
+
+def _of_the_measure(results: Mapping[str, float]) -> list[tuple[str, str, bool]]:
+    """Rows of `targets`: a child that nothing happened to, and planted truths."""
+    name = "track.zero_steps.persisting_share.ratio_to_ceiling"
+    ratio, low, high = (results.get(f"{name}{end}") for end in ("", ".ci_low", ".ci_high"))
+    known = None not in (ratio, low, high)
+    error, false = (results[f"calibration.{key}"] for key in ("largest_error", "nothing.share"))
+    return [
+        ("after a fine-tune of no step the ratio's interval holds 100%",
+         with_interval(ratio, low, high, ".1%"), known and low <= 1 <= high),
+        (f"planted shares are found within {100 * _POINTS:.0f} points",
+         f"{format_cell(error, '.1pt')} points", error <= _POINTS),
+        (f"and at most {_FALSE:.0%} is found where nothing persists",
+         format_cell(false, ".1%"), false <= _FALSE),
+    ]  # fmt: skip
 
 
 def phase_times(executed: Path, without: str = "status") -> pd.DataFrame:

@@ -228,6 +228,8 @@ results |= {
     f"merge.sample.{name}.break_share": samples.break_share(prompts[name], text)
     for name, text in written.items()
 }
+
+# %% tags=["remove-cell"]
 store.write_results(run, "merge", results | evaluation.score_results("merged", merged_scores))
 scores = evaluation.score_table(store.read_results(run, "base", "finetune", "merge"))
 

@@ -19,22 +19,33 @@ GOOD = {
     "sae.min_variance_explained": 0.75, "sae.max_l0": 48.0, "sae.max_dead_share": 0.0,
     "lm.base.lua.loss": 5.0, "lm.lua.lua.loss": 4.5, "lm.merged.lua.loss": 4.9,
     "lm.base.stories.loss": 5.0, "lm.stories.stories.loss": 3.0, "lm.merged.stories.loss": 4.0,
+    "track.zero_steps.persisting_share.ratio_to_ceiling": 1.01,
+    "track.zero_steps.persisting_share.ratio_to_ceiling.ci_low": 0.96,
+    "track.zero_steps.persisting_share.ratio_to_ceiling.ci_high": 1.0,
+    "calibration.largest_error": 0.02, "calibration.nothing.share": 0.01,
 }  # fmt: skip
 
 
 def test_a_run_on_the_very_limits_has_reached_its_targets():
     table = targets(GOOD)
-    assert table["met"].all() and len(table) == 7
+    assert table["met"].all() and len(table) == 10
     assert table["reached"].tolist()[:4] == ["75.0 %", "48.0", "0.0 %", "0.50 nats"]
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("sae.min_variance_explained", 0.74), ("sae.max_l0", 48.1), ("sae.max_dead_share", 0.05),
-     ("lm.lua.lua.loss", 4.6), ("lm.merged.stories.loss", 5.0)],
+     ("lm.lua.lua.loss", 4.6), ("lm.merged.stories.loss", 5.0),
+     ("track.zero_steps.persisting_share.ratio_to_ceiling.ci_high", 0.99),
+     ("calibration.largest_error", 0.03), ("calibration.nothing.share", 0.02)],
 )  # fmt: skip
 def test_one_figure_that_falls_short_is_one_target_missed(name, value):
     assert (~targets(GOOD | {name: value})["met"]).sum() == 1
+
+
+def test_a_control_that_the_run_could_not_make_is_not_met():
+    figures = {k: v for k, v in GOOD.items() if not k.startswith("track.")}
+    assert targets(figures)["reached"].iloc[7] == "–" and not targets(figures)["met"].iloc[7]
 
 
 def page(folder, name, start, seconds):
