@@ -224,6 +224,8 @@ results |= {
     for domain, figures in at_theirs.items()
     for figure, value in figures.items()
 }
+
+# %% tags=["remove-cell"]
 results |= {
     f"merge.sample.{name}.break_share": samples.break_share(prompts[name], text)
     for name, text in written.items()
