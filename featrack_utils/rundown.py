@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,11 @@ def targets(results: Mapping[str, float]) -> pd.DataFrame:
     )
     domains = {"lua": "Lua", "stories": "stories"}
     rows = [
-        (f"every dictionary explains at least {_LEAST_VARIANCE:.0%} of the variance",
+        (f"every dictionary explains at least {format_cell(_LEAST_VARIANCE, '.0%')} of the variance",
          format_cell(variance, ".1%"), variance >= _LEAST_VARIANCE),
         (f"with at most {_MOST_ACTIVE} active features a token",
          format_cell(active, ".1f"), active <= _MOST_ACTIVE),
-        (f"and fewer than {_MOST_DEAD:.0%} dead ones",
+        (f"and fewer than {format_cell(_MOST_DEAD, '.0%')} dead ones",
          format_cell(dead, ".1%"), dead < _MOST_DEAD),
     ]  # fmt: skip
     for (model, domain), gain in gains.items():
@@ -79,22 +79,32 @@ def _of_the_measure(results: Mapping[str, float]) -> list[tuple[str, str, bool]]
     ]  # fmt: skip
 
 
-def phase_times(executed: Path, without: str = "status") -> pd.DataFrame:
-    """When each phase of a run started and how long its kernel ran, in the order they started.
+def phase_times(executed: Path, pages: Sequence[str], without: str = "status") -> pd.DataFrame:
+    """When each phase of a run started and how long its kernel ran, in the pipeline's order.
 
-    executed: folder of executed notebooks. without: the page that asks, which isn't finished.
+    That order is the book's, whose first page, the summary, is made last; "sae-lua" follows "sae".
+    Phases that aren't pages stand before the summary.
+
+    executed: folder of executed notebooks. pages: the book's pages in reading order. without: the
+        page that asks, which isn't finished.
     Columns: `phase`, `started` (UTC), `seconds`.
     Raises: FeatrackError if no notebook there says how long it took.
     """
+    order = [*pages[1:], *pages[:1]]
+    places = {page: place for place, page in enumerate(order)}
     rows = []
     for path in sorted(executed.glob("[!.]*.ipynb")):
-        ran = nbformat.read(path, as_version=4).metadata.get("papermill", {})
-        if path.stem != without and ran.get("duration") is not None:
+        name, ran = path.stem, nbformat.read(path, as_version=4).metadata.get("papermill", {})
+        if name != without and ran.get("duration") is not None:
             started = datetime.fromisoformat(ran["start_time"])
-            rows.append({"phase": path.stem, "started": started, "seconds": ran["duration"]})
+            place = places.get(name, places.get(name.split("-")[0], len(order) - 1.5))
+            rows.append((place, name not in places, started, name, ran["duration"]))
     if not rows:
         raise FeatrackError(f"{executed}/ holds no executed page with its times; run `make book`.")
-    return pd.DataFrame(rows).sort_values("started", ignore_index=True)
+    table = pd.DataFrame(
+        sorted(rows), columns=["place", "beside", "started", "phase", "seconds"]
+    )  # fmt: skip
+    return table[["phase", "started", "seconds"]]
 
 
 def span(times: pd.DataFrame) -> float:

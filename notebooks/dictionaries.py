@@ -95,7 +95,7 @@ show_table(
 # The CE score on own text goes from {{ number("sae.min_own_ce_loss_score") }} to
 # {{ number("sae.max_own_ce_loss_score") }}.
 #
-# ## Where the MLP does harm
+# ## What the MLP is worth, and where
 #
 # The CE score divides by what the MLP is worth: the loss without it, less the loss with it. The
 # table shows that worth on each domain, beside the score there.
@@ -131,8 +131,8 @@ show_table(
 # {% if results["sae.stories.mlp_worth"] < 0 %}For the Stories model harm outweighs use on all that
 # it has seen: {{ share("sae.stories.mlp_worth") }} in all, against
 # {{ share("sae.stories.own_mlp_worth") }} on stories. Its score on all of it,
-# {{ number("sae.stories.seed0.ce_loss_score") }}, is a quotient of two losses of the wrong sign,
-# no share of anything{% if results["sae.stories.seed0.ce_loss_score"] > 1 %}, and so can lie above
+# {{ number("sae.stories.seed0.ce_loss_score") }}, is a quotient of two differences of the wrong
+# sign, no share of anything{% if results["sae.stories.seed0.ce_loss_score"] > 1 %}, and so can lie above
 # one{% endif %}; on its own text it is {{ number("sae.stories.seed0.own_ce_loss_score") }}.
 # {% endif %}
 # Where the worth is near zero, the score is a small number over a small number and can have any
@@ -143,7 +143,7 @@ show_table(
 
 # %% mystnb={"figure": {"caption": "How often features are active, one panel per dictionary. Right of the dotted line a feature counts as dense.", "name": "fig-density"}, "image": {"alt": "Histograms of log density, one per dictionary"}} tags=["hide-input"]
 plots.density_histograms(
-    dict(zip([n.replace("-", " seed ") for n in found], table["density"], strict=True))
+    {f"{plots.MODEL_LABELS[r.model]} seed {r.seed}": r.density for r in table.itertuples()}
 )
 
 # %% [markdown]

@@ -121,7 +121,7 @@ plots.sweep_figure(long, before, balanced)
 # Here the two axes matter. In the authors' published sweep, which runs from TinyStories to Lua, the
 # accuracies cross near 0.57 *from TinyStories*; read from Lua, that is 0.43. Their recipe has
 # Lua as its base and t = 0.58, so if its t counts from Lua, as mergekit's does, the published merge
-# probably lies on the other side of the balance: nearer to TinyStories than its authors meant.
+# probably lies on the other side of the balance, where TinyStories keep more than Lua does.
 # On our models the same t keeps {{ percent("merge.at_published.lua.kept") }} of what the Lua
 # fine-tune gained in accuracy over the base and
 # {{ percent("merge.at_published.stories.kept") }} of what the Stories fine-tune gained.
@@ -155,14 +155,17 @@ show_table(
 # the paper's at 0.43{% else %}but ours never cross{% endif %}.
 
 # %% tags=["hide-input"]
-words = "another text and model; where one parent gained more, the balance moves away from it"
+words = "other text, other models; raw accuracies, so the easier domain counts for more"
 why = "the paper's counts from Lua if its base is Lua; ours is the balanced t unless a profile sets one"
+no = "not in the paper"
 mirrored = None if crossed is None else 1 - crossed
 paper.beside_paper(
     [
         ("merge.t", "t of the merged model, from Lua", weight, None, why),
-        paper.Row(None, "balanced t: equal shares of the gain, from Lua", balanced, spec=".2f"),
-        paper.Row(None, "balanced t, from Stories", 1 - balanced, spec=".2f"),
+        paper.Row(
+            None, "balanced t: equal shares of the gain, from Lua", balanced, None, no, ".2f"
+        ),
+        paper.Row(None, "balanced t, from Stories", 1 - balanced, None, no, ".2f"),
         ("merge.crossing_from_lua", "t where the accuracies cross, from Lua", crossed, None, words),
         ("merge.crossing_from_stories", "the same, from Stories", mirrored, None, words),
     ],

@@ -33,7 +33,8 @@ toc = "book/_toc.yml"  # whose pages' figures are collected
 
 # %%
 run = Path(run_dir)
-results = store.collect_results(run, notebook_pages(Path(toc)))
+pages = notebook_pages(Path(toc))
+results = store.collect_results(run, pages)
 records = {
     str(path.parent.relative_to(run)): store.read_record(path.parent)
     for path in sorted(run.glob("*/**/run.json"))
@@ -51,13 +52,13 @@ show_table(
 )
 
 # %% [markdown]
-# A target that is missed isn't an error: `smoke` misses most of them, because it trains for
-# seconds. But then the shares of the later chapters show that the pipeline runs, and nothing else.
+# A target that is missed isn't an error: `smoke`, which trains for seconds, can't reach them. But
+# then the shares of the later chapters show that the pipeline runs, and nothing else.
 #
 # ## How long it took
 
 # %% tags=["hide-input"]
-times = rundown.phase_times(run / "executed")
+times = rundown.phase_times(run / "executed", pages)
 total = {"phase": "all together", "seconds": times["seconds"].sum()}
 shown = pd.concat([times, pd.DataFrame([total])])
 show_table(
@@ -66,7 +67,7 @@ show_table(
         "started": [f"{at:%Y-%m-%d %H:%M:%S}" if at == at else None for at in shown["started"]],
         "took": shown["seconds"].map(rundown.duration),
     }),
-    caption=f"Phases in the order they started; {rundown.duration(rundown.span(times))} passed from "
+    caption=f"The phases in the pipeline's order; {rundown.duration(rundown.span(times))} passed from "
     "the first start to the last end.",
     notes={"started": "UTC", "took": "a kernel's time; some run side by side"},
 )  # fmt: skip

@@ -57,21 +57,30 @@ def page(folder, name, start, seconds):
     nbformat.write(notebook, folder / f"{name}.ipynb")
 
 
-def test_phases_come_in_the_order_they_started_and_their_span_is_less_than_their_sum(tmp_path):
+def test_phases_come_in_the_pipelines_order_and_their_span_is_less_than_their_sum(tmp_path):
+    page(tmp_path, "intro", "03:30", 30.0)
+    page(tmp_path, "sweep-x", "03:20", 10.0)
     page(tmp_path, "base", "01:00", 60.0)
     page(tmp_path, "sae-lua", "02:30", 90.0)
     page(tmp_path, "sae", "02:00", 90.0)
     page(tmp_path, "status", "09:00", 1.0)
     page(tmp_path, ".base.partial", "00:00", 9.0)
-    times = phase_times(tmp_path)
-    assert times["phase"].tolist() == ["base", "sae", "sae-lua"]
-    assert span(times) == 180 and times["seconds"].sum() == 240
+    times = phase_times(tmp_path, ["intro", "base", "sae", "status"])
+    assert times["phase"].tolist() == ["base", "sae", "sae-lua", "sweep-x", "intro"]
+    assert span(times) == 180 and times["seconds"].sum() == 280
+
+
+def test_a_page_made_again_keeps_its_place(tmp_path):
+    page(tmp_path, "base", "09:00", 1.0)
+    page(tmp_path, "sae", "02:00", 1.0)
+    times = phase_times(tmp_path, ["intro", "base", "sae"])
+    assert times["phase"].tolist() == ["base", "sae"]
 
 
 def test_a_folder_without_times_is_refused(tmp_path):
     page(tmp_path, "base", None, None)
     with pytest.raises(FeatrackError, match="no executed page"):
-        phase_times(tmp_path)
+        phase_times(tmp_path, ["intro"])
 
 
 @pytest.mark.parametrize(
