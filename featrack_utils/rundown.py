@@ -43,7 +43,7 @@ def targets(results: Mapping[str, float]) -> pd.DataFrame:
     )
     domains = {"lua": "Lua", "stories": "stories"}
     rows = [
-        (f"every dictionary explains at least {format_cell(_LEAST_VARIANCE, '.0%')} of the variance",
+        (f"each dictionary explains at least {format_cell(_LEAST_VARIANCE, '.0%')} of variance",
          format_cell(variance, ".1%"), variance >= _LEAST_VARIANCE),
         (f"with at most {_MOST_ACTIVE} active features a token",
          format_cell(active, ".1f"), active <= _MOST_ACTIVE),

@@ -142,13 +142,13 @@ show_table(
 both = evaluation.pooled(*(scores[domain] for domain in BASE_DOMAINS))
 figures = evaluation.score_results("base", scores | {"own": both})
 words = f"theirs is their own text with 32,000 tokens to choose from, ours has {len(corpora.tokenizer):,}"
-size = "a run on a laptop; the paper profile has their size"
+size = "set by the profile; the one called paper has theirs"
 paper.beside_paper(
     [
         ("base.loss", "loss on English and Python, nats per token",
          paper.interval(figures, "lm.base.own.loss"), None, words),
         ("base.accuracy", "next-token accuracy on both",
-         paper.interval(figures, "lm.base.own.accuracy"), None, "as above; and a smaller model"),
+         paper.interval(figures, "lm.base.own.accuracy"), None, "as above"),
         ("model.parameters_millions", "parameters, millions", int(parts.sum()) / 1e6, None, size),
         ("base.epochs", "passes over the text", train_tokens / blocks.size, None, size),
     ],
