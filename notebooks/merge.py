@@ -274,8 +274,8 @@ samples.show_samples({
 # itself, and a blank line, common to both parents' texts, makes the next one likelier still.
 # A loss says nothing about that, which is why the samples stand here.
 # {% else %}
-# Neither sample is of any use as a text, but each begins in the manner of its domain: one set of
-# weights answers to both prompts.
+# Neither sample is of any use as a text. What to look for is whether each goes on in the manner of
+# its own prompt, for it is one set of weights that answers to both.
 # {% endif %}
 #
 # ## What we learned
