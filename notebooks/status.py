@@ -52,7 +52,7 @@ show_table(
 )
 
 # %% [markdown]
-# A target that is missed isn't an error: `smoke`, which trains for seconds, can't reach them. But
+# A target that is missed isn't an error: `smoke`, which trains for seconds, can't reach them all. But
 # then the shares of the later chapters show that the pipeline runs, and nothing else.
 #
 # ## How long it took
