@@ -43,7 +43,7 @@ def evaluate(
 ) -> Evaluation:
     """Loss and accuracy on every position but the first of each block, in float32.
 
-    origin: which document each position is of, for `intervals`.
+    origin: which text each position is of, as `Blocks.units` has it, for `intervals`.
     """
     losses, hits = [], []
     for batch in _batches(blocks):

@@ -75,12 +75,11 @@ def evaluation_mix(blocks: Mapping[str, Blocks]) -> Mix:
     for index, domain in enumerate(DOMAINS):
         part = blocks[domain]
         tokens.append(part.tokens)
-        group = part.origin if part.group is None else part.group
         origins.append(part.origin + first)
-        groups.append(group + first_group)
+        groups.append(part.units + first_group)
         domains.append(np.full(len(part.tokens), index, dtype=np.int8))
         first += int(part.origin.max()) + 1
-        first_group += int(group.max()) + 1
+        first_group += int(part.units.max()) + 1
     return Mix(*map(np.concatenate, (tokens, origins, domains, groups)))
 
 

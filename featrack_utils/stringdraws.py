@@ -23,8 +23,7 @@ def dirichlet(features: Features, replicates: int, seed: int) -> np.ndarray:
 
     Documents of one group, where features have groups, share their weight.
     """
-    group = getattr(features, "group", None)
-    unit = np.asarray(features.origin if group is None else group)
+    unit = features.origin if features.group is None else features.group
     rng = np.random.default_rng(seed)
     weights = np.zeros((replicates, int(features.origin.max()) + 1))
     for domain in np.unique(features.domain):

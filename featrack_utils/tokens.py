@@ -89,6 +89,11 @@ class Blocks(NamedTuple):
     origin: np.ndarray
     group: np.ndarray | None = None
 
+    @property
+    def units(self) -> np.ndarray:
+        """What intervals draw each position by: its group, or its origin without groups."""
+        return self.origin if self.group is None else self.group
+
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """Learns a byte-level BPE vocabulary; END_OF_TEXT begins, ends, pads and is unknown.

@@ -119,7 +119,11 @@ plots.loss_curves(history)
 # %%
 base = lm.load_model(folder)
 validation = {domain: corpora.validation_blocks(domain, 400) for domain in DOMAINS}
-scores = {d: evaluation.evaluate(base, *blocks) for d, blocks in validation.items()}
+scores = {
+    d: evaluation.evaluate(base, blocks.tokens, blocks.units) for d, blocks in validation.items()
+}
+
+# %% tags=["hide-input"]
 rows = [
     {"domain": plots.DOMAIN_LABELS[d], "loss": s.loss, "accuracy": s.accuracy}
     | evaluation.intervals(s)
@@ -128,7 +132,7 @@ rows = [
 show_table(
     pd.DataFrame(rows),
     {"loss": ".3f", "accuracy": ".1%"},
-    caption="The base model on validation text, with 95 % intervals over documents.",
+    caption="The base model on validation text, with 95 % intervals over groups of documents.",
     notes={"loss": "nats per token, lower is better", "accuracy": "first choice is right"},
 )
 

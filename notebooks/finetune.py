@@ -103,7 +103,10 @@ validation = {domain: corpora.validation_blocks(domain, 400) for domain in DOMAI
 models = {name: lm.load_model(folder) for name, folder in folders.items()}
 results = {}
 for name, model in models.items():
-    scores = {domain: evaluation.evaluate(model, *blocks) for domain, blocks in validation.items()}
+    scores = {
+        domain: evaluation.evaluate(model, blocks.tokens, blocks.units)
+        for domain, blocks in validation.items()
+    }
     results |= evaluation.score_results(name, scores)
 results["finetune.epochs"] = train_tokens / corpora.train_blocks("lua").size
 store.write_results(run, "finetune", results)

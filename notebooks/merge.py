@@ -200,7 +200,9 @@ print((folder / "recipe.yaml").read_text())
 # %%
 merged = lm.load_model(folder)
 blocks = {domain: corpora.validation_blocks(domain, 400) for domain in DOMAINS}
-merged_scores = {domain: evaluation.evaluate(merged, *part) for domain, part in blocks.items()}
+merged_scores = {
+    domain: evaluation.evaluate(merged, part.tokens, part.units) for domain, part in blocks.items()
+}
 prompts = {"lua": "local function add(a, b)\n", "stories": "One day, a little"}
 written = {
     name: evaluation.continuation(merged, corpora.tokenizer, prompt, new_tokens=60, seed=seed)
