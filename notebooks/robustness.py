@@ -58,7 +58,8 @@ sweep = ["expansion-4"]  # dictionaries trained otherwise, by name
 #
 # {% if results["robust.variants"] -%}
 # All that is done again on dictionaries that were *trained* otherwise: another L1 coefficient, another
-# width, another kind. There are {{ count("robust.variants") }} such sets.
+# width, another kind, as the profile asks. Sets of dictionaries besides this run's own:
+# {{ count("robust.variants") }}.
 # {%- else -%}
 # Sparsity and width of the dictionaries are choices, too, but each needs six dictionaries to be
 # trained anew, which this profile leaves out: the profile `real` has five such sets, and
