@@ -71,6 +71,10 @@ DICTIONARY = (
     | tracking("evaluation_blocks")
 )
 SWEEP = {f"sweep-{name}": (name, sae) for name, sae in PROFILE.swept().items()}
+SWEPT = {
+    "sweep": [name for name, _ in SWEEP.values()],
+    "all_pairs": PROFILE.robustness.all_pairs,
+}
 TRAININGS = PROFILE.published.training
 PUBLISHED_PAGE = ["sweep-published"] if TRAININGS else []
 CRITERIA = SEEDS | tracking("tau", "min_positions", "min_documents")
@@ -152,7 +156,7 @@ PHASES = {
             "sweep",
             DICTIONARY
             | {key: getattr(sae, key) for key in section("sae", without=SEEDS)}
-            | {"variant": name},
+            | {"variant": name, "all_pairs": PROFILE.robustness.all_pairs},
             ["merge"],
             1,
         )
@@ -164,7 +168,7 @@ PHASES = {
     },
     "robustness": (
         "robustness",
-        common("seed") | CRITERIA | DRAWS | {"sweep": [name for name, _ in SWEEP.values()]},
+        common("seed") | CRITERIA | DRAWS | SWEPT,
         ["tracking", *SWEEP],
         1,
     ),

@@ -27,6 +27,7 @@ from transformers.utils import logging as hf_logging
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.loss import next_token_loss
+from featrack_utils.precision import uses_bfloat16
 
 _CHECKPOINTS = "checkpoints"
 SNAPSHOTS = "snapshots"
@@ -97,15 +98,6 @@ def new_model(
 def load_model(folder: Path) -> MistralForCausalLM:
     """Loads a model saved by `train`, in float32, ready for evaluation."""
     return MistralForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-
-
-def uses_bfloat16(precision: str) -> bool:
-    """Whether products run in bfloat16: always, never, or ("auto") where it is faster."""
-    if precision == "auto":
-        if torch.cuda.is_available():
-            return torch.cuda.is_bf16_supported()
-        return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return precision == "bfloat16"
 
 
 def train(

@@ -28,7 +28,7 @@ from featrack_utils.activations import BUFFER_BLOCKS, activation_batches, buffer
 from featrack_utils.capture import HOOK
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lean import LeanStandardSAE
-from featrack_utils.lm import uses_bfloat16
+from featrack_utils.precision import uses_bfloat16
 
 _LOGGED_STEPS = 100  # about how many points the training history gets
 _CHECKPOINTS = "checkpoints"

@@ -18,9 +18,14 @@ PUBLISHED = ("wrong_axis", "over_tokens", "ten_times")
 
 @dataclass(frozen=True)
 class Robustness:
-    """Changes to the section ``sae``, each a set of dictionaries that conclusions are asked of."""
+    """Changes to the section ``sae``, each a set of dictionaries that conclusions are asked of.
+
+    ``all_pairs``: of all four conclusions, with six dictionaries a set; else of Base → Lua alone,
+    with four.
+    """
 
     sweep: list[dict[str, Any]]
+    all_pairs: bool
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,16 @@ from featrack_utils.features import Features
 if TYPE_CHECKING:
     from featrack_utils.corpora.prepare import Corpora
 
-# The fewest that all four conclusions of the robustness chapter need: both sides of base → Lua,
-# base → Stories and Lua → merged at one seed, and another seed of each parent.
-NEEDED = ("base-0", "base-1", "lua-0", "lua-1", "stories-0", "merged-0")
+_OF_LUA = ("base-0", "base-1", "lua-0", "lua-1")
+
+
+def needed(all_pairs: bool) -> tuple[str, ...]:
+    """The fewest dictionaries that the robustness chapter's conclusions need.
+
+    Of Base → Lua, both sides at two seeds; of all four conclusions, also a child for
+    Base → Stories and for Lua → merged at one seed.
+    """
+    return (*_OF_LUA, "stories-0", "merged-0") if all_pairs else _OF_LUA
 
 
 def label(variant: str) -> str:

@@ -51,7 +51,7 @@ tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 interval_draws = 40  # bootstrap draws over groups of documents; the chapter on ceilings takes more
-trainings = ["ten_times"]  # choices that dictionaries were trained by, too
+trainings = []  # choices that dictionaries were trained by, too
 
 # %%
 run = Path(run_dir)

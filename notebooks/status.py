@@ -23,7 +23,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import lm, rundown, store
+from featrack_utils import rundown, store
+from featrack_utils.precision import uses_bfloat16
 from featrack_utils.render import notebook_pages
 from featrack_utils.tables import show_table
 
@@ -81,7 +82,7 @@ show_table(
 # %% tags=["hide-input"]
 last = max(records.values(), key=lambda record: record["finished"])
 precision = records["models/base"]["parameters"]["precision"]
-used = "bfloat16" if lm.uses_bfloat16(precision) else "float32"
+used = "bfloat16" if uses_bfloat16(precision) else "float32"
 facts = {
     "profile": run.name,
     "machine": last["machine"],

@@ -30,6 +30,7 @@ from featrack_utils.tables import show_table
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 variant = "expansion-4"  # name of the set
+all_pairs = False  # dictionaries for all four conclusions, or for Base → Lua alone
 published = []  # choices of the published code to train by, one set each; empty: as follows
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
@@ -57,7 +58,7 @@ recipe = dict(
     precision=precision,
 )  # fmt: skip
 sets = {name: published_training.CHOICES[name].trained for name in published}
-sets = sets or {variant: variants.NEEDED}
+sets = sets or {variant: variants.needed(all_pairs)}
 for name, trained in sets.items():
     choice = published_training.CHOICES.get(name)
     n_blocks = choice.blocks(evaluation_blocks) if choice else evaluation_blocks

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 from transformers.trainer_callback import DefaultFlowCallback
 
-from featrack_utils import evaluation, lm
+from featrack_utils import evaluation, lm, precision
 from featrack_utils.errors import FeatrackError
 
 RECIPE = dict(
@@ -167,13 +167,13 @@ def test_a_loss_that_is_not_finite_is_refused_and_nothing_saved(
 
 
 def test_precision_is_what_was_asked_for(monkeypatch):
-    assert lm.uses_bfloat16("bfloat16") and not lm.uses_bfloat16("float32")
+    assert precision.uses_bfloat16("bfloat16") and not precision.uses_bfloat16("float32")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda: False)
-    assert not lm.uses_bfloat16("auto")
+    assert not precision.uses_bfloat16("auto")
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
-    assert lm.uses_bfloat16("auto")
+    assert precision.uses_bfloat16("auto")
 
 
 # Snapshots

@@ -10,7 +10,7 @@ from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.errors import FeatrackError
 from featrack_utils.quality import Sums
 from featrack_utils.tokens import TokenStream
-from featrack_utils.variants import label, learn, mean_quality, opened
+from featrack_utils.variants import label, learn, mean_quality, needed, opened
 
 RECIPE = {"architecture": "standard", "expansion": 2, "l1_coefficient": 1.0, "k": 4,
           "learning_rate": 1e-3, "train_tokens": 960, "batch_tokens": 96,
@@ -77,3 +77,9 @@ def test_quality_is_the_mean_over_dictionaries(tmp_path):
 
 def test_a_label_is_the_name_in_words():
     assert label("architecture-topk-k-32") == "architecture topk k 32"
+
+
+def test_base_to_lua_alone_needs_the_first_four_of_the_six_that_all_pairs_need():
+    assert needed(True)[:4] == needed(False)
+    assert set(needed(False)) == {"base-0", "base-1", "lua-0", "lua-1"}
+    assert len(set(needed(True))) == 6
