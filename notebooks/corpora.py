@@ -107,7 +107,7 @@ def shown(domain, n_chars=350):
     text = read[domain, "validation"][counting.sample(corpora.streams[domain, "validation"], seed)]
     if domain != "stories":
         text = text[:n_chars].rstrip() + " …"
-    lines = (textwrap.fill(line, 95, replace_whitespace=False) for line in text.split("\n"))
+    lines = (textwrap.fill(line, 85, replace_whitespace=False) for line in text.split("\n"))
     return "\n".join(lines)
 
 
