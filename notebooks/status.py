@@ -103,7 +103,7 @@ show_table(
     caption="The main packages; requirements.lock names all of them.",
 )
 
-# %% tags=["hide-input"]
+# %% mystnb={"code_prompt_show": "Every artefact", "code_prompt_hide": "Every artefact"} tags=["remove-input", "hide-output"]
 built = pd.DataFrame(
     [{"artefact": name, "took": rundown.duration(r["seconds"])} for name, r in records.items()]
 )
