@@ -3,6 +3,7 @@
 Slow: about four minutes on two cores.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from featrack_utils.companions import unexplained
@@ -63,7 +65,12 @@ def kill_when(place: Path, arrived: Callable[[], bool]) -> None:
     while not arrived():
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
+    # Kernels are in process groups of their own, and would go on for a second.
+    family = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGKILL)
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
     process.communicate()
 
 

@@ -47,16 +47,22 @@ def test_every_dot_stands_at_its_share_and_in_its_childs_colour():
     assert axis.get_yticklabels()[0].get_text() == "Base → Lua"
 
 
-def test_the_grey_bar_reaches_from_floor_to_ceiling():
-    bars = shareplots.shares_with_ceiling(shares()).axes[0].patches
-    assert [bar.get_x() for bar in bars] == [0.01, 0.01, 0.02]
-    assert [round(bar.get_x() + bar.get_width(), 6) for bar in bars] == [0.3, 0.3, 0.4]
+def ranges(figure):
+    """Ends of the thin lines from floor to ceiling."""
+    axis = figure.axes[0]
+    thin = [lines for lines in axis.collections if lines.get_linewidth()[0] == 1]
+    return [tuple(np.round(lines.get_segments()[0][:, 0], 6)) for lines in thin]
+
+
+def test_a_thin_line_reaches_from_floor_to_ceiling():
+    figure = shareplots.shares_with_ceiling(shares())
+    assert ranges(figure) == [(0.01, 0.3), (0.01, 0.3), (0.02, 0.4)]
 
 
 def test_an_unknown_ceiling_and_floor_are_left_out():
     nothing = [np.nan] * 3
     figure = shareplots.shares_with_ceiling(shares(ceiling=nothing, floor=nothing))
-    assert len(figure.axes[0].patches) == 0
+    assert ranges(figure) == []
     assert "floor" not in legend_of(figure)
 
 
