@@ -24,6 +24,16 @@ ALONE = (
         "a rule for choosing an example, not a finding",
     ),
     (
+        r"(case|changes\.exceptions)\.class_share",
+        COMPANIONS,
+        "a setting of such a rule",
+    ),
+    (
+        r"merge\.sample\.\w+\.break_share",
+        COMPANIONS,
+        "describes the samples shown; says nothing about features",
+    ),
+    (
         r"changes\.\w+\.(missed|far)_share",
         _NULLS,
         "what another dictionary of the same model misses stands in the next row of its table",
