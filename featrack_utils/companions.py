@@ -36,7 +36,7 @@ ALONE = (
     (
         r"changes\.\w+\.(missed|far)_share",
         _NULLS,
-        "what another dictionary of the same model misses stands in the next row of its table",
+        "what dictionaries of the unchanged base miss stands in other rows of its table",
     ),
     (
         r"live\.tau_\w+\.share",

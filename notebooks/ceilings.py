@@ -13,7 +13,7 @@
 # %% [markdown]
 # # What would the number be if nothing had happened?
 #
-# The last chapter ended with a suspicion: most features that seem to disappear would seem to
+# The last chapter ended with a suspicion: features that seem to disappear might seem to
 # disappear from an unchanged model, too. {cite:t}`horn2025tracking` train one dictionary per model,
 # so their shares have nothing to be compared with. Here each share gets what a measurement needs:
 # a **ceiling** (another seed's dictionary of the *same* model), a **floor** (the same features, but
