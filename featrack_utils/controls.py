@@ -60,6 +60,7 @@ def origin_shares(from_lua: Matched, from_stories: Matched) -> dict[str, Shares]
     levels = np.arange(taus.size)[:, None, None]
     whole = [m.best_r[asked] > taus[:, None] for m in (from_lua, from_stories)]
     drawn = [m.exceeded[asked] > levels for m in (from_lua, from_stories)]
+    twice = [m.twice[asked] > levels for m in (from_lua, from_stories)]
     origins = {
         "both": lambda lua, stories: lua & stories,
         "lua only": lambda lua, stories: lua & ~stories,
@@ -69,6 +70,6 @@ def origin_shares(from_lua: Matched, from_stories: Matched) -> dict[str, Shares]
     result = {}
     for name, holds in origins.items():
         estimate = holds(*whole).mean(axis=1)
-        replicates = holds(*drawn).mean(axis=1).T
-        result[name] = Shares(taus, estimate, corrected(estimate, replicates))
+        replicates, further = (holds(*noisy).mean(axis=1).T for noisy in (drawn, twice))
+        result[name] = Shares(taus, estimate, corrected(estimate, replicates, further))
     return result

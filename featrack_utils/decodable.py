@@ -14,6 +14,7 @@ from featrack_utils import curves
 from featrack_utils.errors import FeatrackError
 from featrack_utils.intervals import Shares, corrected
 from featrack_utils.probes import Probe
+from featrack_utils.resample import twice_the_noise
 
 # Of features with a match, and of those without: decodable, and not.
 _CELLS = (("match_decodable", "match_undecodable"), ("repartitioned", "gone"))
@@ -65,14 +66,17 @@ def decodable_share(probe: Probe, tau: float, sample: Sample, among: np.ndarray)
     if not among.any():
         return None
     weight, drawn = sample.weight[among], sample.draws[:, among]
-    decodes = probe.replicates[:, among] > tau**2
+    r, drawn_r = (np.sqrt(np.maximum(r2[..., among], 0)) for r2 in probe)
+    decodes = drawn_r > tau
     estimate = np.array([np.average(probe.r2[among] > tau**2, weights=weight)])
     documents = np.average(decodes, axis=1, weights=weight)
+    further = np.average(twice_the_noise(r, drawn_r.T) > tau, axis=0, weights=weight)
     weighed = drawn * weight
     total = weighed.sum(axis=1)
     # A replicate that draws no such feature has nothing to add.
     both = np.where(total > 0, (weighed * decodes).sum(axis=1) / np.maximum(total, 1e-9), documents)
-    replicates = corrected(estimate, documents[:, None]) + (both - documents)[:, None]
+    by_documents = corrected(estimate, documents[:, None], further[:, None])
+    replicates = by_documents + (both - documents)[:, None]
     return Shares(np.array([tau]), estimate, replicates)
 
 

@@ -27,9 +27,10 @@ class Latents(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """Simulated documents: three labels per token, then topic and first token of each."""
+    """Simulated documents: four labels per token, then topic and first token of each."""
 
     document: np.ndarray
+    group: np.ndarray
     domain: np.ndarray
     tokens: np.ndarray
     topic: np.ndarray
@@ -65,22 +66,22 @@ def draw_events(
 def watch(
     rng: np.random.Generator,
     events: Events,
-    document: np.ndarray,
+    group: np.ndarray,
     columns: np.ndarray,
     rho: np.ndarray,
     density: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows, columns and activations that noisy watchers of the events report.
 
-    An event is missed with its whole document or on its own (chance of being seen
-    √ρ in all) and its size is multiplied by log-normal noise, such that two
+    An event is missed with its whole group of documents or on its own (chance of being
+    seen √ρ in all) and its size is multiplied by log-normal noise, such that two
     independent watchers of a latent have Pearson r = ρ over all tokens. `columns` int
     [n_latents] is each latent's column, −1 if it has none.
     """
     seen = np.sqrt(rho)
-    keep_document = rng.random((document[-1] + 1, rho.size)) < np.sqrt(seen)
+    keep_group = rng.random((group.max() + 1, rho.size)) < np.sqrt(seen)
     kept = columns[events.latent] >= 0
-    kept &= keep_document[document[events.row], events.latent]
+    kept &= keep_group[group[events.row], events.latent]
     kept &= rng.random(events.row.size) < np.sqrt(seen)[events.latent]
     row, latent, size = (field[kept] for field in events)
     # For exponential sizes E[A]²/E[A²] = 1/2, so the mean's part of the variance is half
@@ -92,13 +93,20 @@ def watch(
     return row, columns[latent], size * noise
 
 
-def draw_stream(rng: np.random.Generator, n_documents: int, tokens_per_document: int) -> Stream:
-    """Documents of log-normal lengths, domains in equal numbers, topics within domains."""
+def draw_stream(
+    rng: np.random.Generator, n_documents: int, tokens_per_document: int, group_size: int = 1
+) -> Stream:
+    """Documents of log-normal lengths, domains in equal numbers, topics within domains.
+
+    `group_size` documents of one domain in a row make a group, which has one topic.
+    """
     lengths = rng.lognormal(0.0, 0.4, n_documents)
     lengths = np.maximum(lengths * tokens_per_document / lengths.mean(), 4).astype(np.int64)
-    domain = np.arange(n_documents) % len(DOMAINS)
-    topic = domain * TOPICS_PER_DOMAIN + rng.integers(TOPICS_PER_DOMAIN, size=n_documents)
+    place, domain = np.divmod(np.arange(n_documents), len(DOMAINS))
+    group = place // group_size * len(DOMAINS) + domain
+    topic = domain * TOPICS_PER_DOMAIN + rng.integers(TOPICS_PER_DOMAIN, size=n_documents)[group]
     document = np.repeat(np.arange(n_documents, dtype=np.int32), lengths)
     tokens = rng.integers(0, 4096, document.size).astype(np.int32)
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    return Stream(document, domain[document].astype(np.int8), tokens, topic, starts)
+    labels = (group[document].astype(np.int32), domain[document].astype(np.int8))
+    return Stream(document, *labels, tokens, topic, starts)

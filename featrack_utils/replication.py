@@ -120,9 +120,10 @@ def found_by_strings(
     drawn = None
     if weights is not None:
         reads = (parent.acts, child.acts, parent.tokens, parent.origin)
-        above = exceeded(*reads, weights, found, tau)[asked].mean(axis=0)
+        above = exceeded(*reads, weights, found, tau)[:, asked]
+        once, twice = above.mean(axis=1)[:, :, None]
         estimate = np.array([share])
-        drawn = Shares(np.array([tau]), estimate, corrected(estimate, above[:, None]))
+        drawn = Shares(np.array([tau]), estimate, corrected(estimate, once, twice))
     return Strings(share, float(np.median(found.a_shared[asked])), drawn)
 
 

@@ -40,6 +40,7 @@ class Matched(NamedTuple):
     asked: np.ndarray  # bool [d_sae], eligible and neither dead nor constant
     mutual: np.ndarray  # bool [d_sae], the best match of its best match
     exceeded: np.ndarray  # uint8 [d_sae, n_replicates], how many of the taus the best r exceeds
+    twice: np.ndarray  # uint8 [d_sae, n_replicates], `exceeded` with twice the noise
     mutually: np.ndarray  # bool [d_sae, n_replicates], `mutual` in each replicate
 
 
@@ -146,8 +147,10 @@ def bootstrap(
     matched = []
     for side, r in enumerate((best.a_best_r, best.b_best_r)):
         before, after = exceeded[0][side], exceeded[1][side]
+        drawn_r = (replicated.r_a, replicated.r_b)[side]
+        twice = np.searchsorted(taus, twice_the_noise(r, drawn_r)).astype(np.uint8)
         mutual, mutually = (_returns(way[side], way[1 - side]) for way in (whole, drawn))
-        matched.append(Matched(taus, r, candidates[side], mutual[:, 0], after, mutually))
+        matched.append(Matched(taus, r, candidates[side], mutual[:, 0], after, twice, mutually))
         _warn(matched[side], before, floor)
     return matched[0], matched[1]
 
@@ -157,6 +160,7 @@ def mutual_only(matched: Matched) -> Matched:
     return matched._replace(
         best_r=np.where(matched.mutual, matched.best_r, 0.0),
         exceeded=np.where(matched.mutually, matched.exceeded, 0).astype(np.uint8),
+        twice=np.where(matched.mutually, matched.twice, 0).astype(np.uint8),
     )
 
 
@@ -174,8 +178,18 @@ def copies_merged(matched: Matched, group: np.ndarray) -> Matched:
 
     return Matched(
         matched.taus, best(matched.best_r), np.ones(starts.size, bool), best(matched.mutual),
-        best(matched.exceeded), best(matched.mutually),
+        best(matched.exceeded), best(matched.twice), best(matched.mutually),
     )  # fmt: skip
+
+
+def twice_the_noise(r: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Correlations √2 as far from `r` [d] as those `drawn` are, in Fisher's z; float32 [d, R].
+
+    Their variance is that of a second replicate made from a replicate.
+    """
+    near = np.float32(1 - 1e-6)
+    at, z = (np.arctanh(np.clip(x, -near, near)) for x in (r[:, None].astype(np.float32), drawn))
+    return np.tanh(at + np.float32(np.sqrt(2)) * (z - at))
 
 
 def _returns(there: np.ndarray, back: np.ndarray) -> np.ndarray:

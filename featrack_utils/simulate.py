@@ -21,6 +21,7 @@ class Plan:
     n_features: int = 2048
     n_documents: int = 500
     tokens_per_document: int = 200  # mean; lengths are log-normal
+    group_size: int = 1  # documents of one topic, on which watchers miss the same events
     persisting: float = 0.5
     rho: tuple[float, float] = (0.95, 0.95)  # population r of true mates, uniform between
     splitting: float = 0.05  # parent features whose events two child features share out
@@ -42,8 +43,9 @@ class Plan:
             raise FeatrackError(f"Every share of a simulation plan lies in 0…1, given {self}.")
         if not 0 < self.rho[0] <= self.rho[1] <= 1:
             raise FeatrackError(f"rho must be 0 < low ≤ high ≤ 1, given {self.rho}.")
-        if min(self.n_features, self.n_documents - len(DOMAINS) + 1, self.seeds) < 1:
-            raise FeatrackError("A simulation needs features, seeds and a document per domain.")
+        groups = self.n_documents // max(self.group_size, 1)
+        if min(self.n_features, groups - len(DOMAINS) + 1, self.group_size, self.seeds) < 1:
+            raise FeatrackError("A simulation needs features, seeds and a group per domain.")
         dead = round(self.dead * self.n_features)
         alive = self.n_features - dead
         persisting = round(self.persisting * alive)
@@ -109,7 +111,7 @@ def _dictionary(
         columns = np.full(latents.density.size, -1)
         columns[latent[part]] = np.flatnonzero(part)
         parts.append(
-            watch(rng, latents.events, stream.document, columns, latents.rho, latents.density)
+            watch(rng, latents.events, stream.group, columns, latents.rho, latents.density)
         )
     missed = np.flatnonzero(~found)
     if missed.size:  # the seed spends these columns on something no other dictionary has
@@ -132,7 +134,7 @@ def _dictionary(
     )
     for whole, values in zip(truth, (kind, ids, family, latents.rho[latent]), strict=True):
         whole[place[:alive]] = values
-    return Features(acts, stream.document, stream.domain, stream.tokens), truth
+    return Features(acts, stream.document, stream.domain, stream.tokens, stream.group), truth
 
 
 def simulate(plan: Plan, seed: int) -> Planted:
@@ -145,7 +147,7 @@ def simulate(plan: Plan, seed: int) -> Planted:
     """
     count = plan.counts()
     rng = np.random.default_rng(seed)
-    stream = draw_stream(rng, plan.n_documents, plan.tokens_per_document)
+    stream = draw_stream(rng, plan.n_documents, plan.tokens_per_document, plan.group_size)
     names = ("persisting", "splitting", "vanishing", "emerging")
     kind = np.repeat(
         (*names, "dense_a", "dense_b"), [*(count[n] for n in names), *[count["dense"]] * 2]

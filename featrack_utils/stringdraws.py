@@ -14,7 +14,7 @@ from featrack_utils.features import Features
 from featrack_utils.published import StringMatches
 from featrack_utils.sums import shared_out, thread_count
 
-FAR = 4.0  # standard errors of r, by Fisher's z, from which a pair has no chance to exceed τ
+FAR = 5.0  # standard errors of r, by Fisher's z, from which a pair has no chance to exceed τ
 TOGETHER = 8  # replicates at once: that many means are held for each string of each feature
 
 
@@ -45,7 +45,9 @@ def exceeded(
     tau: float,
     threads: int | None = None,
 ) -> np.ndarray:
-    """Whether each feature of a has a match above τ in each replicate; bool [d_a, R].
+    """Whether each feature of a has a match above τ in each replicate; bool [2, d_a, R].
+
+    The second half is for twice the noise: each r √2 as far from that of `found`, in Fisher's z.
 
     `a` and `b` CSR [n_tokens, d]; `tokens` and `document` int [n_tokens]; `weights` float64
     [R, n_documents], positive where there are positions. Candidates are the pairs of `found` that
@@ -58,18 +60,22 @@ def exceeded(
     order = near[np.lexsort((-pairs.r[near], pairs.i[near]))]
     starts = np.searchsorted(pairs.i[order], np.arange(a.shape[1] + 1))
     candidates = pairs.j[order].astype(np.int64)
+    # Twice the noise exceeds τ where the noise at hand exceeds what lies so much nearer.
+    z = np.arctanh(np.clip(pairs.r[order], -1 + 1e-9, 1 - 1e-9))
+    nearer = np.tanh(z + (np.arctanh(tau) - z) / np.sqrt(2))
+    thresholds = np.stack([np.full(order.size, tau), nearer], axis=1)
     rows = np.flatnonzero(np.diff(starts))
     threads = thread_count(threads)
-    above = np.zeros((a.shape[1], len(weights)), bool)
+    above = np.zeros((2, a.shape[1], len(weights)), bool)
     for at in range(0, len(weights), TOGETHER):
         some = np.ascontiguousarray(weights[at : at + TOGETHER].T)
         sides = [string_means(acts, tokens, document, some) for acts in (a, b)]
         parts = shared_out(
             _above, np.diff(starts), rows, threads, *sides, starts, candidates,
-            int(tokens.max()) + 1, tau,
+            int(tokens.max()) + 1, thresholds,
         )  # fmt: skip
         for part, answers in parts:
-            above[part, at : at + TOGETHER] = answers
+            above[:, part, at : at + TOGETHER] = answers
     return above
 
 
@@ -141,12 +147,12 @@ def _fill_means(
 
 
 @njit(nogil=True, cache=True)
-def _above(rows, a, b, starts, candidates, vocabulary, tau):
-    """Whether features `rows` of a have a candidate with r > τ in each replicate."""
+def _above(rows, a, b, starts, candidates, vocabulary, thresholds):
+    """Whether features `rows` of a have a candidate above both of its thresholds, by replicate."""
     a_begins, a_strings, a_means = a
     b_begins, b_strings, b_means = b
     size = a_means.shape[1]
-    above = np.zeros((rows.shape[0], size), np.bool_)
+    above = np.zeros((2, rows.shape[0], size), np.bool_)
     place = np.full(vocabulary, -1)
     sums = np.empty((5, size))
     sx, sxx, sy, syy, sxy = sums[0], sums[1], sums[2], sums[3], sums[4]
@@ -172,9 +178,11 @@ def _above(rows, a, b, starts, candidates, vocabulary, tau):
             done = True
             for w in range(size):
                 spread = (n * sxx[w] - sx[w] * sx[w]) * (n * syy[w] - sy[w] * sy[w])
-                if spread > 0.0 and n * sxy[w] - sx[w] * sy[w] > tau * np.sqrt(spread):
-                    above[k, w] = True
-                done &= above[k, w]
+                scale, product = np.sqrt(max(spread, 0.0)), n * sxy[w] - sx[w] * sy[w]
+                for t in range(2):
+                    if spread > 0.0 and product > thresholds[c, t] * scale:
+                        above[t, k, w] = True
+                    done &= above[t, k, w]
             if done:
                 break
         for p in range(a_begins[i], a_begins[i + 1]):

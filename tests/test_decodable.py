@@ -55,7 +55,7 @@ def test_where_features_do_not_vary_documents_alone_make_the_interval():
     told = Probe(np.ones(50), np.repeat(rng.random((R, 1)) > 0.1, 50, axis=1) * 1.0)
     sample, every = one_kind(50)
     documents = told.replicates[:, :1]
-    expected = corrected(np.ones(1), documents)
+    expected = corrected(np.ones(1), documents, documents)
     np.testing.assert_allclose(decodable_share(told, TAU, sample, every).replicates, expected)
 
 

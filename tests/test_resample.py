@@ -135,12 +135,13 @@ def test_a_group_of_copies_is_found_once():
     found = np.array([1, 0, 0, 1, 0], np.uint8)
     matched = Matched(
         np.array([0.8]), np.where(found, 0.9, 0.1), np.array([1, 1, 1, 1, 0], bool),
-        found > 0, found[:, None], found[:, None] > 0,
+        found > 0, found[:, None], 1 - found[:, None], found[:, None] > 0,
     )  # fmt: skip
     groups = copies_merged(matched, np.array([0, 1, 0, 2, -1], np.int32))
     # Features 0 and 2 are copies, one of them found; 1 is alone and lost; 3 alone and found.
     np.testing.assert_array_equal(groups.best_r, [0.9, 0.1, 0.9])
     np.testing.assert_array_equal(groups.exceeded[:, 0], [1, 0, 1])
+    np.testing.assert_array_equal(groups.twice[:, 0], [1, 1, 0])
     assert groups.asked.all()
 
 
@@ -243,7 +244,7 @@ def test_bad_input_is_named(pair):
     with pytest.raises(FeatrackError, match="second dictionary has no eligible"):
         bootstrap(a, dead, *masks, draws, [0.8])
     with pytest.raises(FeatrackError, match="at least two"):
-        draw(a._replace(origin=a.domain.astype(np.int32)), {"m": 1}, 2, seed=0)
+        draw(a._replace(origin=a.domain.astype(np.int32), group=None), {"m": 1}, 2, seed=0)
     with pytest.raises(FeatrackError, match="1 group of documents"):
         draw(a._replace(group=a.domain.astype(np.int32)), {"m": 1}, 2, seed=0)
     with pytest.raises(FeatrackError, match="two groups"):
