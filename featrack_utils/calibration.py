@@ -12,15 +12,16 @@ from scipy import stats
 from tqdm import tqdm
 
 from featrack_utils.correlate import correlations
+from featrack_utils.curves import ratio_to_ceiling
 from featrack_utils.errors import FeatrackError
-from featrack_utils.intervals import LEVEL, Interval, interval, shares
+from featrack_utils.intervals import LEVEL, Interval, interval, over_seeds, shares
 from featrack_utils.match import classify, eligible
 from featrack_utils.resample import bootstrap, draw
-from featrack_utils.simulate import Plan, simulate, true_best_r
+from featrack_utils.simulate import Plan, Planted, simulate, true_best_r
 from featrack_utils.sums import check_correlation
 
 COVERAGE = Path(__file__).parents[1] / "benchmarks" / "coverage.json"
-_COVERAGE_KEYS = ("size", "rho", "planted", "bias", "coverage", "sets")
+_COVERAGE_KEYS = ("size", "figure", "rho", "planted", "bias", "coverage", "sets")
 
 
 class Calibration(NamedTuple):
@@ -83,12 +84,69 @@ def calibrate(
     )
 
 
+def calibrate_seeds(
+    trained: int, plan: Plan, *, tau: float = 0.8, sets: int, replicates: int = 200, seed: int = 0
+) -> dict[str, tuple[float, Interval, Interval]]:
+    """How often intervals over SAE seeds hold what all the seeds of `plan` would show.
+
+    Of each simulated set's `plan.seeds` dictionaries a model, `trained` are looked at; the truth
+    is the mean of true shares over all. For the "share" kept, its "ceiling" and their "ratio":
+    mean truth, bias (estimate − truth, with Student's interval) and coverage (with Wilson's).
+
+    Raises: FeatrackError: fewer than two seeds trained, or more than the plan has.
+    """
+    if not 2 <= trained <= plan.seeds:
+        raise FeatrackError(f"{trained} of {plan.seeds} seeds can't be looked at: give 2 or more.")
+    rows: dict[str, list] = {"share": [], "ceiling": [], "ratio": []}
+    for number in tqdm(range(sets), desc=f"calibrating {trained} seeds"):
+        simulated = simulate(plan, seed + number)
+        sides = (simulated.parent, simulated.child)
+        masks = [[eligible(one.acts, one.origin) for one in side] for side in sides]
+        draws = draw(sides[0][0], {"parent": trained, "child": trained}, replicates, seed + number)
+        found = {}
+        for name, child in (("share", 1), ("ceiling", 0)):
+            pairs = [p for p in np.ndindex(trained, trained) if child or p[0] != p[1]]
+            tables = {
+                (s, t): shares(
+                    bootstrap(sides[0][s], sides[child][t], masks[0][s], masks[child][t], draws,
+                              [tau])[0]
+                )
+                for s, t in pairs
+            }  # fmt: skip
+            found[name] = over_seeds(tables, draws, "parent", ("parent", "child")[child])
+        truth = _over_all_seeds(simulated, masks[0], tau)
+        intervals = {name: interval(share, tau) for name, share in found.items()}
+        intervals["ratio"] = ratio_to_ceiling(found["share"], found["ceiling"], tau)
+        for name, (estimate, low, high) in intervals.items():
+            rows[name].append((truth[name], estimate - truth[name], low <= truth[name] <= high))
+    columns = {name: np.array(found, float).T for name, found in rows.items()}
+    return {
+        name: (float(truth.mean()), _mean(error), _proportion(held > 0))
+        for name, (truth, error, held) in columns.items()
+    }
+
+
+def _over_all_seeds(simulated: Planted, masks: list[np.ndarray], tau: float) -> dict[str, float]:
+    parent, child = simulated.parent_truth, simulated.child_truth
+
+    def mean(others: list, skip: bool) -> float:
+        return float(np.mean([
+            (true_best_r(a, b)[mask] > tau).mean()
+            for s, (a, mask) in enumerate(zip(parent, masks, strict=True))
+            for t, b in enumerate(others)
+            if not (skip and s == t)
+        ]))  # fmt: skip
+
+    share, ceiling = mean(child, False), mean(parent, True)
+    return {"share": share, "ceiling": ceiling, "ratio": share / ceiling}
+
+
 def measured_coverage(path: Path = COVERAGE) -> pd.DataFrame:
     """How often 95 % intervals held the truth, as benchmarks/coverage.py measured it.
 
-    One row per size of mix and regime: size (words), rho_low and rho_high (range of the mates'
-    true r), planted and bias (shares), sets, and coverage with Wilson's interval over the sets
-    in coverage.ci_low and coverage.ci_high.
+    One row per size of mix, figure and regime: size and figure (words), rho_low and rho_high (range
+    of the mates' true r), planted and bias (shares), sets, and coverage with Wilson's interval
+    over the sets in coverage.ci_low and coverage.ci_high.
 
     Raises: FeatrackError: the file is missing or holds something else.
     """

@@ -190,10 +190,12 @@ results |= {"calibration.largest_error": max(errors), "calibration.spread.plante
 #
 # ## Do the intervals hold the truth?
 #
-# The intervals of the [chapter on ceilings](ceilings) must allow for such a bias. How often they do was
-# measured once, on many more simulated sets than fit into a run of this book
-# (`benchmarks/coverage.py`, whose table is kept with the book): the share of sets whose interval holds
-# the planted share. It should be {{ share("calibration.coverage.nominal", 0) }}.
+# The intervals of the [chapter on ceilings](ceilings) must allow for such a bias, and do so by
+# extrapolating to no noise. How often they hold the truth was measured once, on many more simulated
+# sets than fit into a run of this book (`benchmarks/coverage.py`, whose table is kept with the book):
+# the share of sets whose interval holds the planted share. It should be
+# {{ share("calibration.coverage.nominal", 0) }}. In some of the mixes documents come in groups of
+# three: of one topic, and what one dictionary misses in one of them it misses in all.
 
 # %%
 coverage = calibration.measured_coverage()

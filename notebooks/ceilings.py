@@ -65,9 +65,14 @@ found = features.open_features(run, base_seeds, other_seeds)
 #
 # Tokens of one document are not independent, and neither are documents of one group: stories of one
 # plot, functions of one module. So whole groups are drawn with replacement, within their domains, and
-# the matching is done anew in every draw. SAE seeds are drawn, too, in an outer loop. All shares use the same draws, so that a ratio of two shares has an interval of its own.
-# How often such intervals hold the truth was measured where it is known:
-# [calibration](calibration), the next chapter.
+# the matching is done anew in every draw. SAE seeds are drawn, too, in an outer loop. All shares use
+# the same draws, so that a ratio of two shares has an interval of its own.
+#
+# Noise doesn't only scatter a share, it shifts it: where correlations crowd on one side of τ, more are
+# thrown over it than back. A draw has the noise of the text twice, and can be given it three times;
+# from one, two and three the share without any is extrapolated (SIMEX, {cite:p}`cook1994simulation`), and the
+# interval is laid around that. So it needn't lie evenly about the dot. How often such intervals hold
+# the truth was measured where it is known: [calibration](calibration), the next chapter.
 
 # %%
 seeds = {m: [f for name, f in found.items() if name.startswith(f"{m}-")] for m in MODELS}

@@ -9,6 +9,7 @@ from featrack_utils.errors import FeatrackError
 
 ROW = {
     "size": "small",
+    "figure": "share",
     "rho": [0.5, 1.0],
     "planted": 0.2,
     "bias": 0.01,
