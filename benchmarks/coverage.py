@@ -45,7 +45,7 @@ REGIMES = (
 )
 # Each dictionary has found 60 % of its model's features; twelve stand for all there could be.
 SEVERAL = Plan(
-    200, 300, 150, 3, rho=(0.6, 1.0), density=0.006, density_spread=1.0, capture=0.6, seeds=12,
+    400, 300, 150, 3, rho=(0.6, 1.0), density=0.006, density_spread=1.0, capture=0.6, seeds=12,
     **KINDS,
 )  # fmt: skip
 
@@ -55,7 +55,7 @@ def main(sets: int) -> None:
     rows = []
     for trained in (2, 3):
         found = calibrate_seeds(trained, SEVERAL, sets=sets, seed=SEED)
-        size = f"200 features, {trained} SAE seeds, 300 documents of 150 tokens, groups of 3"
+        size = f"400 features, {trained} SAE seeds, 300 documents of 150 tokens, groups of 3"
         for figure, (planted, bias, held) in found.items():
             rows.append(_row(size, figure, SEVERAL.rho, planted, bias, held, sets))
     for size, plan in SIZES.items():

@@ -116,7 +116,9 @@ def calibrate_seeds(
             found[name] = over_seeds(tables, draws, "parent", ("parent", "child")[child])
         truth = _over_all_seeds(simulated, masks[0], tau)
         intervals = {name: interval(share, tau) for name, share in found.items()}
-        intervals["ratio"] = ratio_to_ceiling(found["share"], found["ceiling"], tau)
+        ratio = ratio_to_ceiling(found["share"], found["ceiling"], tau)
+        if ratio:  # where the ceiling can't be told from zero, nothing is said
+            intervals["ratio"] = ratio
         for name, (estimate, low, high) in intervals.items():
             rows[name].append((truth[name], estimate - truth[name], low <= truth[name] <= high))
     columns = {name: np.array(found, float).T for name, found in rows.items()}

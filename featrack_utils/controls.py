@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from featrack_utils.intervals import Shares, corrected, over_seeds, shares
+from featrack_utils.extrapolate import without_noise
+from featrack_utils.intervals import Shares, over_seeds, shares
 from featrack_utils.nulls import Comparison
 from featrack_utils.resample import Draws, Matched
 
@@ -70,6 +71,9 @@ def origin_shares(from_lua: Matched, from_stories: Matched) -> dict[str, Shares]
     result = {}
     for name, holds in origins.items():
         estimate = holds(*whole).mean(axis=1)
-        replicates, further = (holds(*noisy).mean(axis=1).T for noisy in (drawn, twice))
-        result[name] = Shares(taus, estimate, corrected(estimate, replicates, further))
+        replicates = [
+            without_noise(*each)
+            for each in zip(estimate, holds(*drawn), holds(*twice), strict=True)
+        ]
+        result[name] = Shares(taus, estimate, np.stack(replicates, axis=1))
     return result

@@ -12,9 +12,9 @@ import numpy as np
 
 from featrack_utils import curves
 from featrack_utils.errors import FeatrackError
-from featrack_utils.intervals import Shares, corrected
+from featrack_utils.extrapolate import twice_the_noise, without_noise
+from featrack_utils.intervals import Shares
 from featrack_utils.probes import Probe
-from featrack_utils.resample import twice_the_noise
 
 # Of features with a match, and of those without: decodable, and not.
 _CELLS = (("match_decodable", "match_undecodable"), ("repartitioned", "gone"))
@@ -53,7 +53,7 @@ def decodable_share(probe: Probe, tau: float, sample: Sample, among: np.ndarray)
 
     A single feature that matches at r > τ predicts the target with R² > τ², so this asks of
     several features, or of the activations, what a match asks of one. A replicate judges on
-    other documents, which `intervals.corrected` widens, and then asks other features, which
+    other documents, which `without_noise` widens, and then asks other features, which
     needs no widening: that is a plain sample of them.
 
     Raises: FeatrackError for a sample of other features or other draws than the probe's.
@@ -70,14 +70,14 @@ def decodable_share(probe: Probe, tau: float, sample: Sample, among: np.ndarray)
     decodes = drawn_r > tau
     estimate = np.array([np.average(probe.r2[among] > tau**2, weights=weight)])
     documents = np.average(decodes, axis=1, weights=weight)
-    further = np.average(twice_the_noise(r, drawn_r.T) > tau, axis=0, weights=weight)
     weighed = drawn * weight
     total = weighed.sum(axis=1)
     # A replicate that draws no such feature has nothing to add.
     both = np.where(total > 0, (weighed * decodes).sum(axis=1) / np.maximum(total, 1e-9), documents)
-    by_documents = corrected(estimate, documents[:, None], further[:, None])
-    replicates = by_documents + (both - documents)[:, None]
-    return Shares(np.array([tau]), estimate, replicates)
+    further = twice_the_noise(r, drawn_r.T) > tau
+    by_documents = without_noise(estimate[0], decodes.T, further, weight)
+    replicates = by_documents + both - documents
+    return Shares(np.array([tau]), estimate, replicates[:, None])
 
 
 def fates(

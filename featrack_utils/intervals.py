@@ -9,13 +9,9 @@ best of several candidates adds to that. Percentile intervals miss the populatio
 therefore, on the far side: in ten simulated regimes, tried to choose a method, they held it in
 32–94 % of 200 sets for a nominal 95 %.
 
-What noise does to such a count can be extrapolated (SIMEX, Cook & Stefanski 1994): the share as
-counted has the noise of r once, a replicate has it twice, and a replicate whose correlations lie
-√2 as far from the counted ones has it three times. A parabola through the three, followed to no
-noise at all, is the centre of the intervals; the straight line through the first two, which is
-the usual correction for bootstrap bias, leaves half of the bias in some regimes. They are WIDEN
-times as wide as the spread of the replicates. How often they hold the truth, with documents
-that are independent and in groups, is measured by benchmarks/coverage.py.
+The intervals here are therefore laid around the share extrapolated to no noise, as wide as that
+one varies (`extrapolate`). How often they hold the truth, with documents that are independent and
+in groups, and over SAE seeds, is measured by benchmarks/coverage.py.
 """
 
 from collections.abc import Mapping
@@ -24,22 +20,19 @@ from typing import NamedTuple
 import numpy as np
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.extrapolate import without_noise
 from featrack_utils.resample import Draws, Matched
 
-# An extrapolated share varies 2.02 times as much as the replicates do: the ratio of the standard
-# deviations of 3·[z > 0] − 3·Φ(z) + Φ(z / √2) and of [z + ε > 0] for z = (r̂ − τ) / error of r̂,
-# summed over evenly spread true r. The rest is for the noise of heavy-tailed activations,
-# which a bootstrap of few documents understates by some 20 % (measured by coverage).
-WIDEN = 2.4
 LEVEL = 0.95
 
 
 class Shares(NamedTuple):
-    """A share at several thresholds, and its spread. Replicates are corrected and widened."""
+    """A share at several thresholds, and its spread: replicates of the share without noise."""
 
     taus: np.ndarray  # float64 [n_taus]
     estimate: np.ndarray  # float64 [n_taus], as counted on the whole mix
     replicates: np.ndarray  # float64 [n_replicates, n_taus], may lie outside 0…1
+    asked: int = 0  # features that the share is of; 0: not told
 
 
 class Interval(NamedTuple):
@@ -59,21 +52,9 @@ def shares(matched: Matched, among: np.ndarray | None = None) -> Shares:
     if not asked.any():
         raise FeatrackError("None of the features is both eligible and asked: no share is defined.")
     estimate = np.array([(matched.best_r[asked] > tau).mean() for tau in matched.taus])
-    drawn, further = (
-        np.stack([(levels > k).mean(axis=0) for k in range(matched.taus.size)], axis=1)
-        for levels in (matched.exceeded[asked], matched.twice[asked])
-    )
-    return Shares(matched.taus, estimate, corrected(estimate, drawn, further))
-
-
-def corrected(estimate: np.ndarray, replicates: np.ndarray, twice: np.ndarray) -> np.ndarray:
-    """Replicates [R, …] of a share less the bias of noise, and widened: see the module's words.
-
-    `twice`: the same with twice the noise (`resample.twice_the_noise`).
-    """
-    mean = replicates.mean(axis=0)
-    without_noise = 3 * estimate - 3 * mean + twice.mean(axis=0)
-    return without_noise + WIDEN * (replicates - mean)
+    once, twice = matched.exceeded[asked], matched.twice[asked]
+    replicates = [without_noise(estimate[k], once > k, twice > k) for k in range(matched.taus.size)]
+    return Shares(matched.taus, estimate, np.stack(replicates, axis=1), int(asked.sum()))
 
 
 def over_seeds(
@@ -84,10 +65,11 @@ def over_seeds(
     `tables` maps (seed of a, seed of b) to that pair's shares under the same `draws`. A
     pair's weight is the product of its seeds' counts; where a replicate drew no listed pair
     (a single seed, of a comparison between different ones), pairs of the seeds drawn.
-    With two seeds of one model nothing is left to draw: its ceiling's interval is over
-    documents alone and speaks of these two dictionaries, not of others to be trained (it held
-    the mean over all seeds in 20 % of 60 simulations; 77 % with three seeds, 82 % with five;
-    the share kept and its ratio to the ceiling, 87–93 % throughout).
+
+    A few seeds may agree by luck, and of two seeds of one model nothing is left to draw. Whether
+    a dictionary found a feature is a matter of its seed, so that a share p of n features varies
+    between dictionaries by p·(1 − p) / n if each is found or not by itself. Where the drawn seeds
+    vary less, the replicates get the rest from the draws' `luck`.
 
     Raises: FeatrackError without any pair, or when the draws lack a model or a seed.
     """
@@ -111,11 +93,18 @@ def over_seeds(
     even = 1 / len(tables)
     weights = even + (weights - even) * np.sqrt(fewest / max(fewest - 1, 1))
     each = list(tables.values())
-    return Shares(
-        each[0].taus,
-        np.mean([share.estimate for share in each], axis=0),
-        np.einsum("pr,prt->rt", weights, np.stack([share.replicates for share in each])),
-    )
+    estimate = np.mean([share.estimate for share in each], axis=0)
+    drawn = np.stack([share.replicates for share in each])
+    replicates = np.einsum("pr,prt->rt", weights, drawn)
+    asked = min(share.asked for share in each)
+    if asked and draws.luck:
+        # n seeds a side are n / 2 pairs that have no dictionary in common.
+        expected = estimate * (1 - estimate) / asked * 2 / max(fewest, 2)
+        short = np.maximum(expected - (replicates - drawn.mean(axis=0)).var(axis=0), 0)
+        models = {model_a, model_b}
+        luck = sum(draws.luck[model] for model in models) / np.sqrt(len(models))
+        replicates = replicates + luck[:, None] * np.sqrt(short)
+    return Shares(each[0].taus, estimate, replicates, asked)
 
 
 def interval(share: Shares, tau: float) -> Interval:

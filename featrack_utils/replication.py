@@ -12,9 +12,10 @@ from scipy import sparse
 
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.correlate import BestMatches, correlations
+from featrack_utils.extrapolate import without_noise
 from featrack_utils.features import Features
 from featrack_utils.floors import document_shift
-from featrack_utils.intervals import Shares, corrected, shares
+from featrack_utils.intervals import Shares, shares
 from featrack_utils.published import string_correlations
 from featrack_utils.resample import LOWEST, MARGIN, Draws, bootstrap
 from featrack_utils.stringdraws import exceeded
@@ -120,10 +121,9 @@ def found_by_strings(
     drawn = None
     if weights is not None:
         reads = (parent.acts, child.acts, parent.tokens, parent.origin)
-        above = exceeded(*reads, weights, found, tau)[:, asked]
-        once, twice = above.mean(axis=1)[:, :, None]
-        estimate = np.array([share])
-        drawn = Shares(np.array([tau]), estimate, corrected(estimate, once, twice))
+        once, twice = exceeded(*reads, weights, found, tau)[:, asked]
+        replicates = without_noise(share, once, twice)
+        drawn = Shares(np.array([tau]), np.array([share]), replicates[:, None])
     return Strings(share, float(np.median(found.a_shared[asked])), drawn)
 
 

@@ -7,6 +7,7 @@ each document contributes (`docsums`).
 
 import logging
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from featrack_utils.correlate import correlations
 from featrack_utils.docsums import Weighted, fold_pairs, no_matches, weigh
 from featrack_utils.errors import FeatrackError
+from featrack_utils.extrapolate import twice_the_noise
 from featrack_utils.features import Features, require_same_tokens
 from featrack_utils.sums import Pairs, check_correlation, checked
 
@@ -26,10 +28,14 @@ BEHIND = 0.3  # … and those so far behind the closest have no chance
 
 
 class Draws(NamedTuple):
-    """How often each replicate drew each document and each SAE seed of each model."""
+    """How often each replicate drew each document and each SAE seed of each model.
+
+    `luck` is for what drawing a few seeds can't show (`intervals.over_seeds`).
+    """
 
     documents: np.ndarray  # float64 [n_replicates, n_documents], equal within a group
     seeds: dict[str, np.ndarray]  # model: float64 [n_replicates, n_seeds]
+    luck: Mapping[str, np.ndarray] = MappingProxyType({})  # model: standard normal [n_replicates]
 
 
 class Matched(NamedTuple):
@@ -40,7 +46,7 @@ class Matched(NamedTuple):
     asked: np.ndarray  # bool [d_sae], eligible and neither dead nor constant
     mutual: np.ndarray  # bool [d_sae], the best match of its best match
     exceeded: np.ndarray  # uint8 [d_sae, n_replicates], how many of the taus the best r exceeds
-    twice: np.ndarray  # uint8 [d_sae, n_replicates], `exceeded` with twice the noise
+    twice: np.ndarray  # uint8 [d_sae, n_replicates], `exceeded` where twice the noise is added
     mutually: np.ndarray  # bool [d_sae, n_replicates], `mutual` in each replicate
 
 
@@ -83,7 +89,7 @@ def draw(features: Features, seeds: Mapping[str, int], replicates: int, seed: in
         model: rng.multinomial(n, np.full(n, 1 / n), size=replicates).astype(np.float64)
         for model, n in seeds.items()
     }
-    return Draws(documents, counts)
+    return Draws(documents, counts, {model: rng.standard_normal(replicates) for model in seeds})
 
 
 def bootstrap(
@@ -180,16 +186,6 @@ def copies_merged(matched: Matched, group: np.ndarray) -> Matched:
         matched.taus, best(matched.best_r), np.ones(starts.size, bool), best(matched.mutual),
         best(matched.exceeded), best(matched.twice), best(matched.mutually),
     )  # fmt: skip
-
-
-def twice_the_noise(r: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Correlations √2 as far from `r` [d] as those `drawn` are, in Fisher's z; float32 [d, R].
-
-    Their variance is that of a second replicate made from a replicate.
-    """
-    near = np.float32(1 - 1e-6)
-    at, z = (np.arctanh(np.clip(x, -near, near)) for x in (r[:, None].astype(np.float32), drawn))
-    return np.tanh(at + np.float32(np.sqrt(2)) * (z - at))
 
 
 def _returns(there: np.ndarray, back: np.ndarray) -> np.ndarray:

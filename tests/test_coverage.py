@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from featrack_utils.calibration import measured_coverage
+from featrack_utils.calibration import calibrate_seeds, measured_coverage
 from featrack_utils.errors import FeatrackError
+from featrack_utils.simulate import Plan
 
 ROW = {
     "size": "small",
@@ -44,3 +45,21 @@ def test_a_missing_or_foreign_table_says_how_to_make_it(tmp_path):
             measured_coverage(path)
     path.write_text(json.dumps([ROW]))
     assert measured_coverage(path)["rho_high"][0] == 1.0
+
+
+def test_over_seeds_the_truth_is_what_capture_makes_of_the_planted_share():
+    """Each dictionary finds half of its model's features, so any two share half of theirs."""
+    plan = Plan(
+        60, 60, 60, persisting=0.5, rho=(0.95, 0.95), density=0.03, density_spread=0.5,
+        splitting=0.0, copies=0.0, dense=0.0, dead=0.0, capture=0.5, seeds=6,
+    )  # fmt: skip
+    found = calibrate_seeds(2, plan, sets=12, replicates=40)
+    planted = {name: truth for name, (truth, _, _) in found.items()}
+    # A dictionary's columns: half found, half spent on something no other dictionary has.
+    assert planted["ceiling"] == pytest.approx(0.25, abs=0.03)
+    assert planted["share"] == pytest.approx(0.125, abs=0.03)
+    assert planted["ratio"] == pytest.approx(planted["share"] / planted["ceiling"], abs=0.02)
+    assert all(held.estimate >= 0.75 for _, _, held in found.values())
+    assert all(abs(bias.estimate) < 0.1 for _, bias, _ in found.values())
+    with pytest.raises(FeatrackError, match="1 of 6 seeds"):
+        calibrate_seeds(1, plan, sets=2)

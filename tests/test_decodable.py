@@ -13,7 +13,8 @@ from featrack_utils.decodable import (
     summary,
 )
 from featrack_utils.errors import FeatrackError
-from featrack_utils.intervals import Shares, corrected, interval
+from featrack_utils.extrapolate import without_noise
+from featrack_utils.intervals import Shares, interval
 from featrack_utils.probes import Probe
 
 TAU, R = 0.8, 400
@@ -55,7 +56,7 @@ def test_where_features_do_not_vary_documents_alone_make_the_interval():
     told = Probe(np.ones(50), np.repeat(rng.random((R, 1)) > 0.1, 50, axis=1) * 1.0)
     sample, every = one_kind(50)
     documents = told.replicates[:, :1]
-    expected = corrected(np.ones(1), documents, documents)
+    expected = without_noise(1.0, documents.T > TAU**2, documents.T > TAU**2)[:, None]
     np.testing.assert_allclose(decodable_share(told, TAU, sample, every).replicates, expected)
 
 

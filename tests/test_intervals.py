@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 from featrack_utils.calibration import calibrate
 from featrack_utils.errors import FeatrackError
-from featrack_utils.intervals import Shares, corrected, interval, over_seeds, shares
+from featrack_utils.extrapolate import spread_ratio
+from featrack_utils.intervals import Shares, interval, over_seeds, shares
 from featrack_utils.match import eligible
-from featrack_utils.resample import Draws, Matched, bootstrap, draw, twice_the_noise
+from featrack_utils.resample import Draws, Matched, bootstrap, draw
 from featrack_utils.simulate import Plan, simulate
 
 
@@ -27,7 +27,9 @@ def test_a_share_is_counted_among_the_features_asked():
     assert (every.estimate[0], some.estimate[0]) == (2 / 3, 1 / 2)
     # Replicates found 2 of 2 and 1 of 2, 0.75 ± 0.25; with twice the noise 1 of 2 and none, 0.25.
     centre = 3 * 0.5 - 3 * 0.75 + 0.25
-    np.testing.assert_allclose(some.replicates[:, 0], centre + 2.4 * np.array([0.25, -0.25]))
+    wide = 1.2 * spread_ratio(exceeded[[0, 1]] > 0) * 0.25
+    np.testing.assert_allclose(some.replicates[:, 0], centre + wide * np.array([1, -1]))
+    assert (every.asked, some.asked) == (3, 2)
     with pytest.raises(FeatrackError, match="no share is defined"):
         shares(matched, ~asked)
 
@@ -55,30 +57,33 @@ def test_one_seed_drawn_alone_brings_all_its_pairs():
     assert replicate == pytest.approx(0.5 - np.sqrt(1.5) * 0.2)
 
 
+def test_two_seeds_vary_at_least_as_binomial_counts_do():
+    rng = np.random.default_rng(0)
+    draws = Draws(np.ones((20_000, 1)), {"a": np.ones((20_000, 2))}, {"a": rng.normal(size=20_000)})
+    asked = Shares(np.array([0.8]), np.array([0.4]), np.full((20_000, 1), 0.4), 500)
+    ceiling = over_seeds({(0, 1): asked, (1, 0): asked}, draws, "a", "a")
+    counts = rng.binomial(500, 0.4, 100_000) / 500
+    assert ceiling.replicates.std() == pytest.approx(counts.std(), rel=0.03)
+    # Seeds that differ more than that are left as they are.
+    apart = {
+        (s, t): asked._replace(replicates=asked.replicates + 0.3 * s)
+        for s, t in np.ndindex(2, 2)
+    }  # fmt: skip
+    seeds = {model: rng.multinomial(2, [0.5, 0.5], 20_000).astype(float) for model in "ab"}
+    plain, lucky = (
+        over_seeds(apart, Draws(draws.documents, seeds, luck), "a", "b").replicates
+        for luck in ({}, {model: rng.normal(size=20_000) for model in "ab"})
+    )
+    assert plain.std() > 0.1
+    np.testing.assert_array_equal(lucky, plain)
+
+
 def test_an_interval_stays_within_bounds_and_reaches_its_estimate():
     replicates = np.linspace(0.9, 1.3, 101)[:, None]
     share = Shares(np.array([0.8]), np.array([0.85]), replicates)
     assert interval(share, 0.8) == (0.85, 0.85, 1.0)
     with pytest.raises(FeatrackError, match=r"no share at τ = 0\.7"):
         interval(share, 0.7)
-
-
-def test_extrapolating_to_no_noise_finds_the_share_that_noise_hides():
-    """True z crowd on one side of τ, so that noise throws more of them over it than back."""
-    rng = np.random.default_rng(0)
-    z, tau, sigma = 0.9 + 0.6 * np.linspace(0, 1, 200_000) ** 2, np.tanh(1.2), 0.2
-    truth = (z > np.arctanh(tau)).mean()
-    once = np.tanh(z + sigma * rng.normal(size=z.size))
-    drawn = np.tanh(np.arctanh(once)[:, None] + sigma * rng.normal(size=(z.size, 20)))
-    further = twice_the_noise(once, drawn)
-    estimate, twice, thrice = ((x > tau).mean() for x in (once, drawn, further))
-    centre = corrected(*(np.array(x, ndmin=1) for x in (estimate, twice, thrice)))[0]
-    # Φ tells what noise with two and three times the variance makes of the true z.
-    for share, times in ((estimate, 1), (twice, 2), (thrice, 3)):
-        expected = norm.cdf((z - np.arctanh(tau)) / (np.sqrt(times) * sigma)).mean()
-        assert share == pytest.approx(expected, abs=0.005)
-    assert estimate - truth > 0.04 and 2 * estimate - twice - truth > 0.015
-    assert centre == pytest.approx(truth, abs=0.01)
 
 
 def test_intervals_hold_the_population_share_as_often_as_they_say():
