@@ -178,8 +178,10 @@ show_table(
 # {% endfor %}
 #
 # A caveat on all of them: where a model has two dictionaries, there is one pair of them to compare
-# and nothing left to draw. Such a ceiling's interval covers these two dictionaries on other text,
-# not other dictionaries.
+# and nothing left to draw, and three may agree by luck. How far dictionaries of other seeds would
+# differ is then taken from theory: if a dictionary finds each of n features or doesn't, by itself, a
+# share p varies between dictionaries with a standard deviation of √(p (1 − p) / n). Features that come
+# or stay away together would make it vary more.
 #
 # ## A child that nothing happened to
 #
