@@ -203,18 +203,9 @@ results |= {"calibration.largest_error": max(errors), "calibration.spread.plante
 coverage = calibration.measured_coverage()
 shown = coverage.assign(mates=[f"{low:g} to {high:g}" for low, high in
                                zip(coverage["rho_low"], coverage["rho_high"], strict=True)])  # fmt: skip
-parts = [
-    "size",
-    "figure",
-    "mates",
-    "planted",
-    "bias",
-    "coverage",
-    "coverage.ci_low",
-    "coverage.ci_high",
-]
+parts = "size figure mates planted bias coverage coverage.ci_low coverage.ci_high sets".split()
 show_table(
-    shown[[*parts, "sets"]].rename(columns={"size": "evaluation mix", "mates": "true r of mates"}),
+    shown[parts].rename(columns={"size": "evaluation mix", "mates": "true r of mates"}),
     {"planted": ".1%", "bias": ".1pt", "coverage": ".1%"},
     caption="Simulated sets whose 95 % interval holds the true figure, with Wilson's interval.",
     notes={"bias": "points"},
