@@ -196,14 +196,15 @@ results |= {"calibration.largest_error": max(errors), "calibration.spread.plante
 # the share of sets whose interval holds the planted share. It should be
 # {{ share("calibration.coverage.nominal", 0) }}. In some of the mixes documents come in groups of
 # three: of one topic, and what one dictionary misses in one of them it misses in all. And in some
-# two or three SAE seeds are looked at, as in this book, each of which found 60 % of what its model has;
-# there the truth is what twelve seeds show together.
+# two or three SAE seeds are looked at, as in this book, each of which found only some of what its
+# model has; there the truth is what many more seeds show together.
 
 # %%
 coverage = calibration.measured_coverage()
 shown = coverage.assign(mates=[f"{low:g} to {high:g}" for low, high in
                                zip(coverage["rho_low"], coverage["rho_high"], strict=True)])  # fmt: skip
-parts = "size figure mates planted bias coverage coverage.ci_low coverage.ci_high sets".split()
+parts = ["size", "figure", "mates", "planted", "bias", "coverage", "sets"]
+parts += ["coverage.ci_low", "coverage.ci_high"]
 show_table(
     shown[parts].rename(columns={"size": "evaluation mix", "mates": "true r of mates"}),
     {"planted": ".1%", "bias": ".1pt", "coverage": ".1%"},
