@@ -103,17 +103,17 @@ def calibrate_seeds(
         sides = (simulated.parent, simulated.child)
         masks = [[eligible(one.acts, one.origin) for one in side] for side in sides]
         draws = draw(sides[0][0], {"parent": trained, "child": trained}, replicates, seed + number)
-        found = {}
-        for name, child in (("share", 1), ("ceiling", 0)):
-            pairs = [p for p in np.ndindex(trained, trained) if child or p[0] != p[1]]
-            tables = {
-                (s, t): shares(
-                    bootstrap(sides[0][s], sides[child][t], masks[0][s], masks[child][t], draws,
-                              [tau])[0]
-                )
-                for s, t in pairs
-            }  # fmt: skip
-            found[name] = over_seeds(tables, draws, "parent", ("parent", "child")[child])
+        kept, own = {}, {}
+        for s, t in np.ndindex(trained, trained):
+            place = (sides[0][s], sides[1][t], masks[0][s], masks[1][t])
+            kept[s, t] = shares(bootstrap(*place, draws, [tau])[0])
+            if s < t:
+                place = (sides[0][s], sides[0][t], masks[0][s], masks[0][t])
+                own[s, t], own[t, s] = map(shares, bootstrap(*place, draws, [tau]))
+        found = {
+            "share": over_seeds(kept, draws, "parent", "child"),
+            "ceiling": over_seeds(own, draws, "parent", "parent"),
+        }
         truth = _over_all_seeds(simulated, masks[0], tau)
         intervals = {name: interval(share, tau) for name, share in found.items()}
         ratio = ratio_to_ceiling(found["share"], found["ceiling"], tau)

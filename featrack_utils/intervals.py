@@ -60,7 +60,10 @@ def shares(matched: Matched, among: np.ndarray | None = None) -> Shares:
 def over_seeds(
     tables: Mapping[tuple[int, int], Shares], draws: Draws, model_a: str, model_b: str
 ) -> Shares:
-    """Mean share over pairs of SAE seeds, seeds drawn anew in the outer loop.
+    """Mean share over pairs of SAE seeds, seeds drawn anew beside the documents.
+
+    What documents do to the mean over all pairs is seen with every pair; what seeds do to it,
+    in how the pairs' shares differ, with the seeds drawn anew.
 
     `tables` maps (seed of a, seed of b) to that pair's shares under the same `draws`. A
     pair's weight is the product of its seeds' counts; where a replicate drew no listed pair
@@ -90,17 +93,16 @@ def over_seeds(
     weights /= weights.sum(axis=0)
     # Drawing from n seeds shows (n − 1) / n of the variance between seeds.
     fewest = min(draws.seeds[model].shape[1] for model in (model_a, model_b))
-    even = 1 / len(tables)
-    weights = even + (weights - even) * np.sqrt(fewest / max(fewest - 1, 1))
+    moved = (weights - 1 / len(tables)) * np.sqrt(fewest / max(fewest - 1, 1))
     each = list(tables.values())
     estimate = np.mean([share.estimate for share in each], axis=0)
-    drawn = np.stack([share.replicates for share in each])
-    replicates = np.einsum("pr,prt->rt", weights, drawn)
+    by_seeds = moved.T @ np.stack([share.estimate for share in each])
+    replicates = np.mean([share.replicates for share in each], axis=0) + by_seeds
     asked = min(share.asked for share in each)
     if asked and draws.luck:
         # n seeds a side are n / 2 pairs that have no dictionary in common.
         expected = estimate * (1 - estimate) / asked * 2 / max(fewest, 2)
-        short = np.maximum(expected - (replicates - drawn.mean(axis=0)).var(axis=0), 0)
+        short = np.maximum(expected - by_seeds.var(axis=0), 0)
         models = {model_a, model_b}
         luck = sum(draws.luck[model] for model in models) / np.sqrt(len(models))
         replicates = replicates + luck[:, None] * np.sqrt(short)

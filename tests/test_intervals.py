@@ -66,7 +66,7 @@ def test_two_seeds_vary_at_least_as_binomial_counts_do():
     assert ceiling.replicates.std() == pytest.approx(counts.std(), rel=0.03)
     # Seeds that differ more than that are left as they are.
     apart = {
-        (s, t): asked._replace(replicates=asked.replicates + 0.3 * s)
+        (s, t): asked._replace(estimate=asked.estimate + 0.3 * s)
         for s, t in np.ndindex(2, 2)
     }  # fmt: skip
     seeds = {model: rng.multinomial(2, [0.5, 0.5], 20_000).astype(float) for model in "ab"}
