@@ -53,16 +53,16 @@ SEVERAL = Plan(
 def main(sets: int) -> None:
     logging.getLogger("featrack_utils").setLevel(logging.ERROR)
     rows = []
-    for trained in (2, 3):
-        found = calibrate_seeds(trained, SEVERAL, sets=sets, seed=SEED)
-        size = f"400 features, {trained} SAE seeds, 300 documents of 150 tokens, groups of 3"
-        for figure, (planted, bias, held) in found.items():
-            rows.append(_row(size, figure, SEVERAL.rho, planted, bias, held, sets))
     for size, plan in SIZES.items():
         for share, rho in REGIMES:
             result = calibrate(share, rho, sets=sets, replicates=300, seed=SEED, plan=plan)
             given = (result.planted, result.bias, result.coverage)
             rows.append(_row(size, "share", rho, *given, sets))
+    for trained in (2, 3):
+        found = calibrate_seeds(trained, SEVERAL, sets=sets, seed=SEED)
+        size = f"400 features, {trained} SAE seeds, 300 documents of 150 tokens, groups of 3"
+        for figure, (planted, bias, held) in found.items():
+            rows.append(_row(size, figure, SEVERAL.rho, planted, bias, held, sets))
     target = Path(__file__).with_name("coverage.json")
     target.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

@@ -100,10 +100,10 @@ def over_seeds(
     replicates = np.mean([share.replicates for share in each], axis=0) + by_seeds
     asked = min(share.asked for share in each)
     if asked and draws.luck:
-        # n seeds a side are n / 2 pairs that have no dictionary in common.
-        expected = estimate * (1 - estimate) / asked * 2 / max(fewest, 2)
-        short = np.maximum(expected - by_seeds.var(axis=0), 0)
         models = {model_a, model_b}
+        apart = max(fewest * len(models) / 2, 1)  # pairs that have no dictionary in common
+        expected = estimate * (1 - estimate) / asked / apart
+        short = np.maximum(expected - by_seeds.var(axis=0), 0)
         luck = sum(draws.luck[model] for model in models) / np.sqrt(len(models))
         replicates = replicates + luck[:, None] * np.sqrt(short)
     return Shares(each[0].taus, estimate, replicates, asked)
