@@ -17,6 +17,8 @@ from scipy.stats import norm
 TAILS = 1.2
 _STEPS = 30  # of expectation maximisation: the spread of distances is smooth by then
 _FAR = np.linspace(-6, 6, 49)  # a true r's distance from τ, in errors of r̂
+# Some features' worth of even spread near τ, or few features would pretend to know their spread.
+_PRIOR = 3 * (np.abs(_FAR) <= 3) / np.count_nonzero(np.abs(_FAR) <= 3)
 
 
 def twice_the_noise(r: np.ndarray, drawn: np.ndarray) -> np.ndarray:
@@ -51,10 +53,11 @@ def spread_ratio(once: np.ndarray) -> float:
     replicates = once.shape[1]
     seen, counts = np.unique(np.count_nonzero(once, axis=1), return_counts=True)
     likelihood = _likelihood(replicates)[seen]
-    share = counts / counts.sum()
     spread = np.full(_FAR.size, 1 / _FAR.size)
     for _ in range(_STEPS):
-        spread = spread * (likelihood.T @ (share / np.maximum(likelihood @ spread, 1e-300)))
+        chance = np.maximum(likelihood @ spread, 1e-300)
+        spread = spread * (likelihood.T @ (counts / chance)) + _PRIOR
+        spread /= spread.sum()
     extrapolated, replicate = _variances()
     return float(np.sqrt(spread @ extrapolated / max(spread @ replicate, 1e-12)))
 
