@@ -9,6 +9,7 @@ from pathlib import Path
 from featrack_utils.config import MODELS
 from featrack_utils.corpora.files import matched_files
 from featrack_utils.errors import FeatrackError
+from featrack_utils.forkserver import start
 from featrack_utils.profiles import load_profile
 
 OVERRIDES = dict(config)
@@ -212,6 +213,12 @@ PHASES = {
 }
 
 
+# The name holds the server's stdin, which ends the server when this process ends.
+onstart:
+    global FORKSERVER
+    FORKSERVER = start(max(cores for *_, cores in PHASES.values()))
+
+
 rule all:
     input:
         "book/_build/html/index.html",
@@ -243,7 +250,7 @@ for page, (notebook, parameters, needs, cores) in PHASES.items():
             # process, spinning briefly trains four times faster than OpenMP's default, and as
             # fast where nothing else runs.
             "GOMP_SPINCOUNT=10000 OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads}"
-            " python -m featrack_utils.run"
+            " python -IS featrack_utils/forkclient.py -m featrack_utils.run"
             " {params.notebook} {output} --json {params.parameters:q}"
 
 

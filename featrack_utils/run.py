@@ -20,13 +20,25 @@ sys.modules.setdefault("rfc3987_syntax", None)
 import jupytext
 import papermill
 import yaml
+from jupyter_client import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+from featrack_utils import forkclient
 from featrack_utils.checks import known_names, typed
 from featrack_utils.errors import FeatrackError
 
 NOTEBOOKS = Path("notebooks")
+
+
+class ForkedKernelManager(AsyncKernelManager):
+    """Has kernels forked from the pipeline's server, if there is one."""
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        command = super().format_kernel_cmd(extra_arguments)
+        if forkclient.ADDRESS not in os.environ:
+            return command
+        return [command[0], "-IS", forkclient.__file__, *command[1:]]
 
 
 def declared_parameters(notebook: Any) -> dict[str, Any]:
@@ -83,7 +95,7 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
         papermill.execute_notebook(
             str(prepared), str(executing), parameters=parameters,
             progress_bar=False, log_output=False, cwd=Path.cwd(),
-            extra_arguments=["--log-level=ERROR"],
+            extra_arguments=["--log-level=ERROR"], kernel_manager_class=ForkedKernelManager,
         )  # fmt: skip
         os.replace(executing, output)
         failed.unlink(missing_ok=True)
@@ -143,6 +155,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", default="{}", help="parameters as one JSON object")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     options = parser.parse_args(arguments)
+    # As transformer_lens sets it in every kernel that loads it; one forked from the server has.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         parameters = json.loads(options.json)

@@ -1,0 +1,229 @@
+"""What is forked from the server is what `python -m` would have been, and nothing outlives it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from featrack_utils import forkclient, forkserver
+
+ROOT = Path(__file__).parent.parent
+CLIENT = [sys.executable, "-IS", forkclient.__file__]
+LIBRARIES = ("ipykernel.kernelapp", "papermill", "torch", "numba", "threadpoolctl")
+SEEN = """
+import json, os, sys
+import numba, torch
+seen = {"arguments": sys.argv, "folder": os.getcwd(), "path": sys.path, "name": __name__,
+        "variables": dict(os.environ), "input": sys.stdin.read(),
+        "files": len(os.listdir("/proc/self/fd")), "numba": numba.config.NUMBA_NUM_THREADS,
+        "torch": torch.__config__.parallel_info()}
+print(json.dumps(seen))
+"""
+SLEEPS = "import os, time\nprint(os.getpid(), os.getppid(), flush=True)\ntime.sleep(60)\n"
+NOTEBOOK = """\
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+# %% tags=["parameters"]
+steps = 3
+# %%
+import logging, os, warnings
+import matplotlib.pyplot as plt, torch
+from tqdm.auto import tqdm
+from transformers.utils.logging import get_logger
+get_logger("transformers").error("a library's message")
+warnings.warn("a warning")
+# %%
+plt.plot([1, 2])
+plt.gcf()
+# %%
+tqdm(range(steps)).__class__, torch.get_num_threads(), torch.manual_seed(0), torch.rand(2)
+# %%
+os.getenv("KILLED") and os.kill(os.getpid(), 9)
+raise ValueError(steps)
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder to work in, with the client's view of Python and of this repository."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv(forkclient.ADDRESS, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def server(place, monkeypatch):
+    """Starts servers that end with the test; the last one is the one that answers."""
+    monkeypatch.setenv(forkclient.ADDRESS, "")  # taken back at the end, whatever `start` sets
+    servers = []
+
+    def begin(*modules: str) -> subprocess.Popen:
+        servers.append(forkserver.start(2, modules))
+        return servers[-1]
+
+    yield begin
+    for started in servers:
+        started.stdin.close()
+        started.wait()
+
+
+def run(place, code: str, *arguments: str, command=CLIENT, **options):
+    (place / "program.py").write_text(code)
+    return subprocess.run(
+        [*command, "-m", "program", *arguments],
+        cwd=place, capture_output=True, text=True, **options,
+    )  # fmt: skip
+
+
+def begin_sleeping(place, command=CLIENT) -> tuple[subprocess.Popen, int, int]:
+    """A client with the number of its process, and of that one's parent."""
+    (place / "program.py").write_text(SLEEPS)
+    client = subprocess.Popen([*command, "-m", "program"], cwd=place, stdout=subprocess.PIPE)
+    return client, *map(int, client.stdout.readline().split())
+
+
+def ends(pid: int) -> bool:
+    """Whether a process is gone within ten seconds; one whose end nobody asks for is."""
+    for _ in range(500):
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_fork_sees_what_a_process_of_its_own_sees(place, server):
+    def seen(threads):
+        numbers = {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
+        done = run(place, SEEN, "a b", "-c", input="typed", env=os.environ | numbers)
+        values = json.loads(done.stdout)
+        del values["variables"][forkclient.ADDRESS]
+        return values
+
+    cold = [seen("1"), seen("2")]
+    assert cold[0] != cold[1]
+    server(*LIBRARIES)
+    assert [seen("1"), seen("2")] == cold
+    assert seen("1") == cold[0]
+
+
+def test_forks_draw_different_numbers_where_nobody_sets_a_seed(place, server):
+    server("random", "torch", "threadpoolctl")
+    code = "import random, numpy, torch\nprint(random.random(), numpy.random.rand(), torch.rand(1))"
+    run(place, code)
+    first, second = run(place, code).stdout.split(), run(place, code).stdout.split()
+    assert not set(first) & set(second)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["pass", "raise SystemExit(3)", "raise SystemExit('a word')", "1 / 0", "import nowhere",
+     "import os; os.kill(os.getpid(), 9)", "import os; os.kill(os.getpid(), 15)",
+     "import atexit, threading, time\natexit.register(print, 'last')\n"
+     "threading.Thread(target=lambda: (time.sleep(0.1), print('thread'))).start()"],
+)  # fmt: skip
+def test_a_fork_ends_as_a_process_of_its_own_ends(place, server, code):
+    cold = run(place, code)
+    process = server()
+    warm = run(place, code)
+    assert process.poll() is None
+    assert (warm.returncode, warm.stdout) == (cold.returncode, cold.stdout)
+    assert warm.stderr.splitlines()[-1:] == cold.stderr.splitlines()[-1:]
+
+
+def test_signals_reach_the_fork(place, server):
+    server()
+    client, pid, _ = begin_sleeping(place)
+    client.send_signal(signal.SIGINT)
+    assert client.wait(10) == 128 + signal.SIGINT and ends(pid)
+    client, pid, _ = begin_sleeping(place)
+    client.terminate()
+    assert client.wait(10) == -signal.SIGTERM and ends(pid)
+
+
+def test_a_fork_ends_with_its_client(place, server):
+    process = server()
+    client, pid, parent = begin_sleeping(place)
+    assert parent == process.pid
+    client.kill()
+    assert ends(pid) and process.poll() is None
+
+
+def test_a_fork_ends_with_its_clients_parent(place, server):
+    server()
+    shell, pid, _ = begin_sleeping(place, ["bash", "-c", '"$@"; true', "bash", *CLIENT])
+    shell.kill()
+    assert ends(pid)
+
+
+def test_the_server_ends_with_its_parent_and_all_clients_with_it(place):
+    code = "import time\nfrom featrack_utils.forkserver import start\nfrom os import environ\n"
+    code += "s = start(1, [])\nprint(s.pid, environ['FEATRACK_FORKSERVER'], flush=True)\n"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"{code}time.sleep(60)"], stdout=subprocess.PIPE, text=True
+    )
+    server, address = parent.stdout.readline().split()
+    os.environ[forkclient.ADDRESS] = address
+    client, pid, _ = begin_sleeping(place)
+    parent.kill()
+    assert client.wait(10) == -signal.SIGKILL and ends(pid) and ends(int(server))
+    assert not Path(address).parent.exists()
+
+
+def test_without_a_server_or_with_a_dead_one_a_client_does_it_itself(place, server):
+    assert run(place, "print('done')").stdout == "done\n"
+    server("nowhere")  # it fails before or after it has forked
+    assert run(place, "print('done')").stdout.endswith("done\n")
+    process = server()
+    client, pid, _ = begin_sleeping(place)
+    process.kill()
+    again, parent = map(int, client.stdout.readline().split())
+    assert again == client.pid and parent == os.getpid() and ends(pid)
+    client.kill()
+    assert run(place, "print('done')").stdout == "done\n"
+
+
+def test_a_notebook_runs_as_without_a_server(place, server):
+    (place / "notebooks").mkdir()
+    (place / "notebooks" / "page.py").write_text(NOTEBOOK)
+
+    def outputs(name, **variables):
+        command = [*CLIENT, "-m", "featrack_utils.run", "page", f"{name}.ipynb"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"} | variables
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 1 and done.stderr.count("featrack: ") == 1
+        if variables:
+            return done.stderr
+        made = [
+            output
+            for cell in nbformat.read(f"{name}.failed.ipynb", 4).cells
+            for output in cell.get("outputs", [])
+        ]
+        # Streams are cut up by chance.
+        text = "".join(output.pop("text", "") for output in made)
+        others = [output for output in made if output.output_type != "stream"]
+        text = re.sub(r"ipykernel_\d+|0x[0-9a-f]+|[0-9a-f]{32}", "", f"{text} {others}")
+        return text, done.stderr.replace(name, "")
+
+    cold = outputs("cold")
+    process = server(*forkserver.PRELOADED)
+    assert outputs("first") == outputs("second") == cold
+    assert "a library's message" in cold[0] and "image/png" in cold[0]
+    # A fork has the one thread that forks: others would be missing.
+    assert psutil.Process(process.pid).num_threads() == 1
+    assert "its kernel died" in outputs("killed", KILLED="yes")
+    assert psutil.Process(process.pid).children() == []
