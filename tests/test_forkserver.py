@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,13 +71,15 @@ def server(place, monkeypatch):
     servers = []
 
     def begin(*modules: str) -> subprocess.Popen:
-        servers.append(forkserver.start(2, modules))
-        return servers[-1]
+        started = forkserver.start(2, modules)
+        servers.append((started, Path(os.environ[forkclient.ADDRESS]).parent))
+        return started
 
     yield begin
-    for started in servers:
+    for started, folder in servers:
         started.stdin.close()
         started.wait()
+        shutil.rmtree(folder, ignore_errors=True)  # a killed server leaves it
 
 
 def run(place, code: str, *arguments: str, command=CLIENT, **options):
