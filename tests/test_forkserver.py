@@ -173,14 +173,14 @@ def test_a_fork_ends_with_its_clients_parent(place, server):
     assert ends(pid)
 
 
-def test_the_server_ends_with_its_parent_and_all_clients_with_it(place):
+def test_the_server_ends_with_its_parent_and_all_clients_with_it(place, monkeypatch):
     code = "import time\nfrom featrack_utils.forkserver import start\nfrom os import environ\n"
     code += "s = start(1, [])\nprint(s.pid, environ['FEATRACK_FORKSERVER'], flush=True)\n"
     parent = subprocess.Popen(
         [sys.executable, "-c", f"{code}time.sleep(60)"], stdout=subprocess.PIPE, text=True
     )
     server, address = parent.stdout.readline().split()
-    os.environ[forkclient.ADDRESS] = address
+    monkeypatch.setenv(forkclient.ADDRESS, address)
     client, pid, _ = begin_sleeping(place)
     parent.kill()
     assert client.wait(10) == -signal.SIGKILL and ends(pid) and ends(int(server))
