@@ -18,19 +18,15 @@ from featrack_utils.simulate import Plan
 # would; with documents that are independent, and with groups of three that are not.
 KINDS = {"splitting": 0.0, "copies": 0.1, "dense": 0.02, "dead": 0.05}
 SIZES = {
-    "80 features, 100 documents of 100 tokens": Plan(
-        80, 100, 100, density=0.01, density_spread=0.8, **KINDS
-    ),
-    "80 features, 300 documents of 150 tokens": Plan(
-        80, 300, 150, density=0.006, density_spread=1.0, **KINDS
-    ),
-    "80 features, 300 documents of 150 tokens, groups of 3": Plan(
+    "80 features, 100 documents": Plan(80, 100, 100, density=0.01, density_spread=0.8, **KINDS),
+    "80 features, 300 documents": Plan(80, 300, 150, density=0.006, density_spread=1.0, **KINDS),
+    "80 features, 300 documents in threes": Plan(
         80, 300, 150, 3, density=0.006, density_spread=1.0, **KINDS
     ),
-    "1,000 features, 300 documents of 150 tokens": Plan(
+    "1,000 features, 300 documents": Plan(
         1000, 300, 150, density=0.006, density_spread=1.0, **KINDS
     ),
-    "1,000 features, 300 documents of 150 tokens, groups of 3": Plan(
+    "1,000 features, 300 documents in threes": Plan(
         1000, 300, 150, 3, density=0.006, density_spread=1.0, **KINDS
     ),
 }
@@ -60,7 +56,7 @@ def main(sets: int) -> None:
             rows.append(_row(size, "share", rho, *given, sets))
     for trained in (2, 3):
         found = calibrate_seeds(trained, SEVERAL, sets=sets, seed=SEED)
-        size = f"400 features, {trained} SAE seeds, 300 documents of 150 tokens, groups of 3"
+        size = f"400 features, {trained} seeds, 300 documents in threes"
         for figure, (planted, bias, held) in found.items():
             rows.append(_row(size, figure, SEVERAL.rho, planted, bias, held, sets))
     target = Path(__file__).with_name("coverage.json")

@@ -201,12 +201,13 @@ results |= {"calibration.largest_error": max(errors), "calibration.spread.plante
 
 # %%
 coverage = calibration.measured_coverage()
-shown = coverage.assign(mates=[f"{low:g} to {high:g}" for low, high in
+shown = coverage.assign(mates=[f"{low:g}–{high:g}" for low, high in
                                zip(coverage["rho_low"], coverage["rho_high"], strict=True)])  # fmt: skip
-parts = ["size", "figure", "mates", "planted", "bias", "coverage", "sets"]
-parts += ["coverage.ci_low", "coverage.ci_high"]
+parts = ["size", "figure", "mates", "coverage", "coverage.ci_low", "coverage.ci_high"]
 show_table(
-    shown[parts].rename(columns={"size": "evaluation mix", "mates": "true r of mates"}),
+    shown[[*parts, "planted", "bias"]].rename(
+        columns={"size": "evaluation mix", "mates": "true r"}
+    ),
     {"planted": ".1%", "bias": ".1pt", "coverage": ".1%"},
     caption="Simulated sets whose 95 % interval holds the true figure, with Wilson's interval.",
     notes={"bias": "points"},
@@ -228,9 +229,12 @@ store.write_results(Path(run_dir), "calibration", results)
 # %% [markdown]
 # Over {{ count("calibration.coverage.regimes") }} cases, {{ count("calibration.coverage.sets") }} sets
 # each, coverage goes from {{ share("calibration.coverage.lowest") }} to
-# {{ share("calibration.coverage.highest") }}; in {{ count("calibration.coverage.too_low") }} of them it
-# lies below {{ share("calibration.coverage.nominal", 0) }} by more than the number of sets explains, in
-# {{ count("calibration.coverage.too_high") }} above it, where intervals are wider than they need be.
+# {{ share("calibration.coverage.highest") }}.
+# {% set low = results["calibration.coverage.too_low"] -%}
+# {% set high = results["calibration.coverage.too_high"] -%}
+# By more than the number of sets explains it lies below {{ share("calibration.coverage.nominal", 0) }}
+# in {{ low or "none" }} of them, and above it in {{ high or "none" }}, where intervals are wider than
+# they need be.
 # These simulations aren't made anew in a run.
 #
 # ## What we learned
