@@ -203,7 +203,7 @@ results |= {"calibration.largest_error": max(errors), "calibration.spread.plante
 coverage = calibration.measured_coverage()
 shown = coverage.assign(mates=[f"{low:g}–{high:g}" for low, high in
                                zip(coverage["rho_low"], coverage["rho_high"], strict=True)])  # fmt: skip
-parts = ["size", "figure", "mates", "coverage", "coverage.ci_low", "coverage.ci_high"]
+parts = ["size", "coverage", "coverage.ci_low", "coverage.ci_high", "figure", "mates"]
 show_table(
     shown[[*parts, "planted", "bias"]].rename(
         columns={"size": "evaluation mix", "mates": "true r"}
