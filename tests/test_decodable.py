@@ -56,7 +56,8 @@ def test_where_features_do_not_vary_documents_alone_make_the_interval():
     told = Probe(np.ones(50), np.repeat(rng.random((R, 1)) > 0.1, 50, axis=1) * 1.0)
     sample, every = one_kind(50)
     documents = told.replicates[:, :1]
-    expected = without_noise(1.0, documents.T > TAU**2, documents.T > TAU**2)[:, None]
+    above = np.repeat(documents.T > TAU**2, 50, axis=0)
+    expected = without_noise(1.0, above, above)[:, None]
     np.testing.assert_allclose(decodable_share(told, TAU, sample, every).replicates, expected)
 
 

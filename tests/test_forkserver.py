@@ -61,7 +61,10 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv(forkclient.ADDRESS, raising=False)
-    return tmp_path
+    # What is begun in a shell's background ignores SIGINT, and so would all that we begin.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield tmp_path
+    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture
