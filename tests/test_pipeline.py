@@ -1,6 +1,6 @@
 """The whole way at smoke size: killed twice, finished, rendered, repeated, and spoilt on purpose.
 
-Slow: about four minutes on two cores.
+Slow: about two minutes on two cores.
 """
 
 import contextlib
