@@ -91,7 +91,8 @@ def calibrate_seeds(
 
     Of each simulated set's `plan.seeds` dictionaries a model, `trained` are looked at; the truth
     is the mean of true shares over all. For the "share" kept, its "ceiling" and their "ratio":
-    mean truth, bias (estimate − truth, with Student's interval) and coverage (with Wilson's).
+    mean truth, bias (estimate − truth, with Student's interval) and coverage (with Wilson's). No
+    "ratio" where no ceiling can be told from zero.
 
     Raises: FeatrackError: fewer than two seeds trained, or more than the plan has.
     """
@@ -121,7 +122,7 @@ def calibrate_seeds(
             intervals["ratio"] = ratio
         for name, (estimate, low, high) in intervals.items():
             rows[name].append((truth[name], estimate - truth[name], low <= truth[name] <= high))
-    columns = {name: np.array(found, float).T for name, found in rows.items()}
+    columns = {name: np.array(found, float).T for name, found in rows.items() if found}
     return {
         name: (float(truth.mean()), _mean(error), _proportion(held > 0))
         for name, (truth, error, held) in columns.items()
