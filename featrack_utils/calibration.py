@@ -87,17 +87,20 @@ def calibrate(
 def calibrate_seeds(
     trained: int, plan: Plan, *, tau: float = 0.8, sets: int, replicates: int = 200, seed: int = 0
 ) -> dict[str, tuple[float, Interval, Interval]]:
-    """How often intervals over SAE seeds hold what all the seeds of `plan` would show.
+    """How often intervals over SAE seeds hold what all seeds there could be would show.
 
     Of each simulated set's `plan.seeds` dictionaries a model, `trained` are looked at; the truth
-    is the mean of true shares over all. For the "share" kept, its "ceiling" and their "ratio":
-    mean truth, bias (estimate − truth, with Student's interval) and coverage (with Wilson's). No
-    "ratio" where no ceiling can be told from zero.
+    is the mean of true shares over the others, so that no dictionary is compared with itself. For
+    the "share" kept, its "ceiling" and their "ratio": mean truth, bias (estimate − truth, with
+    Student's interval) and coverage (with Wilson's). No "ratio" where no ceiling can be told
+    from zero.
 
-    Raises: FeatrackError: fewer than two seeds trained, or more than the plan has.
+    Raises: FeatrackError: fewer than two seeds trained, or than two others.
     """
-    if not 2 <= trained <= plan.seeds:
-        raise FeatrackError(f"{trained} of {plan.seeds} seeds can't be looked at: give 2 or more.")
+    if not 2 <= trained <= plan.seeds - 2:
+        raise FeatrackError(
+            f"{trained} of {plan.seeds} seeds can't be looked at: two are needed, and two others."
+        )
     rows: dict[str, list] = {"share": [], "ceiling": [], "ratio": []}
     for number in tqdm(range(sets), desc=f"calibrating {trained} seeds"):
         simulated = simulate(plan, seed + number)
@@ -115,7 +118,7 @@ def calibrate_seeds(
             "share": over_seeds(kept, draws, "parent", "child"),
             "ceiling": over_seeds(own, draws, "parent", "parent"),
         }
-        truth = _over_all_seeds(simulated, masks[0], tau)
+        truth = _over_others(simulated, masks[0], trained, tau)
         intervals = {name: interval(share, tau) for name, share in found.items()}
         ratio = ratio_to_ceiling(found["share"], found["ceiling"], tau)
         if ratio:  # where the ceiling can't be told from zero, nothing is said
@@ -129,13 +132,16 @@ def calibrate_seeds(
     }
 
 
-def _over_all_seeds(simulated: Planted, masks: list[np.ndarray], tau: float) -> dict[str, float]:
-    parent, child = simulated.parent_truth, simulated.child_truth
+def _over_others(
+    simulated: Planted, masks: list[np.ndarray], trained: int, tau: float
+) -> dict[str, float]:
+    """True figures of the seeds from number `trained` on."""
+    parent, child = simulated.parent_truth[trained:], simulated.child_truth[trained:]
 
     def mean(others: list, skip: bool) -> float:
         return float(np.mean([
             (true_best_r(a, b)[mask] > tau).mean()
-            for s, (a, mask) in enumerate(zip(parent, masks, strict=True))
+            for s, (a, mask) in enumerate(zip(parent, masks[trained:], strict=True))
             for t, b in enumerate(others)
             if not (skip and s == t)
         ]))  # fmt: skip

@@ -61,5 +61,6 @@ def test_over_seeds_the_truth_is_what_capture_makes_of_the_planted_share():
     assert planted["ratio"] == pytest.approx(planted["share"] / planted["ceiling"], abs=0.02)
     assert all(held.estimate >= 0.75 for _, _, held in found.values())
     assert all(abs(bias.estimate) < 0.1 for _, bias, _ in found.values())
-    with pytest.raises(FeatrackError, match="1 of 6 seeds"):
-        calibrate_seeds(1, plan, sets=2)
+    for trained in (1, 5):
+        with pytest.raises(FeatrackError, match=f"{trained} of 6 seeds"):
+            calibrate_seeds(trained, plan, sets=2)
