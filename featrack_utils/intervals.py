@@ -71,8 +71,9 @@ def over_seeds(
 
     A few seeds may agree by luck, and of two seeds of one model nothing is left to draw. Whether
     a dictionary found a feature is a matter of its seed, so that a share p of n features varies
-    between dictionaries by p·(1 − p) / n if each is found or not by itself. Where the drawn seeds
-    vary less, the replicates get the rest from the draws' `luck`.
+    between dictionaries by p·(1 − p) / n if each is found or not by itself, and by less if some
+    are found by most seeds and others by few. Where the drawn seeds vary less than that, the
+    replicates get the rest from the draws' `luck`.
 
     Raises: FeatrackError without any pair, or when the draws lack a model or a seed.
     """

@@ -197,7 +197,7 @@ results |= {"calibration.largest_error": max(errors), "calibration.spread.plante
 # {{ share("calibration.coverage.nominal", 0) }}. In some of the mixes documents come in groups of
 # three: of one topic, and what one dictionary misses in one of them it misses in all. And in some
 # two or three SAE seeds are looked at, as in this book, each of which found only some of what its
-# model has; there the truth is what many more seeds show together.
+# model has; there the truth is what many other seeds show together.
 
 # %%
 coverage = calibration.measured_coverage()

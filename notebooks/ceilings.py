@@ -181,7 +181,8 @@ show_table(
 # and nothing left to draw, and three may agree by luck. How far dictionaries of other seeds would
 # differ is then taken from theory: if a dictionary finds each of n features or doesn't, by itself, a
 # share p varies between dictionaries with a standard deviation of √(p (1 − p) / n). Features that come
-# or stay away together would make it vary more.
+# or stay away together would make it vary more, features that nearly every dictionary finds, or
+# hardly any, less.
 #
 # ## A child that nothing happened to
 #
