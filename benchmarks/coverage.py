@@ -2,7 +2,7 @@
 
 The truth is the share in the population of documents, known from the simulation's plan; where
 dictionaries of several seeds are simulated, the mean over many other seeds.
-Usage: NUMBA_NUM_THREADS=1 python benchmarks/coverage.py [number of sets per case]
+Usage: python benchmarks/coverage.py [number of sets per case]
 """
 
 import itertools
@@ -11,6 +11,8 @@ import logging
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+
+import numba
 
 from featrack_utils.calibration import calibrate, calibrate_seeds
 from featrack_utils.intervals import Interval
@@ -53,14 +55,15 @@ SEVERAL = Plan(
 def main(sets: int) -> None:
     seeds = [(_seeds, trained, sets) for trained in (2, 3)]  # they take longest
     single = [(_single, *case, sets) for case in itertools.product(SIZES, REGIMES)]
-    with ProcessPoolExecutor(initializer=_quietly) as pool:
+    with ProcessPoolExecutor(initializer=_begin) as pool:
         several, one = ([pool.submit(*case) for case in cases] for cases in (seeds, single))
         rows = list(itertools.chain.from_iterable(done.result() for done in one + several))
     target = Path(__file__).with_name("coverage.json")
     target.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
-def _quietly() -> None:
+def _begin() -> None:
+    numba.config.NUMBA_NUM_THREADS = 1  # the other cores have other cases
     logging.getLogger("featrack_utils").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
