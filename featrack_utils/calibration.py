@@ -105,7 +105,8 @@ def calibrate_seeds(
     for number in tqdm(range(sets), desc=f"calibrating {trained} seeds"):
         simulated = simulate(plan, seed + number)
         sides = (simulated.parent, simulated.child)
-        masks = [[eligible(one.acts, one.origin) for one in side] for side in sides]
+        asked = (sides[0], sides[1][:trained])
+        masks = [[eligible(one.acts, one.origin) for one in side] for side in asked]
         draws = draw(sides[0][0], {"parent": trained, "child": trained}, replicates, seed + number)
         kept, own = {}, {}
         for s, t in np.ndindex(trained, trained):

@@ -27,7 +27,7 @@ def test_a_share_is_counted_among_the_features_asked():
     assert (every.estimate[0], some.estimate[0]) == (2 / 3, 1 / 2)
     # Replicates found 2 of 2 and 1 of 2, 0.75 ± 0.25; with twice the noise 1 of 2 and none, 0.25.
     centre = 3 * 0.5 - 3 * 0.75 + 0.25
-    wide = 1.2 * spread_ratio(exceeded[[0, 1]] > 0) * 0.25
+    wide = 1.15 * spread_ratio(exceeded[[0, 1]] > 0) * 0.25
     np.testing.assert_allclose(some.replicates[:, 0], centre + wide * np.array([1, -1]))
     assert (every.asked, some.asked) == (3, 2)
     with pytest.raises(FeatrackError, match="no share is defined"):
