@@ -95,7 +95,7 @@ def _rows(
 
 
 def effects(table: pd.DataFrame, pair: str) -> pd.DataFrame:
-    """How far each factor moves share / ceiling of a pair: medians over all other choices.
+    """How far each factor moves share / ceiling of a pair: medians over `comparable` others.
 
     Columns: factor, lowest and its choice, highest and its choice, range; the widest first.
     Factors with one choice, and ratios that aren't defined, are left out.
@@ -103,7 +103,7 @@ def effects(table: pd.DataFrame, pair: str) -> pd.DataFrame:
     rows = []
     known = table[(table["pair"] == pair) & table["ratio"].notna()]
     for factor in FACTORS:
-        medians = known.groupby(factor, sort=False)["ratio"].median()
+        medians = comparable(known, factor).groupby(factor, sort=False)["ratio"].median()
         if len(medians) > 1:
             low, high = medians.idxmin(), medians.idxmax()
             rows.append((factor, medians[low], str(low), medians[high], str(high)))
@@ -111,6 +111,17 @@ def effects(table: pd.DataFrame, pair: str) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=columns)
     found["range"] = found["highest"] - found["lowest"]
     return found.sort_values("range", ascending=False, kind="stable", ignore_index=True)
+
+
+def comparable(table: pd.DataFrame, factor: str) -> pd.DataFrame:
+    """The specifications whose other choices were counted with every choice of `factor`.
+
+    Definition (a) is counted on the whole mix alone. Set against other domains with it, the whole
+    mix would get the credit for what (a) does.
+    """
+    others = [name for name in FACTORS if name != factor]
+    choices = table.groupby(others)[factor].transform("nunique")
+    return table[choices == table[factor].nunique()]
 
 
 def matches(
@@ -163,7 +174,7 @@ def conclusions(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def flips(claims: pd.DataFrame) -> pd.DataFrame:
-    """Share of specifications that support each conclusion, as a whole and by each choice.
+    """Share of specifications that support each conclusion: of all, and by choice (`comparable`).
 
     Columns: conclusion, factor (`any` for all together), choice, support, specifications.
     """
@@ -171,7 +182,9 @@ def flips(claims: pd.DataFrame) -> pd.DataFrame:
     for name in [column for column in claims if column not in FACTORS]:
         known = claims[claims[name].notna()]
         groups = [("any", "any", known)]
-        groups += [(f, c, part) for f in FACTORS for c, part in known.groupby(f, sort=False)]
+        groups += [
+            (f, c, part) for f in FACTORS for c, part in comparable(known, f).groupby(f, sort=False)
+        ]
         rows += [(name, f, str(c), float(part[name].mean()), len(part))
                  for f, c, part in groups if len(part)]  # fmt: skip
     return pd.DataFrame(

@@ -105,8 +105,9 @@ shareplots.specification_curve(table, "base_lua", factors)
 
 # %% [markdown]
 # In {numref}`fig-specifications` each column is one way to count. Look for marks that crowd at one end
-# of a row: that choice moves the ratio. The next table says how far, by the median over all other
-# choices.
+# of a row: that choice moves the ratio. The next table says how far: it sets medians against each other,
+# over those combinations of the *other* choices that were counted with every choice of this one. So the
+# whole mix doesn't get the credit for the published definition, which was counted on nothing else.
 
 # %% tags=["hide-input"]
 moves = robustness.effects(table, "base_lua")
@@ -197,7 +198,8 @@ show_table(overall[["conclusion", "support", "specifications"]], {"support": ".0
 # %% [markdown]
 # ## Who disagrees?
 #
-# For each conclusion the choices under which it finds least support, where not all ways agree.
+# For each conclusion the choices under which it finds least support, where not all ways agree; again
+# among combinations that were counted with every choice of that factor.
 
 # %% tags=["hide-input"]
 by_choice = support[support["factor"] != "any"]
@@ -239,8 +241,8 @@ store.write_results(run, "robustness", results)
 # {% set a = "robust." + name + ".definition_a" -%}
 # {% set b = "robust." + name + ".definition_b" -%}
 # {% if defined(a) and defined(b) -%}
-# {{ text }} is supported by {{ share(b, 0) }} of the ways that use our definition of correlation and
-# by {{ share(a, 0) }} of those that use the published one.
+# {{ text }} is supported by {{ share(a, 0) }} of the ways that use the published definition of
+# correlation and by {{ share(b, 0) }} of the same ways with ours.
 # {% endif -%}
 # {% endfor -%}
 # {% if defined("robust.mostly_noise.support") and results["robust.mostly_noise.support"] < 1 -%}

@@ -89,6 +89,28 @@ def test_the_factor_that_moves_the_ratio_most_comes_first_with_its_choices():
     assert effects(pd.DataFrame(rows), "lua_merged").empty
 
 
+def test_a_choice_has_no_credit_for_what_only_it_was_counted_with():
+    """By (a), counted on the whole mix alone, nothing is lost; otherwise domains don't differ."""
+    rows = [
+        dict(row, domain=domain, definition=definition)
+        for domain, definition, ratio in (
+            ("all", "(b)", 0.5), ("lua", "(b)", 0.5), ("all", "(a)", 1.2),
+        )
+        for tau in (0.5, 0.7)
+        for row in _made(ratio, 1.1, tau)
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    found = effects(table, "base_lua").set_index("factor")
+    assert found.loc["domain", "range"] == 0 and found.loc["definition", "range"] == 0.7
+    support = flips(conclusions(table)).set_index(["conclusion", "factor", "choice"])
+    lua = support.loc["lua changes"]
+    assert lua.loc[("domain", "all"), "support"] == lua.loc[("domain", "lua"), "support"] == 1
+    assert lua.loc[("definition", "(a)"), "support"] == 0
+    assert lua.loc[("definition", "(b)"), "support"] == 1
+    assert lua.loc[("any", "any")].tolist() == pytest.approx([4 / 6, 6])
+    assert lua.loc[("definition", "(b)"), "specifications"] == 2
+
+
 def test_what_is_not_defined_supports_nothing():
     claims = conclusions(pd.DataFrame(_made(np.nan, 0.8, 0.7)))
     assert claims["lua changes"].isna().all()
