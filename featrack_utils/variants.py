@@ -15,6 +15,7 @@ from featrack_utils.features import Features
 if TYPE_CHECKING:
     from featrack_utils.corpora.prepare import Corpora
 
+_WORDS = {"l1": "L1", "topk": "TopK", "batchtopk": "BatchTopK"}
 _OF_LUA = ("base-0", "base-1", "lua-0", "lua-1")
 
 
@@ -28,8 +29,9 @@ def needed(all_pairs: bool) -> tuple[str, ...]:
 
 
 def label(variant: str) -> str:
-    """A variant's name in words: ``l1_coefficient-4`` is "l1 coefficient 4"."""
-    return variant.replace("_", " ").replace("-", " ")
+    """A variant's name in words: ``architecture-topk-k-32`` is "TopK k 32"."""
+    words = variant.replace("_", " ").replace("-", " ").split()
+    return " ".join(_WORDS.get(word, word) for word in words if word != "architecture")
 
 
 def learn(

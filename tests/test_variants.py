@@ -76,7 +76,8 @@ def test_quality_is_the_mean_over_dictionaries(tmp_path):
 
 
 def test_a_label_is_the_name_in_words():
-    assert label("architecture-topk-k-32") == "architecture topk k 32"
+    assert label("architecture-topk-k-32") == "TopK k 32"
+    assert label("l1_coefficient-4") == "L1 coefficient 4"
 
 
 def test_base_to_lua_alone_needs_the_first_four_of_the_six_that_all_pairs_need():
