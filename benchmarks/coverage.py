@@ -34,7 +34,7 @@ SIZES = {
         1000, 300, 150, 3, density=0.006, density_spread=1.0, **KINDS
     ),
 }
-# Sets that nobody has looked at: everything was chosen on others, with seeds below this.
+# Sets that no choice was made by: everything was chosen on others, with seeds below this.
 SEED = 200_000
 # (persisting share, range of the mates' true r): far from τ = 0.8, around it, below it
 REGIMES = (

@@ -98,7 +98,7 @@ def effects(table: pd.DataFrame, pair: str) -> pd.DataFrame:
     """How far each factor moves share / ceiling of a pair: medians over `comparable` others.
 
     Columns: factor, lowest and its choice, highest and its choice, range; the widest first.
-    Factors with one choice, and ratios that aren't defined, are left out.
+    Factors with one choice or nothing comparable, and ratios that aren't defined, are left out.
     """
     rows = []
     known = table[(table["pair"] == pair) & table["ratio"].notna()]
