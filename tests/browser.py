@@ -100,6 +100,13 @@ def visit(driver: webdriver.Chrome, page: Path, width: int, theme: str = "light"
     )
 
 
+_NO_TRANSITIONS = """
+const style = document.createElement("style");
+style.textContent = "* { transition: none !important; }";
+document.head.append(style);
+"""
+
+
 def set_window(driver: webdriver.Chrome, width: int, height: int) -> None:
     """Make the page's window exactly so large, narrower than a desktop browser would allow."""
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -108,6 +115,7 @@ def set_window(driver: webdriver.Chrome, width: int, height: int) -> None:
 
 def save_screenshots(driver: webdriver.Chrome, stem: Path, width: int) -> list[Path]:
     """Save the open page at full height as `stem`.png, in numbered pieces if it is very long."""
+    driver.execute_script(_NO_TRANSITIONS)  # the sidebar would be seen on its way
     height = driver.execute_script("return document.scrollingElement.scrollHeight;")
     tops = range(0, height, _MAX_PIECE)
     saved = []
