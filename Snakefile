@@ -1,16 +1,16 @@
 # One papermill run per phase. A phase's only declared output is its executed notebook, written
-# last: the artefacts it makes look after themselves (featrack_utils.store), so that a killed
+# last: the artefacts it makes look after themselves (featrack_utils.pipeline.store), so that a killed
 # or failed phase loses nothing that was finished.
 import dataclasses
 import json
 import sys
 from pathlib import Path
 
-from featrack_utils.config import MODELS
+from featrack_utils.pipeline.config import MODELS
 from featrack_utils.corpora.files import matched_files
 from featrack_utils.errors import FeatrackError
-from featrack_utils.forkserver import start
-from featrack_utils.profiles import load_profile
+from featrack_utils.pipeline.forkserver import start
+from featrack_utils.pipeline.profiles import load_profile
 
 OVERRIDES = dict(config)
 try:
@@ -250,7 +250,7 @@ for page, (notebook, parameters, needs, cores) in PHASES.items():
             # process, spinning briefly trains four times faster than OpenMP's default, and as
             # fast where nothing else runs.
             "GOMP_SPINCOUNT=10000 OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads}"
-            " python -IS featrack_utils/forkclient.py -m featrack_utils.run"
+            " python -IS featrack_utils/pipeline/forkclient.py -m featrack_utils.pipeline.notebook"
             " {params.notebook} {output} --json {params.parameters:q}"
 
 
@@ -268,5 +268,5 @@ rule book:
     params:
         profile=PROFILE.name,
     shell:
-        "python -m featrack_utils.render {RUN} book"
+        "python -m featrack_utils.pipeline.book {RUN} book"
         " && jupyter-book build book --config _config.yml --path-output book -W -q"

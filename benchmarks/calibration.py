@@ -13,9 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from featrack_utils.calibration import Calibration, calibrate
-from featrack_utils.intervals import Interval
-from featrack_utils.simulate import Plan
+from featrack_utils.statistics.calibration import Calibration, calibrate
+from featrack_utils.statistics.intervals import Interval
+from featrack_utils.statistics.simulation import Plan
 
 log = logging.getLogger("benchmarks.calibration")
 
@@ -46,8 +46,13 @@ def row(rho: tuple[float, float], result: Calibration, sets: int, seconds: float
     """One regime's figures, flat."""
     names = ("share", "bias", "sensitivity", "specificity", "coverage")
     figures = [flat(name, getattr(result, name)) for name in names]
-    planted = {"planted": round(result.planted, 5), "rho": rho, "sets": sets,
-               "features": PLAN.n_features, "seconds": round(seconds, 1)}  # fmt: skip
+    planted = {
+        "planted": round(result.planted, 5),
+        "rho": rho,
+        "sets": sets,
+        "features": PLAN.n_features,
+        "seconds": round(seconds, 1),
+    }
     return {key: value for part in (planted, *figures) for key, value in part.items()}
 
 

@@ -5,7 +5,7 @@
 The input is made up: heavy-tailed densities, some 31 active features a token. All four get the
 same input and two threads, and (ii) and (iii) must give the same best matches as ours:
 
-- ours, `featrack_utils.correlate.correlations`: sums in float64;
+- ours, `featrack_utils.matching.correlation.correlations`: sums in float64;
 - (i) the shape of the published procedure: a resizable HDF5 list per feature, to which each
   sample's (token, activation) entries are appended; then a table of means per token string,
   standardised densely and multiplied. NOT RUN IN FULL: the appending is timed on 480 tokens and
@@ -35,8 +35,8 @@ import pandas as pd
 import torch
 from scipy import sparse
 
-from featrack_utils.correlate import correlations
-from featrack_utils.sums import column_sums, inverse_scale
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.sums import column_sums, inverse_scale
 
 log = logging.getLogger("benchmarks.correlate")
 

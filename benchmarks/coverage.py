@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numba
 
-from featrack_utils.calibration import calibrate, calibrate_seeds
-from featrack_utils.intervals import Interval
-from featrack_utils.simulate import Plan
+from featrack_utils.statistics.calibration import calibrate, calibrate_seeds
+from featrack_utils.statistics.intervals import Interval
+from featrack_utils.statistics.simulation import Plan
 
 # Sizes of evaluation mix with few features, where chance dominates, and with many, where bias
 # would; with documents that are independent, and with groups of three that are not.
@@ -47,9 +47,17 @@ REGIMES = (
 # Each dictionary has found 60 % of its model's features; those beside the two or three that are
 # looked at stand for all there could be.
 SEVERAL = Plan(
-    400, 300, 150, 3, rho=(0.6, 1.0), density=0.006, density_spread=1.0, capture=0.6, seeds=36,
+    400,
+    300,
+    150,
+    3,
+    rho=(0.6, 1.0),
+    density=0.006,
+    density_spread=1.0,
+    capture=0.6,
+    seeds=36,
     **KINDS,
-)  # fmt: skip
+)
 
 
 def main(sets: int) -> None:

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from selenium.webdriver.remote.webdriver import WebDriver
 
-from featrack_utils import store
+from featrack_utils.pipeline import store
 from tests import explorer_data
 from tests.browser import BROWSER, DESKTOP, DRIVER, open_browser, set_window
 

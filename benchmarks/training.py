@@ -17,7 +17,8 @@ from sae_lens import SAETrainer, StandardTrainingSAE
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from torch import Tensor
 
-from featrack_utils import lm, loss, sae
+from featrack_utils.dictionaries import training as sae
+from featrack_utils.models import loss, training
 
 log = logging.getLogger("benchmarks.training")
 
@@ -29,8 +30,15 @@ BATCH = 1024  # activations a step
 
 def language_model_steps() -> dict[str, Callable[[], object]]:
     """One training step of the quick base model, by three ways to get the loss."""
-    model = lm.new_model(vocab_size=VOCABULARY, d_model=D_MODEL, d_mlp=D_MLP, n_heads=4,
-                         n_kv_heads=2, context=CONTEXT, seed=0)  # fmt: skip
+    model = training.new_model(
+        vocab_size=VOCABULARY,
+        d_model=D_MODEL,
+        d_mlp=D_MLP,
+        n_heads=4,
+        n_kv_heads=2,
+        context=CONTEXT,
+        seed=0,
+    )
     model.set_attn_implementation("eager")  # as `lm.train` does on a CPU
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     tokens = torch.randint(0, VOCABULARY, (BLOCKS, CONTEXT))
@@ -62,11 +70,22 @@ def dictionary_steps() -> dict[str, Callable[[], object]]:
     """One step of the quick L1 dictionary, with our class and with SAELens' own."""
     acts = torch.randn(BATCH, D_MLP)
     config = SAETrainerConfig(
-        total_training_samples=10**9, train_batch_size_samples=BATCH, lr=1e-3, lr_end=1e-4,
-        autocast=True, logger=LoggingConfig(log_to_wandb=False),
-    )  # fmt: skip
-    ours = sae.new_sae(D_MLP, architecture="standard", expansion=8, l1_coefficient=2.0, k=1,
-                       l1_warm_up_steps=0, seed=0)  # fmt: skip
+        total_training_samples=10**9,
+        train_batch_size_samples=BATCH,
+        lr=1e-3,
+        lr_end=1e-4,
+        autocast=True,
+        logger=LoggingConfig(log_to_wandb=False),
+    )
+    ours = sae.new_sae(
+        D_MLP,
+        architecture="standard",
+        expansion=8,
+        l1_coefficient=2.0,
+        k=1,
+        l1_warm_up_steps=0,
+        seed=0,
+    )
     trainers = {
         "lean": SAETrainer(config, ours, iter(())),
         "sae_lens": SAETrainer(config, StandardTrainingSAE(ours.cfg), iter(())),

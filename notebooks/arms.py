@@ -24,10 +24,13 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import display
 
-from featrack_utils import arms, armtraining, evaluation, lm, plots, quality, store
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import BASE_DOMAINS
-from featrack_utils.tables import show_table
+from featrack_utils.dictionaries import arms, armtraining, quality
+from featrack_utils.display import style
+from featrack_utils.display.tables import show_table
+from featrack_utils.models import evaluation, training
+from featrack_utils.pipeline import store
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -61,12 +64,16 @@ planned = arms.planned(run, doses=doses, dosed=dosed, warm_start=warm_start, lm_
 labels = {a.name: arms.label(a) for a in planned}
 show_table(
     pd.DataFrame(
-        {"dictionary": labels[a.name], "weights of": arms.model_label(a.model),
-         "after step": a.step or "its last", "reads the mixture of": arms.model_label(a.mixture),
-         "starts from": "the base's dictionary" if a.start else "random weights"}
+        {
+            "dictionary": labels[a.name],
+            "weights of": arms.model_label(a.model),
+            "after step": a.step or "its last",
+            "reads the mixture of": arms.model_label(a.mixture),
+            "starts from": "the base's dictionary" if a.start else "random weights",
+        }
         for a in planned
     )
-)  # fmt: skip
+)
 
 # %% [markdown]
 # Dose 0 is the most instructive: the **untouched** base, read through the mixture of texts that the
@@ -75,10 +82,15 @@ show_table(
 
 # %%
 recipe = dict(
-    architecture=architecture, expansion=expansion, l1_coefficient=l1_coefficient, k=k,
-    learning_rate=learning_rate, train_tokens=train_tokens, batch_tokens=batch_tokens,
+    architecture=architecture,
+    expansion=expansion,
+    l1_coefficient=l1_coefficient,
+    k=k,
+    learning_rate=learning_rate,
+    train_tokens=train_tokens,
+    batch_tokens=batch_tokens,
     precision=precision,
-)  # fmt: skip
+)
 measured = {
     a.name: armtraining.train_arm(run, a, corpora, recipe, evaluation_blocks) for a in planned
 }
@@ -124,7 +136,7 @@ show_table(
 
 # %%
 def losses(folder, child):
-    model = lm.load_model(folder)
+    model = training.load_model(folder)
     texts = {
         d: corpora.validation_blocks(d, evaluation_blocks).tokens for d in (child, *BASE_DOMAINS)
     }
@@ -140,29 +152,42 @@ path = {
 }
 
 # %% tags=["hide-input"]
-parts = {"weight_distance": "all weights", "embedding": "embedding", "attention": "attention",
-         "MLP": "MLP", "unembedding": "unembedding", "loss": "own loss",
-         "base_loss": "base's loss"}  # fmt: skip
+parts = {
+    "weight_distance": "all weights",
+    "embedding": "embedding",
+    "attention": "attention",
+    "MLP": "MLP",
+    "unembedding": "unembedding",
+    "loss": "own loss",
+    "base_loss": "base's loss",
+}
 formats = dict.fromkeys(list(parts.values())[:5], ".1%") | {"own loss": ".2f", "base's loss": ".2f"}
 notes = {"own loss": "nats per token", "base's loss": "English, Python"}
 for child in dosed:
-    rows = [{"steps, %": percent} | {label: row[name] for name, label in parts.items()}
-            for (of, percent), row in path.items() if of == child]  # fmt: skip
-    caption = f"{plots.MODEL_LABELS[child]}: how far the weights have moved, and the loss."
+    rows = [
+        {"steps, %": percent} | {label: row[name] for name, label in parts.items()}
+        for (of, percent), row in path.items()
+        if of == child
+    ]
+    caption = f"{style.MODEL_LABELS[child]}: how far the weights have moved, and the loss."
     display(show_table(pd.DataFrame(rows), formats, caption, notes))
 
 # %% tags=["remove-cell"]
 for (child, percent), row in path.items():
-    results |= {f"dose.{child}.{percent}.{name}": row[name]
-                for name in ("weight_distance", "loss", "base_loss")}  # fmt: skip
+    results |= {
+        f"dose.{child}.{percent}.{name}": row[name]
+        for name in ("weight_distance", "loss", "base_loss")
+    }
     results[f"dose.{child}.{percent}.weight_distance.mlp"] = row["MLP"]
 for child in dosed:
     half = arms.half_way({p: row["loss"] for (of, p), row in path.items() if of == child})
     end = path[child, "100"]["weight_distance"]
     moved = half and path[child, half.percent]["weight_distance"] / end
-    results |= {f"dose.{child}.half.percent": half and float(half.percent),
-                f"dose.{child}.half.gained": half and half.gained,
-                f"dose.{child}.half.moved": moved}  # fmt: skip
+    results |= {
+        f"dose.{child}.half.percent": half and float(half.percent),
+        f"dose.{child}.half.gained": half and half.gained,
+        f"dose.{child}.half.moved": moved,
+    }
 store.write_results(run, "arms", results)
 
 # %% [markdown]

@@ -27,12 +27,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from featrack_utils import evaluation, lm, paper, plots, samples, store, tokens
-from featrack_utils.corpora import prepare
+from featrack_utils.corpora import prepare, tokenizer
 from featrack_utils.corpora.documents import BASE_DOMAINS, DOMAINS
-from featrack_utils.tables import show_table
+from featrack_utils.display import paper, samples, style
+from featrack_utils.display.tables import show_table
+from featrack_utils.models import evaluation, training
+from featrack_utils.pipeline import store
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -61,16 +63,30 @@ warmup_share = 0.05  # of the steps
 # %%
 run = Path(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-model = lm.new_model(
-    vocab_size=len(corpora.tokenizer), d_model=d_model, d_mlp=d_mlp, n_heads=n_heads,
-    n_kv_heads=n_kv_heads, context=context, seed=seed,
-)  # fmt: skip
+model = training.new_model(
+    vocab_size=len(corpora.tokenizer),
+    d_model=d_model,
+    d_mlp=d_mlp,
+    n_heads=n_heads,
+    n_kv_heads=n_kv_heads,
+    context=context,
+    seed=seed,
+)
 # %%
 parts = pd.Series({name: p.numel() for name, p in model.named_parameters()})
-parts = parts.groupby(lambda name: "attention" if "attn" in name else
-                      "MLP" if "mlp" in name else
-                      "embedding" if "embed" in name else
-                      "unembedding" if "lm_head" in name else "norms").sum()  # fmt: skip
+parts = parts.groupby(
+    lambda name: (
+        "attention"
+        if "attn" in name
+        else "MLP"
+        if "mlp" in name
+        else "embedding"
+        if "embed" in name
+        else "unembedding"
+        if "lm_head" in name
+        else "norms"
+    )
+).sum()
 show_table(
     parts.rename_axis("part").reset_index(name="parameters"),
     {"parameters": ",d"},
@@ -88,21 +104,26 @@ show_table(
 # %%
 blocks = np.concatenate([corpora.train_blocks(domain) for domain in BASE_DOMAINS])
 recipe = dict(
-    train_tokens=train_tokens, learning_rate=learning_rate, batch_blocks=batch_blocks,
-    weight_decay=weight_decay, warmup_share=warmup_share, precision=precision, seed=seed,
-)  # fmt: skip
+    train_tokens=train_tokens,
+    learning_rate=learning_rate,
+    batch_blocks=batch_blocks,
+    weight_decay=weight_decay,
+    warmup_share=warmup_share,
+    precision=precision,
+    seed=seed,
+)
 shape = dict(d_model=d_model, d_mlp=d_mlp, n_heads=n_heads, n_kv_heads=n_kv_heads, context=context)
 folder = store.make(
     run / "models" / "base",
-    lambda work: lm.train(model, blocks, work, tokenizer=corpora.tokenizer, **recipe),
+    lambda work: training.train(model, blocks, work, tokenizer=corpora.tokenizer, **recipe),
     parameters=recipe | shape,
     inputs=[run / "corpora"],
-    code=[lm, tokens],
+    code=[training, tokenizer],
 )
 
 # %% mystnb={"figure": {"caption": "Training loss of the base model against tokens read. The gain comes early.", "name": "fig-base-loss"}, "image": {"alt": "Training loss falling steeply, then slowly"}} tags=["hide-input"]
-history = lm.read_history(folder).assign(model="base", split="train")
-plots.loss_curves(history)
+history = training.read_history(folder).assign(model="base", split="train")
+style.loss_curves(history)
 
 # %% [markdown]
 # In {numref}`fig-base-loss` the steep part is the model learning which tokens are common; the long slope is it learning
@@ -117,7 +138,7 @@ plots.loss_curves(history)
 # packages and plots are held out, not lines. The model has never seen Lua or a story.
 
 # %%
-base = lm.load_model(folder)
+base = training.load_model(folder)
 validation = {domain: corpora.validation_blocks(domain, 400) for domain in DOMAINS}
 scores = {
     d: evaluation.evaluate(base, blocks.tokens, blocks.units) for d, blocks in validation.items()
@@ -125,7 +146,7 @@ scores = {
 
 # %% tags=["hide-input"]
 rows = [
-    {"domain": plots.DOMAIN_LABELS[d], "loss": s.loss, "accuracy": s.accuracy}
+    {"domain": style.DOMAIN_LABELS[d], "loss": s.loss, "accuracy": s.accuracy}
     | evaluation.intervals(s)
     for d, s in scores.items()
 ]
@@ -148,15 +169,25 @@ words = f"theirs is their own text with 32,000 tokens to choose from, ours has {
 size = "set by the profile; the one called paper has theirs"
 paper.beside_paper(
     [
-        ("base.loss", "loss on English and Python, nats per token",
-         paper.interval(figures, "lm.base.own.loss"), None, words),
-        ("base.accuracy", "next-token accuracy on both",
-         paper.interval(figures, "lm.base.own.accuracy"), None, "as above"),
+        (
+            "base.loss",
+            "loss on English and Python, nats per token",
+            paper.interval(figures, "lm.base.own.loss"),
+            None,
+            words,
+        ),
+        (
+            "base.accuracy",
+            "next-token accuracy on both",
+            paper.interval(figures, "lm.base.own.accuracy"),
+            None,
+            "as above",
+        ),
         ("model.parameters_millions", "parameters, millions", int(parts.sum()) / 1e6, None, size),
         ("base.epochs", "passes over the text", train_tokens / blocks.size, None, size),
     ],
     caption="The base model beside the paper's.",
-)  # fmt: skip
+)
 
 # %% [markdown]
 # And this is how it writes. Nothing is picked: the first sample of a fixed seed. The prompt is
@@ -166,11 +197,13 @@ paper.beside_paper(
 prompts = {"english": "Return the number of", "python": "def read(self, path):\n"}
 samples.show_samples(
     {
-        plots.DOMAIN_LABELS[domain]: (prompt, evaluation.continuation(
-            base, corpora.tokenizer, prompt, new_tokens=60, seed=seed))
+        style.DOMAIN_LABELS[domain]: (
+            prompt,
+            evaluation.continuation(base, corpora.tokenizer, prompt, new_tokens=60, seed=seed),
+        )
         for domain, prompt in prompts.items()
     }
-)  # fmt: skip
+)
 
 # %% [markdown]
 # {% if results["lm.base.own.accuracy"] > 0.15 %}
@@ -182,9 +215,10 @@ samples.show_samples(
 
 # %% tags=["remove-cell"]
 unigram = evaluation.unigram_loss(
-    blocks, np.concatenate([validation[domain].tokens for domain in BASE_DOMAINS]),
+    blocks,
+    np.concatenate([validation[domain].tokens for domain in BASE_DOMAINS]),
     len(corpora.tokenizer),
-)  # fmt: skip
+)
 figures |= {
     "lm.base.uniform_loss": float(np.log(len(corpora.tokenizer))),
     "lm.base.unigram_loss": unigram,
@@ -208,7 +242,7 @@ store.write_results(run, "base", figures)
 # :::{admonition} Exercise 1
 # :class: tip
 # Train on half as many tokens: run this chapter again with half the `train_tokens` of the
-# parameters cell (`python -m featrack_utils.run base out.ipynb -p train_tokens …`). Which of
+# parameters cell (`python -m featrack_utils.pipeline.notebook base out.ipynb -p train_tokens …`). Which of
 # English and Python loses more, and why would you have expected that?
 # :::
 #

@@ -23,11 +23,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import calibration, intervals, plots, shareplots, store
-from featrack_utils.simulate import Plan, simulate
-from featrack_utils.tables import show_table
+from featrack_utils.display import shareplots, style
+from featrack_utils.display.tables import show_table
+from featrack_utils.pipeline import store
+from featrack_utils.statistics import calibration, intervals
+from featrack_utils.statistics.simulation import Plan, simulate
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -64,16 +66,23 @@ show_table(
 # %%
 PLANTED = (0.0, 0.05, 0.2, 0.5, 0.8)
 made = {
-    share: calibration.calibrate(share, (0.9, 1.0), tau=tau, sets=calibration_sets,
-                                 seed=seed, plan=plan)
+    share: calibration.calibrate(
+        share, (0.9, 1.0), tau=tau, sets=calibration_sets, seed=seed, plan=plan
+    )
     for share in PLANTED
-}  # fmt: skip
+}
 rows = [
-    {"planted": c.planted, "share": c.share.estimate, "share.ci_low": c.share.low,
-     "share.ci_high": c.share.high, "bias": c.bias.estimate, "bias.ci_low": c.bias.low,
-     "bias.ci_high": c.bias.high}
+    {
+        "planted": c.planted,
+        "share": c.share.estimate,
+        "share.ci_low": c.share.low,
+        "share.ci_high": c.share.high,
+        "bias": c.bias.estimate,
+        "bias.ci_low": c.bias.low,
+        "bias.ci_high": c.bias.high,
+    }
     for c in made.values()
-]  # fmt: skip
+]
 
 # %% mystnb={"figure": {"caption": "Error of the share of persisting features that the pipeline reports, against the share that was planted: mean over simulated sets with its 95 % interval. Dashed: the largest error that we ask for.", "name": "fig-recovered"}, "image": {"alt": "Errors of five planted shares, within half a point of zero"}} tags=["hide-input"]
 TOLERANCE = 0.02  # largest error that we ask for, a share of one
@@ -141,8 +150,9 @@ show_table(
 # noise of the threshold; more of them may cross it one way than the other, and the share is biased.
 
 # %%
-spread = calibration.calibrate(0.5, (0.5, 1.0), tau=tau, sets=calibration_sets,
-                               seed=seed, plan=plan)  # fmt: skip
+spread = calibration.calibrate(
+    0.5, (0.5, 1.0), tau=tau, sets=calibration_sets, seed=seed, plan=plan
+)
 
 # %% tags=["remove-cell"]
 results = {}
@@ -161,8 +171,11 @@ write("calibration.spread.bias", spread.bias)
 write("calibration.spread.share", spread.share)
 errors = [abs(c.bias.estimate) for share, c in made.items() if share]
 biased = [c.bias.low > 0 or c.bias.high < 0 for c in made.values()]
-results |= {"calibration.largest_error": max(errors), "calibration.spread.planted": spread.planted,
-            "calibration.planted_with_bias": sum(biased)}  # fmt: skip
+results |= {
+    "calibration.largest_error": max(errors),
+    "calibration.spread.planted": spread.planted,
+    "calibration.planted_with_bias": sum(biased),
+}
 
 # %% [markdown]
 # {{ share("calibration.spread.planted") }} of the features truly correlate above τ with a mate, and
@@ -201,8 +214,12 @@ results |= {"calibration.largest_error": max(errors), "calibration.spread.plante
 
 # %%
 coverage = calibration.measured_coverage()
-shown = coverage.assign(mates=[f"{low:g}–{high:g}" for low, high in
-                               zip(coverage["rho_low"], coverage["rho_high"], strict=True)])  # fmt: skip
+shown = coverage.assign(
+    mates=[
+        f"{low:g}–{high:g}"
+        for low, high in zip(coverage["rho_low"], coverage["rho_high"], strict=True)
+    ]
+)
 parts = ["size", "coverage", "coverage.ci_low", "coverage.ci_high", "figure", "mates"]
 show_table(
     shown[[*parts, "planted", "bias"]].rename(

@@ -25,23 +25,16 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from featrack_utils import (
-    cards,
-    cases,
-    examples,
-    features,
-    logits,
-    match,
-    plots,
-    shading,
-    store,
-    universal,
-)
-from featrack_utils.config import MODELS
 from featrack_utils.corpora import prepare
-from featrack_utils.tables import show_table
+from featrack_utils.dictionaries import features
+from featrack_utils.display import cards, shading, style
+from featrack_utils.display.tables import show_table
+from featrack_utils.interpretation import examples, logit_effects, selection
+from featrack_utils.matching import classes, universal
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.config import MODELS
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -77,13 +70,15 @@ every_chain, chains = universal.read_chains(listed, []), universal.read_chains(l
 # %%
 def class_chains(name):
     """The chains of seed 0 with the smallest of their four shares on a class of tokens."""
-    tokens = examples.tokens_matching(corpora.tokenizer, cases.TOKEN_CLASSES[name])
-    shares = [examples.activation_share(found[d], tokens)[chains[m]]
-              for m, d in zip(MODELS, first, strict=True)]  # fmt: skip
+    tokens = examples.tokens_matching(corpora.tokenizer, selection.TOKEN_CLASSES[name])
+    shares = [
+        examples.activation_share(found[d], tokens)[chains[m]]
+        for m, d in zip(MODELS, first, strict=True)
+    ]
     return chains.assign(share=np.min(shares, axis=0))
 
 
-by_class = {name: class_chains(name) for name in cases.TOKEN_CLASSES}
+by_class = {name: class_chains(name) for name in selection.TOKEN_CLASSES}
 best = {name: examples.choose_chain(table, class_share) for name, table in by_class.items()}
 
 # %%
@@ -91,13 +86,16 @@ counts = {name: int((table["share"] >= class_share).sum()) for name, table in by
 overview = pd.DataFrame(
     {
         "class": list(counts),
-        "pattern": [cards.code(pattern) for pattern in cases.TOKEN_CLASSES.values()],
+        "pattern": [cards.code(pattern) for pattern in selection.TOKEN_CLASSES.values()],
         "chains": list(counts.values()),
         "weakest link of the best": [best[c]["min_r"] if n else None for c, n in counts.items()],
     }
 )
-show_table(overview, {"weakest link of the best": ".3f"},
-           caption="Universal chains of the seed 0 dictionaries by class of token.")  # fmt: skip
+show_table(
+    overview,
+    {"weakest link of the best": ".3f"},
+    caption="Universal chains of the seed 0 dictionaries by class of token.",
+)
 
 # %% [markdown]
 # {% if results["case.chains"] == 0 -%}
@@ -121,7 +119,7 @@ def members(chain):
 def own_contexts(chain, top, random):
     """Each feature on its own strongest contexts, and below them on some drawn at random."""
     for feature in members(chain):
-        f, colour = found[feature.dictionary], plots.MODEL_COLOURS[feature.model]
+        f, colour = found[feature.dictionary], style.MODEL_COLOURS[feature.model]
         shown = examples.contexts(
             f, feature.index, corpora, top=top, random=random, width=shown_tokens, seed=seed
         )
@@ -181,12 +179,17 @@ if assignment is not None:
 # %%
 def pairwise(chain):
     """r of every pair of a chain's four features, over all positions of the mix, and maxima."""
-    columns = {plots.MODEL_LABELS[f.model]: found[f.dictionary].acts[:, [f.index]].toarray().ravel()
-               for f in members(chain)}  # fmt: skip
+    columns = {
+        style.MODEL_LABELS[f.model]: found[f.dictionary].acts[:, [f.index]].toarray().ravel()
+        for f in members(chain)
+    }
     table = pd.DataFrame(columns).corr()
     table["maximum"] = list(universal.peaks(of_model, chain).values())
-    return show_table(table.rename_axis("r").reset_index(), dict.fromkeys(table, ".3f"),
-                      notes={"maximum": "activation"})  # fmt: skip
+    return show_table(
+        table.rename_axis("r").reset_index(),
+        dict.fromkeys(table, ".3f"),
+        notes={"maximum": "activation"},
+    )
 
 
 if assignment is not None:
@@ -217,7 +220,10 @@ writing = {d: (run / "models" / d.split("-")[0], run / "saes" / d) for d in firs
 known = cards.Known(
     found,
     {d: examples.token_shares(found[d], len(corpora.tokenizer)) for d in first},
-    {d: logits.top_logits(store.opened(m), store.opened(s), 8) for d, (m, s) in writing.items()},
+    {
+        d: logit_effects.top_logits(store.opened(m), store.opened(s), 8)
+        for d, (m, s) in writing.items()
+    },
     corpora,
 )
 
@@ -257,19 +263,32 @@ if assignment is not None:
 
 # %%
 kinds = {"statement": r"\s+[-+*/|&]?=\s*", "argument": r"="}
-able = {d: match.eligible(found[d].acts, found[d].origin, min_positions, min_documents)
-        for d in first}  # fmt: skip
+able = {
+    d: classes.eligible(found[d].acts, found[d].origin, min_positions, min_documents) for d in first
+}
 matching = {k: examples.tokens_matching(corpora.tokenizer, p) for k, p in kinds.items()}
-answering = {k: {d: able[d] & (examples.activation_share(found[d], tokens) >= class_share)
-                 for d in first} for k, tokens in matching.items()}  # fmt: skip
-rows = [{"=": kind, **{plots.MODEL_LABELS[d[:-2]]: int(mask.sum()) for d, mask in masks.items()},
-         "universal": int(np.all([masks[d][chains[m]] for m, d in zip(MODELS, first, strict=True)],
-                                 axis=0).sum())} for kind, masks in answering.items()]  # fmt: skip
-show_table(pd.DataFrame(rows), notes={"universal": "chains"},
-           caption="Features of the seed 0 dictionaries by the = they answer to.")  # fmt: skip
+answering = {
+    k: {d: able[d] & (examples.activation_share(found[d], tokens) >= class_share) for d in first}
+    for k, tokens in matching.items()
+}
+rows = [
+    {
+        "=": kind,
+        **{style.MODEL_LABELS[d[:-2]]: int(mask.sum()) for d, mask in masks.items()},
+        "universal": int(
+            np.all([masks[d][chains[m]] for m, d in zip(MODELS, first, strict=True)], axis=0).sum()
+        ),
+    }
+    for kind, masks in answering.items()
+]
+show_table(
+    pd.DataFrame(rows),
+    notes={"universal": "chains"},
+    caption="Features of the seed 0 dictionaries by the = they answer to.",
+)
 
 # %%
-to_others = cases.closest(found, able, first[0], first[1:], answering["statement"][first[0]])
+to_others = selection.closest(found, able, first[0], first[1:], answering["statement"][first[0]])
 nearest = None
 if len(to_others.r) and to_others.r.shape[1] == len(first) - 1:
     number = to_others.r.min(axis=1).idxmax()
@@ -314,8 +333,9 @@ if nearest is not None:
 # the same way but shorter: one strongest and one random context for each model.
 
 # %%
-others = sorted((c for c, n in counts.items() if n and c != "assignment"),
-                key=lambda c: -best[c]["min_r"])[:2]  # fmt: skip
+others = sorted(
+    (c for c, n in counts.items() if n and c != "assignment"), key=lambda c: -best[c]["min_r"]
+)[:2]
 
 # %% tags=["hide-input"]
 for name in others:
@@ -336,11 +356,18 @@ for name in others:
 
 # %%
 spread = chains.assign(
-    tokens=np.min([examples.effective_tokens(known.shares[d])[chains[m]]
-                   for m, d in zip(MODELS, first, strict=True)], axis=0),
-    density=np.max([cases.density(found[d].acts)[chains[m]]
-                    for m, d in zip(MODELS, first, strict=True)], axis=0),
-)  # fmt: skip
+    tokens=np.min(
+        [
+            examples.effective_tokens(known.shares[d])[chains[m]]
+            for m, d in zip(MODELS, first, strict=True)
+        ],
+        axis=0,
+    ),
+    density=np.max(
+        [selection.density(found[d].acts)[chains[m]] for m, d in zip(MODELS, first, strict=True)],
+        axis=0,
+    ),
+)
 spread = spread[spread["density"] <= max_density].sort_values("tokens", ascending=False)
 
 # %% tags=["hide-input"]
@@ -352,28 +379,38 @@ if len(spread):
 # plain forms of words: on which of them do all four features put the most of their activation?
 
 # %%
-kinds_of_token = {**cases.TOKEN_CLASSES, **cases.FORMS}
-matching = {kind: examples.tokens_matching(corpora.tokenizer, pattern)
-            for kind, pattern in kinds_of_token.items() if len(spread)}  # fmt: skip
+kinds_of_token = {**selection.TOKEN_CLASSES, **selection.FORMS}
+matching = {
+    kind: examples.tokens_matching(corpora.tokenizer, pattern)
+    for kind, pattern in kinds_of_token.items()
+    if len(spread)
+}
 on_kind = pd.DataFrame(
-    {"kind of token": list(matching),
-     "all four": [universal.share_in_all(of_model, spread.iloc[0], tokens)
-                  for tokens in matching.values()],
-     "all tokens": [tokens[of_model["base"].tokens].mean() for tokens in matching.values()]}
-).sort_values("all four", ascending=False)  # fmt: skip
-show_table(on_kind.head(3), {"all four": ".0%", "all tokens": ".0%"},
-           notes={"all four": "of the activation, at least", "all tokens": "of the mix"},
-           caption="Where the activation of this chain's features falls.")  # fmt: skip
+    {
+        "kind of token": list(matching),
+        "all four": [
+            universal.share_in_all(of_model, spread.iloc[0], tokens) for tokens in matching.values()
+        ],
+        "all tokens": [tokens[of_model["base"].tokens].mean() for tokens in matching.values()],
+    }
+).sort_values("all four", ascending=False)
+show_table(
+    on_kind.head(3),
+    {"all four": ".0%", "all tokens": ".0%"},
+    notes={"all four": "of the activation, at least", "all tokens": "of the mix"},
+    caption="Where the activation of this chain's features falls.",
+)
 
 # %% tags=["remove-cell"]
-operators = examples.tokens_matching(corpora.tokenizer, cases.TOKEN_CLASSES["assignment"])
+operators = examples.tokens_matching(corpora.tokenizer, selection.TOKEN_CLASSES["assignment"])
 on_operators = {d: examples.activation_share(f, operators) >= class_share for d, f in found.items()}
 qualified = [
     names
     for names, group in every_chain.groupby("dictionaries")
-    if np.all([on_operators[d][group[m]] for m, d in zip(MODELS, names.split(), strict=True)],
-              axis=0).any()
-]  # fmt: skip
+    if np.all(
+        [on_operators[d][group[m]] for m, d in zip(MODELS, names.split(), strict=True)], axis=0
+    ).any()
+]
 in_classes = np.any([table["share"] >= class_share for table in by_class.values()], axis=0)
 
 # %% tags=["remove-cell"]
@@ -394,7 +431,7 @@ results = {
 # %% tags=["remove-cell"]
 for kind, row in zip(kinds, rows, strict=True):
     results[f"case.{kind}.universal"] = row["universal"]
-    results |= {f"case.{kind}.{m}": row[plots.MODEL_LABELS[m]] for m in MODELS}
+    results |= {f"case.{kind}.{m}": row[style.MODEL_LABELS[m]] for m in MODELS}
 results["case.statement.nearest_min_r"] = None if nearest is None else nearest["min_r"]
 if assignment is not None:
     strengths = found[first[0]].acts[:, [int(assignment["base"])]].data

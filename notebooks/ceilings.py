@@ -25,25 +25,24 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import (
+from featrack_utils.dictionaries import features
+from featrack_utils.display import shareplots, style
+from featrack_utils.display.tables import show_table
+from featrack_utils.matching import correlation
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.config import EDGES, MODELS
+from featrack_utils.statistics import (
+    bootstrap,
     companions,
     controls,
-    correlate,
     curves,
-    features,
     floors,
     intervals,
     nulls,
     origins,
-    plots,
-    resample,
-    shareplots,
-    store,
 )
-from featrack_utils.config import EDGES, MODELS
-from featrack_utils.tables import show_table
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -76,7 +75,7 @@ found = features.open_features(run, base_seeds, other_seeds)
 
 # %%
 seeds = {m: [f for name, f in found.items() if name.startswith(f"{m}-")] for m in MODELS}
-draws = resample.draw(
+draws = bootstrap.draw(
     found["base-0"], {m: len(each) for m, each in seeds.items()}, replicates, seed
 )
 models = {m: nulls.as_model(m, seeds[m], draws, min_positions, min_documents) for m in MODELS}
@@ -97,7 +96,7 @@ own = {name: nulls.compare_seeds(model, taus) for name, model in models.items()}
 def counted(comparison, views=None):
     """Mean share over pairs of seeds by the rule at hand, or with each parent seed's view."""
     if views is None and rule == "mutual":
-        views = [resample.mutual_only] * len(models[comparison.parent].seeds)
+        views = [bootstrap.mutual_only] * len(models[comparison.parent].seeds)
     seen = nulls.seen_as(comparison, views) if views else comparison
     return nulls.kept_share(seen, draws)
 
@@ -143,9 +142,13 @@ shareplots.shares_with_ceiling(table)
 # %% tags=["hide-input"]
 def headline(a, b):
     name = f"track.{a}_{b}.persisting_share"
-    return {"pair": plots.pair_label(f"{a}_{b}"), **cited(f"{name}.ratio_to_ceiling", "ratio"),
-            **cited(name, "share"), **cited(f"{name}.ceiling", "ceiling"),
-            "floor": results[f"{name}.floor"]}  # fmt: skip
+    return {
+        "pair": style.pair_label(f"{a}_{b}"),
+        **cited(f"{name}.ratio_to_ceiling", "ratio"),
+        **cited(name, "share"),
+        **cited(f"{name}.ceiling", "ceiling"),
+        "floor": results[f"{name}.floor"],
+    }
 
 
 show_table(
@@ -251,14 +254,20 @@ for t in TABLED:
     results |= curves.flat(f"{name}.ratio", curves.ratio_to_ceiling(pair, top, t))
     results |= curves.flat(f"{name}.unchanged_loss", curves.unchanged_loss(pair, top, t))
 by_tau = pd.DataFrame(
-    {"τ": t, "share": intervals.interval(pair, t).estimate,
-     "ceiling": intervals.interval(top, t).estimate,
-     **cited(f"track.base_lua.at_{100 * t:.0f}.ratio", "ratio"),
-     **cited(f"track.base_lua.at_{100 * t:.0f}.unchanged_loss", "noise's part of the loss")}
+    {
+        "τ": t,
+        "share": intervals.interval(pair, t).estimate,
+        "ceiling": intervals.interval(top, t).estimate,
+        **cited(f"track.base_lua.at_{100 * t:.0f}.ratio", "ratio"),
+        **cited(f"track.base_lua.at_{100 * t:.0f}.unchanged_loss", "noise's part of the loss"),
+    }
     for t in TABLED
-)  # fmt: skip
-show_table(by_tau, {"τ": ".2f"} | dict.fromkeys(by_tau.columns[1:], ".1%"),
-           caption="Base → Lua at other thresholds.")  # fmt: skip
+)
+show_table(
+    by_tau,
+    {"τ": ".2f"} | dict.fromkeys(by_tau.columns[1:], ".1%"),
+    caption="Base → Lua at other thresholds.",
+)
 
 # %% [markdown]
 # {% set low, high = "track.base_lua.at_50", "track.base_lua.at_90" -%}
@@ -279,18 +288,20 @@ show_table(by_tau, {"τ": ".2f"} | dict.fromkeys(by_tau.columns[1:], ".1%"),
 # %%
 parents = list(dict.fromkeys(a for a, _ in EDGES))
 groups = {
-    name: [correlate.copies(f.acts, tau, eligible=able).group
-           for f, able in zip(models[name].seeds, models[name].eligible, strict=True)]
+    name: [
+        correlation.copies(f.acts, tau, eligible=able).group
+        for f, able in zip(models[name].seeds, models[name].eligible, strict=True)
+    ]
     for name in parents
-}  # fmt: skip
+}
 
 
 def merged_copies(model):
-    return [lambda m, group=group: resample.copies_merged(m, group) for group in groups[model]]
+    return [lambda m, group=group: bootstrap.copies_merged(m, group) for group in groups[model]]
 
 
 def mutual(model):
-    return [resample.mutual_only] * len(models[model].seeds)
+    return [bootstrap.mutual_only] * len(models[model].seeds)
 
 
 # %%
@@ -304,17 +315,26 @@ for way, views in ways.items():
         results |= curves.summary(f"track.{a}_{b}.{way}_share", share, top[a], floor, tau)
 
 # %% tags=["hide-input"]
-names = {f"{rule} match": "persisting_share", "copies merged": "copies_merged_share",
-         "mutual match": "mutual_share"}  # fmt: skip
+names = {
+    f"{rule} match": "persisting_share",
+    "copies merged": "copies_merged_share",
+    "mutual match": "mutual_share",
+}
 rules = pd.DataFrame(
-    {"pair": plots.pair_label(f"{a}_{b}"), "counted by": way,
-     **cited(f"track.{a}_{b}.{name}.ratio_to_ceiling", "ratio"),
-     **row(f"track.{a}_{b}.{name}", "ceiling")}
+    {
+        "pair": style.pair_label(f"{a}_{b}"),
+        "counted by": way,
+        **cited(f"track.{a}_{b}.{name}.ratio_to_ceiling", "ratio"),
+        **row(f"track.{a}_{b}.{name}", "ceiling"),
+    }
     for a, b in EDGES
     for way, name in names.items()
-)  # fmt: skip
-show_table(rules.astype({"ratio": float}), dict.fromkeys(("ratio", "share", "ceiling"), ".1%"),
-           caption="The same pairs, counted in three ways.")  # fmt: skip
+)
+show_table(
+    rules.astype({"ratio": float}),
+    dict.fromkeys(("ratio", "share", "ceiling"), ".1%"),
+    caption="The same pairs, counted in three ways.",
+)
 
 # %% [markdown]
 # {% set all = "track.base_lua.persisting_share.ratio_to_ceiling" -%}
@@ -345,17 +365,21 @@ def arm(pair):
     same, different = controls.same_seed_different_seed(compared[pair], draws)
     gain = curves.difference(same, different, tau)
     results[f"track.{'_'.join(pair)}.same_seed_gain"] = gain.estimate
-    return {"pair": plots.pair_label("_".join(pair)),
-            "same seed": intervals.interval(same, tau).estimate,
-            "different seeds": intervals.interval(different, tau).estimate,
-            **curves.flat("gain", gain)}  # fmt: skip
+    return {
+        "pair": style.pair_label("_".join(pair)),
+        "same seed": intervals.interval(same, tau).estimate,
+        "different seeds": intervals.interval(different, tau).estimate,
+        **curves.flat("gain", gain),
+    }
 
 
 arms = pd.DataFrame(arm(pair) for pair in EDGES)
-results |= {"track.same_seed.pairs_higher": sum(arms["gain.ci_low"] > 0),
-            "track.pairs": len(EDGES)}  # fmt: skip
-show_table(arms, {"same seed": ".1%", "different seeds": ".1%", "gain": ".1pt"},
-           notes={"gain": "points, 95 %"})  # fmt: skip
+results |= {"track.same_seed.pairs_higher": sum(arms["gain.ci_low"] > 0), "track.pairs": len(EDGES)}
+show_table(
+    arms,
+    {"same seed": ".1%", "different seeds": ".1%", "gain": ".1pt"},
+    notes={"gain": "points, 95 %"},
+)
 
 # %% [markdown]
 # {% if results["track.same_seed.pairs_higher"] == 0 -%}
@@ -384,15 +408,21 @@ for a, b in EDGES:
 
 # %% tags=["hide-input"]
 clean = pd.DataFrame(
-    {"pair": plots.pair_label(f"{a}_{b}"), "of all": results[f"track.{a}_{b}.persisting_share"],
-     **cited(f"track.{a}_{b}.reproducible_share", "of reproducible"),
-     "ceiling": results[f"track.{a}_{b}.reproducible_share.ceiling"],
-     **cited(f"track.{a}_{b}.reproducible_share.ratio_to_ceiling", "ratio")}
+    {
+        "pair": style.pair_label(f"{a}_{b}"),
+        "of all": results[f"track.{a}_{b}.persisting_share"],
+        **cited(f"track.{a}_{b}.reproducible_share", "of reproducible"),
+        "ceiling": results[f"track.{a}_{b}.reproducible_share.ceiling"],
+        **cited(f"track.{a}_{b}.reproducible_share.ratio_to_ceiling", "ratio"),
+    }
     for a, b in EDGES
-)  # fmt: skip
+)
 heads = ("of all", "of reproducible", "ceiling", "ratio")
-show_table(clean.astype(dict.fromkeys(heads, float)), dict.fromkeys(heads, ".1%"),
-           caption="Shares that persist.")  # fmt: skip
+show_table(
+    clean.astype(dict.fromkeys(heads, float)),
+    dict.fromkeys(heads, ".1%"),
+    caption="Shares that persist.",
+)
 
 # %% [markdown]
 # {% set name = "track.base_lua.reproducible_share" -%}
@@ -432,13 +462,21 @@ for a, b in EDGES:
 # %% tags=["hide-input"]
 def lost_row(a, b, name):
     key = f"track.{a}_{b}.{name}_share"
-    return {"pair": plots.pair_label(f"{a}_{b}"), "features": name, **cited(key, "share"),
-            "if unchanged": results[f"{key}.floor"], **cited(f"{key}.excess", "excess")}  # fmt: skip
+    return {
+        "pair": style.pair_label(f"{a}_{b}"),
+        "features": name,
+        **cited(key, "share"),
+        "if unchanged": results[f"{key}.floor"],
+        **cited(f"{key}.excess", "excess"),
+    }
 
 
 lost = [lost_row(a, b, name) for a, b in EDGES for name in ("disappearing", "emerging")]
-show_table(pd.DataFrame(lost), {"share": ".1%", "if unchanged": ".1%", "excess": ".1pt"},
-           notes={"excess": "points, 95 %"})  # fmt: skip
+show_table(
+    pd.DataFrame(lost),
+    {"share": ".1%", "if unchanged": ".1%", "excess": ".1pt"},
+    notes={"excess": "points, 95 %"},
+)
 
 # %% [markdown]
 # {% set name = "track.base_lua.disappearing_share" -%}
@@ -461,7 +499,7 @@ show_table(pd.DataFrame(lost), {"share": ".1%", "if unchanged": ".1%", "excess":
 
 # %%
 sides = [compared["lua", "merged"].known[0, 0], compared["stories", "merged"].known[0, 0]]
-sides = [resample.mutual_only(side) for side in sides] if rule == "mutual" else sides
+sides = [bootstrap.mutual_only(side) for side in sides] if rule == "mutual" else sides
 came_from = controls.origin_shares(*sides)
 unmerged = origins.unmerged_origins(models["lua"], models["stories"], own, taus, rule)
 by_chance = origins.chance_origins(models["lua"], models["stories"], models["merged"], tau)
@@ -472,15 +510,22 @@ results |= origins.origin_results(came_from, unmerged, by_chance, tau)
 def origin(name):
     key = f"track.merged_origin.{name.replace(' ', '_')}"
     lost = name == "novel"  # not found: what an unmerged parent shows is its floor
-    return {"from": name, **cited(key, "share"),
-            "in an unmerged parent": results[f"{key}.{'floor' if lost else 'ceiling'}"],
-            "ratio": None, **({} if lost else cited(f"{key}.ratio_to_ceiling", "ratio")),
-            **cited(f"{key}.excess", "excess")}  # fmt: skip
+    return {
+        "from": name,
+        **cited(key, "share"),
+        "in an unmerged parent": results[f"{key}.{'floor' if lost else 'ceiling'}"],
+        "ratio": None,
+        **({} if lost else cited(f"{key}.ratio_to_ceiling", "ratio")),
+        **cited(f"{key}.excess", "excess"),
+    }
 
 
 heads = {"share": ".1%", "in an unmerged parent": ".1%", "ratio": ".1%", "excess": ".1pt"}
-show_table(pd.DataFrame(map(origin, came_from)).astype(dict.fromkeys(heads, float)), heads,
-           notes={"excess": "points, 95 %"})  # fmt: skip
+show_table(
+    pd.DataFrame(map(origin, came_from)).astype(dict.fromkeys(heads, float)),
+    heads,
+    notes={"excess": "points, 95 %"},
+)
 
 # %% [markdown]
 # Shares of the merged model's features (dictionaries of seed 0) by the parents that have them. For

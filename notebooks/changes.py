@@ -26,27 +26,17 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from featrack_utils import (
-    arms,
-    cards,
-    caseplots,
-    cases,
-    curves,
-    examples,
-    features,
-    gains,
-    intervals,
-    logits,
-    match,
-    plots,
-    resample,
-    store,
-)
-from featrack_utils.config import MODELS
 from featrack_utils.corpora import prepare
-from featrack_utils.tables import show_table
+from featrack_utils.dictionaries import arms, features
+from featrack_utils.display import cards, caseplots, style
+from featrack_utils.display.tables import show_table
+from featrack_utils.interpretation import examples, logit_effects, selection
+from featrack_utils.matching import classes
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.config import MODELS
+from featrack_utils.statistics import bootstrap, curves, gains, intervals
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -74,11 +64,14 @@ found = features.open_features(run, base_seeds, other_seeds)
 seeds = {model: [n for n in found if n.startswith(f"{model}-")] for model in MODELS}
 first = {model: names[0] for model, names in seeds.items()}
 untouched = {child: f"{child}{arms.AT}0" for child in dosed}
-found |= {name: features.load_features(store.opened(run / "features" / name)
-                                       / "features.safetensors")
-          for name in untouched.values()}  # fmt: skip
-able = {n: match.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()}
-draws = resample.draw(found[first["base"]], {"base": 1}, replicates, seed)
+found |= {
+    name: features.load_features(store.opened(run / "features" / name) / "features.safetensors")
+    for name in untouched.values()
+}
+able = {
+    n: classes.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()
+}
+draws = bootstrap.draw(found[first["base"]], {"base": 1}, replicates, seed)
 
 # %% [markdown]
 # ## What would fool us
@@ -104,24 +97,26 @@ draws = resample.draw(found[first["base"]], {"base": 1}, replicates, seed)
 #   place of the blocks, whatever the text.
 
 # %%
-guards = cases.Guards(tau, min_density, max_density, max_position_share)
-own = {m: cases.closest(found, able, n, seeds[m][1:], able[n]) for m, n in first.items()}
-passing = {m: cases.passes(found[n], context - 1, guards) for m, n in first.items()}
+guards = selection.Guards(tau, min_density, max_density, max_position_share)
+own = {m: selection.closest(found, able, n, seeds[m][1:], able[n]) for m, n in first.items()}
+passing = {m: selection.passes(found[n], context - 1, guards) for m, n in first.items()}
 last = {m: max(len(names) - 2, 0) for m, names in seeds.items()}
-known_again = {m: cases.having(own[m], last[m], tau, len(passing[m])) for m in MODELS}
+known_again = {m: selection.having(own[m], last[m], tau, len(passing[m])) for m in MODELS}
 
 
 def sought(model, *others):
     """A model's features that its last dictionary has, sought in other models' dictionaries."""
     names = [name for other in others for name in seeds[other]]
-    return cases.closest(found, able, first[model], names, known_again[model])
+    return selection.closest(found, able, first[model], names, known_again[model])
 
 
 in_others = {
-    ("base", "lua"): sought("base", "lua"), ("base", "stories"): sought("base", "stories"),
-    ("lua", "base"): sought("lua", "base"), ("stories", "base"): sought("stories", "base"),
+    ("base", "lua"): sought("base", "lua"),
+    ("base", "stories"): sought("base", "stories"),
+    ("lua", "base"): sought("lua", "base"),
+    ("stories", "base"): sought("stories", "base"),
     ("merged", "parents"): sought("merged", "lua", "stories"),
-}  # fmt: skip
+}
 
 # %% [markdown]
 # Does any loss remain after that? Take the features of the base that a second of its dictionaries has,
@@ -151,10 +146,15 @@ missed = {(model, where): sought_in(model, name) for model, where, name in asked
 missed = {pair: each for pair, each in missed.items() if each}
 
 # %% mystnb={"figure": {"caption": "Of the base's features that two of its dictionaries share: how many have a best correlation below r in one dictionary of Lua, of Stories, and (black, where there are such) in another of the base itself and in one of the base on Lua's mixture.", "name": "fig-lost"}, "image": {"alt": "Rising curves of counts on a logarithmic axis; those of Lua and Stories beside those of the base's own dictionaries"}} tags=["hide-input"]
-labels = {"third": "another of the base", "untouched_lua": "untouched base, Lua's mixture",
-          "untouched_stories": "untouched base, Stories' mixture",
-          "lua": "Lua", "stories": "Stories", "base": "base, its own mixture"}  # fmt: skip
-lookups = cases.closest(found, able, first["base"], list(there.values()), known_again["base"])
+labels = {
+    "third": "another of the base",
+    "untouched_lua": "untouched base, Lua's mixture",
+    "untouched_stories": "untouched base, Stories' mixture",
+    "lua": "Lua",
+    "stories": "Stories",
+    "base": "base, its own mixture",
+}
+lookups = selection.closest(found, able, first["base"], list(there.values()), known_again["base"])
 curves_of = {labels[where]: lookups.r[name] for where, name in there.items() if name in lookups.r}
 caseplots.how_many_below(curves_of, tau, far)
 
@@ -163,8 +163,11 @@ caseplots.how_many_below(curves_of, tau, far)
 def row_of(model, where):
     """How many of a model's features a dictionary misses, and how many lie far from it."""
     share = missed[model, where].share
-    row = {"features of": plots.MODEL_LABELS[model], "sought in": labels[where],
-           "asked": missed[model, where].asked}  # fmt: skip
+    row = {
+        "features of": style.MODEL_LABELS[model],
+        "sought in": labels[where],
+        "asked": missed[model, where].asked,
+    }
     for name, at in (("missed (r ≤ τ)", tau), ("far", far)):
         ends = zip(("", ".ci_low", ".ci_high"), intervals.interval(share, at), strict=True)
         row |= {f"{name}{end}": value for end, value in ends}
@@ -173,13 +176,21 @@ def row_of(model, where):
 
 columns = ["features of", "sought in", "asked", "missed (r ≤ τ)", "far"]
 lost = pd.DataFrame([row_of(*pair) for pair in missed], columns=None if missed else columns)
-show_table(lost, dict.fromkeys(columns[3:], ".1%"), notes={"far": f"r < {far}"},
-           caption="Features that two dictionaries of their model share, sought in one more "
-           "[95 % over documents].")  # fmt: skip
+show_table(
+    lost,
+    dict.fromkeys(columns[3:], ".1%"),
+    notes={"far": f"r < {far}"},
+    caption="Features that two dictionaries of their model share, sought in one more "
+    "[95 % over documents].",
+)
 
 # %% tags=["remove-cell"]
-results = {"changes.known_again": known_again["base"].sum(), "changes.far": far,
-           "changes.tau": tau, "changes.untouched": len(untouched)}  # fmt: skip
+results = {
+    "changes.known_again": known_again["base"].sum(),
+    "changes.far": far,
+    "changes.tau": tau,
+    "changes.untouched": len(untouched),
+}
 for (model, where), each in missed.items():
     name = f"changes.{model}_in_{where}"
     results[f"{name}.asked"] = each.asked
@@ -235,17 +246,24 @@ for name, (one, other) in EXCESS.items():
 # {%- endif %}
 
 # %%
-changed = {pair: cases.changed(own[pair[0]], matches, passing[pair[0]], tau)
-           for pair, matches in in_others.items()}  # fmt: skip
+changed = {
+    pair: selection.changed(own[pair[0]], matches, passing[pair[0]], tau)
+    for pair, matches in in_others.items()
+}
 already = {}
 for child, name in untouched.items():
     pair = (child, "base")
-    already[pair] = cases.also_in(changed[pair], cases.closest(
-        found, able, first[child], [name], known_again[child]), tau)  # fmt: skip
+    already[pair] = selection.also_in(
+        changed[pair], selection.closest(found, able, first[child], [name], known_again[child]), tau
+    )
     changed[pair] = changed[pair][~already[pair]].reset_index(drop=True)
-labels = {("base", "lua"): "Base, not in Lua", ("base", "stories"): "Base, not in Stories",
-          ("lua", "base"): "Lua, not in Base", ("stories", "base"): "Stories, not in Base",
-          ("merged", "parents"): "Merged, in neither parent"}  # fmt: skip
+labels = {
+    ("base", "lua"): "Base, not in Lua",
+    ("base", "stories"): "Base, not in Stories",
+    ("lua", "base"): "Lua, not in Base",
+    ("stories", "base"): "Stories, not in Base",
+    ("merged", "parents"): "Merged, in neither parent",
+}
 
 
 # %%
@@ -253,17 +271,24 @@ def funnel(pair):
     """How many features are left after each step."""
     name, again = first[pair[0]], own[pair[0]].r.min(axis=1) > tau
     left, known = again.index[again], already.get(pair)
-    return {"features of": labels[pair], "eligible": able[name].sum(), "reproducible": len(left),
-            "not dense or bound": passing[pair[0]][left].sum(),
-            "r ≤ τ": len(changed[pair]) + (0 if known is None else known.sum()),
-            "untouched": None if known is None else float(len(changed[pair])),
-            "far": (changed[pair]["r"] < far).sum()}  # fmt: skip
+    return {
+        "features of": labels[pair],
+        "eligible": able[name].sum(),
+        "reproducible": len(left),
+        "not dense or bound": passing[pair[0]][left].sum(),
+        "r ≤ τ": len(changed[pair]) + (0 if known is None else known.sum()),
+        "untouched": None if known is None else float(len(changed[pair])),
+        "far": (changed[pair]["r"] < far).sum(),
+    }
 
 
 rows = pd.DataFrame([funnel(pair) for pair in changed]).astype({"untouched": float})
-show_table(rows, {column: ",.0f" if column == "untouched" else ",d" for column in rows.columns[1:]},
-           notes={"untouched": "base lacks it, too", "far": f"r < {far}"},
-           caption="Features of the seed 0 dictionaries that are left after each step.")  # fmt: skip
+show_table(
+    rows,
+    {column: ",.0f" if column == "untouched" else ",d" for column in rows.columns[1:]},
+    notes={"untouched": "base lacks it, too", "far": f"r < {far}"},
+    caption="Features of the seed 0 dictionaries that are left after each step.",
+)
 
 # %% [markdown]
 # {% if results["changes.base_lua.eligible"] == 0 -%}
@@ -285,10 +310,10 @@ pairs = {
 known = cards.Known(
     found,
     {d: examples.token_shares(found[d], len(corpora.tokenizer)) for d in pairs},
-    {d: logits.top_logits(*folders, 8) for d, folders in pairs.items()},
+    {d: logit_effects.top_logits(*folders, 8) for d, folders in pairs.items()},
     corpora,
 )
-writing = {d: logits.read_writing(*folders) for d, folders in pairs.items()}
+writing = {d: logit_effects.read_writing(*folders) for d, folders in pairs.items()}
 
 
 # %%
@@ -296,8 +321,10 @@ def meet(model, row):
     """A feature beside its closest match, on places that one or the other chooses."""
     pair = [cards.Feature(first[model], int(row["feature"]))]
     pair += [cards.Feature(row["partner"], int(row["partner_feature"]))]
-    places = [examples.context_positions(found[f.dictionary], f.index, top=t, random=1, seed=seed)
-              for f, t in zip(pair, (2, 1), strict=True)]  # fmt: skip
+    places = [
+        examples.context_positions(found[f.dictionary], f.index, top=t, random=1, seed=seed)
+        for f, t in zip(pair, (2, 1), strict=True)
+    ]
     display(cards.titled(pair[0]), cards.where_table(known, pair))
     display(cards.differences(known, writing, *pair))
     display(cards.logit_table(known, pair))
@@ -306,7 +333,7 @@ def meet(model, row):
 
 def meet_all(*pair):
     strength = known.shares[first[pair[0]]].max(axis=0).toarray().ravel()
-    for _, row in cases.to_show(changed[pair], strength, token_share).iterrows():
+    for _, row in selection.to_show(changed[pair], strength, token_share).iterrows():
         meet(pair[0], row)
 
 
@@ -334,12 +361,13 @@ meet_all("base", "lua")
 # not, all of them are in the table.
 
 # %%
-words = examples.tokens_matching(corpora.tokenizer, cases.EXCEPTIONS)
+words = examples.tokens_matching(corpora.tokenizer, selection.EXCEPTIONS)
 on_words = examples.activation_share(found[first["base"]], words)
 exceptional = able[first["base"]] & (on_words >= class_share)
 own_r = own["base"].r.loc[np.flatnonzero(exceptional)]
 in_child = {
-    c: cases.closest(found, able, first["base"], seeds[c], exceptional) for c in ("lua", "stories")
+    c: selection.closest(found, able, first["base"], seeds[c], exceptional)
+    for c in ("lua", "stories")
 }
 
 
@@ -351,11 +379,16 @@ def with_interval(name, child):
     return {column: [getattr(r, end) for r in each] for column, end in columns.items()}
 
 
-exceptions = pd.DataFrame({
-    "feature": own_r.index, "on exceptions": on_words[exceptional],
-    "lowest": own_r.min(axis=1), "highest": own_r.max(axis=1),
-    **with_interval("Lua", "lua"), **with_interval("Stories", "stories"),
-})  # fmt: skip
+exceptions = pd.DataFrame(
+    {
+        "feature": own_r.index,
+        "on exceptions": on_words[exceptional],
+        "lowest": own_r.min(axis=1),
+        "highest": own_r.max(axis=1),
+        **with_interval("Lua", "lua"),
+        **with_interval("Stories", "stories"),
+    }
+)
 
 # %%
 named = [cards.linked(cards.Feature(first["base"], i)) for i in exceptions["feature"]]
@@ -363,16 +396,26 @@ columns = {"lowest": "other seeds", "highest": "and"}
 show_table(
     exceptions.assign(feature=named).rename(columns=columns),
     {"on exceptions": ".0%"} | dict.fromkeys((*columns.values(), "Lua", "Stories"), ".2f"),
-    notes={"on exceptions": "of its activation", "Lua": "best r", "Stories": "best r",
-           "other seeds": "lowest best r", "and": "highest"},
+    notes={
+        "on exceptions": "of its activation",
+        "Lua": "best r",
+        "Stories": "best r",
+        "other seeds": "lowest best r",
+        "and": "highest",
+    },
     caption="The base's features for exceptions: best r in its own other dictionaries, in Lua's and "
-            "in Stories' [95 % over documents].",
-)  # fmt: skip
+    "in Stories' [95 % over documents].",
+)
 
 # %% tags=["remove-cell"]
 farthest = exceptions.sort_values("Lua").dropna(subset=["Lua"]).head(1)
-figures = {"Lua": "lua", "Lua.ci_low": "lua.ci_low", "Lua.ci_high": "lua.ci_high",
-           "lowest": "own_lowest", "highest": "own_highest"}  # fmt: skip
+figures = {
+    "Lua": "lua",
+    "Lua.ci_low": "lua.ci_low",
+    "Lua.ci_high": "lua.ci_high",
+    "lowest": "own_lowest",
+    "highest": "own_highest",
+}
 for column, name in figures.items():
     value = farthest[column].max() if len(farthest) else None
     results[f"changes.exceptions.{name}"] = None if pd.isna(value) else value
@@ -507,7 +550,7 @@ meet_all("stories", "base")
 # %%
 novel = np.zeros(len(passing["merged"]), dtype=bool)
 novel[changed["merged", "parents"]["feature"].to_numpy(dtype=int)] = True
-in_base = cases.closest(found, able, first["merged"], seeds["base"], novel)
+in_base = selection.closest(found, able, first["merged"], seeds["base"], novel)
 
 # %% tags=["hide-input"]
 meet_all("merged", "parents")

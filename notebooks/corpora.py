@@ -29,11 +29,19 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import HTML
 
-from featrack_utils import store, tokens
-from featrack_utils.corpora import collecting, counting, overlap, prepare, sources, stories
+from featrack_utils.corpora import (
+    collecting,
+    counting,
+    overlap,
+    prepare,
+    sources,
+    stories,
+    tokenizer,
+)
 from featrack_utils.corpora.documents import DOMAINS, SPLITS
-from featrack_utils.shading import token_html
-from featrack_utils.tables import show_table
+from featrack_utils.display.shading import token_html
+from featrack_utils.display.tables import show_table
+from featrack_utils.pipeline import store
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -86,7 +94,7 @@ folder = store.make(
     run / "corpora",
     lambda work: prepare.prepare(work, **recipe),
     parameters=recipe | {"files": prepare.fingerprint(sources_of)},
-    code=[prepare, collecting, sources, tokens],
+    code=[prepare, collecting, sources, tokenizer],
 )
 corpora = prepare.open_corpora(folder, context)
 read = {key: counting.texts(stream, corpora.tokenizer) for key, stream in corpora.streams.items()}
@@ -302,7 +310,7 @@ store.write_results(run, "corpora", results)
 # :::{admonition} Exercise
 # :class: tip
 # Make the corpora with a vocabulary of a quarter the size
-# (`python -m featrack_utils.run corpora out.ipynb --json '{"run_dir": "runs/small", "vocab_size": 1024}'`).
+# (`python -m featrack_utils.pipeline.notebook corpora out.ipynb --json '{"run_dir": "runs/small", "vocab_size": 1024}'`).
 # Whose characters per token fall most, whose least?
 # :::
 #

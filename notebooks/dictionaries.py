@@ -24,11 +24,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from featrack_utils import correlate, features, match, paper, plots, quality, store
 from featrack_utils.corpora import prepare
-from featrack_utils.tables import show_table
+from featrack_utils.dictionaries import features, quality
+from featrack_utils.display import paper, style
+from featrack_utils.display.tables import show_table
+from featrack_utils.matching import classes, correlation
+from featrack_utils.pipeline import store
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -59,27 +62,42 @@ def row(name):
     model, seed = name.split("-")
     result = quality.quality(sums[name], prepare.TRAINED_ON[model])
     acts, origin = found[name].acts, found[name].origin
-    able = match.eligible(acts, origin, min_positions, min_documents)
-    copies = correlate.copies(acts, tau, eligible=able).share
+    able = classes.eligible(acts, origin, min_positions, min_documents)
+    copies = correlation.copies(acts, tau, eligible=able).share
     own = quality.quality(sums[name], quality.OWN_DOMAINS[model]).ce_loss_score
-    return {"model": model, "seed": int(seed), **result._asdict(), "own_ce_loss_score": own,
-            "copies_share": copies, "eligible_share": able.mean()}  # fmt: skip
+    return {
+        "model": model,
+        "seed": int(seed),
+        **result._asdict(),
+        "own_ce_loss_score": own,
+        "copies_share": copies,
+        "eligible_share": able.mean(),
+    }
 
 
 table = pd.DataFrame(row(name) for name in found)
 
 # %% tags=["hide-input"]
-names = {"l0": "L0", "variance_explained": "variance explained", "own_ce_loss_score": "CE score",
-         "dead_share": "dead", "dense_share": "dense", "copies_share": "copies",
-         "eligible_share": "observable"}  # fmt: skip
+names = {
+    "l0": "L0",
+    "variance_explained": "variance explained",
+    "own_ce_loss_score": "CE score",
+    "dead_share": "dead",
+    "dense_share": "dense",
+    "copies_share": "copies",
+    "eligible_share": "observable",
+}
 show_table(
-    table[["model", "seed", *names]].replace({"model": plots.MODEL_LABELS}).rename(columns=names),
+    table[["model", "seed", *names]].replace({"model": style.MODEL_LABELS}).rename(columns=names),
     {"L0": ".1f", "variance explained": ".3f", "CE score": ".3f"}
     | {name: ".1%" for name in ("dead", "dense", "copies", "observable")},
     caption="All dictionaries, on validation text of the domains that their model has seen.",
-    notes={"L0": "active a token", "CE score": "on its model's own text",
-           "observable": "often enough on the mix to be judged"},
-)  # fmt: skip
+    notes={
+        "L0": "active a token",
+        "CE score": "on its model's own text",
+        "observable": "often enough on the mix to be judged",
+    },
+)
 
 # %% [markdown]
 # Variance explained ranges from {{ number("sae.min_variance_explained", 3) }} to
@@ -103,24 +121,35 @@ show_table(
 # %%
 first = {name.split("-")[0]: part for name, part in sums.items() if name.endswith("-0")}
 worth = {
-    (model, domain): (quality.mlp_worth(part, [domain]),
-                      quality.quality(part, [domain]).ce_loss_score)
-    for model, part in first.items() for domain in prepare.TRAINED_ON[model]
-}  # fmt: skip
+    (model, domain): (
+        quality.mlp_worth(part, [domain]),
+        quality.quality(part, [domain]).ce_loss_score,
+    )
+    for model, part in first.items()
+    for domain in prepare.TRAINED_ON[model]
+}
 
 # %% tags=["hide-input"]
 rows = [
-    {"model": plots.MODEL_LABELS[model], "text": plots.DOMAIN_LABELS[domain],
-     "own": domain in quality.OWN_DOMAINS[model], "MLP's worth": gain, "CE score": score}
+    {
+        "model": style.MODEL_LABELS[model],
+        "text": style.DOMAIN_LABELS[domain],
+        "own": domain in quality.OWN_DOMAINS[model],
+        "MLP's worth": gain,
+        "CE score": score,
+    }
     for (model, domain), (gain, score) in worth.items()
-]  # fmt: skip
+]
 show_table(
     pd.DataFrame(rows),
     {"MLP's worth": ".1%", "CE score": ".2f"},
     caption="What the MLP is worth on each domain that the model has seen, and the CE score there.",
-    notes={"own": "learned last", "MLP's worth": "rise of the loss when it is silenced",
-           "CE score": "first seed"},
-)  # fmt: skip
+    notes={
+        "own": "learned last",
+        "MLP's worth": "rise of the loss when it is silenced",
+        "CE score": "first seed",
+    },
+)
 
 # %% [markdown]
 # {% if results["sae.harmful_domains"] > 0 %}In {{ count("sae.harmful_domains") }} of
@@ -142,8 +171,8 @@ show_table(
 # ## How often features are active
 
 # %% mystnb={"figure": {"caption": "How often features are active, one panel per dictionary. Right of the dotted line a feature counts as dense.", "name": "fig-density"}, "image": {"alt": "Histograms of log density, one per dictionary"}} tags=["hide-input"]
-plots.density_histograms(
-    {f"{plots.MODEL_LABELS[r.model]} seed {r.seed}": r.density for r in table.itertuples()}
+style.density_histograms(
+    {f"{style.MODEL_LABELS[r.model]} seed {r.seed}": r.density for r in table.itertuples()}
 )
 
 # %% [markdown]
@@ -156,8 +185,15 @@ plots.density_histograms(
 # never "disappeared".
 
 # %% tags=["remove-cell"]
-figures = ["l0", "variance_explained", "ce_loss_score", "own_ce_loss_score", "dead_share",
-           "dense_share", "copies_share"]  # fmt: skip
+figures = [
+    "l0",
+    "variance_explained",
+    "ce_loss_score",
+    "own_ce_loss_score",
+    "dead_share",
+    "dense_share",
+    "copies_share",
+]
 results = {
     f"sae.{r.model}.seed{r.seed}.{figure}": getattr(r, figure)
     for r in table.itertuples()
@@ -198,14 +234,21 @@ paper.beside_paper(
         ("sae.expansion", "features per MLP neuron", given["expansion"], None, "chosen by profile"),
         ("sae.seeds", "dictionaries of the base", base_seeds, None, "a ceiling needs a second"),
         ("sae.l1_coefficient", "L1 coefficient", given["l1_coefficient"], None, scale),
-        ("sae.l1_coefficient.stories", "L1 coefficient for Stories", given["l1_coefficient"], None,
-         "ours is one for all: a sparser dictionary would look like a changed model"),
+        (
+            "sae.l1_coefficient.stories",
+            "L1 coefficient for Stories",
+            given["l1_coefficient"],
+            None,
+            "ours is one for all: a sparser dictionary would look like a changed model",
+        ),
         ("sae.learning_rate", "learning rate", given["learning_rate"], None, "fewer, larger steps"),
         paper.Row(None, "L0 of the base's first", table["l0"].iloc[0], spec=".1f"),
-        paper.Row(None, "variance explained by it", table["variance_explained"].iloc[0], spec=".3f"),
+        paper.Row(
+            None, "variance explained by it", table["variance_explained"].iloc[0], spec=".3f"
+        ),
     ],
     caption="The dictionaries beside the paper's.",
-)  # fmt: skip
+)
 
 # %% [markdown]
 # ## What we learned
@@ -228,7 +271,7 @@ paper.beside_paper(
 # :::
 #
 # :::{dropdown} Answer
-# `python -m featrack_utils.run dictionaries out.ipynb -p tau 0.95`. Copies that remain at 0.95
+# `python -m featrack_utils.pipeline.notebook dictionaries out.ipynb -p tau 0.95`. Copies that remain at 0.95
 # are the same direction learned twice; those that go are near-synonyms.
 # :::
 #

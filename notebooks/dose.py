@@ -25,10 +25,13 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import display
 
-from featrack_utils import arms, doseplots, features, plots, response, store
-from featrack_utils.tables import show_table
+from featrack_utils.dictionaries import arms, features
+from featrack_utils.display import doseplots, style
+from featrack_utils.display.tables import show_table
+from featrack_utils.pipeline import store
+from featrack_utils.statistics import response
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -97,10 +100,15 @@ moved = store.read_results(run, "arms")
 def row(child, percent):
     name = f"dose.{child}.{percent}"
     ratio = f"{name}.persisting_share.ratio_to_ceiling"
-    return {"child": child, "percent": percent, "share": results[f"{name}.persisting_share"],
-            "ratio": results[ratio], "ratio_low": results[f"{ratio}.ci_low"],
-            "ratio_high": results[f"{ratio}.ci_high"],
-            "distance": moved[f"{name}.weight_distance"]}  # fmt: skip
+    return {
+        "child": child,
+        "percent": percent,
+        "share": results[f"{name}.persisting_share"],
+        "ratio": results[ratio],
+        "ratio_low": results[f"{ratio}.ci_low"],
+        "ratio_high": results[f"{ratio}.ci_high"],
+        "distance": moved[f"{name}.weight_distance"],
+    }
 
 
 table = pd.DataFrame(row(child, percent) for child, path in paths.items() for percent in path)
@@ -111,8 +119,11 @@ table["L0"] = [acts.nnz / acts.shape[0] for acts in read]
 doseplots.dose_response(table)
 
 # %% tags=["hide-input"]
-figures = {"share": "persisting_share", "share / ceiling": "persisting_share.ratio_to_ceiling",
-           "share / dose 0": "ratio_to_dose_0"}  # fmt: skip
+figures = {
+    "share": "persisting_share",
+    "share / ceiling": "persisting_share.ratio_to_ceiling",
+    "share / dose 0": "ratio_to_dose_0",
+}
 formats = dict.fromkeys((*figures, "weights moved"), ".1%") | {"L0": ".1f"}
 notes = {"share": "of the base's features", "share / dose 0": "same text and seed"}
 for child, rows in table.groupby("child", sort=False):
@@ -122,7 +133,7 @@ for child, rows in table.groupby("child", sort=False):
     shown = shown.rename(columns={"percent": "steps, %", "distance": "weights moved"})
     order = ["steps, %", *(c for c in shown if c.split(".")[0] in figures), "weights moved", "L0"]
     shown = shown[order].astype({c: float for c in order[1:]})
-    display(show_table(shown, formats, f"{plots.MODEL_LABELS[child]}, dose by dose.", notes))
+    display(show_table(shown, formats, f"{style.MODEL_LABELS[child]}, dose by dose.", notes))
 
 # %% tags=["remove-cell"]
 for child, path in paths.items():
@@ -228,11 +239,14 @@ WAYS = {"cold": "independent", "warm": "warm start"}
 heads = {"in Lua": "", "in the unchanged base": ".ceiling", "ratio": ".ratio_to_ceiling"}
 keys = {head + b: end + b for head, end in heads.items() for b in ("", ".ci_low", ".ci_high")}
 bracket = pd.DataFrame(
-    {"the base's features": KINDS[kind], "Lua's dictionary": WAYS[way],
-     **{head: results.get(f"dose.lua.{way}.{kind}_share{key}") for head, key in keys.items()}}
+    {
+        "the base's features": KINDS[kind],
+        "Lua's dictionary": WAYS[way],
+        **{head: results.get(f"dose.lua.{way}.{kind}_share{key}") for head, key in keys.items()},
+    }
     for kind in who
     for way in ways
-)  # fmt: skip
+)
 if ways:
     formats = {"in Lua": ".1%", "in the unchanged base": ".1%", "ratio": ".0%"}
     display(show_table(bracket.astype(dict.fromkeys(keys, float)), formats))

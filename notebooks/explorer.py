@@ -21,8 +21,9 @@
 # %% tags=["remove-cell"]
 from pathlib import Path
 
-from featrack_utils import explorer, store
-from featrack_utils.fates import Criteria
+from featrack_utils.display import explorer
+from featrack_utils.matching.fates import Criteria
+from featrack_utils.pipeline import store
 
 # %% tags=["parameters", "remove-cell"]
 run_dir = "runs/quick"
@@ -43,8 +44,13 @@ def build(work):
     explorer.write_data(work / "data", explorer.read_contents(run, **settings), criteria)
 
 
-made = store.make(run / "explorer", build, parameters=criteria._asdict() | settings,
-                  inputs=explorer.inputs(run), code=[explorer])  # fmt: skip
+made = store.make(
+    run / "explorer",
+    build,
+    parameters=criteria._asdict() | settings,
+    inputs=explorer.inputs(run),
+    code=[explorer],
+)
 
 # %% tags=["remove-cell"]
 megabytes = sum(path.stat().st_size for path in (made / "data").iterdir()) / 1e6

@@ -26,12 +26,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import evaluation, lm, paper, plots, samples, store, tokens
-from featrack_utils.corpora import prepare
+from featrack_utils.corpora import prepare, tokenizer
 from featrack_utils.corpora.documents import DOMAINS
-from featrack_utils.doses import dose_steps
+from featrack_utils.display import paper, samples, style
+from featrack_utils.models import evaluation, training
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.doses import dose_steps
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -57,20 +59,25 @@ dosed = ["lua"]  # whose weights are kept on the way
 run = Path(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 recipe = dict(
-    train_tokens=train_tokens, learning_rate=learning_rate, batch_blocks=batch_blocks,
-    weight_decay=weight_decay, warmup_share=warmup_share, precision=precision, seed=seed,
-)  # fmt: skip
+    train_tokens=train_tokens,
+    learning_rate=learning_rate,
+    batch_blocks=batch_blocks,
+    weight_decay=weight_decay,
+    warmup_share=warmup_share,
+    precision=precision,
+    seed=seed,
+)
 
 
 # %%
-base = lm.load_model(store.opened(run / "models" / "base"))
+base = training.load_model(store.opened(run / "models" / "base"))
 steps = dose_steps(doses, train_tokens // (batch_blocks * context))
 kept = {domain: [*steps.values()] if domain in dosed else [] for domain in ("lua", "stories")}
 
 
 def finetune(blocks, snapshots, work):
     given = recipe | {"snapshots": snapshots}
-    lm.train(copy.deepcopy(base), blocks, work, tokenizer=corpora.tokenizer, **given)
+    training.train(copy.deepcopy(base), blocks, work, tokenizer=corpora.tokenizer, **given)
 
 
 # %%
@@ -80,17 +87,17 @@ folders = {
         partial(finetune, corpora.train_blocks(domain), snapshots),
         parameters=recipe | {"domain": domain, "context": context, "snapshots": snapshots},
         inputs=[run / "corpora", run / "models" / "base"],
-        code=[lm, tokens],
+        code=[training, tokenizer],
     )
     for domain, snapshots in kept.items()
 }
 
 # %% mystnb={"figure": {"caption": "Training loss of the two fine-tunes. Both start from the base model's weights.", "name": "fig-finetune-loss"}, "image": {"alt": "Two training loss curves that fall quickly and flatten"}} tags=["hide-input"]
 history = pd.concat(
-    lm.read_history(folder).assign(model=domain, split="train")
+    training.read_history(folder).assign(model=domain, split="train")
     for domain, folder in folders.items()
 )
-plots.loss_curves(history)
+style.loss_curves(history)
 
 # %% [markdown]
 # Each curve in {numref}`fig-finetune-loss` begins at the base model's loss on text it has never seen
@@ -100,7 +107,7 @@ plots.loss_curves(history)
 
 # %%
 validation = {domain: corpora.validation_blocks(domain, 400) for domain in DOMAINS}
-models = {name: lm.load_model(folder) for name, folder in folders.items()}
+models = {name: training.load_model(folder) for name, folder in folders.items()}
 results = {}
 for name, model in models.items():
     scores = {
@@ -114,7 +121,7 @@ results = store.read_results(run, "base", "finetune")
 scores = evaluation.score_table(results)
 
 # %% mystnb={"figure": {"caption": "Validation loss of the base and its two fine-tunes on all four domains; the best model of each domain in bold.", "name": "fig-finetune-grid"}, "image": {"alt": "Grid of losses, three models by four domains"}} tags=["hide-input"]
-plots.domain_heatmap(scores, "loss", "loss, nats per token (lower is better)")
+style.domain_heatmap(scores, "loss", "loss, nats per token (lower is better)")
 
 # %% [markdown]
 # In {numref}`fig-finetune-grid` each fine-tune is better on its own domain than the base, by
@@ -136,13 +143,27 @@ words = f"another corpus, and {len(corpora.tokenizer):,} tokens to choose from, 
 labels = {"loss": "loss, nats per token", "accuracy": "next-token accuracy"}
 paper.beside_paper(
     [
-        (f"{name}.{figure}", f"{plots.MODEL_LABELS[name]} on its own text: {label}",
-         paper.interval(results, f"lm.{name}.{name}.{figure}"), None, words)
-        for name in kept for figure, label in labels.items()
+        (
+            f"{name}.{figure}",
+            f"{style.MODEL_LABELS[name]} on its own text: {label}",
+            paper.interval(results, f"lm.{name}.{name}.{figure}"),
+            None,
+            words,
+        )
+        for name in kept
+        for figure, label in labels.items()
     ]
-    + [("finetune.epochs", "passes over the text", results["finetune.epochs"], None, "set by the profile")],
+    + [
+        (
+            "finetune.epochs",
+            "passes over the text",
+            results["finetune.epochs"],
+            None,
+            "set by the profile",
+        )
+    ],
     caption="The two fine-tunes beside the paper's.",
-)  # fmt: skip
+)
 
 # %% [markdown]
 # This is how the two write now, from the first sample of a fixed seed: the prompt is bold, ⏎ is a
@@ -152,11 +173,15 @@ paper.beside_paper(
 prompts = {"lua": "local function add(a, b)\n", "stories": "One day, a little"}
 samples.show_samples(
     {
-        f"the {plots.MODEL_LABELS[name]} model": (prompt, evaluation.continuation(
-            models[name], corpora.tokenizer, prompt, new_tokens=80, seed=seed))
+        f"the {style.MODEL_LABELS[name]} model": (
+            prompt,
+            evaluation.continuation(
+                models[name], corpora.tokenizer, prompt, new_tokens=80, seed=seed
+            ),
+        )
         for name, prompt in prompts.items()
     }
-)  # fmt: skip
+)
 
 # %% [markdown]
 # {% if results["lm.lua.lua.accuracy"] > 0.25 and results["lm.stories.stories.accuracy"] > 0.25 %}
@@ -176,7 +201,7 @@ samples.show_samples(
 # :::{admonition} Exercise 1
 # :class: tip
 # Fine-tune with a tenth of the learning rate
-# (`python -m featrack_utils.run finetune out.ipynb -p learning_rate 1e-4`, if the parameters
+# (`python -m featrack_utils.pipeline.notebook finetune out.ipynb -p learning_rate 1e-4`, if the parameters
 # above say `1e-3`). Does the model forget less for the same gain?
 # :::
 #

@@ -28,14 +28,17 @@ import pandas as pd
 from IPython.display import display
 from transformers import AutoTokenizer
 
-from featrack_utils import features, plots, portraits, store
-from featrack_utils.autointerp import run as autointerp
-from featrack_utils.autointerp import strips, summary
-from featrack_utils.autointerp.settings import Interpretation
-from featrack_utils.config import EDGES, MODELS
-from featrack_utils.tables import show_table
+from featrack_utils.dictionaries import features
+from featrack_utils.display import style
+from featrack_utils.display.tables import show_table
+from featrack_utils.interpretation import portraits
+from featrack_utils.interpretation.explain import run as autointerp
+from featrack_utils.interpretation.explain import strips, summary
+from featrack_utils.interpretation.explain.settings import Interpretation
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.config import EDGES, MODELS
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -73,13 +76,20 @@ output_price = 4.0  # of a million tokens
 # %%
 run = Path(run_dir)
 settings = Interpretation(
-    explainer=explainer, base_url=base_url, chat_model=chat_model, key_variable=key_variable,
-    explained_features=explained_features, requests_per_minute=requests_per_minute,
-    max_cost=max_cost, input_price=input_price, output_price=output_price,
-)  # fmt: skip
+    explainer=explainer,
+    base_url=base_url,
+    chat_model=chat_model,
+    key_variable=key_variable,
+    explained_features=explained_features,
+    requests_per_minute=requests_per_minute,
+    max_cost=max_cost,
+    input_price=input_price,
+    output_price=output_price,
+)
 parts = {model: store.opened(run / "features" / f"{model}-0") for model in MODELS}
-criteria = dict(block=context - 1, tau=tau, min_positions=min_positions,
-                min_documents=min_documents, seed=seed)  # fmt: skip
+criteria = dict(
+    block=context - 1, tau=tau, min_positions=min_positions, min_documents=min_documents, seed=seed
+)
 
 
 # %%
@@ -92,9 +102,12 @@ def interpret(folder):
 
 
 made = store.make(
-    run / "interpretation", interpret, parameters={**criteria, **vars(settings)},
-    inputs=[*parts.values(), run / "corpora"], code=[autointerp, features, portraits],
-)  # fmt: skip
+    run / "interpretation",
+    interpret,
+    parameters={**criteria, **vars(settings)},
+    inputs=[*parts.values(), run / "corpora"],
+    code=[autointerp, features, portraits],
+)
 own, mates = (pd.read_parquet(made / f"{name}.parquet") for name in ("scores", "mates"))
 
 # %% [markdown]
@@ -124,19 +137,27 @@ for example in json.loads((made / "examples.json").read_text()):
 # %%
 results = summary.results(own, mates, replicates, seed)
 explainers = list(dict.fromkeys(own["explainer"]))
-NAMES = {"features": "features", "median_r": "simulation", "random_only.median_r": "random-only",
-         "detection": "detection", "shuffled.median_r": "shuffled"}  # fmt: skip
+NAMES = {
+    "features": "features",
+    "median_r": "simulation",
+    "random_only.median_r": "random-only",
+    "detection": "detection",
+    "shuffled.median_r": "shuffled",
+}
 
 
 def scores(model, who, names):
     values = {label: results.get(f"autointerp.{model}.{who}.{key}") for key, label in names.items()}
-    return {"model": plots.MODEL_LABELS[model], "explained by": who, **values}
+    return {"model": style.MODEL_LABELS[model], "explained by": who, **values}
 
 
 table = pd.DataFrame(scores(m, who, NAMES) for m in MODELS for who in explainers)
 table = table.astype(dict.fromkeys(list(NAMES.values())[1:], float))
-show_table(table, dict.fromkeys(list(NAMES.values())[1:], ".2f"),
-           caption="Median scores of the features that are seen often enough.")  # fmt: skip
+show_table(
+    table,
+    dict.fromkeys(list(NAMES.values())[1:], ".2f"),
+    caption="Median scores of the features that are seen often enough.",
+)
 
 # %% [markdown]
 # {% set a, b = "autointerp.lua.lookup", "autointerp.lua.sentence" -%}
@@ -176,18 +197,28 @@ summary.histograms(own[own["explainer"] == shown], ("lua", "merged"))
 # tokens, up to a factor of {{ number("autointerp.density_caliper") }}, no feature twice.
 
 # %% tags=["hide-input"]
-PAIRS = {"matched_pairs": "pairs", "persisting.median_r": "persisting, median",
-         "persisting_minus_matched": "difference",
-         "random_only.persisting_minus_matched": "random-only difference"}  # fmt: skip
-ENDS = {f"{k}{end}": f"{label}{end}" for k, label in PAIRS.items() if "difference" in label
-        for end in (".ci_low", ".ci_high")}  # fmt: skip
+PAIRS = {
+    "matched_pairs": "pairs",
+    "persisting.median_r": "persisting, median",
+    "persisting_minus_matched": "difference",
+    "random_only.persisting_minus_matched": "random-only difference",
+}
+ENDS = {
+    f"{k}{end}": f"{label}{end}"
+    for k, label in PAIRS.items()
+    if "difference" in label
+    for end in (".ci_low", ".ci_high")
+}
 PAIRS |= ENDS
 figures = dict.fromkeys(list(PAIRS.values())[1:], ".3f")
 matched = pd.DataFrame(scores(m, who, PAIRS) for m in MODELS for who in explainers)
-show_table(matched.astype(dict.fromkeys(figures, float)), figures,
-           notes={"difference": "persisting − equally dense"},
-           caption="Scores of persisting features less those of equally dense others "
-                   "[95 % over features].")  # fmt: skip
+show_table(
+    matched.astype(dict.fromkeys(figures, float)),
+    figures,
+    notes={"difference": "persisting − equally dense"},
+    caption="Scores of persisting features less those of equally dense others "
+    "[95 % over features].",
+)
 
 # %% [markdown]
 # {% for model, label in [("lua", "Lua"), ("merged", "the merged model")] -%}
@@ -218,23 +249,31 @@ show_table(matched.astype(dict.fromkeys(figures, float)), figures,
 # other. So the parent's explanation is scored on its match in the child, beside the child's own.
 
 # %% tags=["hide-input"]
-MATES = {"count": "pairs", "own_median_r": "own", "foreign_median_r": "parent's",
-         "foreign_minus_own": "difference", "foreign_minus_own.ci_low": "difference.ci_low",
-         "foreign_minus_own.ci_high": "difference.ci_high"}  # fmt: skip
+MATES = {
+    "count": "pairs",
+    "own_median_r": "own",
+    "foreign_median_r": "parent's",
+    "foreign_minus_own": "difference",
+    "foreign_minus_own.ci_low": "difference.ci_low",
+    "foreign_minus_own.ci_high": "difference.ci_high",
+}
 
 
 def moved(a, b, who):
     at = f"autointerp.{b}.{who}.mates.{a}"
     values = {label: results.get(f"{at}.{key}") for key, label in MATES.items()}
-    return {"pair": plots.pair_label(f"{a}_{b}"), "explained by": who, **values}
+    return {"pair": style.pair_label(f"{a}_{b}"), "explained by": who, **values}
 
 
 figures = dict.fromkeys(list(MATES.values())[1:], ".3f")
 moves = pd.DataFrame(moved(a, b, who) for a, b in EDGES for who in explainers)
-show_table(moves.astype(dict.fromkeys(figures, float)), figures,
-           notes={"own": "median r", "parent's": "median r", "difference": "mean"},
-           caption="Explanations of the parent's feature scored on its match in the child "
-                   "[95 % over features].")  # fmt: skip
+show_table(
+    moves.astype(dict.fromkeys(figures, float)),
+    figures,
+    notes={"own": "median r", "parent's": "median r", "difference": "mean"},
+    caption="Explanations of the parent's feature scored on its match in the child "
+    "[95 % over features].",
+)
 
 # %% [markdown]
 # {% set name = "autointerp.lua.sentence.mates.base" -%}
@@ -277,9 +316,13 @@ show_table(moves.astype(dict.fromkeys(figures, float)), figures,
 # %% tags=["hide-input"]
 estimate = json.loads((made / "estimate.json").read_text())
 results |= {f"autointerp.estimate.{name}": value for name, value in estimate.items()}
-labels = {"requests": "requests", "input_tokens": "input tokens, about",
-          "output_tokens": "output tokens, at most", "cost": "cost, about",
-          "at_most": "cost, at most"}  # fmt: skip
+labels = {
+    "requests": "requests",
+    "input_tokens": "input tokens, about",
+    "output_tokens": "output tokens, at most",
+    "cost": "cost, about",
+    "at_most": "cost, at most",
+}
 show_table(
     pd.DataFrame([estimate]).rename(columns=labels),
     {"cost, about": ".2f", "cost, at most": ".2f"},

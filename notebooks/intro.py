@@ -39,11 +39,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import flowplot, plots, shareplots, store
-from featrack_utils.config import EDGES
-from featrack_utils.tables import show_table
+from featrack_utils.display import flowplot, shareplots, style
+from featrack_utils.display.tables import show_table
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.config import EDGES
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters", "remove-cell"]
 run_dir = "runs/quick"
@@ -104,13 +105,16 @@ shareplots.shares_with_ceiling(counted)
 
 # %% tags=["remove-input"]
 RATIOS = {"share / ceiling": "persisting_share", "… copies merged": "copies_merged_share"}
-table = counted.assign(pair=counted["pair"].map(plots.pair_label))
+table = counted.assign(pair=counted["pair"].map(style.pair_label))
 table = table.rename(columns={"ci_low": "share.ci_low", "ci_high": "share.ci_high"})
 for head, name in RATIOS.items():
     ratio = headline(name, *(f".ratio_to_ceiling{end}" for end in ("", *BOUNDS)))
     table[[head, *(head + end for end in BOUNDS)]] = ratio.drop(columns="pair").astype(float)
-show_table(table, dict.fromkeys(("share", "ceiling", "floor", *RATIOS), ".1%"),
-           notes={"share": "95 % interval", "… copies merged": "each counted once"})  # fmt: skip
+show_table(
+    table,
+    dict.fromkeys(("share", "ceiling", "floor", *RATIOS), ".1%"),
+    notes={"share": "95 % interval", "… copies merged": "each counted once"},
+)
 
 # %% [markdown]
 # ## How to read this book

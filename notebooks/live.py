@@ -32,13 +32,15 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from featrack_utils import cards, features, flowplot, plots, store, widgets
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import DOMAINS
-from featrack_utils.tables import show_table
-from featrack_utils.widgets import ablating, blending, figures, live, reading, thresholds
+from featrack_utils.dictionaries import features
+from featrack_utils.display import cards, flowplot, style, widgets
+from featrack_utils.display.tables import show_table
+from featrack_utils.display.widgets import ablating, blending, figures, live, reading, thresholds
+from featrack_utils.pipeline import store
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -135,14 +137,27 @@ written = [
     {"t": weight, "goes on": blending.text_at(blend, weight, corpora, story, seed)}
     for weight in (0, t, 1)
 ]
-show_table(pd.DataFrame(written), {"t": ".2f"},
-           caption="What the merge writes at three weights; 0 is Lua, 1 is Stories.")  # fmt: skip
+show_table(
+    pd.DataFrame(written),
+    {"t": ".2f"},
+    caption="What the merge writes at three weights; 0 is Lua, 1 is Stories.",
+)
 
 # %%
 widgets.merge_slider(
-    blend, models, found, mix, blocks, losses, corpora,
-    t=t, model="merged", feature=followed, prompt=story, seed=seed,
-)  # fmt: skip
+    blend,
+    models,
+    found,
+    mix,
+    blocks,
+    losses,
+    corpora,
+    t=t,
+    model="merged",
+    feature=followed,
+    prompt=story,
+    seed=seed,
+)
 
 # %% [markdown]
 # ## How much hangs on the threshold
@@ -190,9 +205,12 @@ ids = live.encode(corpora.tokenizer, code, context)
 moves = ablating.effects(models["merged"], ids)
 removed = int(moves["feature"].iloc[0]) if len(moves) else 0
 ablated = ablating.ablate(models["merged"], ids, removed)
-results |= {"live.ablated.active": len(moves), "live.ablated.moved": ablated.moved,
-            "live.ablated.median": moves["moved"].median() if len(moves) else None,
-            "live.ablated.stronger": int((ablated.acts[-1] < moves["activation"]).sum())}  # fmt: skip
+results |= {
+    "live.ablated.active": len(moves),
+    "live.ablated.moved": ablated.moved,
+    "live.ablated.median": moves["moved"].median() if len(moves) else None,
+    "live.ablated.stronger": int((ablated.acts[-1] < moves["activation"]).sum()),
+}
 
 # %% mystnb={"figure": {"caption": "Probabilities of the token after the code, with every feature in place and with one of them ablated, on a logarithmic axis: the ten tokens that change most.", "name": "fig-live-ablation"}, "image": {"alt": "Ten rows with a token each and two marks, its probability with and without a feature"}} tags=["hide-input"]
 changes = ablating.largest_changes(ablated, corpora)
@@ -200,9 +218,12 @@ figures.probability_figure(changes, "merged")
 
 # %% tags=["hide-input"]
 named = [cards.linked(cards.Feature("merged-0", int(number))) for number in moves["feature"]]
-show_table(moves.assign(feature=named).head(5), {"activation": ".2f", "moved": ".1%"},
-           notes={"moved": "of the next token's probability"},
-           caption="The five features whose ablation moves most.")  # fmt: skip
+show_table(
+    moves.assign(feature=named).head(5),
+    {"activation": ".2f", "moved": ".1%"},
+    notes={"moved": "of the next token's probability"},
+    caption="The five features whose ablation moves most.",
+)
 
 # %% tags=["remove-cell"]
 store.write_results(run, "live", results)

@@ -27,23 +27,16 @@ import pandas as pd
 from IPython.display import HTML
 from scipy import sparse
 
-from featrack_utils import (
-    cards,
-    examples,
-    fates,
-    featuremap,
-    features,
-    mapplot,
-    mixing,
-    plots,
-    portraits,
-    store,
-)
-from featrack_utils.config import MODELS
 from featrack_utils.corpora import prepare
-from featrack_utils.tables import show_table
+from featrack_utils.dictionaries import features
+from featrack_utils.display import cards, mapplot, style
+from featrack_utils.display.tables import show_table
+from featrack_utils.interpretation import examples, feature_map, mixing, portraits
+from featrack_utils.matching import fates
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.config import MODELS
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -70,27 +63,28 @@ shuffles = 200  # times that the labels are dealt out anew, to see what chance s
 # %%
 run = Path(run_dir)
 dictionaries = {model: run / "saes" / f"{model}-0" for model in MODELS}
-unit = featuremap.directions({m: store.opened(folder) for m, folder in dictionaries.items()})
+unit = feature_map.directions({m: store.opened(folder) for m, folder in dictionaries.items()})
 together = np.concatenate(list(unit.values()))
 
 
 def build(work):
-    points = featuremap.layout(together, neighbours=neighbours, epochs=epochs, seed=seed)
+    points = feature_map.layout(together, neighbours=neighbours, epochs=epochs, seed=seed)
     index = [(model, i) for model, rows in unit.items() for i in range(len(rows))]
     table = pd.DataFrame(index, columns=["model", "feature"]).astype({"feature": np.int32})
     table[["x", "y"]] = points
-    table.assign(cluster=featuremap.clusters(points, least)).to_parquet(work / "map.parquet")
+    table.assign(cluster=feature_map.clusters(points, least)).to_parquet(work / "map.parquet")
 
 
 settings = {"neighbours": neighbours, "epochs": epochs, "least": least, "seed": seed}
-made = store.make(run / "map", build, parameters=settings, inputs=dictionaries.values(),
-                  code=[featuremap])  # fmt: skip
+made = store.make(
+    run / "map", build, parameters=settings, inputs=dictionaries.values(), code=[feature_map]
+)
 mapped = pd.read_parquet(made / "map.parquet")
 points = mapped[["x", "y"]].to_numpy()
 
 # %% mystnb={"figure": {"caption": "Every feature of four dictionaries, laid out by the angles between decoder rows. Each panel shows one model's features in its colour and those of all models in grey.", "name": "fig-map-models"}, "image": {"alt": "Four panels with the same scatter of points, each with one model's points in colour"}} tags=["hide-input"]
 mapplot.map_panels(
-    mapped, {plots.MODEL_LABELS[m]: (mapped["model"] == m).to_numpy() for m in MODELS}
+    mapped, {style.MODEL_LABELS[m]: (mapped["model"] == m).to_numpy() for m in MODELS}
 )
 
 # %% [markdown]
@@ -136,12 +130,12 @@ mapplot.map_panels(mapped, kinds)
 # %%
 drawn = np.random.default_rng(seed).permutation(len(mapped))[:judged]
 outside = {
-    name: float(np.mean(featuremap.clusters(space[drawn], least // 2) < 0))
+    name: float(np.mean(feature_map.clusters(space[drawn], least // 2) < 0))
     for name, space in (("layout", points), ("directions", together))
 }
 cluster = mapped["cluster"].to_numpy()
-cohesion = featuremap.cohesion(together, cluster)
-anywhere = featuremap.cohesion(together, np.zeros_like(cluster))
+cohesion = feature_map.cohesion(together, cluster)
+anywhere = feature_map.cohesion(together, np.zeros_like(cluster))
 
 # %% [markdown]
 # {% if defined("map.cohesion") -%}
@@ -158,20 +152,27 @@ mapplot.cluster_map(mapped, numbered=12)
 tokenizer = prepare.open_corpora(store.opened(run / "corpora"), context).tokenizer
 pieces = portraits.vocabulary(tokenizer)
 shares = sparse.hstack([examples.token_shares(found[m], len(pieces)) for m in MODELS], "csc")
-tokens = featuremap.cluster_tokens(cluster, shares, n=6)
-central = mapped.iloc[featuremap.most_central(cluster, points)]
+tokens = feature_map.cluster_tokens(cluster, shares, n=6)
+central = mapped.iloc[feature_map.most_central(cluster, points)]
 counts = pd.crosstab(cluster, mapped["model"]).drop(index=-1, errors="ignore")
-table = pd.DataFrame({
-    "cluster": counts.index,
-    "tokens": [HTML(cards.chips(pieces[i] for i in each)) for each in tokens],
-    "example": [cards.linked(cards.Feature(f"{model}-0", i))
-                for model, i in zip(central["model"], central["feature"], strict=True)],
-    **{plots.MODEL_LABELS[m]: counts.get(m, 0) for m in MODELS},
-})  # fmt: skip
+table = pd.DataFrame(
+    {
+        "cluster": counts.index,
+        "tokens": [HTML(cards.chips(pieces[i] for i in each)) for each in tokens],
+        "example": [
+            cards.linked(cards.Feature(f"{model}-0", i))
+            for model, i in zip(central["model"], central["feature"], strict=True)
+        ],
+        **{style.MODEL_LABELS[m]: counts.get(m, 0) for m in MODELS},
+    }
+)
 
 # %% tags=["hide-input"]
-show_table(table.head(12), caption="The largest clusters: the tokens that most of their activation "
-           "falls on, the feature nearest to the middle, and features of each model.")  # fmt: skip
+show_table(
+    table.head(12),
+    caption="The largest clusters: the tokens that most of their activation "
+    "falls on, the feature nearest to the middle, and features of each model.",
+)
 
 # %% tags=["hide-input", "hide-output"]
 show_table(table, caption="All clusters.")
@@ -186,18 +187,33 @@ show_table(table, caption="All clusters.")
 # and the same is counted again.
 
 # %%
-labels = {"model": mapped["model"], "gone": fate == "disappearing",
-          "new": np.isin(fate, ["emerging", "novel"])}  # fmt: skip
+labels = {
+    "model": mapped["model"],
+    "gone": fate == "disappearing",
+    "new": np.isin(fate, ["emerging", "novel"]),
+}
 holding = mixing.mixed(cluster, **labels)
 lot = mixing.by_chance(cluster, **labels, draws=shuffles, seed=seed)
-names = {"one_model": "one model alone", "all_models": "all four models",
-         "replaced": "both disappearing and new"}  # fmt: skip
-compared = pd.DataFrame({"clusters that hold": names.values(), "observed": holding,
-                         "by chance": lot["expected"].to_numpy(),
-                         "by chance.ci_low": lot["low"].to_numpy(),
-                         "by chance.ci_high": lot["high"].to_numpy()})  # fmt: skip
-show_table(compared, {"by chance": ".0f"}, notes={"by chance": "mean [middle 95 %]"},
-           caption=f"Of {len(counts)} clusters.")  # fmt: skip
+names = {
+    "one_model": "one model alone",
+    "all_models": "all four models",
+    "replaced": "both disappearing and new",
+}
+compared = pd.DataFrame(
+    {
+        "clusters that hold": names.values(),
+        "observed": holding,
+        "by chance": lot["expected"].to_numpy(),
+        "by chance.ci_low": lot["low"].to_numpy(),
+        "by chance.ci_high": lot["high"].to_numpy(),
+    }
+)
+show_table(
+    compared,
+    {"by chance": ".0f"},
+    notes={"by chance": "mean [middle 95 %]"},
+    caption=f"Of {len(counts)} clusters.",
+)
 
 # %% [markdown]
 # {% if results["map.clusters"] == 0 -%}
@@ -247,17 +263,22 @@ show_table(compared, {"by chance": ".0f"}, notes={"by chance": "mean [middle 95 
 # chance?
 
 # %%
-flat = featuremap.principal(together[drawn])
-trusted = featuremap.trust(together[drawn], points[drawn], neighbours)
-trusted_flat = featuremap.trust(together[drawn], flat, neighbours)
+flat = feature_map.principal(together[drawn])
+trusted = feature_map.trust(together[drawn], points[drawn], neighbours)
+trusted_flat = feature_map.trust(together[drawn], flat, neighbours)
 at = {model: points[mapped["model"] == model] for model in MODELS}
 
 
 def neighbourhood(a, b):
-    near = featuremap.matched_neighbours(at[a], at[b], best[a, b], tau)
-    exact = featuremap.matched_neighbours(unit[a], unit[b], best[a, b], tau)
-    return {"pair": f"{a}_{b}", "with a match": near.features, "on the map": near.share,
-            "by direction": exact.share, "by chance": near.chance}  # fmt: skip
+    near = feature_map.matched_neighbours(at[a], at[b], best[a, b], tau)
+    exact = feature_map.matched_neighbours(unit[a], unit[b], best[a, b], tau)
+    return {
+        "pair": f"{a}_{b}",
+        "with a match": near.features,
+        "on the map": near.share,
+        "by direction": exact.share,
+        "by chance": near.chance,
+    }
 
 
 near = pd.DataFrame(neighbourhood(*pair) for pair in best)
@@ -271,29 +292,37 @@ near = pd.DataFrame(neighbourhood(*pair) for pair in best)
 # %%
 def other_seed(model):
     matches = fates.matches(measured["base-0"], measured[f"{model}-1"], criteria)
-    rows = featuremap.directions({model: store.opened(run / "saes" / f"{model}-1")})[model]
-    exact = featuremap.matched_neighbours(unit["base"], rows, matches, tau)
-    return {"pair": f"{plots.pair_label(f'base_{model}')}, other seed",
-            "with a match": exact.features, "by direction": exact.share,
-            "by chance": exact.chance}  # fmt: skip
+    rows = feature_map.directions({model: store.opened(run / "saes" / f"{model}-1")})[model]
+    exact = feature_map.matched_neighbours(unit["base"], rows, matches, tau)
+    return {
+        "pair": f"{style.pair_label(f'base_{model}')}, other seed",
+        "with a match": exact.features,
+        "by direction": exact.share,
+        "by chance": exact.chance,
+    }
 
 
 again = pd.DataFrame(other_seed(model) for model in ("lua", "base"))
 
 # %% tags=["hide-input"]
 show_table(
-    pd.concat([near.assign(pair=near["pair"].map(plots.pair_label)), again]),
+    pd.concat([near.assign(pair=near["pair"].map(style.pair_label)), again]),
     {"on the map": ".1%", "by direction": ".1%", "by chance": ".2%"},
     caption="How often the nearest feature of the other model is a match, r > τ.",
 )
 
 # %% tags=["remove-cell"]
 results = {
-    "map.features": len(mapped), "map.judged": len(drawn), "map.clusters": len(counts),
-    "map.outside_layout": outside["layout"], "map.outside_directions": outside["directions"],
-    "map.cohesion": cohesion, "map.cohesion_anywhere": anywhere,
-    "map.trustworthiness": trusted, "map.trustworthiness_pca": trusted_flat,
-}  # fmt: skip
+    "map.features": len(mapped),
+    "map.judged": len(drawn),
+    "map.clusters": len(counts),
+    "map.outside_layout": outside["layout"],
+    "map.outside_directions": outside["directions"],
+    "map.cohesion": cohesion,
+    "map.cohesion_anywhere": anywhere,
+    "map.trustworthiness": trusted,
+    "map.trustworthiness_pca": trusted_flat,
+}
 
 # %% tags=["remove-cell"]
 for kind, row in lot.iterrows():
@@ -303,8 +332,11 @@ for kind, row in lot.iterrows():
 
 # %% tags=["remove-cell"]
 names = {"on the map": "map", "by direction": "directions", "by chance": "chance"}
-results |= {f"map.{row['pair']}.nearest_{name}": None if pd.isna(row[column]) else row[column]
-            for _, row in near.iterrows() for column, name in names.items()}  # fmt: skip
+results |= {
+    f"map.{row['pair']}.nearest_{name}": None if pd.isna(row[column]) else row[column]
+    for _, row in near.iterrows()
+    for column, name in names.items()
+}
 ends = dict(
     zip(("base_lua.nearest_other_seed", "base.nearest_ceiling"), again["by direction"], strict=True)
 )

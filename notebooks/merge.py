@@ -25,12 +25,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from featrack_utils import evaluation, lm, merge, paper, plots, recipes, samples, store, sweep
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import DOMAINS
-from featrack_utils.tables import show_table
+from featrack_utils.display import paper, samples, style
+from featrack_utils.display.tables import show_table
+from featrack_utils.models import evaluation, merge_sweep, merging, recipes, training
+from featrack_utils.pipeline import store
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -50,12 +52,14 @@ sweep_blocks = 100  # validation blocks per domain for each of them
 # %%
 run = Path(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-parents = {name: lm.load_model(store.opened(run / "models" / name)) for name in ("lua", "stories")}
-base = lm.load_model(run / "models" / "base")
+parents = {
+    name: training.load_model(store.opened(run / "models" / name)) for name in ("lua", "stories")
+}
+base = training.load_model(run / "models" / "base")
 lua_state, stories_state = (parents[name].state_dict() for name in ("lua", "stories"))
 
 # %% tags=["hide-input"]
-angles = merge.geometry(lua_state, stories_state)
+angles = merging.geometry(lua_state, stories_state)
 short = angles["tensor"].str.replace("model.layers.0.", "").str.removesuffix(".weight")
 readable = {
     "cos_theta": "cos θ",
@@ -66,9 +70,12 @@ show_table(
     angles.assign(tensor=short)[["tensor", *readable]].rename(columns=readable),
     {"cos θ": ".4f", "arc from line": ".4f"},
     caption="Each parameter tensor of the two parents: how far the arc leaves the straight line.",
-    notes={"cos θ": "between the parents", "line taken": "by mergekit, as cos θ > 0.9995",
-           "arc from line": "at t = ½, as a share of the distance between the parents"},
-)  # fmt: skip
+    notes={
+        "cos θ": "between the parents",
+        "line taken": "by mergekit, as cos θ > 0.9995",
+        "arc from line": "at t = ½, as a share of the distance between the parents",
+    },
+)
 
 # %% [markdown]
 # The largest difference between the arc and the line is
@@ -92,21 +99,26 @@ def accuracies(model):
 
 
 ts = np.linspace(0, 1, sweep_points)
-swept = sweep.sweep(parents["lua"], lua_state, stories_state, ts, accuracies)
+swept = merge_sweep.sweep(parents["lua"], lua_state, stories_state, ts, accuracies)
 before = accuracies(base)
 
 # %%
-balanced = sweep.balanced_t(
-    ts, swept["lua"], swept["stories"], base_lua=before["lua"], base_stories=before["stories"],
-    parent_lua=swept["lua"].iloc[0], parent_stories=swept["stories"].iloc[-1],
-)  # fmt: skip
-weight = merge.check_t(balanced if t is None else t)
-crossed = sweep.crossing(ts, swept["lua"], swept["stories"])
-at_theirs = sweep.at_weight(swept, paper.published("merge.t"), before)
+balanced = merge_sweep.balanced_t(
+    ts,
+    swept["lua"],
+    swept["stories"],
+    base_lua=before["lua"],
+    base_stories=before["stories"],
+    parent_lua=swept["lua"].iloc[0],
+    parent_stories=swept["stories"].iloc[-1],
+)
+weight = merging.check_t(balanced if t is None else t)
+crossed = merge_sweep.crossing(ts, swept["lua"], swept["stories"])
+at_theirs = merge_sweep.at_weight(swept, paper.published("merge.t"), before)
 
 # %% mystnb={"figure": {"caption": "Accuracy on both new domains against the merge weight, after the paper's Figure 5. Dashed: the base model. Dotted: the balanced weight.", "name": "fig-sweep"}, "image": {"alt": "Two accuracy curves crossing as the merge weight moves from Lua to Stories"}} tags=["hide-input"]
 long = swept.melt("t", var_name="domain", value_name="accuracy")
-plots.sweep_figure(long, before, balanced)
+style.sweep_figure(long, before, balanced)
 
 # %% [markdown]
 # {numref}`fig-sweep` is the paper's Figure 5 on our models. Each domain gains as the merge nears its own parent. The
@@ -135,11 +147,14 @@ plots.sweep_figure(long, before, balanced)
 
 # %% tags=["hide-input"]
 readable = {
-    "t_from_lua": "t from Lua", "t_from_stories": "t from Stories",
-    "lua_paper": "Lua, paper", "lua_ours": "Lua, ours",
-    "stories_paper": "Stories, paper", "stories_ours": "Stories, ours",
-}  # fmt: skip
-side_by_side = sweep.compare_to_published(swept).rename(columns=readable)
+    "t_from_lua": "t from Lua",
+    "t_from_stories": "t from Stories",
+    "lua_paper": "Lua, paper",
+    "lua_ours": "Lua, ours",
+    "stories_paper": "Stories, paper",
+    "stories_ours": "Stories, ours",
+}
+side_by_side = merge_sweep.compare_to_published(swept).rename(columns=readable)
 show_table(
     side_by_side,
     {c: ".2f" if c.startswith("t ") else ".1%" for c in side_by_side},
@@ -193,12 +208,12 @@ folder = store.make(
     write_merged,
     parameters={"t": weight, "method": "slerp"},
     inputs=[run / "models" / name for name in ("lua", "stories", "base")],
-    code=[merge, recipes],
+    code=[merging, recipes],
 )
 print((folder / "recipe.yaml").read_text())
 
 # %%
-merged = lm.load_model(folder)
+merged = training.load_model(folder)
 blocks = {domain: corpora.validation_blocks(domain, 400) for domain in DOMAINS}
 merged_scores = {
     domain: evaluation.evaluate(merged, part.tokens, part.units) for domain, part in blocks.items()
@@ -243,10 +258,10 @@ store.write_results(run, "merge", results | evaluation.score_results("merged", m
 scores = evaluation.score_table(store.read_results(run, "base", "finetune", "merge"))
 
 # %% mystnb={"figure": {"caption": "Validation loss of all four models on all four domains; the best of each domain in bold.", "name": "fig-grid-loss"}, "image": {"alt": "Grid of losses, four models by four domains"}} tags=["hide-input"]
-plots.domain_heatmap(scores, "loss", "loss, nats per token (lower is better)")
+style.domain_heatmap(scores, "loss", "loss, nats per token (lower is better)")
 
 # %% mystnb={"figure": {"caption": "The same as accuracy: the share of tokens that are the model's first choice.", "name": "fig-grid-accuracy"}, "image": {"alt": "Grid of accuracies, four models by four domains"}} tags=["hide-input"]
-plots.domain_heatmap(scores, "accuracy", "next-token accuracy (higher is better)", best="high")
+style.domain_heatmap(scores, "accuracy", "next-token accuracy (higher is better)", best="high")
 
 # %% [markdown]
 # {% if results["lm.merged.lua.loss"] < results["lm.base.lua.loss"] and
@@ -261,10 +276,12 @@ plots.domain_heatmap(scores, "accuracy", "next-token accuracy (higher is better)
 # line break and a number says how many came in a row.
 
 # %% tags=["hide-input"]
-samples.show_samples({
-    f"after the beginning of a {kind}": (prompts[name], written[name])
-    for name, kind in {"lua": "Lua function", "stories": "story"}.items()
-})  # fmt: skip
+samples.show_samples(
+    {
+        f"after the beginning of a {kind}": (prompts[name], written[name])
+        for name, kind in {"lua": "Lua function", "stories": "story"}.items()
+    }
+)
 
 # %% [markdown]
 # {% if results["merge.sample.lua.break_share"] > 0.5 or

@@ -25,22 +25,14 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import display
 
-from featrack_utils import (
-    curves,
-    features,
-    match,
-    plots,
-    published_training,
-    replication,
-    resample,
-    sae,
-    store,
-    stringdraws,
-    variants,
-)
-from featrack_utils.tables import show_table
+from featrack_utils.dictionaries import features, published_training, training, variants
+from featrack_utils.display import style
+from featrack_utils.display.tables import show_table
+from featrack_utils.matching import classes
+from featrack_utils.pipeline import store
+from featrack_utils.statistics import bootstrap, curves, replication, stringdraws
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -56,8 +48,10 @@ trainings = []  # choices that dictionaries were trained by, too
 # %%
 run = Path(run_dir)
 found = features.open_features(run, base_seeds, other_seeds)
-able = {n: match.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()}
-draws = resample.draw(found["base-0"], {"base": 1}, interval_draws, seed)
+able = {
+    n: classes.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()
+}
+draws = bootstrap.draw(found["base-0"], {"base": 1}, interval_draws, seed)
 weights = stringdraws.dirichlet(found["base-0"], interval_draws, seed)
 PARENT, CHILD, SAME_SEED, AGAIN = "base-0", "lua-1", "lua-0", "base-1"
 rare = {n: int(((found[n].acts.getnnz(axis=0) > 0) & ~able[n]).sum()) for n in found}
@@ -140,7 +134,7 @@ count_strings("definition_a", "correlation over token strings")
 # %%
 again = {
     id(found[name]): replication.on_reconstructions(
-        found[name], sae.load_sae(store.opened(run / "saes" / name))
+        found[name], training.load_sae(store.opened(run / "saes" / name))
     )
     for name in (PARENT, CHILD, AGAIN)
 }
@@ -183,8 +177,12 @@ def row(name):
 def shares_table(names, caption):
     df = pd.DataFrame([row(name) for name in names])
     df = df.astype(dict.fromkeys(df.columns[1:], float)).dropna(axis=1, how="all")
-    return show_table(df, {c: f for c, f in formats.items() if c in df}, caption,
-                      notes={"ratio": "found / ceiling"} if "ratio" in df else {})  # fmt: skip
+    return show_table(
+        df,
+        {c: f for c, f in formats.items() if c in df},
+        caption,
+        notes={"ratio": "found / ceiling"} if "ratio" in df else {},
+    )
 
 
 # %% tags=["hide-input"]
@@ -288,10 +286,12 @@ shares_table(
 # %%
 def count_trained(name, choice):
     held = found | (variants.opened(run, name, choice.trained) if name in trainings else {})
-    masks = {n: match.eligible(held[n].acts, held[n].origin, min_positions, min_documents)
-             for n in (PARENT, f"{choice.child}-1", AGAIN)}  # fmt: skip
+    masks = {
+        n: classes.eligible(held[n].acts, held[n].origin, min_positions, min_documents)
+        for n in (PARENT, f"{choice.child}-1", AGAIN)
+    }
     (a, own), *others = ((held[n], masks[n]) for n in masks)
-    drawn = resample.draw(a, {"base": 1}, interval_draws, seed)
+    drawn = bootstrap.draw(a, {"base": 1}, interval_draws, seed)
     shares = [replication.shares_found(a, b, tau, drawn, (own, mask)) for b, mask in others]
     b, mask = others[0]
     floor = replication.share_found(a, replication.shifted(b), tau, (own, mask))
@@ -305,8 +305,11 @@ plain = {
     "lua": ("ours", "our way, Base → Lua"),
     "stories": ("ours_stories", "our way, Base → Stories"),
 }
-compared = {name: published_training.Choice(text, child, ())
-            for child, (name, text) in plain.items() if child in by_child} | chosen  # fmt: skip
+compared = {
+    name: published_training.Choice(text, child, ())
+    for child, (name, text) in plain.items()
+    if child in by_child
+} | chosen
 for name, choice in compared.items():
     texts[name] = choice.text
     if name != "ours":

@@ -26,26 +26,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from featrack_utils import (
-    capture,
-    correlate,
-    curves,
-    decodable,
-    features,
-    floors,
-    match,
-    plots,
-    probes,
-    replication,
-    resample,
-    shareplots,
-    store,
-)
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import DOMAINS
-from featrack_utils.tables import show_table
+from featrack_utils.dictionaries import features
+from featrack_utils.display import shareplots, style
+from featrack_utils.display.tables import show_table
+from featrack_utils.matching import classes, correlation
+from featrack_utils.models import capture
+from featrack_utils.pipeline import store
+from featrack_utils.statistics import bootstrap, curves, decodable, floors, probes, replication
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -72,12 +63,12 @@ run = Path(run_dir)
 found = features.open_features(run, base_seeds, other_seeds)
 base, again = found["base-0"], found["base-1"]
 children = {"lua": found["lua-1"], "stories": found["stories-1"]}
-draws = resample.draw(base, {"base": 1}, replicates, seed)
+draws = bootstrap.draw(base, {"base": 1}, replicates, seed)
 fit = probes.halves(base, seed)
 
 
 def eligible(one):
-    return match.eligible(one.acts, one.origin, min_positions, min_documents)
+    return classes.eligible(one.acts, one.origin, min_positions, min_documents)
 
 
 able = eligible(base)
@@ -86,7 +77,7 @@ able = eligible(base)
 def matched(other):
     """Which of the base's eligible features another dictionary has, and which not."""
     masks = {"eligible_a": able, "eligible_b": eligible(other)}
-    best = correlate.correlations(base.acts, other.acts, **masks)
+    best = correlation.correlations(base.acts, other.acts, **masks)
     return able & (best.a_best_r > tau), able & (best.a_best_r <= tau)
 
 
@@ -98,10 +89,11 @@ def probed(kind, most=probed_features):
 kinds = {child: matched(other) for child, other in children.items()}
 picked = {child: [probed(kind) for kind in both] for child, both in kinds.items()}
 samples = {
-    child: decodable.sampled([len(p) for p in picked[child]], [k.sum() for k in both],
-                             replicates, seed)
+    child: decodable.sampled(
+        [len(p) for p in picked[child]], [k.sum() for k in both], replicates, seed
+    )
     for child, both in kinds.items()
-}  # fmt: skip
+}
 judged = len(probed(able, able.size)) / able.sum()
 
 # %% [markdown]
@@ -180,8 +172,10 @@ for name, probe in (("linear", line), ("encoder", answers["lua"]["ceiling"]["rea
 def decoded(child, kind, probe):
     """Share decodable of one kind; asked of the child, of the base itself, by chance."""
     sample, masks = samples[child]
-    shares = [decodable.decodable_share(answers[child][source][probe], tau, sample, masks[kind])
-              for source in ("child", "ceiling", "floor")]  # fmt: skip
+    shares = [
+        decodable.decodable_share(answers[child][source][probe], tau, sample, masks[kind])
+        for source in ("child", "ceiling", "floor")
+    ]
     return shares[0], shares[1], shares[2] and float(shares[2].estimate[0])
 
 
@@ -198,8 +192,7 @@ for child in children:
 NAMES = {"match": "yes", "lost": "no"}
 HOW = {"rebuilt": "few features", "read": "activations"}
 BOUNDS = ("", ".ci_low", ".ci_high")
-columns = {"share": "", "base itself": ".ceiling", "floor": ".floor",
-           "ratio": ".ratio_to_ceiling"}  # fmt: skip
+columns = {"share": "", "base itself": ".ceiling", "floor": ".floor", "ratio": ".ratio_to_ceiling"}
 
 
 def row(key):
@@ -210,25 +203,32 @@ def row(key):
 def shown(rows, notes, caption):
     df = pd.DataFrame(rows).dropna(axis=1, how="all")
     formats = {c: ".0%" for c in columns if c in df}
-    return show_table(df.astype({c: float for c in df if c.split(".")[0] in columns}), formats,
-                      caption, {c: n for c, n in notes.items() if c in df})  # fmt: skip
+    return show_table(
+        df.astype({c: float for c in df if c.split(".")[0] in columns}),
+        formats,
+        caption,
+        {c: n for c, n in notes.items() if c in df},
+    )
 
 
 # %% tags=["hide-input"]
 rows = [
-    {"child": plots.MODEL_LABELS[child], "match": NAMES[kind], "decoded from": HOW[probe]}
+    {"child": style.MODEL_LABELS[child], "match": NAMES[kind], "decoded from": HOW[probe]}
     | row(f"probe.base_{child}.{kind}_{probe}_share")
-    for child in children for kind in KINDS for probe in PROBES
-]  # fmt: skip
+    for child in children
+    for kind in KINDS
+    for probe in PROBES
+]
 notes = {"share": "decodable", "ratio": "share / base", "floor": "other texts"}
 shown(rows, notes, "Which of the base's features the probes find, by whether they have a match.")
 
 # %% mystnb={"figure": {"caption": "Held-out R² of the reading probe for parent features without a match: asked of the child, and of the base itself. Dotted: decodable.", "name": "fig-probes"}, "image": {"alt": "Cumulative distributions of R² for Lua and Stories beside the base"}} tags=["hide-input"]
 without = {
-    plots.pair_label(f"base_{child}"): [told[source]["read"].r2[samples[child][1][1]]
-                                        for source in ("child", "ceiling")]
+    style.pair_label(f"base_{child}"): [
+        told[source]["read"].r2[samples[child][1][1]] for source in ("child", "ceiling")
+    ]
     for child, told in answers.items()
-}  # fmt: skip
+}
 shareplots.probe_distributions(without, tau)
 
 # %% [markdown]
@@ -274,15 +274,17 @@ shareplots.probe_distributions(without, tau)
 # of looking makes of a model to which nothing happened.
 
 # %%
-kept = {n: replication.shares_found(base, other, tau, draws, (able, eligible(other)))
-        for n, other in {**children, "base": again}.items()}  # fmt: skip
+kept = {
+    n: replication.shares_found(base, other, tau, draws, (able, eligible(other)))
+    for n, other in {**children, "base": again}.items()
+}
 
 
 def fates(child, source, match, masks):
     """Shares of the base's features by what became of them, as one source tells it."""
     probe, (sample, _) = answers[child][source]["either"], samples[child]
     return decodable.fates(
-        match, *(decodable.decodable_share(probe, tau, sample, mask) for mask in masks)
+        classes, *(decodable.decodable_share(probe, tau, sample, mask) for mask in masks)
     )
 
 
@@ -301,10 +303,12 @@ for child, other in children.items():
     )
 
 # %%
-FATES = {"match_decodable": ("yes", "yes", "persisting"),
-         "match_undecodable": ("yes", "no", "persisting"),
-         "repartitioned": ("no", "yes", "re-partitioned"),
-         "gone": ("no", "no", "gone")}  # fmt: skip
+FATES = {
+    "match_decodable": ("yes", "yes", "persisting"),
+    "match_undecodable": ("yes", "no", "persisting"),
+    "repartitioned": ("no", "yes", "re-partitioned"),
+    "gone": ("no", "no", "gone"),
+}
 
 
 def fate_row(child, fate):
@@ -313,7 +317,7 @@ def fate_row(child, fate):
     ends = (".floor", ".ceiling") if fate == "gone" else (".ceiling", ".floor")
     heads = dict(zip(("share", "base itself", "floor"), ("", *ends), strict=True))
     values = {c + b: results.get(name + e + b) for c, e in heads.items() for b in BOUNDS}
-    return {"child": plots.MODEL_LABELS[child]} | words | values
+    return {"child": style.MODEL_LABELS[child]} | words | values
 
 
 # %% tags=["hide-input"]

@@ -23,20 +23,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import (
-    curves,
-    features,
-    pairshares,
-    plots,
-    resample,
-    robustness,
-    shareplots,
-    store,
-    variants,
-)
-from featrack_utils.tables import show_table
+from featrack_utils.dictionaries import features, variants
+from featrack_utils.display import shareplots, style
+from featrack_utils.display.tables import show_table
+from featrack_utils.pipeline import store
+from featrack_utils.statistics import bootstrap, curves, pairshares, specification
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -70,14 +63,14 @@ all_pairs = False  # which are there for all four conclusions, or for Base → L
 
 # %%
 run = Path(run_dir)
-sets = {robustness.OWN: features.open_features(run, base_seeds, other_seeds)}
+sets = {specification.OWN: features.open_features(run, base_seeds, other_seeds)}
 trained = variants.needed(all_pairs)
 sets |= {variants.label(name): variants.opened(run, name, trained) for name in sweep}
 table = pd.concat(
-    robustness.specifications(found, min_positions, min_documents, name)
+    specification.specifications(found, min_positions, min_documents, name)
     for name, found in sets.items()
 )
-factors = [factor for factor in robustness.FACTORS if table[factor].nunique() > 1]
+factors = [factor for factor in specification.FACTORS if table[factor].nunique() > 1]
 
 # %% [markdown]
 # On the whole mix, best and mutual matches by our definition get intervals: texts drawn anew, and
@@ -88,8 +81,8 @@ factors = [factor for factor in robustness.FACTORS if table[factor].nunique() > 
 # %%
 def ratios(name, found, number):
     names = f"base-{number}", f"lua-{number}", f"base-{1 - number}"
-    draws = resample.draw(found["base-0"], {"base": 2}, interval_draws, seed)
-    taus = sorted({*robustness.TAUS, tau})
+    draws = bootstrap.draw(found["base-0"], {"base": 2}, interval_draws, seed)
+    taus = sorted({*specification.TAUS, tau})
     return pairshares.pair_shares(found, names, draws, taus, min_positions, min_documents)
 
 
@@ -98,7 +91,7 @@ bounds = pd.concat(
     pairshares.ratio_intervals(by_rule).assign(dictionary=name, seed=k)
     for (name, k), by_rule in drawn.items()
 ).assign(pair="base_lua", domain="all", definition="(b)")
-table = table.merge(bounds, how="left", on=["pair", *robustness.FACTORS])
+table = table.merge(bounds, how="left", on=["pair", *specification.FACTORS])
 
 # %% mystnb={"figure": {"caption": "Share over ceiling for Base → Lua under every way to count, sorted; bars are 95 % intervals where there are any. The marks below say which choices each used. Dashed: no loss.", "name": "fig-specifications"}, "image": {"alt": "Sorted ratios, some with intervals, with a grid of choices below"}} tags=["hide-input"]
 shareplots.specification_curve(table, "base_lua", factors)
@@ -110,15 +103,16 @@ shareplots.specification_curve(table, "base_lua", factors)
 # whole mix doesn't get the credit for the published definition, which was counted on nothing else.
 
 # %% tags=["hide-input"]
-moves = robustness.effects(table, "base_lua")
+moves = specification.effects(table, "base_lua")
 moves["factor"] = moves["factor"].replace("tau", "threshold τ")
 moves["moves the ratio by"] = moves.pop("range")
 moves = moves.rename(columns={"lowest_choice": "with", "highest_choice": "with "})
 show_table(
-    moves, {"lowest": ".0%", "highest": ".0%", "moves the ratio by": ".0pt"},
+    moves,
+    {"lowest": ".0%", "highest": ".0%", "moves the ratio by": ".0pt"},
     notes={"lowest": "median ratio", "highest": "median ratio", "moves the ratio by": "points"},
     caption="Base → Lua: what each choice does to share / ceiling.",
-)  # fmt: skip
+)
 
 # %% [markdown]
 # {% if defined("robust.base_lua.ratio.median") -%}
@@ -150,16 +144,33 @@ def described(name, place, key):
     summary = curves.summary(f"robust.{key}.share", *by_rule, None, tau)
     quality = variants.mean_quality(place, trained)
     results.update(summary | {f"robust.{key}.{k}": v for k, v in quality.items()})
-    ends = ("", ".ci_low", ".ci_high", ".ceiling", ".ratio_to_ceiling",
-            ".ratio_to_ceiling.ci_low", ".ratio_to_ceiling.ci_high")  # fmt: skip
+    ends = (
+        "",
+        ".ci_low",
+        ".ci_high",
+        ".ceiling",
+        ".ratio_to_ceiling",
+        ".ratio_to_ceiling.ci_low",
+        ".ratio_to_ceiling.ci_high",
+    )
     return [name, *quality.values(), *(summary[f"robust.{key}.share{end}"] for end in ends)]
 
 
 # %% tags=["hide-input"]
-places = {robustness.OWN: (run, "own")}
+places = {specification.OWN: (run, "own")}
 places |= {variants.label(name): (run / "sweep" / name, name) for name in sweep}
-columns = ["dictionaries", "L0", "variance explained", "share", "share.ci_low", "share.ci_high",
-           "ceiling", "ratio", "ratio.ci_low", "ratio.ci_high"]  # fmt: skip
+columns = [
+    "dictionaries",
+    "L0",
+    "variance explained",
+    "share",
+    "share.ci_low",
+    "share.ci_high",
+    "ceiling",
+    "ratio",
+    "ratio.ci_low",
+    "ratio.ci_high",
+]
 side_by_side = pd.DataFrame([described(n, *places[n]) for n in sets], columns=columns)
 side_by_side = side_by_side.astype({column: float for column in columns[1:]})
 show_table(
@@ -190,8 +201,8 @@ show_table(
 # - *mostly noise*: an unchanged base would seem to lose over half of what Base → Lua seems to lose.
 
 # %%
-claims = robustness.conclusions(table)
-support = robustness.flips(claims)
+claims = specification.conclusions(table)
+support = specification.flips(claims)
 overall = support[support["factor"] == "any"]
 show_table(overall[["conclusion", "support", "specifications"]], {"support": ".0%"})
 
@@ -205,19 +216,27 @@ show_table(overall[["conclusion", "support", "specifications"]], {"support": ".0
 by_choice = support[support["factor"] != "any"]
 split = by_choice[by_choice["support"] < 1].sort_values("support", kind="stable")
 least = split.groupby("conclusion", sort=False).head(3)
-show_table(least.sort_values("conclusion", kind="stable"), {"support": ".0%"},
-           caption="" if len(least) else "None: every way supports every conclusion.")  # fmt: skip
+show_table(
+    least.sort_values("conclusion", kind="stable"),
+    {"support": ".0%"},
+    caption="" if len(least) else "None: every way supports every conclusion.",
+)
 
 # %% tags=["remove-cell"]
-results |= {f"robust.{r.conclusion.replace(' ', '_')}.support": r.support
-            for r in overall.itertuples()}  # fmt: skip
+results |= {
+    f"robust.{r.conclusion.replace(' ', '_')}.support": r.support for r in overall.itertuples()
+}
 results |= {
     f"robust.{r.conclusion.replace(' ', '_')}.definition_{r.choice.strip('()')}": r.support
     for r in support[support["factor"] == "definition"].itertuples()
 }
-results |= {"robust.specifications": len(claims), "robust.conclusions": len(overall),
-            "robust.unanimous": (overall["support"].isin((0, 1))).sum(),
-            "robust.variants": len(sweep), "robust.all_pairs": int(all_pairs)}  # fmt: skip
+results |= {
+    "robust.specifications": len(claims),
+    "robust.conclusions": len(overall),
+    "robust.unanimous": (overall["support"].isin((0, 1))).sum(),
+    "robust.variants": len(sweep),
+    "robust.all_pairs": int(all_pairs),
+}
 bounded = table["ratio_high"].dropna()
 results |= {"robust.intervals": len(bounded), "robust.intervals_below": (bounded < 1).sum()}
 
@@ -228,9 +247,11 @@ for name, column in (("share", "share"), ("l0", "L0"), ("ratio", "ratio")):
         results |= {f"robust.{name}.lowest": ends["min"], f"robust.{name}.highest": ends["max"]}
 counted = table.loc[table["pair"] == "base_lua", "ratio"].dropna()
 if len(counted):
-    results |= {"robust.base_lua.ratio.lowest": counted.min(),
-                "robust.base_lua.ratio.median": counted.median(),
-                "robust.base_lua.ratio.highest": counted.max()}  # fmt: skip
+    results |= {
+        "robust.base_lua.ratio.lowest": counted.min(),
+        "robust.base_lua.ratio.median": counted.median(),
+        "robust.base_lua.ratio.highest": counted.max(),
+    }
 store.write_results(run, "robustness", results)
 
 # %% [markdown]

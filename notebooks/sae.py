@@ -24,12 +24,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import learning, plots, quality, store
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import DOMAINS
-from featrack_utils.tables import show_table
+from featrack_utils.dictionaries import learning, quality
+from featrack_utils.display import style
+from featrack_utils.display.tables import show_table
+from featrack_utils.pipeline import store
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -72,10 +74,15 @@ print(f"{model} has seen these blocks of {context} tokens: {sizes}")
 
 # %%
 recipe = dict(
-    architecture=architecture, expansion=expansion, l1_coefficient=l1_coefficient, k=k,
-    learning_rate=learning_rate, train_tokens=train_tokens, batch_tokens=batch_tokens,
+    architecture=architecture,
+    expansion=expansion,
+    l1_coefficient=l1_coefficient,
+    k=k,
+    learning_rate=learning_rate,
+    train_tokens=train_tokens,
+    batch_tokens=batch_tokens,
     precision=precision,
-)  # fmt: skip
+)
 names = {seed: f"{model}-{seed}" for seed in sae_seeds}
 trained = [
     learning.train(run, name, subject, recipe | {"seed": seed}) for seed, name in names.items()
@@ -83,7 +90,7 @@ trained = [
 
 # %% mystnb={"figure": {"caption": "Sparsity and precision of one dictionary while it learns.", "name": "fig-sae-history"}, "image": {"alt": "Active features falling and variance explained rising during training"}} tags=["hide-input"]
 history = pd.read_csv(trained[0] / "history.csv")
-plots.dictionary_history(history)
+style.dictionary_history(history)
 
 # %% tags=["remove-cell"]
 falling = {"sae.history.max_l0": history["l0"].max(), "sae.history.last_l0": history["l0"].iloc[-1]}
@@ -107,9 +114,14 @@ measured = [learning.measure(run, name, subject, evaluation_blocks) for name in 
 
 # %%
 sums = quality.Sums.load(measured[0] / "sums.safetensors")
-rows = [{"text": plots.DOMAIN_LABELS[d], **quality.quality(sums, [d])._asdict()} for d in DOMAINS]
-names = {"l0": "L0", "variance_explained": "variance explained", "ce_loss_score": "CE score",
-         "dead_share": "dead", "dense_share": "dense"}  # fmt: skip
+rows = [{"text": style.DOMAIN_LABELS[d], **quality.quality(sums, [d])._asdict()} for d in DOMAINS]
+names = {
+    "l0": "L0",
+    "variance_explained": "variance explained",
+    "ce_loss_score": "CE score",
+    "dead_share": "dead",
+    "dense_share": "dense",
+}
 show_table(
     pd.DataFrame(rows).drop(columns="density").rename(columns=names),
     {"L0": ".1f", "variance explained": ".3f", "CE score": ".3f", "dead": ".1%", "dense": ".1%"},
@@ -147,7 +159,7 @@ show_table(
 # :::
 #
 # :::{dropdown} Answer
-# `python -m featrack_utils.run sae out.ipynb -p l1_coefficient …`: both fall. L0 should be kept
+# `python -m featrack_utils.pipeline.notebook sae out.ipynb -p l1_coefficient …`: both fall. L0 should be kept
 # equal, if only one can be: a sparser dictionary has fewer, broader features, and a share of
 # matches between two dictionaries of different sparsity measures the sparsity.
 # :::

@@ -23,10 +23,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import rundown, store
-from featrack_utils.precision import uses_bfloat16
-from featrack_utils.render import notebook_pages
-from featrack_utils.tables import show_table
+from featrack_utils.display import rundown
+from featrack_utils.display.tables import show_table
+from featrack_utils.models.precision import uses_bfloat16
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.book import notebook_pages
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -63,15 +64,17 @@ times = rundown.phase_times(run / "executed", pages)
 total = {"phase": "all together", "seconds": times["seconds"].sum()}
 shown = pd.concat([times, pd.DataFrame([total])])
 show_table(
-    pd.DataFrame({
-        "phase": shown["phase"],
-        "started": [f"{at:%Y-%m-%d %H:%M:%S}" if at == at else None for at in shown["started"]],
-        "took": shown["seconds"].map(rundown.duration),
-    }),
+    pd.DataFrame(
+        {
+            "phase": shown["phase"],
+            "started": [f"{at:%Y-%m-%d %H:%M:%S}" if at == at else None for at in shown["started"]],
+            "took": shown["seconds"].map(rundown.duration),
+        }
+    ),
     caption=f"The phases in the pipeline's order; {rundown.duration(rundown.span(times))} passed from "
     "the first start to the last end.",
     notes={"started": "UTC", "took": "a kernel's time; some run side by side"},
-)  # fmt: skip
+)
 
 # %% [markdown]
 # If part of a run was made again later, the time from the first start to the last end includes the
@@ -94,10 +97,26 @@ show_table(pd.DataFrame(facts.items(), columns=["what", "value"]), caption="The 
 
 # %% tags=["hide-input"]
 packages = (
-    "torch", "transformers", "tokenizers", "transformer-lens", "sae-lens", "mergekit", "datasets",
-    "numpy", "scipy", "numba", "pandas", "safetensors", "matplotlib", "seaborn", "plotly",
-    "jupytext", "papermill", "jupyter-book", "snakemake",
-)  # fmt: skip
+    "torch",
+    "transformers",
+    "tokenizers",
+    "transformer-lens",
+    "sae-lens",
+    "mergekit",
+    "datasets",
+    "numpy",
+    "scipy",
+    "numba",
+    "pandas",
+    "safetensors",
+    "matplotlib",
+    "seaborn",
+    "plotly",
+    "jupytext",
+    "papermill",
+    "jupyter-book",
+    "snakemake",
+)
 show_table(
     pd.DataFrame([(name, version(name)) for name in packages], columns=["package", "version"]),
     caption="The main packages; requirements.lock names all of them.",

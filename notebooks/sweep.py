@@ -23,9 +23,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import published_training, store, variants
 from featrack_utils.corpora import prepare
-from featrack_utils.tables import show_table
+from featrack_utils.dictionaries import published_training, variants
+from featrack_utils.display.tables import show_table
+from featrack_utils.pipeline import store
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -53,10 +54,15 @@ evaluation_blocks = 220  # validation blocks per domain, the same for every mode
 run = Path(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 recipe = dict(
-    architecture=architecture, expansion=expansion, l1_coefficient=l1_coefficient, k=k,
-    learning_rate=learning_rate, train_tokens=train_tokens, batch_tokens=batch_tokens,
+    architecture=architecture,
+    expansion=expansion,
+    l1_coefficient=l1_coefficient,
+    k=k,
+    learning_rate=learning_rate,
+    train_tokens=train_tokens,
+    batch_tokens=batch_tokens,
     precision=precision,
-)  # fmt: skip
+)
 sets = {name: published_training.CHOICES[name].trained for name in published}
 sets = sets or {variant: variants.needed(all_pairs)}
 for name, trained in sets.items():
@@ -72,11 +78,14 @@ for name, trained in sets.items():
 # %% tags=["hide-input"]
 words = {name: choice.text for name, choice in published_training.CHOICES.items()}
 rows = [
-    {"set": words.get(name, variants.label(name)), "dictionary": one,
-     **variants.mean_quality(run / "sweep" / name, [one])}
+    {
+        "set": words.get(name, variants.label(name)),
+        "dictionary": one,
+        **variants.mean_quality(run / "sweep" / name, [one]),
+    }
     for name, trained in sets.items()
     for one in trained
-]  # fmt: skip
+]
 names = {"l0": "L0", "variance_explained": "variance explained"}
 show_table(pd.DataFrame(rows).rename(columns=names), {"L0": ".1f", "variance explained": ".3f"})
 

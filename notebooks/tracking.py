@@ -26,22 +26,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils import (
-    chains,
-    correlate,
-    features,
-    flow,
-    flowplot,
-    logits,
-    match,
-    plots,
-    store,
-    yardsticks,
-)
-from featrack_utils.config import EDGES, MODELS
-from featrack_utils.tables import format_cell, show_table
+from featrack_utils.dictionaries import features
+from featrack_utils.display import flowplot, style
+from featrack_utils.display.tables import format_cell, show_table
+from featrack_utils.interpretation import logit_effects
+from featrack_utils.matching import chains, classes, correlation, flow, similarity
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.config import EDGES, MODELS
 
-plots.use_style()
+style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -62,18 +55,20 @@ min_documents = 10  # documents it must be active in; paper: none
 # %%
 run = Path(run_dir)
 found = features.open_features(run, base_seeds, other_seeds)
-able = {n: match.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()}
+able = {
+    n: classes.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()
+}
 seeds = {model: [n for n in found if n.startswith(f"{model}-")] for model in MODELS}
 
 
 def matches(a, b):
-    return correlate.correlations(
+    return correlation.correlations(
         found[a].acts, found[b].acts, eligible_a=able[a], eligible_b=able[b]
     )
 
 
 best = {(a, b): matches(a, b) for p, c in EDGES for a, b in product(seeds[p], seeds[c])}
-tracked = {names: match.classify(result, tau, rule) for names, result in best.items()}
+tracked = {names: classes.classify(result, tau, rule) for names, result in best.items()}
 
 # %% [markdown]
 # Beside every parent and child stands a pair that nothing lies between: two dictionaries of the
@@ -82,9 +77,9 @@ tracked = {names: match.classify(result, tau, rule) for names, result in best.it
 # %%
 parents = list(dict.fromkeys(parent for parent, _ in EDGES))
 one_way = {pair: matches(*pair) for p in parents for pair in combinations(seeds[p], 2)}
-own = one_way | {(b, a): match.turned(result) for (a, b), result in one_way.items()}
+own = one_way | {(b, a): classes.turned(result) for (a, b), result in one_way.items()}
 every = best | own
-group = {n: correlate.copies(f.acts, tau, eligible=able[n]).group for n, f in found.items()}
+group = {n: correlation.copies(f.acts, tau, eligible=able[n]).group for n, f in found.items()}
 
 # %% [markdown]
 # ## Shares
@@ -105,7 +100,7 @@ def shares(parent, child):
 table = pd.DataFrame([{"pair": f"{a}_{b}", **shares(a, b)} for a, b in EDGES])
 readable = table.rename(columns=lambda name: name.removesuffix("_share"))
 show_table(
-    readable.assign(pair=table["pair"].map(plots.pair_label)),
+    readable.assign(pair=table["pair"].map(style.pair_label)),
     {column: ".1%" for column in readable.columns[1:]},
     caption="Shares of features along each edge, means over all pairs of seeds.",
     notes={"emerging": "of the child's", "unobserved": "of all the parent's"},
@@ -135,7 +130,7 @@ def best_r(a, b):
 
 observed = {f"{a}_{b}": best_r(f"{a}-0", f"{b}-0") for a, b in EDGES}
 unchanged_r = {f"{a}_{b}": best_r(*seeds[a][:2]) for a, b in EDGES if len(seeds[a]) > 1}
-plots.best_match_histogram(observed, unchanged_r, tau)
+style.best_match_histogram(observed, unchanged_r, tau)
 
 # %% [markdown]
 # {numref}`fig-best-match` shows the best correlation of every observable parent feature, and, as
@@ -148,8 +143,12 @@ plots.best_match_histogram(observed, unchanged_r, tau)
 
 # %%
 along = {(a, b): tracked[f"{a}-0", f"{b}-0"] for a, b in EDGES}
-volumes = flow.flow(along["base", "lua"], along["base", "stories"],
-                    along["lua", "merged"], along["stories", "merged"])  # fmt: skip
+volumes = flow.flow(
+    along["base", "lua"],
+    along["base", "stories"],
+    along["lua", "merged"],
+    along["stories", "merged"],
+)
 
 # %% mystnb={"figure": {"caption": "Where features go, after the paper's Figure 2, for the dictionaries of seed 0. Each plain band counts one-to-one matches, grey ones features without a match. Hatched bands do have one, but share it: fused features with another parent, whose match is closer; split ones come from a parent that another child matches more closely. New and novel features come from nowhere.", "name": "fig-flow"}, "image": {"alt": "Flow diagram of features from base through Lua and Stories to merged"}} tags=["hide-input"]
 flowplot.flow_diagram(volumes)
@@ -194,10 +193,10 @@ def chained(*names):
 choices = list(product(*seeds.values()))
 found_chains = pd.concat([chained(*names) for names in choices], ignore_index=True)
 links = {"min_r": "weakest link", "r_base_merged": "base to merged"}
-columns = plots.MODEL_LABELS | links
+columns = style.MODEL_LABELS | links
 show_table(
     found_chains[list(columns)].head(6).rename(columns=columns),
-    {name: "d" for name in plots.MODEL_LABELS.values()} | {name: ".3f" for name in links.values()},
+    {name: "d" for name in style.MODEL_LABELS.values()} | {name: ".3f" for name in links.values()},
     caption="The best linked of seed 0, by the numbers that the features have in each model.",
 )
 
@@ -217,8 +216,12 @@ show_table(
 # {%- endif %}
 
 # %%
-SHAPES = ("in Lua and in Stories", "in Lua, from there in Merged",
-          "in Stories, from there in Merged", "universal")  # fmt: skip
+SHAPES = (
+    "in Lua and in Stories",
+    "in Lua, from there in Merged",
+    "in Stories, from there in Merged",
+    "universal",
+)
 counted = chains.mean(chains.chained(*linked(*names), group[names[0]], tau) for names in choices)
 own_base = {(s, t): own[f"base-{s}", f"base-{t}"] for s, t in permutations(range(base_seeds), 2)}
 ceiling = chains.unchanged(own_base, [group[name] for name in seeds["base"]], tau)
@@ -229,10 +232,16 @@ shapes = zip(SHAPES, counted, ceiling or [undefined] * 4, floor, strict=True)
 
 # %% tags=["hide-input"]
 table_of_chains = pd.DataFrame(
-    {"a feature of the base found": shape, "features": seen.features, "ceiling": top.features,
-     "by chance": low.features, "copies merged": seen.groups, "their ceiling": top.groups}
+    {
+        "a feature of the base found": shape,
+        "features": seen.features,
+        "ceiling": top.features,
+        "by chance": low.features,
+        "copies merged": seen.groups,
+        "their ceiling": top.groups,
+    }
     for shape, seen, top, low in shapes
-)  # fmt: skip
+)
 show_table(
     table_of_chains,
     {column: ",.0f" for column in table_of_chains.columns[1:]},
@@ -285,9 +294,9 @@ WAYS = ("best", "mutual", "assignment", "copies merged")
 
 def share_found(names, way):
     if way != "copies merged":
-        return match.classify(every[names], tau, way).persisting_share
-    one = match.classify(every[names], tau, "best")
-    return match.merge_copies(one, *(group[name] for name in names)).persisting_share
+        return classes.classify(every[names], tau, way).persisting_share
+    one = classes.classify(every[names], tau, "best")
+    return classes.merge_copies(one, *(group[name] for name in names)).persisting_share
 
 
 def mean_share(pairs, way):
@@ -295,10 +304,14 @@ def mean_share(pairs, way):
 
 
 by_way = pd.DataFrame(
-    {"pair": f"{a}_{b}", "way": way, "share": mean_share(product(seeds[a], seeds[b]), way),
-     "ceiling": mean_share(permutations(seeds[a], 2), way)}
+    {
+        "pair": f"{a}_{b}",
+        "way": way,
+        "share": mean_share(product(seeds[a], seeds[b]), way),
+        "ceiling": mean_share(permutations(seeds[a], 2), way),
+    }
     for (a, b), way in product(EDGES, WAYS)
-)  # fmt: skip
+)
 
 
 # %% tags=["hide-input"]
@@ -311,7 +324,7 @@ by_way["ratio"] = by_way["share"] / by_way["ceiling"].where(by_way["ceiling"] > 
 shown = by_way.assign(cell=by_way.apply(cell, axis=1)).pivot(index="pair", columns="way")["cell"]
 shown = shown.loc[[f"{a}_{b}" for a, b in EDGES], list(WAYS)].reset_index()
 show_table(
-    shown.assign(pair=shown["pair"].map(plots.pair_label)),
+    shown.assign(pair=shown["pair"].map(style.pair_label)),
     caption="Share of the parent's features that persist / its ceiling, for four ways to count: "
     "means over all pairs of seeds.",
 )
@@ -335,7 +348,7 @@ show_table(
 
 # %%
 def several(pairs):
-    each = [match.multiplicity(every[names], tau) for names in pairs]
+    each = [classes.multiplicity(every[names], tau) for names in pairs]
     shares = [(one.merging_share, one.splitting_share) for one in each]
     return pd.DataFrame(shares, columns=["merging", "splitting"], dtype=float).mean()
 
@@ -345,11 +358,14 @@ many_unchanged = {parent: several(permutations(seeds[parent], 2)) for parent in 
 
 # %% tags=["hide-input"]
 rows = [
-    {"pair": plots.pair_label(pair), "children with several parents": seen["merging"],
-     "parents with several children": seen["splitting"],
-     "either, if unchanged": many_unchanged[pair.split("_")[0]]["merging"]}
+    {
+        "pair": style.pair_label(pair),
+        "children with several parents": seen["merging"],
+        "parents with several children": seen["splitting"],
+        "either, if unchanged": many_unchanged[pair.split("_")[0]]["merging"],
+    }
     for pair, seen in many.items()
-]  # fmt: skip
+]
 show_table(
     pd.DataFrame(rows),
     {column: ".1%" for column in list(rows[0])[1:]},
@@ -375,12 +391,12 @@ show_table(
 # %%
 def side(name):
     model = run / "models" / name.split("-")[0]
-    return yardsticks.Side(found[name].acts, logits.read_writing(model, run / "saes" / name))
+    return similarity.Side(found[name].acts, logit_effects.read_writing(model, run / "saes" / name))
 
 
 def measured(a, b):
-    pairs = yardsticks.on_best_matches(every[a, b], side(a), side(b))
-    return yardsticks.summary(pairs, tau)
+    pairs = similarity.on_best_matches(every[a, b], side(a), side(b))
+    return similarity.summary(pairs, tau)
 
 
 by_yardstick = {f"{a}_{b}": measured(f"{a}-0", f"{b}-0") for a, b in EDGES}
@@ -389,21 +405,26 @@ by_yardstick |= {p: measured(*seeds[p][:2]) for p in parents if len(seeds[p]) > 
 
 # %% tags=["hide-input"]
 def label(key):
-    return plots.pair_label(key) if "_" in key else f"{plots.MODEL_LABELS[key]}, another seed"
+    return style.pair_label(key) if "_" in key else f"{style.MODEL_LABELS[key]}, another seed"
 
 
-NAMES = {"r": "r"} | yardsticks.YARDSTICKS
+NAMES = {"r": "r"} | similarity.YARDSTICKS
 ends = {"": "median", ".ci_low": "p10", ".ci_high": "p90"}
 rows = [
-    {"dictionaries": label(key)} | {NAMES[name] + end: row[column]
-     for name, row in summary.iterrows() for end, column in ends.items()}
+    {"dictionaries": label(key)}
+    | {
+        NAMES[name] + end: row[column]
+        for name, row in summary.iterrows()
+        for end, column in ends.items()
+    }
     for key, summary in by_yardstick.items()
-]  # fmt: skip
+]
 show_table(
-    pd.DataFrame(rows), {name: ".2f" for name in NAMES.values()},
+    pd.DataFrame(rows),
+    {name: ".2f" for name in NAMES.values()},
     caption="Matched pairs by other yardsticks: median [10th, 90th percentile]. Seed 0; below, "
     "seeds 0 and 1 of the unchanged parents.",
-)  # fmt: skip
+)
 
 # %% tags=["hide-input"]
 rows = [
@@ -412,10 +433,11 @@ rows = [
     for key, summary in by_yardstick.items()
 ]
 show_table(
-    pd.DataFrame(rows), {name: ".2f" for name in yardsticks.YARDSTICKS.values()},
+    pd.DataFrame(rows),
+    {name: ".2f" for name in similarity.YARDSTICKS.values()},
     caption="Agreement with r: rank correlation between a yardstick and r over the best matches "
     "of all parent features, those below the threshold included.",
-)  # fmt: skip
+)
 
 # %% [markdown]
 # {% set seen, same = "track.base_lua.yardstick.", "track.base.yardstick." -%}
@@ -456,21 +478,34 @@ def write(work):
     found_chains.to_csv(work / "universal.csv", index=False)
 
 
-store.make(run / "tracking", write, parameters=criteria, code=[correlate, match, flow],
-           inputs=[run / "features" / name for name in found])  # fmt: skip
+store.make(
+    run / "tracking",
+    write,
+    parameters=criteria,
+    code=[correlation, classes, flow],
+    inputs=[run / "features" / name for name in found],
+)
 
 # %% tags=["remove-cell"]
 per_choice = found_chains["dictionaries"].value_counts()
 per_choice = per_choice.reindex([" ".join(names) for names in choices], fill_value=0)
-again = [match.classify(own[names], tau, rule).persisting_share
-         for names in permutations(seeds["base"], 2)]  # fmt: skip
-results = {f"track.{pair}.{name}": value
-           for pair, row in table.set_index("pair").iterrows() for name, value in row.items()}  # fmt: skip
+again = [
+    classes.classify(own[names], tau, rule).persisting_share
+    for names in permutations(seeds["base"], 2)
+]
+results = {
+    f"track.{pair}.{name}": value
+    for pair, row in table.set_index("pair").iterrows()
+    for name, value in row.items()
+}
 results |= {
     f"track.merged_origin.{name.replace(' ', '_')}": value for name, value in counts.items()
 }
-results |= {"track.base.seed_ceiling": sum(again) / len(again),
-            "track.base.dictionaries": base_seeds, "track.seed_combinations": len(choices)}  # fmt: skip
+results |= {
+    "track.base.seed_ceiling": sum(again) / len(again),
+    "track.base.dictionaries": base_seeds,
+    "track.seed_combinations": len(choices),
+}
 
 # %% tags=["remove-cell"]
 groups_of_first = group["base-0"][found_chains.loc[: per_choice.iloc[0] - 1, "base"]]
@@ -485,15 +520,20 @@ results |= {
     "track.base.observable_count": able["base-0"].sum(),
     "track.found_in_both_count": counted.both.features,
 }
-results |= {f"track.universal_count{end}.unchanged": ceiling and getattr(ceiling.universal, part)
-            for end, part in (("", "features"), (".copies_merged", "groups"))}  # fmt: skip
+results |= {
+    f"track.universal_count{end}.unchanged": ceiling and getattr(ceiling.universal, part)
+    for end, part in (("", "features"), (".copies_merged", "groups"))
+}
 
 # %% tags=["remove-cell"]
 for pair, rows in by_way.groupby("pair"):
     one = rows.set_index("way").loc["assignment"]
     name = f"track.{pair}.assignment_share"
-    results |= {name: one["share"], f"{name}.ceiling": one["ceiling"],
-                f"{name}.ratio_to_ceiling": one["ratio"]}  # fmt: skip
+    results |= {
+        name: one["share"],
+        f"{name}.ceiling": one["ceiling"],
+        f"{name}.ratio_to_ceiling": one["ratio"],
+    }
     name = f"track.{pair}.share_over_ceiling"
     results |= {f"{name}.lowest": rows["ratio"].min(), f"{name}.highest": rows["ratio"].max()}
 for pair, seen in many.items():
@@ -505,8 +545,11 @@ for pair, seen in many.items():
 exceeding = sum((many[f"{a}_{b}"] > many_unchanged[a]).astype(int) for a, b in EDGES)
 results |= {f"track.edges_{name}_more": n for name, n in exceeding.items()}
 agreements = pd.concat([summary["agreement"].drop("r") for summary in by_yardstick.values()])
-results |= {"track.yardstick_agreement.lowest": agreements.min(),
-            "track.yardstick_agreement.highest": agreements.max(), "track.edges": len(EDGES)}  # fmt: skip
+results |= {
+    "track.yardstick_agreement.lowest": agreements.min(),
+    "track.yardstick_agreement.highest": agreements.max(),
+    "track.edges": len(EDGES),
+}
 results |= {
     f"track.{key}.yardstick.{name}.{column}": value
     for key, summary in by_yardstick.items()

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from featrack_utils.features import Features
+from featrack_utils.dictionaries.features import Features
 
 BLOCK = 40  # positions of a block; documents are one and a half blocks long
 VOCABULARY = [f"w{k}" for k in range(20)]

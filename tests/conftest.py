@@ -10,7 +10,7 @@ TEXTS = ["def f(x):\n    return x\n" * 20, "the cat and the other cat are there 
 @pytest.fixture(scope="session")
 def tokenizer():
     """A byte-level vocabulary of 280 tokens."""
-    from featrack_utils.tokens import train_tokenizer
+    from featrack_utils.corpora.tokenizer import train_tokenizer
 
     return train_tokenizer(TEXTS, 280)
 
@@ -25,7 +25,7 @@ def blocks():
 @pytest.fixture
 def fresh_model():
     """Makes untrained models of width 8 with 12 MLP neurons."""
-    from featrack_utils.lm import new_model
+    from featrack_utils.models.training import new_model
 
     return lambda seed=0: new_model(
         vocab_size=280, d_model=8, d_mlp=12, n_heads=2, n_kv_heads=1, context=CONTEXT, seed=seed
@@ -35,23 +35,31 @@ def fresh_model():
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory, tokenizer, blocks):
     """A saved model of width 16 with 24 MLP neurons, trained for a moment."""
-    from featrack_utils import lm
+    from featrack_utils.models import training
 
     folder = tmp_path_factory.mktemp("models") / "base"
-    model = lm.new_model(
+    model = training.new_model(
         vocab_size=280, d_model=16, d_mlp=24, n_heads=2, n_kv_heads=1, context=CONTEXT, seed=1
     )
-    lm.train(
-        model, blocks, folder, tokenizer=tokenizer, train_tokens=20 * 8 * CONTEXT, seed=1,
-        learning_rate=1e-2, batch_blocks=8, weight_decay=0.0, warmup_share=0.0,
+    training.train(
+        model,
+        blocks,
+        folder,
+        tokenizer=tokenizer,
+        train_tokens=20 * 8 * CONTEXT,
+        seed=1,
+        learning_rate=1e-2,
+        batch_blocks=8,
+        weight_decay=0.0,
+        warmup_share=0.0,
         precision="float32",
-    )  # fmt: skip
+    )
     return folder
 
 
 @pytest.fixture
 def bridge(model_folder):
     """The saved model under TransformerLens."""
-    from featrack_utils.capture import boot
+    from featrack_utils.models.capture import boot
 
     return boot(model_folder)

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from featrack_utils import explorer, fates
-from featrack_utils.config import MODELS
-from featrack_utils.features import Features
-from featrack_utils.logits import LogitEffects
+from featrack_utils.dictionaries.features import Features
+from featrack_utils.display import explorer
+from featrack_utils.interpretation.logit_effects import LogitEffects
+from featrack_utils.matching import fates
+from featrack_utils.pipeline.config import MODELS
 
 WIDTH, BLOCKS, D = 12, 40, 260  # positions of a block, blocks, features of a dictionary
 N = WIDTH * BLOCKS
@@ -64,8 +65,10 @@ def contents() -> explorer.Contents:
         logits=dict.fromkeys(MODELS, logits),
         about=about.assign(detection=0.5),
         vocabulary=HOSTILE + [f" t{i}" for i in range(90 - len(HOSTILE))],
-        width=WIDTH, profile="made up", seed=1,
-    )  # fmt: skip
+        width=WIDTH,
+        profile="made up",
+        seed=1,
+    )
 
 
 def read(folder: Path, name: str) -> Any:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from featrack_utils import explorer
-from featrack_utils.explorer import _write as write
+from featrack_utils.display import explorer
+from featrack_utils.display.explorer import _write as write
 
 FILES = Path(__file__).resolve().parents[1] / "book" / "_static" / "explorer"
 DOMAINS = ("english", "python", "lua", "stories")
@@ -38,11 +38,57 @@ HOSTILE = (
     "🙂",
 )
 PLAIN = (
-    "=", "==", "+", "(", ")", "[", "]", ":", ",", ".", "return", "def", "class", "if", "else",
-    "for", "in", "not", "None", "self", "import", "local", "end", "function", "then", "nil", "the",
-    "a", "of", "to", "and", "was", "said", "little", "once", "upon", "time", "happy", "sad", "big",
-    "red", "friend", "value", "name", "list", "index", "count", "table", "string", "number",
-)  # fmt: skip
+    "=",
+    "==",
+    "+",
+    "(",
+    ")",
+    "[",
+    "]",
+    ":",
+    ",",
+    ".",
+    "return",
+    "def",
+    "class",
+    "if",
+    "else",
+    "for",
+    "in",
+    "not",
+    "None",
+    "self",
+    "import",
+    "local",
+    "end",
+    "function",
+    "then",
+    "nil",
+    "the",
+    "a",
+    "of",
+    "to",
+    "and",
+    "was",
+    "said",
+    "little",
+    "once",
+    "upon",
+    "time",
+    "happy",
+    "sad",
+    "big",
+    "red",
+    "friend",
+    "value",
+    "name",
+    "list",
+    "index",
+    "count",
+    "table",
+    "string",
+    "number",
+)
 _CHUNK = 256
 _BEFORE, _AFTER = 15, 8
 _SILENT = 20  # features of every model that never fire
@@ -70,12 +116,24 @@ def make(
     tokens = rng.integers(0, len(vocab), size=blocks * width)
     domain = np.arange(blocks) * len(DOMAINS) // blocks
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder, "meta", {
-        "format": 1, "profile": "made up", "tau": 0.8, "d_sae": d_sae, "width": width,
-        "models": [{"key": k, "label": k.capitalize(), "colour": c} for k, c in MODELS.items()],
-        "domains": DOMAINS, "classes": CLASSES, "vocab": vocab, "token_bytes": 2,
-        "tokens": _base64(tokens.astype("<u2")), "block_domain": _base64(domain.astype("u1")),
-    })  # fmt: skip
+    write(
+        folder,
+        "meta",
+        {
+            "format": 1,
+            "profile": "made up",
+            "tau": 0.8,
+            "d_sae": d_sae,
+            "width": width,
+            "models": [{"key": k, "label": k.capitalize(), "colour": c} for k, c in MODELS.items()],
+            "domains": DOMAINS,
+            "classes": CLASSES,
+            "vocab": vocab,
+            "token_bytes": 2,
+            "tokens": _base64(tokens.astype("<u2")),
+            "block_domain": _base64(domain.astype("u1")),
+        },
+    )
     where = [np.flatnonzero(tokens == token) for token in range(len(vocab))]
     index, details = {}, {}
     for model in MODELS:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from featrack_utils import activations
-from featrack_utils.capture import mlp_activations
 from featrack_utils.errors import FeatrackError
+from featrack_utils.models import activations
+from featrack_utils.models.capture import mlp_activations
 
 
 def batches(bridge, blocks, n, **given):

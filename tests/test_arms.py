@@ -10,17 +10,26 @@ import pytest
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
-from featrack_utils import arms, armtraining, features, lm, sae, store
-from featrack_utils.doses import dose_steps, percent
+from featrack_utils.corpora.tokenizer import Blocks
+from featrack_utils.dictionaries import arms, armtraining, features
+from featrack_utils.dictionaries import training as sae
 from featrack_utils.errors import FeatrackError
-from featrack_utils.profiles import load_profile
-from featrack_utils.tokens import Blocks
+from featrack_utils.models import training
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.doses import dose_steps, percent
+from featrack_utils.pipeline.profiles import load_profile
 
 NO_ARMS = {"doses": [], "dosed": [], "warm_start": False, "lm_seed": False}
 RECIPE = dict(
-    architecture="standard", expansion=4, l1_coefficient=0.5, k=5, learning_rate=5e-3,
-    train_tokens=40 * 64, batch_tokens=64, precision="float32",
-)  # fmt: skip
+    architecture="standard",
+    expansion=4,
+    l1_coefficient=0.5,
+    k=5,
+    learning_rate=5e-3,
+    train_tokens=40 * 64,
+    batch_tokens=64,
+    precision="float32",
+)
 
 
 # Doses
@@ -95,19 +104,25 @@ def test_switches_and_lists_that_snakemake_hands_over_as_text_are_read():
 def run(tmp_path_factory, tokenizer, blocks) -> Path:
     """A run with corpora in name, a base and a Lua model of which step 2 of 8 was kept."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    recipe = {"train_tokens": 8 * 8 * 16, "batch_blocks": 8, "learning_rate": 1e-2,
-              "weight_decay": 0.0, "warmup_share": 0.0, "precision": "float32",
-              "seed": 1}  # fmt: skip
+    recipe = {
+        "train_tokens": 8 * 8 * 16,
+        "batch_blocks": 8,
+        "learning_rate": 1e-2,
+        "weight_decay": 0.0,
+        "warmup_share": 0.0,
+        "precision": "float32",
+        "seed": 1,
+    }
     shape = {"d_model": 16, "d_mlp": 24, "n_heads": 2, "n_kv_heads": 1, "context": 16}
     store.make(run / "corpora", lambda work: (work / "words.csv").touch(), parameters={})
 
     def base(work):
-        model = lm.new_model(vocab_size=280, seed=1, **shape)
-        lm.train(model, blocks, work, tokenizer=tokenizer, **recipe)
+        model = training.new_model(vocab_size=280, seed=1, **shape)
+        training.train(model, blocks, work, tokenizer=tokenizer, **recipe)
 
     def lua(work):
-        model = lm.load_model(run / "models" / "base")
-        lm.train(model, blocks + 60, work, tokenizer=tokenizer, **recipe, snapshots=[2])
+        model = training.load_model(run / "models" / "base")
+        training.train(model, blocks + 60, work, tokenizer=tokenizer, **recipe, snapshots=[2])
 
     for name, build in {"base": base, "lua": lua}.items():
         store.make(run / "models" / name, build, parameters=recipe | shape)
@@ -118,14 +133,22 @@ def test_a_profiles_arms_are_the_doses_in_order_and_then_the_others(run):
     wanted = {"doses": [0.1, 0.3], "dosed": ["lua"], "warm_start": True, "lm_seed": True}
     planned = arms.planned(run, **wanted)
     assert [arm.name for arm in planned] == [
-        "lua-at-0", "lua-at-10", "lua-at-30", "base-warm", "lua-warm", "second"
-    ]  # fmt: skip
+        "lua-at-0",
+        "lua-at-10",
+        "lua-at-30",
+        "base-warm",
+        "lua-warm",
+        "second",
+    ]
     assert [arm.step for arm in planned] == [None, 1, 2, None, None, None]
     assert [arm.model for arm in planned] == ["base", "lua", "lua", "base", "lua", "second"]
     assert [arm.mixture for arm in planned] == ["lua"] * 5 + ["base"]
     assert arms.doses_of(planned, "lua") == {
-        "0": "lua-at-0", "10": "lua-at-10", "30": "lua-at-30", "100": "lua-1"
-    }  # fmt: skip
+        "0": "lua-at-0",
+        "10": "lua-at-10",
+        "30": "lua-at-30",
+        "100": "lua-1",
+    }
     assert arms.doses_of(planned, "stories") == {"100": "stories-1"}
     assert arms.planned(run, **NO_ARMS) == []
 
@@ -135,8 +158,10 @@ def test_an_arms_weights_are_the_snapshot_or_the_whole_model(run):
     path = armtraining.along(run, arms.planned(run, **wanted), "lua")
     assert list(path) == ["0", "25", "100"]
     assert [str(p.relative_to(run / "models")) for p in path.values()] == [
-        "base", "lua/snapshots/2", "lua"
-    ]  # fmt: skip
+        "base",
+        "lua/snapshots/2",
+        "lua",
+    ]
 
 
 def test_a_step_that_was_not_kept_and_a_model_that_is_not_there_are_named(run):
@@ -256,5 +281,8 @@ def test_arms_have_names_in_words():
         arms.Arm(arms.SECOND, arms.SECOND, None, "base", None),
     ]
     assert [arms.label(arm) for arm in made] == [
-        "Stories, 3 % of the steps", "Lua, 0 % of the steps", "Base, warm start", "Second base"
-    ]  # fmt: skip
+        "Stories, 3 % of the steps",
+        "Lua, 0 % of the steps",
+        "Base, warm start",
+        "Second base",
+    ]

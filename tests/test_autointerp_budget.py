@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from featrack_utils.autointerp.budget import Budget, Prices, estimate, most_tokens
 from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation.explain.budget import Budget, Prices, estimate, most_tokens
 
 # Two messages of 72 bytes in all are at most 200 tokens, with 64 more for the frame of each.
 REQUEST = {

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from featrack_utils.autointerp.contexts import (
+from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation.explain.contexts import (
     NONE,
     TOP,
     WIDTH,
@@ -13,8 +14,7 @@ from featrack_utils.autointerp.contexts import (
     shown,
     true_values,
 )
-from featrack_utils.errors import FeatrackError
-from featrack_utils.portraits import by_column
+from featrack_utils.interpretation.portraits import by_column
 from tests.autointerp_planted import BLOCK, DEAD, LENGTH, planted
 
 FEATURES = planted()
@@ -34,8 +34,9 @@ def test_a_pair_is_a_token_and_the_one_before_it_in_the_same_block_and_document(
     previous = TEXT.pair_previous[TEXT.pair]
     assert (TEXT.pair_token[TEXT.pair] == TEXT.tokens).all()
     assert set(np.flatnonzero(previous == NONE)) == {
-        *range(0, TEXT.tokens.size, BLOCK), *range(0, TEXT.tokens.size, BLOCK * 3 // 2)
-    }  # fmt: skip
+        *range(0, TEXT.tokens.size, BLOCK),
+        *range(0, TEXT.tokens.size, BLOCK * 3 // 2),
+    }
     inside = np.flatnonzero(previous != NONE)
     assert (previous[inside] == TEXT.tokens[inside - 1]).all()
 

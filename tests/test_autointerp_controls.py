@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featrack_utils import fates
-from featrack_utils.autointerp.controls import CALIPER, equally_dense, shuffled
-from featrack_utils.config import EDGES, MODELS
+from featrack_utils.interpretation.explain.controls import CALIPER, equally_dense, shuffled
+from featrack_utils.matching import fates
+from featrack_utils.pipeline.config import EDGES, MODELS
 from tests.autointerp_planted import DEAD, LENGTH, planted
 
 

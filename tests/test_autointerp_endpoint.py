@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-from featrack_utils.autointerp import endpoint as endpoint_module
-from featrack_utils.autointerp.budget import Budget, Prices
-from featrack_utils.autointerp.cache import Answers
-from featrack_utils.autointerp.endpoint import Endpoint, _seconds
-from featrack_utils.autointerp.prompts import explain
-from featrack_utils.autointerp.settings import Interpretation
 from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation.explain import endpoint as endpoint_module
+from featrack_utils.interpretation.explain.budget import Budget, Prices
+from featrack_utils.interpretation.explain.cache import Answers
+from featrack_utils.interpretation.explain.endpoint import Endpoint, _seconds
+from featrack_utils.interpretation.explain.prompts import explain
+from featrack_utils.interpretation.explain.settings import Interpretation
 from tests.openai_server import ChatServer
 
 KEY = "sk-loopback-0123456789"
@@ -28,13 +28,25 @@ def asking(tmp_path, monkeypatch):
     monkeypatch.setenv("TEST_KEY", KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
-    def ask(server, *requests, max_cost=0.0, prices=FREE, per_minute=100_000,
-            key="TEST_KEY", first_wait=0.01):  # fmt: skip
+    def ask(
+        server,
+        *requests,
+        max_cost=0.0,
+        prices=FREE,
+        per_minute=100_000,
+        key="TEST_KEY",
+        first_wait=0.01,
+    ):
         with Budget(tmp_path / "spent.jsonl", max_cost, prices) as budget:
             endpoint = Endpoint(
-                server.url, key, Answers(tmp_path / "answers", server.url), budget,
-                per_minute, first_wait=first_wait, timeout=0.3,
-            )  # fmt: skip
+                server.url,
+                key,
+                Answers(tmp_path / "answers", server.url),
+                budget,
+                per_minute,
+                first_wait=first_wait,
+                timeout=0.3,
+            )
             answers = endpoint.ask(requests, "asking")
         return [answer["choice"]["message"]["content"] for answer in answers]
 
@@ -57,10 +69,15 @@ def test_what_may_pass_is_asked_again(asking, fault):
 
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [(401, "refuses the key (status 401)"), (403, "TEST_KEY"), ("echo", "refuses the key"),
-     (404, "refuses the request (status 404)"), (400, "status 400"),
-     ("quota", "insufficient_quota")],
-)  # fmt: skip
+    [
+        (401, "refuses the key (status 401)"),
+        (403, "TEST_KEY"),
+        ("echo", "refuses the key"),
+        (404, "refuses the request (status 404)"),
+        (400, "status 400"),
+        ("quota", "insufficient_quota"),
+    ],
+)
 def test_a_refusal_is_one_sentence_and_not_asked_again(asking, fault, said):
     with ChatServer(fault) as server, pytest.raises(FeatrackError) as caught:
         asking(server, question())
@@ -200,16 +217,26 @@ def test_an_address_with_a_secret_or_without_a_host_is_refused_without_repeating
 
 @pytest.mark.parametrize(
     ("changed", "said"),
-    [({"explainer": "gpt"}, "choose one of lookup, endpoint"), ({"max_cost": -1}, "max_cost is -1"),
-     ({"explained_features": 1}, "must be 2 or more"), ({"requests_per_minute": 0}, "is 0"),
-     ({"output_price": float("nan")}, "output_price is nan")],
-)  # fmt: skip
+    [
+        ({"explainer": "gpt"}, "choose one of lookup, endpoint"),
+        ({"max_cost": -1}, "max_cost is -1"),
+        ({"explained_features": 1}, "must be 2 or more"),
+        ({"requests_per_minute": 0}, "is 0"),
+        ({"output_price": float("nan")}, "output_price is nan"),
+    ],
+)
 def test_a_setting_out_of_range_is_named(changed, said):
     fine = dict(
-        explainer="lookup", base_url="http://localhost/v1", chat_model="tiny", key_variable="",
-        explained_features=2, requests_per_minute=60, max_cost=0.0, input_price=0.0,
+        explainer="lookup",
+        base_url="http://localhost/v1",
+        chat_model="tiny",
+        key_variable="",
+        explained_features=2,
+        requests_per_minute=60,
+        max_cost=0.0,
+        input_price=0.0,
         output_price=0.0,
-    )  # fmt: skip
+    )
     assert Interpretation(**fine).explainer == "lookup"
     with pytest.raises(FeatrackError, match=said):
         Interpretation(**fine | changed)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils.autointerp import lookup, sentences
-from featrack_utils.autointerp.contexts import NONE, as_text
-from featrack_utils.autointerp.lookup import Lookup
-from featrack_utils.autointerp.sentences import LONGEST, SILENT, quoted
+from featrack_utils.interpretation.explain import lookup, sentences
+from featrack_utils.interpretation.explain.contexts import NONE, as_text
+from featrack_utils.interpretation.explain.lookup import Lookup
+from featrack_utils.interpretation.explain.sentences import LONGEST, SILENT, quoted
 from tests.autointerp_planted import AFTER, BLOCK, DEAD, VOCABULARY, planted
 
 FEATURES = planted()
@@ -20,9 +20,14 @@ def table(pairs, by_pair, n_pair, by_token, n_token, mean=0.0) -> Lookup:
     """One feature; `pairs` are (previous, token)."""
     previous, token = np.array(pairs).T
     return Lookup(
-        sparse.csr_matrix([by_pair], dtype=float), sparse.csr_matrix([by_token], dtype=float),
-        np.array([mean]), np.array(n_pair), np.array(n_token), token, previous,
-    )  # fmt: skip
+        sparse.csr_matrix([by_pair], dtype=float),
+        sparse.csr_matrix([by_token], dtype=float),
+        np.array([mean]),
+        np.array(n_pair),
+        np.array(n_token),
+        token,
+        previous,
+    )
 
 
 # Token 0 was seen four times with 8 in all, three of them after token 1, with 6 in all.
@@ -98,8 +103,16 @@ def test_rare_tokens_dont_crowd_out_common_ones():
 
 @pytest.mark.parametrize(
     ("piece", "shown"),
-    [(" =", "“ =”"), ("\n", "“⏎”"), ("    ", "“····”"), (" " * 8, "“·×8”"), ("", "“”"),
-     ("\u202e", "“⟨U+202E⟩”"), ("<script>", "“<script>”"), ("a\tb", "“a⇥b”")],
-)  # fmt: skip
+    [
+        (" =", "“ =”"),
+        ("\n", "“⏎”"),
+        ("    ", "“····”"),
+        (" " * 8, "“·×8”"),
+        ("", "“”"),
+        ("\u202e", "“⟨U+202E⟩”"),
+        ("<script>", "“<script>”"),
+        ("a\tb", "“a⇥b”"),
+    ],
+)
 def test_a_token_is_quoted_with_nothing_in_it_that_cant_be_seen(piece, shown):
     assert quoted(piece) == shown

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from featrack_utils.autointerp import prompts
+from featrack_utils.interpretation.explain import prompts
 
 
 def answer(text, logprobs=None):
@@ -40,9 +40,16 @@ def test_written_digits_are_read_where_there_are_no_log_probabilities():
 
 
 @pytest.mark.parametrize(
-    "text", ["1\t0\n2\t9", "1\t0\n2\t9\n3\t1\n4\t1", "1\t0\n3\t9\n2\t4", "", "1\t0\n2\t12\n3\t4",
-             "no idea"],
-)  # fmt: skip
+    "text",
+    [
+        "1\t0\n2\t9",
+        "1\t0\n2\t9\n3\t1\n4\t1",
+        "1\t0\n3\t9\n2\t4",
+        "",
+        "1\t0\n2\t12\n3\t4",
+        "no idea",
+    ],
+)
 def test_an_answer_without_exactly_one_digit_for_each_token_is_of_no_use(text):
     assert prompts.read_levels(answer(text), 3) is None
 
@@ -50,9 +57,16 @@ def test_an_answer_without_exactly_one_digit_for_each_token_is_of_no_use(text):
 def test_a_level_is_the_mean_of_the_digits_under_their_probabilities():
     said = answer(
         "1\t4\n2\t0",
-        [token("1"), token("\t"), token("4", _4=0.5, _8=0.25, x=0.25), token("\n"),
-         token("2"), token("\t"), token("0", _0=0.9, _1=0.1)],
-    )  # fmt: skip
+        [
+            token("1"),
+            token("\t"),
+            token("4", _4=0.5, _8=0.25, x=0.25),
+            token("\n"),
+            token("2"),
+            token("\t"),
+            token("0", _0=0.9, _1=0.1),
+        ],
+    )
     assert prompts.read_levels(said, 2) == pytest.approx([(0.5 * 4 + 0.25 * 8) / 0.75, 0.1])
 
 

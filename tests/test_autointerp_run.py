@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featrack_utils.autointerp import run, summary
-from featrack_utils.autointerp.cache import Answers
-from featrack_utils.autointerp.settings import Interpretation
-from featrack_utils.config import EDGES, MODELS
 from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation.explain import run, summary
+from featrack_utils.interpretation.explain.cache import Answers
+from featrack_utils.interpretation.explain.settings import Interpretation
+from featrack_utils.pipeline.config import EDGES, MODELS
 from tests.autointerp_planted import BLOCK, DEAD, LENGTH, VOCABULARY, planted
 from tests.openai_server import ChatServer
 
@@ -32,10 +32,16 @@ def settings(monkeypatch):
 
     def make(server, *, explainer="endpoint", max_cost=100.0, price=1.0):
         return Interpretation(
-            explainer=explainer, base_url=server.url, chat_model="tiny", key_variable="TEST_KEY",
-            explained_features=2, requests_per_minute=1_000_000, max_cost=max_cost,
-            input_price=price, output_price=price,
-        )  # fmt: skip
+            explainer=explainer,
+            base_url=server.url,
+            chat_model="tiny",
+            key_variable="TEST_KEY",
+            explained_features=2,
+            requests_per_minute=1_000_000,
+            max_cost=max_cost,
+            input_price=price,
+            output_price=price,
+        )
 
     return make
 

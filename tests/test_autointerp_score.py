@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from featrack_utils.autointerp.score import (
+from featrack_utils.interpretation.explain.score import (
     as_results,
     bootstrap,
     detection,
@@ -44,9 +44,7 @@ def test_units_dont_matter(a, b):
 
 def test_detection_is_the_area_under_the_curve_as_scipy_has_it():
     active, inactive = RNG.integers(0, 5, (2, 6, 8)).astype(float)
-    expected = [
-        mannwhitneyu(a, b).statistic / 64 for a, b in zip(active, inactive, strict=True)
-    ]  # fmt: skip
+    expected = [mannwhitneyu(a, b).statistic / 64 for a, b in zip(active, inactive, strict=True)]
     assert detection(active, inactive) == pytest.approx(expected)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featrack_utils.autointerp import strips, summary
+from featrack_utils.interpretation.explain import strips, summary
 
 N = 40
 NAN = np.nan
@@ -13,20 +13,32 @@ NAN = np.nan
 def own(**columns) -> pd.DataFrame:
     persisting = np.arange(N) < 10
     table = {
-        "model": "lua", "feature": np.arange(N), "explainer": "sentence", "explanation": "x",
-        "simulation_r": np.where(persisting, 0.9, 0.5), "random_r": np.where(persisting, 0.8, 0.2),
-        "detection": 0.75, "shuffled_r": 0.0, "able": True, "persisting": persisting,
+        "model": "lua",
+        "feature": np.arange(N),
+        "explainer": "sentence",
+        "explanation": "x",
+        "simulation_r": np.where(persisting, 0.9, 0.5),
+        "random_r": np.where(persisting, 0.8, 0.2),
+        "detection": 0.75,
+        "shuffled_r": 0.0,
+        "able": True,
+        "persisting": persisting,
         "density": 0.01,
-    }  # fmt: skip
+    }
     return pd.DataFrame(table | columns)
 
 
 MATES = pd.DataFrame(
     {
-        "parent": "base", "child": "lua", "explainer": "sentence", "feature": [1, 2],
-        "mate": [3, 4], "foreign_r": [0.6, 0.8], "own_r": [0.7, 0.9],
+        "parent": "base",
+        "child": "lua",
+        "explainer": "sentence",
+        "feature": [1, 2],
+        "mate": [3, 4],
+        "foreign_r": [0.6, 0.8],
+        "own_r": [0.7, 0.9],
     }
-)  # fmt: skip
+)
 
 
 def test_figures_are_medians_and_mean_differences_of_pairs():
@@ -80,9 +92,11 @@ def test_the_histogram_shows_shares_of_all_and_of_persisting_features():
 
 def test_an_example_is_shown_as_data_with_a_link_to_the_explorer():
     example = {
-        "feature": 12, "explanation": "“<script>” 9", "simulation_r": 0.875,
+        "feature": 12,
+        "explanation": "“<script>” 9",
+        "simulation_r": 0.875,
         "contexts": [(["<b>", "x"], [1.0, 0.0], [9.0, 0.0])],
-    }  # fmt: skip
+    }
     page = strips.beside(example, "lua").data
     assert 'href="explorer.html#lua-12"' in page and "0.88" in page
     assert "&lt;script&gt;” 9" in page and "<script>" not in page and "<b>" not in page

@@ -5,13 +5,13 @@ import pytest
 from bs4 import BeautifulSoup
 from scipy import sparse
 
-from featrack_utils import cards, caseplots
 from featrack_utils.corpora.prepare import Corpora
+from featrack_utils.dictionaries.features import Features
+from featrack_utils.display import cards, caseplots
+from featrack_utils.display.shading import Side, shade_side_by_side
 from featrack_utils.errors import FeatrackError
-from featrack_utils.examples import token_shares
-from featrack_utils.features import Features
-from featrack_utils.logits import LogitEffects, Writing
-from featrack_utils.shading import Side, shade_side_by_side
+from featrack_utils.interpretation.examples import token_shares
+from featrack_utils.interpretation.logit_effects import LogitEffects, Writing
 
 ONE, OTHER = cards.Feature("base-0", 0), cards.Feature("lua-1", 1)
 
@@ -69,8 +69,10 @@ def test_two_features_are_shaded_on_the_same_text(known):
     assert len(rows) == 2
     first, second = ([p.text for p in row.find_all("p")] for row in rows)
     assert first == ["abcd", "abcd"] and second == ["efgh", "efgh"]
-    marked = [[s.text for s in row.select("span[title]") if "background" in s.get("style", "")]
-              for row in rows]  # fmt: skip
+    marked = [
+        [s.text for s in row.select("span[title]") if "background" in s.get("style", "")]
+        for row in rows
+    ]
     assert marked == [["b"], ["e", "g"]]
     assert "3, strongest" in legend.text and "2, strongest" in legend.text
     assert [a["href"] for a in legend.select("a")] == ["explorer.html#base-0"]

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from featrack_utils import cases, universal
-from featrack_utils.features import Features
-from featrack_utils.logits import Writing
+from featrack_utils.dictionaries.features import Features
+from featrack_utils.interpretation import selection
+from featrack_utils.interpretation.logit_effects import Writing
+from featrack_utils.matching import universal
 
 N, WIDTH = 400, 20
-GUARDS = cases.Guards(tau=0.8, min_density=0.01, max_density=0.3, max_position_share=0.5)
+GUARDS = selection.Guards(tau=0.8, min_density=0.01, max_density=0.3, max_position_share=0.5)
 
 
 def features(*columns) -> Features:
@@ -42,7 +43,7 @@ SILENT = np.zeros(N)
     ],
 )
 def test_a_class_of_tokens_holds_what_its_name_says(name, inside, outside):
-    pattern = re.compile(cases.TOKEN_CLASSES[name])
+    pattern = re.compile(selection.TOKEN_CLASSES[name])
     assert [t for t in inside if not pattern.fullmatch(t)] == []
     assert [t for t in outside if pattern.fullmatch(t)] == []
 
@@ -83,13 +84,13 @@ def test_a_chains_peaks_and_its_smallest_share_on_tokens_are_told():
     ],
 )
 def test_a_form_holds_what_its_name_says(name, inside, outside):
-    pattern = re.compile(cases.FORMS[name])
+    pattern = re.compile(selection.FORMS[name])
     assert [t for t in inside if not pattern.fullmatch(t)] == []
     assert [t for t in outside if pattern.fullmatch(t)] == []
 
 
 def test_exceptions_are_named_by_their_keywords_and_endings():
-    pattern = re.compile(cases.EXCEPTIONS)
+    pattern = re.compile(selection.EXCEPTIONS)
     assert all(map(pattern.fullmatch, [" raise", "except", " ValueError", " error", "Exception"]))
     assert not any(map(pattern.fullmatch, [" raised", " exceptional", " errors"]))
 
@@ -99,9 +100,9 @@ def test_the_guards_set_aside_dense_rare_and_position_bound_features():
     rare[3] = 1
     bound = np.where(np.arange(N) % WIDTH == 4, 1.0, 0.0)
     found = features(planted(0), rare, dense, bound, SILENT)
-    assert cases.passes(found, WIDTH, GUARDS).tolist() == [True, False, False, False, False]
-    assert cases.density(found.acts)[1:4].tolist() == [1 / N, 1, 1 / WIDTH]
-    shares = cases.position_share(found.acts, WIDTH)
+    assert selection.passes(found, WIDTH, GUARDS).tolist() == [True, False, False, False, False]
+    assert selection.density(found.acts)[1:4].tolist() == [1 / N, 1, 1 / WIDTH]
+    shares = selection.position_share(found.acts, WIDTH)
     assert shares[[1, 2, 3, 4]] == pytest.approx([1, 1 / WIDTH, 1, 0])
 
 
@@ -119,7 +120,7 @@ def model():
 
 def matches(model, others, asked=(True, True, True, False)):
     able = {name: np.array([True, True, True, False]) for name in model}
-    return cases.closest(model, able, "base-0", others, np.array(asked))
+    return selection.closest(model, able, "base-0", others, np.array(asked))
 
 
 def test_the_closest_feature_of_each_dictionary_is_found(model):
@@ -127,64 +128,66 @@ def test_the_closest_feature_of_each_dictionary_is_found(model):
     assert found.r.index.tolist() == [0, 1, 2]
     assert found.index.loc[0].tolist() == [2, 1]
     assert found.index.loc[1].tolist() == [1, 2]
-    expected = np.corrcoef(*(model[n].acts[:, [k]].toarray().ravel()
-                             for n, k in (("base-0", 1), ("lua-0", 2))))[0, 1]  # fmt: skip
+    expected = np.corrcoef(
+        *(model[n].acts[:, [k]].toarray().ravel() for n, k in (("base-0", 1), ("lua-0", 2)))
+    )[0, 1]
     assert found.r.loc[1, "lua-0"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_only_what_is_reproducible_and_missing_everywhere_has_changed(model):
     own, other = matches(model, ["base-1"]), matches(model, ["lua-0", "lua-1"])
-    table = cases.changed(own, other, np.ones(4, dtype=bool), tau=0.8)
+    table = selection.changed(own, other, np.ones(4, dtype=bool), tau=0.8)
     assert table[["feature", "partner", "partner_feature"]].to_numpy().tolist() == [[1, "lua-0", 2]]
     assert table["own_r"].item() == pytest.approx(1)
     assert table["r"].item() == table["partner_r"].item() < 0.8
-    assert cases.changed(own, other, np.array([True, False, True, True]), tau=0.8).empty
-    assert cases.having(own, 0, 0.8, 4).tolist() == [True, True, False, False]
-    assert not cases.having(own, 1, 0.8, 4).any()  # there is no third dictionary
+    assert selection.changed(own, other, np.array([True, False, True, True]), tau=0.8).empty
+    assert selection.having(own, 0, 0.8, 4).tolist() == [True, True, False, False]
+    assert not selection.having(own, 1, 0.8, 4).any()  # there is no third dictionary
 
 
 def test_one_dictionary_of_the_child_that_has_it_is_enough_to_keep_it(model):
     model["lua-1"] = model["base-0"]
     own, other = matches(model, ["base-1"]), matches(model, ["lua-0", "lua-1"])
-    assert cases.changed(own, other, np.ones(4, dtype=bool), tau=0.8).empty
+    assert selection.changed(own, other, np.ones(4, dtype=bool), tau=0.8).empty
 
 
 @pytest.mark.parametrize("asked", [(False,) * 4, (True, True, True, False)])
 def test_without_features_or_dictionaries_nothing_has_changed(model, asked):
-    nobody = cases.closest(model, {n: np.zeros(4, dtype=bool) for n in model}, "base-0",
-                           ["lua-0"], np.array(asked))  # fmt: skip
+    nobody = selection.closest(
+        model, {n: np.zeros(4, dtype=bool) for n in model}, "base-0", ["lua-0"], np.array(asked)
+    )
     own = matches(model, ["base-1"], asked)
     for mine, theirs in (
         (own, nobody),
         (nobody, own),
         (own, matches(model, ["lua-0"], (False,) * 4)),
     ):
-        assert cases.changed(mine, theirs, np.ones(4, dtype=bool), tau=0.8).empty
+        assert selection.changed(mine, theirs, np.ones(4, dtype=bool), tau=0.8).empty
 
 
 def test_what_a_control_has_after_all_is_told_apart():
     table = pd.DataFrame({"feature": [7, 2, 5], "r": [0.1, 0.2, 0.3]})
     r = pd.DataFrame({"lua-at-0": [0.9, 0.8, 0.1]}, index=[2, 5, 7])
-    control = cases.Closest(r, r.astype(int))
-    assert cases.also_in(table, control, 0.8).tolist() == [False, True, False]
-    nobody = cases.Closest(pd.DataFrame(index=[2, 5, 7]), pd.DataFrame(index=[2, 5, 7]))
-    assert not cases.also_in(table, nobody, 0.8).any()
-    assert cases.also_in(table.iloc[:0], control, 0.8).size == 0
+    control = selection.Closest(r, r.astype(int))
+    assert selection.also_in(table, control, 0.8).tolist() == [False, True, False]
+    nobody = selection.Closest(pd.DataFrame(index=[2, 5, 7]), pd.DataFrame(index=[2, 5, 7]))
+    assert not selection.also_in(table, nobody, 0.8).any()
+    assert selection.also_in(table.iloc[:0], control, 0.8).size == 0
 
 
 def test_shown_are_the_farthest_and_the_farthest_of_one_token():
     table = pd.DataFrame({"feature": [3, 0, 2, 1], "r": [0.1, 0.2, 0.3, 0.4]})
     largest = np.array([0.1, 0.9, 0.5, 0.6])
-    assert cases.to_show(table, largest, 0.5)["feature"].tolist() == [3, 2]
-    assert cases.to_show(table, largest, 0.95)["feature"].tolist() == [3]
-    assert cases.to_show(table.iloc[:0], largest, 0.5).empty
+    assert selection.to_show(table, largest, 0.5)["feature"].tolist() == [3, 2]
+    assert selection.to_show(table, largest, 0.95)["feature"].tolist() == [3]
+    assert selection.to_show(table.iloc[:0], largest, 0.5).empty
 
 
 def compared(x, y):
     eye = Writing(np.eye(2), np.eye(2), np.array([[1.0, 0], [0, 1]]))
     turned = eye._replace(W_dec=np.array([[0.6, 0.8], [1, 0]]))
     pad = [SILENT]
-    return cases.compare(features(x, *pad), 0, features(y, *pad), 0, eye, turned)
+    return selection.compare(features(x, *pad), 0, features(y, *pad), 0, eye, turned)
 
 
 def at(**places):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils import chains
-from featrack_utils.correlate import copies, correlations
 from featrack_utils.errors import FeatrackError
-from featrack_utils.flow import universal_chains
-from featrack_utils.match import eligible, turned
-from featrack_utils.simulate import Plan, simulate
+from featrack_utils.matching import chains
+from featrack_utils.matching.classes import eligible, turned
+from featrack_utils.matching.correlation import copies, correlations
+from featrack_utils.matching.flow import universal_chains
+from featrack_utils.statistics.simulation import Plan, simulate
 
 EVENTS = np.random.default_rng(0).exponential(size=(2000, 30)) * (
     np.random.default_rng(1).random((2000, 30)) < 0.05
@@ -52,9 +52,11 @@ def test_each_shape_is_counted_as_the_planted_events_say():
     links = [correlations(acts[a], acts[b]) for a, b in ((0, 1), (0, 2), (1, 3), (2, 3))]
     found = chains.chained(*links, NO_COPIES, 0.8)
     assert [count.features for count in found] == [
-        len(base & lua & stories), len(base & lua & merged), len(base & stories & merged),
+        len(base & lua & stories),
+        len(base & lua & merged),
+        len(base & stories & merged),
         len(base & lua & stories & merged),
-    ]  # fmt: skip
+    ]
     assert 0 < found.universal.features < found.both.features
     assert all(count.features == count.groups for count in found)
 
@@ -62,8 +64,9 @@ def test_each_shape_is_counted_as_the_planted_events_say():
 def test_copies_make_many_chains_and_one_group():
     base, rest = watching([0, 0, 0, 1], 0.1, 1), watching([0, 1])
     group = copies(base, 0.8).group
-    found = chains.chained(*[correlations(base, rest)] * 2, *[correlations(rest, rest)] * 2,
-                           group, 0.8)  # fmt: skip
+    found = chains.chained(
+        *[correlations(base, rest)] * 2, *[correlations(rest, rest)] * 2, group, 0.8
+    )
     assert found.universal == (4, 2)
 
 
@@ -71,8 +74,9 @@ def test_four_seeds_give_the_mean_over_all_ways_to_stand_for_the_models():
     watched, acts = random_dictionaries(4, 18, 5)
     found = chains.unchanged(own_matches(acts), [NO_COPIES] * 4, 0.8)
     assert found.universal.features == len(set.intersection(*watched))
-    expected = np.mean([len(watched[a] & watched[b] & watched[c])
-                        for a, b, c in permutations(range(4), 3)])  # fmt: skip
+    expected = np.mean(
+        [len(watched[a] & watched[b] & watched[c]) for a, b, c in permutations(range(4), 3)]
+    )
     assert found.both.features == pytest.approx(expected)
 
 
@@ -82,9 +86,7 @@ def test_three_seeds_bound_the_chains_of_a_fourth_from_above():
     exact = chains.unchanged(own, [NO_COPIES] * 4, 0.8).universal.features
     bounds = []
     for three in ([0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]):
-        some = {
-            (s, t): own[three[s], three[t]] for s, t in permutations(range(3), 2)
-        }  # fmt: skip
+        some = {(s, t): own[three[s], three[t]] for s, t in permutations(range(3), 2)}
         found = chains.unchanged(some, [NO_COPIES] * 3, 0.8)
         shared = len(set.intersection(*(watched[s] for s in three)))
         assert [count.features for count in found] == [shared] * 4

@@ -2,7 +2,7 @@
 
 import pytest
 
-from featrack_utils.companions import (
+from featrack_utils.statistics.companions import (
     ALONE,
     COMPANIONS,
     reasons,
@@ -20,8 +20,10 @@ def test_shares_are_found_by_their_names_and_their_companions_are_no_shares():
     results = whole("track.base_lua.mutual_share") | whole("published.ours.share")
     results |= whole("track.merged_origin.both") | {"merge.t": 0.5, "robust.share.lowest": 0.1}
     assert shares(results) == [
-        "published.ours.share", "track.base_lua.mutual_share", "track.merged_origin.both"
-    ]  # fmt: skip
+        "published.ours.share",
+        "track.base_lua.mutual_share",
+        "track.merged_origin.both",
+    ]
     assert unexplained(results) == []
 
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.profiles import load_profile
+from featrack_utils.pipeline.profiles import load_profile
 
 PROFILES = Path(__file__).parent.parent / "profiles"
 SMOKE = PROFILES / "smoke.yaml"

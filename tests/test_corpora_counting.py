@@ -5,8 +5,8 @@ import pytest
 
 from featrack_utils.corpora import counting
 from featrack_utils.corpora.documents import Document
+from featrack_utils.corpora.tokenizer import TokenStream, encode_documents
 from featrack_utils.errors import FeatrackError
-from featrack_utils.tokens import TokenStream, encode_documents
 
 
 def stream_of(*documents, origins=None):

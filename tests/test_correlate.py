@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from featrack_utils.correlate import Moments, copies, correlations
 from featrack_utils.errors import FeatrackError
+from featrack_utils.matching.correlation import Moments, copies, correlations
 
 
 def random_acts(n_tokens, d_sae, density, seed):

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from featrack_utils.calibration import calibrate_seeds, measured_coverage
 from featrack_utils.errors import FeatrackError
-from featrack_utils.simulate import Plan
+from featrack_utils.statistics.calibration import calibrate_seeds, measured_coverage
+from featrack_utils.statistics.simulation import Plan
 
 ROW = {
     "size": "small",
@@ -50,9 +50,20 @@ def test_a_missing_or_foreign_table_says_how_to_make_it(tmp_path):
 def test_over_seeds_the_truth_is_what_capture_makes_of_the_planted_share():
     """Each dictionary finds half of its model's features, so any two share half of theirs."""
     plan = Plan(
-        60, 60, 60, persisting=0.5, rho=(0.95, 0.95), density=0.03, density_spread=0.5,
-        splitting=0.0, copies=0.0, dense=0.0, dead=0.0, capture=0.5, seeds=6,
-    )  # fmt: skip
+        60,
+        60,
+        60,
+        persisting=0.5,
+        rho=(0.95, 0.95),
+        density=0.03,
+        density_spread=0.5,
+        splitting=0.0,
+        copies=0.0,
+        dense=0.0,
+        dead=0.0,
+        capture=0.5,
+        seeds=6,
+    )
     found = calibrate_seeds(2, plan, sets=12, replicates=40)
     planted = {name: truth for name, (truth, _, _) in found.items()}
     # A dictionary's columns: half found, half spent on something no other dictionary has.

@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils.curves import (
+from featrack_utils.dictionaries.features import Features
+from featrack_utils.errors import FeatrackError
+from featrack_utils.statistics.bootstrap import draw
+from featrack_utils.statistics.curves import (
     difference,
     lost_summary,
     ratio_to_ceiling,
@@ -10,19 +13,24 @@ from featrack_utils.curves import (
     threshold_curve,
     unchanged_loss,
 )
-from featrack_utils.errors import FeatrackError
-from featrack_utils.features import Features
-from featrack_utils.floors import document_shift, document_shift_floor
-from featrack_utils.intervals import Shares
-from featrack_utils.nulls import as_model, compare, compare_seeds, complement, kept_share
-from featrack_utils.resample import draw
-from featrack_utils.simulate import Plan, simulate
+from featrack_utils.statistics.floors import document_shift, document_shift_floor
+from featrack_utils.statistics.intervals import Shares
+from featrack_utils.statistics.nulls import as_model, compare, compare_seeds, complement, kept_share
+from featrack_utils.statistics.simulation import Plan, simulate
 
 # As in test_nulls: half persist, two seeds share 49 %.
 PLAN = Plan(
-    600, 200, 100, rho=(0.95, 0.95), capture=0.7, seeds=2, copies=0, splitting=0, dead=0.02,
+    600,
+    200,
+    100,
+    rho=(0.95, 0.95),
+    capture=0.7,
+    seeds=2,
+    copies=0,
+    splitting=0,
+    dead=0.02,
     density=0.01,
-)  # fmt: skip
+)
 TAUS = [0.4, 0.6, 0.8, 0.99]
 TAU = 0.8
 
@@ -67,9 +75,16 @@ def test_the_curve_falls_with_the_threshold_between_floor_and_ceiling(models, sh
     floor, _ = document_shift_floor(*models, TAUS)
     curve = threshold_curve("base_lua", *shares, floor)
     assert list(curve) == [
-        "pair", "tau", "share", "share_low", "share_high",
-        "ceiling", "ceiling_low", "ceiling_high", "floor",
-    ]  # fmt: skip
+        "pair",
+        "tau",
+        "share",
+        "share_low",
+        "share_high",
+        "ceiling",
+        "ceiling_low",
+        "ceiling_high",
+        "floor",
+    ]
     assert set(curve["pair"]) == {"base_lua"}
     assert (np.diff(curve[["share", "ceiling", "floor"]], axis=0) <= 0).all()
     assert not curve.isna().any(axis=None)

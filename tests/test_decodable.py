@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from featrack_utils.companions import unexplained
-from featrack_utils.decodable import (
+from featrack_utils.errors import FeatrackError
+from featrack_utils.statistics.companions import unexplained
+from featrack_utils.statistics.decodable import (
     constant,
     decodable_share,
     either,
@@ -12,10 +13,9 @@ from featrack_utils.decodable import (
     sampled,
     summary,
 )
-from featrack_utils.errors import FeatrackError
-from featrack_utils.extrapolate import without_noise
-from featrack_utils.intervals import Shares, interval
-from featrack_utils.probes import Probe
+from featrack_utils.statistics.intervals import Shares, interval
+from featrack_utils.statistics.probes import Probe
+from featrack_utils.statistics.simex import without_noise
 
 TAU, R = 0.8, 400
 
@@ -98,8 +98,13 @@ def shares(value, spread=0.0):
 
 def test_fates_are_the_planted_ones_and_add_up_to_all():
     found = fates(shares(0.2, 0.01), shares(0.95, 0.02), shares(0.4, 0.05))
-    planted = {"persisting": 0.2, "match_decodable": 0.19, "match_undecodable": 0.01,
-               "repartitioned": 0.32, "gone": 0.48}  # fmt: skip
+    planted = {
+        "persisting": 0.2,
+        "match_decodable": 0.19,
+        "match_undecodable": 0.01,
+        "repartitioned": 0.32,
+        "gone": 0.48,
+    }
     for fate, share in planted.items():
         assert found[fate].estimate[0] == pytest.approx(share)
     for of_all in ("estimate", "replicates"):

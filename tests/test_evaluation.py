@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from featrack_utils import evaluation
-from featrack_utils.evaluation import Evaluation, continuation, evaluate
+from featrack_utils.models import evaluation
+from featrack_utils.models.evaluation import Evaluation, continuation, evaluate
 
 
 def test_a_model_that_prefers_nothing_loses_ln_of_the_vocabulary(fresh_model, blocks):

@@ -7,7 +7,8 @@ from scipy import sparse
 
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.corpora.prepare import Corpora
-from featrack_utils.examples import (
+from featrack_utils.dictionaries.features import Features
+from featrack_utils.interpretation.examples import (
     activation_share,
     choose_chain,
     context_positions,
@@ -19,7 +20,6 @@ from featrack_utils.examples import (
     token_shares,
     tokens_matching,
 )
-from featrack_utils.features import Features
 
 
 def features(columns, *, tokens=None, origin=None, domain=None) -> Features:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featrack_utils import explorer, fates
-from featrack_utils.config import MODELS
+from featrack_utils.display import explorer
 from featrack_utils.errors import FeatrackError
+from featrack_utils.matching import fates
+from featrack_utils.pipeline.config import MODELS
 from tests import browser, explorer_contents
 from tests.explorer_contents import CRITERIA, DEAD, TWIN, D, read
 
@@ -148,7 +149,7 @@ def test_features_that_fill_no_blocks_are_refused(contents, tmp_path):
 
 
 def test_the_page_names_every_script_and_style_there_is():
-    static = Path(explorer.__file__).parents[1] / "book" / "_static" / "explorer"
+    static = Path(explorer.__file__).parents[2] / "book" / "_static" / "explorer"
     there = {path.name for path in static.iterdir() if path.is_file()}
     assert there == {*explorer.SCRIPTS, *explorer.STYLES}
     page = explorer.page().data
@@ -162,9 +163,11 @@ def test_a_browser_unpacks_from_a_file_what_was_packed(folder, index, tmp_path):
     page.write_text(
         "<script>window.held = {}; window.featrackExplorer = "
         "{receive: (name, value) => { held[name] = value; }}</script>"
-        + "".join(f'<script src="{(folder / name).as_uri()}"></script>'
-                  for name in ("meta.js", "index.js"))
-    )  # fmt: skip
+        + "".join(
+            f'<script src="{(folder / name).as_uri()}"></script>'
+            for name in ("meta.js", "index.js")
+        )
+    )
     with browser.open_browser() as driver:
         driver.get(page.as_uri())
         unpacked = driver.execute_async_script(

@@ -6,7 +6,7 @@ from bs4 import BeautifulSoup
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from featrack_utils import shading
+from featrack_utils.display import shading
 from tests import explorer_data
 from tests.browser import BROWSER, DESKTOP, DRIVER, open_browser, set_window
 from tests.explorer_page import follow, names, opened, settled, status

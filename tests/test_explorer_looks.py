@@ -11,7 +11,7 @@ import pytest
 from selenium.common.exceptions import NoAlertPresentException
 from selenium.webdriver.common.by import By
 
-from featrack_utils import explorer, shading
+from featrack_utils.display import explorer, shading
 from tests import explorer_data
 from tests.browser import BROWSER, DRIVER, PHONE, open_browser, set_window
 from tests.explorer_page import follow, opened, press, trouble

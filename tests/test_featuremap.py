@@ -6,10 +6,11 @@ import pytest
 from safetensors.numpy import save_file
 from scipy import sparse
 
-from featrack_utils import featuremap, mapplot
-from featrack_utils.correlate import BestMatches, Pairs
+from featrack_utils.display import mapplot
+from featrack_utils.display.style import MODEL_COLOURS
 from featrack_utils.errors import FeatrackError
-from featrack_utils.plots import MODEL_COLOURS
+from featrack_utils.interpretation import feature_map
+from featrack_utils.matching.correlation import BestMatches, Pairs
 
 GROUPS, MEMBERS = 4, 30
 
@@ -29,11 +30,11 @@ def planted():
 
 @pytest.fixture(scope="module")
 def points(planted):
-    return featuremap.layout(planted, neighbours=10, epochs=100, seed=1)
+    return feature_map.layout(planted, neighbours=10, epochs=100, seed=1)
 
 
 def test_the_nearest_by_cosine_are_those_of_plain_sorting(planted):
-    found = featuremap.nearest(planted, 5)
+    found = feature_map.nearest(planted, 5)
     cosine = planted @ planted.T
     np.fill_diagonal(cosine, 2)
     assert found.index.tolist() == np.argsort(-cosine, axis=1, kind="stable")[:, :5].tolist()
@@ -44,23 +45,23 @@ def test_the_nearest_by_cosine_are_those_of_plain_sorting(planted):
 
 
 def test_a_direction_is_its_own_nearest_even_among_copies():
-    found = featuremap.nearest(unit([[1, 0], [1, 0], [1, 0], [0, 1]]), 2)
+    found = feature_map.nearest(unit([[1, 0], [1, 0], [1, 0], [0, 1]]), 2)
     assert found.index.tolist() == [[0, 1], [1, 0], [2, 0], [3, 0]]
     with pytest.raises(FeatrackError, match=r"k is 5; choose 1 to 4"):
-        featuremap.nearest(unit(np.eye(4)), 5)
+        feature_map.nearest(unit(np.eye(4)), 5)
 
 
 def test_a_layout_finds_the_planted_groups_and_clusters_them(points):
-    label = featuremap.clusters(points, least=10)
+    label = feature_map.clusters(points, least=10)
     groups = label.reshape(GROUPS, MEMBERS)
     assert (groups == groups[:, :1]).mean() > 0.95
     assert sorted(np.unique(label[label >= 0])) == list(range(GROUPS))
 
 
 def test_a_layout_is_the_same_again_to_the_last_bit(planted, points):
-    again = featuremap.layout(planted, neighbours=10, epochs=100, seed=1)
+    again = feature_map.layout(planted, neighbours=10, epochs=100, seed=1)
     assert again.tobytes() == points.tobytes()
-    other = featuremap.layout(planted, neighbours=10, epochs=100, seed=2)
+    other = feature_map.layout(planted, neighbours=10, epochs=100, seed=2)
     assert other.tobytes() != points.tobytes()
 
 
@@ -68,32 +69,32 @@ def test_clusters_are_numbered_by_size_and_stragglers_are_in_none():
     rng = np.random.default_rng(0)
     small, large = rng.normal(size=(12, 2)), rng.normal([50, 0], 1, size=(25, 2))
     alone = [[0, 500.0], [400, 0]]
-    label = featuremap.clusters(np.concatenate([small, large, alone]), least=8)
+    label = feature_map.clusters(np.concatenate([small, large, alone]), least=8)
     assert (label[:12] == 1).mean() > 0.9 and (label[12:37] == 0).mean() > 0.9
     assert label[37:].tolist() == [-1, -1]
-    assert featuremap.clusters(np.zeros((3, 2)), least=8).tolist() == [-1, -1, -1]
+    assert feature_map.clusters(np.zeros((3, 2)), least=8).tolist() == [-1, -1, -1]
 
 
 def test_trust_is_one_for_a_faithful_map_and_about_a_half_for_a_random_one(planted, points):
     on_a_circle = unit(np.random.default_rng(1).normal(size=(200, 2)))
-    assert featuremap.trust(on_a_circle, on_a_circle, 10) == pytest.approx(1)
+    assert feature_map.trust(on_a_circle, on_a_circle, 10) == pytest.approx(1)
     strewn = np.random.default_rng(2).random((len(planted), 2))
-    assert featuremap.trust(planted, strewn, 10) < 0.65
-    assert featuremap.trust(planted, points, 10) > 0.9
-    assert featuremap.trust(planted[:8], points[:8], 4) is None
+    assert feature_map.trust(planted, strewn, 10) < 0.65
+    assert feature_map.trust(planted, points, 10) > 0.9
+    assert feature_map.trust(planted[:8], points[:8], 4) is None
 
 
 def test_cohesion_is_the_mean_cosine_with_the_others_of_a_cluster():
     directions = unit([[1, 0], [1, 0], [0, 1], [0, 1], [1, 1]])
-    assert featuremap.cohesion(directions, np.array([0, 0, 1, 1, -1])) == pytest.approx(1)
-    assert featuremap.cohesion(directions, np.array([0, 1, 0, 1, -1])) == pytest.approx(0)
-    assert featuremap.cohesion(directions, np.full(5, -1)) is None
+    assert feature_map.cohesion(directions, np.array([0, 0, 1, 1, -1])) == pytest.approx(1)
+    assert feature_map.cohesion(directions, np.array([0, 1, 0, 1, -1])) == pytest.approx(0)
+    assert feature_map.cohesion(directions, np.full(5, -1)) is None
 
 
 def test_principal_places_keep_the_distances_of_what_was_flat_all_along():
     flat = np.random.default_rng(0).normal(size=(20, 2)) * [3, 1]
     turn = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 6)))[0][:2]
-    found = featuremap.principal(flat @ turn)
+    found = feature_map.principal(flat @ turn)
     np.testing.assert_allclose(
         np.linalg.norm(found[:1] - found, axis=1), np.linalg.norm(flat[:1] - flat, axis=1)
     )
@@ -112,25 +113,25 @@ def test_a_matched_neighbour_is_the_nearest_eligible_feature_with_r_above_tau():
     a, b = np.array([[0.0, 0], [5, 0], [9, 0]]), np.array([[0.1, 0], [5.2, 0], [8, 0], [9, 0]])
     # Feature 0's nearest is its match; 1's nearest isn't; 2 has a match only below τ.
     best = matches([(0, 0, 0.9), (0, 3, 0.85), (1, 2, 0.9), (2, 3, 0.5)], [True] * 4)
-    assert featuremap.matched_neighbours(a, b, best, 0.8) == (2, 0.5, 3 / 8)
+    assert feature_map.matched_neighbours(a, b, best, 0.8) == (2, 0.5, 3 / 8)
     # Without feature 1 of b, the nearest of a's feature 1 is its match.
     best = matches([(0, 0, 0.9), (1, 2, 0.9)], [True, False, True, True])
-    assert featuremap.matched_neighbours(a, b, best, 0.8) == (2, 1.0, 2 / 6)
-    assert featuremap.matched_neighbours(a, b, matches([], [True] * 4), 0.8) == (0, None, None)
+    assert feature_map.matched_neighbours(a, b, best, 0.8) == (2, 1.0, 2 / 6)
+    assert feature_map.matched_neighbours(a, b, matches([], [True] * 4), 0.8) == (0, None, None)
 
 
 def test_a_clusters_tokens_count_each_member_alike():
     shares = sparse.csc_matrix([[0.9, 0.0, 0.2], [0.1, 0.6, 0.8], [0.0, 0.4, 0.0]])
     # 0: tokens 0, 1, 2 have 0.9, 0.7 and 0.4; cluster 1 is feature 2 alone.
-    tokens = featuremap.cluster_tokens(np.array([0, 0, 1]), shares, n=2)
+    tokens = feature_map.cluster_tokens(np.array([0, 0, 1]), shares, n=2)
     assert tokens == [[0, 1], [1, 0]]
-    assert featuremap.cluster_tokens(np.array([-1, -1, -1]), shares, n=2) == []
+    assert feature_map.cluster_tokens(np.array([-1, -1, -1]), shares, n=2) == []
 
 
 def test_the_most_central_feature_lies_at_its_clusters_median():
     points = np.array([[0, 0], [1, 0], [50, 0], [7, 7], [100.0, 0]])
-    assert featuremap.most_central(np.array([0, 0, 0, -1, 1]), points).tolist() == [1, 4]
-    assert featuremap.most_central(np.array([-1, -1]), points[:2]).size == 0
+    assert feature_map.most_central(np.array([0, 0, 0, -1, 1]), points).tolist() == [1, 4]
+    assert feature_map.most_central(np.array([-1, -1]), points[:2]).size == 0
 
 
 def test_directions_are_unit_rows_and_misfits_are_named(tmp_path):
@@ -139,12 +140,12 @@ def test_directions_are_unit_rows_and_misfits_are_named(tmp_path):
         save_file(
             {"W_dec": np.array(rows, np.float32)}, tmp_path / name / "sae_weights.safetensors"
         )
-    found = featuremap.directions({"base": tmp_path / "a"})
+    found = feature_map.directions({"base": tmp_path / "a"})
     np.testing.assert_allclose(found["base"], [[0.6, 0.8], [0, 1]])
     with pytest.raises(FeatrackError, match="different numbers of neurons"):
-        featuremap.directions({"base": tmp_path / "a", "lua": tmp_path / "b"})
+        feature_map.directions({"base": tmp_path / "a", "lua": tmp_path / "b"})
     with pytest.raises(FeatrackError, match="c has a decoder row without a direction"):
-        featuremap.directions({"base": tmp_path / "c"})
+        feature_map.directions({"base": tmp_path / "c"})
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import torch
 from sae_lens import StandardSAE, StandardSAEConfig
 from scipy import sparse
 
-from featrack_utils.capture import mlp_activations
 from featrack_utils.corpora.documents import DOMAINS
-from featrack_utils.errors import FeatrackError
-from featrack_utils.features import (
+from featrack_utils.corpora.tokenizer import Blocks
+from featrack_utils.dictionaries.features import (
     Features,
     evaluation_mix,
     load_features,
@@ -17,9 +16,10 @@ from featrack_utils.features import (
     require_same_tokens,
     save_features,
 )
-from featrack_utils.lm import load_model
-from featrack_utils.quality import Sums, mlp_worth, quality, splice_losses
-from featrack_utils.tokens import Blocks
+from featrack_utils.dictionaries.quality import Sums, mlp_worth, quality, splice_losses
+from featrack_utils.errors import FeatrackError
+from featrack_utils.models.capture import mlp_activations
+from featrack_utils.models.training import load_model
 
 D = 24
 
@@ -103,8 +103,10 @@ def test_features_are_the_models_activations_at_every_position_but_the_first(bri
     assert np.array_equal(found.origin, np.repeat(np.arange(26), 15))
     assert np.array_equal(found.domain, np.repeat(mix.domain, 15))
     assert (found.domain.dtype, found.origin.dtype, found.tokens.dtype) == (
-        np.int8, np.int32, np.int32
-    )  # fmt: skip
+        np.int8,
+        np.int32,
+        np.int32,
+    )
 
 
 def test_a_dictionary_of_nothing_is_all_dead_and_no_better_than_no_mlp(bridge, nothing, mix):

@@ -3,25 +3,29 @@
 import numpy as np
 import pytest
 
-from featrack_utils.correlate import BestMatches, Pairs
-from featrack_utils.floors import (
+from featrack_utils.matching.correlation import BestMatches, Pairs
+from featrack_utils.statistics.bootstrap import draw
+from featrack_utils.statistics.floors import (
     chance_share,
     document_shift_floor,
     shares_above,
     shifted_matches,
 )
-from featrack_utils.nulls import as_model
-from featrack_utils.resample import draw
-from featrack_utils.simulate import Plan, simulate
+from featrack_utils.statistics.nulls import as_model
+from featrack_utils.statistics.simulation import Plan, simulate
 
 NONE = Pairs(*(np.zeros(0, int) for _ in range(2)), np.zeros(0))
 # Five features, the last no candidate; 0 and 1 are found, and 1 alone is its match's best.
 BEST = BestMatches(
-    a_best_r=np.array([0.9, 0.95, 0.2, 0.1, 0.0]), a_best_index=np.array([0, 0, 1, 1, -1]),
-    b_best_r=np.array([0.95, 0.2]), b_best_index=np.array([1, 2]),
-    a_candidates=np.array([True, True, True, True, False]), b_candidates=np.ones(2, bool),
-    pairs=NONE, floor=0.99,
-)  # fmt: skip
+    a_best_r=np.array([0.9, 0.95, 0.2, 0.1, 0.0]),
+    a_best_index=np.array([0, 0, 1, 1, -1]),
+    b_best_r=np.array([0.95, 0.2]),
+    b_best_index=np.array([1, 2]),
+    a_candidates=np.array([True, True, True, True, False]),
+    b_candidates=np.ones(2, bool),
+    pairs=NONE,
+    floor=0.99,
+)
 
 
 def test_by_chance_is_counted_like_the_share_itself():

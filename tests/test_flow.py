@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
-from featrack_utils.flow import flow, origins_of_merged, universal_chains
-from featrack_utils.match import classify
+from featrack_utils.matching.classes import classify
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.flow import flow, origins_of_merged, universal_chains
 
 
 def acts_of(events, columns):
@@ -110,10 +110,8 @@ def test_volumes_add_up_at_every_class_whatever_is_copied_or_dead(seed, rule):
 def test_the_planted_chain_through_four_models_is_found_and_no_other():
     best = [
         correlations(a, b)
-        for a, b in (
-            (BASE, LUA), (BASE, STORIES), (LUA, MERGED), (STORIES, MERGED), (BASE, MERGED)
-        )
-    ]  # fmt: skip
+        for a, b in ((BASE, LUA), (BASE, STORIES), (LUA, MERGED), (STORIES, MERGED), (BASE, MERGED))
+    ]
     chains = universal_chains(*best, 0.8)
     assert chains[["base", "lua", "stories", "merged"]].to_numpy().tolist() == [[0, 1, 0, 2]]
     assert chains.min_r[0] == pytest.approx(1) and chains.r_base_merged[0] == pytest.approx(1)
@@ -136,9 +134,12 @@ def test_a_chain_is_as_strong_as_its_weakest_link_and_the_strongest_is_kept():
     r = {
         name: np.corrcoef(a.toarray().T, b.toarray().T)[: a.shape[1], a.shape[1] :]
         for name, a, b in (
-            ("bl", base, lua), ("bs", base, stories), ("lm", lua, merged), ("sm", stories, merged)
+            ("bl", base, lua),
+            ("bs", base, stories),
+            ("lm", lua, merged),
+            ("sm", stories, merged),
         )
-    }  # fmt: skip
+    }
     strength = {
         (j, k, m): min(r["bl"][0, j], r["bs"][0, k], r["lm"][j, m], r["sm"][k, m])
         for j in range(2)
@@ -149,11 +150,15 @@ def test_a_chain_is_as_strong_as_its_weakest_link_and_the_strongest_is_kept():
         *(
             correlations(a, b)
             for a, b in (
-                (base, lua), (base, stories), (lua, merged), (stories, merged), (base, merged)
+                (base, lua),
+                (base, stories),
+                (lua, merged),
+                (stories, merged),
+                (base, merged),
             )
         ),
         0.4,
-    )  # fmt: skip
+    )
     assert len(chains) == 1
     assert chains.min_r[0] == pytest.approx(max(strength.values()), abs=1e-6)
     found = tuple(int(v) for v in chains[["lua", "stories", "merged"]].to_numpy()[0])

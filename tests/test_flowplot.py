@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from featrack_utils import plots
+from featrack_utils.display import style
+from featrack_utils.display.flowplot import flow_diagram
 from featrack_utils.errors import FeatrackError
-from featrack_utils.flowplot import flow_diagram
 
 
 def flow_rows(*rows):
@@ -55,7 +55,7 @@ def test_matches_that_arent_one_to_one_are_hatched_in_the_colour_they_come_from(
     hatched = [patch for patch in patches if patch.get_hatch()]
     assert len(ribbons) == 4 and len([p for p in ribbons if p in hatched]) == 2
     assert len(hatched) == 4  # and the two nodes
-    base = to_rgb(plots.MODEL_COLOURS["base"])
+    base = to_rgb(style.MODEL_COLOURS["base"])
     assert all(patch.get_edgecolor()[:3] == base for patch in hatched)
 
 

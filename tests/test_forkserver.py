@@ -14,7 +14,7 @@ import nbformat
 import psutil
 import pytest
 
-from featrack_utils import forkclient, forkserver
+from featrack_utils.pipeline import forkclient, forkserver
 
 ROOT = Path(__file__).parent.parent
 CLIENT = [sys.executable, "-IS", forkclient.__file__]
@@ -89,8 +89,11 @@ def run(place, code: str, *arguments: str, command=CLIENT, **options):
     (place / "program.py").write_text(code)
     return subprocess.run(
         [*command, "-m", "program", *arguments],
-        cwd=place, capture_output=True, text=True, **options,
-    )  # fmt: skip
+        cwd=place,
+        capture_output=True,
+        text=True,
+        **options,
+    )
 
 
 def begin_sleeping(place, command=CLIENT) -> tuple[subprocess.Popen, int, int]:
@@ -137,11 +140,18 @@ def test_forks_draw_different_numbers_where_nobody_sets_a_seed(place, server):
 
 @pytest.mark.parametrize(
     "code",
-    ["pass", "raise SystemExit(3)", "raise SystemExit('a word')", "1 / 0", "import nowhere",
-     "import os; os.kill(os.getpid(), 9)", "import os; os.kill(os.getpid(), 15)",
-     "import atexit, threading, time\natexit.register(print, 'last')\n"
-     "threading.Thread(target=lambda: (time.sleep(0.1), print('thread'))).start()"],
-)  # fmt: skip
+    [
+        "pass",
+        "raise SystemExit(3)",
+        "raise SystemExit('a word')",
+        "1 / 0",
+        "import nowhere",
+        "import os; os.kill(os.getpid(), 9)",
+        "import os; os.kill(os.getpid(), 15)",
+        "import atexit, threading, time\natexit.register(print, 'last')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.1), print('thread'))).start()",
+    ],
+)
 def test_a_fork_ends_as_a_process_of_its_own_ends(place, server, code):
     cold = run(place, code)
     process = server()
@@ -177,7 +187,8 @@ def test_a_fork_ends_with_its_clients_parent(place, server):
 
 
 def test_the_server_ends_with_its_parent_and_all_clients_with_it(place, monkeypatch):
-    code = "import time\nfrom featrack_utils.forkserver import start\nfrom os import environ\n"
+    code = "import time\nfrom os import environ\n"
+    code += "from featrack_utils.pipeline.forkserver import start\n"
     code += "s = start(1, [])\nprint(s.pid, environ['FEATRACK_FORKSERVER'], flush=True)\n"
     parent = subprocess.Popen(
         [sys.executable, "-c", f"{code}time.sleep(60)"], stdout=subprocess.PIPE, text=True
@@ -208,7 +219,7 @@ def test_a_notebook_runs_as_without_a_server(place, server):
     (place / "notebooks" / "page.py").write_text(NOTEBOOK)
 
     def outputs(name, **variables):
-        command = [*CLIENT, "-m", "featrack_utils.run", "page", f"{name}.ipynb"]
+        command = [*CLIENT, "-m", "featrack_utils.pipeline.notebook", "page", f"{name}.ipynb"]
         environment = os.environ | {"OMP_NUM_THREADS": "1"} | variables
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 1 and done.stderr.count("featrack: ") == 1

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils import gains, resample
-from featrack_utils.features import Features
+from featrack_utils.dictionaries.features import Features
+from featrack_utils.statistics import bootstrap, gains
 
 DOCUMENTS, LENGTH = 30, 20
 N = DOCUMENTS * LENGTH
@@ -41,7 +41,7 @@ def able(model):
 
 
 def drawn(model, replicates=60):
-    return resample.draw(model["base-0"], {"base": 1}, replicates, seed=1)
+    return bootstrap.draw(model["base-0"], {"base": 1}, replicates, seed=1)
 
 
 def test_the_best_r_of_every_replicate_is_that_of_the_documents_repeated(model, able):
@@ -72,7 +72,7 @@ def test_an_interval_holds_the_true_r_in_about_95_of_100_sets():
         x, noise = (planted(rng, documents * LENGTH) for _ in range(2))
         model = {"a-0": features([x], documents), "b-0": features([x + noise], documents)}
         able = dict.fromkeys(model, np.array([True]))
-        draws = resample.draw(model["a-0"], {"a": 1}, 100, seed=1)
+        draws = bootstrap.draw(model["a-0"], {"a": 1}, 100, seed=1)
         (found,) = gains.best_r_intervals(model, able, "a-0", np.array([0]), ["b-0"], draws)
         held += found.low <= truth <= found.high
     assert 0.86 <= held / sets <= 1

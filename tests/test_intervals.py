@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from featrack_utils.calibration import calibrate
 from featrack_utils.errors import FeatrackError
-from featrack_utils.extrapolate import spread_ratio
-from featrack_utils.intervals import Shares, interval, over_seeds, shares
-from featrack_utils.match import eligible
-from featrack_utils.resample import Draws, Matched, bootstrap, draw
-from featrack_utils.simulate import Plan, simulate
+from featrack_utils.matching.classes import eligible
+from featrack_utils.statistics.bootstrap import Draws, Matched, bootstrap, draw
+from featrack_utils.statistics.calibration import calibrate
+from featrack_utils.statistics.intervals import Shares, interval, over_seeds, shares
+from featrack_utils.statistics.simex import spread_ratio
+from featrack_utils.statistics.simulation import Plan, simulate
 
 
 def test_a_dictionary_persists_wholly_in_itself():
@@ -65,10 +65,7 @@ def test_two_seeds_vary_at_least_as_binomial_counts_do():
     counts = rng.binomial(500, 0.4, 100_000) / 500
     assert ceiling.replicates.std() == pytest.approx(counts.std(), rel=0.03)
     # Seeds that differ more than that are left as they are.
-    apart = {
-        (s, t): asked._replace(estimate=asked.estimate + 0.3 * s)
-        for s, t in np.ndindex(2, 2)
-    }  # fmt: skip
+    apart = {(s, t): asked._replace(estimate=asked.estimate + 0.3 * s) for s, t in np.ndindex(2, 2)}
     seeds = {model: rng.multinomial(2, [0.5, 0.5], 20_000).astype(float) for model in "ab"}
     plain, lucky = (
         over_seeds(apart, Draws(draws.documents, seeds, luck), "a", "b").replicates

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from featrack_utils import learning, store
+from featrack_utils.dictionaries import learning
+from featrack_utils.dictionaries.training import load_sae
 from featrack_utils.errors import FeatrackError
-from featrack_utils.sae import load_sae
+from featrack_utils.pipeline import store
 from tests.test_variants import RECIPE, corpora, run  # noqa: F401 (fixtures)
 
 # ruff: noqa: F811 (fixtures are imported, and then named as arguments)

@@ -6,13 +6,17 @@ import torch
 from safetensors.torch import load_file
 from transformers.trainer_callback import DefaultFlowCallback
 
-from featrack_utils import evaluation, lm, precision
 from featrack_utils.errors import FeatrackError
+from featrack_utils.models import evaluation, precision, training
 
 RECIPE = dict(
-    learning_rate=1e-2, batch_blocks=8, weight_decay=0.1, warmup_share=0.1, precision="float32",
+    learning_rate=1e-2,
+    batch_blocks=8,
+    weight_decay=0.1,
+    warmup_share=0.1,
+    precision="float32",
     seed=3,
-)  # fmt: skip
+)
 STEP = 8 * 16  # tokens
 
 
@@ -30,7 +34,7 @@ def trained(fresh_model, blocks, tokenizer, tmp_path):
 
     def train(name, *, steps=12, **changes):
         given = {"train_tokens": steps * STEP, **RECIPE, **changes}
-        lm.train(fresh_model(), blocks, tmp_path / name, tokenizer=tokenizer, **given)
+        training.train(fresh_model(), blocks, tmp_path / name, tokenizer=tokenizer, **given)
         return tmp_path / name
 
     return train
@@ -50,8 +54,9 @@ def test_equal_seeds_give_equal_models_and_others_do_not(fresh_model):
     assert not same(fresh_model(4).state_dict(), fresh_model(5).state_dict())
 
 
-@pytest.mark.parametrize("precision, dtype", [("float32", torch.float32),
-                                              ("bfloat16", torch.bfloat16)])  # fmt: skip
+@pytest.mark.parametrize(
+    "precision, dtype", [("float32", torch.float32), ("bfloat16", torch.bfloat16)]
+)
 def test_products_of_a_training_are_of_the_precision_asked_for(
     fresh_model, blocks, tokenizer, tmp_path, precision, dtype
 ):
@@ -59,16 +64,20 @@ def test_products_of_a_training_are_of_the_precision_asked_for(
     model.model.layers[0].mlp.down_proj.register_forward_hook(
         lambda *given: seen.add(given[2].dtype)
     )
-    lm.train(
-        model, blocks, tmp_path, tokenizer=tokenizer, train_tokens=STEP,
+    training.train(
+        model,
+        blocks,
+        tmp_path,
+        tokenizer=tokenizer,
+        train_tokens=STEP,
         **RECIPE | {"precision": precision},
-    )  # fmt: skip
+    )
     assert seen == {dtype}
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
 def test_blocks_become_inputs_with_themselves_as_labels(blocks):
-    dataset = lm.BlockDataset(blocks)
+    dataset = training.BlockDataset(blocks)
     assert len(dataset) == 64
     assert dataset[3]["input_ids"].tolist() == dataset[3]["labels"].tolist() == blocks[3].tolist()
     assert dataset[3]["input_ids"].dtype == torch.int64
@@ -77,8 +86,8 @@ def test_blocks_become_inputs_with_themselves_as_labels(blocks):
 def test_training_lowers_the_loss_and_keeps_its_history(trained, fresh_model, blocks):
     folder = trained("learns", steps=40)
     before = evaluation.evaluate(fresh_model(), blocks).loss
-    assert evaluation.evaluate(lm.load_model(folder), blocks).loss < before - 0.5
-    history = lm.read_history(folder)
+    assert evaluation.evaluate(training.load_model(folder), blocks).loss < before - 0.5
+    history = training.read_history(folder)
     assert history["step"].iloc[-1] == 40
     assert (history["tokens"] == history["step"] * STEP).all()
 
@@ -94,8 +103,8 @@ def test_training_twice_gives_the_same_weights_and_leaves_no_checkpoint(trained)
 
 def test_zero_tokens_save_the_model_untouched(trained, fresh_model):
     folder = trained("untouched", steps=0)
-    assert same(dict(lm.load_model(folder).state_dict()), dict(fresh_model().state_dict()))
-    assert lm.read_history(folder).empty
+    assert same(dict(training.load_model(folder).state_dict()), dict(fresh_model().state_dict()))
+    assert training.read_history(folder).empty
 
 
 @pytest.fixture
@@ -148,10 +157,14 @@ def test_a_checkpoint_cut_short_gives_way_to_the_one_before(
 
 def test_no_block_and_too_few_tokens_are_refused(trained, fresh_model, tokenizer, tmp_path):
     with pytest.raises(FeatrackError, match="no whole block"):
-        lm.train(
-            fresh_model(), np.zeros((0, 16), np.int32), tmp_path / "none", tokenizer=tokenizer,
-            train_tokens=STEP, **RECIPE,
-        )  # fmt: skip
+        training.train(
+            fresh_model(),
+            np.zeros((0, 16), np.int32),
+            tmp_path / "none",
+            tokenizer=tokenizer,
+            train_tokens=STEP,
+            **RECIPE,
+        )
     with pytest.raises(FeatrackError, match=f"less than one step of {STEP}"):
         trained("few", train_tokens=STEP - 1)
 
@@ -162,7 +175,9 @@ def test_a_loss_that_is_not_finite_is_refused_and_nothing_saved(
     model = fresh_model()
     torch.nn.init.constant_(model.lm_head.weight, float("inf"))
     with pytest.raises(FeatrackError, match=r"diverged.*not finite.*learning_rate"):
-        lm.train(model, blocks, tmp_path / "nan", tokenizer=tokenizer, train_tokens=STEP, **RECIPE)
+        training.train(
+            model, blocks, tmp_path / "nan", tokenizer=tokenizer, train_tokens=STEP, **RECIPE
+        )
     assert not (tmp_path / "nan" / "model.safetensors").exists()
 
 
@@ -187,7 +202,7 @@ def test_a_snapshot_at_the_last_step_is_the_trained_model_and_leaves_it_as_it_wa
         assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
     assert same(weights(folder), weights(trained("plain")))
     assert not same(weights(folder), weights(folder / "snapshots" / "3"))
-    assert lm.load_model(folder / "snapshots" / "3").config.hidden_size == 8
+    assert training.load_model(folder / "snapshots" / "3").config.hidden_size == 8
 
 
 def test_a_snapshot_is_the_model_after_so_many_steps_of_adamw(
@@ -196,10 +211,15 @@ def test_a_snapshot_is_the_model_after_so_many_steps_of_adamw(
     """Against a loop of our own; all blocks are one, so that their order doesn't matter."""
     one = np.repeat(blocks[:1], 64, axis=0)
     recipe = RECIPE | {"weight_decay": 0.0, "warmup_share": 0.25}
-    lm.train(
-        fresh_model(), one, tmp_path / "it", tokenizer=tokenizer, train_tokens=12 * STEP,
-        snapshots=[5], **recipe,
-    )  # fmt: skip
+    training.train(
+        fresh_model(),
+        one,
+        tmp_path / "it",
+        tokenizer=tokenizer,
+        train_tokens=12 * STEP,
+        snapshots=[5],
+        **recipe,
+    )
     model, batch = fresh_model(), torch.from_numpy(one[:8]).long()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
     for step in range(5):

@@ -6,7 +6,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.logits import logit_effects, read_writing, top_logits
+from featrack_utils.interpretation.logit_effects import logit_effects, read_writing, top_logits
 
 D_SAE = 9
 
@@ -55,7 +55,7 @@ def test_adding_a_feature_in_the_running_model_moves_the_logits_that_way(
     So the change of the logits is a positive multiple of the effect plus a multiple of the
     logits as they were, exactly, for a small enough push.
     """
-    from featrack_utils.capture import logits_with
+    from featrack_utils.models.capture import logits_with
 
     tokens = torch.from_numpy(blocks[:2]).long()
     W_dec = torch.from_numpy(load_file(sae_folder / "sae_weights.safetensors")["W_dec"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from featrack_utils import loss
+from featrack_utils.models import loss
 
 
 @pytest.fixture

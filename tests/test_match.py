@@ -7,9 +7,15 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
-from featrack_utils.correlate import BestMatches, Pairs, correlations
 from featrack_utils.errors import FeatrackError
-from featrack_utils.match import assignment, classify, eligible, merge_copies, multiplicity
+from featrack_utils.matching.classes import (
+    assignment,
+    classify,
+    eligible,
+    merge_copies,
+    multiplicity,
+)
+from featrack_utils.matching.correlation import BestMatches, Pairs, correlations
 
 
 def matches_of(r, floor=0.1, a_candidates=None, b_candidates=None):
@@ -131,8 +137,10 @@ def test_a_group_of_copies_counts_once_and_persists_with_one_member():
 def test_planted_twins_persist_and_the_rest_disappear_and_emerge():
     rng = np.random.default_rng(0)
     dense = rng.exponential(size=(2000, 30)) * (rng.random((2000, 30)) < 0.05)
-    a, b = (sparse.csr_matrix(dense[:, part].astype(np.float32)) for part in
-            (slice(0, 20), slice(12, 30)))  # fmt: skip
+    a, b = (
+        sparse.csr_matrix(dense[:, part].astype(np.float32))
+        for part in (slice(0, 20), slice(12, 30))
+    )
     for rule in ("best", "mutual", "assignment"):
         tracking = classify(correlations(a, b), 0.8, rule)
         np.testing.assert_array_equal(np.flatnonzero(tracking.parent_partner >= 0), range(12, 20))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import tensor
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.merge import geometry, linear, slerp
+from featrack_utils.models.merging import geometry, linear, slerp
 
 THRESHOLD = 0.9995  # as METHOD.md and mergekit state it, not as our module does
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from featrack_utils.mixing import Mixed, by_chance, mixed
+from featrack_utils.interpretation.mixing import Mixed, by_chance, mixed
 
 CLUSTER = np.repeat([0, 1, 2, -1], [6, 3, 2, 9])
 MODEL = np.array(["base", "lua"] * 10)

@@ -14,8 +14,8 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from featrack_utils.render import notebook_pages
-from featrack_utils.run import declared_parameters
+from featrack_utils.pipeline.book import notebook_pages
+from featrack_utils.pipeline.notebook import declared_parameters
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
@@ -49,17 +49,34 @@ def passed(tmp_path_factory) -> dict[str, dict]:
 
 def planned(place: Path) -> dict[str, dict]:
     plan = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--dry-run", "--printshellcmds", "--nocolor",
-         "--nolock", "--cores", "2", "--config", "profile=quick"],
-        cwd=place, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--dry-run",
+            "--printshellcmds",
+            "--nocolor",
+            "--nolock",
+            "--cores",
+            "2",
+            "--config",
+            "profile=quick",
+        ],
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert plan.returncode == 0, plan.stderr
     given: dict[str, dict] = {}
     for line in (plan.stdout + plan.stderr).splitlines():
-        words = shlex.split(line) if "-m featrack_utils.run " in line else []
+        words = shlex.split(line) if "-m featrack_utils.pipeline.notebook " in line else []
         if words:
-            notebook, parameters = words[words.index("featrack_utils.run") + 1], words[-1]
-            output = Path(words[words.index("featrack_utils.run") + 2])
+            notebook, parameters = (
+                words[words.index("featrack_utils.pipeline.notebook") + 1],
+                words[-1],
+            )
+            output = Path(words[words.index("featrack_utils.pipeline.notebook") + 2])
             given[output.stem] = {"notebook": notebook, **json.loads(parameters)}
     return given
 
@@ -98,25 +115,10 @@ def test_parameters_are_literals_each_with_a_comment(source):
 @each_notebook
 def test_the_header_names_python_as_the_language(source):
     assert jupytext.read(source).metadata["kernelspec"] == {
-        "name": "python3", "language": "python", "display_name": "Python 3"
-    }  # fmt: skip
-
-
-@each_notebook
-def test_cells_have_at_most_fifteen_lines_of_code_and_functions_ten(source):
-    for cell in cells(source, "code"):
-        tree = ast.parse(cell.source)
-        counted = {
-            line
-            for node in tree.body
-            if not isinstance(node, ast.Import | ast.ImportFrom)
-            for line in range(node.lineno, node.end_lineno + 1)
-        }
-        is_parameters = "parameters" in cell.metadata.get("tags", [])
-        assert len(counted) <= 15 or is_parameters, f"{len(counted)} lines:\n{cell.source}"
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef):
-                assert node.end_lineno - node.lineno < 10, f"{node.name} is over ten lines"
+        "name": "python3",
+        "language": "python",
+        "display_name": "Python 3",
+    }
 
 
 @each_notebook

@@ -5,12 +5,17 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils import intervals
-from featrack_utils.controls import origin_shares, same_seed_different_seed, zero_step_control
-from featrack_utils.curves import ratio_to_ceiling
 from featrack_utils.errors import FeatrackError
-from featrack_utils.intervals import interval
-from featrack_utils.nulls import (
+from featrack_utils.statistics import intervals
+from featrack_utils.statistics.bootstrap import draw
+from featrack_utils.statistics.controls import (
+    origin_shares,
+    same_seed_different_seed,
+    zero_step_control,
+)
+from featrack_utils.statistics.curves import ratio_to_ceiling
+from featrack_utils.statistics.intervals import interval
+from featrack_utils.statistics.nulls import (
     as_model,
     compare,
     compare_seeds,
@@ -19,15 +24,22 @@ from featrack_utils.nulls import (
     reproducible,
     reproducible_kept_share,
 )
-from featrack_utils.resample import draw
-from featrack_utils.simulate import Plan, simulate
+from featrack_utils.statistics.simulation import Plan, simulate
 
 # Half of the parent's features persist; a dictionary finds 70 % of what its model has, so two
 # seeds share 49 % and parent and child 24.5 %.
 PLAN = Plan(
-    600, 200, 100, rho=(0.95, 0.95), capture=0.7, seeds=2, copies=0, splitting=0, dead=0.02,
+    600,
+    200,
+    100,
+    rho=(0.95, 0.95),
+    capture=0.7,
+    seeds=2,
+    copies=0,
+    splitting=0,
+    dead=0.02,
     density=0.01,
-)  # fmt: skip
+)
 TAU = 0.8
 
 

@@ -3,19 +3,29 @@
 import numpy as np
 import pytest
 
-from featrack_utils.controls import origin_shares
-from featrack_utils.intervals import Shares
-from featrack_utils.nulls import as_model, compare, compare_seeds
-from featrack_utils.origins import chance_origins, origin_results, unmerged_origins
-from featrack_utils.resample import draw
-from featrack_utils.simulate import Plan, simulate
+from featrack_utils.statistics.bootstrap import draw
+from featrack_utils.statistics.controls import origin_shares
+from featrack_utils.statistics.intervals import Shares
+from featrack_utils.statistics.nulls import as_model, compare, compare_seeds
+from featrack_utils.statistics.origins import chance_origins, origin_results, unmerged_origins
+from featrack_utils.statistics.simulation import Plan, simulate
 
 TAU = 0.8
 # Half of Lua's features are Stories' as well, and a dictionary finds 80 % of what there is.
 PLAN = Plan(
-    300, 120, 80, persisting=0.5, rho=(0.95, 0.95), capture=0.8, seeds=3, copies=0, splitting=0,
-    dead=0, dense=0, density=0.015,
-)  # fmt: skip
+    300,
+    120,
+    80,
+    persisting=0.5,
+    rho=(0.95, 0.95),
+    capture=0.8,
+    seeds=3,
+    copies=0,
+    splitting=0,
+    dead=0,
+    dense=0,
+    density=0.015,
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +92,10 @@ def test_other_documents_give_no_origin(models):
 def test_without_anything_reproducible_a_ratio_is_not_defined():
     none = Shares(np.array([TAU]), np.zeros(1), np.zeros((4, 1)))
     names = ("both", "lua only", "stories only", "novel")
-    flat = origin_results(dict.fromkeys(names, none), dict.fromkeys(names, none),
-                          dict.fromkeys(names, 0.0) | {"novel": 1.0}, TAU)  # fmt: skip
+    flat = origin_results(
+        dict.fromkeys(names, none),
+        dict.fromkeys(names, none),
+        dict.fromkeys(names, 0.0) | {"novel": 1.0},
+        TAU,
+    )
     assert flat["track.merged_origin.both.ratio_to_ceiling"] is None

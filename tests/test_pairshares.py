@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils.correlate import correlations
-from featrack_utils.match import eligible, mutual
-from featrack_utils.pairshares import pair_shares, ratio_intervals
-from featrack_utils.resample import draw
-from featrack_utils.simulate import Plan, simulate
+from featrack_utils.matching.classes import eligible, mutual
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.statistics.bootstrap import draw
+from featrack_utils.statistics.pairshares import pair_shares, ratio_intervals
+from featrack_utils.statistics.simulation import Plan, simulate
 
 NAMES = ("base-0", "lua-0", "base-1")
 
@@ -28,9 +28,11 @@ def test_estimates_are_the_shares_counted_without_replicates(found, by_rule):
     able = {n: eligible(found[n].acts, found[n].origin, 20, 5) for n in NAMES}
     for k, other in enumerate(("lua-0", "base-1")):
         best = correlations(
-            found["base-0"].acts, found[other].acts,
-            eligible_a=able["base-0"], eligible_b=able[other],
-        )  # fmt: skip
+            found["base-0"].acts,
+            found[other].acts,
+            eligible_a=able["base-0"],
+            eligible_b=able[other],
+        )
         above = best.a_best_r > 0.8
         asked = best.a_candidates.sum()
         assert by_rule["best"][k].estimate[1] == above.sum() / asked

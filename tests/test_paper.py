@@ -3,8 +3,8 @@
 import pytest
 from bs4 import BeautifulSoup
 
+from featrack_utils.display.paper import PAPER, Row, beside_paper, interval, published
 from featrack_utils.errors import FeatrackError
-from featrack_utils.paper import PAPER, Row, beside_paper, interval, published
 
 
 def cells(html) -> list[list[str]]:

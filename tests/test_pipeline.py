@@ -20,12 +20,12 @@ import nbformat
 import psutil
 import pytest
 
-from featrack_utils.companions import unexplained
-from featrack_utils.config import EDGES, MODELS
 from featrack_utils.corpora.documents import DOMAINS
-from featrack_utils.profiles import load_profile
-from featrack_utils.prose import Results, Substitution
-from featrack_utils.render import notebook_pages
+from featrack_utils.pipeline.book import notebook_pages
+from featrack_utils.pipeline.config import EDGES, MODELS
+from featrack_utils.pipeline.profiles import load_profile
+from featrack_utils.pipeline.prose import Results, Substitution
+from featrack_utils.statistics.companions import unexplained
 
 ROOT = Path(__file__).parent.parent
 MADE = ("runs", "executed", "_build", ".*", "__pycache__", "*.egg-info")
@@ -39,10 +39,13 @@ def start(place: Path, *arguments: str, **config: str) -> subprocess.Popen:
     binaries = Path(sys.executable).parent
     return subprocess.Popen(
         ["snakemake", *arguments, "--cores", "2", *FLAGS[1].split(), "--config", *settings],
-        cwd=place, start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        cwd=place,
+        start_new_session=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         env=os.environ | {"PYTHONPATH": str(place), "PATH": f"{binaries}:{os.environ['PATH']}"},
-    )  # fmt: skip
+    )
 
 
 def finish(place: Path, *arguments: str, **config: str) -> str:
@@ -173,10 +176,19 @@ def test_without_a_universal_feature_the_pages_about_them_say_so(book):
     }
     for page, more in (("tracking", {"tau": 0.99999}), ("case-study", {"context": 64})):
         subprocess.run(
-            [sys.executable, "-m", "featrack_utils.run", page, f"runs/{page}.ipynb",
-             "--json", json.dumps(criteria | more)],
-            cwd=book, env=os.environ | {"PYTHONPATH": str(book)}, check=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "featrack_utils.pipeline.notebook",
+                page,
+                f"runs/{page}.ipynb",
+                "--json",
+                json.dumps(criteria | more),
+            ],
+            cwd=book,
+            env=os.environ | {"PYTHONPATH": str(book)},
+            check=True,
+        )
     results = json.loads((book / "runs" / "smoke" / "results.json").read_text())
     for phase in ("tracking", "case-study"):
         results |= json.loads((strict / "results" / f"{phase}.json").read_text())

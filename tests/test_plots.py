@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featrack_utils import plots, shareplots
+from featrack_utils.display import shareplots, style
 from featrack_utils.errors import FeatrackError
 
 PAIRS = ["base_lua", "base_stories", "lua_merged"]
@@ -26,12 +26,12 @@ def shares(**changes):
 
 
 def test_pairs_are_named_as_arrows():
-    assert plots.pair_label("base_lua") == "Base → Lua"
+    assert style.pair_label("base_lua") == "Base → Lua"
 
 
 def test_a_label_belongs_to_the_model_it_names_first():
-    assert plots.model_of("Merged seed 1") == "merged"
-    assert plots.model_of("seed 1") is None
+    assert style.model_of("Merged seed 1") == "merged"
+    assert style.model_of("seed 1") is None
 
 
 def test_figures_are_not_left_open_in_pyplot():
@@ -43,7 +43,7 @@ def test_every_dot_stands_at_its_share_and_in_its_childs_colour():
     axis = shareplots.shares_with_ceiling(shares()).axes[0]
     dots = [line for line in axis.lines if line.get_marker() == "o"]
     assert [float(dot.get_xdata()[0]) for dot in dots] == [0.2, 0.21, 0.3]
-    assert dots[0].get_color() == plots.MODEL_COLOURS["lua"]
+    assert dots[0].get_color() == style.MODEL_COLOURS["lua"]
     assert axis.get_yticklabels()[0].get_text() == "Base → Lua"
 
 
@@ -84,7 +84,7 @@ def test_the_sweep_has_a_dashed_line_at_each_base_accuracy():
             "accuracy": [0.5, 0.4, 0.2, 0.2, 0.4, 0.5],
         }
     )
-    axis = plots.sweep_figure(sweep, {"lua": 0.3, "stories": 0.25}, 0.5).axes[0]
+    axis = style.sweep_figure(sweep, {"lua": 0.3, "stories": 0.25}, 0.5).axes[0]
     dashed = [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == "--"]
     dotted = [line.get_xdata()[0] for line in axis.lines if line.get_linestyle() == ":"]
     assert dashed == [0.3, 0.25]
@@ -92,20 +92,20 @@ def test_the_sweep_has_a_dashed_line_at_each_base_accuracy():
 
 
 def test_dead_features_are_counted_in_the_title_and_not_drawn():
-    figure = plots.density_histograms({"base seed 0": np.array([0.0, 0.0, 0.01, 0.1])})
+    figure = style.density_histograms({"base seed 0": np.array([0.0, 0.0, 0.01, 0.1])})
     axis = figure.axes[0]
     assert axis.get_title() == "base seed 0: 2 dead"
     assert sum(bar.get_height() for bar in axis.patches) == 2
 
 
 def test_a_dictionary_of_dead_features_can_be_drawn():
-    figure = plots.density_histograms({"lua seed 0": np.zeros(3)})
+    figure = style.density_histograms({"lua seed 0": np.zeros(3)})
     assert figure.axes[0].get_title() == "lua seed 0: 3 dead"
 
 
 def test_best_match_bars_sum_to_all_features_that_have_a_best_match():
     r = {"base_lua": np.array([0.1, 0.5, 0.9, np.nan])}
-    axis = plots.best_match_histogram(r, {"base_lua": np.array([0.5, 0.5])}, 0.8).axes[0]
+    axis = style.best_match_histogram(r, {"base_lua": np.array([0.5, 0.5])}, 0.8).axes[0]
     heights = [bar.get_height() for bar in axis.patches if hasattr(bar, "get_height")]
     assert sum(heights) == pytest.approx(1.0)
 
@@ -113,7 +113,7 @@ def test_best_match_bars_sum_to_all_features_that_have_a_best_match():
 def test_each_pair_has_the_outline_of_its_own_parent_and_none_without():
     r = {pair: np.full(4, 0.5) for pair in ("base_lua", "lua_merged", "base_merged")}
     own = {"base_lua": np.array([0.11, 0.12]), "lua_merged": np.array([0.91, 0.92])}
-    axes = plots.best_match_histogram(r, own, 0.8).axes
+    axes = style.best_match_histogram(r, own, 0.8).axes
     outlines = [
         [p.get_path().vertices for p in axis.patches if not hasattr(p, "get_height")]
         for axis in axes
@@ -131,7 +131,7 @@ def test_the_best_model_of_a_domain_is_bold():
             "loss": [1, 2, 4, 3],
         }
     )
-    axis = plots.domain_heatmap(losses, "loss", "loss").axes[0]
+    axis = style.domain_heatmap(losses, "loss", "loss").axes[0]
     bold = {text.get_text() for text in axis.texts if text.get_fontweight() == "bold"}
     assert bold == {"1.00", "3.00"}
 
@@ -139,7 +139,7 @@ def test_the_best_model_of_a_domain_is_bold():
 def test_each_pair_has_its_own_threshold_panel():
     curve = pd.DataFrame({"pair": PAIRS * 2, "tau": [0.5] * 3 + [0.8] * 3, "share": 0.5})
     figure = shareplots.threshold_curve(curve, 0.8)
-    assert [axis.get_title() for axis in figure.axes] == [plots.pair_label(p) for p in PAIRS]
+    assert [axis.get_title() for axis in figure.axes] == [style.pair_label(p) for p in PAIRS]
     assert legend_of(figure) == ["persisting"]
 
 
@@ -148,13 +148,13 @@ def test_loss_curves_hold_each_model_twice_training_and_validation():
         [(m, t, 3.0, s) for m in ("base", "lua") for t in (0, 10) for s in ("train", "validation")],
         columns=["model", "tokens", "loss", "split"],
     )
-    axis = plots.loss_curves(history).axes[0]
+    axis = style.loss_curves(history).axes[0]
     assert len(axis.lines) == 4
     assert [text.get_text() for text in axis.get_legend().get_texts()][:2] == ["Base", "Lua"]
 
 
 def test_equal_figures_are_equal_files(tmp_path):
-    plots.use_style()
+    style.use_style()
     for name in ("a.svg", "b.svg"):
         figure = shareplots.shares_with_ceiling(shares())
         figure.savefig(tmp_path / name, metadata={"Date": None})

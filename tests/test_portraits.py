@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils import explorer, portraits
-from featrack_utils.config import MODELS
 from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.display import explorer
+from featrack_utils.interpretation import portraits
+from featrack_utils.pipeline.config import MODELS
 from tests import explorer_contents
 from tests.explorer_contents import CRITERIA, TWIN, WIDTH, read
 
@@ -80,9 +81,11 @@ def test_strongest_contexts_are_each_of_another_document(model, details, content
         centres = [centre for centre, _ in one["c"]]
         strengths = acts[centres, feature]
         assert (np.diff(strengths) <= 0).all() and (strengths > 0).all()
-        assert len(set(origin[centres])) == len(centres) == min(
-            6, len(set(origin[acts[:, feature] > 0]))
-        )  # fmt: skip
+        assert (
+            len(set(origin[centres]))
+            == len(centres)
+            == min(6, len(set(origin[acts[:, feature] > 0])))
+        )
         drawn = [centre for centre, _ in one["r"]]
         assert len(set(drawn)) == min(3, np.count_nonzero(acts[:, feature]))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils.positions import random_positions, strongest_positions
+from featrack_utils.interpretation.positions import random_positions, strongest_positions
 
 
 def columns(*features) -> sparse.csc_matrix:

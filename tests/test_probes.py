@@ -3,16 +3,16 @@ import pytest
 import torch
 from scipy import sparse
 
+from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
-from featrack_utils.features import Features
-from featrack_utils.probes import (
+from featrack_utils.statistics.bootstrap import Draws
+from featrack_utils.statistics.probes import (
     encoder_probe,
     halves,
     linear_probe,
     probed,
     sparse_probe,
 )
-from featrack_utils.resample import Draws
 
 N, DOCUMENTS = 8000, 40
 RNG = np.random.default_rng(0)

@@ -5,8 +5,7 @@ import pytest
 import torch
 from sae_lens.saes.sae import TrainStepInput
 
-from featrack_utils.errors import FeatrackError
-from featrack_utils.published_training import (
+from featrack_utils.dictionaries.published_training import (
     BLOCK,
     CHOICES,
     l1_over_tokens,
@@ -15,19 +14,29 @@ from featrack_utils.published_training import (
     train_published,
     unit_inputs,
 )
-from featrack_utils.sae import load_sae
-from featrack_utils.trials import PUBLISHED
+from featrack_utils.dictionaries.training import load_sae
+from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline.trials import PUBLISHED
 
-RECIPE = {"architecture": "standard", "expansion": 4, "l1_coefficient": 2.0, "k": 1,
-          "l1_warm_up_steps": 0, "seed": 0}  # fmt: skip
+RECIPE = {
+    "architecture": "standard",
+    "expansion": 4,
+    "l1_coefficient": 2.0,
+    "k": 1,
+    "l1_warm_up_steps": 0,
+    "seed": 0,
+}
 
 
 def step(sae, acts, l1=2.0):
     coefficients = {"l1": l1}
     given = TrainStepInput(
-        sae_in=acts, coefficients=coefficients, dead_neuron_mask=None, n_training_steps=0,
+        sae_in=acts,
+        coefficients=coefficients,
+        dead_neuron_mask=None,
+        n_training_steps=0,
         is_logging_step=False,
-    )  # fmt: skip
+    )
     return sae.training_forward_pass(given)
 
 
@@ -73,8 +82,9 @@ def test_l1_over_tokens_is_the_loss_of_whole_blocks():
 
 
 def test_ten_times_changes_the_coefficient_and_nothing_else():
-    ten, plain = (new_published("ten_times", 6, **RECIPE | {"l1_coefficient": l1})
-                  for l1 in (2.0, 0.2))  # fmt: skip
+    ten, plain = (
+        new_published("ten_times", 6, **RECIPE | {"l1_coefficient": l1}) for l1 in (2.0, 0.2)
+    )
     assert (ten.cfg.l1_coefficient, plain.cfg.l1_coefficient) == (20.0, 2.0)
     torch.testing.assert_close(ten.W_enc, plain.W_enc)
 
@@ -94,8 +104,18 @@ def test_a_dictionary_without_l1_is_refused(choice):
 
 def test_trained_along_the_other_axis_features_keep_lengths_that_add_up(tmp_path, bridge, blocks):
     recipe = {key: RECIPE[key] for key in ("architecture", "expansion", "l1_coefficient", "k")}
-    train_published("wrong_axis", bridge, blocks, tmp_path, learning_rate=1e-3, train_tokens=960,
-                    batch_tokens=96, seed=0, precision="float32", **recipe)  # fmt: skip
+    train_published(
+        "wrong_axis",
+        bridge,
+        blocks,
+        tmp_path,
+        learning_rate=1e-3,
+        train_tokens=960,
+        batch_tokens=96,
+        seed=0,
+        precision="float32",
+        **recipe,
+    )
     norms = np.loadtxt(tmp_path / "norms.csv", skiprows=1)
     # 24 inputs of length one, shared out over 96 features.
     assert np.square(norms).sum() == pytest.approx(24, rel=1e-5)

@@ -17,8 +17,8 @@ from transformers import (
 )
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.merge import geometry, linear, slerp
-from featrack_utils.recipes import METHODS, run_recipe, write_recipe
+from featrack_utils.models.merging import geometry, linear, slerp
+from featrack_utils.models.recipes import METHODS, run_recipe, write_recipe
 
 VOCABULARY = 300
 

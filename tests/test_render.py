@@ -8,10 +8,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from featrack_utils import store
 from featrack_utils.errors import FeatrackError
-from featrack_utils.prose import Results, Substitution
-from featrack_utils.render import notebook_pages, render_book
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.book import notebook_pages, render_book
+from featrack_utils.pipeline.prose import Results, Substitution
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = {

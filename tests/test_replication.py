@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy import sparse
 
-from featrack_utils.features import Features
-from featrack_utils.replication import (
+from featrack_utils.dictionaries.features import Features
+from featrack_utils.statistics.bootstrap import draw
+from featrack_utils.statistics.replication import (
     found_by_strings,
     on_other_corpora,
     on_reconstructions,
@@ -14,9 +15,8 @@ from featrack_utils.replication import (
     shares_found,
     shifted,
 )
-from featrack_utils.resample import draw
-from featrack_utils.simulate import Plan, simulate
-from featrack_utils.stringdraws import dirichlet
+from featrack_utils.statistics.simulation import Plan, simulate
+from featrack_utils.statistics.stringdraws import dirichlet
 
 
 def _features(dense, domain=None):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils import resample
-from featrack_utils.correlate import correlations
-from featrack_utils.docsums import fold_pairs, no_matches
+from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
-from featrack_utils.features import Features
-from featrack_utils.match import classify, eligible
-from featrack_utils.resample import (
+from featrack_utils.matching.classes import classify, eligible
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.sums import Pairs
+from featrack_utils.statistics import bootstrap as resample
+from featrack_utils.statistics.bootstrap import (
     Draws,
     Matched,
     bootstrap,
@@ -20,8 +20,8 @@ from featrack_utils.resample import (
     mutual_only,
     weighed,
 )
-from featrack_utils.simulate import Plan, simulate
-from featrack_utils.sums import Pairs
+from featrack_utils.statistics.docsums import fold_pairs, no_matches
+from featrack_utils.statistics.simulation import Plan, simulate
 
 PLAN = Plan(n_features=60, n_documents=40, tokens_per_document=60, density=0.03)
 
@@ -134,9 +134,14 @@ def test_the_whole_mix_drawn_once_gives_the_rules_of_the_whole_mix(pair):
 def test_a_group_of_copies_is_found_once():
     found = np.array([1, 0, 0, 1, 0], np.uint8)
     matched = Matched(
-        np.array([0.8]), np.where(found, 0.9, 0.1), np.array([1, 1, 1, 1, 0], bool),
-        found > 0, found[:, None], 1 - found[:, None], found[:, None] > 0,
-    )  # fmt: skip
+        np.array([0.8]),
+        np.where(found, 0.9, 0.1),
+        np.array([1, 1, 1, 1, 0], bool),
+        found > 0,
+        found[:, None],
+        1 - found[:, None],
+        found[:, None] > 0,
+    )
     groups = copies_merged(matched, np.array([0, 1, 0, 2, -1], np.int32))
     # Features 0 and 2 are copies, one of them found; 1 is alone and lost; 3 alone and found.
     np.testing.assert_array_equal(groups.best_r, [0.9, 0.1, 0.9])
@@ -149,12 +154,14 @@ def test_more_near_equal_candidates_than_are_kept_are_reported(caplog):
     """Twenty copies on either side, each with noise of its own: any two may be closest."""
     rng = np.random.default_rng(7)
     events = np.repeat(rng.random((2000, 10)) * (rng.random((2000, 10)) < 0.2), 20, axis=1)
-    a, b = (events + 0.3 * rng.random(events.shape) * (rng.random(events.shape) < 0.2)
-            for _ in "ab")  # fmt: skip
+    a, b = (
+        events + 0.3 * rng.random(events.shape) * (rng.random(events.shape) < 0.2) for _ in "ab"
+    )
     document = np.repeat(np.arange(20), 100).astype(np.int32)
     label = np.zeros(2000, np.int8)
-    a, b = (Features(sparse.csr_matrix(x.astype(np.float32)), document, label, document)
-            for x in (a, b))  # fmt: skip
+    a, b = (
+        Features(sparse.csr_matrix(x.astype(np.float32)), document, label, document) for x in (a, b)
+    )
     masks = [np.ones(side.acts.shape[1], bool) for side in (a, b)]
     tau = float(np.median(correlations(a.acts, b.acts).a_best_r))
     draws = draw(a, {"m": 1}, 50, seed=0)

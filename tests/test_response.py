@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from featrack_utils import response
-from featrack_utils.doseplots import dose_response
+from featrack_utils.dictionaries.features import Features
+from featrack_utils.display.doseplots import dose_response
 from featrack_utils.errors import FeatrackError
-from featrack_utils.features import Features
-from featrack_utils.floors import document_shift
-from featrack_utils.intervals import Shares
-from featrack_utils.response import Answers, Criteria
-from featrack_utils.simulate import Plan, simulate
+from featrack_utils.statistics import response
+from featrack_utils.statistics.floors import document_shift
+from featrack_utils.statistics.intervals import Shares
+from featrack_utils.statistics.response import Answers, Criteria
+from featrack_utils.statistics.simulation import Plan, simulate
 
 TAU = 0.8
 CRITERIA = Criteria(TAU, replicates=40)
@@ -22,9 +22,17 @@ CRITERIA = Criteria(TAU, replicates=40)
 def parents() -> list[Features]:
     """Two dictionaries of one model that find 80 % of its features each."""
     plan = Plan(
-        400, 150, 100, rho=(0.97, 0.97), capture=0.8, seeds=2, copies=0, splitting=0, dead=0.02,
+        400,
+        150,
+        100,
+        rho=(0.97, 0.97),
+        capture=0.8,
+        seeds=2,
+        copies=0,
+        splitting=0,
+        dead=0.02,
         density=0.01,
-    )  # fmt: skip
+    )
     return simulate(plan, 5).parent
 
 
@@ -146,10 +154,13 @@ def test_no_parent_an_unknown_rule_and_dead_children_are_refused(parents):
 
 def table(**changes) -> pd.DataFrame:
     rows = {
-        "child": ["lua"] * 3 + ["stories"] * 3, "percent": ["0", "10", "100"] * 2,
-        "ratio": [1.0, 0.9, 0.6, 1.0, 0.8, 0.7], "ratio_low": [0.9, 0.8, 0.5, 0.9, 0.7, 0.6],
-        "ratio_high": [1.2, 1.0, 0.7, 1.1, 0.9, 0.8], "distance": [0, 0.1, 0.4, 0, 0.2, 0.3],
-    }  # fmt: skip
+        "child": ["lua"] * 3 + ["stories"] * 3,
+        "percent": ["0", "10", "100"] * 2,
+        "ratio": [1.0, 0.9, 0.6, 1.0, 0.8, 0.7],
+        "ratio_low": [0.9, 0.8, 0.5, 0.9, 0.7, 0.6],
+        "ratio_high": [1.2, 1.0, 0.7, 1.1, 0.9, 0.8],
+        "distance": [0, 0.1, 0.4, 0, 0.2, 0.3],
+    }
     return pd.DataFrame(rows | changes)
 
 

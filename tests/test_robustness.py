@@ -2,11 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featrack_utils.config import EDGES
-from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
-from featrack_utils.match import classify, turned
-from featrack_utils.robustness import (
+from featrack_utils.matching.classes import classify, turned
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.pipeline.config import EDGES
+from featrack_utils.statistics.simulation import Plan, simulate
+from featrack_utils.statistics.specification import (
     FACTORS,
     OWN,
     conclusions,
@@ -15,7 +16,6 @@ from featrack_utils.robustness import (
     rule_shares,
     specifications,
 )
-from featrack_utils.simulate import Plan, simulate
 
 PLAN = Plan(200, 80, 60, capture=0.7, seeds=2, density=0.03, rho=(0.6, 1.0))
 
@@ -55,11 +55,20 @@ def test_shares_by_rule_are_those_of_the_tracking_chapter(found, rule):
 def _made(ratio_lua, ratio_merged, tau):
     ratios = {"base_lua": ratio_lua, "lua_merged": ratio_merged}
     return [
-        {"pair": "_".join(edge), "dictionary": OWN, "domain": "all", "definition": "(b)",
-         "rule": "best", "seed": 0, "tau": tau, "ceiling": 0.4,
-         "ratio": (r := ratios.get("_".join(edge), 0.9)), "share": 0.4 * r}
+        {
+            "pair": "_".join(edge),
+            "dictionary": OWN,
+            "domain": "all",
+            "definition": "(b)",
+            "rule": "best",
+            "seed": 0,
+            "tau": tau,
+            "ceiling": 0.4,
+            "ratio": (r := ratios.get("_".join(edge), 0.9)),
+            "share": 0.4 * r,
+        }
         for edge in EDGES
-    ]  # fmt: skip
+    ]
 
 
 def test_conclusions_follow_from_ratios():
@@ -94,11 +103,13 @@ def test_a_choice_has_no_credit_for_what_only_it_was_counted_with():
     rows = [
         dict(row, domain=domain, definition=definition)
         for domain, definition, ratio in (
-            ("all", "(b)", 0.5), ("lua", "(b)", 0.5), ("all", "(a)", 1.2),
+            ("all", "(b)", 0.5),
+            ("lua", "(b)", 0.5),
+            ("all", "(a)", 1.2),
         )
         for tau in (0.5, 0.7)
         for row in _made(ratio, 1.1, tau)
-    ]  # fmt: skip
+    ]
     table = pd.DataFrame(rows)
     found = effects(table, "base_lua").set_index("factor")
     assert found.loc["domain", "range"] == 0 and found.loc["definition", "range"] == 0.7
@@ -133,9 +144,12 @@ def test_dictionaries_trained_otherwise_count_where_all_three_are_there(found, t
     assert set(few["dictionary"]) == {"expansion 16"}
     edges = few[["pair", "seed"]].drop_duplicates().itertuples(index=False, name=None)
     assert set(edges) == {
-        ("base_lua", 0), ("base_stories", 0), ("base_merged", 0), ("lua_merged", 0),
+        ("base_lua", 0),
+        ("base_stories", 0),
+        ("base_merged", 0),
+        ("lua_merged", 0),
         ("base_lua", 1),
-    }  # fmt: skip
+    }
     shared = ["pair", *FACTORS[1:]]
     both = few.merge(table, on=shared, suffixes=("", "_whole"))
     assert len(both) == len(few)

@@ -7,9 +7,9 @@ import jupytext
 import nbformat
 import pytest
 
-from featrack_utils import run
 from featrack_utils.errors import FeatrackError
-from featrack_utils.run import checked, declared_parameters, run_notebook
+from featrack_utils.pipeline import notebook as run
+from featrack_utils.pipeline.notebook import checked, declared_parameters, run_notebook
 
 HEADER = """\
 # ---
@@ -121,17 +121,18 @@ def test_a_notebook_without_a_parameters_cell_is_refused(notebooks, tmp_path):
 
 def test_declared_parameters_are_the_cells_literals(notebooks):
     notebook = jupytext.read(write(notebooks, "sum", "later = 1"))
-    assert declared_parameters(notebook) == {
-        "steps": 3, "rate": 0.001, "t": None, "name": "quick"
-    }  # fmt: skip
+    assert declared_parameters(notebook) == {"steps": 3, "rate": 0.001, "t": None, "name": "quick"}
 
 
 def test_a_number_written_as_text_becomes_one_where_the_notebook_wants_one():
     declared = {"rate": 1e-3, "t": None, "steps": 3, "globs": {}}
     given = {"rate": "1e-4", "t": "4e-1", "steps": 5, "globs": {"lua": []}}
     assert checked(given, declared, "x") == {
-        "rate": 1e-4, "t": 0.4, "steps": 5, "globs": {"lua": []}
-    }  # fmt: skip
+        "rate": 1e-4,
+        "t": 0.4,
+        "steps": 5,
+        "globs": {"lua": []},
+    }
 
 
 @pytest.mark.parametrize("wrong", [{"steps": "3"}, {"steps": True}, {"rate": "x"}, {"name": 3}])

@@ -5,8 +5,7 @@ import hashlib
 import nbformat
 import pytest
 
-from featrack_utils.errors import FeatrackError
-from featrack_utils.rundown import (
+from featrack_utils.display.rundown import (
     duration,
     parameter_table,
     phase_times,
@@ -14,16 +13,24 @@ from featrack_utils.rundown import (
     span,
     targets,
 )
+from featrack_utils.errors import FeatrackError
 
 GOOD = {
-    "sae.min_variance_explained": 0.75, "sae.max_l0": 48.0, "sae.max_dead_share": 0.0,
-    "lm.base.lua.loss": 5.0, "lm.lua.lua.loss": 4.5, "lm.merged.lua.loss": 4.9,
-    "lm.base.stories.loss": 5.0, "lm.stories.stories.loss": 3.0, "lm.merged.stories.loss": 4.0,
+    "sae.min_variance_explained": 0.75,
+    "sae.max_l0": 48.0,
+    "sae.max_dead_share": 0.0,
+    "lm.base.lua.loss": 5.0,
+    "lm.lua.lua.loss": 4.5,
+    "lm.merged.lua.loss": 4.9,
+    "lm.base.stories.loss": 5.0,
+    "lm.stories.stories.loss": 3.0,
+    "lm.merged.stories.loss": 4.0,
     "track.zero_steps.persisting_share.ratio_to_ceiling": 1.01,
     "track.zero_steps.persisting_share.ratio_to_ceiling.ci_low": 0.96,
     "track.zero_steps.persisting_share.ratio_to_ceiling.ci_high": 1.0,
-    "calibration.largest_error": 0.02, "calibration.nothing.share": 0.01,
-}  # fmt: skip
+    "calibration.largest_error": 0.02,
+    "calibration.nothing.share": 0.01,
+}
 
 
 def test_a_run_on_the_very_limits_has_reached_its_targets():
@@ -34,11 +41,17 @@ def test_a_run_on_the_very_limits_has_reached_its_targets():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("sae.min_variance_explained", 0.74), ("sae.max_l0", 48.1), ("sae.max_dead_share", 0.05),
-     ("lm.lua.lua.loss", 4.6), ("lm.merged.stories.loss", 5.0),
-     ("track.zero_steps.persisting_share.ratio_to_ceiling.ci_high", 0.99),
-     ("calibration.largest_error", 0.03), ("calibration.nothing.share", 0.02)],
-)  # fmt: skip
+    [
+        ("sae.min_variance_explained", 0.74),
+        ("sae.max_l0", 48.1),
+        ("sae.max_dead_share", 0.05),
+        ("lm.lua.lua.loss", 4.6),
+        ("lm.merged.stories.loss", 5.0),
+        ("track.zero_steps.persisting_share.ratio_to_ceiling.ci_high", 0.99),
+        ("calibration.largest_error", 0.03),
+        ("calibration.nothing.share", 0.02),
+    ],
+)
 def test_one_figure_that_falls_short_is_one_target_missed(name, value):
     assert (~targets(GOOD | {name: value})["met"]).sum() == 1
 
@@ -52,8 +65,9 @@ def page(folder, name, start, seconds):
     notebook = nbformat.v4.new_notebook()
     if start:
         notebook.metadata.papermill = {
-            "start_time": f"2026-01-01T00:{start}+00:00", "duration": seconds
-        }  # fmt: skip
+            "start_time": f"2026-01-01T00:{start}+00:00",
+            "duration": seconds,
+        }
     nbformat.write(notebook, folder / f"{name}.ipynb")
 
 
@@ -92,10 +106,18 @@ def test_durations_can_be_pictured(seconds, text):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "none"), ([], "none"), (True, "yes"), (1337, "1337"), (2_500_000, "2,500,000"),
-     (1e-3, "0.001"), ("auto", "auto"), ([0.01, 0.3], "0.01, 0.3"),
-     ({"lua": {"kind": "files", "n": 1}}, "lua: kind: files; n: 1")],
-)  # fmt: skip
+    [
+        (None, "none"),
+        ([], "none"),
+        (True, "yes"),
+        (1337, "1337"),
+        (2_500_000, "2,500,000"),
+        (1e-3, "0.001"),
+        ("auto", "auto"),
+        ([0.01, 0.3], "0.01, 0.3"),
+        ({"lua": {"kind": "files", "n": 1}}, "lua: kind: files; n: 1"),
+    ],
+)
 def test_parameters_read_like_prose(value, text):
     assert readable(value) == text
 
@@ -110,5 +132,7 @@ def test_artefacts_that_agree_share_a_line_and_hashes_of_nothing_are_left_out():
         }
     )
     assert table.to_numpy().tolist() == [
-        ["2 saes", "k", "32"], ["saes/base-0", "seed", "0"], ["saes/base-1", "seed", "1"]
-    ]  # fmt: skip
+        ["2 saes", "k", "32"],
+        ["saes/base-0", "seed", "0"],
+        ["saes/base-1", "seed", "1"],
+    ]

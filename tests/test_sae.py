@@ -6,9 +6,9 @@ from sae_lens import SAE, StandardTrainingSAE
 from sae_lens.saes.sae import TrainStepInput
 from safetensors.torch import load_file
 
-from featrack_utils import sae
-from featrack_utils.capture import mlp_activations
+from featrack_utils.dictionaries import training
 from featrack_utils.errors import FeatrackError
+from featrack_utils.models.capture import mlp_activations
 
 SHAPE = dict(architecture="standard", expansion=4, l1_coefficient=0.5, k=5)
 RECIPE = SHAPE | dict(
@@ -22,7 +22,7 @@ def train(bridge, blocks, tmp_path):
 
     def run(name, **changes):
         (tmp_path / name).mkdir(exist_ok=True)
-        sae.train_sae(bridge, blocks, tmp_path / name, **(RECIPE | changes))
+        training.train_sae(bridge, blocks, tmp_path / name, **(RECIPE | changes))
         return tmp_path / name
 
     return run
@@ -32,7 +32,7 @@ def train(bridge, blocks, tmp_path):
 
 
 def test_the_lean_form_has_saelens_loss_and_gradients():
-    lean = sae.new_sae(24, **SHAPE, l1_warm_up_steps=0, seed=0)
+    lean = training.new_sae(24, **SHAPE, l1_warm_up_steps=0, seed=0)
     published = StandardTrainingSAE(lean.cfg)
     published.load_state_dict(lean.state_dict())
     x = torch.randn(50, 24, generator=torch.Generator().manual_seed(0))
@@ -41,9 +41,12 @@ def test_the_lean_form_has_saelens_loss_and_gradients():
         with torch.no_grad():
             one.b_enc.add_(0.1)
         step = TrainStepInput(
-            sae_in=x, dead_neuron_mask=None, coefficients={"l1": 0.5}, n_training_steps=3,
+            sae_in=x,
+            dead_neuron_mask=None,
+            coefficients={"l1": 0.5},
+            n_training_steps=3,
             is_logging_step=False,
-        )  # fmt: skip
+        )
         outputs.append(one.training_forward_pass(step))
         outputs[-1].loss.backward()
     assert outputs[0].losses.keys() == outputs[1].losses.keys() == {"mse_loss", "l1_loss"}
@@ -57,7 +60,7 @@ def test_the_lean_form_has_saelens_loss_and_gradients():
 
 def test_seeds_fix_the_first_weights():
     one, same, other = (
-        sae.new_sae(24, **SHAPE, l1_warm_up_steps=0, seed=seed) for seed in (0, 0, 1)
+        training.new_sae(24, **SHAPE, l1_warm_up_steps=0, seed=seed) for seed in (0, 0, 1)
     )
     assert torch.equal(one.W_dec, same.W_dec) and not torch.equal(one.W_dec, other.W_dec)
 
@@ -73,7 +76,7 @@ def test_seeds_fix_the_first_weights():
 )
 def test_an_impossible_dictionary_is_refused(wrong, sentence):
     with pytest.raises(FeatrackError, match=sentence):
-        sae.new_sae(24, **(SHAPE | wrong), l1_warm_up_steps=0, seed=0)
+        training.new_sae(24, **(SHAPE | wrong), l1_warm_up_steps=0, seed=0)
 
 
 # Training
@@ -98,7 +101,7 @@ def test_every_architecture_learns_and_loads_with_saelens_on_raw_activations(
     torch.testing.assert_close(loaded.W_dec.norm(dim=1), torch.ones(96), rtol=1e-5, atol=1e-5)
     raw = mlp_activations(bridge, torch.from_numpy(blocks).long())[:, 1:].reshape(-1, 24)
     assert explained(loaded, raw) > 0.5
-    history = sae._read_history(folder)
+    history = training._read_history(folder)
     assert explained(loaded, raw) == pytest.approx(history[-1]["variance_explained"], abs=0.1)
     if architecture != "standard":
         l0 = (loaded.encode(raw) > 0).sum(1).float()
@@ -110,7 +113,7 @@ def test_every_architecture_learns_and_loads_with_saelens_on_raw_activations(
 def test_a_stronger_coefficient_leaves_fewer_features_active(train, bridge, blocks):
     raw = mlp_activations(bridge, torch.from_numpy(blocks).long())[:, 1:].reshape(-1, 24)
     l0 = [
-        (sae.load_sae(train(name, l1_coefficient=l1)).encode(raw) > 0).sum(1).float().mean()
+        (training.load_sae(train(name, l1_coefficient=l1)).encode(raw) > 0).sum(1).float().mean()
         for name, l1 in (("weak", 0.05), ("strong", 2.0))
     ]
     assert l0[1] < l0[0] / 2
@@ -129,7 +132,7 @@ def test_a_killed_training_goes_on_to_the_weights_of_an_unbroken_one(
     train, monkeypatch, tmp_path, architecture
 ):
     unbroken = train("unbroken", architecture=architecture)
-    plain_step = sae._RecordingTrainer.step
+    plain_step = training._RecordingTrainer.step
 
     def step(self, batch):
         if self.n_training_steps == 100:
@@ -137,7 +140,7 @@ def test_a_killed_training_goes_on_to_the_weights_of_an_unbroken_one(
         return plain_step(self, batch)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(sae._RecordingTrainer, "step", step)
+        patch.setattr(training._RecordingTrainer, "step", step)
         train("broken", architecture=architecture)
     checkpoints = sorted((tmp_path / "broken" / "checkpoints").iterdir(), key=lambda p: int(p.name))
     assert len(checkpoints) == 2
@@ -146,7 +149,7 @@ def test_a_killed_training_goes_on_to_the_weights_of_an_unbroken_one(
 
     steps = []
     monkeypatch.setattr(
-        sae._RecordingTrainer, "step", lambda self, b: steps.append(1) or plain_step(self, b)
+        training._RecordingTrainer, "step", lambda self, b: steps.append(1) or plain_step(self, b)
     )
     broken = train("broken", architecture=architecture)
     assert len(steps) == 120 - int(checkpoints[-1].name) // 64 < 45
@@ -176,13 +179,15 @@ def test_a_warm_start_that_learns_nothing_has_its_parents_features(
     parent = train("parent", architecture=architecture)
     (tmp_path / "child").mkdir()
     # Other blocks, so that activations are scaled by another factor than the parent's were.
-    sae.train_sae(
-        bridge, blocks[40:], tmp_path / "child",
+    training.train_sae(
+        bridge,
+        blocks[40:],
+        tmp_path / "child",
         **(RECIPE | {"architecture": architecture, "learning_rate": 0.0, "train_tokens": 64}),
         start_from=parent,
-    )  # fmt: skip
+    )
     raw = mlp_activations(bridge, torch.from_numpy(blocks).long())[:, 1:].reshape(-1, 24)
-    before, after = (sae.load_sae(folder) for folder in (parent, tmp_path / "child"))
+    before, after = (training.load_sae(folder) for folder in (parent, tmp_path / "child"))
     assert (before.encode(raw) > 0).any()
     if architecture == "batchtopk":  # the threshold is a running mean and ran on for a step
         torch.testing.assert_close(after.threshold, before.threshold, rtol=0.02, atol=0)
@@ -193,10 +198,10 @@ def test_a_warm_start_that_learns_nothing_has_its_parents_features(
 
 def test_a_warm_start_keeps_most_features_and_a_cold_one_does_not(train, blocks):
     folder = train("parent")
-    parent = sae.load_sae(folder)
+    parent = training.load_sae(folder)
     near = {}
     for name, start in (("warm", folder), ("cold", None)):
-        child = sae.load_sae(train(name, seed=1, start_from=start))
+        child = training.load_sae(train(name, seed=1, start_from=start))
         near[name] = ((parent.W_dec @ child.W_dec.T).amax(1) > 0.9).float().mean()
     assert near["warm"] > near["cold"]
 

@@ -2,7 +2,7 @@
 
 from bs4 import BeautifulSoup
 
-from featrack_utils.samples import break_share, show_samples
+from featrack_utils.display.samples import break_share, show_samples
 
 
 def shown(prompt: str, text: str) -> str:

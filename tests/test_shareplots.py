@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featrack_utils import shareplots
+from featrack_utils.display import shareplots
+from featrack_utils.display.style import MODEL_COLOURS
 from featrack_utils.errors import FeatrackError
-from featrack_utils.plots import MODEL_COLOURS
 
 
 def test_a_distribution_counts_the_features_with_at_least_an_r2():
@@ -33,17 +33,21 @@ def test_errors_of_recovered_shares_are_drawn_in_points_with_their_intervals():
     # The legend stands outside the axes, on no point.
     assert axis.get_legend() is None
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "error [95 % CI]", "asked for: ± 2 points"
-    ]  # fmt: skip
+        "error [95 % CI]",
+        "asked for: ± 2 points",
+    ]
     with pytest.raises(FeatrackError, match="ci_high"):
         shareplots.recovered_shares(rows.drop(columns="bias.ci_high"), 0.02)
 
 
 def test_a_specification_curve_sorts_ratios_and_marks_their_choices():
     rows = pd.DataFrame(
-        {"pair": ["base_lua"] * 3 + ["lua_merged"], "ratio": [0.9, 0.5, np.nan, 0.1],
-         "rule": ["best", "mutual", "best", "best"]}
-    )  # fmt: skip
+        {
+            "pair": ["base_lua"] * 3 + ["lua_merged"],
+            "ratio": [0.9, 0.5, np.nan, 0.1],
+            "rule": ["best", "mutual", "best", "best"],
+        }
+    )
     curve, below = shareplots.specification_curve(rows, "base_lua", ["rule"]).axes
     assert list(curve.lines[0].get_ydata()) == [0.5, 0.9]
     assert [text.get_text() for text in below.get_yticklabels()] == ["rule best", "rule mutual"]

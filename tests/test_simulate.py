@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from featrack_utils.calibration import calibrate
-from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
-from featrack_utils.match import eligible
-from featrack_utils.simulate import Plan, simulate, true_best_r
+from featrack_utils.matching.classes import eligible
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.statistics.calibration import calibrate
+from featrack_utils.statistics.simulation import Plan, simulate, true_best_r
 
 SMALL = Plan(n_features=200, n_documents=80, tokens_per_document=100, density=0.01)
 
@@ -23,8 +23,13 @@ def test_kinds_come_in_the_planned_numbers():
     truth = simulate(plan, 0).parent_truth[0]
     kinds, counts = np.unique(truth.kind, return_counts=True)
     assert dict(zip(kinds.tolist(), counts.tolist(), strict=True)) == {
-        "copy": 9, "dead": 10, "dense_a": 9, "persisting": 36, "splitting": 9, "vanishing": 27,
-    }  # fmt: skip
+        "copy": 9,
+        "dead": 10,
+        "dense_a": 9,
+        "persisting": 36,
+        "splitting": 9,
+        "vanishing": 27,
+    }
 
 
 def test_dead_columns_are_empty_and_dense_ones_dense():

@@ -1,7 +1,7 @@
 """Code that an artefact depends on is followed through the package's imports."""
 
-from featrack_utils import sources
 from featrack_utils.corpora import collecting
+from featrack_utils.pipeline import sources
 
 
 def test_what_a_module_imports_counts_even_from_inside_a_function():

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from featrack_utils import store
 from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline import store
 
 
 class Builder:
@@ -206,9 +206,18 @@ def test_a_missing_input_is_named(folder):
 def test_the_record_says_from_what_with_what_and_when(folder):
     record = store.read_record(make(folder, Builder()))
     assert set(record) == {
-        "key", "parameters", "inputs", "code", "build", "files",
-        "seconds", "finished", "python", "machine", "versions",
-    }  # fmt: skip
+        "key",
+        "parameters",
+        "inputs",
+        "code",
+        "build",
+        "files",
+        "seconds",
+        "finished",
+        "python",
+        "machine",
+        "versions",
+    }
     assert list(record["files"]) == ["sub/file.txt"]
 
 

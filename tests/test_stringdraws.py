@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils.features import Features
-from featrack_utils.published import string_correlations
-from featrack_utils.stringdraws import dirichlet, exceeded, string_means
+from featrack_utils.dictionaries.features import Features
+from featrack_utils.matching.token_correlation import string_correlations
+from featrack_utils.statistics.stringdraws import dirichlet, exceeded, string_means
 
 RNG = np.random.default_rng(0)
 N, DOCUMENTS, TAU = 300, 12, 0.6

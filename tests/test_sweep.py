@@ -8,10 +8,16 @@ import pytest
 import torch
 from torch import nn
 
+from featrack_utils.display.paper import PAPER
 from featrack_utils.errors import FeatrackError
-from featrack_utils.merge import linear
-from featrack_utils.paper import PAPER
-from featrack_utils.sweep import at_weight, balanced_t, compare_to_published, crossing, sweep
+from featrack_utils.models.merge_sweep import (
+    at_weight,
+    balanced_t,
+    compare_to_published,
+    crossing,
+    sweep,
+)
+from featrack_utils.models.merging import linear
 
 PLAIN = {"base_lua": 0.0, "base_stories": 0.0, "parent_lua": 1.0, "parent_stories": 1.0}
 

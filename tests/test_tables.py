@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
+from featrack_utils.display.shading import shade_contexts, shade_tokens, token_html
+from featrack_utils.display.tables import format_cell, show_table
 from featrack_utils.errors import FeatrackError
-from featrack_utils.shading import shade_contexts, shade_tokens, token_html
-from featrack_utils.tables import format_cell, show_table
 from tests.browser import BROWSER, DRIVER, PHONE, open_browser, visit
 
 HOSTILE = ["<script>document.title='hacked'</script>", '"><b>', "&amp;", "\u202e", "\x00", "\n"]
@@ -52,10 +52,14 @@ def test_cells_captions_and_notes_are_escaped():
 
 def test_a_figure_takes_its_interval_into_its_cell():
     df = pd.DataFrame(
-        {"pair": ["a", "b", "c"], "ratio": [0.482, np.nan, 0.5],
-         "ratio.ci_low": [0.447, 0.1, np.nan], "ratio.ci_high": [0.512, 0.2, 0.6],
-         "gain.ci_low": 0.0}
-    )  # fmt: skip
+        {
+            "pair": ["a", "b", "c"],
+            "ratio": [0.482, np.nan, 0.5],
+            "ratio.ci_low": [0.447, 0.1, np.nan],
+            "ratio.ci_high": [0.512, 0.2, 0.6],
+            "gain.ci_low": 0.0,
+        }
+    )
     soup = parse(show_table(df, {"ratio": ".1%"}))
     assert [th.text for th in soup.find_all("th")] == ["pair", "ratio", "gain.ci_low"]
     cells = [td.text for td in soup.find_all("td")][1::3]

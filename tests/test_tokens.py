@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from featrack_utils.corpora.documents import Document
-from featrack_utils.errors import FeatrackError
-from featrack_utils.tokens import (
+from featrack_utils.corpora.tokenizer import (
     END_OF_TEXT,
     TokenStream,
     blocks,
@@ -18,6 +17,7 @@ from featrack_utils.tokens import (
     save_stream,
     train_tokenizer,
 )
+from featrack_utils.errors import FeatrackError
 
 TEXTS = ["def f(x):\n        return x\n" * 20, "the cat and the other cat are there " * 20]
 TOKENIZER = train_tokenizer(TEXTS, 286)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from featrack_utils.profiles import load_profile
-from featrack_utils.trials import PUBLISHED
+from featrack_utils.pipeline.profiles import load_profile
+from featrack_utils.pipeline.trials import PUBLISHED
 from tests.test_config import PROFILES, SMOKE, refusal
 
 
@@ -27,8 +27,10 @@ def test_numbers_within_an_entry_may_be_text():
 @pytest.mark.parametrize(
     ("entries", "says"),
     [
-        ([{"expantion": 4}], "robustness.sweep[0].expantion; the nearest known one is "
-         "robustness.sweep[0].expansion"),
+        (
+            [{"expantion": 4}],
+            "robustness.sweep[0].expantion; the nearest known one is robustness.sweep[0].expansion",
+        ),
         ([{"expansion": 4}, {"base_seeds": 2}], "robustness.sweep[1].base_seeds"),
         ([{}], "robustness.sweep[0] is {}"),
         ([4], "robustness.sweep[0] is 4"),
@@ -38,7 +40,7 @@ def test_numbers_within_an_entry_may_be_text():
         ([{"k": 513}], "k-513"),
         ([{"expansion": 4}, {"expansion": 4}], "a second time"),
     ],
-)  # fmt: skip
+)
 def test_a_sweep_that_cannot_be_trained_is_refused_by_place(entries, says):
     assert says in refusal(robustness={"sweep": entries})
 

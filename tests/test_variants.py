@@ -4,17 +4,24 @@ import numpy as np
 import pytest
 import torch
 
-from featrack_utils import store
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.corpora.prepare import Corpora
+from featrack_utils.corpora.tokenizer import TokenStream
+from featrack_utils.dictionaries.quality import Sums
+from featrack_utils.dictionaries.variants import label, learn, mean_quality, needed, opened
 from featrack_utils.errors import FeatrackError
-from featrack_utils.quality import Sums
-from featrack_utils.tokens import TokenStream
-from featrack_utils.variants import label, learn, mean_quality, needed, opened
+from featrack_utils.pipeline import store
 
-RECIPE = {"architecture": "standard", "expansion": 2, "l1_coefficient": 1.0, "k": 4,
-          "learning_rate": 1e-3, "train_tokens": 960, "batch_tokens": 96,
-          "precision": "float32"}  # fmt: skip
+RECIPE = {
+    "architecture": "standard",
+    "expansion": 2,
+    "l1_coefficient": 1.0,
+    "k": 4,
+    "learning_rate": 1e-3,
+    "train_tokens": 960,
+    "batch_tokens": 96,
+    "precision": "float32",
+}
 
 
 @pytest.fixture
@@ -50,7 +57,7 @@ def test_a_variant_is_trained_once_measured_and_opened_by_name(run, corpora):
 
 
 def test_a_variant_may_bring_its_own_training(run, corpora):
-    from featrack_utils.sae import train_sae
+    from featrack_utils.dictionaries.training import train_sae
 
     def narrower(bridge, blocks, folder, **recipe):
         train_sae(bridge, blocks, folder, **recipe | {"expansion": 1})

@@ -8,12 +8,12 @@ import torch
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from scipy import sparse
 
-from featrack_utils.config import EDGES, MODELS
-from featrack_utils.correlate import correlations
+from featrack_utils.dictionaries.features import Features
+from featrack_utils.display.widgets import live, reading, text_reader, threshold_slider, thresholds
 from featrack_utils.errors import FeatrackError
-from featrack_utils.features import Features
-from featrack_utils.outputs import clean_notebook
-from featrack_utils.widgets import live, reading, text_reader, threshold_slider, thresholds
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.pipeline.config import EDGES, MODELS
+from featrack_utils.pipeline.outputs import clean_notebook
 
 # ruff: noqa: F401, F811 (fixtures are imported, and then named as arguments)
 from tests.widget_run import (
@@ -86,8 +86,9 @@ def test_matched_features_share_a_row_and_the_strongest_row_comes_first():
     links["lua", "merged"] = planted(3, (2, 0))  # lua 2 and merged 0 are one
     rows = reading.strongest_rows(acts, links, tau=0.8, top=2)
     assert [{m: f.feature for m, f in row.items()} for row in rows] == [
-        {"merged": 0, "lua": 2}, {"base": 1}
-    ]  # fmt: skip
+        {"merged": 0, "lua": 2},
+        {"base": 1},
+    ]
     assert rows[0]["merged"].r is None and rows[0]["lua"].r == pytest.approx(1)
     assert rows[0]["lua"].acts.tolist() == [3, 0]
 

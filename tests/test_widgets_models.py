@@ -8,10 +8,10 @@ import pytest
 import torch
 from scipy import sparse
 
-from featrack_utils import evaluation, lm
 from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.display.widgets import ablating, ablation, blending, figures, live, merge_slider
 from featrack_utils.errors import FeatrackError
-from featrack_utils.widgets import ablating, ablation, blending, figures, live, merge_slider
+from featrack_utils.models import evaluation, training
 
 # ruff: noqa: F401, F811 (fixtures are imported, and then named as arguments)
 from tests.widget_run import (
@@ -37,9 +37,19 @@ def merging(run, models, found, mix, blocks, corpora):
     held = {domain: blocks[16 + 4 * i : 20 + 4 * i] for i, domain in enumerate(DOMAINS)}
     losses = blending.loss_curve(blend, [0, 0.5, 1], held)
     panel = merge_slider(
-        blend, models, found, mix, held, losses, corpora,
-        t=T, model="merged", feature=3, prompt="the", seed=1,
-    )  # fmt: skip
+        blend,
+        models,
+        found,
+        mix,
+        held,
+        losses,
+        corpora,
+        t=T,
+        model="merged",
+        feature=3,
+        prompt="the",
+        seed=1,
+    )
     return panel, held
 
 
@@ -47,7 +57,7 @@ def test_at_0_the_merge_is_lua_and_at_1_stories(run, merging):
     panel, held = merging
     for t, name in ((0, "lua"), (1, "stories")):
         controls(panel)["Merge weight t"].value = t
-        parent = lm.load_model(run / "models" / name)
+        parent = training.load_model(run / "models" / name)
         losses = [evaluation.evaluate(parent, held[domain]).loss for domain in DOMAINS]
         said = re.search(r"Loss at t = \d\.00, nats per token: (.*?)\.<", texts(panel))[1]
         assert [float(word) for word in re.findall(r"\d+\.\d+", said)] == pytest.approx(
@@ -131,7 +141,7 @@ def test_a_feature_that_is_never_active_is_shown_as_such(run, models, found, mix
 
 def without_by_hand(run, name, ids, feature):
     """Next-token probabilities of plain transformers with a neuron's part set to zero."""
-    model = lm.load_model(run / "models" / name)
+    model = training.load_model(run / "models" / name)
 
     def cut(module, inputs):
         acts = inputs[0].clone()

@@ -7,9 +7,9 @@ from scipy import sparse
 from scipy.spatial.distance import cosine
 from scipy.stats import spearmanr
 
-from featrack_utils.correlate import correlations
 from featrack_utils.errors import FeatrackError
-from featrack_utils.yardsticks import (
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.similarity import (
     YARDSTICKS,
     Side,
     decoder_cosine,

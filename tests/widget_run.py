@@ -8,13 +8,15 @@ import pytest
 import torch
 from sae_lens import StandardSAE, StandardSAEConfig
 
-from featrack_utils import features, lm, merge, store
-from featrack_utils.config import MODELS
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.corpora.prepare import Corpora
-from featrack_utils.correlate import correlations
-from featrack_utils.tokens import Blocks
-from featrack_utils.widgets import live, reading
+from featrack_utils.corpora.tokenizer import Blocks
+from featrack_utils.dictionaries import features
+from featrack_utils.display.widgets import live, reading
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.models import merging, training
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.config import MODELS
 
 D = 24  # neurons; feature i is the positive part of neuron i, D + i the negative part
 T = 0.4  # of the merged model
@@ -46,7 +48,7 @@ def run(tmp_path_factory, tokenizer):
     """Three untrained models, the slerp of two of them, and dictionaries that are identities."""
     run = tmp_path_factory.mktemp("run")
     made = {
-        name: lm.new_model(
+        name: training.new_model(
             vocab_size=280, d_model=16, d_mlp=D, n_heads=2, n_kv_heads=1, context=16, seed=seed
         )
         for seed, name in enumerate(MODELS)
@@ -55,7 +57,7 @@ def run(tmp_path_factory, tokenizer):
         for parameter in (p for model in made.values() for p in model.parameters()):
             parameter.mul_(8)  # untrained weights are so small that nothing would follow from text
     parents = (made[name].state_dict() for name in ("lua", "stories"))
-    made["merged"].load_state_dict(merge.slerp(*parents, T))
+    made["merged"].load_state_dict(merging.slerp(*parents, T))
     eye, none = torch.eye(D), torch.zeros(D)
     sae = StandardSAE(StandardSAEConfig(d_in=D, d_sae=2 * D))
     sae.load_state_dict(
@@ -87,8 +89,8 @@ def mix(blocks):
 
 @pytest.fixture(scope="module")
 def found(run, mix):
-    from featrack_utils.capture import boot
-    from featrack_utils.sae import load_sae
+    from featrack_utils.dictionaries.training import load_sae
+    from featrack_utils.models.capture import boot
 
     return {
         f"{name}-0": features.measure(
@@ -117,7 +119,7 @@ def matches(found):
 
 def neurons(run, name, ids):
     """What plain transformers feeds to the MLP's output matrix."""
-    model, seen = lm.load_model(run / "models" / name), []
+    model, seen = training.load_model(run / "models" / name), []
     model.model.layers[0].mlp.down_proj.register_forward_pre_hook(
         lambda module, inputs: seen.append(inputs[0])
     )

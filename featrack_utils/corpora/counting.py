@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from featrack_utils.corpora.tokenizer import TokenStream
 from featrack_utils.errors import FeatrackError
-from featrack_utils.tokens import TokenStream
 
 
 class Makeup(NamedTuple):

@@ -14,13 +14,13 @@ import pandas as pd
 from jaxtyping import Int
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from featrack_utils import tokens as token_module
+from featrack_utils.corpora import tokenizer as token_module
 from featrack_utils.corpora.collecting import collect_all
 from featrack_utils.corpora.documents import BASE_DOMAINS, DOMAINS, SPLITS
 from featrack_utils.corpora.files import matched_files
 from featrack_utils.corpora.licences import provenance
 from featrack_utils.corpora.sources import SourceConfig
-from featrack_utils.tokens import Blocks, TokenStream, encode_documents, train_tokenizer
+from featrack_utils.corpora.tokenizer import Blocks, TokenStream, encode_documents, train_tokenizer
 
 log = logging.getLogger(__name__)
 

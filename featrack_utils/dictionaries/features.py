@@ -1,0 +1,172 @@
+"""Feature activations on the shared evaluation mix, measured in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from safetensors.numpy import load_file, save_file
+from scipy import sparse
+from torch import Tensor
+
+from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.dictionaries.quality import Sums, splice_losses
+from featrack_utils.errors import FeatrackError
+from featrack_utils.models.capture import mlp_activations
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.config import MODELS
+
+# Most chapters only read features: they are spared the seconds that these take to load.
+if TYPE_CHECKING:
+    from sae_lens import SAE
+    from transformer_lens.model_bridge import TransformerBridge
+
+    from featrack_utils.corpora.tokenizer import Blocks
+
+_BATCH_BLOCKS = 8  # small enough that [tokens, d_sae] stays in the cache
+_SPLICED_EVERY = 8  # the costly losses are measured on every eighth block
+
+
+class Mix(NamedTuple):
+    """The evaluation mix: the same validation blocks of all four domains for every model.
+
+    Attributes:
+        tokens: token ids, one row per block.
+        origin: index of the document (file, function, story) each position belongs to.
+        domain: index into DOMAINS of each block.
+        group: index of the group (module, file, plot) each position's document belongs to;
+            None: every document is a group of its own.
+    """
+
+    tokens: Int[np.ndarray, "n_blocks context"]
+    origin: Int[np.ndarray, "n_blocks context"]
+    domain: Int[np.ndarray, " n_blocks"]
+    group: Int[np.ndarray, "n_blocks context"] | None = None
+
+
+class Features(NamedTuple):
+    """One model's feature activations on the evaluation mix, position 0 of blocks left out.
+
+    Attributes:
+        acts: non-negative activations, sparse.
+        origin, domain, tokens: of each token position.
+        group: the same, what documents share that are not independent of each other; None:
+            every document is a group of its own.
+    """
+
+    acts: sparse.csr_matrix
+    origin: Int[np.ndarray, " n_tokens"]
+    domain: Int[np.ndarray, " n_tokens"]
+    tokens: Int[np.ndarray, " n_tokens"]
+    group: Int[np.ndarray, " n_tokens"] | None = None
+
+    def at(self, rows: np.ndarray) -> Features:
+        """The same at some positions only, by a mask or by their places."""
+        return Features(*(None if field is None else field[rows] for field in self))
+
+
+def evaluation_mix(blocks: Mapping[str, Blocks]) -> Mix:
+    """Joins each domain's evaluation blocks; documents and groups of two domains stay apart."""
+    tokens, origins, domains, groups, first, first_group = [], [], [], [], 0, 0
+    for index, domain in enumerate(DOMAINS):
+        part = blocks[domain]
+        tokens.append(part.tokens)
+        origins.append(part.origin + first)
+        groups.append(part.units + first_group)
+        domains.append(np.full(len(part.tokens), index, dtype=np.int8))
+        first += int(part.origin.max()) + 1
+        first_group += int(part.units.max()) + 1
+    return Mix(*map(np.concatenate, (tokens, origins, domains, groups)))
+
+
+@torch.no_grad()
+def measure(bridge: TransformerBridge, sae: SAE, mix: Mix) -> tuple[Features, Sums]:
+    """A model's features on the mix, from its own raw activations through its own dictionary.
+
+    One pass gives the sparse features and the sums that say how good the dictionary is.
+    """
+    sums = Sums.empty(len(DOMAINS), sae.cfg.d_in, sae.cfg.d_sae)
+    parts = []
+    for domain in range(len(DOMAINS)):
+        blocks = torch.from_numpy(mix.tokens[mix.domain == domain]).long()
+        for batch in blocks.split(_BATCH_BLOCKS):
+            x = mlp_activations(bridge, batch)[:, 1:].flatten(0, 1)
+            acts = sae.encode(x)
+            sums.add(domain, x, acts, sae.decode(acts))
+            parts.append(_as_csr(acts))
+        for batch in blocks[::_SPLICED_EVERY].split(_BATCH_BLOCKS):
+            sums.losses[domain] += splice_losses(bridge, sae, batch)
+
+    def at_positions(of_blocks: np.ndarray) -> np.ndarray:
+        return of_blocks[:, 1:].ravel().astype(np.int32)
+
+    features = Features(
+        acts=sparse.vstack(parts, format="csr"),
+        origin=at_positions(mix.origin),
+        domain=np.repeat(mix.domain, mix.tokens.shape[1] - 1),
+        tokens=at_positions(mix.tokens),
+        group=None if mix.group is None else at_positions(mix.group),
+    )
+    return features, sums
+
+
+def _as_csr(acts: Float[Tensor, "n d_sae"]) -> sparse.csr_matrix:
+    # Three times faster than scipy's own conversion of a dense array.
+    rows, columns = acts.nonzero(as_tuple=True)
+    indptr = np.zeros(len(acts) + 1, dtype=np.int64)
+    np.cumsum(torch.bincount(rows, minlength=len(acts)).numpy(), out=indptr[1:])
+    data = acts[rows, columns].numpy()
+    return sparse.csr_matrix((data, columns.int().numpy(), indptr), shape=tuple(acts.shape))
+
+
+def save_features(features: Features, path: Path) -> None:
+    """Writes features as safetensors (CSR arrays and per-token labels)."""
+    csr = features.acts
+    groups = {} if features.group is None else {"group": features.group}
+    save_file(
+        {
+            "data": csr.data.astype(np.float32),
+            "indices": csr.indices.astype(np.int32),
+            "indptr": csr.indptr.astype(np.int64),
+            "shape": np.array(csr.shape, dtype=np.int64),
+            "origin": features.origin,
+            "domain": features.domain,
+            "tokens": features.tokens,
+            **groups,
+        },
+        path,
+    )
+
+
+def load_features(path: Path) -> Features:
+    """Reads what `save_features` wrote."""
+    parts = load_file(path)
+    csr = sparse.csr_matrix(
+        (parts["data"], parts["indices"], parts["indptr"]), shape=tuple(parts["shape"])
+    )
+    return Features(csr, parts["origin"], parts["domain"], parts["tokens"], parts.get("group"))
+
+
+def open_features(run_dir: Path, base_seeds: int, other_seeds: int) -> dict[str, Features]:
+    """The dictionaries' features of a run, by name ("base-0": model and SAE seed), in order.
+
+    Raises:
+        FeatrackError: one is missing or damaged.
+    """
+    seeds = {model: base_seeds if model == "base" else other_seeds for model in MODELS}
+    names = [f"{model}-{seed}" for model in MODELS for seed in range(seeds[model])]
+    folders = {name: store.opened(run_dir / "features" / name) for name in names}
+    return {name: load_features(path / "features.safetensors") for name, path in folders.items()}
+
+
+def require_same_tokens(a: Features, b: Features) -> None:
+    """Refuses to compare features that were measured on different token streams."""
+    if len(a.tokens) != len(b.tokens) or not np.array_equal(a.tokens, b.tokens):
+        raise FeatrackError(
+            "The two sets of features come from different token streams; "
+            "compute both on the same evaluation mix."
+        )

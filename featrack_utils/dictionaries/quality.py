@@ -1,0 +1,153 @@
+"""How well a dictionary describes its model's activations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from featrack_utils.corpora.documents import BASE_DOMAINS, DOMAINS
+from featrack_utils.errors import FeatrackError
+from featrack_utils.models.capture import logits_with
+
+if TYPE_CHECKING:  # they take seconds to load
+    from sae_lens import SAE
+    from transformer_lens.model_bridge import TransformerBridge
+
+DENSE_SHARE = 0.10  # a feature active on more than this share of tokens is dense
+# What a model, or what it was merged from, was trained on last. Elsewhere its MLP may do harm.
+OWN_DOMAINS = {
+    "base": BASE_DOMAINS,
+    "lua": ("lua",),
+    "stories": ("stories",),
+    "merged": ("lua", "stories"),
+}
+
+
+class Quality(NamedTuple):
+    """A dictionary's figures on validation text.
+
+    Attributes:
+        l0: mean number of active features a token.
+        variance_explained: 1 - residual / total sum of squares around the mean.
+        ce_loss_score: (CE_zero - CE_sae) / (CE_zero - CE_clean); SAELens' name and
+            definition; None where zeroing the MLP changes nothing. Where `mlp_worth` is near zero
+            or below it, no share of anything: it can have any value.
+        dead_share: share of features that are never active on this text.
+        dense_share: share of features active on over a tenth of the tokens.
+        density: share of tokens on which each feature is active.
+    """
+
+    l0: float
+    variance_explained: float
+    ce_loss_score: float | None
+    dead_share: float
+    dense_share: float
+    density: Float[np.ndarray, " d_sae"]
+
+
+@dataclass
+class Sums:
+    """Sums over tokens, one row per domain, from which `Quality` follows for any mixture.
+
+    Attributes:
+        count: tokens. residual, squares: summed squared error and squared activations.
+        total: summed activations. active: tokens on which each feature is active.
+        losses: summed cross-entropy in nats: clean, activations zeroed, reconstruction in place.
+    """
+
+    count: Float[Tensor, " domains"]
+    residual: Float[Tensor, " domains"]
+    squares: Float[Tensor, " domains"]
+    total: Float[Tensor, "domains d_in"]
+    active: Float[Tensor, "domains d_sae"]
+    losses: Float[Tensor, "domains 3"]
+
+    @classmethod
+    def empty(cls, domains: int, d_in: int, d_sae: int) -> Sums:
+        """Zeros, in float64 so that millions of tokens add up exactly enough."""
+        shapes = [(domains,), (domains,), (domains,), (domains, d_in), (domains, d_sae)]
+        return cls(*(torch.zeros(s, dtype=torch.float64) for s in [*shapes, (domains, 3)]))
+
+    def add(self, domain: int, x: Tensor, acts: Tensor, reconstruction: Tensor) -> None:
+        """Adds tokens: activations [n, d_in], features [n, d_sae], reconstruction [n, d_in]."""
+        self.count[domain] += len(x)
+        self.residual[domain] += (x - reconstruction).double().square().sum()
+        self.squares[domain] += x.double().square().sum()
+        self.total[domain] += x.double().sum(0)
+        self.active[domain] += (acts > 0).sum(0)
+
+    def save(self, path: Path) -> None:
+        """Writes the sums as safetensors."""
+        save_file(vars(self), path)
+
+    @classmethod
+    def load(cls, path: Path) -> Sums:
+        """Reads what `save` wrote."""
+        return cls(**load_file(path))
+
+
+def quality(sums: Sums, domains: Iterable[str]) -> Quality:
+    """A dictionary's quality on the text of some domains together.
+
+    Raises:
+        FeatrackError: no token of these domains was measured.
+    """
+    rows = [DOMAINS.index(domain) for domain in domains]
+    count = sums.count[rows].sum()
+    if not count > 0:
+        raise FeatrackError(f"No token of {', '.join(domains)} was measured; check the mix.")
+    total = sums.squares[rows].sum() - sums.total[rows].sum(0).square().sum() / count
+    clean, zero, spliced = sums.losses[rows].sum(0).tolist()
+    density = (sums.active[rows].sum(0) / count).numpy()
+    return Quality(
+        l0=float(density.sum()),
+        variance_explained=float(1 - sums.residual[rows].sum() / total),
+        ce_loss_score=(zero - spliced) / (zero - clean) if zero != clean else None,
+        dead_share=float((density == 0).mean()),
+        dense_share=float((density > DENSE_SHARE).mean()),
+        density=density,
+    )
+
+
+def mlp_worth(sums: Sums, domains: Iterable[str]) -> float:
+    """By which share the loss grows when the MLP is silenced; below zero, the MLP does harm.
+
+    Raises:
+        FeatrackError: no loss was measured on these domains.
+    """
+    domains = [*domains]
+    clean, zero, _ = sums.losses[[DOMAINS.index(d) for d in domains]].sum(0).tolist()
+    if not clean > 0:
+        raise FeatrackError(f"No loss was measured on {', '.join(domains)}; check the mix.")
+    return zero / clean - 1
+
+
+@torch.no_grad()
+def splice_losses(
+    bridge: TransformerBridge, sae: SAE, tokens: Int[Tensor, "batch context"]
+) -> Float[Tensor, " 3"]:
+    """Summed cross-entropy: clean, MLP activations zeroed, reconstruction in their place.
+
+    Position 0 keeps its activations, for no dictionary is trained on one.
+    """
+
+    def zeroed(x: Tensor) -> Tensor:
+        return torch.cat([x[:, :1], torch.zeros_like(x[:, 1:])], dim=1)
+
+    def spliced(x: Tensor) -> Tensor:
+        return torch.cat([x[:, :1], sae.decode(sae.encode(x[:, 1:]))], dim=1)
+
+    losses = []
+    for replace in (None, zeroed, spliced):
+        logits = logits_with(bridge, tokens, replace)[:, 1:-1].flatten(0, 1)
+        losses.append(F.cross_entropy(logits, tokens[:, 2:].flatten(), reduction="sum"))
+    return torch.stack(losses).double()

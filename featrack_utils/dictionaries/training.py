@@ -1,0 +1,231 @@
+"""Dictionaries: sparse autoencoders on MLP activations, trained and saved with SAELens."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Int
+from sae_lens import (
+    SAE,
+    BatchTopKTrainingSAEConfig,
+    SAETrainer,
+    StandardTrainingSAEConfig,
+    TopKTrainingSAEConfig,
+    TrainingSAE,
+)
+from sae_lens.config import LoggingConfig, SAETrainerConfig
+from sae_lens.saes.sae import TrainStepOutput
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from featrack_utils.dictionaries.fused import LeanStandardSAE
+from featrack_utils.errors import FeatrackError
+from featrack_utils.models.activations import BUFFER_BLOCKS, activation_batches, buffer
+from featrack_utils.models.capture import HOOK
+from featrack_utils.models.precision import uses_bfloat16
+
+_LOGGED_STEPS = 100  # about how many points the training history gets
+_CHECKPOINTS = "checkpoints"
+
+
+def new_sae(
+    d_in: int,
+    *,
+    architecture: str,
+    expansion: int,
+    l1_coefficient: float,
+    k: int,
+    l1_warm_up_steps: int,
+    seed: int,
+) -> TrainingSAE:
+    """An untrained dictionary on activations that are scaled to mean norm sqrt(d_in).
+
+    Raises:
+        FeatrackError: an unknown architecture, k > d_sae, a negative L1 coefficient.
+    """
+    d_sae = expansion * d_in
+    if not 0 < k <= d_sae:
+        raise FeatrackError(f"sae.k is {k}, but the dictionary has only {d_sae} features.")
+    if l1_coefficient < 0:
+        raise FeatrackError(f"sae.l1_coefficient is {l1_coefficient}; it must not be negative.")
+    common = {"d_in": d_in, "d_sae": d_sae, "normalize_activations": "expected_average_only_in"}
+    configs = {
+        "standard": lambda: StandardTrainingSAEConfig(
+            **common, l1_coefficient=l1_coefficient, l1_warm_up_steps=l1_warm_up_steps
+        ),
+        "topk": lambda: TopKTrainingSAEConfig(**common, k=k),
+        "batchtopk": lambda: BatchTopKTrainingSAEConfig(**common, k=k),
+    }
+    if architecture not in configs:
+        raise FeatrackError(f"sae.architecture is {architecture!r}; use one of {[*configs]}.")
+    config = configs[architecture]()
+    torch.manual_seed(seed)
+    if architecture == "standard":
+        sae = LeanStandardSAE(config)
+    else:
+        sae = TrainingSAE.from_dict(config.to_dict())
+    sae.cfg.metadata.hook_name = HOOK
+    return sae
+
+
+class _RecordingTrainer(SAETrainer):
+    """SAELens' trainer, which also keeps a short history of loss, L0 and variance explained."""
+
+    history: list[dict[str, float]]
+    every: int
+
+    def step(self, batch: Tensor) -> TrainStepOutput:
+        output = super().step(batch)
+        if self.n_training_steps % self.every == 0:
+            logged = self.build_train_step_log_dict(output, self.n_training_samples)
+            self.history.append(
+                {
+                    "tokens": self.n_training_samples,
+                    "loss": logged["losses/overall_loss"],
+                    "l0": logged["metrics/l0"],
+                    "variance_explained": logged["metrics/explained_variance"],
+                }
+            )
+        return output
+
+
+def train_sae(
+    bridge: TransformerBridge,
+    blocks: Int[np.ndarray, "n_blocks context"],
+    folder: Path,
+    *,
+    architecture: str,
+    expansion: int,
+    l1_coefficient: float,
+    k: int,
+    learning_rate: float,
+    train_tokens: int,
+    batch_tokens: int,
+    seed: int,
+    precision: str,
+    checkpoints: int = 2,
+    new: Callable[..., TrainingSAE] = new_sae,
+    start_from: Path | None = None,
+) -> None:
+    """Trains one dictionary and saves it in SAELens' format with unit decoder rows.
+
+    A killed training goes on from its last checkpoint when called again with the same folder.
+
+    Args:
+        bridge: the model whose activations are learnt.
+        blocks: what it reads, from `training_mixture`.
+        folder: gets ``cfg.json``, ``sae_weights.safetensors`` and ``history.csv``.
+        seed: fixes the initial weights and the order of the activations.
+        new: makes the untrained dictionary, called like `new_sae`.
+        start_from: a saved dictionary to train on from, instead of random weights.
+
+    Raises:
+        FeatrackError: what `new_sae` refuses, fewer tokens than one batch, a start of another
+            kind or size, weights that are not finite at the end.
+    """
+    steps = train_tokens // batch_tokens
+    if not steps:
+        raise FeatrackError(
+            f"sae.train_tokens is {train_tokens}, less than one batch of {batch_tokens}; raise it."
+        )
+    sae = new(
+        bridge.cfg.d_mlp,
+        architecture=architecture,
+        expansion=expansion,
+        k=k,
+        seed=seed,
+        l1_coefficient=l1_coefficient,
+        # A trained dictionary is sparse already: without the penalty it would first unlearn that.
+        l1_warm_up_steps=0 if start_from else steps // 10,
+    )
+    config = SAETrainerConfig(
+        total_training_samples=steps * batch_tokens,
+        train_batch_size_samples=batch_tokens,
+        lr=learning_rate,
+        lr_end=learning_rate / 10,
+        lr_warm_up_steps=min(200, steps // 20),
+        lr_decay_steps=steps // 3,
+        autocast=uses_bfloat16(precision),
+        n_checkpoints=checkpoints,
+        checkpoint_path=str(folder / _CHECKPOINTS),
+        logger=LoggingConfig(log_to_wandb=False),
+    )
+    trainer = _RecordingTrainer(config, sae, iter(()))
+    trainer.history, trainer.every = [], max(1, steps // _LOGGED_STEPS)
+    trainer.optimizer.param_groups[0]["fused"] = True  # one pass over the weights instead of ten
+    if checkpoint := _last_checkpoint(folder):
+        sae.load_weights_from_checkpoint(checkpoint)
+        trainer.load_trainer_state(checkpoint)
+        trainer.history = _read_history(checkpoint)
+        # SAELens counts the step that wrote the checkpoint only after writing it.
+        trainer.n_training_steps = trainer.n_training_samples // batch_tokens
+    else:
+        trainer.activation_scaler.scaling_factor = scale = _scale(bridge, blocks)
+        if start_from:
+            _continue_from(sae, load_sae(start_from), scale)
+    trainer.save_checkpoint_fn = lambda checkpoint_path: _write_history(trainer, checkpoint_path)
+    trainer.data_provider = activation_batches(
+        bridge, blocks, batch_tokens=batch_tokens, seed=seed, skip_batches=trainer.n_training_steps
+    )
+    trainer.fit()
+    sae.fold_W_dec_norm()
+    _check_finite(sae, folder)
+    sae.save_inference_model(folder)
+    _write_history(trainer, folder)
+    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+
+
+def load_sae(folder: Path) -> SAE:
+    """Loads a dictionary saved by `train_sae` (or by SAELens) in float32."""
+    return SAE.load_from_disk(str(folder), device="cpu").eval()
+
+
+@torch.no_grad()
+def _continue_from(sae: TrainingSAE, parent: SAE, scale: float) -> None:
+    """Gives a dictionary the weights that make it the parent, on activations times `scale`.
+
+    The parent's decoder rows have length one and f(scale · x) is to be scale · f(x), so only what
+    is added to activations, the biases and a threshold, grows with them.
+    """
+    kinds = [sae.cfg.get_inference_config_class().architecture(), parent.cfg.architecture()]
+    if kinds[0] != kinds[1] or sae.W_enc.shape != parent.W_enc.shape:
+        raise FeatrackError(
+            f"A {kinds[0]} dictionary of {tuple(sae.W_enc.shape)} weights can't start from a "
+            f"{kinds[1]} one of {tuple(parent.W_enc.shape)}; use the same sae parameters for both."
+        )
+    for name, parameter in sae.named_parameters():
+        parameter.copy_(getattr(parent, name) * (scale if name.startswith("b_") else 1))
+    if hasattr(sae, "topk_threshold"):  # one for all features, but saved once for each
+        sae.topk_threshold.fill_(parent.threshold[0].item() * scale)
+
+
+def _scale(bridge: TransformerBridge, blocks: np.ndarray) -> float:
+    acts = buffer(bridge, blocks[:BUFFER_BLOCKS])
+    return acts.shape[1] ** 0.5 / acts.norm(dim=-1).mean().item()
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    # history.csv is written last, so a checkpoint that has it is whole.
+    whole = [path.parent for path in (folder / _CHECKPOINTS).glob("*/history.csv")]
+    return max(whole, key=lambda path: int(path.name), default=None)
+
+
+def _write_history(trainer: _RecordingTrainer, folder: Path) -> None:
+    temporary = folder / ".history.csv.tmp"
+    pd.DataFrame(trainer.history).to_csv(temporary, index=False)
+    os.replace(temporary, folder / "history.csv")
+
+
+def _read_history(folder: Path) -> list[dict[str, float]]:
+    return pd.read_csv(folder / "history.csv").to_dict("records")
+
+
+def _check_finite(sae: TrainingSAE, folder: Path) -> None:
+    if not all(torch.isfinite(p).all() for p in sae.parameters()):
+        raise FeatrackError(f"Dictionary {folder.name} diverged; lower sae.learning_rate.")

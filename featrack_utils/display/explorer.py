@@ -1,0 +1,248 @@
+"""The data of the feature explorer: classic scripts that a page can load from a file, too.
+
+Each file is one call, `featrackExplorer.receive("name", data)`: `meta` (vocabulary and text),
+`index` (a row of arrays for each model) and the features' details in chunks, `<model>-<chunk>`.
+A page that is opened from a file may not fetch, but may add scripts. The data are a promise of
+JSON, deflated to a third of its size, in base64, which no token can break out of.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+from scipy import sparse
+
+from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.dictionaries.features import Features, open_features, require_same_tokens
+from featrack_utils.display.style import MODEL_COLOURS, MODEL_LABELS
+from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation import portraits
+from featrack_utils.interpretation.logit_effects import LogitEffects, top_logits
+from featrack_utils.matching import fates
+from featrack_utils.matching.fates import Best, Criteria
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.config import MODELS
+
+FORMAT = 1
+CHUNK = 256  # features in one file of details
+LOGITS = 8  # tokens shown that a feature raises, and that it lowers
+TOP_TOKENS = 5
+# In book/_static/explorer/, each after those it needs.
+STYLES = ("explorer.css", "form.css", "list.css", "feature.css")
+SCRIPTS = (
+    "data.js",
+    "text.js",
+    "state.js",
+    "search.js",
+    "figures.js",
+    "controls.js",
+    "list.js",
+    "matches.js",
+    "feature.js",
+    "main.js",
+)
+_AT = "../_static/explorer"  # seen from a page of the book
+# What a browser makes of it; from a disk nothing else would compress it.
+_UNPACK = (
+    'new Response(new Blob([Uint8Array.from(atob("DATA"),c=>c.charCodeAt(0))]).stream()'
+    '.pipeThrough(new DecompressionStream("deflate"))).json()'
+)
+PAGE = "book/_build/html/executed/explorer.html"
+
+
+class Contents(NamedTuple):
+    """What the explorer shows; mappings by model.
+
+    Attributes:
+        about: table of columns model, feature, explanation, simulation_r, detection, x, y and
+            cluster, one row per feature of every model; missing values where there is none.
+        width: positions of a block of the evaluation mix.
+    """
+
+    features: Mapping[str, Features]
+    logits: Mapping[str, LogitEffects]
+    about: pd.DataFrame
+    vocabulary: Sequence[str]
+    width: int
+    profile: str
+    seed: int
+
+
+def inputs(run: Path) -> list[Path]:
+    """The artefacts of a run that `read_contents` reads, dictionaries' features among them."""
+    names = ["corpora", "map", "interpretation"]
+    names += [f"models/{model}" for model in MODELS] + [f"features/{model}-0" for model in MODELS]
+    return [run / name for name in names]
+
+
+def read_contents(run: Path, context: int, seed: int) -> Contents:
+    """Gathers what the explorer shows; `seed` draws the random contexts.
+
+    Raises:
+        FeatrackError: an artefact is missing or damaged.
+    """
+    from featrack_utils.corpora.prepare import open_corpora  # slow to load
+
+    tokenizer = open_corpora(store.opened(run / "corpora"), context).tokenizer
+    found = open_features(run, base_seeds=1, other_seeds=1)
+    mapped = pd.read_parquet(store.opened(run / "map") / "map.parquet")
+    read = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")
+    columns = ["model", "feature", "explanation", "simulation_r", "detection"]
+    return Contents(
+        features={model: found[f"{model}-0"] for model in MODELS},
+        logits={
+            model: top_logits(run / "models" / model, run / "saes" / f"{model}-0", LOGITS)
+            for model in MODELS
+        },
+        about=mapped.merge(read[columns], how="left", validate="one_to_one"),
+        vocabulary=portraits.vocabulary(tokenizer),
+        width=context - 1,
+        profile=run.name,
+        seed=seed,
+    )
+
+
+def write_data(folder: Path, contents: Contents, criteria: Criteria) -> None:
+    """Fills `folder` with the explorer's files.
+
+    Raises:
+        FeatrackError: the models' features come from different tokens, or don't fill blocks.
+    """
+    first = contents.features["base"]
+    for other in contents.features.values():
+        require_same_tokens(first, other)
+    if len(first.tokens) % contents.width:
+        raise FeatrackError(
+            f"The features' {len(first.tokens)} positions are no blocks of {contents.width}; "
+            "give the context length of this run."
+        )
+    folder.mkdir(exist_ok=True)
+    best = fates.all_matches(contents.features, criteria)
+    columns = {model: portraits.by_column(f) for model, f in contents.features.items()}
+    _write(folder, "meta", _meta(contents, criteria))
+    _write(folder, "index", _index(contents, criteria, best, columns))
+    for model, found in contents.features.items():
+        details = _details(columns[model], found, contents.logits[model], contents)
+        for chunk, start in enumerate(range(0, len(details), CHUNK)):
+            _write(folder, f"{model}-{chunk}", details[start : start + CHUNK])
+
+
+def page() -> HTML:
+    """What the explorer's page holds: a place for it, its styles and its scripts in order.
+
+    In a notebook, where the scripts aren't found, the place keeps a sentence that says where
+    they are.
+    """
+    styles = [f'<link rel="stylesheet" href="{_AT}/{name}">' for name in STYLES]
+    scripts = [f'<script defer src="{_AT}/{name}"></script>' for name in SCRIPTS]
+    return HTML(
+        "\n".join(styles) + '\n<div id="featrack-explorer"><p>The explorer belongs to the rendered '
+        f"book: open <code>{PAGE}</code> in a browser.</p></div>\n"
+        "<noscript><p>The explorer needs JavaScript; the rest of the book does without.</p>"
+        "</noscript>\n" + "\n".join(scripts)
+    )
+
+
+def _meta(contents: Contents, criteria: Criteria) -> dict[str, Any]:
+    first = contents.features["base"]
+    token_bytes = 2 if len(contents.vocabulary) <= 1 << 16 else 4
+    return {
+        "format": FORMAT,
+        "profile": contents.profile,
+        "tau": criteria.tau,
+        "d_sae": first.acts.shape[1],
+        "width": contents.width,
+        "models": [
+            {"key": key, "label": MODEL_LABELS[key], "colour": MODEL_COLOURS[key]} for key in MODELS
+        ],
+        "domains": list(DOMAINS),
+        "classes": list(fates.CLASSES),
+        "vocab": list(contents.vocabulary),
+        "token_bytes": token_bytes,
+        "tokens": _base64(first.tokens, f"<u{token_bytes}"),
+        "block_domain": _base64(first.domain[:: contents.width], "u1"),
+    }
+
+
+def _index(
+    contents: Contents, criteria: Criteria, best: Best, columns: Mapping[str, sparse.csc_matrix]
+) -> dict[str, Any]:
+    kinds, chained = fates.classes(best, criteria), fates.universal(best, criteria.tau)
+    rows = {}
+    for model, found in contents.features.items():
+        about = contents.about[contents.about["model"] == model].set_index("feature")
+        about = about.reindex(np.arange(found.acts.shape[1]))
+        rows[model] = {
+            "cls": kinds[model].tolist(),
+            "universal": chained[model].astype(int).tolist(),
+            "density": [
+                _rounded(row, 4) for row in portraits.densities(columns[model], found.domain)
+            ],
+            "peak": _rounded(portraits.peaks(columns[model]), 4),
+            "match": {other: _partners(best, model, other) for other in MODELS if other != model},
+            "top": portraits.top_tokens(found, len(contents.vocabulary), TOP_TOKENS),
+            "text": about["explanation"].fillna("").tolist(),
+            "sim": _decimals(about["simulation_r"]),
+            "det": _decimals(about["detection"]),
+            "xy": list(zip(_decimals(about["x"]), _decimals(about["y"]), strict=True)),
+            "cluster": about["cluster"].fillna(-1).astype(int).tolist(),
+        }
+    return rows
+
+
+def _partners(best: Best, model: str, other: str) -> dict[str, list]:
+    if (model, other) in best:
+        index, r = best[model, other].a_best_index, best[model, other].a_best_r
+    else:
+        index, r = best[other, model].b_best_index, best[other, model].b_best_r
+    return {"i": index.tolist(), "r": _decimals(np.where(index >= 0, r, np.nan))}
+
+
+def _details(
+    columns: sparse.csc_matrix, found: Features, logits: LogitEffects, contents: Contents
+) -> list[dict[str, Any]]:
+    parts = {
+        "h": portraits.histograms(columns).tolist(),
+        "up": logits.up.tolist(),
+        "down": logits.down.tolist(),
+        "upv": [_rounded(row, 3) for row in logits.up_effect],
+        "downv": [_rounded(row, 3) for row in logits.down_effect],
+    }
+    shown = portraits.contexts(columns, found.origin, contents.width, contents.seed)
+    return [
+        {**context, **{name: rows[i] for name, rows in parts.items()}}
+        for i, context in enumerate(shown)
+    ]
+
+
+def _write(folder: Path, name: str, data: Any) -> None:
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    packed = base64.b64encode(zlib.compress(text.encode("ascii"), 9)).decode("ascii")
+    script = f'featrackExplorer.receive("{name}",{_UNPACK.replace("DATA", packed)});\n'
+    (folder / f"{name}.js").write_text(script, "ascii")
+
+
+def _rounded(values: Sequence[float], digits: int) -> list[float]:
+    """Numbers of so many significant digits, in their shortest form."""
+    return [_short(float(f"{value:.{digits}g}")) for value in values]
+
+
+def _decimals(values: Sequence[float]) -> list[float | None]:
+    """Numbers of three decimals; None for a missing one."""
+    return [None if pd.isna(value) else _short(round(float(value), 3)) for value in values]
+
+
+def _short(value: float) -> float:
+    return int(value) if value.is_integer() else value
+
+
+def _base64(values: np.ndarray, kind: str) -> str:
+    return base64.b64encode(values.astype(kind).tobytes()).decode("ascii")

@@ -1,0 +1,178 @@
+"""Tokens shaded by a feature's activation, as HTML in which a token is data, never markup."""
+
+import unicodedata
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+from IPython.display import HTML
+
+from featrack_utils.errors import FeatrackError
+
+_Contexts = Sequence[tuple[Sequence[str], Sequence[float]]]
+
+# Above this share of full colour, dark text on the colour falls below a contrast of 4.5 : 1.
+_FULL_SHADE = 0.7
+_INK = "#1a1a1a"
+_MARK = '<span class="featrack-mark" style="color: #595959">{}</span>'
+_NAMED = {"\n": "⏎", "\r": "␍", "\t": "⇥", " ": "·", "\u00a0": "⍽"}
+# Categories that show nothing of their own, or that reorder what stands beside them.
+_INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp", "Zs"}
+
+
+def visible(character: str) -> str:
+    """A printable stand-in for a character that would show nothing, else the character itself."""
+    if character in _NAMED:
+        return _NAMED[character]
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    if unicodedata.category(character) in _INVISIBLE:
+        return f"⟨U+{code:04X}⟩"
+    return character
+
+
+def token_html(token: str) -> str:
+    """One token as escaped HTML: edge spaces, controls and bidi marks are shown as signs.
+
+    A single space before a word stays a space, as it carries the line's rhythm.
+    """
+    if not token:
+        return _MARK.format("∅")
+    core = token.strip(" ")
+    before = len(token) - len(token.lstrip(" "))
+    after = len(token) - before - len(core)
+    lead = " " if core and before == 1 else _shown(" " * before)
+    if core and unicodedata.combining(core[0]):
+        lead += "◌"
+    # Spaces inside a token are read as spaces.
+    return lead + " ".join(map(_shown, core.split(" "))) + _shown(" " * after)
+
+
+def _shown(text: str) -> str:
+    signs = ((character, visible(character)) for character in text)
+    return "".join(escape(c) if sign == c else _MARK.format(sign) for c, sign in signs)
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _strip(tokens: Sequence[str], acts: Sequence[float], peak: float, colour: str) -> str:
+    red, green, blue = _rgb(colour)
+    strongest = max(range(len(acts)), key=acts.__getitem__)
+    spans = []
+    for place, (token, act) in enumerate(zip(tokens, acts, strict=True)):
+        style = ""
+        if act > 0:
+            shade = _FULL_SHADE * min(act / peak, 1.0)
+            style = f"background: rgba({red}, {green}, {blue}, {shade:.3f})"
+        if act > 0 and place == strongest:
+            # Underlined too: the strongest token is found without seeing colours.
+            style += "; text-decoration: underline; font-weight: 600"
+        attributes = f' style="{style}"' if style else ""
+        spans.append(f'<span title="{act:.3g}"{attributes}><bdi>{token_html(token)}</bdi></span>')
+    return (
+        '<p style="margin: 0.35em 0; line-height: 1.7; white-space: pre-wrap; '
+        "overflow-wrap: anywhere; font-family: monospace; font-size: 0.9em; "
+        f'color: {_INK}">' + "".join(spans) + "</p>"
+    )
+
+
+def _legend(peak: float, colour: str) -> str:
+    red, green, blue = _rgb(colour)
+    full = f"rgba({red}, {green}, {blue}, {_FULL_SHADE})"
+    return (
+        f'<p style="margin: 0 0 0.3em; font-size: 0.8em; color: {_INK}">activation 0 '
+        '<span style="display: inline-block; width: 6em; height: 0.8em; border: 1px solid #999; '
+        f'vertical-align: middle; background: linear-gradient(to right, white, {full})"></span> '
+        f"{peak:.3g}, strongest token underlined</p>"
+    )
+
+
+class Side(NamedTuple):
+    """One feature among those shown beside each other, with what it does on each text.
+
+    `label` is HTML, `contexts`, `peak` and `colour` are those of `shade_contexts`.
+    """
+
+    label: str
+    contexts: _Contexts
+    peak: float
+    colour: str
+
+
+def _require_shown(contexts: _Contexts, peak: float) -> None:
+    if not peak > 0:
+        raise FeatrackError(f"Shading needs a peak activation above zero, but got {peak}.")
+    for number, (tokens, acts) in enumerate(contexts):
+        if len(tokens) != len(acts) or not tokens:
+            raise FeatrackError(
+                f"Context {number} to be shaded has {len(tokens)} tokens and {len(acts)} "
+                "activations; it needs one activation for each of at least one token."
+            )
+
+
+def _shaded(context: tuple[Sequence[str], Sequence[float]], peak: float, colour: str) -> str:
+    tokens, acts = context
+    return _strip(tokens, [float(act) for act in acts], peak, colour)
+
+
+def shade_contexts(contexts: _Contexts, peak: float, colour: str) -> HTML:
+    """Several contexts under one colour scale, each (tokens, activations of the same length).
+
+    `peak` is the activation of full colour, `colour` is "#RRGGBB". A token's value is its title.
+    Raises FeatrackError if lengths differ, a context is empty or the peak isn't above zero.
+    """
+    _require_shown(contexts, peak)
+    strips = "\n".join(_shaded(context, peak, colour) for context in contexts)
+    return HTML(
+        '<div class="featrack-tokens" style="background: white; padding: 0.6em 0.8em; '
+        f'border-left: 4px solid {colour}; border-radius: 4px; margin: 0.5em 0">\n'
+        f"{_legend(peak, colour)}\n{strips}\n</div>"
+    )
+
+
+def shade_side_by_side(sides: Sequence[Side]) -> HTML:
+    """Features beside each other on their contexts, one row each; below each other on a phone.
+
+    Raises FeatrackError as `shade_contexts` does, or if the sides differ in their number of
+    contexts.
+    """
+    for side in sides:
+        _require_shown(side.contexts, side.peak)
+    rows = [[_legend(side.peak, side.colour) for side in sides]]
+    rows += [
+        [_shaded(c, s.peak, s.colour) for c, s in zip(row, sides, strict=True)]
+        for row in _in_rows(sides)
+    ]
+    # Each strip is named: below each other, colours alone would not tell the features apart.
+    cell = (
+        '<div style="border-left: 4px solid {0.colour}; padding: 0.1em 0 0.1em 0.6em; '
+        'min-width: 0"><div style="font-size: 0.8em">{0.label}</div>{1}</div>'
+    )
+    grid = (
+        '<div style="display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, '
+        '17em), 1fr)); gap: 0.5em 1em; padding: 0.5em 0; border-bottom: 1px solid #ddd">'
+    )
+    inside = "\n".join(grid + "".join(map(cell.format, sides, row)) + "</div>" for row in rows)
+    return HTML(
+        '<div class="featrack-tokens" style="background: white; padding: 0.2em 0.8em; '
+        f'border-radius: 4px; margin: 0.5em 0; color: {_INK}">\n{inside}\n</div>'
+    )
+
+
+def _in_rows(sides: Sequence[Side]) -> list[tuple]:
+    counts = {len(side.contexts) for side in sides}
+    if len(counts) > 1:
+        raise FeatrackError(
+            f"Features side by side need as many contexts each, but got {sorted(counts)}."
+        )
+    return list(zip(*(side.contexts for side in sides), strict=True))
+
+
+def shade_tokens(tokens: Sequence[str], acts: Sequence[float], peak: float, colour: str) -> HTML:
+    """One context's tokens shaded by activation; see `shade_contexts`."""
+    return shade_contexts([(tokens, acts)], peak, colour)

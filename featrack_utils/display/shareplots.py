@@ -1,0 +1,188 @@
+"""Figures of persisting shares beside what they could be at most and by chance."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import PercentFormatter
+
+from featrack_utils.display.style import (
+    GREY,
+    MODEL_COLOURS,
+    WIDTH,
+    pair_label,
+    panels,
+    require_columns,
+)
+from featrack_utils.errors import FeatrackError
+
+
+def _colour(pair: str) -> str:
+    return MODEL_COLOURS.get(pair.split("_")[-1], GREY)
+
+
+def shares_with_ceiling(df: pd.DataFrame) -> Figure:
+    """Persisting share of each pair between its floor and its ceiling: the headline picture.
+
+    Columns: pair, share, ci_low, ci_high, ceiling, floor (shares of one; a missing interval,
+    ceiling or floor isn't drawn). Pairs are drawn from top to bottom in the order given.
+    """
+    require_columns(df, "pair", "share", "ci_low", "ci_high", "ceiling", "floor")
+    figure = Figure(figsize=(WIDTH, 0.45 * len(df) + 1.5), layout="constrained")
+    axis = figure.subplots()
+    for place, row in enumerate(df.itertuples(index=False)):
+        colour = _colour(row.pair)
+        if np.isfinite(row.ceiling):
+            left = row.floor if np.isfinite(row.floor) else 0
+            axis.hlines(place, left, row.ceiling, color="#bbbbbb", lw=1)
+            axis.vlines(row.ceiling, place - 0.3, place + 0.3, color="black", lw=2)
+        if np.isfinite(row.floor):
+            axis.vlines(row.floor, place - 0.3, place + 0.3, color="#999999", lw=3)
+        if np.isfinite(row.ci_low) and np.isfinite(row.ci_high):
+            axis.hlines(place, row.ci_low, row.ci_high, color=colour, lw=3)
+        axis.plot(row.share, place, "o", ms=9, color=colour, mec="white", zorder=3)
+    axis.set_yticks(range(len(df)), [pair_label(pair) for pair in df["pair"]])
+    axis.set_ylim(len(df) - 0.5, -0.5)
+    axis.set_xlim(left=-0.01)  # a floor at 0 is to be seen
+    axis.grid(axis="y", visible=False)
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set_xlabel("share of parent features that persist")
+    marks = [
+        Line2D([], [], color=GREY, marker="o", ms=8, lw=3, label="persisting [95 % CI]"),
+        Line2D([], [], color="black", marker="|", ms=13, mew=2, ls="", label="ceiling"),
+    ]
+    if df["floor"].notna().any():
+        marks.append(
+            Line2D([], [], color="#999999", marker="|", ms=13, mew=2, ls="", label="floor")
+        )
+    figure.legend(handles=marks, loc="outside lower center", ncols=3, handletextpad=0.5)
+    return figure
+
+
+def _line_with_band(axis: Axes, rows: pd.DataFrame, name: str, colour: str, dashes: str) -> None:
+    # A thin line on a strong band: the intervals are only a few points wide.
+    axis.plot(rows["tau"], rows[name], color=colour, ls=dashes, lw=1.1)
+    low, high = f"{name}_low", f"{name}_high"
+    if low in rows and high in rows:
+        axis.fill_between(rows["tau"], rows[low], rows[high], color=colour, alpha=0.4, lw=0)
+
+
+def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
+    """Persisting share against the threshold, one panel per pair, with ceiling and floor.
+
+    Columns: pair, tau, share, and where known ceiling and floor; `<name>_low` and `<name>_high`
+    beside any of the three are drawn as its band. `tau` marks the threshold used elsewhere.
+    """
+    require_columns(df, "pair", "tau", "share")
+    if not 0 < tau < 1:
+        raise FeatrackError(f"The marked threshold must lie between 0 and 1, but is {tau}.")
+    pairs = list(dict.fromkeys(df["pair"]))
+    figure, axes = panels(len(pairs), 1.9)
+    marks = [Line2D([], [], color=GREY, lw=1.1, label="persisting")]
+    for axis, pair in zip(axes, pairs, strict=True):
+        rows = df[df["pair"] == pair].sort_values("tau")
+        if "ceiling" in rows:
+            _line_with_band(axis, rows, "ceiling", "black", "--")
+        if "floor" in rows:
+            _line_with_band(axis, rows, "floor", GREY, ":")
+        _line_with_band(axis, rows, "share", _colour(pair), "-")
+        axis.axvline(tau, color=GREY, lw=1)
+        axis.set(title=pair_label(pair), ylim=(0, 1))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    if "ceiling" in df:
+        marks.append(Line2D([], [], color="black", ls="--", lw=1.1, label="ceiling"))
+    if "floor" in df:
+        marks.append(Line2D([], [], color=GREY, ls=":", lw=1.1, label="floor"))
+    if "share_low" in df:
+        marks.append(Patch(color=GREY, alpha=0.4, lw=0, label="95 %"))
+    figure.supxlabel("threshold τ on the correlation r", fontsize=11)
+    figure.supylabel("share of parent features", fontsize=11)
+    figure.legend(handles=marks, loc="outside upper center", ncols=4, columnspacing=1.2)
+    return figure
+
+
+def probe_distributions(r2: Mapping[str, tuple[np.ndarray, np.ndarray]], tau: float) -> Figure:
+    """Share of probed features whose held-out R² is at least so large, one panel per pair.
+
+    `r2` maps a pair's label ("Base → Lua") to the R² of each feature asked of the child, and of
+    the parent itself. The line at τ² says what counts as decodable.
+    """
+    figure, axes = panels(len(r2), 2.6)
+    for axis, (label, (child, parent)) in zip(axes, r2.items(), strict=True):
+        colour = _colour(label.lower().split(" ")[-1])
+        for values, line, ink in ((child, "-", colour), (parent, "--", "black")):
+            ordered = np.sort(np.clip(values, 0, 1))
+            at_least = 1 - np.arange(ordered.size) / max(ordered.size, 1)
+            axis.step([0, *ordered, 1], [1, *at_least, 0], color=ink, ls=line, where="pre")
+        axis.axvline(tau**2, color=GREY, ls=":")
+        axis.set(title=label, xlim=(0, 1), ylim=(0, 1))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    figure.supxlabel("held-out R² (below 0 drawn at 0)", fontsize=11)
+    figure.supylabel("features with at least this R²", fontsize=11)
+    marks = [
+        Line2D([], [], color=GREY, label="asked of the child"),
+        Line2D([], [], color="black", ls="--", label="asked of the parent itself"),
+    ]
+    figure.legend(handles=marks, loc="outside upper center", ncols=2)
+    return figure
+
+
+def recovered_shares(df: pd.DataFrame, tolerance: float) -> Figure:
+    """Error of the shares that the pipeline reports, against the shares that were planted.
+
+    Columns: planted, bias and its interval bias.ci_low and bias.ci_high (reported − planted,
+    shares of one; drawn in points). Dashed lines stand at ± `tolerance`.
+    """
+    require_columns(df, "planted", "bias", "bias.ci_low", "bias.ci_high")
+    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    axis = figure.subplots()
+    for side in (-100 * tolerance, 100 * tolerance):
+        axis.axhline(side, color=GREY, ls="--", lw=1.2)
+    axis.axhline(0, color="black", lw=1)
+    colour = MODEL_COLOURS["base"]
+    ends = 100 * df["bias.ci_low"], 100 * df["bias.ci_high"]
+    axis.vlines(df["planted"], *ends, color=colour, lw=3)
+    axis.plot(df["planted"], 100 * df["bias"], "o", ms=9, color=colour, mec="white", zorder=3)
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set(xlabel="planted share", ylabel="reported − planted, points")
+    marks = [
+        Line2D([], [], color=colour, marker="o", ms=8, lw=3, label="error [95 % CI]"),
+        Line2D(
+            [], [], color=GREY, ls="--", lw=1.2, label=f"asked for: ± {100 * tolerance:g} points"
+        ),
+    ]
+    figure.legend(handles=marks, loc="outside upper center", ncols=2)
+    return figure
+
+
+def specification_curve(table: pd.DataFrame, pair: str, factors: Sequence[str]) -> Figure:
+    """Ratio to the ceiling under every choice, sorted; below it, which choices made each.
+
+    Columns: pair, ratio, and the `factors`; rows of `pair` ("base_lua") with a defined ratio.
+    Where ratio_low and ratio_high are known, a bar spans them.
+    """
+    require_columns(table, "pair", "ratio", *factors)
+    rows = table[(table["pair"] == pair) & table["ratio"].notna()].sort_values("ratio")
+    choices = [(f, c) for f in factors for c in sorted(rows[f].unique(), key=str)]
+    figure = Figure(figsize=(WIDTH, 2.2 + 0.2 * len(choices)), layout="constrained")
+    heights = [2.2, 0.2 * len(choices)]
+    curve, below = figure.subplots(2, sharex=True, height_ratios=heights)
+    if {"ratio_low", "ratio_high"} <= set(rows):
+        bounds = rows["ratio_low"], rows["ratio_high"]
+        curve.vlines(range(len(rows)), *bounds, color=_colour(pair), alpha=0.4, lw=2)
+    curve.plot(range(len(rows)), rows["ratio"], ".", color=_colour(pair))
+    curve.axhline(1, color="black", ls="--", lw=1)
+    curve.set(title=pair_label(pair), ylabel="share / ceiling", ylim=(0, None))
+    curve.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    for place, (factor, choice) in enumerate(choices):
+        chosen = np.flatnonzero((rows[factor] == choice).to_numpy())
+        shade = "black" if factors.index(factor) % 2 else GREY
+        below.plot(chosen, np.full(chosen.size, place), "|", color=shade, ms=6)
+    below.set_yticks(range(len(choices)), [f"{f} {c}" for f, c in choices], fontsize=8)
+    below.set(ylim=(len(choices) - 0.5, -0.5), xlabel="ways to count, sorted")
+    below.grid(visible=False)
+    return figure

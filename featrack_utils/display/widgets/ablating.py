@@ -1,0 +1,166 @@
+"""One feature taken out of a model's MLP: what becomes of the next token's probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import ipywidgets
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from featrack_utils.corpora.prepare import Corpora
+from featrack_utils.display.shading import shade_tokens, visible
+from featrack_utils.display.style import MODEL_COLOURS
+from featrack_utils.display.tables import show_table
+from featrack_utils.display.widgets.figures import probability_figure
+from featrack_utils.display.widgets.live import LiveModel, check_feature, encode, feature_acts
+from featrack_utils.display.widgets.panel import (
+    Panel,
+    connect,
+    feature_controls,
+    labelled,
+    picture,
+)
+from featrack_utils.models import capture
+
+_ROWS = 10  # tokens whose probabilities are shown
+_NAMED = 12  # active features that the sentence names
+
+
+class Ablation(NamedTuple):
+    """A text read with and without one feature.
+
+    Attributes:
+        acts: the feature's activation on each token.
+        clean, without: probabilities of the token that comes after the last one.
+    """
+
+    acts: Float[np.ndarray, " n"]
+    clean: Float[np.ndarray, " vocab"]
+    without: Float[np.ndarray, " vocab"]
+
+    @property
+    def moved(self) -> float:
+        """The share of probability that goes to other tokens (total variation), 0 to 1."""
+        return float(np.abs(self.without.astype(np.float64) - self.clean).sum() / 2)
+
+
+@torch.no_grad()
+def ablate(live: LiveModel, ids: Sequence[int], feature: int) -> Ablation:
+    """Takes x − f · W_dec of one feature for the MLP's activation x, at every token but the first.
+
+    All else stays, what the dictionary can't explain of x included (METHOD.md §8).
+
+    Raises:
+        FeatrackError: the dictionary has no such feature.
+    """
+    direction = live.sae.W_dec[check_feature(live, feature)]
+    tokens = torch.tensor([list(ids)])
+
+    def taken_out(x: Tensor) -> Tensor:
+        f = live.sae.encode(x[:, 1:])[..., feature]
+        return torch.cat([x[:, :1], x[:, 1:] - f[..., None] * direction], dim=1)
+
+    clean, without = (
+        capture.logits_with(live.bridge, tokens, replace)[0, -1].softmax(-1).numpy()
+        for replace in (None, taken_out)
+    )
+    return Ablation(feature_acts(live, ids)[:, feature], clean, without)
+
+
+def effects(live: LiveModel, ids: Sequence[int]) -> pd.DataFrame:
+    """Every feature active on a text's last token, and what ablating it alone moves.
+
+    Columns: feature, activation, moved (share of the next token's probability, 0 to 1); the one
+    that moves most first. No rows if none is active.
+    """
+    active = active_last(live, ids)
+    ablated = [ablate(live, ids, feature) for feature in active]
+    rows = [(i, float(one.acts[-1]), one.moved) for i, one in zip(active, ablated, strict=True)]
+    table = pd.DataFrame(rows, columns=["feature", "activation", "moved"])
+    return table.sort_values("moved", ascending=False, kind="stable", ignore_index=True)
+
+
+def active_last(live: LiveModel, ids: Sequence[int]) -> list[int]:
+    """The features active on a text's last token, strongest first."""
+    last = feature_acts(live, ids)[-1]
+    ranked = np.argsort(-last, kind="stable")
+    return ranked[last[ranked] > 0].tolist()
+
+
+def largest_changes(ablation: Ablation, corpora: Corpora, count: int = _ROWS) -> pd.DataFrame:
+    """The tokens whose probabilities change most, those that lose by the ablation first.
+
+    Among equal changes the likelier tokens come in. Columns: token (text), clean, without, change.
+    """
+    change = ablation.without - ablation.clean
+    chosen = np.lexsort((-ablation.clean, -np.abs(change)))[:count]
+    chosen = chosen[np.lexsort((-ablation.clean[chosen], change[chosen]))]
+    columns = {"clean": ablation.clean, "without": ablation.without, "change": change}
+    return pd.DataFrame(
+        {"token": corpora.pieces(chosen)} | {name: each[chosen] for name, each in columns.items()}
+    )
+
+
+def changes_html(changes: pd.DataFrame) -> str:
+    """The table of `largest_changes` for a page."""
+    readable = changes.assign(token=["".join(map(visible, t)) for t in changes["token"]])
+    return show_table(
+        readable, {"clean": ".2%", "without": ".2%", "change": ".2pt"}, notes={"change": "points"}
+    ).data
+
+
+def summary(ablation: Ablation, name: str, active: Sequence[int]) -> str:
+    """What the ablation moves, and which features could be ablated with an effect."""
+    named = ", ".join(map(str, active[:_NAMED])) or "no feature at all"
+    more = " and others" if len(active) > _NAMED else ""
+    hint = f"Active on the last token, strongest first: {named}{more}."
+    if not ablation.acts[-1] > 0:
+        return f"{name} isn't active on the last token, so nothing changes after it. {hint}"
+    return (
+        f"Without {name}, {ablation.moved:.1%} of the next token's probability goes to other "
+        f"tokens. {hint}"
+    )
+
+
+def ablation(
+    models: Mapping[str, LiveModel], corpora: Corpora, *, text: str, model: str, feature: int
+) -> Panel:
+    """Take a feature out of a model and see the next token's probabilities change.
+
+    Args:
+        text, model, feature: to begin with.
+    """
+    box = labelled(
+        ipywidgets.Textarea, "Your text", "Text that the model goes on from", value=text, rows=3
+    )
+    choice, number = feature_controls(list(models), model, feature)
+    said, words, strip, figure, table = (ipywidgets.HTML() for _ in range(5))
+
+    def update() -> None:
+        live = models[choice.value]
+        ids = encode(corpora.tokenizer, box.value, corpora.context)
+        result = ablate(live, ids, number.value)
+        name = f"{live.name} {number.value}"
+        changes = largest_changes(result, corpora)
+        words.value = f"<p>{summary(result, name, active_last(live, ids))}</p>"
+        strip.value = _strip(result, live, number.value, corpora.pieces(np.array(ids[1:])))
+        figure.value = picture(
+            probability_figure(changes, live.name),
+            f"Probabilities of the next token with and without {name}; the table gives them",
+        )
+        table.value = changes_html(changes)
+
+    connect([box, choice, number], update, said, [words, strip, figure, table])
+    return Panel("ablation", [box, choice, number, said, words, strip, figure, table])
+
+
+def _strip(result: Ablation, live: LiveModel, feature: int, pieces: Sequence[str]) -> str:
+    peak = max(float(live.peaks[feature]), float(result.acts.max()))
+    if peak == 0:
+        return "<p>This feature is active neither here nor anywhere on the evaluation mix.</p>"
+    return shade_tokens(pieces, result.acts.tolist(), peak, MODEL_COLOURS[live.name]).data

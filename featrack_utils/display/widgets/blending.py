@@ -1,0 +1,230 @@
+"""The merge at any weight t: its loss, what it writes, and one feature in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import ipywidgets
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+
+from featrack_utils.corpora.prepare import Corpora
+from featrack_utils.dictionaries.features import Features, Mix
+from featrack_utils.display import shading
+from featrack_utils.display.style import DOMAIN_LABELS, MODEL_COLOURS
+from featrack_utils.display.widgets.figures import merge_figure
+from featrack_utils.display.widgets.live import LiveModel, check_feature, encode
+from featrack_utils.display.widgets.panel import (
+    Panel,
+    connect,
+    feature_controls,
+    labelled,
+    picture,
+    plain_html,
+)
+from featrack_utils.errors import FeatrackError
+from featrack_utils.models import capture, evaluation, training
+from featrack_utils.models.merging import State, slerp
+from featrack_utils.pipeline import store
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+_NEW_TOKENS = 40
+_SHOWN = 24  # tokens of a context, two thirds of them before the strongest
+
+
+class Blend(NamedTuple):
+    """A model whose weights are set to the merge at any t, and the parents' weights."""
+
+    bridge: TransformerBridge
+    lua: State
+    stories: State
+
+
+class Place(NamedTuple):
+    """Where a feature was strongest: a block of the evaluation mix and a position in it."""
+
+    block: Int[np.ndarray, " context"]
+    position: int
+
+
+def open_blend(run_dir: Path) -> Blend:
+    """The two parents of a run.
+
+    Raises:
+        FeatrackError: one of them is missing or damaged.
+    """
+    folders = [store.opened(run_dir / "models" / name) for name in ("lua", "stories")]
+    return Blend(capture.boot(folders[0]), *(training.load_model(f).state_dict() for f in folders))
+
+
+@torch.no_grad()
+def set_weight(blend: Blend, t: float) -> None:
+    """Gives the model the weights of the slerp at t; 0 is Lua, 1 is Stories.
+
+    Raises:
+        FeatrackError: t outside [0, 1], or parents that don't fit each other.
+    """
+    # The bridge wraps each module of the model and leaves the parameters as they are, so its
+    # names with the wrappers taken out are those of the parents' files.
+    held = {
+        name.replace("._original_component", ""): parameter
+        for name, parameter in blend.bridge.original_model.named_parameters()
+    }
+    for name, tensor in slerp(blend.lua, blend.stories, t).items():
+        held[name].copy_(tensor)
+
+
+def strongest_places(features: Features, feature: int, mix: Mix, count: int) -> list[Place]:
+    """Where a feature is strongest on the mix, each place in another document.
+
+    Raises:
+        FeatrackError: the features were measured on other text.
+    """
+    if not np.array_equal(features.tokens, mix.tokens[:, 1:].ravel()):
+        raise FeatrackError(
+            "The features were measured on other tokens than those of the mix; "
+            "give both the same context and evaluation_blocks."
+        )
+    column = features.acts[:, feature].tocoo()
+    ranked = column.row[np.argsort(-column.data, kind="stable")]
+    _, first = np.unique(features.origin[ranked], return_index=True)
+    width = mix.tokens.shape[1] - 1  # position 0 of each block is not among the features
+    return [
+        Place(mix.tokens[row // width], int(row % width) + 1)
+        for row in ranked[np.sort(first)[:count]]
+    ]
+
+
+def losses_at(blend: Blend, t: float, blocks: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Next-token loss of the merge at t, by domain, nats per token."""
+    set_weight(blend, t)
+    model = blend.bridge.original_model
+    return {domain: evaluation.evaluate(model, each).loss for domain, each in blocks.items()}
+
+
+@torch.no_grad()
+def acts_at(
+    blend: Blend, t: float, live: LiveModel, feature: int, places: Sequence[Place]
+) -> Float[np.ndarray, "n_places context"]:
+    """A feature's activations in the merge at t, read by a dictionary that stays as it is.
+
+    Position 0 of each block, which no dictionary has seen, is 0.
+    """
+    set_weight(blend, t)
+    blocks = torch.from_numpy(np.stack([place.block for place in places])).long()
+    acts = live.sae.encode(capture.mlp_activations(blend.bridge, blocks)[:, 1:])[..., feature]
+    return np.pad(acts.numpy(), ((0, 0), (1, 0)))
+
+
+def text_at(blend: Blend, t: float, corpora: Corpora, prompt: str, seed: int) -> str:
+    """What the merge at t writes after a prompt, sampled with a fixed seed.
+
+    Raises:
+        FeatrackError: no prompt, or one that leaves no room to write.
+    """
+    encode(corpora.tokenizer, prompt, corpora.context - 1)
+    set_weight(blend, t)
+    model = blend.bridge.original_model
+    return evaluation.continuation(
+        model, corpora.tokenizer, prompt, new_tokens=_NEW_TOKENS, seed=seed
+    )
+
+
+def loss_curve(blend: Blend, ts: Sequence[float], blocks: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Loss of the merge by t and domain: columns t, domain, loss (nats per token)."""
+    rows = [(t, d, loss) for t in ts for d, loss in losses_at(blend, t, blocks).items()]
+    return pd.DataFrame(rows, columns=["t", "domain", "loss"])
+
+
+def feature_curve(
+    blend: Blend, ts: Sequence[float], live: LiveModel, feature: int, places: Sequence[Place]
+) -> pd.DataFrame:
+    """A feature's activation at its strongest places: columns t, place, activation."""
+    rows = []
+    for t in ts if places else ():
+        acts = acts_at(blend, t, live, feature, places)
+        rows += [(t, i, float(acts[i, place.position])) for i, place in enumerate(places)]
+    return pd.DataFrame(rows, columns=["t", "place", "activation"])
+
+
+def contexts_html(
+    blend: Blend, t: float, live: LiveModel, feature: int, places: Sequence[Place], corpora: Corpora
+) -> str:
+    """A feature's strongest contexts as the merge at t sees them, under the scale of its peak."""
+    if not places:
+        return f"<p>{live.name} {feature} is never active on the evaluation mix.</p>"
+    contexts = []
+    for place, acts in zip(places, acts_at(blend, t, live, feature, places), strict=True):
+        left = max(1, place.position - 2 * _SHOWN // 3)
+        stretch = slice(left, left + _SHOWN)
+        contexts.append((corpora.pieces(place.block[stretch]), acts[stretch].tolist()))
+    peak = float(live.peaks[feature])
+    return shading.shade_contexts(contexts, peak, MODEL_COLOURS[live.name]).data
+
+
+def merge_slider(
+    blend: Blend,
+    models: Mapping[str, LiveModel],
+    found: Mapping[str, Features],
+    mix: Mix,
+    blocks: Mapping[str, np.ndarray],
+    losses: pd.DataFrame,
+    corpora: Corpora,
+    *,
+    t: float,
+    model: str,
+    feature: int,
+    prompt: str,
+    seed: int,
+) -> Panel:
+    """Slide t and watch the merged model's loss, its writing and one feature change.
+
+    Args:
+        found: features on `mix` of "lua-0" and so on, which say where a feature is strongest.
+        blocks: validation blocks by domain for the loss; losses: `loss_curve` on them.
+        t, model, feature, prompt: to begin with. The feature is read by the dictionary of that
+            model, whatever t is.
+    """
+    weight = labelled(
+        ipywidgets.FloatSlider,
+        "Merge weight t",
+        "0 is the Lua model, 1 is the Stories model",
+        value=t,
+        min=0,
+        max=1,
+        step=0.05,
+        continuous_update=False,
+    )
+    choice, number = feature_controls(list(models), model, feature)
+    start = labelled(
+        ipywidgets.Text,
+        "Text to go on from",
+        "The merged model writes on from here",
+        value=prompt,
+        continuous_update=False,
+    )
+    ts = sorted(set(losses["t"]))
+    said, figure, writing, contexts = (ipywidgets.HTML() for _ in range(4))
+
+    def update() -> None:
+        live, t = models[choice.value], weight.value
+        chosen = check_feature(live, number.value)
+        places = strongest_places(found[f"{live.name}-0"], chosen, mix, 3)
+        text = text_at(blend, t, corpora, start.value, seed)
+        curve = feature_curve(blend, ts, live, chosen, places)
+        now = losses_at(blend, t, blocks)
+        by_domain = ", ".join(f"{DOMAIN_LABELS[d]} {loss:.2f}" for d, loss in now.items())
+        words = f"Loss at t = {t:.2f}, nats per token: {by_domain}."
+        drawn = merge_figure(losses, curve, f"{live.name} {chosen}", t)
+        figure.value = f"{picture(drawn, words)}<p>{words}</p>"
+        writing.value = plain_html(text)
+        contexts.value = contexts_html(blend, t, live, chosen, places, corpora)
+
+    connect([weight, choice, number, start], update, said, [figure, writing, contexts])
+    return Panel("merge slider", [weight, choice, number, start, said, figure, writing, contexts])

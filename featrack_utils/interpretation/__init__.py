@@ -1,0 +1,1 @@
+"""Meeting a feature: contexts, selection, logit effects, explanations."""

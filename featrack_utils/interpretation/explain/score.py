@@ -1,0 +1,86 @@
+"""How good is an explanation? Scores of what was simulated from it against what is true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from featrack_utils.matching.sums import CONSTANT
+from featrack_utils.statistics.intervals import LEVEL, Interval
+
+
+def simulation_r(
+    simulated: Float[np.ndarray, "n ..."], true: Float[np.ndarray, "n ..."]
+) -> Float[np.ndarray, " n"]:
+    """Pearson r of simulated with true activations, row by row (Bills et al. 2023).
+
+    Positions at which either is NaN are left out. NaN where one of the two is constant: what never
+    varies can't be simulated well or badly.
+    """
+    x = simulated.reshape(len(simulated), -1).astype(np.float64)
+    y = true.reshape(len(true), -1).astype(np.float64)
+    there = np.isfinite(x) & np.isfinite(y)
+    x, y = np.where(there, x, 0.0), np.where(there, y, 0.0)
+    n = there.sum(axis=1)
+    moments = (m.sum(axis=1) for m in (x, x * x, y, y * y, x * y))
+    return correlation(n, *moments)
+
+
+def correlation(
+    n: np.ndarray, x: np.ndarray, xx: np.ndarray, y: np.ndarray, yy: np.ndarray, xy: np.ndarray
+) -> Float[np.ndarray, " k"]:
+    """Pearson r from sums over n points; NaN where a side is constant."""
+    spread = n * xx - x * x, n * yy - y * y
+    varies = (spread[0] > CONSTANT * n * xx) & (spread[1] > CONSTANT * n * yy)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = (n * xy - x * y) / np.sqrt(spread[0] * spread[1])
+    return np.where(varies, r, np.nan)
+
+
+def detection(
+    active: Float[np.ndarray, "n k"], inactive: Float[np.ndarray, "n m"]
+) -> Float[np.ndarray, " n"]:
+    """How often an active excerpt is rated above an inactive one, ties counting half.
+
+    The area under the ROC curve; where the ratings are yes and no it is the balanced accuracy.
+    NaN ratings are left out; NaN where a row has none of one kind.
+    """
+    there = np.isfinite(active)[:, :, None] & np.isfinite(inactive)[:, None, :]
+    above = active[:, :, None] > inactive[:, None, :]
+    level = active[:, :, None] == inactive[:, None, :]
+    n = there.sum(axis=(1, 2))
+    won = ((above + 0.5 * level) * there).sum(axis=(1, 2))
+    return np.divide(won, n, out=np.full(len(n), np.nan), where=n > 0)
+
+
+def strongest(simulated: Float[np.ndarray, "n k width"]) -> Float[np.ndarray, "n k"]:
+    """The strongest activation in each excerpt; NaN where none is known."""
+    highest = np.where(np.isfinite(simulated), simulated, -np.inf).max(axis=-1)
+    return np.where(np.isfinite(highest), highest, np.nan)
+
+
+def bootstrap(
+    values: Float[np.ndarray, " n"],
+    statistic: Callable[..., np.ndarray],
+    replicates: int,
+    seed: int,
+) -> Interval | None:
+    """A statistic (np.median, np.mean) with its 95 % percentile interval, features drawn anew.
+
+    NaN, a score that isn't defined, is left out; None where nothing is left.
+    """
+    values = np.asarray(values, np.float64)
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return None
+    drawn = np.random.default_rng(seed).choice(values, (replicates, values.size))
+    low, high = np.quantile(statistic(drawn, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(statistic(values)), float(low), float(high))
+
+
+def as_results(name: str, interval: Interval | None) -> dict[str, float | None]:
+    """An interval as entries of results.json."""
+    ends: Sequence[float | None] = interval or (None, None, None)
+    return {f"{name}{end}": x for end, x in zip(("", ".ci_low", ".ci_high"), ends, strict=True)}

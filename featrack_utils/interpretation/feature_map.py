@@ -1,0 +1,216 @@
+"""A map of features: decoder directions of several models laid out in the plane, and its limits.
+
+Directions of different models can be compared at all only because every model descends from one
+base: their MLP neurons, which are the axes, are the same neurons, a little moved.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from safetensors.numpy import load_file
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation.examples import strongest_tokens
+from featrack_utils.matching.correlation import BestMatches
+
+NO_CLUSTER = -1
+_CHUNK = 1024  # directions whose cosines with all others are held at once
+
+
+class Nearest(NamedTuple):
+    """Nearest directions by cosine, the direction itself first."""
+
+    index: Int[np.ndarray, "n k"]
+    distance: Float[np.ndarray, "n k"]  # 1 − cosine
+
+
+class Neighbours(NamedTuple):
+    """How often a matched feature is the nearest of the other model's features.
+
+    Attributes:
+        features: eligible features of the first model that have a match in the second.
+        share: of them, those whose nearest feature of the second is a match; None without any.
+        chance: the share to expect of a feature drawn at random from the second.
+    """
+
+    features: int
+    share: float | None
+    chance: float | None
+
+
+def directions(sae_folders: Mapping[str, Path]) -> dict[str, Float[np.ndarray, "d_sae d_mlp"]]:
+    """Unit decoder rows of each model's dictionary.
+
+    Raises:
+        FeatrackError: a dictionary writes to another number of neurons than the others, or has a
+            row without a direction.
+    """
+    found = {}
+    for model, folder in sae_folders.items():
+        rows = load_file(folder / "sae_weights.safetensors")["W_dec"].astype(np.float64)
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        if not (np.isfinite(length) & (length > 0)).all():
+            raise FeatrackError(f"{folder} has a decoder row without a direction; train it again.")
+        found[model] = rows / length
+    if len({rows.shape[1] for rows in found.values()}) > 1:
+        raise FeatrackError(
+            "The dictionaries write to different numbers of neurons, so they share no axes; "
+            "map models that descend from one base."
+        )
+    return found
+
+
+def nearest(unit: Float[np.ndarray, "n d"], k: int) -> Nearest:
+    """The `k` nearest of unit vectors to each by cosine, exactly; ties go to the lower index."""
+    if not 1 <= k <= len(unit):
+        raise FeatrackError(f"k is {k}; choose 1 to {len(unit)}, the number of directions.")
+    index = np.empty((len(unit), k), np.int32)
+    distance = np.empty((len(unit), k), np.float32)
+    # The last bits of a product depend on the number of threads, and a layout magnifies them.
+    with threadpool_limits(1):
+        for start in range(0, len(unit), _CHUNK):
+            rows = np.arange(start, min(start + _CHUNK, len(unit)))
+            apart = 1 - (unit[rows] @ unit.T).astype(np.float32)
+            apart[np.arange(len(rows)), rows] = -1.0  # itself first, whatever its copies
+            chosen = np.sort(np.argpartition(apart, k - 1, axis=1)[:, :k], axis=1)
+            order = np.argsort(np.take_along_axis(apart, chosen, 1), axis=1, kind="stable")
+            index[rows] = np.take_along_axis(chosen, order, 1)
+            distance[rows] = np.maximum(np.take_along_axis(apart, index[rows], 1), 0)
+    return Nearest(index, distance)
+
+
+def layout(
+    unit: Float[np.ndarray, "n d"], *, neighbours: int, epochs: int, seed: int
+) -> Float[np.ndarray, "n 2"]:
+    """UMAP of directions by cosine (McInnes et al. 2018), the same in every run with a seed.
+
+    It starts from the principal components and gets exact neighbours, which leaves no room for
+    an approximate search's chance.
+    """
+    from umap import UMAP  # compiles for seconds
+
+    k = min(neighbours, len(unit) - 1)
+    found = nearest(unit, k)
+    reducer = UMAP(
+        n_neighbors=k,
+        metric="cosine",
+        n_epochs=epochs,
+        random_state=seed,
+        n_jobs=1,
+        init="pca",
+        precomputed_knn=(found.index, found.distance),
+    )
+    with threadpool_limits(1), warnings.catch_warnings():
+        # That nothing can be added to this map later; nothing is.
+        warnings.filterwarnings("ignore", message=".*knn_search_index.*")
+        return reducer.fit_transform(unit.astype(np.float32)).astype(np.float32)
+
+
+def clusters(points: Float[np.ndarray, "n d"], least: int) -> Int[np.ndarray, " n"]:
+    """HDBSCAN's clusters of at least `least` points (Campello et al. 2013), −1: in none.
+
+    Numbered by size, the largest 0; clusters of equal size by their first point.
+    """
+    from sklearn.cluster import HDBSCAN
+
+    if len(points) < least:
+        return np.full(len(points), NO_CLUSTER, np.int32)
+    label = HDBSCAN(min_cluster_size=least, copy=True).fit_predict(points)
+    names, first, size = np.unique(label, return_index=True, return_counts=True)
+    names, first, size = (part[names >= 0] for part in (names, first, size))
+    ranked = np.full(label.max(initial=0) + 2, NO_CLUSTER, np.int32)  # −1 is the last entry
+    ranked[names[np.lexsort((first, -size))]] = np.arange(names.size)
+    return ranked[label]
+
+
+def trust(unit: Float[np.ndarray, "n d"], points: Float[np.ndarray, "n 2"], k: int) -> float | None:
+    """Trustworthiness: 1 if the `k` nearest on the map are nearest by cosine, too.
+
+    Venna & Kaski 2001, as scikit-learn computes it; about 0.5 for a random map, None where
+    there are too few points for it to be defined.
+    """
+    from sklearn.manifold import trustworthiness
+
+    if k >= len(unit) / 2:
+        return None
+    return float(trustworthiness(unit, points, n_neighbors=k, metric="cosine"))
+
+
+def principal(unit: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n 2"]:
+    """Places along the two directions in which the points vary most, for comparison."""
+    centred = unit - unit.mean(axis=0)
+    with threadpool_limits(1):
+        axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
+        return centred @ axes.T
+
+
+def cohesion(unit: Float[np.ndarray, "n d"], cluster: Int[np.ndarray, " n"]) -> float | None:
+    """Mean cosine of a feature with the others of its cluster; None if there is no cluster."""
+    inside = cluster >= 0
+    if not inside.any():
+        return None
+    sums = np.zeros((cluster.max() + 1, unit.shape[1]))
+    np.add.at(sums, cluster[inside], unit[inside])
+    size = np.bincount(cluster[inside])[cluster[inside]]
+    own = np.einsum("id,id->i", unit[inside], sums[cluster[inside]])
+    return float(np.mean((own - 1) / (size - 1)))
+
+
+def matched_neighbours(
+    a: Float[np.ndarray, "d_a d"], b: Float[np.ndarray, "d_b d"], best: BestMatches, tau: float
+) -> Neighbours:
+    """Of a's features with a match in b: is the nearest feature of b, on these points, a match?
+
+    `a` and `b` are places on a map, or anything else with a Euclidean distance (unit directions).
+    A match is a pair with r > `tau`; only eligible features of b take part.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    i, j, r = best.pairs
+    matches = set(zip(i[r > tau].tolist(), j[r > tau].tolist(), strict=True))
+    asked, candidates = np.unique(i[r > tau]), np.flatnonzero(best.b_candidates)
+    if asked.size == 0:
+        return Neighbours(0, None, None)
+    search = NearestNeighbors(n_neighbors=1).fit(b[candidates])
+    closest = candidates[search.kneighbors(a[asked], return_distance=False)[:, 0]]
+    hits = sum(pair in matches for pair in zip(asked.tolist(), closest.tolist(), strict=True))
+    return Neighbours(
+        int(asked.size), hits / asked.size, len(matches) / (asked.size * candidates.size)
+    )
+
+
+def cluster_tokens(
+    cluster: Int[np.ndarray, " n"], shares: sparse.csc_matrix, n: int
+) -> list[list[int]]:
+    """The tokens that most of a cluster's activation falls on, at most `n`, for each cluster.
+
+    `shares` [vocab, n_features] is each feature's share of activation on each token
+    (`examples.token_shares`), so that every member counts alike.
+    """
+    inside = np.flatnonzero(cluster >= 0)
+    members = sparse.csc_matrix(
+        (np.ones(inside.size), (inside, cluster[inside])),
+        shape=(cluster.size, int(cluster.max(initial=NO_CLUSTER)) + 1),
+    )
+    mass = (shares @ members).tocsc()
+    return [strongest_tokens(mass, number, n)[0].tolist() for number in range(mass.shape[1])]
+
+
+def most_central(
+    cluster: Int[np.ndarray, " n"], points: Float[np.ndarray, "n 2"]
+) -> Int[np.ndarray, " n_clusters"]:
+    """The point of each cluster that lies nearest to the cluster's median."""
+    chosen = []
+    for number in range(int(cluster.max(initial=NO_CLUSTER)) + 1):
+        members = np.flatnonzero(cluster == number)
+        away = points[members] - np.median(points[members], axis=0)
+        chosen.append(members[np.argmin((away**2).sum(axis=1))])
+    return np.array(chosen, dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Which feature of one model is which of another."""

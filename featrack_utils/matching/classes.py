@@ -1,0 +1,257 @@
+"""When a feature of one model is a feature of another: eligibility, rules, classes, shares.
+
+Names follow METHOD.md §4. A parent is the model that was trained further or merged, a child
+what came of it. Features outside the candidates of a `BestMatches` are *unobserved*: a class
+of their own, in neither the numerator nor the denominator of a share.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.matching.correlation import BestMatches, Pairs
+from featrack_utils.matching.sums import check_correlation
+
+RULES = ("best", "mutual", "assignment")
+
+
+class Tracking(NamedTuple):
+    """Class and partner of every feature of a parent and of its child, by one rule."""
+
+    tau: float
+    rule: str
+    parent: np.ndarray  # str [d_parent]: persisting, disappearing or unobserved
+    child: np.ndarray  # str [d_child]: matched, emerging or unobserved
+    parent_partner: np.ndarray  # int32 [d_parent], index of the child feature; −1: none
+    child_partner: np.ndarray  # int32 [d_child], index of the parent feature; −1: none
+
+    @property
+    def persisting_share(self) -> float:
+        """Persisting / eligible parent features."""
+        return _share(self.parent, "persisting")
+
+    @property
+    def disappearing_share(self) -> float:
+        """Disappearing / eligible parent features."""
+        return _share(self.parent, "disappearing")
+
+    @property
+    def emerging_share(self) -> float:
+        """Emerging / eligible child features."""
+        return _share(self.child, "emerging")
+
+    @property
+    def unobserved_share(self) -> float:
+        """Unobserved / all features of the parent's dictionary."""
+        return float(np.mean(self.parent == "unobserved"))
+
+    @property
+    def child_unobserved_share(self) -> float:
+        """Unobserved / all features of the child's dictionary."""
+        return float(np.mean(self.child == "unobserved"))
+
+
+class Multiplicity(NamedTuple):
+    """How many features share one best match above the threshold, both ways."""
+
+    parents_of_child: np.ndarray  # int64 [d_child], parents whose best match it is
+    children_of_parent: np.ndarray  # int64 [d_parent], children whose best match it is
+    merging_share: float | None  # children of several parents / of any; None: of none
+    splitting_share: float | None  # parents of several children / of any; None: of none
+
+
+class GroupShares(NamedTuple):
+    """Shares when copies within a dictionary count as one (METHOD.md §5)."""
+
+    persisting_share: float  # parent groups with a persisting member / parent groups
+    emerging_share: float  # child groups without a matched member / child groups
+    n_parent_groups: int
+    n_child_groups: int
+
+
+def eligible(
+    acts: sparse.csr_matrix,
+    origin: np.ndarray,
+    min_positions: int = 30,
+    min_documents: int = 10,
+) -> np.ndarray:
+    """Features seen often enough for their correlations to mean something; bool [d_sae].
+
+    Active (> 0) at `min_positions` token positions or more, in `min_documents` distinct
+    origins or more. `acts` [n_tokens, d_sae], `origin` int [n_tokens]. METHOD.md §4.
+
+    Raises:
+        FeatrackError: `acts` and `origin` differ in length.
+    """
+    n_tokens, d_sae = acts.shape
+    if origin.shape != (n_tokens,):
+        raise FeatrackError(
+            f"acts has {n_tokens} token positions and origin has shape {origin.shape}: "
+            "give the origin of each position."
+        )
+    active = (acts > 0).astype(np.int32)
+    members = sparse.csr_matrix(
+        (np.ones(n_tokens, np.int32), (origin, np.arange(n_tokens))),
+        shape=(int(origin.max(initial=0)) + 1, n_tokens),
+    )
+    positions = np.bincount(active.indices, minlength=d_sae)
+    documents = np.bincount((members @ active).indices, minlength=d_sae)
+    return (positions >= min_positions) & (documents >= min_documents)
+
+
+def classify(best: BestMatches, tau: float, rule: str = "best") -> Tracking:
+    """Classes of a parent's features (the a of `best`) and of its child's (the b).
+
+    - `best`: a feature has a match if its best r with an eligible feature exceeds `tau`;
+    - `mutual`: … and if it's the best match of its best match, too;
+    - `assignment`: one to one, the assignment of largest total r among the pairs above the
+      floor of `best`; a pair counts if its r exceeds `tau`.
+
+    Raises:
+        FeatrackError: `tau` outside (0, 1), an unknown rule, a floor above `tau`, or no
+            eligible feature on one side, where no share is defined.
+    """
+    check_correlation(tau, "tau")
+    for name, candidates in (("parent", best.a_candidates), ("child", best.b_candidates)):
+        if not candidates.any():
+            raise FeatrackError(
+                f"none of the {name}'s {candidates.size} features is eligible, so no share is "
+                "defined: evaluate on more text or train its dictionary longer."
+            )
+    if rule == "best":
+        partner = np.where(best.a_best_r > tau, best.a_best_index, -1)
+        child_partner = np.where(best.b_best_r > tau, best.b_best_index, -1)
+    elif rule == "mutual":
+        partner = np.where(mutual(best) & (best.a_best_r > tau), best.a_best_index, -1)
+        child_partner = _reversed(partner, best.b_candidates.size)
+    elif rule == "assignment":
+        require_pairs(best, tau)
+        partner = _assigned(best, tau)
+        child_partner = _reversed(partner, best.b_candidates.size)
+    else:
+        raise FeatrackError(f"rule is {rule!r}: choose one of {', '.join(RULES)}.")
+    return Tracking(
+        tau=tau,
+        rule=rule,
+        parent=_classes(best.a_candidates, partner, "persisting", "disappearing"),
+        child=_classes(best.b_candidates, child_partner, "matched", "emerging"),
+        parent_partner=partner.astype(np.int32),
+        child_partner=child_partner.astype(np.int32),
+    )
+
+
+def mutual(best: BestMatches) -> np.ndarray:
+    """Features of a that are the best match of their own best match; bool [d_a]."""
+    has = best.a_best_index >= 0
+    back = best.b_best_index[best.a_best_index]
+    return has & (back == np.arange(has.size))
+
+
+def turned(best: BestMatches) -> BestMatches:
+    """The same matches with the two dictionaries in each other's place."""
+    pairs = best.pairs
+    order = np.lexsort((pairs.i, pairs.j))
+    return BestMatches(
+        a_best_r=best.b_best_r,
+        a_best_index=best.b_best_index,
+        b_best_r=best.a_best_r,
+        b_best_index=best.a_best_index,
+        a_candidates=best.b_candidates,
+        b_candidates=best.a_candidates,
+        pairs=Pairs(pairs.j[order], pairs.i[order], pairs.r[order]),
+        floor=best.floor,
+    )
+
+
+def multiplicity(best: BestMatches, tau: float) -> Multiplicity:
+    """How many parents share one child as their best match (r > `tau`), and the reverse.
+
+    Raises:
+        FeatrackError: `tau` outside (0, 1).
+    """
+    check_correlation(tau, "tau")
+    parents = np.bincount(best.a_best_index[best.a_best_r > tau], minlength=best.b_candidates.size)
+    children = np.bincount(best.b_best_index[best.b_best_r > tau], minlength=best.a_candidates.size)
+    several = [
+        float((counts > 1).sum() / (counts > 0).sum()) if counts.any() else None
+        for counts in (parents, children)
+    ]
+    return Multiplicity(parents, children, *several)
+
+
+def merge_copies(
+    tracking: Tracking, parent_groups: np.ndarray, child_groups: np.ndarray
+) -> GroupShares:
+    """Shares of groups of copies, where one matched member is enough for its group.
+
+    `*_groups` int32 [d_*] come from `copies` with the same eligible features.
+
+    Raises:
+        FeatrackError: groups of another length, or an eligible feature without a group.
+    """
+    found, groups = [], []
+    for name, classes, group, match in (
+        ("parent", tracking.parent, parent_groups, "persisting"),
+        ("child", tracking.child, child_groups, "matched"),
+    ):
+        seen = classes != "unobserved"
+        if group.shape != classes.shape or (group[seen] < 0).any():
+            raise FeatrackError(
+                f"{name}_groups doesn't cover the {name}'s eligible features: take the groups "
+                "from copies() with the same eligible mask."
+            )
+        groups.append(np.unique(group[seen]).size)
+        found.append(np.unique(group[classes == match]).size)
+    return GroupShares(found[0] / groups[0], 1 - found[1] / groups[1], *groups)
+
+
+def require_pairs(best: BestMatches, tau: float) -> None:
+    """Refuse matches whose list of pairs leaves out some with r > `tau`."""
+    if best.floor > tau:
+        raise FeatrackError(
+            f"pairs are known only above r = {best.floor}, and tau is {tau}: "
+            "correlate again with a floor no higher than tau."
+        )
+
+
+def _assigned(best: BestMatches, tau: float) -> np.ndarray:
+    partner = np.full(best.a_candidates.size, -1)
+    i, j, r = assignment(best.pairs)
+    partner[i[r > tau]] = j[r > tau]
+    return partner
+
+
+def assignment(pairs: Pairs) -> Pairs:
+    """The one-to-one choice among `pairs` with the largest sum of r, all r being positive."""
+    if pairs.r.size == 0:
+        return pairs
+    rows, i = np.unique(pairs.i, return_inverse=True)
+    columns, j = np.unique(pairs.j, return_inverse=True)
+    # A full matching of the rows always exists because each may take a column of its own,
+    # which costs as much as r = 0. The shift by 2 keeps every cost from being a sparse zero.
+    own = sparse.diags_array(np.full(rows.size, 2.0))
+    r = sparse.csr_array((pairs.r, (i, j)), shape=(rows.size, columns.size))
+    shifted = sparse.csr_array((2 - pairs.r, (i, j)), shape=r.shape)
+    row, column = min_weight_full_bipartite_matching(sparse.hstack([shifted, own], format="csr"))
+    real = column < columns.size
+    row, column = row[real], column[real]
+    return Pairs(rows[row], columns[column], r[row, column])
+
+
+def _reversed(partner: np.ndarray, size: int) -> np.ndarray:
+    back = np.full(size, -1)
+    back[partner[partner >= 0]] = np.flatnonzero(partner >= 0)
+    return back
+
+
+def _classes(
+    candidates: np.ndarray, partner: np.ndarray, with_one: str, without: str
+) -> np.ndarray:
+    return np.where(candidates, np.where(partner >= 0, with_one, without), "unobserved")
+
+
+def _share(classes: np.ndarray, name: str) -> float:
+    return float((classes == name).sum() / (classes != "unobserved").sum())

@@ -1,0 +1,167 @@
+"""Definition (a): feature correlation as the published code computes it.
+
+Each feature is described by its mean activation on each token string, over the positions
+where it is active; two features correlate over the strings on which both were ever active.
+METHOD.md §4. With few shared strings a large r means little, and with two it is ±1 always, so
+the number of shared strings stands beside every r. Written from that description alone.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from scipy import sparse
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.matching.correlation import BestMatches
+from featrack_utils.matching.kernels import match_rows
+from featrack_utils.matching.sums import (
+    arrays,
+    check_correlation,
+    checked,
+    gathered,
+    same_positions,
+    shared_out,
+)
+
+# Strings on which a feature varies by less than this share of its overall spread are constant.
+_CONSTANT = 1e-10
+
+
+class StringMatches(NamedTuple):
+    """Matches by definition (a), with the number of token strings behind each r."""
+
+    best: BestMatches
+    a_shared: np.ndarray  # int32 [d_a], strings shared with the best match; 0: no match
+    b_shared: np.ndarray  # int32 [d_b]
+    pair_shared: np.ndarray  # int32 [n_pairs], for each of best.pairs
+
+
+def string_correlations(
+    a: sparse.csr_matrix,
+    b: sparse.csr_matrix,
+    tokens: np.ndarray,
+    *,
+    sharedmin: int = 2,
+    floor: float = 0.3,
+    eligible_a: np.ndarray | None = None,
+    eligible_b: np.ndarray | None = None,
+    threads: int | None = None,
+) -> StringMatches:
+    """Best matches by r over token strings, both ways, and the pairs with r ≥ `floor`.
+
+    `a` [n_tokens, d_a] and `b` [n_tokens, d_b] are CSR, `tokens` int [n_tokens] the token ids
+    at the same positions, one id per string. A pair that shares fewer than `sharedmin` strings,
+    or on whose shared strings one feature is constant, has no r and doesn't match. Candidates
+    are eligible features active on `sharedmin` strings or more. Equal r go to the lowest index:
+    with two shared strings many are equal, and many pairs exceed any floor. Holds r and the
+    number of shared strings as matrices [d_a, d_b], 3.2 GB at 16,384 features each.
+
+    Raises:
+        FeatrackError: different positions, `sharedmin` below 2, a floor outside (0, 1), or a
+            mask of the wrong length.
+    """
+    a, b = checked(a, "a"), checked(b, "b")
+    same_positions(a, b)
+    check_correlation(floor, "floor")
+    if tokens.shape != (a.shape[0],):
+        raise FeatrackError(
+            f"tokens has shape {tokens.shape} for {a.shape[0]} positions: give one id for each."
+        )
+    if sharedmin < 2:
+        raise FeatrackError(f"sharedmin is {sharedmin}: r needs at least 2 shared strings.")
+    means_a, means_b = string_means(a, tokens), string_means(b, tokens)
+    scale_a = _scale(means_a, sharedmin, eligible_a, "eligible_a")
+    scale_b = _scale(means_b, sharedmin, eligible_b, "eligible_b")
+    columns = _centred(means_a)
+    rows = np.flatnonzero(np.isfinite(scale_a))
+    r = np.full((a.shape[1], b.shape[1]), np.nan)
+    shared = np.zeros(r.shape, np.int32)
+    strings = (arrays(columns), arrays(_centred(means_b).tocsr()), sharedmin, r, shared)
+    work = np.diff(columns.indptr)
+    shared_out(_shared_r, work, rows, threads, *strings)
+    nothing = arrays(sparse.csr_matrix((0, 0), dtype=np.float32))
+    # r is there already: with sums of 0 and scales of 1 it is taken as it stands.
+    as_is = (np.zeros(a.shape[1]), scale_a, np.zeros(b.shape[1]), scale_b)
+    args = (r, nothing, nothing, *as_is, floor, False)
+    best = gathered(shared_out(match_rows, work, rows, threads, *args), scale_a, scale_b, floor)
+    i, j = np.arange(a.shape[1]), np.arange(b.shape[1])
+    return StringMatches(
+        best,
+        np.where(best.a_best_index >= 0, shared[i, best.a_best_index], 0),
+        np.where(best.b_best_index >= 0, shared[best.b_best_index, j], 0),
+        shared[best.pairs.i, best.pairs.j],
+    )
+
+
+def string_means(acts: sparse.csr_matrix, tokens: np.ndarray) -> sparse.csc_matrix:
+    """Mean activation of each feature on each token string where active; CSC [vocab, d_sae].
+
+    `acts` [n_tokens, d_sae] non-negative, `tokens` int [n_tokens]. An entry is stored only for
+    strings on which the feature is active at least once.
+    """
+    acts = acts.astype(np.float64)
+    acts.eliminate_zeros()
+    active = sparse.csr_matrix((np.ones(acts.nnz), acts.indices, acts.indptr), shape=acts.shape)
+    n_tokens = acts.shape[0]
+    has = sparse.csr_matrix(
+        (np.ones(n_tokens), (tokens, np.arange(n_tokens))),
+        shape=(int(tokens.max()) + 1, n_tokens),
+    )
+    total, count = (has @ acts).tocsc(), (has @ active).tocsc()
+    total.sort_indices()
+    count.sort_indices()
+    total.data /= count.data
+    return total
+
+
+def _centred(means: sparse.csc_matrix) -> sparse.csc_matrix:
+    """Each feature's means less their mean, which no r notices and which saves digits."""
+    columns = np.repeat(np.arange(means.shape[1]), np.diff(means.indptr))
+    n = np.maximum(np.diff(means.indptr), 1)
+    middle = np.bincount(columns, weights=means.data, minlength=means.shape[1]) / n
+    centred = means.copy()
+    centred.data -= middle[columns]
+    return centred
+
+
+def _scale(
+    means: sparse.csc_matrix, sharedmin: int, eligible: np.ndarray | None, name: str
+) -> np.ndarray:
+    """1 for candidates, NaN for the others; float64 [d_sae]."""
+    candidate = np.diff(means.indptr) >= sharedmin
+    if eligible is not None:
+        if eligible.shape != candidate.shape or eligible.dtype != bool:
+            raise FeatrackError(
+                f"{name} has shape {eligible.shape} and type {eligible.dtype}: "
+                f"give one bool for each of the {candidate.size} features."
+            )
+        candidate &= eligible
+    return np.where(candidate, 1.0, np.nan)
+
+
+@njit(nogil=True, cache=True)
+def _shared_r(rows, a, b, sharedmin, r, shared):
+    """Fill `r[i]` and `shared[i]` for features i of `rows`: a by columns, b by strings."""
+    width = r.shape[1]
+    sums = np.empty((width, 6))
+    for k in range(rows.shape[0]):
+        i = rows[k]
+        sums[:] = 0.0
+        for p in range(a[0][i], a[0][i + np.uint64(1)]):
+            x = a[2][p]
+            for q in range(b[0][a[1][p]], b[0][a[1][p] + np.uint64(1)]):
+                y, held = b[2][q], sums[b[1][q]]
+                held[0] += 1.0
+                held[1] += x
+                held[2] += x * x
+                held[3] += y
+                held[4] += y * y
+                held[5] += x * y
+        for j in range(width):
+            n, sx, sxx, sy, syy, sxy = sums[j]
+            shared[i, j] = n
+            vx, vy = n * sxx - sx * sx, n * syy - sy * sy
+            if n >= sharedmin and vx > _CONSTANT * n * sxx and vy > _CONSTANT * n * syy:
+                # Rounded, so that ties are ties.
+                r[i, j] = round((n * sxy - sx * sy) / np.sqrt(vx * vy), 12)

@@ -1,0 +1,1 @@
+"""Language models: training, loading, capture, merging, evaluation."""

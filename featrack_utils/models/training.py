@@ -1,0 +1,244 @@
+"""The language models: a one-layer Mistral, its training, its evaluation."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import (
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.utils import logging as hf_logging
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.models.loss import next_token_loss
+from featrack_utils.models.precision import uses_bfloat16
+
+_CHECKPOINTS = "checkpoints"
+SNAPSHOTS = "snapshots"
+
+
+class BlockDataset(Dataset):
+    """Blocks of token ids for transformers' Trainer; the labels are the ids themselves."""
+
+    def __init__(self, tokens: Int[np.ndarray, "n_blocks context"]) -> None:
+        self.tokens = torch.from_numpy(tokens).long()
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"input_ids": self.tokens[index], "labels": self.tokens[index]}
+
+
+class _ChunkedLossTrainer(Trainer):
+    """Trainer whose loss never holds the logits of a whole batch.
+
+    At 4,096 tokens of vocabulary the logits are 30 times larger than the hidden states.
+    """
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        # Accelerate wraps the model's own forward pass, which this loss goes around.
+        with self.accelerator.autocast():
+            loss = next_token_loss(model, inputs["input_ids"])
+        return (loss, {"loss": loss}) if return_outputs else loss
+
+
+class _Snapshots(TrainerCallback):
+    """Saves the weights, and nothing else, as they are after some of the steps."""
+
+    def __init__(self, folders: dict[int, Path], tokenizer: PreTrainedTokenizerBase) -> None:
+        self.folders, self.tokenizer = folders, tokenizer
+
+    def on_step_end(self, args, state, control, model=None, **_):
+        if folder := self.folders.get(state.global_step):
+            model.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+
+
+def new_model(
+    *,
+    vocab_size: int,
+    d_model: int,
+    d_mlp: int,
+    n_heads: int,
+    n_kv_heads: int,
+    context: int,
+    seed: int,
+) -> MistralForCausalLM:
+    """A fresh one-layer Mistral as in Horn & Elliott (2024): untied, no sliding window."""
+    set_seed(seed)
+    return MistralForCausalLM(
+        MistralConfig(
+            vocab_size=vocab_size,
+            hidden_size=d_model,
+            intermediate_size=d_mlp,
+            num_hidden_layers=1,
+            num_attention_heads=n_heads,
+            num_key_value_heads=n_kv_heads,
+            max_position_embeddings=context,
+            sliding_window=None,
+            tie_word_embeddings=False,
+            bos_token_id=0,
+            eos_token_id=0,
+            pad_token_id=0,
+        )
+    )
+
+
+def load_model(folder: Path) -> MistralForCausalLM:
+    """Loads a model saved by `train`, in float32, ready for evaluation."""
+    return MistralForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def train(
+    model: MistralForCausalLM,
+    blocks: Int[np.ndarray, "n_blocks context"],
+    folder: Path,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    train_tokens: int,
+    learning_rate: float,
+    batch_blocks: int,
+    weight_decay: float,
+    warmup_share: float,
+    precision: str,
+    seed: int,
+    snapshots: Sequence[int] = (),
+    checkpoints: int = 4,
+) -> None:
+    """Trains a model and saves it with its tokenizer and its loss history.
+
+    Cosine schedule, AdamW, blocks drawn in an order fixed by the seed. A killed training
+    goes on from the last checkpoint when called again with the same folder.
+
+    Args:
+        model: trained in place.
+        blocks: training blocks, from which ``train_tokens`` are drawn in epochs.
+        folder: gets the model, the tokenizer and ``history.csv`` (step, tokens, loss).
+        train_tokens: tokens to train on; 0 saves the model untouched.
+        snapshots: steps after which the weights are kept, too, each in ``snapshots/<step>``.
+        checkpoints: how many are written on the way; they are removed at the end.
+
+    Raises:
+        FeatrackError: no training block, fewer tokens than one step takes, a snapshot of no
+            step, or a loss that is not finite.
+    """
+    if not len(blocks):
+        raise FeatrackError(f"There is no whole block to train on for {folder.name}; add text.")
+    tokens_per_step = batch_blocks * blocks.shape[1]
+    steps = train_tokens // tokens_per_step
+    if train_tokens and not steps:
+        raise FeatrackError(
+            f"Training {folder.name} on {train_tokens} tokens is less than one step of "
+            f"{tokens_per_step}; raise train_tokens or lower batch_blocks."
+        )
+    if odd := [step for step in snapshots if not 1 <= step <= steps]:
+        raise FeatrackError(
+            f"A snapshot after step {odd[0]} of {folder.name} was asked for, but it has "
+            f"{steps} steps; choose one of them."
+        )
+    history = pd.DataFrame(columns=["step", "tokens", "loss"])
+    if steps:
+        trainer = _trainer(
+            model,
+            blocks,
+            folder / _CHECKPOINTS,
+            steps=steps,
+            lr=learning_rate,
+            batch=batch_blocks,
+            decay=weight_decay,
+            warmup=int(warmup_share * steps),
+            bf16=uses_bfloat16(precision),
+            seed=seed,
+            save_steps=max(1, steps // (checkpoints + 1)),
+        )
+        folders = {step: folder / SNAPSHOTS / str(step) for step in snapshots}
+        trainer.add_callback(_Snapshots(folders, tokenizer))
+        with _plain_attention(model):
+            trainer.train(resume_from_checkpoint=_last_checkpoint(folder / _CHECKPOINTS))
+        logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+        history = pd.DataFrame(logged)[["step", "loss"]]
+        history.insert(1, "tokens", history["step"] * tokens_per_step)
+        if not np.isfinite(history["loss"]).all():
+            raise FeatrackError(
+                f"Training {folder.name} diverged (loss not finite); lower learning_rate."
+            )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    history.to_csv(folder / "history.csv", index=False)
+    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+
+
+@contextmanager
+def _plain_attention(model: MistralForCausalLM) -> Iterator[None]:
+    """Attention as separate products while a model trains on a CPU.
+
+    PyTorch's fused attention is made for long contexts: its backward pass over 128 tokens
+    takes a fifth of a training step.
+    """
+    usual = model.config._attn_implementation
+    if not torch.cuda.is_available():
+        model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(usual)
+
+
+def _trainer(model, blocks, folder, *, steps, lr, batch, decay, warmup, bf16, seed, save_steps):
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=batch,
+        learning_rate=lr,
+        lr_scheduler_type="cosine",
+        warmup_steps=warmup,
+        weight_decay=decay,
+        max_grad_norm=1.0,
+        bf16=bf16,
+        use_cpu=not torch.cuda.is_available(),
+        seed=seed,
+        data_seed=seed,
+        logging_steps=max(1, steps // 100),
+        logging_nan_inf_filter=False,
+        save_steps=save_steps,
+        save_total_limit=2,
+        report_to=[],
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        disable_tqdm=False,
+    )
+    return _ChunkedLossTrainer(model=model, args=arguments, train_dataset=BlockDataset(blocks))
+
+
+def read_history(folder: Path) -> pd.DataFrame:
+    """The loss history of a trained model: columns step, tokens, loss (nats)."""
+    return pd.read_csv(folder / "history.csv")
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    whole = {}
+    for path in folder.glob("*/trainer_state.json"):
+        # Written last: a checkpoint in which it is missing or illegible was cut short.
+        with suppress(ValueError):
+            whole[json.loads(path.read_text())["global_step"]] = str(path.parent)
+    return whole[max(whole)] if whole else None
+
+
+hf_logging.disable_progress_bar()

@@ -1,0 +1,1 @@
+"""A run: its profile, artefacts on disk, notebooks and the book's pages."""

@@ -1,0 +1,157 @@
+"""From executed notebooks to the pages of the book: numbers filled in, litter removed."""
+
+import argparse
+import logging
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.outputs import clean_notebook
+from featrack_utils.pipeline.prose import Results, Substitution
+
+logger = logging.getLogger(__name__)
+
+PAGES = "executed"
+EXPLORER = "explorer"
+_DATA = Path("_static") / EXPLORER / "data"  # where the explorer's scripts look for it
+
+
+def render_book(run_dir: Path, book_dir: Path) -> list[Path]:
+    """Write book_dir/executed/<page>.ipynb for every notebook page that _toc.yml names.
+
+    Reads run_dir/executed/<page>.ipynb and run_dir/results.json. The folder is replaced whole or
+    left as it was, and equal inputs give equal bytes. The explorer's data go the same way from
+    run_dir/explorer to book_dir/_static. Raises FeatrackError for missing pages, unknown names in
+    prose, pages that stopped at an error, and missing or damaged data.
+    """
+    run_dir, book_dir = run_dir.resolve(), book_dir.resolve()
+    pages = notebook_pages(book_dir / "_toc.yml")
+    sources = {page: run_dir / PAGES / f"{page}.ipynb" for page in pages}
+    if missing := [page for page, source in sources.items() if not source.is_file()]:
+        raise FeatrackError(
+            f"No executed notebook for {', '.join(missing)} in {run_dir / PAGES}: "
+            "run the phases of these pages first."
+        )
+    substitution = Substitution(Results.load(run_dir / "results.json"))
+    replacements = _machine_paths(run_dir, book_dir)
+    with tempfile.TemporaryDirectory(dir=book_dir, prefix=".executed-") as scratch:
+        fresh = Path(scratch) / "fresh"
+        fresh.mkdir()
+        for page, source in sources.items():
+            notebook = _read(source, page)
+            clean_notebook(notebook, page, replacements)
+            _fill_numbers(notebook, page, substitution)
+            nbformat.write(notebook, fresh / f"{page}.ipynb")
+        if EXPLORER in pages:
+            shutil.copytree(store.opened(run_dir / EXPLORER) / "data", Path(scratch) / "data")
+        _swap(fresh, book_dir / PAGES, Path(scratch) / "old")
+        _place_data(book_dir, Path(scratch))
+    logger.info("Rendered %d pages into %s", len(pages), book_dir / PAGES)
+    return [book_dir / PAGES / f"{page}.ipynb" for page in pages]
+
+
+def _place_data(book_dir: Path, scratch: Path) -> None:
+    """Put the explorer's data, if there are any, where the earlier ones were."""
+    # The builder copies static files over what it built before and removes none, so that another
+    # run's would remain.
+    for number, earlier in enumerate((book_dir / "_build" / "html" / _DATA, book_dir / _DATA)):
+        if earlier.exists():
+            earlier.rename(scratch / f"earlier-{number}")
+    if (scratch / "data").exists():
+        (book_dir / _DATA).parent.mkdir(parents=True, exist_ok=True)
+        (scratch / "data").rename(book_dir / _DATA)
+
+
+def notebook_pages(toc_file: Path) -> list[str]:
+    """Names of the notebook pages in a table of contents, in reading order.
+
+    Raises FeatrackError if the file is missing, broken or names no such page.
+    """
+    try:
+        toc = yaml.safe_load(toc_file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise FeatrackError(f"The table of contents {toc_file} can't be read: {error}.") from error
+    prefix = f"{PAGES}/"
+    pages = [entry.removeprefix(prefix) for entry in _entries(toc) if entry.startswith(prefix)]
+    if not pages:
+        raise FeatrackError(f"{toc_file} names no page under {prefix}: list one there.")
+    return pages
+
+
+def _entries(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("root", "file"):
+                yield str(value)
+            else:
+                yield from _entries(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _entries(item)
+
+
+def _read(source: Path, page: str) -> nbformat.NotebookNode:
+    try:
+        return nbformat.read(source, as_version=4)
+    except Exception as error:  # nbformat raises its own and json's kinds for a broken file
+        raise FeatrackError(
+            f"The executed notebook of page {page} ({source}) can't be read: run it again."
+        ) from error
+
+
+def _fill_numbers(notebook: nbformat.NotebookNode, page: str, substitution: Substitution) -> None:
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = substitution.fill(cell.source, page)
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        if "caption" in figure:
+            figure["caption"] = substitution.fill(figure["caption"], page)
+
+
+def _machine_paths(run_dir: Path, book_dir: Path) -> dict[str, str]:
+    """This machine's folders, and what stands for them on a page."""
+    return {
+        str(run_dir): f"{run_dir.parent.name}/{run_dir.name}",
+        f"{book_dir.parent}/": "",
+        sys.prefix: "<environment>",
+        sys.base_prefix: "<python>",
+        str(Path.home()): "~",
+    }
+
+
+def _swap(fresh: Path, target: Path, old: Path) -> None:
+    """Put `fresh` in `target`'s place; both renames stay on one file system."""
+    if target.exists():
+        target.rename(old)
+    try:
+        fresh.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line: `python -m featrack_utils.pipeline.book runs/quick book`."""
+    parser = argparse.ArgumentParser(prog="featrack_utils.pipeline.book", description=main.__doc__)
+    parser.add_argument("run_dir", type=Path, help="a finished run")
+    parser.add_argument("book_dir", type=Path, help="where _toc.yml is and executed/ goes")
+    options = parser.parse_args(arguments)
+    try:
+        render_book(options.run_dir, options.book_dir)
+    except FeatrackError as error:
+        sys.stderr.write(f"featrack: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""The source code that an artefact depends on, followed through the package's own imports."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def digests(modules: Iterable[ModuleType]) -> dict[str, str]:
+    """A hash of each module's file and of all that they import from this package, by path."""
+    return {_name(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(_sources(modules))}
+
+
+def _name(path: Path) -> str:
+    inside = path.is_relative_to(_PACKAGE)
+    return path.relative_to(_PACKAGE).as_posix() if inside else path.name
+
+
+def _sources(modules: Iterable[ModuleType]) -> set[Path]:
+    """The files of some modules and of all that they import from this package."""
+    found: set[Path] = set()
+    waiting = [Path(module.__file__) for module in modules]
+    while waiting:
+        path = waiting.pop()
+        if path not in found and path.is_file():
+            found.add(path)
+            waiting += _imported_files(path)
+    return found
+
+
+def _imported_files(path: Path) -> Iterator[Path]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == _PACKAGE.name:
+            place = _PACKAGE.joinpath(*node.module.split(".")[1:])
+            for stem in (place, *(place / alias.name for alias in node.names)):
+                yield from (stem.with_suffix(".py"), stem / "__init__.py")
+
+
+def of_function(build: Callable[..., object]) -> str:
+    """A hash of a function's source (of its class, for an object that can be called)."""
+    build = build.func if isinstance(build, partial) else build
+    source = inspect.getsource(build if inspect.isfunction(build) else type(build))
+    return hashlib.sha256(source.strip().encode()).hexdigest()

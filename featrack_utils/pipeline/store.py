@@ -1,0 +1,229 @@
+"""Artefacts on disk: whole or absent, verified when opened, rebuilt only when something changed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import math
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline import sources
+
+log = logging.getLogger(__name__)
+
+_RECORD = "run.json"
+_RECORDED_PACKAGES = ("torch", "transformers", "transformer-lens", "sae-lens", "mergekit", "numpy")
+
+
+def make(
+    folder: Path,
+    build: Callable[[Path], None],
+    *,
+    parameters: dict[str, Any],
+    inputs: Iterable[Path] = (),
+    code: Iterable[ModuleType] = (),
+) -> Path:
+    """Builds an artefact unless the one on disk was built from the very same things.
+
+    Args:
+        folder: where the artefact will stand.
+        build: fills the folder it is given. After a kill it is called again with the same
+            half-filled folder, so that it can go on from its own checkpoints.
+        parameters: every number the artefact depends on (JSON values).
+        inputs: artefact folders it is built from.
+        code: modules whose source it depends on, and with them whatever they import from this
+            package, besides the source of ``build`` itself.
+
+    Returns:
+        ``folder``.
+
+    Raises:
+        FeatrackError: an input is missing or damaged.
+    """
+    recipe = {
+        "parameters": parameters,
+        "inputs": {path.name: digest(path) for path in inputs},
+        "code": sources.digests(code),
+        "build": sources.of_function(build),
+    }
+    key = _digest(json.dumps(recipe, sort_keys=True).encode())
+    if _recorded_key(folder) == key:
+        opened(folder)
+        log.info("%s is up to date", folder)
+        return folder
+    work = folder.with_name(f".{folder.name}.partial-{key[:12]}")
+    for stale in folder.parent.glob(f".{folder.name}.partial-*"):
+        if stale != work:
+            shutil.rmtree(stale)
+    if (work / _RECORD).is_file():
+        opened(work)  # it was finished and killed just before the rename
+    else:
+        work.mkdir(parents=True, exist_ok=True)
+        started = time.time()
+        build(work)
+        _temporary(work / _RECORD).unlink(missing_ok=True)
+        record = {"key": key, **recipe, "files": _file_digests(work), **_surroundings(started)}
+        _write_json(work / _RECORD, record)
+    _replace(work, folder)
+    return folder
+
+
+def _replace(work: Path, folder: Path) -> None:
+    # The old artefact steps aside by a rename: one that is deleted file by file and killed
+    # halfway would look damaged.
+    old = folder.with_name(f".{folder.name}.partial-old")
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(work, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def opened(folder: Path) -> Path:
+    """Verifies an artefact and returns its folder.
+
+    Raises:
+        FeatrackError: the folder is missing, foreign (no run.json) or damaged (a file differs).
+    """
+    record = _record(folder)
+    for name, expected in record["files"].items():
+        path = folder / name
+        if not path.is_file() or _file_digest(path) != expected:
+            raise FeatrackError(
+                f"{path} is damaged or missing; delete {folder}/ and run `make book` again."
+            )
+    return folder
+
+
+def digest(folder: Path) -> str:
+    """A hash of an artefact's content (not of when or where it was made)."""
+    record = _record(opened(folder))
+    return _digest(json.dumps(record["files"], sort_keys=True).encode())
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The run.json of an artefact: parameters, inputs, versions, time, machine."""
+    return _record(folder)
+
+
+def write_results(run_dir: Path, phase: str, results: dict[str, float | None]) -> None:
+    """Writes one phase's figures; None (not defined) is left out.
+
+    Raises:
+        FeatrackError: a figure is not finite.
+    """
+    numbers = {}
+    for name, value in results.items():
+        if value is None:
+            continue
+        if not math.isfinite(value):
+            raise FeatrackError(f"{name} came out as {value} in phase {phase}; report it as a bug.")
+        numbers[name] = int(value) if float(value).is_integer() else float(value)
+    _write_json(run_dir / "results" / f"{phase}.json", numbers)
+
+
+def collect_results(run_dir: Path, phases: Iterable[str]) -> dict[str, float]:
+    """Joins the figures of these phases into results.json, sorted by name.
+
+    A phase that writes none is skipped, and so is what a phase of another name has left there:
+    it may have been renamed or dropped since.
+
+    Raises:
+        FeatrackError: two phases write the same name, or a part is not valid JSON.
+    """
+    merged: dict[str, float] = {}
+    for phase in sorted(phases):
+        path = run_dir / "results" / f"{phase}.json"
+        if not path.exists():
+            continue
+        part = _read_json(path)
+        if twice := sorted(set(part) & set(merged)):
+            raise FeatrackError(f"{path} writes {twice[0]}, which another phase also writes.")
+        merged.update(part)
+    merged = dict(sorted(merged.items()))
+    _write_json(run_dir / "results.json", merged)
+    return merged
+
+
+def read_results(run_dir: Path, *phases: str) -> dict[str, float]:
+    """The figures of some finished phases, or of the whole finished run."""
+    if not phases:
+        return _read_json(run_dir / "results.json")
+    parts = [_read_json(run_dir / "results" / f"{phase}.json") for phase in phases]
+    return {name: value for part in parts for name, value in part.items()}
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    path = folder / _RECORD
+    if not path.is_file():
+        raise FeatrackError(
+            f"{folder}/ is missing or foreign (no {_RECORD}); delete it if it exists, "
+            "then run `make book`."
+        )
+    try:
+        record = json.loads(path.read_text())
+    except ValueError:  # neither JSON nor UTF-8
+        record = None
+    if not isinstance(record, dict) or not {"key", "files"} <= set(record):
+        raise FeatrackError(
+            f"{path} is damaged or foreign; delete {folder}/ and run `make book` again."
+        )
+    return record
+
+
+def _recorded_key(folder: Path) -> str | None:
+    return _record(folder)["key"] if folder.exists() else None
+
+
+def _surroundings(started: float) -> dict[str, Any]:
+    return {
+        "seconds": round(time.time() - started, 1),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "python": sys.version.split()[0],
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "versions": {name: importlib.metadata.version(name) for name in _RECORDED_PACKAGES},
+    }
+
+
+def _file_digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): _file_digest(path) for path in files}
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise FeatrackError(f"{path} is missing; run `make book` first.") from None
+    except ValueError:  # neither JSON nor UTF-8
+        raise FeatrackError(f"{path} is damaged; delete it and run `make book` again.") from None
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
+    temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
+    os.replace(temporary, path)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")

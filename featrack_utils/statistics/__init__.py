@@ -1,0 +1,1 @@
+"""How sure one can be: bootstrap, ceilings, floors, probes, simulations."""

@@ -1,0 +1,248 @@
+"""Documents and SAE seeds drawn anew, and the features matched anew in every draw.
+
+Documents come by whole groups (a plot's stories, a module's docstrings), the independent units.
+The activations are read once per pair of dictionaries; a replicate is a weighted sum of what
+each document contributes (`docsums`).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+
+from featrack_utils.dictionaries.features import Features, require_same_tokens
+from featrack_utils.errors import FeatrackError
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.sums import Pairs, check_correlation, checked
+from featrack_utils.statistics.docsums import Weighted, fold_pairs, no_matches, weigh
+from featrack_utils.statistics.simex import twice_the_noise
+
+log = logging.getLogger(__name__)
+
+MARGIN = 0.5  # pairs this far below the lowest threshold are left out of the replicates
+LOWEST = 0.1  # and pairs below this in any case
+CLOSEST = 5  # candidates per feature in the replicates, of a and of b
+BEHIND = 0.3  # … and those so far behind the closest have no chance
+
+
+class Draws(NamedTuple):
+    """How often each replicate drew each document and each SAE seed of each model.
+
+    `luck` is for what drawing a few seeds can't show (`intervals.over_seeds`).
+    """
+
+    documents: np.ndarray  # float64 [n_replicates, n_documents], equal within a group
+    seeds: dict[str, np.ndarray]  # model: float64 [n_replicates, n_seeds]
+    luck: Mapping[str, np.ndarray] = MappingProxyType({})  # model: standard normal [n_replicates]
+
+
+class Matched(NamedTuple):
+    """How closely another dictionary matches each feature of one, and in every replicate."""
+
+    taus: np.ndarray  # float64 [n_taus], ascending
+    best_r: np.ndarray  # float64 [d_sae], on the whole mix
+    asked: np.ndarray  # bool [d_sae], eligible and neither dead nor constant
+    mutual: np.ndarray  # bool [d_sae], the best match of its best match
+    exceeded: np.ndarray  # uint8 [d_sae, n_replicates], how many of the taus the best r exceeds
+    twice: np.ndarray  # uint8 [d_sae, n_replicates], `exceeded` where twice the noise is added
+    mutually: np.ndarray  # bool [d_sae, n_replicates], `mutual` in each replicate
+
+
+def draw(features: Features, seeds: Mapping[str, int], replicates: int, seed: int) -> Draws:
+    """Draw groups of documents (within their domains) and SAE seeds, with replacement.
+
+    Documents of one group are not independent, so all of them are drawn as often as their group
+    is: a cluster bootstrap. Where `features.group` is None each document is its own group. The
+    mix has a fixed number of groups of every domain, so each replicate has too. `seeds` maps each
+    model to its number of SAE seeds. Shares that are to be compared or divided must use the same
+    draws.
+
+    Raises:
+        FeatrackError: a domain with fewer than two groups, a document that belongs to two, no
+            seeds or no replicates.
+    """
+    if replicates < 1 or not seeds or min(seeds.values()) < 1:
+        raise FeatrackError("A bootstrap needs at least one replicate and one SAE seed per model.")
+    rng = np.random.default_rng(seed)
+    documents = np.zeros((replicates, int(features.origin.max()) + 1))
+    group = features.origin if features.group is None else features.group
+    for domain in np.unique(features.domain):
+        here = features.domain == domain
+        pairs = np.unique(np.stack((features.origin[here], group[here])), axis=1)
+        members, place = pairs[0], np.unique(pairs[1], return_inverse=True)[1]
+        n_groups = int(place.max()) + 1
+        if n_groups < 2:
+            raise FeatrackError(
+                f"Domain {domain} of the evaluation mix has {n_groups} group of documents: "
+                "give at least two, since intervals come from drawing groups."
+            )
+        if np.unique(members).size < members.size:
+            raise FeatrackError(
+                f"A document in domain {domain} of the evaluation mix belongs to two groups: "
+                "make the corpora anew."
+            )
+        times = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=replicates)
+        documents[:, members] += times[:, place]
+    counts = {
+        model: rng.multinomial(n, np.full(n, 1 / n), size=replicates).astype(np.float64)
+        for model, n in seeds.items()
+    }
+    return Draws(documents, counts, {model: rng.standard_normal(replicates) for model in seeds})
+
+
+def bootstrap(
+    a: Features,
+    b: Features,
+    eligible_a: np.ndarray,
+    eligible_b: np.ndarray,
+    draws: Draws,
+    taus: Sequence[float],
+    *,
+    weighted: tuple[Weighted, Weighted] | None = None,
+    threads: int | None = None,
+) -> tuple[Matched, Matched]:
+    """Match a's eligible features with b's, and b's with a's, anew in every replicate.
+
+    `eligible_*` are bool [d_*]; `weighted` saves weighing both sides by the draws once more
+    where that was done before (`weigh`). Eligibility stays as it is on the whole mix: it says which
+    features this mix can tell apart, a property of the mix; judged again on a replicate,
+    which holds only 63 % of the documents, it would drop the rare ones and favour the common.
+
+    A replicate knows only each feature's CLOSEST candidates on the whole mix, and no pair more
+    than MARGIN below the lowest threshold. A warning is logged if the last of the closest
+    still changes a share, or if features just inside the margin rise above that threshold,
+    for then others that were left out may matter as well.
+
+    Raises:
+        FeatrackError: different token streams or documents, a threshold outside (0, 1), or
+            no eligible feature on a side, where the share isn't defined.
+    """
+    require_same_tokens(a, b)
+    if not np.array_equal(a.origin, b.origin):
+        raise FeatrackError(
+            "The two sets of features assign tokens to different documents: "
+            "compute both on the same evaluation mix."
+        )
+    for tau in taus:
+        check_correlation(tau, "tau")
+    taus = np.unique(np.asarray(taus, np.float64))
+    floor = max(taus[0] - MARGIN, LOWEST)
+    best = correlations(
+        a.acts, b.acts, floor=floor, eligible_a=eligible_a, eligible_b=eligible_b, threads=threads
+    )
+    candidates = (best.a_candidates, best.b_candidates)
+    for name, some in zip(("first", "second"), candidates, strict=True):
+        if not some.any():
+            raise FeatrackError(
+                f"The {name} dictionary has no eligible feature, so no share is defined: "
+                "train it longer or evaluate on more text."
+            )
+    sides = weighted or (weighed(a, draws), weighed(b, draws))
+    replicated = no_matches(*sides)
+    rank = closeness(best.pairs)
+    exceeded = []
+    for ranks in (rank < CLOSEST - 1, rank == CLOSEST - 1):
+        chosen = (best.pairs.i[ranks], best.pairs.j[ranks])
+        fold_pairs(*sides, chosen, a.origin, draws.documents, replicated)
+        levels = (np.searchsorted(taus, r) for r in (replicated.r_a, replicated.r_b))
+        exceeded.append([level.astype(np.uint8) for level in levels])
+    whole = (best.a_best_index[:, None], best.b_best_index[:, None])
+    drawn = (replicated.index_a, replicated.index_b)
+    matched = []
+    for side, r in enumerate((best.a_best_r, best.b_best_r)):
+        before, after = exceeded[0][side], exceeded[1][side]
+        drawn_r = (replicated.r_a, replicated.r_b)[side]
+        twice = np.searchsorted(taus, twice_the_noise(r, drawn_r)).astype(np.uint8)
+        mutual, mutually = (_returns(way[side], way[1 - side]) for way in (whole, drawn))
+        matched.append(Matched(taus, r, candidates[side], mutual[:, 0], after, twice, mutually))
+        _warn(matched[side], before, floor)
+    return matched[0], matched[1]
+
+
+def mutual_only(matched: Matched) -> Matched:
+    """The same, counting as a match only a best match of one's best match."""
+    return matched._replace(
+        best_r=np.where(matched.mutual, matched.best_r, 0.0),
+        exceeded=np.where(matched.mutually, matched.exceeded, 0).astype(np.uint8),
+        twice=np.where(matched.mutually, matched.twice, 0).astype(np.uint8),
+    )
+
+
+def copies_merged(matched: Matched, group: np.ndarray) -> Matched:
+    """One row per group of copies: a group is as well matched as its best member.
+
+    `group` int32 [d_sae] comes from `correlate.copies`; −1: in none.
+    """
+    members = np.flatnonzero(matched.asked & (group >= 0))
+    members = members[np.argsort(group[members], kind="stable")]
+    starts = np.flatnonzero(np.diff(group[members], prepend=-1))
+
+    def best(values: np.ndarray) -> np.ndarray:
+        return np.maximum.reduceat(values[members], starts, axis=0)
+
+    return Matched(
+        matched.taus,
+        best(matched.best_r),
+        np.ones(starts.size, bool),
+        best(matched.mutual),
+        best(matched.exceeded),
+        best(matched.twice),
+        best(matched.mutually),
+    )
+
+
+def _returns(there: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Whether the way there and `back` ends where it began; both int [d, n], −1: no way."""
+    home = np.take_along_axis(back, np.maximum(there, 0), axis=0)
+    return (there >= 0) & (home == np.arange(len(there))[:, None])
+
+
+def weighed(features: Features, draws: Draws) -> Weighted:
+    """One dictionary's activations and moments in every replicate."""
+    return weigh(checked(features.acts, "acts"), features.origin, draws.documents)
+
+
+def closeness(pairs: Pairs) -> np.ndarray:
+    """Place of each pair among those of its i, or of its j if it is better there; 0: closest.
+
+    A pair whose r is more than BEHIND below the closest of both has the place n_pairs.
+    """
+    places = []
+    for feature in (pairs.i, pairs.j):
+        order = np.lexsort((-pairs.r, feature))
+        starts = np.flatnonzero(np.diff(feature[order], prepend=-1))
+        lengths = np.diff(starts, append=order.size)
+        first = np.repeat(starts, lengths)
+        place = np.empty(order.size, np.int64)
+        place[order] = np.arange(order.size) - first
+        place[order[pairs.r[order] < pairs.r[order[first]] - BEHIND]] = order.size
+        places.append(place)
+    return np.minimum(*places)
+
+
+def _warn(matched: Matched, before: np.ndarray, floor: float) -> None:
+    """Say so if candidates beyond the closest, or below the floor, may change a share."""
+    lowest, n = matched.taus[0], matched.asked.sum()
+    rising = (matched.exceeded[matched.asked & (matched.best_r < floor + 0.1)] > 0).sum()
+    rising = rising / n / matched.exceeded.shape[1]
+    if rising > 0.002:
+        log.warning(
+            "Features whose best r is about %.2f rise above %.2f in replicates (%.1f points of "
+            "the share): the mix has too few documents for them.",
+            floor,
+            lowest,
+            100 * rising,
+        )
+    late = max(
+        ((matched.exceeded > k) & (before <= k))[matched.asked].mean()
+        for k in range(matched.taus.size)
+    )
+    if late > 0.005:
+        log.warning(
+            "The %d. closest candidate still adds %.1f points to a share in replicates: the "
+            "dictionaries are full of copies, or too dense, for these intervals.",
+            CLOSEST,
+            100 * late,
+        )

@@ -1,0 +1,116 @@
+"""What every share in results.json stands beside, and which shares can't, and why."""
+
+import re
+from collections.abc import Mapping
+
+COMPANIONS = ("ci_low", "ci_high", "ceiling", "floor", "ratio_to_ceiling")
+
+_NULLS = COMPANIONS[2:]
+# Which shares may lack companions: a pattern of their names, the companions, the reason.
+ALONE = (
+    (
+        r"track\.\w+\.unobserved_share",
+        COMPANIONS,
+        "counted, not matched: whether a feature is active often enough is a fact about the mix",
+    ),
+    (
+        r"(sae|robust|arms)\.[\w.-]*(dead|dense|copies)_share",
+        COMPANIONS,
+        "describes one dictionary by itself; other seeds stand beside it",
+    ),
+    (
+        r"case\.\w+\.share",
+        COMPANIONS,
+        "a rule for choosing an example, not a finding",
+    ),
+    (
+        r"(case|changes\.exceptions)\.class_share",
+        COMPANIONS,
+        "a setting of such a rule",
+    ),
+    (
+        r"merge\.sample\.\w+\.break_share",
+        COMPANIONS,
+        "describes the samples shown; says nothing about features",
+    ),
+    (
+        r"changes\.\w+\.(missed|far)_share",
+        _NULLS,
+        "what dictionaries of the unchanged base miss stands in other rows of its table",
+    ),
+    (
+        r"live\.tau_\w+\.share",
+        COMPANIONS,
+        "what a control shows at one setting; the chapter on ceilings has the measurement",
+    ),
+    (
+        r"calibration\.\w+\.share",
+        _NULLS,
+        "the planted share stands beside it, which is the truth",
+    ),
+    (
+        r"robust\.[\w.-]+\.share",
+        ("floor",),
+        "stands beside the share of the chapter on ceilings, whose floor is its own",
+    ),
+    (
+        r"track\.\w+\.(merging|splitting)_share",
+        COMPANIONS,
+        "says how matches are shared out; the parent's own dictionaries stand beside it",
+    ),
+    (
+        r"track\.\w+\.assignment_share",
+        ("ci_low", "ci_high", "floor"),
+        "solved once, not in every draw; by chance it finds no more than best match does",
+    ),
+    (
+        r"track\.\w+\.reproducible_share",
+        ("ceiling", "ratio_to_ceiling"),
+        "asks a third dictionary of the parent, where there are three",
+    ),
+)
+_SHARE = re.compile(r"(?:.+_share|.+\.share|track\.merged_origin\.\w+)")
+
+
+def shares(results: Mapping[str, float | None]) -> list[str]:
+    """Names of the shares among the results, in order."""
+    return sorted(name for name in results if _SHARE.fullmatch(name))
+
+
+def reasons(name: str) -> dict[str, str]:
+    """The companions that a share may lack, each with its reason."""
+    return {
+        companion: reason
+        for pattern, lacking, reason in ALONE
+        if re.fullmatch(pattern, name)
+        for companion in lacking
+    }
+
+
+def unexplained(results: Mapping[str, float | None]) -> list[str]:
+    """Companions that results lack without one of the reasons: "track.x_share.floor".
+
+    A ratio to a ceiling that can't be told from zero isn't defined, which is reason enough; nor
+    is one where single draws give no ceiling, as they may below half of it.
+    """
+    lacking = []
+    for name in shares(results):
+        missing = {c for c in COMPANIONS if f"{name}.{c}" not in results} - set(reasons(name))
+        least = results.get(f"{name}.ceiling.ci_low", results.get(f"{name}.ceiling"))
+        if least is not None and least <= results.get(f"{name}.ceiling", 0) / 2:
+            missing.discard("ratio_to_ceiling")
+        lacking += [f"{name}.{companion}" for companion in COMPANIONS if companion in missing]
+    return lacking
+
+
+def standing_alone() -> list[dict[str, str]]:
+    """ALONE as rows of a table, names in the way of file patterns."""
+    readable = re.compile(r"\\w\+|\[[^]]+\]\*|\[[^]]+\]\+")
+    return [
+        {
+            "shares": readable.sub("…", pattern).replace("\\.", "."),
+            "without": ", ".join(lacking),
+            "why": reason,
+        }
+        for pattern, lacking, reason in ALONE
+    ]

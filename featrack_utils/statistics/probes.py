@@ -1,0 +1,216 @@
+"""Is a feature without a match gone, or carved up differently? (METHOD.md §5)
+
+Two probes ask it of the child: one rebuilds the parent's feature from a few of the child's
+features with non-negative weights, the other reads it from the child's raw activations as a
+dictionary would, w·x + b with negative values cut off. Both are fitted on one half of the
+documents and judged on the other by R².
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy import sparse
+from scipy.linalg import solve_triangular
+from scipy.optimize import nnls
+from torch import Tensor
+
+from featrack_utils.dictionaries.features import Features
+from featrack_utils.errors import FeatrackError
+from featrack_utils.matching.classes import eligible
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.statistics.bootstrap import Draws
+
+CANDIDATES = 10  # features of the child that may rebuild one of the parent's
+_RIDGE = 1e-3  # of the activations' mean variance
+_STEPS, _BATCH, _RATE = 300, 2048, 0.03
+
+
+class Probe(NamedTuple):
+    """Held-out R² of each probed feature, and under draws of the held-out documents."""
+
+    r2: np.ndarray  # float64 [n_probed], at most 1; negative: worse than the mean
+    replicates: np.ndarray  # float64 [n_replicates, n_probed]
+
+
+def halves(features: Features, seed: int) -> np.ndarray:
+    """Positions to fit on, half of each domain's groups of documents; bool [n_tokens].
+
+    By groups (`Features.group`), for two stories of one plot on both sides would be a leak.
+
+    Raises: FeatrackError for a domain of one group.
+    """
+    rng = np.random.default_rng(seed)
+    fit = np.zeros(features.origin.size, bool)
+    of = features.origin if features.group is None else features.group
+    for domain in np.unique(features.domain):
+        groups = np.unique(of[features.domain == domain])
+        if groups.size < 2:
+            raise FeatrackError(
+                f"Domain {domain} of the evaluation mix has one group of documents: give at least "
+                "two, one to fit on and one to judge by."
+            )
+        fit |= np.isin(of, rng.permutation(groups)[: groups.size // 2])
+    return fit
+
+
+def probed(
+    features: Features,
+    fit: np.ndarray,
+    among: np.ndarray,
+    most: int,
+    seed: int,
+    min_positions: int,
+    min_documents: int,
+) -> np.ndarray:
+    """At most `most` features `among` (bool [d_sae]) that both halves can judge; sorted indices.
+
+    A half must hold half of the positions and documents that make a feature eligible.
+    """
+    able = among.copy()
+    for half in (fit, ~fit):
+        minima = -(-min_positions // 2), -(-min_documents // 2)
+        able &= eligible(features.acts[half], features.origin[half], *minima)
+    chosen = np.random.default_rng(seed).permutation(np.flatnonzero(able))[:most]
+    return np.sort(chosen)
+
+
+def sparse_probe(
+    target: sparse.csr_matrix,
+    acts: sparse.csr_matrix,
+    fit: np.ndarray,
+    origin: np.ndarray,
+    draws: Draws,
+) -> Probe:
+    """Rebuild each target from its CANDIDATES closest features, by non-negative least squares.
+
+    `target` [n_tokens, n_probed], `acts` [n_tokens, d_sae]; candidates are chosen and weighed
+    on the positions to `fit` (bool [n_tokens]); a constant is fitted, too.
+    """
+    pairs = correlations(target[fit], acts[fit], floor=0.01).pairs
+    halves = [(side[fit].tocsc(), side[~fit].tocsc()) for side in (target, acts)]
+    (y_fit, y_held), (x_fit, x_held) = halves
+    document, n_documents = origin[~fit], draws.documents.shape[1]
+    n = np.bincount(document, minlength=n_documents)
+    errors = np.zeros((n_documents, target.shape[1]))
+    for k in range(target.shape[1]):
+        mine = pairs.i == k
+        closest = pairs.j[mine][np.argsort(-pairs.r[mine], kind="stable")[:CANDIDATES]]
+        weights, constant = _non_negative(x_fit[:, closest], y_fit[:, [k]])
+        # Both sides are zero on most positions, where the error is the constant alone.
+        rest = (y_held[:, [k]] - x_held[:, closest] @ weights).tocoo()
+        where, value = document[rest.row], rest.data.astype(np.float64)
+        linear, square = (np.bincount(where, v, n_documents) for v in (value, value**2))
+        errors[:, k] = square - 2 * constant * linear + n * constant**2
+    return _judged(errors, target, fit, origin, draws)
+
+
+def _non_negative(x: sparse.csc_matrix, y: sparse.csc_matrix) -> tuple[sparse.csc_matrix, float]:
+    """Non-negative weights and constant of least squares, x [n, n_candidates], y [n, 1]."""
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    n, width = x.shape
+    if width == 0:
+        return sparse.csc_matrix((0, 1)), float(y.mean())
+    centre = np.asarray(x.mean(axis=0)).ravel()
+    gram = (x.T @ x).toarray() - n * np.outer(centre, centre)
+    gram[np.diag_indices_from(gram)] *= 1 + 1e-6  # keeps equal candidates apart
+    factor = np.linalg.cholesky(gram)
+    cross = (x.T @ y).toarray().ravel() - n * centre * y.mean()
+    weights, _ = nnls(factor.T, solve_triangular(factor, cross, lower=True))
+    return sparse.csc_matrix(weights[:, None]), float(y.mean() - centre @ weights)
+
+
+def encoder_probe(
+    target: sparse.csr_matrix,
+    raw: Float[Tensor, "n_tokens d_mlp"],
+    fit: np.ndarray,
+    origin: np.ndarray,
+    draws: Draws,
+    seed: int,
+) -> Probe:
+    """Read each target [n_tokens, n_probed] from raw activations as relu(w·x + b).
+
+    A feature is zero on most tokens, which no linear function of x is, even of its own
+    model's; so the probe is what a dictionary's encoder is. It starts from the ridge
+    regression's w and is fitted by Adam.
+    """
+    half = torch.from_numpy(fit)
+    x = raw - raw[half].mean(dim=0)
+    x = x / x[half].square().mean().sqrt()
+    y = torch.from_numpy(target.toarray())
+    scale = y[half].square().mean(dim=0).sqrt().clamp_min(1e-12)
+    weights, bias = _fitted(x[half], y[half] / scale, seed)
+    with torch.no_grad():
+        rest = torch.relu(x[~half] @ weights + bias) * scale - y[~half]
+    return _judged(_by_document(rest, origin[~fit], draws), target, fit, origin, draws)
+
+
+def linear_probe(
+    target: sparse.csr_matrix,
+    raw: Float[Tensor, "n_tokens d_mlp"],
+    fit: np.ndarray,
+    origin: np.ndarray,
+    draws: Draws,
+) -> Probe:
+    """The same without the cut at zero, by ridge regression in closed form."""
+    half = torch.from_numpy(fit)
+    x = raw - raw[half].mean(dim=0)
+    y = torch.from_numpy(target.toarray())
+    mean = y[half].mean(dim=0)
+    rest = x[~half] @ _ridge(x[half], y[half] - mean) + mean - y[~half]
+    return _judged(_by_document(rest, origin[~fit], draws), target, fit, origin, draws)
+
+
+def _by_document(rest: Tensor, document: np.ndarray, draws: Draws) -> np.ndarray:
+    """Squared errors [n, n_probed] summed by document, float64 [n_documents, n_probed]."""
+    member = sparse.csr_matrix(
+        (np.ones(document.size), (document, np.arange(document.size))),
+        shape=(draws.documents.shape[1], document.size),
+    )
+    return member @ rest.square().double().numpy()
+
+
+def _ridge(x: Tensor, y: Tensor) -> Tensor:
+    """Ridge regression's weights [d_mlp, n_probed]; x and y centred."""
+    gram = (x.T @ x).double()
+    gram += _RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+    return torch.linalg.solve(gram, (x.T @ y).double()).float()
+
+
+def _fitted(x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    weights = (2 * _ridge(x, y)).requires_grad_()
+    bias = torch.zeros(y.shape[1], requires_grad=True)
+    optimiser = torch.optim.Adam([weights, bias], lr=_RATE, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=_STEPS + 1)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(_STEPS):
+        rows = torch.randint(len(x), (min(_BATCH, len(x)),), generator=generator)
+        loss = (torch.relu(x[rows] @ weights + bias) - y[rows]).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return weights.detach(), bias.detach()
+
+
+def _judged(
+    errors: np.ndarray, target: sparse.csr_matrix, fit: np.ndarray, origin: np.ndarray, draws: Draws
+) -> Probe:
+    """R² from squared errors by document [n_documents, n_probed], as a whole and resampled."""
+    held, document = target[~fit].astype(np.float64), origin[~fit]
+    n_documents = draws.documents.shape[1]
+    member = sparse.csr_matrix(
+        (np.ones(document.size), (document, np.arange(document.size))),
+        shape=(n_documents, document.size),
+    )
+    n = np.bincount(document, minlength=n_documents)
+    sums, squares = (np.asarray((member @ y).todense()) for y in (held, held.multiply(held)))
+
+    def r2(weights: np.ndarray) -> np.ndarray:
+        spread = weights @ squares - (weights @ sums) ** 2 / np.maximum(weights @ n, 1)[:, None]
+        # A draw without the feature says nothing of it: taken as not decoded.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(spread > 0, 1 - (weights @ errors) / spread, -np.inf)
+
+    return Probe(r2(np.ones((1, n_documents)))[0], r2(draws.documents))

@@ -1,0 +1,197 @@
+"""Paired sparse activations with a known truth, to ask what the pipeline makes of them."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.dictionaries.features import Features
+from featrack_utils.errors import FeatrackError
+from featrack_utils.statistics.firings import Latents, Stream, draw_events, draw_stream, watch
+
+SPARSEST, DENSEST = 2e-4, 0.2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is planted. Shares of kinds are of the features that are not dead."""
+
+    n_features: int = 2048
+    n_documents: int = 500
+    tokens_per_document: int = 200  # mean; lengths are log-normal
+    group_size: int = 1  # documents of one topic, on which watchers miss the same events
+    persisting: float = 0.5
+    rho: tuple[float, float] = (0.95, 0.95)  # population r of true mates, uniform between
+    splitting: float = 0.05  # parent features whose events two child features share out
+    copies: float = 0.1  # of the persisting ones: extra columns of the same parent feature
+    dense: float = 0.02  # columns active on 10-40 % of tokens, unrelated in the two models
+    dead: float = 0.05  # of all columns
+    density: float = 0.004  # median share of tokens on which a feature is active
+    density_spread: float = 1.2  # standard deviation of log density
+    capture: float = 1.0  # chance that one SAE seed finds a feature that its model has
+    seeds: int = 1  # dictionaries per model
+
+    def counts(self) -> dict[str, int]:
+        """Columns of each kind, the remainder vanishing (parent) or emerging (child).
+
+        Raises: FeatrackError when the kinds asked for don't fit into ``n_features``.
+        """
+        bounded = ("persisting", "splitting", "copies", "dense", "dead", "capture")
+        if any(not 0 <= getattr(self, name) <= 1 for name in bounded):
+            raise FeatrackError(f"Every share of a simulation plan lies in 0…1, given {self}.")
+        if not 0 < self.rho[0] <= self.rho[1] <= 1:
+            raise FeatrackError(f"rho must be 0 < low ≤ high ≤ 1, given {self.rho}.")
+        groups = self.n_documents // max(self.group_size, 1)
+        if min(self.n_features, groups - len(DOMAINS) + 1, self.group_size, self.seeds) < 1:
+            raise FeatrackError("A simulation needs features, seeds and a group per domain.")
+        dead = round(self.dead * self.n_features)
+        alive = self.n_features - dead
+        persisting = round(self.persisting * alive)
+        count = {"dead": dead, "dense": round(self.dense * alive)}
+        count["copy"] = round(self.copies * persisting)
+        count["persisting"] = persisting - count["copy"]
+        count["splitting"] = round(self.splitting * alive)
+        count["vanishing"] = alive - persisting - count["splitting"] - count["dense"]
+        count["emerging"] = alive - count["persisting"] - 2 * count["splitting"] - count["dense"]
+        if min(count["vanishing"], count["emerging"], count["persisting"] - count["copy"]) < 0:
+            raise FeatrackError(
+                "The planted kinds add up to more than all features: lower "
+                "persisting, splitting, dense or copies (at most half of the persisting)."
+            )
+        return count
+
+
+class Truth(NamedTuple):
+    """What each column of one dictionary really is."""
+
+    kind: np.ndarray  # str [d_sae]
+    latent: np.ndarray  # int64 [d_sae], the events it watches; -1 if dead
+    family: np.ndarray  # int64 [d_sae], the latent a split one came from, else latent
+    rho: np.ndarray  # float64 [d_sae], population r with another watcher of the same latent
+
+
+class Planted(NamedTuple):
+    """Two simulated models, one dictionary (and its truth) per SAE seed."""
+
+    parent: list[Features]
+    child: list[Features]
+    parent_truth: list[Truth]
+    child_truth: list[Truth]
+
+
+def true_best_r(a: Truth, b: Truth) -> np.ndarray:
+    """Population r of each column of ``a`` with its best column in ``b``, float64 [d_sae].
+
+    Watchers of the same events correlate at ρ, half of a split feature with the
+    whole at ρ/√2, others at nearly 0 (topics make them fire in the same documents).
+    """
+    same = np.isin(a.latent, b.latent[b.latent >= 0])
+    related = np.isin(a.family, b.family[b.family >= 0])
+    best = np.where(same, a.rho, np.where(related, a.rho / np.sqrt(2), 0.0))
+    return np.where(a.latent >= 0, best, 0.0)
+
+
+def _dictionary(
+    rng: np.random.Generator,
+    plan: Plan,
+    entries: tuple[np.ndarray, np.ndarray],
+    latents: Latents,
+    stream: Stream,
+    private_ids: int,
+) -> tuple[Features, Truth]:
+    """One dictionary: its entries' activations in shuffled columns, and their truth."""
+    kind, latent = entries
+    alive = latent.size
+    found = rng.random(alive) < plan.capture
+    is_copy = kind == "copy"
+    parts = []
+    for part in (found & ~is_copy, found & is_copy):
+        columns = np.full(latents.density.size, -1)
+        columns[latent[part]] = np.flatnonzero(part)
+        parts.append(
+            watch(rng, latents.events, stream.group, columns, latents.rho, latents.density)
+        )
+    missed = np.flatnonzero(~found)
+    if missed.size:  # the seed spends these columns on something no other dictionary has
+        own = draw_events(rng, stream.topic, stream.starts, latents.density[latent[missed]])
+        parts.append((own.row, missed[own.latent], own.size))
+    row, column, size = (np.concatenate(field) for field in zip(*parts, strict=True))
+    place = rng.permutation(plan.n_features)
+    acts = sparse.csr_matrix(
+        (size.astype(np.float32), (row, place[column])),
+        shape=(stream.document.size, plan.n_features),
+    )
+    ids = latent.copy()
+    ids[missed] = private_ids + np.arange(missed.size)
+    family = np.where(found, latents.family[latent], ids)
+    truth = Truth(
+        np.full(plan.n_features, "dead", dtype="<U10"),
+        np.full(plan.n_features, -1),
+        np.full(plan.n_features, -1),
+        np.zeros(plan.n_features),
+    )
+    for whole, values in zip(truth, (kind, ids, family, latents.rho[latent]), strict=True):
+        whole[place[:alive]] = values
+    return Features(acts, stream.document, stream.domain, stream.tokens, stream.group), truth
+
+
+def simulate(plan: Plan, seed: int) -> Planted:
+    """Draw activations of a parent and a child model according to the plan.
+
+    Activations are CSR float32 [n_tokens, n_features]; a document has a domain and
+    a topic, so that firings cluster in documents; columns are shuffled.
+
+    Raises: FeatrackError when the plan can't be met.
+    """
+    count = plan.counts()
+    rng = np.random.default_rng(seed)
+    stream = draw_stream(rng, plan.n_documents, plan.tokens_per_document, plan.group_size)
+    names = ("persisting", "splitting", "vanishing", "emerging")
+    kind = np.repeat(
+        (*names, "dense_a", "dense_b"), [*(count[n] for n in names), *[count["dense"]] * 2]
+    )
+    density = rng.lognormal(np.log(plan.density), plan.density_spread, kind.size)
+    density = np.clip(density, SPARSEST, DENSEST)
+    dense = np.char.startswith(kind, "dense")
+    density[dense] = rng.uniform(0.1, 0.4, dense.sum())
+    rho = rng.uniform(*plan.rho, kind.size)
+    events = draw_events(rng, stream.topic, stream.starts, density)
+
+    # In the child, each split latent's events belong to one of two new latents.
+    split = np.flatnonzero(kind == "splitting")
+    halves = kind.size + np.arange(2 * split.size)
+    split_rank = np.cumsum(kind == "splitting") - 1
+    coin = rng.integers(2, size=events.row.size)
+    half = np.where(
+        kind[events.latent] == "splitting",
+        halves.size // 2 * coin + kind.size + split_rank[events.latent],
+        events.latent,
+    )
+    family = np.concatenate([np.arange(kind.size), split, split])
+    kind = np.concatenate([kind, np.repeat("half", halves.size)])
+    density = density[family] * np.where(kind == "half", 0.5, 1.0)
+    latents = (
+        Latents(events, density, rho[family], family),
+        Latents(events._replace(latent=half), density, rho[family], family),
+    )
+    originals = np.flatnonzero(kind == "persisting")
+    copied = rng.choice(originals, count["copy"], replace=False)
+    own = (
+        np.flatnonzero(np.isin(kind, ("persisting", "splitting", "vanishing", "dense_a"))),
+        np.flatnonzero(np.isin(kind, ("persisting", "half", "emerging", "dense_b"))),
+    )
+    entries = (
+        (np.append(kind[own[0]], ["copy"] * copied.size), np.append(own[0], copied)),
+        (kind[own[1]], own[1]),
+    )
+    made: tuple[list, list] = ([], [])
+    for number in range(2 * plan.seeds):
+        model = number % 2
+        private_ids = kind.size + number * plan.n_features
+        made[model].append(
+            _dictionary(rng, plan, entries[model], latents[model], stream, private_ids)
+        )
+    (parent, parent_truth), (child, child_truth) = (zip(*side, strict=True) for side in made)
+    return Planted(list(parent), list(child), list(parent_truth), list(child_truth))
