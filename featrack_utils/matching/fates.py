@@ -35,7 +35,7 @@ class Criteria(NamedTuple):
 def matches(a: Features, b: Features, criteria: Criteria) -> BestMatches:
     """Best matches between two dictionaries, over eligible features."""
     able = [
-        classes.eligible(f.acts, f.origin, criteria.min_positions, criteria.min_documents)
+        match_classes.eligible(f.acts, f.origin, criteria.min_positions, criteria.min_documents)
         for f in (a, b)
     ]
     return correlation.correlations(a.acts, b.acts, eligible_a=able[0], eligible_b=able[1])
@@ -48,7 +48,7 @@ def all_matches(features: Mapping[str, Features], criteria: Criteria) -> Best:
 
 def tracked(best: Best, tau: float, rule: str = "best") -> Along:
     """Classes and partners along every edge; `best` holds at least the edges."""
-    return {pair: classes.classify(best[pair], tau, rule) for pair in EDGES}
+    return {pair: match_classes.classify(best[pair], tau, rule) for pair in EDGES}
 
 
 def persisting(along: Along) -> dict[str, Bool[np.ndarray, " d_sae"]]:
