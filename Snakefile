@@ -249,9 +249,9 @@ for page, (notebook, parameters, needs, cores) in PHASES.items():
             # Threads that wait by spinning take the core from those they wait for; beside one busy
             # process, spinning briefly trains four times faster than OpenMP's default, and as
             # fast where nothing else runs.
-            "GOMP_SPINCOUNT=10000 OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads}"
-            " python -IS featrack_utils/pipeline/forkclient.py -m featrack_utils.pipeline.notebook"
-            " {params.notebook} {output} --json {params.parameters:q}"
+            "FEATRACK_RUN={RUN} GOMP_SPINCOUNT=10000 OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads}"
+            " python -IS featrack_utils/pipeline/forkclient.py -m featrack_utils.run"
+            " {params.notebook} {output:q} --json {params.parameters:q}"
 
 
 rule book:

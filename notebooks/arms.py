@@ -19,7 +19,6 @@
 # parent's? This page only trains them; [the chapter on doses](dose) asks the questions.
 
 # %%
-from pathlib import Path
 
 import pandas as pd
 from IPython.display import display
@@ -56,7 +55,7 @@ lm_seed = False  # a second base model, from another seed
 # of the base from *other* seeds only, so that no match is owed to a common start.
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 if lm_seed:
     armtraining.train_second_base(run, corpora)

@@ -22,7 +22,6 @@
 # look for features.
 
 # %%
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -61,7 +60,7 @@ warmup_share = 0.05  # of the steps
 # the embedding, so a direction that the MLP writes can be read off in tokens.
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 model = training.new_model(
     vocab_size=len(corpora.tokenizer),
@@ -242,7 +241,7 @@ store.write_results(run, "base", figures)
 # :::{admonition} Exercise 1
 # :class: tip
 # Train on half as many tokens: run this chapter again with half the `train_tokens` of the
-# parameters cell (`python -m featrack_utils.pipeline.notebook base out.ipynb -p train_tokens …`). Which of
+# parameters cell (`python -m featrack_utils.run base out.ipynb -p train_tokens …`). Which of
 # English and Python loses more, and why would you have expected that?
 # :::
 #

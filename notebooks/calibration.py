@@ -19,7 +19,6 @@
 # use. {cite:t}`horn2025tracking` report no such check.
 
 # %%
-from pathlib import Path
 
 import pandas as pd
 
@@ -241,7 +240,7 @@ results |= {
     "calibration.coverage.too_low": (high < intervals.LEVEL).sum(),
     "calibration.coverage.too_high": (low > intervals.LEVEL).sum(),
 }
-store.write_results(Path(run_dir), "calibration", results)
+store.write_results(store.open_run(run_dir), "calibration", results)
 
 # %% [markdown]
 # Over {{ count("calibration.coverage.regimes") }} cases, {{ count("calibration.coverage.sets") }} sets

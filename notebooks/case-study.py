@@ -19,7 +19,6 @@
 # token each, and the one that answers to the most different tokens.
 
 # %%
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -49,7 +48,7 @@ shown_tokens = 36  # of each context
 seed = 0  # of the random contexts
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 found = features.open_features(run, base_seeds, other_seeds)
 first = [f"{model}-0" for model in MODELS]

@@ -21,7 +21,6 @@
 
 # %%
 import json
-from pathlib import Path
 
 import pandas as pd
 
@@ -56,7 +55,7 @@ min_documents = 10  # documents it must be active in; paper: none
 replicates = 200  # bootstrap draws over groups of documents and seeds
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 found = features.open_features(run, base_seeds, other_seeds)
 
 # %% [markdown]

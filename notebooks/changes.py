@@ -20,7 +20,6 @@
 # the merged model has, each beside its closest match elsewhere, on the same text.
 
 # %%
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -58,7 +57,7 @@ replicates = 200  # bootstrap draws over groups of documents
 seed = 1337  # of the bootstrap and of the random contexts
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 found = features.open_features(run, base_seeds, other_seeds)
 seeds = {model: [n for n in found if n.startswith(f"{model}-")] for model in MODELS}

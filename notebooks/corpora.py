@@ -24,7 +24,6 @@
 
 # %%
 import textwrap
-from pathlib import Path
 
 import pandas as pd
 from IPython.display import HTML
@@ -85,7 +84,7 @@ context = 128  # tokens; paper: 256
 #   deeds and qualities.
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 recipe = dict(
     sources=sources_of, train_tokens=train_tokens, validation_tokens=validation_tokens,
     validation_share=validation_share, vocab_size=vocab_size, seed=seed,
@@ -310,7 +309,7 @@ store.write_results(run, "corpora", results)
 # :::{admonition} Exercise
 # :class: tip
 # Make the corpora with a vocabulary of a quarter the size
-# (`python -m featrack_utils.pipeline.notebook corpora out.ipynb --json '{"run_dir": "runs/small", "vocab_size": 1024}'`).
+# (`python -m featrack_utils.run corpora out.ipynb --json '{"run_dir": "runs/small", "vocab_size": 1024}'`).
 # Whose characters per token fall most, whose least?
 # :::
 #

@@ -19,7 +19,6 @@
 # coefficient and several seeds, and this chapter checks whether they are alike.
 
 # %%
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -42,7 +41,7 @@ min_positions = 30  # a feature must be active at so many positions of the mix t
 min_documents = 10  # and in so many documents
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 found = features.open_features(run, base_seeds, other_seeds)
 sums = {name: quality.Sums.load(run / "features" / name / "sums.safetensors") for name in found}
 
@@ -271,7 +270,7 @@ paper.beside_paper(
 # :::
 #
 # :::{dropdown} Answer
-# `python -m featrack_utils.pipeline.notebook dictionaries out.ipynb -p tau 0.95`. Copies that remain at 0.95
+# `python -m featrack_utils.run dictionaries out.ipynb -p tau 0.95`. Copies that remain at 0.95
 # are the same direction learned twice; those that go are near-synonyms.
 # :::
 #

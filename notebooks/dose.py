@@ -20,7 +20,6 @@
 
 # %%
 import itertools
-from pathlib import Path
 
 import pandas as pd
 from IPython.display import display
@@ -59,7 +58,7 @@ lm_seed = False  # also: a second base model, from another seed
 # fine-tune's mixture of texts. What is missing there, no weight is to blame for.
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 planned = arms.planned(run, doses=doses, dosed=dosed, warm_start=warm_start, lm_seed=lm_seed)
 own = [f"base-{s}" for s in range(base_seeds)] + [f"{child}-{arms.SEED}" for child in dosed]
 found = {

@@ -19,7 +19,6 @@
 # can.
 
 # %% tags=["remove-cell"]
-from pathlib import Path
 
 from featrack_utils.display import explorer
 from featrack_utils.matching.fates import Criteria
@@ -35,7 +34,7 @@ min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 
 # %% tags=["remove-cell"]
-run = Path(run_dir)
+run = store.open_run(run_dir)
 criteria = Criteria(tau, rule, min_positions, min_documents)
 settings = {"context": context, "seed": seed}
 

@@ -22,7 +22,6 @@
 # %%
 import copy
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 
@@ -56,7 +55,7 @@ dosed = ["lua"]  # whose weights are kept on the way
 # [the chapter on doses](dose).
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 recipe = dict(
     train_tokens=train_tokens,
@@ -201,7 +200,7 @@ samples.show_samples(
 # :::{admonition} Exercise 1
 # :class: tip
 # Fine-tune with a tenth of the learning rate
-# (`python -m featrack_utils.pipeline.notebook finetune out.ipynb -p learning_rate 1e-4`, if the parameters
+# (`python -m featrack_utils.run finetune out.ipynb -p learning_rate 1e-4`, if the parameters
 # above say `1e-3`). Does the model forget less for the same gain?
 # :::
 #

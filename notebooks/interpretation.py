@@ -22,7 +22,6 @@
 
 # %%
 import json
-from pathlib import Path
 
 import pandas as pd
 from IPython.display import display
@@ -74,7 +73,7 @@ output_price = 4.0  # of a million tokens
 # wherever no rule applies. It is the sentence that the [explorer](explorer) shows.
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 settings = Interpretation(
     explainer=explainer,
     base_url=base_url,

@@ -26,7 +26,6 @@
 # :::
 
 # %%
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -58,7 +57,7 @@ tau_low = 0.5  # a loose threshold for the still picture
 tau_high = 0.95  # and a strict one
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 found = features.open_features(run, 2, 2)
 models = live.open_models(run, found)

@@ -20,7 +20,6 @@
 # sizes on one model. It is pretty, and easy to read too much into, so numbers stand beside it.
 
 # %%
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -61,7 +60,7 @@ shuffles = 200  # times that the labels are dealt out anew, to see what chance s
 # apart this map would show four islands that mean nothing.
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 dictionaries = {model: run / "saes" / f"{model}-0" for model in MODELS}
 unit = feature_map.directions({m: store.opened(folder) for m, folder in dictionaries.items()})
 together = np.concatenate(list(unit.values()))

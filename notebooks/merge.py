@@ -20,7 +20,6 @@
 # equally well, and let mergekit {cite:p}`goddard2024mergekit` write the merged model.
 
 # %%
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -50,7 +49,7 @@ sweep_blocks = 100  # validation blocks per domain for each of them
 # base haven't gone far, so before anything is said about slerp the angles must be looked at.
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 parents = {
     name: training.load_model(store.opened(run / "models" / name)) for name in ("lua", "stories")

@@ -20,7 +20,6 @@
 
 # %%
 from functools import cache
-from pathlib import Path
 
 import pandas as pd
 from IPython.display import display
@@ -46,7 +45,7 @@ interval_draws = 40  # bootstrap draws over groups of documents; the chapter on 
 trainings = []  # choices that dictionaries were trained by, too
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 found = features.open_features(run, base_seeds, other_seeds)
 able = {
     n: classes.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()

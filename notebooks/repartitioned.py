@@ -20,7 +20,6 @@
 # raw activations**?
 
 # %%
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -59,7 +58,7 @@ probed_features = 100  # of each kind, with a match and without
 # the other half, so only features that are active in both are asked.
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 found = features.open_features(run, base_seeds, other_seeds)
 base, again = found["base-0"], found["base-1"]
 children = {"lua": found["lua-1"], "stories": found["stories-1"]}

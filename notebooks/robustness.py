@@ -19,7 +19,6 @@
 # support it.
 
 # %%
-from pathlib import Path
 
 import pandas as pd
 
@@ -62,7 +61,7 @@ all_pairs = False  # which are there for all four conclusions, or for Base → L
 # {%- endif %}
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 sets = {specification.OWN: features.open_features(run, base_seeds, other_seeds)}
 trained = variants.needed(all_pairs)
 sets |= {variants.label(name): variants.opened(run, name, trained) for name in sweep}

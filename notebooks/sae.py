@@ -20,7 +20,6 @@
 # {{ count("sae.dictionaries") }} of them, every model with several seeds, by this same notebook.
 
 # %%
-from pathlib import Path
 
 import pandas as pd
 
@@ -57,7 +56,7 @@ evaluation_blocks = 220  # validation blocks per domain, the same for every mode
 # context, and its activations are unlike all others.
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 subject = learning.subject(run, corpora, model)
 seen = {domain: corpora.train_blocks(domain) for domain in prepare.TRAINED_ON[model]}
@@ -159,7 +158,7 @@ show_table(
 # :::
 #
 # :::{dropdown} Answer
-# `python -m featrack_utils.pipeline.notebook sae out.ipynb -p l1_coefficient …`: both fall. L0 should be kept
+# `python -m featrack_utils.run sae out.ipynb -p l1_coefficient …`: both fall. L0 should be kept
 # equal, if only one can be: a sparser dictionary has fewer, broader features, and a share of
 # matches between two dictionaries of different sparsity measures the sparsity.
 # :::

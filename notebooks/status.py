@@ -34,7 +34,7 @@ run_dir = "runs/quick"
 toc = "book/_toc.yml"  # whose pages' figures are collected
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 pages = notebook_pages(Path(toc))
 results = store.collect_results(run, pages)
 records = {

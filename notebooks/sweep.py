@@ -19,7 +19,6 @@
 # one such set; the run trains as many as its profile lists, each by this notebook.
 
 # %%
-from pathlib import Path
 
 import pandas as pd
 
@@ -51,7 +50,7 @@ evaluation_blocks = 220  # validation blocks per domain, the same for every mode
 # for its ceiling.
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 recipe = dict(
     architecture=architecture,

@@ -22,7 +22,6 @@
 
 # %%
 from itertools import combinations, permutations, product
-from pathlib import Path
 
 import pandas as pd
 
@@ -53,7 +52,7 @@ min_documents = 10  # documents it must be active in; paper: none
 # correlation to mean anything is *unobserved*, a class of its own.
 
 # %%
-run = Path(run_dir)
+run = store.open_run(run_dir)
 found = features.open_features(run, base_seeds, other_seeds)
 able = {
     n: classes.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()

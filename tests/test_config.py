@@ -197,3 +197,9 @@ def test_a_file_that_holds_no_profile_is_named(tmp_path, content):
 def test_the_number_of_seeds_is_the_bases_own():
     sae = load_profile(PROFILES / "quick.yaml").sae
     assert [len(sae.seeds(model)) for model in ("base", "lua", "merged")] == [3, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["a;touch x", "..", "../mine", "my run", ".hidden", "trials"])
+def test_a_name_that_is_no_folder_of_runs_is_refused(name):
+    with pytest.raises(FeatrackError, match="it names a folder of runs/"):
+        load_profile(PROFILES / "smoke.yaml", {"name": name})

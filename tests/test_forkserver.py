@@ -219,7 +219,7 @@ def test_a_notebook_runs_as_without_a_server(place, server):
     (place / "notebooks" / "page.py").write_text(NOTEBOOK)
 
     def outputs(name, **variables):
-        command = [*CLIENT, "-m", "featrack_utils.pipeline.notebook", "page", f"{name}.ipynb"]
+        command = [*CLIENT, "-m", "featrack_utils.run", "page", f"{name}.ipynb"]
         environment = os.environ | {"OMP_NUM_THREADS": "1"} | variables
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 1 and done.stderr.count("featrack: ") == 1

@@ -70,13 +70,13 @@ def planned(place: Path) -> dict[str, dict]:
     assert plan.returncode == 0, plan.stderr
     given: dict[str, dict] = {}
     for line in (plan.stdout + plan.stderr).splitlines():
-        words = shlex.split(line) if "-m featrack_utils.pipeline.notebook " in line else []
+        words = shlex.split(line) if "-m featrack_utils.run " in line else []
         if words:
             notebook, parameters = (
-                words[words.index("featrack_utils.pipeline.notebook") + 1],
+                words[words.index("featrack_utils.run") + 1],
                 words[-1],
             )
-            output = Path(words[words.index("featrack_utils.pipeline.notebook") + 2])
+            output = Path(words[words.index("featrack_utils.run") + 2])
             given[output.stem] = {"notebook": notebook, **json.loads(parameters)}
     return given
 

@@ -179,7 +179,7 @@ def test_without_a_universal_feature_the_pages_about_them_say_so(book):
             [
                 sys.executable,
                 "-m",
-                "featrack_utils.pipeline.notebook",
+                "featrack_utils.run",
                 page,
                 f"runs/{page}.ipynb",
                 "--json",

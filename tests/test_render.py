@@ -248,3 +248,12 @@ def test_damaged_data_are_refused_and_the_book_stays_as_it_was(book):
         render_book(*book)
     assert data_files(book[1]) == {"meta.js": "old"}
     assert (book[1] / "executed" / "intro.ipynb").read_bytes() == before
+
+
+def test_a_folder_with_a_persons_own_files_is_not_replaced(book):
+    run_dir, book_dir = book
+    render_book(run_dir, book_dir)
+    (book_dir / "executed" / "notes.txt").write_text("mine")
+    with pytest.raises(FeatrackError, match=r"notes\.txt was not made by featrack"):
+        render_book(run_dir, book_dir)
+    assert (book_dir / "executed" / "notes.txt").read_text() == "mine"

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import papermill
 import pytest
 
+from featrack_utils import run as run_module
 from featrack_utils.errors import FeatrackError
 from featrack_utils.pipeline import notebook as run
+from featrack_utils.pipeline import store
 from featrack_utils.pipeline.notebook import checked, declared_parameters, run_notebook
 
 HEADER = """\
@@ -47,9 +50,10 @@ def test_a_finished_notebook_leaves_nothing_but_its_executed_copy(notebooks, tmp
     write(notebooks, "sum", "print(steps + 1, rate, t, name)")
     out = tmp_path / "out" / "sum.ipynb"
     out.parent.mkdir()
-    (out.parent / "sum.failed.ipynb").write_text("of an earlier run")
+    earlier = {"metadata": {"featrack": {"notebook": "sum"}}}
+    (out.parent / "sum.failed.ipynb").write_text(json.dumps(earlier))
     given = json.dumps({"steps": 4, "t": 0.5})
-    assert run.main(["sum", str(out), "--json", given, "-p", "rate", "1e-4"]) == 0
+    assert run_module.main(["sum", str(out), "--json", given, "-p", "rate", "1e-4"]) == 0
     assert left_in(out.parent) == ["sum.ipynb"]
     assert nbformat.read(out, 4).cells[-1].outputs[0].text == "5 0.0001 0.5 quick\n"
 
@@ -59,7 +63,7 @@ def test_a_sentence_for_the_reader_is_passed_on_alone_with_exit_status_1(
 ):
     write(notebooks, "sad", f"{RAISES}raise FeatrackError('The corpus is empty; add text.')")
     out = tmp_path / "out" / "sad.ipynb"
-    assert run.main(["sad", str(out)]) == 1
+    assert run_module.main(["sad", str(out)]) == 1
     assert capsys.readouterr().err == "featrack: The corpus is empty; add text.\n"
     assert left_in(out.parent) == ["sad.failed.ipynb"]
 
@@ -69,7 +73,7 @@ def test_another_exception_is_named_with_the_copy_that_holds_its_traceback(
 ):
     write(notebooks, "odd", "1 / 0")
     out = tmp_path / "odd.ipynb"
-    assert run.main(["odd", str(out)]) == 1
+    assert run_module.main(["odd", str(out)]) == 1
     sentence = capsys.readouterr().err
     assert "ZeroDivisionError" in sentence and str(tmp_path / "odd.failed.ipynb") in sentence
     assert sentence.count("\n") == 1
@@ -79,10 +83,11 @@ def test_another_exception_is_named_with_the_copy_that_holds_its_traceback(
 def test_a_failure_leaves_the_copy_of_an_earlier_success(notebooks, tmp_path):
     source = write(notebooks, "twice", "1 / 0")
     out = tmp_path / "twice.ipynb"
-    out.write_text("the earlier one")
+    earlier = json.dumps({"metadata": {"featrack": {"notebook": "twice"}}})
+    out.write_text(earlier)
     with pytest.raises(FeatrackError):
         run_notebook(source, out, {})
-    assert out.read_text() == "the earlier one"
+    assert out.read_text() == earlier
 
 
 def test_a_kernel_that_dies_is_one_sentence_too(notebooks, tmp_path):
@@ -94,7 +99,7 @@ def test_a_kernel_that_dies_is_one_sentence_too(notebooks, tmp_path):
 
 def test_an_unknown_parameter_is_refused_before_anything_runs(notebooks, tmp_path, capsys):
     write(notebooks, "sum", "print(steps)")
-    assert run.main(["sum", str(tmp_path / "out" / "sum.ipynb"), "-p", "step", "4"]) == 1
+    assert run_module.main(["sum", str(tmp_path / "out" / "sum.ipynb"), "-p", "step", "4"]) == 1
     expected = "featrack: Unknown parameter sum.step; the nearest known one is sum.steps.\n"
     assert capsys.readouterr().err == expected
     assert left_in(tmp_path / "out") == []
@@ -103,7 +108,7 @@ def test_an_unknown_parameter_is_refused_before_anything_runs(notebooks, tmp_pat
 def test_a_parameter_that_is_not_json_or_yaml_is_refused(notebooks, tmp_path, capsys):
     write(notebooks, "sum", "")
     for wrong in (["--json", "{"], ["-p", "steps", "[1"]):
-        assert run.main(["sum", str(tmp_path / "sum.ipynb"), *wrong]) == 1
+        assert run_module.main(["sum", str(tmp_path / "sum.ipynb"), *wrong]) == 1
         assert capsys.readouterr().err.startswith("featrack: A parameter can't be read")
 
 
@@ -146,15 +151,84 @@ def test_a_trial_works_on_a_linked_copy_and_leaves_the_run_alone(tmp_path):
     start = tmp_path / "runs" / "quick"
     (start / "results").mkdir(parents=True)
     (start / "results" / "base.json").write_text("{}")
-    copy = run.trial_run(start, tmp_path / "mine.ipynb")
-    assert copy == tmp_path / "runs" / "mine"
+    copy = store.trial_run(start)
+    assert copy == tmp_path / "runs" / "trials" / "quick-1"
+    assert store.trial_run(start) == tmp_path / "runs" / "trials" / "quick-2"
     (copy / "results" / "base.json").unlink()
     assert (start / "results" / "base.json").read_text() == "{}"
 
 
-def test_a_trial_needs_a_run_to_start_from_and_another_name(tmp_path):
-    with pytest.raises(FeatrackError, match="run `make book` first"):
-        run.trial_run(tmp_path / "runs" / "quick", tmp_path / "mine.ipynb")
-    (tmp_path / "runs" / "quick").mkdir(parents=True)
-    with pytest.raises(FeatrackError, match="rename it"):
-        run.trial_run(tmp_path / "runs" / "quick", tmp_path / "quick.ipynb")
+WRITES = """
+from featrack_utils.pipeline import store
+run = store.open_run(run_dir)
+store.write_results(run, "page", {"steps": steps})
+"""
+IN_A_RUN = PARAMETERS + 'run_dir = "runs/quick"\n'
+
+
+@pytest.fixture
+def checkout(notebooks, tmp_path, monkeypatch):
+    """A checkout whose run holds one result, and beside it what is a person's own."""
+    monkeypatch.chdir(tmp_path)
+    write(notebooks, "page", WRITES, IN_A_RUN)
+    for path, text in {
+        "runs/quick/results/page.json": '{"steps": 1}',
+        "runs/mine/thesis.txt": "years of work",
+        ".git/HEAD": "ref",
+        "diary.ipynb": "{}",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return tmp_path
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    "output", [".", "..", "runs", "runs/mine", "notebooks/page.py", "diary.ipynb", "runs/quick"]
+)
+def test_an_output_that_is_a_persons_own_is_refused_and_nothing_changes(output, checkout, capsys):
+    before = files_of(checkout)
+    assert run_module.main(["page", output]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert files_of(checkout) == before
+    assert not (checkout / "runs" / "trials").exists()
+
+
+def test_a_refused_parameter_leaves_nothing_behind(checkout):
+    before = files_of(checkout)
+    assert run_module.main(["page", "mine.ipynb", "-p", "step", "4"]) == 1
+    assert files_of(checkout) == before
+    assert not (checkout / "runs" / "trials").exists()
+
+
+def test_a_chapter_run_by_hand_writes_into_a_copy_that_it_names(checkout, capsys):
+    assert run_module.main(["page", "mine.ipynb", "-p", "steps", "7"]) == 0
+    assert "runs/trials/quick-1" in capsys.readouterr().out
+    assert (checkout / "runs/quick/results/page.json").read_text() == '{"steps": 1}'
+    assert (checkout / "runs/mine/thesis.txt").read_text() == "years of work"
+    made = checkout / "runs/trials/quick-1/results/page.json"
+    assert json.loads(made.read_text()) == {"steps": 7}
+    assert run_module.main(["page", "mine.ipynb"]) == 0, "its own output may be written again"
+
+
+def test_plain_papermill_and_the_lab_write_into_a_copy_too(checkout, notebooks):
+    notebook = jupytext.read(notebooks / "page.py")
+    jupytext.write(notebook, checkout / "page.ipynb")
+    papermill.execute_notebook(
+        "page.ipynb", "tried.ipynb", {"steps": 9}, progress_bar=False, cwd=checkout
+    )
+    assert "runs/trials/quick-1" in (checkout / "tried.ipynb").read_text()
+    assert (checkout / "runs/quick/results/page.json").read_text() == '{"steps": 1}'
+    made = checkout / "runs/trials/quick-1/results/page.json"
+    assert json.loads(made.read_text()) == {"steps": 9}
+
+
+def test_the_pipeline_writes_into_its_run(checkout, monkeypatch):
+    monkeypatch.setenv(store.PIPELINE_RUN, "runs/quick")
+    assert run_module.main(["page", "runs/quick/executed/page.ipynb", "-p", "steps", "5"]) == 0
+    assert json.loads((checkout / "runs/quick/results/page.json").read_text()) == {"steps": 5}
+    assert not (checkout / "runs" / "trials").exists()

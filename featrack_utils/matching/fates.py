@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from featrack_utils.dictionaries.features import Features
+from featrack_utils.matching import classes as match_classes
 from featrack_utils.matching import correlation, flow
 from featrack_utils.matching.classes import Tracking
 from featrack_utils.matching.correlation import BestMatches

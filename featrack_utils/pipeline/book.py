@@ -39,6 +39,8 @@ def render_book(run_dir: Path, book_dir: Path) -> list[Path]:
             f"No executed notebook for {', '.join(missing)} in {run_dir / PAGES}: "
             "run the phases of these pages first."
         )
+    _require_own(book_dir / PAGES, "*.ipynb")
+    _require_own(book_dir / _DATA, "*.js")
     substitution = Substitution(Results.load(run_dir / "results.json"))
     replacements = _machine_paths(run_dir, book_dir)
     with tempfile.TemporaryDirectory(dir=book_dir, prefix=".executed-") as scratch:
@@ -55,6 +57,16 @@ def render_book(run_dir: Path, book_dir: Path) -> list[Path]:
         _place_data(book_dir, Path(scratch))
     logger.info("Rendered %d pages into %s", len(pages), book_dir / PAGES)
     return [book_dir / PAGES / f"{page}.ipynb" for page in pages]
+
+
+def _require_own(folder: Path, pattern: str) -> None:
+    """Refuses to replace a folder that holds anything but what this module puts there."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.match(pattern):
+            raise FeatrackError(
+                f"{path} was not made by featrack, and {folder}/ is replaced with every book; "
+                "move it elsewhere."
+            )
 
 
 def _place_data(book_dir: Path, scratch: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -222,6 +223,11 @@ class Profile:
     name: str = field(default="custom")
 
     def __post_init__(self) -> None:
+        need(
+            re.fullmatch(r"[A-Za-z0-9_][\w.-]*", self.name) is not None and self.name != "trials",
+            f"name is {self.name!r}; it names a folder of runs/: begin with a letter or a digit, "
+            "use letters, digits, dots, dashes and underscores, and not the name trials.",
+        )
         one_of("precision", self.precision, ("auto", "float32", "bfloat16"))
         need(0 <= self.seed < 2**32, f"seed is {self.seed}; choose 0 to 4294967295.")
         for where, sae in {"sae": self.sae, **self.swept()}.items():

@@ -4,11 +4,8 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,6 @@ sys.modules.setdefault("rfc3987_syntax", None)
 
 import jupytext
 import papermill
-import yaml
 from jupyter_client import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
@@ -29,6 +25,7 @@ from featrack_utils.pipeline import forkclient
 from featrack_utils.pipeline.checks import known_names, typed
 
 NOTEBOOKS = Path("notebooks")
+_MARK = "featrack"  # in the metadata of an executed notebook: it may be overwritten
 
 
 class ForkedKernelManager(AsyncKernelManager):
@@ -71,6 +68,40 @@ def checked(parameters: dict[str, Any], declared: dict[str, Any], notebook: str)
     }
 
 
+def prepare(source: Path, output: Path, parameters: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The notebook and its checked parameters, if it can be run as it was asked to be.
+
+    Raises:
+        FeatrackError: no such notebook, an unknown parameter, or an output that would overwrite
+            what featrack did not make.
+    """
+    if not source.is_file():
+        known = sorted(path.stem for path in source.parent.glob("*.py"))
+        raise FeatrackError(f"No notebook {source}; there are: {', '.join(known)}.")
+    if output.suffix != ".ipynb":
+        raise FeatrackError(
+            f"The output {output} isn't named like a notebook; let it end in .ipynb."
+        )
+    for path in (output, _failed(output)):
+        if path.exists() and not _made_here(path):
+            raise FeatrackError(
+                f"{path} exists and was not made by featrack; choose another name for the output."
+            )
+    notebook = jupytext.read(source)
+    return notebook, checked(parameters, declared_parameters(notebook), source.stem)
+
+
+def _failed(output: Path) -> Path:
+    return output.with_name(f"{output.stem}.failed.ipynb")
+
+
+def _made_here(path: Path) -> bool:
+    try:
+        return _MARK in json.loads(path.read_text(encoding="utf-8"))["metadata"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None:
     """Executes a py:percent notebook and writes the executed copy, whole or not at all.
 
@@ -80,16 +111,14 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
         parameters: values for names that the notebook's parameters cell declares.
 
     Raises:
-        FeatrackError: an unknown parameter, or the notebook failed (its sentence is passed on).
+        FeatrackError: what `prepare` refuses, or the notebook failed (its sentence is passed on).
     """
-    _require(source)
-    notebook = jupytext.read(source)
-    declared = declared_parameters(notebook)
-    parameters = checked(parameters, declared, source.stem)
+    notebook, parameters = prepare(source, output, parameters)
     output.parent.mkdir(parents=True, exist_ok=True)
     prepared = output.with_name(f".{output.stem}.prepared.ipynb")
     executing = output.with_name(f".{output.stem}.executing.ipynb")
-    failed = output.with_name(f"{output.stem}.failed.ipynb")
+    failed = _failed(output)
+    notebook.metadata[_MARK] = {"notebook": source.stem}
     jupytext.write(notebook, prepared)
     try:
         papermill.execute_notebook(
@@ -119,68 +148,3 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
     finally:
         prepared.unlink(missing_ok=True)
         executing.unlink(missing_ok=True)
-
-
-def trial_run(start: Path, output: Path) -> Path:
-    """A copy, by hard links, of the run that a notebook starts from, named after the output.
-
-    What is tried by hand must not change the book's own run. Links are enough, because
-    artefacts are replaced, never written to.
-    """
-    if not start.is_dir():
-        raise FeatrackError(f"There is no run in {start}/ to start from; run `make book` first.")
-    copy = start.parent / output.stem
-    if copy.resolve() == start.resolve():
-        raise FeatrackError(f"The output {output} is named like the run {start}; rename it.")
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(start, copy, copy_function=os.link, ignore=shutil.ignore_patterns(".*"))
-    return copy
-
-
-def _starting_run(source: Path) -> Path | None:
-    _require(source)
-    declared = declared_parameters(jupytext.read(source))
-    return Path(declared["run_dir"]) if "run_dir" in declared else None
-
-
-def _require(source: Path) -> None:
-    if not source.is_file():
-        known = sorted(path.stem for path in source.parent.glob("*.py"))
-        raise FeatrackError(f"No notebook {source}; there are: {', '.join(known)}.")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Command line: `python -m featrack_utils.pipeline.notebook merge out.ipynb -p t 0.4`.
-
-    Works on a copy of the run (runs/out) unless told of a run_dir.
-    """
-    parser = argparse.ArgumentParser(
-        prog="featrack_utils.pipeline.notebook", description=main.__doc__
-    )
-    parser.add_argument("notebook", help="a notebook's name, such as merge")
-    parser.add_argument("output", type=Path, help="where the executed copy goes (.ipynb)")
-    parser.add_argument("--json", default="{}", help="parameters as one JSON object")
-    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
-    options = parser.parse_args(arguments)
-    # As transformer_lens sets it in every kernel that loads it; one forked from the server has.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    try:
-        parameters = json.loads(options.json)
-        parameters.update({name: yaml.safe_load(value) for name, value in options.p})
-        source = NOTEBOOKS / f"{options.notebook}.py"
-        if "run_dir" not in parameters and (start := _starting_run(source)):
-            parameters["run_dir"] = str(trial_run(start, options.output))
-        run_notebook(source, options.output, parameters)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        detail = " ".join(str(error).split())
-        print(f"featrack: A parameter can't be read: {detail}.", file=sys.stderr)
-        return 1
-    except FeatrackError as error:
-        print(f"featrack: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import logging
 import math
@@ -23,7 +24,53 @@ from featrack_utils.pipeline import sources
 log = logging.getLogger(__name__)
 
 _RECORD = "run.json"
+# The pipeline names here the run that its notebooks may write to; see `open_run`.
+PIPELINE_RUN = "FEATRACK_RUN"
+TRIALS = "trials"
 _RECORDED_PACKAGES = ("torch", "transformers", "transformer-lens", "sae-lens", "mergekit", "numpy")
+
+
+def open_run(run_dir: str | Path) -> Path:
+    """The folder that a notebook may write to.
+
+    In the pipeline that is the run itself. A notebook that a person runs (in JupyterLab, by
+    papermill) gets a copy of its own, and says where: what is tried by hand never changes the
+    book's run.
+    """
+    start = Path(run_dir)
+    if (own := os.environ.get(PIPELINE_RUN)) and Path(own).resolve() == start.resolve():
+        return start
+    copy = trial_run(start)
+    print(f"This notebook works on a copy of {start}/, which stays as it is: {copy}/.")
+    return copy
+
+
+def trial_run(start: Path) -> Path:
+    """A new folder with a copy, by hard links, of a run: runs/trials/quick-1, quick-2, …
+
+    Links are enough, because artefacts are replaced, never written to. Where there is no run to
+    start from the copy is empty.
+    """
+    trials = start.parent / TRIALS
+    trials.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        copy = trials / f"{start.name}-{number}"
+        try:
+            copy.mkdir()
+            break
+        except FileExistsError:
+            continue
+    if start.is_dir():
+        ignore = shutil.ignore_patterns(".*")
+        shutil.copytree(start, copy, copy_function=_link, ignore=ignore, dirs_exist_ok=True)
+    return copy
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target)
 
 
 def make(

@@ -1,0 +1,64 @@
+"""Command line: `python -m featrack_utils.run merge out.ipynb -p t 0.4`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+import yaml
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline import notebook, store
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one chapter on a copy of the run, which is made anew and named at the end."""
+    parser = argparse.ArgumentParser(prog="featrack_utils.run", description=main.__doc__)
+    parser.add_argument("notebook", help="a notebook's name, such as merge")
+    parser.add_argument("output", type=Path, help="where the executed copy goes (.ipynb)")
+    parser.add_argument("--json", default="{}", help="parameters as one JSON object")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    options = parser.parse_args(arguments)
+    # As transformer_lens sets it in every kernel that loads it; one forked from the server has.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    try:
+        parameters = json.loads(options.json)
+        parameters.update({name: yaml.safe_load(value) for name, value in options.p})
+        source = notebook.NOTEBOOKS / f"{options.notebook}.py"
+        if store.PIPELINE_RUN in os.environ:
+            notebook.run_notebook(source, options.output, parameters)
+        else:
+            _run_by_hand(source, options.output, parameters)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        detail = " ".join(str(error).split())
+        print(f"featrack: A parameter can't be read: {detail}.", file=sys.stderr)
+        return 1
+    except FeatrackError as error:
+        print(f"featrack: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run_by_hand(source: Path, output: Path, parameters: dict[str, object]) -> None:
+    # Everything is checked before the copy is made: what is refused leaves nothing behind.
+    prepared, _ = notebook.prepare(source, output, parameters)
+    declared = notebook.declared_parameters(prepared)
+    if "run_dir" in declared:
+        start = Path(str(parameters.get("run_dir", declared["run_dir"])))
+        copy = store.trial_run(start)
+        parameters = {**parameters, "run_dir": str(copy)}
+        os.environ[store.PIPELINE_RUN] = str(copy)
+        print(f"Working on a copy of {start}/: {copy}/")
+    try:
+        notebook.run_notebook(source, output, parameters)
+    finally:
+        os.environ.pop(store.PIPELINE_RUN, None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
