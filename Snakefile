@@ -33,7 +33,7 @@ COMMON = {
     "precision": PROFILE.precision,
     "context": PROFILE.corpora.context,
 }
-SEEDS = {"base_seeds": PROFILE.sae.base_seeds, "other_seeds": PROFILE.sae.other_seeds}
+SEEDS = {"root_seeds": PROFILE.sae.root_seeds, "other_seeds": PROFILE.sae.other_seeds}
 CODE = sorted(str(path) for path in Path("featrack_utils").rglob("*.py"))
 # One kernel for each model's dictionaries; the page shows the very first, by itself.
 SAES = {"sae": ("base", [0])}
@@ -93,7 +93,12 @@ CHECKS = ["repartitioned", "dose", "calibration", "robustness", "published", *ME
 
 # page: (notebook, parameters, pages it needs, threads)
 PHASES = {
-    "corpora": ("corpora", common("seed") | section("corpora"), [], 2),
+    "corpora": (
+        "corpora",
+        common("seed") | section("corpora") | {"models": PROFILE.models},
+        [],
+        2,
+    ),
     "base": ("base", common("seed", "precision", "context") | section("base"), ["corpora"], 2),
     "finetune": (
         "finetune",
@@ -140,7 +145,7 @@ PHASES = {
     "dose": (
         "dose",
         common("seed")
-        | {"base_seeds": PROFILE.sae.base_seeds}
+        | {"root_seeds": PROFILE.sae.root_seeds}
         | tracking("tau", "rule", "min_positions", "min_documents", "replicates")
         | section("arms"),
         ["arms", *SAES],

@@ -56,6 +56,7 @@ lm_seed = False  # a second base model, from another seed
 
 # %%
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 if lm_seed:
     armtraining.train_second_base(run, corpora)

@@ -61,6 +61,7 @@ warmup_share = 0.05  # of the steps
 
 # %%
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 model = training.new_model(
     vocab_size=len(corpora.tokenizer),

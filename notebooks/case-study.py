@@ -37,7 +37,7 @@ style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
-base_seeds = 3  # dictionaries of the base model; paper: 1
+root_seeds = 3  # dictionaries of the base model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
 context = 128  # tokens; paper: 256
 min_positions = 30  # active positions a feature needs to be judged; paper: none
@@ -49,8 +49,9 @@ seed = 0  # of the random contexts
 
 # %%
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-found = features.open_features(run, base_seeds, other_seeds)
+found = features.open_features(run, lineage, root_seeds, other_seeds)
 first = [f"{model}-0" for model in MODELS]
 of_model = {model: found[f"{model}-0"] for model in MODELS}
 listed = store.opened(run / "tracking") / "universal.csv"

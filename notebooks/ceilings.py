@@ -45,7 +45,7 @@ style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
-base_seeds = 3  # dictionaries of the base model; paper: 1
+root_seeds = 3  # dictionaries of the base model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
 seed = 1337  # of the bootstrap
 tau = 0.8  # correlation above which two features match; paper: 0.8
@@ -56,7 +56,8 @@ replicates = 200  # bootstrap draws over groups of documents and seeds
 
 # %%
 run = store.open_run(run_dir)
-found = features.open_features(run, base_seeds, other_seeds)
+lineage = store.open_lineage(run)
+found = features.open_features(run, lineage, root_seeds, other_seeds)
 
 # %% [markdown]
 # ## Every text drawn anew, and every match made anew

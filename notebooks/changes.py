@@ -39,7 +39,7 @@ style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
-base_seeds = 3  # dictionaries of the base model; paper: 1
+root_seeds = 3  # dictionaries of the base model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
 context = 128  # tokens; paper: 256
 tau = 0.8  # correlation above which two features match; paper: 0.8
@@ -58,8 +58,9 @@ seed = 1337  # of the bootstrap and of the random contexts
 
 # %%
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-found = features.open_features(run, base_seeds, other_seeds)
+found = features.open_features(run, lineage, root_seeds, other_seeds)
 seeds = {model: [n for n in found if n.startswith(f"{model}-")] for model in MODELS}
 first = {model: names[0] for model, names in seeds.items()}
 untouched = {child: f"{child}{arms.AT}0" for child in dosed}
@@ -127,7 +128,7 @@ in_others = {
 # %%
 another = {m: names[min(1, len(names) - 1)] for m, names in seeds.items()}
 before = {f"untouched_{child}": name for child, name in untouched.items()}
-there = {"third": another["base"]} if base_seeds > 2 else {}
+there = {"third": another["base"]} if root_seeds > 2 else {}
 there |= before | {child: another[child] for child in ("lua", "stories")}
 asked = [("base", where, name) for where, name in there.items()]
 for child in ("lua", "stories"):

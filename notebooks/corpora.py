@@ -45,6 +45,12 @@ from featrack_utils.pipeline import store
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 seed = 1337  # of the split, the order of documents and the story grammar
+models = {  # who descends from whom, and what each is trained on; paper: the same four
+    "base": {"train": ["english", "python"]},
+    "lua": {"parent": "base", "train": ["lua"]},
+    "stories": {"parent": "base", "train": ["stories"]},
+    "merged": {"merge": ["lua", "stories"], "method": "slerp", "t": "balanced"},  # paper: t 0.58
+}
 sources_of = {
     "english": {"kind": "embedded"},  # paper: BabyLM
     "python": {"kind": "embedded"},  # paper: nilq/baby-python
@@ -85,6 +91,7 @@ context = 128  # tokens; paper: 256
 
 # %%
 run = store.open_run(run_dir)
+lineage = store.write_lineage(run, models)
 recipe = dict(
     sources=sources_of, train_tokens=train_tokens, validation_tokens=validation_tokens,
     validation_share=validation_share, vocab_size=vocab_size, seed=seed,

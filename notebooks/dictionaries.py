@@ -34,7 +34,7 @@ style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
-base_seeds = 3  # dictionaries of the base model; paper: 1
+root_seeds = 3  # dictionaries of the base model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
 tau = 0.8  # correlation above which two features of one dictionary are copies; paper: 0.8
 min_positions = 30  # a feature must be active at so many positions of the mix to be judged
@@ -42,7 +42,8 @@ min_documents = 10  # and in so many documents
 
 # %%
 run = store.open_run(run_dir)
-found = features.open_features(run, base_seeds, other_seeds)
+lineage = store.open_lineage(run)
+found = features.open_features(run, lineage, root_seeds, other_seeds)
 sums = {name: quality.Sums.load(run / "features" / name / "sums.safetensors") for name in found}
 
 # %% [markdown]
@@ -231,7 +232,7 @@ scale = "ours on activations scaled to norm √d, so the two numbers don't compa
 paper.beside_paper(
     [
         ("sae.expansion", "features per MLP neuron", given["expansion"], None, "chosen by profile"),
-        ("sae.seeds", "dictionaries of the base", base_seeds, None, "a ceiling needs a second"),
+        ("sae.seeds", "dictionaries of the base", root_seeds, None, "a ceiling needs a second"),
         ("sae.l1_coefficient", "L1 coefficient", given["l1_coefficient"], None, scale),
         (
             "sae.l1_coefficient.stories",

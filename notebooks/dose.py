@@ -34,7 +34,7 @@ style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
-base_seeds = 3  # dictionaries of the base model; paper: 1
+root_seeds = 3  # dictionaries of the base model; paper: 1
 seed = 1337  # of the bootstrap
 tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual; paper: best match
@@ -59,8 +59,9 @@ lm_seed = False  # also: a second base model, from another seed
 
 # %%
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 planned = arms.planned(run, doses=doses, dosed=dosed, warm_start=warm_start, lm_seed=lm_seed)
-own = [f"base-{s}" for s in range(base_seeds)] + [f"{child}-{arms.SEED}" for child in dosed]
+own = [f"base-{s}" for s in range(root_seeds)] + [f"{child}-{arms.SEED}" for child in dosed]
 found = {
     name: features.load_features(store.opened(run / "features" / name) / "features.safetensors")
     for name in dict.fromkeys([*own, "lua-0", *(arm.name for arm in planned)])
@@ -68,7 +69,7 @@ found = {
 
 # %%
 unchanged = f"base-{arms.SEED}"
-others = [found[f"base-{s}"] for s in range(base_seeds) if s != arms.SEED]
+others = [found[f"base-{s}"] for s in range(root_seeds) if s != arms.SEED]
 paths = {child: arms.doses_of(planned, child) for child in dosed}
 asked = [unchanged, *(name for path in paths.values() for name in path.values())]
 asked += [arms.SECOND] if lm_seed else []
@@ -196,7 +197,7 @@ for child, path in paths.items():
 # so another seed should move the whole curve rather than bend it.
 
 # %% tags=["remove-cell"]
-if "lua" in dosed and base_seeds > 2:
+if "lua" in dosed and root_seeds > 2:
     either = {name: found[name] for name in ("lua-0", f"lua-{arms.SEED}")}
     two = response.ask(others[-1:], either, criteria._replace(replicates=1))
     results["dose.lua.seed_gap"] = response.gap(two, *either)

@@ -35,6 +35,7 @@ min_documents = 10  # documents it must be active in; paper: none
 
 # %% tags=["remove-cell"]
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 criteria = Criteria(tau, rule, min_positions, min_documents)
 settings = {"context": context, "seed": seed}
 

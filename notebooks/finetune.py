@@ -56,6 +56,7 @@ dosed = ["lua"]  # whose weights are kept on the way
 
 # %%
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 recipe = dict(
     train_tokens=train_tokens,

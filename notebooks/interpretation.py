@@ -74,6 +74,7 @@ output_price = 4.0  # of a million tokens
 
 # %%
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 settings = Interpretation(
     explainer=explainer,
     base_url=base_url,

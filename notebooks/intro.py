@@ -50,6 +50,7 @@ run_dir = "runs/quick"
 
 # %% mystnb={"figure": {"caption": "Features on their way from the base model (left) through two fine-tunes to the merged model (right). A band is as thick as the number of features it stands for. Grey bands have no match. Hatched ones have one that isn't theirs alone: *fused* features share their child with a closer parent, *split* ones their parent with a closer child. *New* and *novel* ones have no parent.", "name": "fig-flow-intro"}, "image": {"alt": "Flow diagram of features from base through Lua and Stories to merged", "classes": "featrack-first"}} tags=["remove-input"]
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 flowplot.flow_diagram(pd.read_csv(store.opened(run / "tracking") / "flow.csv"))
 
 # %% [markdown]

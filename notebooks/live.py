@@ -58,8 +58,9 @@ tau_high = 0.95  # and a strict one
 
 # %%
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-found = features.open_features(run, 2, 2)
+found = features.open_features(run, lineage, 2, 2)
 models = live.open_models(run, found)
 known = thresholds.known_matches(found, min_positions, min_documents)
 

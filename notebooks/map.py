@@ -61,6 +61,7 @@ shuffles = 200  # times that the labels are dealt out anew, to see what chance s
 
 # %%
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 dictionaries = {model: run / "saes" / f"{model}-0" for model in MODELS}
 unit = feature_map.directions({m: store.opened(folder) for m, folder in dictionaries.items()})
 together = np.concatenate(list(unit.values()))
@@ -95,7 +96,7 @@ mapplot.map_panels(
 # ## What became of them
 
 # %%
-measured = features.open_features(run, base_seeds=2, other_seeds=2)
+measured = features.open_features(run, lineage, 2, 2)
 found = {model: measured[f"{model}-0"] for model in MODELS}
 criteria = fates.Criteria(tau, rule, min_positions, min_documents)
 best = fates.all_matches(found, criteria)

@@ -50,6 +50,7 @@ sweep_blocks = 100  # validation blocks per domain for each of them
 
 # %%
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 parents = {
     name: training.load_model(store.opened(run / "models" / name)) for name in ("lua", "stories")

@@ -36,7 +36,7 @@ style.use_style()
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 seed = 1337  # of the bootstrap
-base_seeds = 3  # dictionaries of the base model; paper: 1
+root_seeds = 3  # dictionaries of the base model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
 tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged; paper: none
@@ -46,7 +46,8 @@ trainings = []  # choices that dictionaries were trained by, too
 
 # %%
 run = store.open_run(run_dir)
-found = features.open_features(run, base_seeds, other_seeds)
+lineage = store.open_lineage(run)
+found = features.open_features(run, lineage, root_seeds, other_seeds)
 able = {
     n: classes.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()
 }

@@ -39,7 +39,7 @@ style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
-base_seeds = 3  # dictionaries of the base model; paper: 1
+root_seeds = 3  # dictionaries of the base model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
 seed = 1337  # of the halves, the sample and the bootstrap
 tau = 0.8  # correlation above which two features match; paper: 0.8
@@ -59,7 +59,8 @@ probed_features = 100  # of each kind, with a match and without
 
 # %%
 run = store.open_run(run_dir)
-found = features.open_features(run, base_seeds, other_seeds)
+lineage = store.open_lineage(run)
+found = features.open_features(run, lineage, root_seeds, other_seeds)
 base, again = found["base-0"], found["base-1"]
 children = {"lua": found["lua-1"], "stories": found["stories-1"]}
 draws = bootstrap.draw(base, {"base": 1}, replicates, seed)

@@ -33,7 +33,7 @@ style.use_style()
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 seed = 1337  # of the bootstrap
-base_seeds = 3  # dictionaries of the base model; paper: 1
+root_seeds = 3  # dictionaries of the base model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
 tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged; paper: none
@@ -62,7 +62,8 @@ all_pairs = False  # which are there for all four conclusions, or for Base → L
 
 # %%
 run = store.open_run(run_dir)
-sets = {specification.OWN: features.open_features(run, base_seeds, other_seeds)}
+lineage = store.open_lineage(run)
+sets = {specification.OWN: features.open_features(run, lineage, root_seeds, other_seeds)}
 trained = variants.needed(all_pairs)
 sets |= {variants.label(name): variants.opened(run, name, trained) for name in sweep}
 table = pd.concat(

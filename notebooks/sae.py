@@ -57,6 +57,7 @@ evaluation_blocks = 220  # validation blocks per domain, the same for every mode
 
 # %%
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 subject = learning.subject(run, corpora, model)
 seen = {domain: corpora.train_blocks(domain) for domain in prepare.TRAINED_ON[model]}

@@ -35,6 +35,7 @@ toc = "book/_toc.yml"  # whose pages' figures are collected
 
 # %%
 run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
 pages = notebook_pages(Path(toc))
 results = store.collect_results(run, pages)
 records = {

@@ -37,7 +37,7 @@ style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
-base_seeds = 3  # dictionaries of the base model; paper: 1
+root_seeds = 3  # dictionaries of the base model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
 tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual, assignment; paper: best match
@@ -53,7 +53,8 @@ min_documents = 10  # documents it must be active in; paper: none
 
 # %%
 run = store.open_run(run_dir)
-found = features.open_features(run, base_seeds, other_seeds)
+lineage = store.open_lineage(run)
+found = features.open_features(run, lineage, root_seeds, other_seeds)
 able = {
     n: classes.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()
 }
@@ -222,7 +223,7 @@ SHAPES = (
     "universal",
 )
 counted = chains.mean(chains.chained(*linked(*names), group[names[0]], tau) for names in choices)
-own_base = {(s, t): own[f"base-{s}", f"base-{t}"] for s, t in permutations(range(base_seeds), 2)}
+own_base = {(s, t): own[f"base-{s}", f"base-{t}"] for s, t in permutations(range(root_seeds), 2)}
 ceiling = chains.unchanged(own_base, [group[name] for name in seeds["base"]], tau)
 first = [f"{model}-0" for model in MODELS]
 floor = chains.by_chance([found[n] for n in first], [able[n] for n in first], group["base-0"], tau)
@@ -502,7 +503,7 @@ results |= {
 }
 results |= {
     "track.base.seed_ceiling": sum(again) / len(again),
-    "track.base.dictionaries": base_seeds,
+    "track.base.dictionaries": root_seeds,
     "track.seed_combinations": len(choices),
 }
 

@@ -117,3 +117,15 @@ def test_the_values_of_a_run_are_hidden_where_the_parameters_are():
     injected = new_code_cell("a = 2", metadata={"tags": ["injected-parameters"]})
     clean_notebook(new_notebook(cells=[given, injected]), "intro", PATHS)
     assert "remove-cell" in injected.metadata.tags
+
+
+def test_a_shown_figure_becomes_a_numbered_one_and_its_live_caption_goes():
+    mark = {"caption": "What it shows.", "name": "fig-x", "alt": "a line"}
+    picture = display(svg="<svg/>")
+    picture.metadata["featrack"] = mark
+    words = new_output("display_data", data={"text/markdown": "*Figure x.* What it shows."})
+    words.metadata["featrack"] = {"caption_of": "fig-x"}
+    cell = cleaned(picture, words)
+    assert [dict(output.data) for output in cell.outputs] == [{"image/svg+xml": "<svg/>"}]
+    assert cell.metadata.mystnb.figure == {"caption": "What it shows.", "name": "fig-x"}
+    assert cell.metadata.mystnb.image.alt == "a line"

@@ -171,7 +171,7 @@ def test_a_base_model_of_smoke_size_reaches_the_loss_it_always_reaches(results):
 def test_without_a_universal_feature_the_pages_about_them_say_so(book):
     strict = book / "runs" / "strict"
     shutil.copytree(book / "runs" / "smoke", strict, copy_function=os.link)
-    criteria = {"run_dir": "runs/strict", "base_seeds": 2, "other_seeds": 2} | {
+    criteria = {"run_dir": "runs/strict", "root_seeds": 2, "other_seeds": 2} | {
         name: getattr(PROFILE.tracking, name) for name in ("min_positions", "min_documents")
     }
     for page, more in (("tracking", {"tau": 0.99999}), ("case-study", {"context": 64})):

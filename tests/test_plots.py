@@ -5,6 +5,7 @@ import pytest
 
 from featrack_utils.display import shareplots, style
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
 
 PAIRS = ["base_lua", "base_stories", "lua_merged"]
 
@@ -159,3 +160,12 @@ def test_equal_figures_are_equal_files(tmp_path):
         figure = shareplots.shares_with_ceiling(shares())
         figure.savefig(tmp_path / name, metadata={"Date": None})
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_models_get_colours_in_order_and_a_domain_that_of_the_model_tuned_on_it():
+    models = {"a": {"train": ["x", "y"]}, "b": {"parent": "a", "train": ["z"]}}
+    style.use_lineage(Lineage(models))
+    assert style.colour_of("a") == style.PALETTE[0]
+    assert style.colour_of("z") == style.colour_of("b") == style.PALETTE[1]
+    assert style.colour_of("x") == style.PALETTE[2] != style.colour_of("y")
+    assert style.colour_of("elsewhere") == style.GREY

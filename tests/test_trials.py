@@ -31,7 +31,7 @@ def test_numbers_within_an_entry_may_be_text():
             [{"expantion": 4}],
             "robustness.sweep[0].expantion; the nearest known one is robustness.sweep[0].expansion",
         ),
-        ([{"expansion": 4}, {"base_seeds": 2}], "robustness.sweep[1].base_seeds"),
+        ([{"expansion": 4}, {"root_seeds": 2}], "robustness.sweep[1].root_seeds"),
         ([{}], "robustness.sweep[0] is {}"),
         ([4], "robustness.sweep[0] is 4"),
         ({"expansion": 4}, "robustness.sweep"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,9 +17,9 @@ from torch import Tensor
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.dictionaries.quality import Sums, splice_losses
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
 from featrack_utils.models.capture import mlp_activations
 from featrack_utils.pipeline import store
-from featrack_utils.pipeline.config import MODELS
 
 # Most chapters only read features: they are spared the seconds that these take to load.
 if TYPE_CHECKING:
@@ -151,15 +152,24 @@ def load_features(path: Path) -> Features:
     return Features(csr, parts["origin"], parts["domain"], parts["tokens"], parts.get("group"))
 
 
-def open_features(run_dir: Path, base_seeds: int, other_seeds: int) -> dict[str, Features]:
+def dictionary_names(
+    lineage: Lineage, root_seeds: int, other_seeds: int
+) -> dict[str, tuple[str, ...]]:
+    """The names of each model's dictionaries, "base-0" and so on: model and SAE seed."""
+    seeds = {model: other_seeds for model in lineage.order} | {lineage.root: root_seeds}
+    return {model: tuple(f"{model}-{s}" for s in range(n)) for model, n in seeds.items()}
+
+
+def open_features(
+    run_dir: Path, lineage: Lineage, root_seeds: int, other_seeds: int
+) -> dict[str, Features]:
     """The dictionaries' features of a run, by name ("base-0": model and SAE seed), in order.
 
     Raises:
         FeatrackError: one is missing or damaged.
     """
-    seeds = {model: base_seeds if model == "base" else other_seeds for model in MODELS}
-    names = [f"{model}-{seed}" for model in MODELS for seed in range(seeds[model])]
-    folders = {name: store.opened(run_dir / "features" / name) for name in names}
+    names = dictionary_names(lineage, root_seeds, other_seeds).values()
+    folders = {name: store.opened(run_dir / "features" / name) for name in chain(*names)}
     return {name: load_features(path / "features.safetensors") for name, path in folders.items()}
 
 

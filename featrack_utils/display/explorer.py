@@ -26,6 +26,7 @@ from featrack_utils.display.style import MODEL_COLOURS, MODEL_LABELS
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import portraits
 from featrack_utils.interpretation.logit_effects import LogitEffects, top_logits
+from featrack_utils.lineage import Lineage
 from featrack_utils.matching import fates
 from featrack_utils.matching.fates import Best, Criteria
 from featrack_utils.pipeline import store
@@ -92,7 +93,7 @@ def read_contents(run: Path, context: int, seed: int) -> Contents:
     from featrack_utils.corpora.prepare import open_corpora  # slow to load
 
     tokenizer = open_corpora(store.opened(run / "corpora"), context).tokenizer
-    found = open_features(run, base_seeds=1, other_seeds=1)
+    found = open_features(run, Lineage.open(run), root_seeds=1, other_seeds=1)
     mapped = pd.read_parquet(store.opened(run / "map") / "map.parquet")
     read = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")
     columns = ["model", "feature", "explanation", "simulation_r", "detection"]

@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
 
 MODEL_COLOURS = {"base": "#0072B2", "lua": "#D55E00", "stories": "#009E73", "merged": "#CC79A7"}
 MODEL_LABELS = {"base": "Base", "lua": "Lua", "stories": "Stories", "merged": "Merged"}
@@ -43,6 +44,34 @@ _STYLE = {
     # Equal figures are equal files, so the book can be compared byte by byte.
     "svg.hashsalt": "featrack",
 }
+
+
+# Okabe and Ito's colours, told apart with any kind of sight; given out in a lineage's order.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
+_colours: dict[str, str] = {}
+
+
+def use_lineage(lineage: Lineage) -> None:
+    """Gives each model of a lineage its colour, and each domain that of the one model tuned on it.
+
+    Domains that no model, or more than one, was tuned on get the colours that are left.
+    """
+    _colours.clear()
+    for number, model in enumerate(lineage.order):
+        _colours[model] = PALETTE[number % len(PALETTE)]
+    rest = len(lineage.order)
+    for domain in lineage.domains:
+        tuned = [model for model in lineage.tuned if domain in lineage.trained_on(model)]
+        if len(tuned) == 1:
+            _colours.setdefault(domain, _colours[tuned[0]])
+        else:
+            _colours.setdefault(domain, PALETTE[rest % len(PALETTE)])
+            rest += 1
+
+
+def colour_of(name: str) -> str:
+    """The colour of a model or domain of the lineage in use; grey for any other name."""
+    return _colours.get(name, GREY)
 
 
 def use_style() -> None:

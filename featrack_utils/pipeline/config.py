@@ -12,6 +12,7 @@ from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.corpora.sources import SourceConfig
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.explain.settings import Interpretation
+from featrack_utils.lineage import Lineage
 from featrack_utils.pipeline.checks import at_least, known_names, need, one_of, typed
 from featrack_utils.pipeline.doses import check_doses, dose_steps
 from featrack_utils.pipeline.trials import Published, Robustness, check_width, swept
@@ -128,7 +129,7 @@ class Sae:
     learning_rate: float
     train_tokens: int
     batch_tokens: int
-    base_seeds: int
+    root_seeds: int
     other_seeds: int
 
     def __post_init__(self) -> None:
@@ -140,13 +141,13 @@ class Sae:
         _check_rate("sae", self.learning_rate)
         at_least("sae", self, expansion=1, batch_tokens=1, train_tokens=self.batch_tokens)
         need(
-            min(self.base_seeds, self.other_seeds) >= 2,
-            "sae.base_seeds and sae.other_seeds must be 2 or more: the ceiling needs two.",
+            min(self.root_seeds, self.other_seeds) >= 2,
+            "sae.root_seeds and sae.other_seeds must be 2 or more: the ceiling needs two.",
         )
 
     def seeds(self, model: str) -> range:
         """SAE seeds trained for a model."""
-        return range(self.base_seeds if model == "base" else self.other_seeds)
+        return range(self.root_seeds if model == "base" else self.other_seeds)
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,7 @@ class Profile:
 
     seed: int
     precision: str
+    models: dict[str, Any]
     corpora: Corpora
     base: Base
     finetune: Finetune
@@ -230,6 +232,7 @@ class Profile:
         )
         one_of("precision", self.precision, ("auto", "float32", "bfloat16"))
         need(0 <= self.seed < 2**32, f"seed is {self.seed}; choose 0 to 4294967295.")
+        Lineage(self.models)
         for where, sae in {"sae": self.sae, **self.swept()}.items():
             check_width(where, sae, self.base.d_mlp)
         tuned = self.finetune

@@ -44,6 +44,7 @@ def clean_notebook(notebook: NotebookNode, page: str, replacements: Mapping[str,
         cell.execution_count = count
         _fold_parameters(cell)
         cell.source = replace_paths(cell.source, replacements)
+        _number_figure(cell)
         cell.outputs = _clean_outputs(cell, page, replacements)
 
 
@@ -67,6 +68,18 @@ def _fold_parameters(cell: NotebookNode) -> None:
             cell.metadata.mystnb = {"code_prompt_show": prompt, "code_prompt_hide": prompt}
     if "injected-parameters" in tags:
         cell.source = re.sub(r"\A# Parameters\n", "", cell.source)
+
+
+def _number_figure(cell: NotebookNode) -> None:
+    """Makes a numbered figure of a picture and its caption, as `display.text.show` put them out."""
+    marks = [output.get("metadata", {}).get("featrack", {}) for output in cell.outputs]
+    for mark in marks:
+        if "caption" in mark:
+            figure = {"caption": mark["caption"], "name": mark["name"]}
+            cell.metadata.mystnb = {"figure": figure, "image": {"alt": mark["alt"]}}
+    cell.outputs = [
+        output for output, mark in zip(cell.outputs, marks, strict=True) if "caption_of" not in mark
+    ]
 
 
 def _clean_outputs(

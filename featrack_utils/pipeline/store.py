@@ -13,12 +13,13 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import FILE, Lineage
 from featrack_utils.pipeline import sources
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,18 @@ def open_run(run_dir: str | Path) -> Path:
     copy = trial_run(start)
     print(f"This notebook works on a copy of {start}/, which stays as it is: {copy}/.")
     return copy
+
+
+def open_lineage(run: Path) -> Lineage:
+    """The models of a run and their descent; FeatrackError if the run has none yet."""
+    return Lineage.open(run)
+
+
+def write_lineage(run: Path, models: Mapping[str, Any]) -> Lineage:
+    """Checks the section ``models`` of a profile and keeps it with the run."""
+    lineage = Lineage(models)
+    _write_json(run / FILE, lineage.models)
+    return lineage
 
 
 def trial_run(start: Path) -> Path:

@@ -1,0 +1,92 @@
+"""Sentences that depend on results: made in a code cell, shown as Markdown, true of the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from IPython.display import Markdown, display
+from matplotlib.figure import Figure
+
+from featrack_utils.statistics.intervals import Interval
+
+MISSING = "–"
+_SPACE = "\u00a0"  # a no-break space keeps a number and its sign on one line
+
+
+def say(*paragraphs: str) -> None:
+    """Shows paragraphs of Markdown; an empty one is left out."""
+    text = "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+    if text:
+        display(Markdown(text))
+
+
+def show(figure: Figure, caption: str, name: str, alt: str = "") -> None:
+    """Shows a figure with its caption, one in a cell.
+
+    In the book the two become a numbered figure, to which ``{numref}`` refers by its name
+    (``fig-…``); live, the caption stands under the picture.
+    """
+    display(figure, metadata={"featrack": {"caption": caption, "name": name, "alt": alt}})
+    display(Markdown(f"*{label_of(name)}.* {caption}"), metadata={"featrack": {"caption_of": name}})
+
+
+def label_of(name: str) -> str:
+    """What a live reader sees of a figure's name: "fig-best-match" is "Figure best-match"."""
+    return f"Figure {name.removeprefix('fig-')}"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with thousands separated, "1,234.57"; one that isn't defined is a dash."""
+    if value is None or math.isnan(value):
+        return MISSING
+    return f"{value:z,.{digits}f}".replace("-", "−")
+
+
+def count(value: float | None) -> str:
+    """A whole number with thousands separated: "1,235"."""
+    return number(value, 0)
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """A share of one in per cent: 0.2134 is "21 %"."""
+    text = number(None if share is None else 100 * share, digits)
+    return text if text == MISSING else f"{text}{_SPACE}%"
+
+
+def points(difference: float | None, digits: int = 0) -> str:
+    """A difference of two shares in percentage points: 0.206 is "21 points"."""
+    text = number(None if difference is None else 100 * difference, digits)
+    return text if text == MISSING else f"{text}{_SPACE}points"
+
+
+def with_interval(estimate: Interval, digits: int = 0, *, share: bool = True) -> str:
+    """A figure with its 95 % interval: "21 % [20, 22]", or as a plain number "0.21 [0.20, 0.22]".
+
+    Where the interval isn't defined the figure stands alone.
+    """
+    scale = 100 if share else 1
+    value = percent(estimate.estimate, digits) if share else number(estimate.estimate, digits)
+    low, high = (number(scale * bound, digits) for bound in (estimate.low, estimate.high))
+    return value if MISSING in (value, low, high) else f"{value} [{low}, {high}]"
+
+
+def verdict(interval: Interval, bound: float, *, below: str, above: str, unclear: str) -> str:
+    """Which of three sentences holds: the whole interval lies below the bound, above, or neither.
+
+    One that isn't defined is unclear.
+    """
+    if interval.high < bound:
+        return below
+    return above if interval.low > bound else unclear
+
+
+def estimate(results: Mapping[str, float], name: str) -> Interval:
+    """A figure of results.json with its interval; NaN for what the run didn't define."""
+    ends = (name, f"{name}.ci_low", f"{name}.ci_high")
+    return Interval(*(results.get(end, math.nan) for end in ends))
+
+
+def listed(words: list[str]) -> str:
+    """Words as a sentence lists them: "a", "a and b", "a, b and c"."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

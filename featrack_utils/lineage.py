@@ -1,0 +1,225 @@
+"""Who descends from whom: the models of a run, as its profile names them.
+
+```yaml
+models:
+  base:    {train: [english, python]}
+  lua:     {parent: base, train: [lua]}
+  stories: {parent: base, train: [stories]}
+  merged:  {merge: [lua, stories], method: slerp, t: balanced}
+```
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from featrack_utils.errors import FeatrackError
+
+# A model's own keys, by the one that says how it comes about.
+_KEYS = {
+    "train": {"train", "parent"},
+    "merge": {"merge", "method", "t"},
+    "load": {"load", "revision", "parent", "reads"},
+}
+MERGE_METHODS = ("slerp", "linear")
+FILE = "lineage.json"
+
+
+class Lineage:
+    """The models of a run in the order of their making: parents before children.
+
+    Attributes:
+        models: each model's entry in the profile, by name.
+        order: names, as the profile orders them.
+        root: the one model without a parent.
+    """
+
+    def __init__(self, models: Mapping[str, Mapping[str, Any]]) -> None:
+        """Checks the section ``models`` of a profile.
+
+        Raises:
+            FeatrackError: a name that can't be a folder's, an unknown key, a parent that isn't
+                there or comes later, more than one root, a merge of fewer than two models.
+        """
+        if not isinstance(models, Mapping) or not models:
+            raise FeatrackError(
+                "The profile names no models; write for instance "
+                "models: {base: {train: [english]}, child: {parent: base, train: [lua]}}."
+            )
+        self.models = {name: dict(_checked(name, entry)) for name, entry in models.items()}
+        self.order = tuple(self.models)
+        for number, name in enumerate(self.order):
+            self._check_parents(name, self.order[:number])
+        roots = [name for name in self.order if not self.parents(name)]
+        if len(roots) > 1:
+            raise FeatrackError(
+                f"models.{roots[0]} and models.{roots[1]} both have no parent; all models of a "
+                "lineage descend from one."
+            )
+        self.root = roots[0]
+
+    @classmethod
+    def open(cls, run: Path) -> Lineage:
+        """The lineage of a run.
+
+        Raises:
+            FeatrackError: the run has none yet, or its file is damaged.
+        """
+        path = run / FILE
+        try:
+            return cls(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise FeatrackError(f"{path} is missing; run `make book` first.") from None
+        except ValueError:
+            raise FeatrackError(
+                f"{path} is damaged; delete it and run `make book` again."
+            ) from None
+
+    def parents(self, model: str) -> tuple[str, ...]:
+        """The models that one is made from: none, the one it is tuned from, or those merged."""
+        entry = self.models[model]
+        return (
+            tuple(entry["merge"])
+            if "merge" in entry
+            else tuple(filter(None, [entry.get("parent")]))
+        )
+
+    def children(self, model: str) -> tuple[str, ...]:
+        """The models made from this one."""
+        return tuple(name for name in self.order if model in self.parents(name))
+
+    def ancestors(self, model: str) -> tuple[str, ...]:
+        """All models that one descends from, in order, itself left out."""
+        found: set[str] = set()
+        waiting = list(self.parents(model))
+        while waiting:
+            name = waiting.pop()
+            found.add(name)
+            waiting += self.parents(name)
+        return tuple(name for name in self.order if name in found)
+
+    def common_ancestor(self, models: Iterable[str]) -> str:
+        """The latest model that all of these descend from (or are)."""
+        lines = [{model, *self.ancestors(model)} for model in models]
+        shared = set.intersection(*lines)
+        return [name for name in self.order if name in shared][-1]
+
+    @cached_property
+    def edges(self) -> tuple[tuple[str, str], ...]:
+        """(parent, child): each model with each parent, a merge also with its parents' ancestor."""
+        pairs = [(parent, name) for name in self.order for parent in self.parents(name)]
+        for merge in self.merges:
+            ancestor = self.common_ancestor(self.parents(merge))
+            if (ancestor, merge) not in pairs:
+                pairs.append((ancestor, merge))
+        return tuple(pairs)
+
+    @property
+    def merges(self) -> tuple[str, ...]:
+        """The models that are merges of others."""
+        return tuple(name for name in self.order if "merge" in self.models[name])
+
+    @property
+    def tuned(self) -> tuple[str, ...]:
+        """The models that are trained here, starting from a parent."""
+        return tuple(
+            name for name in self.order if "train" in self.models[name] and self.parents(name)
+        )
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The models that no other is made from."""
+        return tuple(name for name in self.order if not self.children(name))
+
+    @cached_property
+    def domains(self) -> tuple[str, ...]:
+        """All kinds of text that some model is trained on, in order of first mention."""
+        return tuple(dict.fromkeys(d for name in self.order for d in self.trained_on(name)))
+
+    def trained_on(self, model: str) -> tuple[str, ...]:
+        """The domains that a model's own training reads (a loaded model's: what it is said to)."""
+        entry = self.models[model]
+        return tuple(entry.get("train") or entry.get("reads") or ())
+
+    def reads(self, model: str) -> tuple[str, ...]:
+        """The domains that a model's dictionary learns from: its own and its ancestors'."""
+        line = {model, *self.ancestors(model)}
+        known = {domain for name in line for domain in self.trained_on(name)}
+        return tuple(domain for domain in self.domains if domain in known)
+
+    def require(self, model: str) -> str:
+        """The name, if the lineage has it; otherwise FeatrackError with the nearest one."""
+        if model not in self.models:
+            near = difflib.get_close_matches(model, self.order, n=1, cutoff=0.0)[0]
+            raise FeatrackError(f"There is no model {model!r}; the nearest is {near}.")
+        return model
+
+    def _check_parents(self, name: str, earlier: tuple[str, ...]) -> None:
+        for parent in self.parents(name):
+            if parent == name:
+                raise FeatrackError(f"models.{name} is its own parent; name another model.")
+            if parent not in self.models:
+                near = difflib.get_close_matches(str(parent), self.models, n=1, cutoff=0.0)[0]
+                raise FeatrackError(
+                    f"models.{name} descends from {parent!r}, which isn't there; the nearest is "
+                    f"{near}."
+                )
+            if parent not in earlier:
+                raise FeatrackError(
+                    f"models.{name} stands before its parent {parent}; write parents first."
+                )
+
+
+def label(name: str) -> str:
+    """A model's or domain's name as read: "my-chat" is "My-chat"."""
+    return name[:1].upper() + name[1:]
+
+
+def _checked(name: str, entry: Any) -> Mapping[str, Any]:
+    where = f"models.{name}"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", str(name)):
+        raise FeatrackError(
+            f"{where}: a model's name has letters, digits and dashes only; rename it."
+        )
+    if not isinstance(entry, Mapping):
+        raise FeatrackError(f"{where} is {entry!r}; write a mapping such as {{train: [english]}}.")
+    kinds = [kind for kind in _KEYS if kind in entry]
+    if len(kinds) != 1:
+        raise FeatrackError(
+            f"{where} must say one of train, merge and load, and says "
+            f"{' and '.join(kinds) or 'none'}."
+        )
+    kind = kinds[0]
+    for key in entry:
+        if key not in _KEYS[kind]:
+            near = difflib.get_close_matches(str(key), _KEYS[kind], n=1, cutoff=0.0)[0]
+            raise FeatrackError(f"{where} has no key {key}; the nearest known one is {near}.")
+    for key in {"train", "merge", "reads"} & set(entry):
+        names = entry[key]
+        if not isinstance(names, list | tuple) or not names or len({*names}) < len(names):
+            raise FeatrackError(f"{where}.{key} is {names!r}; list names in brackets, each once.")
+    if kind == "merge":
+        _check_merge(where, entry)
+    return entry
+
+
+def _check_merge(where: str, entry: Mapping[str, Any]) -> None:
+    method = entry.get("method", "slerp")
+    if method not in MERGE_METHODS:
+        raise FeatrackError(
+            f"{where}.method is {method!r}; choose one of {', '.join(MERGE_METHODS)}."
+        )
+    if len(entry["merge"]) < 2 or (method == "slerp" and len(entry["merge"]) > 2):
+        wanted = "two" if method == "slerp" else "two or more"
+        raise FeatrackError(
+            f"{where} merges {len(entry['merge'])} models by {method}, which takes {wanted}."
+        )
+    t = entry.get("t", "balanced")
+    if t != "balanced" and not (isinstance(t, int | float) and 0 <= t <= 1):
+        raise FeatrackError(f"{where}.t is {t!r}; write balanced or a number from 0 to 1.")
