@@ -284,7 +284,7 @@ def fates(child, source, match, masks):
     """Shares of the base's features by what became of them, as one source tells it."""
     probe, (sample, _) = answers[child][source]["either"], samples[child]
     return decodable.fates(
-        classes, *(decodable.decodable_share(probe, tau, sample, mask) for mask in masks)
+        match, *(decodable.decodable_share(probe, tau, sample, mask) for mask in masks)
     )
 
 
