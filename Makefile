@@ -13,7 +13,7 @@ export PYTHONPATH := $(CURDIR)
 .PHONY: book test lab bench clean
 
 book: $(VENV)/installed
-	@snakemake --cores $(CORES) --nolock --rerun-incomplete --quiet rules host progress --config profile=$(PROFILE) $(CONFIG)
+	@snakemake --cores $(CORES) --nolock --rerun-incomplete --quiet all --config profile=$(PROFILE) $(CONFIG)
 	@echo "The book is at $(CURDIR)/book/_build/html/index.html"
 
 test: $(VENV)/installed

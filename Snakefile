@@ -1,25 +1,30 @@
 # One papermill run per phase. A phase's only declared output is its executed notebook, written
-# last: the artefacts it makes look after themselves (featrack_utils.pipeline.store), so that a killed
-# or failed phase loses nothing that was finished.
-import dataclasses
+# last: the artefacts it makes look after themselves (featrack_utils.pipeline.store), so that a
+# killed or failed phase loses nothing that was finished.
 import json
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
-from featrack_utils.pipeline.config import MODELS
+from snakemake.logging import logger
+
 from featrack_utils.corpora.files import matched_files
 from featrack_utils.errors import FeatrackError
 from featrack_utils.pipeline.forkserver import start
-from featrack_utils.pipeline.profiles import load_profile
+from featrack_utils.pipeline.notebook import find, parameters_of
+from featrack_utils.pipeline.profile import load_profile
+from featrack_utils.pipeline.progress import Progress, take_lock
+from featrack_utils.pipeline.sources import imported_files
 
 OVERRIDES = dict(config)
 try:
     PROFILE = load_profile(Path("profiles") / f"{OVERRIDES.pop('profile', 'quick')}.yaml", OVERRIDES)
+    LINEAGE = PROFILE.lineage
     # The reader's own files are looked up at once, not when the first phase has started.
     TEXTS = [
         str(path)
-        for domain, source in PROFILE.corpora.sources_of.items()
-        if source["kind"] == "files"
+        for domain in LINEAGE.domains
+        if (source := PROFILE.corpora.sources_of[domain])["kind"] == "files"
         for path in matched_files(domain, source["globs"])
     ]
 except FeatrackError as error:
@@ -27,236 +32,163 @@ except FeatrackError as error:
 
 TOC = "book/_toc.yml"
 RUN = Path("runs") / PROFILE.name
-COMMON = {
+STATIC = ("book/_static", "book/_static/explorer")
+
+
+class Phase(NamedTuple):
+    """A notebook and the phases that it needs.
+
+    Its parameters are those that the notebook declares, looked up by name: in `given`, then in
+    these sections of the profile, then in what all phases share.
+    """
+
+    needs: list[str]
+    notebook: str = ""  # named otherwise than the phase
+    sections: tuple[str, ...] = ()
+    given: dict = {}
+    threads: int = 1
+    urgent: bool = False  # the longest of their kind, and those that others wait for, go first
+
+
+def section(name):
+    return getattr(PROFILE, name).model_dump()
+
+
+SHARED = {
     "run_dir": str(RUN),
     "seed": PROFILE.seed,
     "precision": PROFILE.precision,
+    "models": PROFILE.models,
     "context": PROFILE.corpora.context,
+    "root_seeds": PROFILE.sae.root_seeds,
+    "other_seeds": PROFILE.sae.other_seeds,
+    "toc": TOC,
 }
-SEEDS = {"root_seeds": PROFILE.sae.root_seeds, "other_seeds": PROFILE.sae.other_seeds}
-CODE = sorted(str(path) for path in Path("featrack_utils").rglob("*.py"))
-# One kernel for each model's dictionaries; the page shows the very first, by itself.
-SAES = {"sae": ("base", [0])}
-SAES |= {
-    f"sae-{model}": (model, [s for s in PROFILE.sae.seeds(model) if (model, s) != ("base", 0)])
-    for model in MODELS
-}
+# What a chapter asks of fewer bootstrap draws than the headline.
+DRAWS = {"interval_draws": min(40, PROFILE.tracking.replicates)}
 
-STATIC = ("book/_static", "book/_static/explorer")
+
+def parameters(page, phase):
+    declared = parameters_of(find(phase.notebook or page))
+    known = SHARED | {}
+    for name in reversed((*phase.sections, "tracking")):
+        known |= section(name)
+    known |= SHARED | phase.given
+    return {name: known[name] for name in declared if name in known}
+
+
+PHASES = {"corpora": Phase([], sections=("corpora",), threads=2)}
+MODELS = ["corpora"]  # the phases after which all models are there
+if "train" in LINEAGE.models[LINEAGE.root]:
+    PHASES["base"] = Phase(MODELS, sections=("pretraining",), threads=2)
+    MODELS = ["base"]
+if LINEAGE.tuned:
+    given = {"dosed": PROFILE.dosed}
+    PHASES["finetune"] = Phase(MODELS, sections=("finetune", "arms"), given=given, threads=2)
+    MODELS = ["finetune"]
+if LINEAGE.merges:
+    PHASES["merge"] = Phase(MODELS, sections=("merge",), urgent=True)
+    MODELS = ["merge"]
+
+# One kernel for each model's dictionaries; the page shows the very first, by itself.
+SAES = {"sae": (LINEAGE.root, [0])}
+for model in LINEAGE.order:
+    seeds = range(PROFILE.sae.root_seeds if model == LINEAGE.root else PROFILE.sae.other_seeds)
+    SAES[f"sae-{model}"] = (model, [s for s in seeds if (model, s) != (LINEAGE.root, 0)])
+TRAINED = MODELS if not LINEAGE.merges else ["finetune"]
+for page, (model, seeds) in SAES.items():
+    PHASES[page] = Phase(
+        MODELS if model in LINEAGE.merges else TRAINED,
+        notebook="sae",
+        sections=("sae",),
+        given={"model": model, "sae_seeds": seeds},
+        urgent=page == "sae",
+    )
+for name, sae in PROFILE.swept.items():
+    PHASES[f"sweep-{name}"] = Phase(
+        MODELS, notebook="sweep", sections=("sae",), given={"variant": name, "all_pairs": PROFILE.robustness.all_pairs} | sae.model_dump()
+    )
+SWEPT = {"sweep": list(PROFILE.swept), "all_pairs": PROFILE.robustness.all_pairs}
+
+PHASES |= {
+    "dictionaries": Phase(list(SAES)),
+    "tracking": Phase(list(SAES)),
+    "ceilings": Phase(["tracking", "dictionaries"], urgent=True),
+    "repartitioned": Phase(["ceilings"], urgent=True),
+    "calibration": Phase(["tracking"]),
+    "robustness": Phase(
+        ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
+    ),
+    "published": Phase(["tracking"], given=DRAWS, urgent=True),
+    "case-study": Phase(["tracking"]),
+    "interpretation": Phase(["tracking"], sections=("interpretation",), urgent=True),
+    "map": Phase(["tracking"], urgent=True),
+    "explorer": Phase(["map", "interpretation"]),
+    "live": Phase(list(SAES)),
+}
+if PROFILE.dosed:
+    # A second base model is trained with both cores, as the first one is.
+    PHASES["arms"] = Phase(
+        ["sae"], sections=("sae", "arms"), threads=2 if PROFILE.arms.lm_seed else 1, urgent=True
+    )
+    PHASES["dose"] = Phase(["arms", *SAES], sections=("arms",))
+    PHASES["changes"] = Phase(["tracking", "arms"], sections=("arms",))
+PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
+PHASES["status"] = Phase(["intro"])
 
 
 def executed(page):
     return str(RUN / "executed" / f"{page}.ipynb")
 
 
-def section(name, without=()):
-    values = dataclasses.asdict(getattr(PROFILE, name))
-    return {key: value for key, value in values.items() if key not in without}
+# Whatever says something may be the first to fail: they go to standard error, once.
+logger.addHandler(Progress())
 
 
-def common(*names):
-    return {name: COMMON[name] for name in ("run_dir", *names)}
-
-
-def tracking(*names):
-    return {name: getattr(PROFILE.tracking, name) for name in names}
-
-
-def arms(*names):
-    return {name: getattr(PROFILE.arms, name) for name in names}
-
-
-DICTIONARY = (
-    common("precision", "context")
-    | section("sae", without=SEEDS)
-    | tracking("evaluation_blocks")
-)
-SWEEP = {f"sweep-{name}": (name, sae) for name, sae in PROFILE.swept().items()}
-SWEPT = {
-    "sweep": [name for name, _ in SWEEP.values()],
-    "all_pairs": PROFILE.robustness.all_pairs,
-}
-TRAININGS = PROFILE.published.training
-PUBLISHED_PAGE = ["sweep-published"] if TRAININGS else []
-CRITERIA = SEEDS | tracking("tau", "min_positions", "min_documents")
-DRAWS = {"interval_draws": min(40, PROFILE.tracking.replicates)}
-PROBES = ("evaluation_blocks", "probed_features")
-
-VERDICT = common("seed", "context") | tracking("tau", "rule", "min_positions", "min_documents")
-
-FIRST = (
-    "merge", "sae", "arms",
-    "ceilings", "repartitioned", "robustness", "published", "map", "interpretation",
-)  # fmt: skip
-MET = ["case-study", "changes", "explorer", "live"]
-CHECKS = ["repartitioned", "dose", "calibration", "robustness", "published", *MET]
-
-# page: (notebook, parameters, pages it needs, threads)
-PHASES = {
-    "corpora": (
-        "corpora",
-        common("seed") | section("corpora") | {"models": PROFILE.models},
-        [],
-        2,
-    ),
-    "base": ("base", common("seed", "precision", "context") | section("base"), ["corpora"], 2),
-    "finetune": (
-        "finetune",
-        common("seed", "precision", "context") | section("finetune") | arms("doses", "dosed"),
-        ["base"],
-        2,
-    ),
-    "merge": ("merge", common("seed", "context") | section("merge"), ["finetune"], 1),
-    **{
-        page: (
-            "sae",
-            DICTIONARY | {"model": model, "sae_seeds": seeds},
-            ["merge" if model == "merged" else "finetune"],
-            1,
-        )
-        for page, (model, seeds) in SAES.items()
-    },
-    # A second base model is trained with both cores, as the first one is.
-    "arms": (
-        "arms",
-        DICTIONARY | section("arms"),
-        ["sae"],
-        2 if PROFILE.arms.lm_seed else 1,
-    ),
-    "dictionaries": ("dictionaries", common() | CRITERIA, list(SAES), 1),
-    "tracking": (
-        "tracking",
-        common() | CRITERIA | tracking("rule"),
-        list(SAES),
-        1,
-    ),
-    "ceilings": (
-        "ceilings",
-        common("seed") | CRITERIA | tracking("rule", "replicates"),
-        ["tracking", "dictionaries"],
-        1,
-    ),
-    "repartitioned": (
-        "repartitioned",
-        common("seed", "context") | CRITERIA | tracking("replicates", *PROBES),
-        ["ceilings"],
-        1,
-    ),
-    "dose": (
-        "dose",
-        common("seed")
-        | {"root_seeds": PROFILE.sae.root_seeds}
-        | tracking("tau", "rule", "min_positions", "min_documents", "replicates")
-        | section("arms"),
-        ["arms", *SAES],
-        1,
-    ),
-    "calibration": (
-        "calibration",
-        common("seed") | tracking("tau", "calibration_sets", "calibration_features"),
-        ["tracking"],
-        1,
-    ),
-    **{
-        page: (
-            "sweep",
-            DICTIONARY
-            | {key: getattr(sae, key) for key in section("sae", without=SEEDS)}
-            | {"variant": name, "all_pairs": PROFILE.robustness.all_pairs},
-            ["merge"],
-            1,
-        )
-        for page, (name, sae) in SWEEP.items()
-    },
-    **{
-        page: ("sweep", DICTIONARY | {"published": TRAININGS}, ["merge"], 1)
-        for page in PUBLISHED_PAGE
-    },
-    "robustness": (
-        "robustness",
-        common("seed") | CRITERIA | DRAWS | SWEPT,
-        ["tracking", *SWEEP],
-        1,
-    ),
-    "published": (
-        "published",
-        common("seed") | CRITERIA | DRAWS | {"trainings": TRAININGS},
-        ["tracking", *PUBLISHED_PAGE],
-        1,
-    ),
-    "case-study": (
-        "case-study",
-        common("context") | SEEDS | tracking("min_positions", "min_documents"),
-        ["tracking"],
-        1,
-    ),
-    "changes": (
-        "changes",
-        common("seed", "context") | CRITERIA | tracking("replicates") | arms("dosed"),
-        ["tracking", "arms"],
-        1,
-    ),
-    "interpretation": (
-        "interpretation",
-        common("seed", "context")
-        | tracking("tau", "min_positions", "min_documents", "replicates")
-        | section("interpretation"),
-        ["tracking"],
-        1,
-    ),
-    "map": ("map", VERDICT, ["tracking"], 1),
-    "explorer": ("explorer", VERDICT, ["map", "interpretation"], 1),
-    "live": (
-        "live",
-        common("seed", "context")
-        | tracking("tau", "rule", "min_positions", "min_documents", "evaluation_blocks"),
-        list(SAES),
-        1,
-    ),
-    "intro": ("intro", common(), CHECKS, 1),
-    "status": ("status", common() | {"toc": TOC}, ["intro"], 1),
-}
-
-
-# The name holds the server's stdin, which ends the server when this process ends.
 onstart:
-    global FORKSERVER
-    FORKSERVER = start(max(cores for *_, cores in PHASES.values()))
+    # The names hold the lock and the server's stdin, which let go when this process ends.
+    global LOCK, FORKSERVER
+    try:
+        LOCK = take_lock(Path(".snakemake") / "featrack.lock")
+    except FeatrackError as error:
+        print(f"featrack: {error}", file=sys.stderr)
+        raise
+    FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
 
 
 rule all:
     input:
         "book/_build/html/index.html",
+        [executed(page) for page in PHASES],
 
 
-for page, (notebook, parameters, needs, cores) in PHASES.items():
+for page, phase in PHASES.items():
 
     rule:
         name:
             page
         input:
-            f"notebooks/{notebook}.py",
-            [executed(need) for need in needs],
-            CODE,
+            str(find(phase.notebook or page)),
+            [executed(need) for need in phase.needs],
+            imported_files(find(phase.notebook or page)),
             TEXTS if page == "corpora" else [],
             TOC if page == "status" else [],
             "benchmarks/coverage.json" if page == "calibration" else [],
         output:
             executed(page),
         params:
-            notebook=notebook,
+            notebook=phase.notebook or page,
             # A function, because Snakemake would fill in the braces of a plain string.
-            parameters=lambda wildcards, given=json.dumps(parameters): given,
-        threads: cores
-        # The longest of their kind, or one that others wait for: they go first.
-        priority: 1 if page in FIRST else 0
+            parameters=lambda wildcards, given=json.dumps(parameters(page, phase)): given,
+        threads: phase.threads
+        priority: int(phase.urgent)
         shell:
             # Threads that wait by spinning take the core from those they wait for; beside one busy
             # process, spinning briefly trains four times faster than OpenMP's default, and as
             # fast where nothing else runs.
-            "FEATRACK_RUN={RUN} GOMP_SPINCOUNT=10000 OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads}"
-            " python -IS featrack_utils/pipeline/forkclient.py -m featrack_utils.run"
-            " {params.notebook} {output:q} --json {params.parameters:q}"
+            "FEATRACK_RUN={RUN} GOMP_SPINCOUNT=10000 OMP_NUM_THREADS={threads}"
+            " NUMBA_NUM_THREADS={threads} python -IS featrack_utils/pipeline/forkserver.py"
+            " -m featrack_utils.run {params.notebook} {output:q} --json {params.parameters:q}"
 
 
 rule book:
@@ -272,6 +204,8 @@ rule book:
         "book/_build/html/index.html",
     params:
         profile=PROFILE.name,
+        pages=" ".join(PHASES),
     shell:
-        "python -m featrack_utils.pipeline.book {RUN} book"
-        " && jupyter-book build book --config _config.yml --path-output book -W -q"
+        "python -m featrack_utils.pipeline.book {RUN} book --phases {params.pages}"
+        " && jupyter-book build book --toc {RUN}/_toc.yml --config _config.yml"
+        " --path-output book -W -q > /dev/null"

@@ -36,7 +36,7 @@ class Lineage:
 
     Attributes:
         models: each model's entry in the profile, by name.
-        order: names, as the profile orders them.
+        order: names, parents before children and otherwise as the profile orders them.
         root: the one model without a parent.
     """
 
@@ -45,7 +45,8 @@ class Lineage:
 
         Raises:
             FeatrackError: a name that can't be a folder's, an unknown key, a parent that isn't
-                there or comes later, more than one root, a merge of fewer than two models.
+                there, models that descend from each other, more than one root, a merge of fewer
+                than two models.
         """
         if not isinstance(models, Mapping) or not models:
             raise FeatrackError(
@@ -53,9 +54,9 @@ class Lineage:
                 "models: {base: {train: [english]}, child: {parent: base, train: [lua]}}."
             )
         self.models = {name: dict(_checked(name, entry)) for name, entry in models.items()}
-        self.order = tuple(self.models)
-        for number, name in enumerate(self.order):
-            self._check_parents(name, self.order[:number])
+        for name in self.models:
+            self._check_parents(name)
+        self.order = self._parents_first()
         roots = [name for name in self.order if not self.parents(name)]
         if len(roots) > 1:
             raise FeatrackError(
@@ -160,20 +161,27 @@ class Lineage:
             raise FeatrackError(f"There is no model {model!r}; the nearest is {near}.")
         return model
 
-    def _check_parents(self, name: str, earlier: tuple[str, ...]) -> None:
+    def _check_parents(self, name: str) -> None:
         for parent in self.parents(name):
-            if parent == name:
-                raise FeatrackError(f"models.{name} is its own parent; name another model.")
             if parent not in self.models:
                 near = difflib.get_close_matches(str(parent), self.models, n=1, cutoff=0.0)[0]
                 raise FeatrackError(
                     f"models.{name} descends from {parent!r}, which isn't there; the nearest is "
                     f"{near}."
                 )
-            if parent not in earlier:
+
+    def _parents_first(self) -> tuple[str, ...]:
+        order: list[str] = []
+        waiting = list(self.models)
+        while waiting:
+            ready = [name for name in waiting if {*self.parents(name)} <= {*order}]
+            if not ready:
                 raise FeatrackError(
-                    f"models.{name} stands before its parent {parent}; write parents first."
+                    f"models.{waiting[0]} descends from itself; name another parent."
                 )
+            order.append(ready[0])
+            waiting.remove(ready[0])
+        return tuple(order)
 
 
 def label(name: str) -> str:

@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         parameters = json.loads(options.json)
         parameters.update({name: yaml.safe_load(value) for name, value in options.p})
-        source = notebook.NOTEBOOKS / f"{options.notebook}.py"
+        source = notebook.find(options.notebook)
         if store.PIPELINE_RUN in os.environ:
             notebook.run_notebook(source, options.output, parameters)
         else:

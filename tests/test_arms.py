@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from featrack_utils.pipeline.profiles import load_profile
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
@@ -17,7 +18,6 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.models import training
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.doses import dose_steps, percent
-from featrack_utils.pipeline.profiles import load_profile
 
 NO_ARMS = {"doses": [], "dosed": [], "warm_start": False, "lm_seed": False}
 RECIPE = dict(

@@ -14,10 +14,10 @@ import nbformat
 import psutil
 import pytest
 
-from featrack_utils.pipeline import forkclient, forkserver
+from featrack_utils.pipeline import forkserver
 
 ROOT = Path(__file__).parent.parent
-CLIENT = [sys.executable, "-IS", forkclient.__file__]
+CLIENT = [sys.executable, "-IS", forkserver.__file__]
 LIBRARIES = ("ipykernel.kernelapp", "papermill", "torch", "numba", "threadpoolctl")
 SEEN = """
 import json, os, sys
@@ -60,7 +60,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.delenv(forkclient.ADDRESS, raising=False)
+    monkeypatch.delenv(forkserver.ADDRESS, raising=False)
     # What is begun in a shell's background ignores SIGINT, and so would all that we begin.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield tmp_path
@@ -70,12 +70,12 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def server(place, monkeypatch):
     """Starts servers that end with the test; the last one is the one that answers."""
-    monkeypatch.setenv(forkclient.ADDRESS, "")  # taken back at the end, whatever `start` sets
+    monkeypatch.setenv(forkserver.ADDRESS, "")  # taken back at the end, whatever `start` sets
     servers = []
 
     def begin(*modules: str) -> subprocess.Popen:
         started = forkserver.start(2, modules)
-        servers.append((started, Path(os.environ[forkclient.ADDRESS]).parent))
+        servers.append((started, Path(os.environ[forkserver.ADDRESS]).parent))
         return started
 
     yield begin
@@ -120,7 +120,7 @@ def test_a_fork_sees_what_a_process_of_its_own_sees(place, server):
         numbers = {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
         done = run(place, SEEN, "a b", "-c", input="typed", env=os.environ | numbers)
         values = json.loads(done.stdout)
-        del values["variables"][forkclient.ADDRESS]
+        del values["variables"][forkserver.ADDRESS]
         return values
 
     cold = [seen("1"), seen("2")]
@@ -194,7 +194,7 @@ def test_the_server_ends_with_its_parent_and_all_clients_with_it(place, monkeypa
         [sys.executable, "-c", f"{code}time.sleep(60)"], stdout=subprocess.PIPE, text=True
     )
     server, address = parent.stdout.readline().split()
-    monkeypatch.setenv(forkclient.ADDRESS, address)
+    monkeypatch.setenv(forkserver.ADDRESS, address)
     client, pid, _ = begin_sleeping(place)
     parent.kill()
     assert client.wait(10) == -signal.SIGKILL and ends(pid) and ends(int(server))

@@ -61,6 +61,11 @@ def test_a_merge_of_three_has_an_edge_from_each_and_from_their_ancestor():
     ]
 
 
+def test_parents_come_first_however_they_are_written():
+    backwards = dict(reversed(PAPER.items()))
+    assert Lineage(backwards).order == ("base", "stories", "lua", "merged")
+
+
 BAD = {
     "names no models": {},
     "letters, digits and dashes": {"my_base": {"train": ["english"]}},
@@ -68,11 +73,12 @@ BAD = {
         "base": {"train": ["x"]},
         "b": {"parent": "bse", "train": ["y"]},
     },
-    "stands before its parent": {
-        "b": {"parent": "base", "train": ["y"]},
-        "base": {"train": ["x"]},
+    "models.b descends from itself": {"b": {"parent": "b", "train": ["y"]}},
+    "models.c descends from itself": {
+        "a": {"train": ["x"]},
+        "c": {"parent": "d", "train": ["y"]},
+        "d": {"parent": "c", "train": ["z"]},
     },
-    "is its own parent": {"b": {"parent": "b", "train": ["y"]}},
     "both have no parent": {"a": {"train": ["x"]}, "b": {"train": ["y"]}},
     "says none": {"a": {}},
     "says train and merge": {"a": {"train": ["x"], "merge": ["a", "b"]}},

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import nbformat
@@ -21,9 +22,10 @@ import psutil
 import pytest
 
 from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.dictionaries.features import dictionary_names
 from featrack_utils.pipeline.book import notebook_pages
 from featrack_utils.pipeline.config import EDGES, MODELS
-from featrack_utils.pipeline.profiles import load_profile
+from featrack_utils.pipeline.profile import load_profile
 from featrack_utils.pipeline.prose import Results, Substitution
 from featrack_utils.statistics.companions import unexplained
 
@@ -133,12 +135,11 @@ def test_no_artefact_is_a_pickle(book):
 
 
 def test_results_hold_every_figure_and_all_are_finite(results):
-    seeds = {model: PROFILE.sae.seeds(model) for model in MODELS}
+    names = dictionary_names(PROFILE.lineage, PROFILE.sae.root_seeds, PROFILE.sae.other_seeds)
     wanted = {f"lm.{m}.{d}.{f}" for m in MODELS for d in DOMAINS for f in ("loss", "accuracy")}
     wanted |= {
-        f"sae.{model}.seed{seed}.{figure}"
-        for model in MODELS
-        for seed in seeds[model]
+        f"sae.{name.replace('-', '.seed')}.{figure}"
+        for name in chain(*names.values())
         for figure in ("l0", "variance_explained", "ce_loss_score", "dead_share", "copies_share")
     }
     for a, b in EDGES:
@@ -186,7 +187,7 @@ def test_without_a_universal_feature_the_pages_about_them_say_so(book):
                 json.dumps(criteria | more),
             ],
             cwd=book,
-            env=os.environ | {"PYTHONPATH": str(book)},
+            env=os.environ | {"PYTHONPATH": str(book), "FEATRACK_RUN": "runs/strict"},
             check=True,
         )
     results = json.loads((book / "runs" / "smoke" / "results.json").read_text())
@@ -205,6 +206,41 @@ def test_a_second_run_does_nothing(book):
     before = written(book)
     finish(book)
     assert written(book) == before
+
+
+def test_deleted_runs_are_made_again_though_the_book_is_there(book):
+    plan = ["--dry-run", "--printshellcmds", "--quiet", "host", "progress"]
+    (book / "runs").rename(book / "elsewhere")
+    try:
+        assert "featrack_utils.run corpora" in finish(book, *plan)
+    finally:
+        (book / "elsewhere").rename(book / "runs")
+    assert "featrack_utils.run" not in finish(book, *plan)
+
+
+def test_a_change_in_a_drawing_module_trains_nothing(book):
+    module = book / "featrack_utils" / "display" / "style.py"
+    before = module.read_text()
+    artefacts = ("models", "saes", "features", "corpora")
+    records = [p for kind in artefacts for p in (book / "runs" / "smoke" / kind).rglob("run.json")]
+    kept = {path: path.stat().st_mtime for path in records}
+    assert len(kept) > 10
+    module.write_text(before + "\n# another colour\n")
+    said = finish(book)
+    assert "tracking: done" in said
+    assert {path: path.stat().st_mtime for path in records} == kept
+    module.write_text(before)
+
+
+def test_a_second_run_at_once_says_who_holds_the_first_and_leaves(book):
+    first = start(book, "--forcerun", "corpora", "--until", "corpora")
+    lock = book / ".snakemake" / "featrack.lock"
+    while str(first.pid) not in (lock.read_text() if lock.exists() else ""):
+        assert first.poll() is None
+        time.sleep(0.01)
+    assert f"in use by process {first.pid}, " in sentence_of_failure(book, "--forcerun", "corpora")
+    first.communicate()
+    assert first.returncode == 0
 
 
 def test_a_dictionary_that_is_not_interrupted_gives_the_same_results(book):
@@ -243,10 +279,13 @@ def empty_checkout(tmp_path_factory) -> Path:
     [
         ({"profile": "quik"}, "No profile 'quik' in profiles/; there are: "),
         ({"mergee": "{t: 0.5}"}, "Unknown parameter mergee; the nearest known one is merge."),
-        ({"merge": "{tt: 0.5}"}, "Unknown parameter merge.tt; the nearest known one is merge.t."),
-        ({"merge": "{t: 1.5}"}, "merge.t is 1.5; choose 0 (Lua) to 1 (Stories), or null."),
+        ({"merge": "{sweeps: 5}"}, "Unknown parameter merge.sweeps; the nearest known one is "),
+        ({"models": "{merged: {t: 1.5}}"}, "models.merged.t is 1.5; write balanced or a number"),
         ({"sae": "{k: 513}"}, "sae.k is 513, but the dictionary has only 512 features"),
-        ({"sae": "{l1_coefficient: -1}"}, "sae.l1_coefficient is -1; it must not be negative."),
+        (
+            {"sae": "{l1_coefficient: -1}"},
+            "sae.l1_coefficient is -1; it must be greater ",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_sentence_before_anything_runs(empty_checkout, config, sentence):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from featrack_utils.pipeline.trials import PUBLISHED
 from sae_lens.saes.sae import TrainStepInput
 
 from featrack_utils.dictionaries.published_training import (
@@ -16,7 +17,6 @@ from featrack_utils.dictionaries.published_training import (
 )
 from featrack_utils.dictionaries.training import load_sae
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline.trials import PUBLISHED
 
 RECIPE = {
     "architecture": "standard",

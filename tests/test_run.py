@@ -115,7 +115,12 @@ def test_a_parameter_that_is_not_json_or_yaml_is_refused(notebooks, tmp_path, ca
 def test_an_unknown_notebook_is_answered_with_the_known_ones(notebooks, tmp_path):
     write(notebooks, "sum", "")
     with pytest.raises(FeatrackError, match="there are: sum"):
-        run_notebook(notebooks / "some.py", tmp_path / "out.ipynb", {})
+        run.find("some")
+
+
+def test_a_chapter_is_found_with_its_number_or_without(notebooks):
+    source = write(notebooks, "07-sum", "")
+    assert run.find("sum") == run.find("07-sum") == source
 
 
 def test_a_notebook_without_a_parameters_cell_is_refused(notebooks, tmp_path):

@@ -2,10 +2,11 @@
 
 import argparse
 import logging
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import nbformat
@@ -23,16 +24,26 @@ EXPLORER = "explorer"
 _DATA = Path("_static") / EXPLORER / "data"  # where the explorer's scripts look for it
 
 
-def render_book(run_dir: Path, book_dir: Path) -> list[Path]:
+def render_book(run_dir: Path, book_dir: Path, phases: Collection[str] | None = None) -> list[Path]:
     """Write book_dir/executed/<page>.ipynb for every notebook page that _toc.yml names.
 
     Reads run_dir/executed/<page>.ipynb and run_dir/results.json. The folder is replaced whole or
     left as it was, and equal inputs give equal bytes. The explorer's data go the same way from
-    run_dir/explorer to book_dir/_static. Raises FeatrackError for missing pages, unknown names in
-    prose, pages that stopped at an error, and missing or damaged data.
+    run_dir/explorer to book_dir/_static.
+
+    Args:
+        phases: those of this run. Pages of others, for which the lineage has no use, are left out,
+            and so are links to them; run_dir/_toc.yml is the contents of what is left. None: all.
+
+    Raises:
+        FeatrackError: missing pages, unknown names in prose, pages that stopped at an error, and
+            missing or damaged data.
     """
     run_dir, book_dir = run_dir.resolve(), book_dir.resolve()
-    pages = notebook_pages(book_dir / "_toc.yml")
+    every = notebook_pages(book_dir / "_toc.yml")
+    pages = [page for page in every if phases is None or page in phases]
+    absent = set(every) - set(pages)
+    _write_contents(book_dir / "_toc.yml", run_dir / "_toc.yml", absent)
     sources = {page: run_dir / PAGES / f"{page}.ipynb" for page in pages}
     if missing := [page for page, source in sources.items() if not source.is_file()]:
         raise FeatrackError(
@@ -50,6 +61,7 @@ def render_book(run_dir: Path, book_dir: Path) -> list[Path]:
             notebook = _read(source, page)
             clean_notebook(notebook, page, replacements)
             _fill_numbers(notebook, page, substitution)
+            _unlink(notebook, absent)
             nbformat.write(notebook, fresh / f"{page}.ipynb")
         if EXPLORER in pages:
             shutil.copytree(store.opened(run_dir / EXPLORER) / "data", Path(scratch) / "data")
@@ -95,6 +107,34 @@ def notebook_pages(toc_file: Path) -> list[str]:
     if not pages:
         raise FeatrackError(f"{toc_file} names no page under {prefix}: list one there.")
     return pages
+
+
+def _write_contents(source: Path, target: Path, absent: Collection[str]) -> None:
+    """A table of contents without some pages, and without parts that had no others."""
+    toc = yaml.safe_load(source.read_text(encoding="utf-8"))
+    for part in toc.get("parts", []):
+        part["chapters"] = [
+            entry
+            for entry in part["chapters"]
+            if entry.get("file", "").removeprefix(f"{PAGES}/") not in absent
+        ]
+    if "parts" in toc:
+        toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
+    target.write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
+
+
+def _unlink(notebook: nbformat.NotebookNode, absent: Collection[str]) -> None:
+    """Turns links to pages that this book doesn't have into plain words."""
+    if not absent:
+        return
+    names = "|".join(map(re.escape, absent))
+    link = re.compile(rf"\[([^\]]+)\]\((?:{names})(?:\.ipynb|\.html)?(?:#[\w-]*)?\)")
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = link.sub(r"\1", cell.source)
+        for output in cell.get("outputs", []):
+            if "text/markdown" in output.get("data", {}):
+                output.data["text/markdown"] = link.sub(r"\1", output.data["text/markdown"])
 
 
 def _entries(node: object) -> Iterator[str]:
@@ -156,9 +196,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="featrack_utils.pipeline.book", description=main.__doc__)
     parser.add_argument("run_dir", type=Path, help="a finished run")
     parser.add_argument("book_dir", type=Path, help="where _toc.yml is and executed/ goes")
+    parser.add_argument("--phases", nargs="*", help="the phases of this run; left out: all")
     options = parser.parse_args(arguments)
     try:
-        render_book(options.run_dir, options.book_dir)
+        render_book(options.run_dir, options.book_dir, options.phases)
     except FeatrackError as error:
         sys.stderr.write(f"featrack: {error}\n")
         return 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,23 +20,33 @@ import papermill
 from jupyter_client import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
+from traitlets import default
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline import forkclient
-from featrack_utils.pipeline.checks import known_names, typed
+from featrack_utils.pipeline import forkserver
+from featrack_utils.pipeline.checks import typed
+from featrack_utils.pipeline.profile import require_known
 
 NOTEBOOKS = Path("notebooks")
 _MARK = "featrack"  # in the metadata of an executed notebook: it may be overwritten
 
 
 class ForkedKernelManager(AsyncKernelManager):
-    """Has kernels forked from the pipeline's server, if there is one."""
+    """Has kernels forked from the pipeline's server, if there is one.
+
+    They listen on sockets in the file system: two kernels that start at once may be given the same
+    port.
+    """
+
+    @default("transport")
+    def _default_transport(self) -> str:
+        return "ipc" if os.name == "posix" else "tcp"
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         command = super().format_kernel_cmd(extra_arguments)
-        if forkclient.ADDRESS not in os.environ:
+        if forkserver.ADDRESS not in os.environ:
             return command
-        return [command[0], "-IS", forkclient.__file__, *command[1:]]
+        return [command[0], "-IS", forkserver.__file__, *command[1:]]
 
 
 def declared_parameters(notebook: Any) -> dict[str, Any]:
@@ -58,7 +69,7 @@ def checked(parameters: dict[str, Any], declared: dict[str, Any], notebook: str)
     Raises:
         FeatrackError: an unknown name (the nearest declared one is named), another type.
     """
-    known_names(parameters, declared, f"{notebook}.")
+    require_known(parameters, declared, f"{notebook}.")
     annotations = {name: type(literal).__name__ for name, literal in declared.items()}
     return {
         name: typed(
@@ -68,16 +79,37 @@ def checked(parameters: dict[str, Any], declared: dict[str, Any], notebook: str)
     }
 
 
+def find(name: str) -> Path:
+    """A chapter's source by its name; the number that orders it may be left out.
+
+    Raises:
+        FeatrackError: no such chapter; the known ones are named.
+    """
+    known = {path.stem: path for path in sorted(NOTEBOOKS.glob("*.py"))}
+    for stem, path in known.items():
+        if name in (stem, page_of(path)):
+            return path
+    names = ", ".join(page_of(path) for path in known.values())
+    raise FeatrackError(f"There is no chapter {name!r} in {NOTEBOOKS}/; there are: {names}.")
+
+
+def page_of(source: Path) -> str:
+    """A chapter's name without the number that orders it: 07-tracking.py is "tracking"."""
+    return re.sub(r"^\d+-", "", source.stem)
+
+
+def parameters_of(source: Path) -> dict[str, Any]:
+    """The parameters that a chapter declares, with their literals; see `declared_parameters`."""
+    return declared_parameters(jupytext.read(source))
+
+
 def prepare(source: Path, output: Path, parameters: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The notebook and its checked parameters, if it can be run as it was asked to be.
 
     Raises:
-        FeatrackError: no such notebook, an unknown parameter, or an output that would overwrite
+        FeatrackError: an unknown parameter, or an output that would overwrite
             what featrack did not make.
     """
-    if not source.is_file():
-        known = sorted(path.stem for path in source.parent.glob("*.py"))
-        raise FeatrackError(f"No notebook {source}; there are: {', '.join(known)}.")
     if output.suffix != ".ipynb":
         raise FeatrackError(
             f"The output {output} isn't named like a notebook; let it end in .ipynb."
@@ -88,7 +120,7 @@ def prepare(source: Path, output: Path, parameters: dict[str, Any]) -> tuple[Any
                 f"{path} exists and was not made by featrack; choose another name for the output."
             )
     notebook = jupytext.read(source)
-    return notebook, checked(parameters, declared_parameters(notebook), source.stem)
+    return notebook, checked(parameters, declared_parameters(notebook), page_of(source))
 
 
 def _failed(output: Path) -> Path:
@@ -118,7 +150,7 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
     prepared = output.with_name(f".{output.stem}.prepared.ipynb")
     executing = output.with_name(f".{output.stem}.executing.ipynb")
     failed = _failed(output)
-    notebook.metadata[_MARK] = {"notebook": source.stem}
+    notebook.metadata[_MARK] = {"notebook": page_of(source)}
     jupytext.write(notebook, prepared)
     try:
         papermill.execute_notebook(

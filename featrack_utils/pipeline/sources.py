@@ -18,15 +18,24 @@ def digests(modules: Iterable[ModuleType]) -> dict[str, str]:
     return {_name(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(_sources(modules))}
 
 
+def imported_files(source: Path) -> list[str]:
+    """The files of this package that a script imports, whatever they import included."""
+    return sorted(str(p.relative_to(_PACKAGE.parent)) for p in _closure(_imported_files(source)))
+
+
 def _name(path: Path) -> str:
     inside = path.is_relative_to(_PACKAGE)
     return path.relative_to(_PACKAGE).as_posix() if inside else path.name
 
 
 def _sources(modules: Iterable[ModuleType]) -> set[Path]:
-    """The files of some modules and of all that they import from this package."""
+    return _closure(Path(module.__file__) for module in modules)
+
+
+def _closure(files: Iterable[Path]) -> set[Path]:
+    """Some files and all that they import from this package."""
     found: set[Path] = set()
-    waiting = [Path(module.__file__) for module in modules]
+    waiting = list(files)
     while waiting:
         path = waiting.pop()
         if path not in found and path.is_file():

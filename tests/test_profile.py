@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline.profiles import load_profile
+from featrack_utils.pipeline.profile import load_profile
 
 PROFILES = Path(__file__).parent.parent / "profiles"
 SMOKE = PROFILES / "smoke.yaml"
@@ -34,16 +34,10 @@ def test_an_unknown_profile_is_answered_with_the_known_ones():
     ("overrides", "unknown", "nearest"),
     [
         ({"sead": 1}, "sead", "seed"),
-        ({"mergee": {"t": 0.4}}, "mergee", "merge"),
+        ({"mergee": {"x": 0.4}}, "mergee", "merge"),
         ({"merge": {"sweep": 9}}, "merge.sweep", "merge.sweep_"),
         ({"sae": {"l1": 2.0}}, "sae.l1", "sae.l1_coefficient"),
         ({"sae": {"expantion": 4}}, "sae.expantion", "sae.expansion"),
-        (
-            {"corpora": {"sources_of": {"lua": {"glob": ["*.lua"]}}}},
-            "corpora.sources_of.lua.glob",
-            "corpora.sources_of.lua.globs",
-        ),
-        ({7: 7}, "7", ""),
     ],
 )
 def test_an_unknown_key_at_any_depth_is_answered_with_the_nearest(overrides, unknown, nearest):
@@ -53,11 +47,11 @@ def test_an_unknown_key_at_any_depth_is_answered_with_the_nearest(overrides, unk
     assert str(caught.value).startswith(start)
 
 
-def test_an_unknown_domain_is_named():
-    assert "luau" in refusal(corpora={"train_tokens": {"luau": 1}})
+def test_a_domain_without_text_is_named():
+    assert "lacks luau" in refusal(models={"alone": {"train": ["luau"]}})
 
 
-@pytest.mark.parametrize("key", ["seed", "base.d_mlp", "corpora.train_tokens.lua", "merge"])
+@pytest.mark.parametrize("key", ["seed", "pretraining.d_mlp", "corpora.train_tokens.lua", "merge"])
 def test_a_missing_key_is_named(tmp_path, key):
     mapping = yaml.safe_load(SMOKE.read_text())
     *way, last = key.split(".")
@@ -73,12 +67,12 @@ def test_a_missing_key_is_named(tmp_path, key):
 def test_overrides_are_laid_over_the_file_without_wiping_their_neighbours():
     plain = load_profile(SMOKE)
     changed = load_profile(
-        SMOKE, {"merge": {"t": 0.25}, "corpora": {"train_tokens": {"lua": 7_000}}}
+        SMOKE, {"merge": {"sweep_points": 9}, "corpora": {"train_tokens": {"lua": 7_000}}}
     )
-    assert changed.merge.t == 0.25
-    assert changed.merge.sweep_points == plain.merge.sweep_points
+    assert changed.merge.sweep_points == 9
+    assert changed.merge.sweep_blocks == plain.merge.sweep_blocks
     assert changed.corpora.train_tokens == plain.corpora.train_tokens | {"lua": 7_000}
-    assert changed.base == plain.base
+    assert changed.pretraining == plain.pretraining
 
 
 def test_numbers_that_snakemake_hands_over_as_text_are_numbers():
@@ -86,7 +80,6 @@ def test_numbers_that_snakemake_hands_over_as_text_are_numbers():
         SMOKE,
         {
             "sae": {"other_seeds": "3", "l1_coefficient": "2.5"},
-            "merge": {"t": "null"},
             "corpora": {
                 "train_tokens": {"lua": "7_000"},
                 "sources_of": {"lua": {"kind": "files", "globs": ["*.lua"], "column": "*"}},
@@ -94,7 +87,6 @@ def test_numbers_that_snakemake_hands_over_as_text_are_numbers():
         },
     )
     assert (profile.sae.other_seeds, profile.sae.l1_coefficient) == (3, 2.5)
-    assert profile.merge.t is None
     assert profile.corpora.train_tokens["lua"] == 7_000
     assert profile.corpora.sources_of["lua"]["globs"] == ["*.lua"]
     assert profile.corpora.sources_of["lua"]["column"] == "*"
@@ -102,21 +94,23 @@ def test_numbers_that_snakemake_hands_over_as_text_are_numbers():
 
 def test_a_rate_that_yaml_reads_as_text_is_taken_as_the_number_it_looks_like():
     assert yaml.safe_load("6e-4") == "6e-4"
-    assert load_profile(SMOKE, {"base": {"learning_rate": "6e-4"}}).base.learning_rate == 0.0006
+    assert (
+        load_profile(SMOKE, {"pretraining": {"learning_rate": "6e-4"}}).pretraining.learning_rate
+        == 0.0006
+    )
 
 
 @pytest.mark.parametrize(
     ("section", "name", "value"),
     [
-        ("base", "d_model", True),
-        ("base", "d_model", "true"),
-        ("base", "d_model", 32.0),
-        ("base", "d_model", "32.5"),
-        ("base", "learning_rate", "fast"),
-        ("base", "learning_rate", False),
-        ("base", "learning_rate", None),
+        ("pretraining", "d_model", True),
+        ("pretraining", "d_model", "true"),
+        ("pretraining", "d_model", "32.5"),
+        ("pretraining", "learning_rate", "fast"),
+        ("pretraining", "learning_rate", False),
+        ("pretraining", "learning_rate", None),
         ("sae", "architecture", 3),
-        ("merge", "t", [0.5]),
+        ("merge", "sweep_points", [5]),
     ],
 )
 def test_a_value_of_another_type_is_refused_by_name(section, name, value):
@@ -133,22 +127,16 @@ def test_a_value_of_another_type_is_refused_by_name(section, name, value):
         ("corpora", "context", 1),
         ("corpora", "train_tokens", {"lua": -1}),
         ("corpora", "train_tokens", {"lua": "many"}),
-        ("corpora", "sources_of", {"lua": {"kind": "embeded"}}),
         ("corpora", "sources_of", {"lua": "embedded"}),
-        ("corpora", "sources_of", {"lua": {"kind": "files", "globs": "*.lua"}}),
-        ("base", "n_heads", 0),
-        ("base", "n_heads", 5),
-        ("base", "n_heads", 32),
-        ("base", "n_kv_heads", 3),
-        ("base", "learning_rate", float("inf")),
-        ("base", "weight_decay", -0.1),
+        ("pretraining", "n_heads", 0),
+        ("pretraining", "n_heads", 5),
+        ("pretraining", "n_heads", 32),
+        ("pretraining", "n_kv_heads", 3),
+        ("pretraining", "learning_rate", float("inf")),
+        ("pretraining", "weight_decay", -0.1),
         ("finetune", "batch_blocks", 0),
         ("finetune", "train_tokens", -1),
         ("finetune", "warmup_share", 1.0),
-        ("merge", "t", -0.01),
-        ("merge", "t", 1.01),
-        ("merge", "t", float("nan")),
-        ("merge", "t", "nan"),
         ("merge", "sweep_points", 2),
         ("sae", "architecture", "gated"),
         ("sae", "expansion", 0),
@@ -171,7 +159,7 @@ def test_a_value_outside_its_range_is_refused_by_name(section, name, value):
 
 def test_k_may_equal_the_dictionary_and_zero_steps_are_a_control():
     smoke = load_profile(SMOKE)
-    d_sae = smoke.sae.expansion * smoke.base.d_mlp
+    d_sae = smoke.sae.expansion * smoke.pretraining.d_mlp
     assert d_sae == 512
     assert load_profile(SMOKE, {"sae": {"k": d_sae}}).sae.k == d_sae
     assert load_profile(SMOKE, {"finetune": {"train_tokens": 0}}).finetune.train_tokens == 0
@@ -194,9 +182,32 @@ def test_a_file_that_holds_no_profile_is_named(tmp_path, content):
         load_profile(path)
 
 
-def test_the_number_of_seeds_is_the_bases_own():
-    sae = load_profile(PROFILES / "quick.yaml").sae
-    assert [len(sae.seeds(model)) for model in ("base", "lua", "merged")] == [3, 2, 2]
+CHAIN = {"a": {"train": ["english"]}, "b": {"parent": "a", "train": ["lua"]}}
+
+
+def test_models_of_other_names_take_the_place_of_the_profiles():
+    profile = load_profile(SMOKE, {"models": CHAIN, "arms": {"dosed": ["b"]}})
+    assert profile.lineage.order == ("a", "b")
+
+
+def test_a_known_models_entry_is_laid_over_the_profiles():
+    profile = load_profile(SMOKE, {"models": {"merged": {"t": "0.3"}}})
+    assert profile.models["merged"] == {"merge": ["lua", "stories"], "method": "slerp", "t": 0.3}
+    assert profile.lineage.order == ("base", "lua", "stories", "merged")
+
+
+def test_a_dose_of_a_model_that_is_not_tuned_is_refused():
+    assert "arms.dosed holds 'lua'; name models that are fine-tuned here: b" in refusal(
+        models=CHAIN, arms={"dosed": ["lua"]}
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost", "ftp://x", "http://me:secret@x/v1", "http://x/v1?key=secret"]
+)
+def test_an_endpoint_is_a_web_address_without_secrets(url):
+    sentence = refusal(interpretation={"base_url": url})
+    assert "interpretation.base_url" in sentence and "secret" not in sentence
 
 
 @pytest.mark.parametrize("name", ["a;touch x", "..", "../mine", "my run", ".hidden", "trials"])

@@ -1,0 +1,422 @@
+"""A profile: every number a run depends on, read from YAML and checked before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
+
+
+def _no_truth_value(value: Any) -> Any:
+    # To Python, and so to pydantic, True is the number 1.
+    if isinstance(value, bool):
+        raise FeatrackError(f"is {value}; it must be a number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+Real = Annotated[float, BeforeValidator(_no_truth_value)]
+Count = Annotated[Whole, Field(ge=1)]
+Rate = Annotated[Real, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A section of a profile: no unknown keys, no infinite numbers, nothing changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Corpora(Section):
+    """What is read, and how much of it. Sources: see featrack_utils.corpora."""
+
+    sources_of: dict[str, dict[str, Any]]
+    train_tokens: dict[str, Count]
+    validation_tokens: Count
+    validation_share: Annotated[Real, Field(gt=0, lt=0.5)]
+    vocab_size: Annotated[Whole, Field(gt=256)]  # byte-level BPE begins with 256
+    context: Annotated[Whole, Field(ge=8)]
+
+
+class Training(Section):
+    """How a language model is trained."""
+
+    train_tokens: Annotated[Whole, Field(ge=0)]
+    learning_rate: Rate
+    batch_blocks: Count
+    weight_decay: Annotated[Real, Field(ge=0)]
+    warmup_share: Annotated[Real, Field(ge=0, lt=1)]
+
+
+class Pretraining(Training):
+    """The lineage's root, if it is trained here: its shape and its training."""
+
+    d_model: Count
+    d_mlp: Count
+    n_heads: Count
+    n_kv_heads: Count
+
+    @model_validator(mode="after")
+    def _heads_divide_the_model(self) -> Pretraining:
+        # Rotary attention turns pairs of numbers, so a head must have an even width.
+        if self.d_model % (2 * self.n_heads) or self.n_heads % self.n_kv_heads:
+            raise FeatrackError(
+                f"pretraining.n_heads {self.n_heads} must divide d_model {self.d_model} into even "
+                f"parts, and pretraining.n_kv_heads {self.n_kv_heads} must divide n_heads."
+            )
+        return self
+
+
+class Merge(Section):
+    """The sweep over the merge's t: from 0, the first parent, to 1, the second."""
+
+    sweep_points: Annotated[Whole, Field(ge=3)]
+    sweep_blocks: Count
+
+
+class Sae(Section):
+    """The dictionaries: one sparse autoencoder per model and seed."""
+
+    architecture: Literal["standard", "topk", "batchtopk"]
+    expansion: Count
+    l1_coefficient: Annotated[Real, Field(ge=0)]
+    k: Count
+    learning_rate: Rate
+    train_tokens: Count
+    batch_tokens: Count
+    root_seeds: Annotated[Whole, Field(ge=2)]  # the ceiling needs two
+    other_seeds: Annotated[Whole, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _one_step_at_least(self) -> Sae:
+        if self.train_tokens < self.batch_tokens:
+            raise FeatrackError(
+                f"sae.train_tokens is {self.train_tokens}; it must be a batch of "
+                f"{self.batch_tokens} or more."
+            )
+        return self
+
+
+class Tracking(Section):
+    """When a feature of one model is a feature of another."""
+
+    tau: Annotated[Real, Field(gt=0, lt=1)]
+    # Chapters count by assignment, too, but its intervals would need one a replicate.
+    rule: Literal["best", "mutual"]
+    min_positions: Count
+    min_documents: Count
+    evaluation_blocks: Count
+    replicates: Count
+    probed_features: Count
+    calibration_sets: Annotated[Whole, Field(ge=2)]
+    calibration_features: Annotated[Whole, Field(ge=100)]
+
+
+class Arms(Section):
+    """Controls that need models or dictionaries of their own; doses are shares of the steps."""
+
+    doses: list[Real]
+    dosed: list[str]
+    warm_start: bool
+    lm_seed: bool
+
+    @field_validator("doses")
+    @classmethod
+    def _doses_increase(cls, doses: list[float]) -> list[float]:
+        check_doses(doses)
+        return doses
+
+
+class Interpretation(Section):
+    """Who explains: counting alone (lookup), or a chat model as well (endpoint).
+
+    The endpoint is any server that speaks OpenAI's chat protocol. Its key is never a parameter:
+    `key_variable` names the environment variable that holds it, and is empty where none is needed.
+    """
+
+    explainer: Literal["lookup", "endpoint"]
+    base_url: str
+    chat_model: str
+    key_variable: str
+    explained_features: Annotated[Whole, Field(ge=2)]
+    max_requests: Annotated[Whole, Field(ge=0)]
+
+    @field_validator("base_url")
+    @classmethod
+    def _a_web_address_without_secrets(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise FeatrackError(
+                "interpretation.base_url must be a web address such as http://localhost:8000/v1."
+            )
+        if parts.username or parts.password or parts.query or parts.fragment:
+            # An address is written to artefacts; a key belongs into the environment.
+            raise FeatrackError(
+                "interpretation.base_url must hold no user, password or query; put a key into "
+                "the environment variable that interpretation.key_variable names."
+            )
+        return url
+
+
+class Robustness(Section):
+    """Changes to the section ``sae``, each a set of dictionaries that conclusions are asked of.
+
+    ``all_pairs``: of all conclusions; else of the root and its first child alone.
+    """
+
+    sweep: list[dict[str, Any]]
+    all_pairs: bool
+
+
+class Profile(Section):
+    """Everything a run depends on.
+
+    Raises:
+        FeatrackError: see `load_profile`.
+    """
+
+    name: str
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)]
+    precision: Literal["auto", "float32", "bfloat16"]
+    models: dict[str, dict[str, Any]]
+    corpora: Corpora
+    pretraining: Pretraining
+    finetune: Training
+    merge: Merge
+    sae: Sae
+    tracking: Tracking
+    arms: Arms
+    interpretation: Interpretation
+    robustness: Robustness
+
+    @field_validator("name")
+    @classmethod
+    def _a_folder_of_runs(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name) or name == "trials":
+            raise FeatrackError(
+                f"name is {name!r}; it names a folder of runs/: begin with a letter or a digit, "
+                "use letters, digits, dots, dashes and underscores, and not the name trials."
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Profile:
+        lineage = self.lineage
+        for section in ("sources_of", "train_tokens"):
+            for domain in lineage.domains:
+                if domain not in getattr(self.corpora, section):
+                    raise FeatrackError(
+                        f"corpora.{section} lacks {domain}, which a model is trained on; add it."
+                    )
+        for model in self.dosed:
+            if model not in lineage.tuned:
+                raise FeatrackError(
+                    f"arms.dosed holds {model!r}; name models that are fine-tuned here: "
+                    f"{', '.join(lineage.tuned) or 'there are none'}."
+                )
+        tuned = self.finetune
+        steps = tuned.train_tokens // (tuned.batch_blocks * self.corpora.context)
+        dose_steps(self.arms.doses, steps)
+        for where, sae in {"sae": self.sae, **self.swept}.items():
+            d_sae = sae.expansion * self.pretraining.d_mlp
+            if sae.k > d_sae:
+                raise FeatrackError(
+                    f"{where}.k is {sae.k}, but the dictionary has only {d_sae} features "
+                    f"({sae.expansion} × d_mlp {self.pretraining.d_mlp})."
+                )
+        return self
+
+    @property
+    def lineage(self) -> Lineage:
+        """The models and their descent."""
+        return Lineage(self.models)
+
+    @property
+    def dosed(self) -> list[str]:
+        """The fine-tunes that are followed along the doses, those of ``arms.dosed``."""
+        return self.arms.dosed if self.lineage.tuned else []
+
+    @property
+    def swept(self) -> dict[str, Sae]:
+        """The section ``sae`` under each entry of ``robustness.sweep``, by a folder's name.
+
+        Raises:
+            FeatrackError: an entry that is empty, changes the number of seeds or is there twice,
+                or whatever the section ``sae`` refuses.
+        """
+        changed: dict[str, Sae] = {}
+        for number, entry in enumerate(self.robustness.sweep):
+            where = f"robustness.sweep[{number}]"
+            if not entry:
+                raise FeatrackError(
+                    f"{where} is empty; it must be a change such as {{expansion: 16}}."
+                )
+            allowed = [key for key in Sae.model_fields if "seeds" not in key]
+            require_known(entry, allowed, f"{where}.")
+            values = _validated(Sae, {**self.sae.model_dump(), **entry}, f"{where}.")
+            name = "-".join(f"{key}-{_short(getattr(values, key))}" for key in sorted(entry))
+            if name in changed:
+                raise FeatrackError(f"{where} asks for {name} a second time; leave it out.")
+            changed[name] = values
+        return changed
+
+
+def load_profile(path: Path, overrides: Mapping[str, Any] | None = None) -> Profile:
+    """Reads a profile and lays nested overrides over it.
+
+    Args:
+        path: a YAML file such as profiles/quick.yaml.
+        overrides: e.g. ``{"merge": {"sweep_points": 5}}``; numbers may be written as text, as
+            Snakemake hands over whatever is nested. ``models`` is laid over the profile's if it
+            names no other model, and otherwise takes its place.
+
+    Raises:
+        FeatrackError: no such profile, an unknown key (the nearest known one is named), a missing
+            key, or a value outside its range.
+    """
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        raise FeatrackError(f"No profile {path.stem!r} in {path.parent}/; there are: {known}.")
+    try:
+        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        detail = " ".join(str(error).split())
+        raise FeatrackError(f"{path} is not valid YAML: {detail}.") from error
+    if not isinstance(mapping, dict):
+        raise FeatrackError(f"{path} must hold a mapping of sections to parameters.")
+    overrides = _as_yaml(dict(overrides or {}))
+    models = overrides.get("models")
+    if isinstance(models, dict) and not set(models) <= set(mapping.get("models") or {}):
+        mapping = {key: value for key, value in mapping.items() if key != "models"}
+    mapping = {"name": path.stem, **_overlaid(mapping, overrides)}
+    return _validated(Profile, mapping, "")
+
+
+def _as_yaml(value: Any) -> Any:
+    """Text as the number, the list or the nothing that YAML reads in it, at any depth."""
+    if isinstance(value, dict):
+        return {key: _as_yaml(inner) for key, inner in value.items()}
+    if isinstance(value, list):  # of mappings; text in a list is a file pattern
+        return [_as_yaml(inner) if isinstance(inner, dict) else inner for inner in value]
+    if isinstance(value, str):
+        with suppress(yaml.YAMLError):  # such as the file pattern *.lua
+            read = yaml.safe_load(value)
+            return read if isinstance(read, int | float | None) else value
+    return value
+
+
+def _overlaid(mapping: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(mapping)
+    for key, value in overrides.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _overlaid(old, value) if both else value
+    return merged
+
+
+def _validated(kind: type[Section], mapping: Mapping[str, Any], where: str) -> Any:
+    try:
+        return kind.model_validate(dict(mapping))
+    except ValidationError as error:
+        raise FeatrackError(_sentence(kind, error.errors()[0], where)) from None
+
+
+def _sentence(kind: type[Section], error: Any, where: str) -> str:
+    """What pydantic found first, as a sentence in the words of the profile."""
+    place = [str(part) for part in error["loc"]]
+    name = where + ".".join(place)
+    if isinstance(own := error.get("ctx", {}).get("error"), FeatrackError):
+        return str(own) if str(own).endswith(".") else f"{name} {own}."
+    match error["type"]:
+        case "extra_forbidden":
+            holder: Any = kind
+            for part in place[:-1]:
+                holder = holder.model_fields[part].annotation
+            return _unknown(place[-1], holder.model_fields, ".".join([*place[:-1], ""]))
+        case "missing":
+            return f"The profile lacks {name}; add it."
+        case "model_type" | "dict_type":
+            return f"{name} must be a mapping of parameters."
+        case "literal_error":
+            choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+            return f"{name} is {error['input']!r}; choose one of {', '.join(choices)}."
+    said = re.sub("^Input should ", "it must ", error["msg"])
+    return f"{name} is {error['input']!r}; {said[0].lower()}{said[1:].rstrip('.')}."
+
+
+def _unknown(name: str, known: Iterable[str], where: str) -> str:
+    names = [where + each for each in known]
+    wanted = where + name
+    longer = [each for each in names if each.startswith(wanted)]
+    near = longer or difflib.get_close_matches(wanted, names, n=1, cutoff=0.0)
+    if not near:
+        return f"Unknown parameter {wanted}; there are none to set."
+    return f"Unknown parameter {wanted}; the nearest known one is {near[0]}."
+
+
+def require_known(names: Iterable[object], known: Iterable[str], where: str = "") -> None:
+    """Raises FeatrackError, naming the nearest known one, unless every name is known."""
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise FeatrackError(_unknown(str(name), known, where))
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def dose_percent(dose: float) -> str:
+    """A dose as it is named in files and results: 0.03 is "3"."""
+    return f"{100 * dose:g}"
+
+
+def check_doses(doses: Sequence[float]) -> None:
+    """Raises FeatrackError unless the doses lie in (0, 1) and increase."""
+    for dose in doses:
+        if not 0 < dose < 1:
+            raise FeatrackError(f"arms.doses holds {dose}; choose shares between 0 and 1.")
+    if any(a >= b for a, b in pairwise(doses)):
+        raise FeatrackError(f"arms.doses are {list(doses)}; write each once, in increasing order.")
+
+
+def dose_steps(doses: Sequence[float], steps: int) -> dict[str, int]:
+    """The step of a fine-tune that each dose falls on, at least the first, by `dose_percent`.
+
+    A fine-tune of no step, which is a control, has no doses either: {}.
+
+    Raises:
+        FeatrackError: what `check_doses` refuses; two doses on one step, or one on the last.
+    """
+    check_doses(doses)
+    if not steps:
+        return {}
+    found: dict[int, float] = {}
+    for dose in doses:
+        step = max(1, round(dose * steps))
+        other = 1.0 if step >= steps else found.get(step)
+        if other is not None:
+            raise FeatrackError(
+                f"arms.doses {dose} and {other} are both step {step} of a fine-tune of {steps}; "
+                "leave one out, or raise finetune.train_tokens."
+            )
+        found[step] = dose
+    return {dose_percent(dose): step for step, dose in found.items()}

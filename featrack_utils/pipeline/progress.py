@@ -1,0 +1,94 @@
+"""What `make book` says while it runs: each phase as it starts and ends; and one run at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+from featrack_utils.errors import FeatrackError
+
+# Snakemake's closing remarks on a failure, after the phase itself has said what is wrong.
+_ECHOES = ("Exiting because", "Shutting down", "At least one job", "RuleException", "Complete log")
+
+
+class Progress(logging.Handler):
+    """Prints a line for each phase that starts or ends, and Snakemake's own errors."""
+
+    def __init__(self, out: TextIO = sys.stderr) -> None:
+        super().__init__()
+        self.out = out
+        self.begun = time.monotonic()
+        self.started: dict[int, tuple[str, float]] = {}
+        self.finished: list[int] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Takes what Snakemake logs; see its LogEvent for the fields."""
+        event = str(getattr(record, "event", None) or "")
+        if event == "job_info" and record.rule_name != "all":
+            self.started[record.jobid] = (record.rule_name, time.monotonic())
+            self.say(f"{record.rule_name} …")
+        elif event == "job_finished":
+            self.finished.append(record.job_id)
+        elif event == "progress":
+            self.end(record.done, record.total - 1)  # the rule `all` is no phase
+        elif not event and record.levelno >= logging.ERROR:
+            message = str(record.getMessage())
+            if not message.startswith(_ECHOES):
+                self.say(message)
+
+    def end(self, done: int, total: int) -> None:
+        """Says which phases have ended since the last time, and how many are left."""
+        ended = [self.started.pop(job) for job in self.finished if job in self.started]
+        self.finished.clear()
+        for name, begun in ended:
+            took = spell(time.monotonic() - begun)
+            self.say(f"{name}: done in {took} ({min(done, total)} of {total})")
+        if done >= total and ended:
+            self.say(f"All {total} phases done in {spell(time.monotonic() - self.begun)}")
+
+    def say(self, line: str) -> None:
+        """Prints a line with the time of day."""
+        print(f"[{time.strftime('%H:%M:%S')}] {line}", file=self.out, flush=True)
+
+
+def spell(seconds: float) -> str:
+    """A duration as read: "12 s", "3 min 5 s"."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def take_lock(path: Path) -> TextIO:
+    """Holds a checkout's runs for this process; it lets go when the process ends, however it does.
+
+    Raises:
+        FeatrackError: another process holds them; it is named.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        holder = _holder(file.read())
+        raise FeatrackError(
+            f"The runs of this checkout are in use by {holder}; wait for it or end it."
+        ) from None
+    file.truncate(0)
+    since = time.strftime("%H:%M:%S")
+    json.dump({"process": os.getpid(), "since": since}, file)
+    file.flush()
+    return file
+
+
+def _holder(text: str) -> str:
+    try:
+        found = json.loads(text)
+        return f"process {found['process']}, which began at {found['since']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"

@@ -1,0 +1,45 @@
+"""What `make book` prints, and that two of them don't write at once."""
+
+import io
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline.progress import Progress, spell, take_lock
+
+
+def test_each_phase_is_named_as_it_starts_and_ends_with_how_many_are_left():
+    out = io.StringIO()
+    logger = logging.Logger("snakemake")
+    logger.addHandler(Progress(out))
+    logger.info("", extra={"event": "job_info", "jobid": 7, "rule_name": "tracking"})
+    logger.info("Finished", extra={"event": "job_finished", "job_id": 7})
+    logger.info("", extra={"event": "progress", "done": 1, "total": 3})
+    logger.info("Select jobs to execute...")
+    logger.error("MissingInputException: a file")
+    logger.error("Exiting because a job execution failed.")
+    lines = [line.split("] ")[1] for line in out.getvalue().splitlines()]
+    expected = ["tracking …", "tracking: done in 0 s (1 of 2)", "MissingInputException: a file"]
+    assert lines == expected
+
+
+def test_a_duration_is_read_in_minutes_and_seconds():
+    assert spell(12.4) == "12 s"
+    assert spell(185) == "3 min 5 s"
+
+
+def test_the_lock_names_its_holder_and_goes_with_it(tmp_path):
+    path = tmp_path / "lock"
+    code = "import sys, time\nfrom pathlib import Path\n"
+    code += "from featrack_utils.pipeline.progress import take_lock\n"
+    code += f"held = take_lock(Path({str(path)!r}))\nprint('held', flush=True)\ntime.sleep(60)\n"
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(FeatrackError, match=f"in use by process {holder.pid}, which began at"):
+        take_lock(path)
+    holder.kill()
+    holder.communicate()
+    take_lock(path).close()
