@@ -3,11 +3,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featrack_utils.display import shareplots, style
+from featrack_utils.display import matching_figures, shareplots, style, training_figures
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 
+FOUR = Lineage(
+    {
+        "base": {"train": ["english", "python"]},
+        "lua": {"parent": "base", "train": ["lua"]},
+        "stories": {"parent": "base", "train": ["stories"]},
+        "merged": {"merge": ["lua", "stories"]},
+    }
+)
 PAIRS = ["base_lua", "base_stories", "lua_merged"]
+
+
+@pytest.fixture(autouse=True)
+def lineage_in_use():
+    style.use_style(FOUR)
 
 
 def legend_of(figure):
@@ -27,12 +40,18 @@ def shares(**changes):
 
 
 def test_pairs_are_named_as_arrows():
-    assert style.pair_label("base_lua") == "Base → Lua"
+    assert style.pair_label("base_lua") == style.pair_label("base", "lua") == "Base → Lua"
+    assert style.pair_label("my-base", "my-chat") == "My-base → My-chat"
 
 
 def test_a_label_belongs_to_the_model_it_names_first():
     assert style.model_of("Merged seed 1") == "merged"
     assert style.model_of("seed 1") is None
+    assert style.model_of("English text") is None
+
+
+def test_names_stand_in_the_lineages_order_and_strangers_at_the_end():
+    assert style.in_order(["other", "merged", "base", "merged"]) == ["base", "merged", "other"]
 
 
 def test_figures_are_not_left_open_in_pyplot():
@@ -44,7 +63,7 @@ def test_every_dot_stands_at_its_share_and_in_its_childs_colour():
     axis = shareplots.shares_with_ceiling(shares()).axes[0]
     dots = [line for line in axis.lines if line.get_marker() == "o"]
     assert [float(dot.get_xdata()[0]) for dot in dots] == [0.2, 0.21, 0.3]
-    assert dots[0].get_color() == style.MODEL_COLOURS["lua"]
+    assert dots[0].get_color() == style.colour_of("lua")
     assert axis.get_yticklabels()[0].get_text() == "Base → Lua"
 
 
@@ -85,28 +104,34 @@ def test_the_sweep_has_a_dashed_line_at_each_base_accuracy():
             "accuracy": [0.5, 0.4, 0.2, 0.2, 0.4, 0.5],
         }
     )
-    axis = style.sweep_figure(sweep, {"lua": 0.3, "stories": 0.25}, 0.5).axes[0]
+    axis = training_figures.sweep_figure(sweep, {"lua": 0.3, "stories": 0.25}, 0.5).axes[0]
     dashed = [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == "--"]
     dotted = [line.get_xdata()[0] for line in axis.lines if line.get_linestyle() == ":"]
     assert dashed == [0.3, 0.25]
     assert dotted == [0.5]
 
 
+def test_the_sweeps_axis_names_the_models_at_its_ends():
+    sweep = pd.DataFrame({"t": [0, 1], "domain": "lua", "accuracy": [0.5, 0.2]})
+    axis = training_figures.sweep_figure(sweep, {}, None, ("left", "right")).axes[0]
+    assert axis.get_xlabel() == "merge weight t (0 is Left, 1 is Right)"
+
+
 def test_dead_features_are_counted_in_the_title_and_not_drawn():
-    figure = style.density_histograms({"base seed 0": np.array([0.0, 0.0, 0.01, 0.1])})
+    figure = training_figures.density_histograms({"base seed 0": np.array([0.0, 0.0, 0.01, 0.1])})
     axis = figure.axes[0]
     assert axis.get_title() == "base seed 0: 2 dead"
     assert sum(bar.get_height() for bar in axis.patches) == 2
 
 
 def test_a_dictionary_of_dead_features_can_be_drawn():
-    figure = style.density_histograms({"lua seed 0": np.zeros(3)})
+    figure = training_figures.density_histograms({"lua seed 0": np.zeros(3)})
     assert figure.axes[0].get_title() == "lua seed 0: 3 dead"
 
 
 def test_best_match_bars_sum_to_all_features_that_have_a_best_match():
     r = {"base_lua": np.array([0.1, 0.5, 0.9, np.nan])}
-    axis = style.best_match_histogram(r, {"base_lua": np.array([0.5, 0.5])}, 0.8).axes[0]
+    axis = matching_figures.best_match_histogram(r, {"base_lua": np.array([0.5, 0.5])}, 0.8).axes[0]
     heights = [bar.get_height() for bar in axis.patches if hasattr(bar, "get_height")]
     assert sum(heights) == pytest.approx(1.0)
 
@@ -114,7 +139,7 @@ def test_best_match_bars_sum_to_all_features_that_have_a_best_match():
 def test_each_pair_has_the_outline_of_its_own_parent_and_none_without():
     r = {pair: np.full(4, 0.5) for pair in ("base_lua", "lua_merged", "base_merged")}
     own = {"base_lua": np.array([0.11, 0.12]), "lua_merged": np.array([0.91, 0.92])}
-    axes = style.best_match_histogram(r, own, 0.8).axes
+    axes = matching_figures.best_match_histogram(r, own, 0.8).axes
     outlines = [
         [p.get_path().vertices for p in axis.patches if not hasattr(p, "get_height")]
         for axis in axes
@@ -132,7 +157,7 @@ def test_the_best_model_of_a_domain_is_bold():
             "loss": [1, 2, 4, 3],
         }
     )
-    axis = style.domain_heatmap(losses, "loss", "loss").axes[0]
+    axis = training_figures.domain_heatmap(losses, "loss", "loss").axes[0]
     bold = {text.get_text() for text in axis.texts if text.get_fontweight() == "bold"}
     assert bold == {"1.00", "3.00"}
 
@@ -149,7 +174,7 @@ def test_loss_curves_hold_each_model_twice_training_and_validation():
         [(m, t, 3.0, s) for m in ("base", "lua") for t in (0, 10) for s in ("train", "validation")],
         columns=["model", "tokens", "loss", "split"],
     )
-    axis = style.loss_curves(history).axes[0]
+    axis = training_figures.loss_curves(history).axes[0]
     assert len(axis.lines) == 4
     assert [text.get_text() for text in axis.get_legend().get_texts()][:2] == ["Base", "Lua"]
 
@@ -164,7 +189,7 @@ def test_equal_figures_are_equal_files(tmp_path):
 
 def test_models_get_colours_in_order_and_a_domain_that_of_the_model_tuned_on_it():
     models = {"a": {"train": ["x", "y"]}, "b": {"parent": "a", "train": ["z"]}}
-    style.use_lineage(Lineage(models))
+    style.use_style(Lineage(models))
     assert style.colour_of("a") == style.PALETTE[0]
     assert style.colour_of("z") == style.colour_of("b") == style.PALETTE[1]
     assert style.colour_of("x") == style.PALETTE[2] != style.colour_of("y")

@@ -1,0 +1,152 @@
+"""Figures of trainings: of language models, of their merge, of dictionaries."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from featrack_utils.display.style import (
+    GREY,
+    WIDTH,
+    colour_of,
+    in_order,
+    model_of,
+    panels,
+    require_columns,
+    single,
+)
+from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import label
+
+
+def _readable_tokens(value: float, _position: int) -> str:
+    if value >= 1e6:
+        return f"{value / 1e6:g} M"
+    return f"{value / 1e3:g} k" if value >= 1e3 else f"{value:g}"
+
+
+def loss_curves(history: pd.DataFrame) -> Figure:
+    """Loss (nats per token) against tokens seen. Columns: model, tokens, loss, split.
+
+    Training is drawn thin, validation thick with a dot at each evaluation.
+    """
+    require_columns(history, "model", "tokens", "loss", "split")
+    figure, axis = single(3.4)
+    models = in_order(history["model"])
+    for model in models:
+        rows = history[history["model"] == model].dropna(subset="loss").sort_values("tokens")
+        train, valid = rows[rows["split"] == "train"], rows[rows["split"] != "train"]
+        colour = colour_of(model)
+        axis.plot(train["tokens"], train["loss"], color=colour, lw=1, alpha=0.55)
+        axis.plot(valid["tokens"], valid["loss"], color=colour, lw=2, marker="o", ms=4)
+    axis.set(xlabel="training tokens", ylabel="loss, nats per token\n(lower is better)")
+    axis.xaxis.set_major_formatter(FuncFormatter(_readable_tokens))
+    handles = [Line2D([], [], color=colour_of(m), label=label(m)) for m in models]
+    if "train" in set(history["split"]):
+        handles.append(Line2D([], [], color=GREY, lw=1, label="training"))
+    if set(history["split"]) - {"train"}:
+        handles.append(Line2D([], [], color=GREY, marker="o", ms=4, label="validation"))
+    axis.legend(handles=handles, ncols=2)
+    return figure
+
+
+def domain_heatmap(df: pd.DataFrame, value: str, title: str, best: str = "low") -> Figure:
+    """A model × domain grid of `value`, the best model of each domain in bold.
+
+    Columns: model, domain, `value`. `best` is "low" for losses, "high" for accuracies.
+    """
+    require_columns(df, "model", "domain", value)
+    grid = df.pivot(index="model", columns="domain", values=value)
+    grid = grid.reindex(index=in_order(df["model"]), columns=in_order(df["domain"]))
+    figure, axis = single(0.5 * len(grid) + 1.1)
+    palette = "crest" if best == "low" else "crest_r"
+    sns.heatmap(grid, ax=axis, annot=True, fmt=".2f", cmap=palette, cbar=False, linewidths=1)
+    winners = grid.idxmin() if best == "low" else grid.idxmax()
+    for text, (model, domain) in zip(
+        axis.texts, [(m, d) for m in grid.index for d in grid.columns], strict=True
+    ):
+        text.set_fontweight("bold" if winners[domain] == model else "normal")
+    axis.set_xticklabels([label(domain) for domain in grid.columns])
+    axis.set_yticklabels([label(model) for model in grid.index], rotation=0)
+    axis.set(xlabel="validation text", ylabel="model", title=title)
+    return figure
+
+
+def sweep_figure(
+    df: pd.DataFrame,
+    base: Mapping[str, float],
+    t_balanced: float | None,
+    parents: tuple[str, str] | None = None,
+) -> Figure:
+    """The paper's Figure 5: accuracy on both domains against the merge weight t.
+
+    Columns: t, domain, accuracy. `base` gives the base model's accuracy per domain (dashed),
+    `parents` names the models that t = 0 and t = 1 stand for.
+    """
+    require_columns(df, "t", "domain", "accuracy")
+    figure, axis = single(3.4)
+    for domain, rows in df.groupby("domain", sort=True):
+        colour, text = colour_of(domain), label(domain)
+        rows = rows.sort_values("t")
+        axis.plot(rows["t"], rows["accuracy"], color=colour, marker="o", ms=4, label=text)
+        if domain in base:
+            axis.axhline(base[domain], color=colour, ls="--", lw=1.5, label=f"{text}, base model")
+    if t_balanced is not None:
+        axis.axvline(t_balanced, color=GREY, ls=":", label=f"balanced t = {t_balanced:.2f}")
+    axis.set(xlabel=weight_label(parents), xlim=(-0.02, 1.02))
+    axis.set_ylabel("next-token accuracy\n(higher is better)")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def weight_label(parents: tuple[str, str] | None) -> str:
+    """The axis of a merge's weight: "merge weight t (0 is A, 1 is B)"."""
+    ends = "" if parents is None else f" (0 is {label(parents[0])}, 1 is {label(parents[1])})"
+    return f"merge weight t{ends}"
+
+
+def density_histograms(densities: Mapping[str, np.ndarray]) -> Figure:
+    """How often features are active, one panel per dictionary: log10 of the share of tokens.
+
+    `densities` maps a label ("base seed 0") to shares, shape [d_sae]. Dead features have no
+    logarithm and are counted in the panel's title.
+    """
+    if not densities:
+        raise FeatrackError("There are no dictionaries whose densities could be drawn.")
+    alive = {name: np.asarray(d)[np.asarray(d) > 0] for name, d in densities.items()}
+    lowest = min((np.log10(d.min()) for d in alive.values() if d.size), default=-1.0)
+    bins = np.linspace(np.floor(lowest), 0, 31)
+    figure, axes = panels(len(densities), 1.75)
+    for axis, (name, density) in zip(axes, alive.items(), strict=True):
+        axis.hist(np.log10(density), bins=bins, color=colour_of(model_of(name) or ""))
+        axis.axvline(-1, color="black", ls=":", lw=1)
+        axis.set_title(f"{name}: {len(densities[name]) - len(density):,} dead")
+    figure.supxlabel("log₁₀ share of tokens on which a feature is active", fontsize=11)
+    figure.supylabel("features", fontsize=11)
+    return figure
+
+
+def dictionary_history(history: pd.DataFrame, model: str = "") -> Figure:
+    """Active features a token and variance explained while a model's dictionary learns.
+
+    Columns: tokens (activations read), l0, variance_explained (a share of one).
+    """
+    require_columns(history, "tokens", "l0", "variance_explained")
+    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for axis, column, title in zip(
+        axes,
+        ("l0", "variance_explained"),
+        ("active features a token", "variance explained"),
+        strict=True,
+    ):
+        axis.plot(history["tokens"], history[column], color=colour_of(model))
+        axis.set_title(title)
+        axis.xaxis.set_major_formatter(FuncFormatter(_readable_tokens))
+    axes[0].set_yscale("log")
+    figure.supxlabel("activations read", fontsize=11)
+    return figure
