@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
+import shutil
 import sys
+import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ sys.modules.setdefault("rfc3987_syntax", None)
 import jupytext
 import papermill
 from jupyter_client import AsyncKernelManager
+from jupyter_client.localinterfaces import localhost
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets import default
@@ -28,6 +33,7 @@ from featrack_utils.pipeline.checks import typed
 from featrack_utils.pipeline.profile import require_known
 
 NOTEBOOKS = Path("notebooks")
+_LONGEST_SOCKET = 100  # characters of a path; systems allow 103 or more, and "-5" follows
 _MARK = "featrack"  # in the metadata of an executed notebook: it may be overwritten
 
 
@@ -40,7 +46,17 @@ class ForkedKernelManager(AsyncKernelManager):
 
     @default("transport")
     def _default_transport(self) -> str:
-        return "ipc" if os.name == "posix" else "tcp"
+        return "ipc" if len(self._sockets) < _LONGEST_SOCKET else "tcp"
+
+    @default("ip")
+    def _default_ip(self) -> str:
+        return self._sockets if self.transport == "ipc" else localhost()
+
+    @cached_property
+    def _sockets(self) -> str:
+        folder = tempfile.mkdtemp(prefix="featrack-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return f"{folder}/kernel"
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         command = super().format_kernel_cmd(extra_arguments)
