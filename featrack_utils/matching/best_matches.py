@@ -1,0 +1,198 @@
+"""One artefact with the best matches of all pairs of a run's dictionaries: made once, read by all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import combinations, product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
+from safetensors.numpy import load_file, save_file
+
+from featrack_utils.dictionaries.features import dictionary_names, open_features
+from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
+from featrack_utils.matching import classes, correlation
+from featrack_utils.matching.classes import Tracking, classify, eligible, turned
+from featrack_utils.matching.correlation import BestMatches, Copies, Pairs, copies, correlations
+from featrack_utils.pipeline import store
+
+FOLDER = "matching"
+FLOOR = 0.3  # pairs below it are not kept: chains and assignments need none
+_SETTINGS = "settings.json"
+_DICTIONARIES = "dictionaries.safetensors"
+
+
+class Matches(NamedTuple):
+    """What `match_run` made, by the names of dictionaries ("base-0": model and SAE seed).
+
+    Attributes:
+        names: each model's dictionaries, in the order of their SAE seeds.
+        best: best matches of any pair (a, b) that was matched, in either direction.
+        eligible: features active often enough to be judged (`classes.eligible`).
+        positions: token positions that each feature is active on.
+        copies: features that repeat another of their own dictionary at `tau`, with their groups.
+        tau: correlation above which two features match, in `copies` and by default.
+    """
+
+    names: dict[str, tuple[str, ...]]
+    best: Mapping[tuple[str, str], BestMatches]
+    eligible: dict[str, Bool[np.ndarray, " d_sae"]]
+    positions: dict[str, Int[np.ndarray, " d_sae"]]
+    copies: dict[str, Copies]
+    tau: float
+
+    def tracking(
+        self, parent: str, child: str, tau: float | None = None, rule: str = "best"
+    ) -> Tracking:
+        """Classes and partners of two dictionaries' features (`classes.classify`)."""
+        return classify(self.best[parent, child], self.tau if tau is None else tau, rule)
+
+
+def pairs_to_match(lineage: Lineage, names: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str]]:
+    """The pairs of dictionaries that some chapter compares, each in one direction.
+
+    Along every edge of the lineage each of the parent's with each of the child's; within a model
+    each two; between models that no edge joins the first ones.
+    """
+    pairs = [pair for a, b in lineage.edges for pair in product(names[a], names[b])]
+    pairs += [pair for model in lineage.order for pair in combinations(names[model], 2)]
+    pairs += [
+        (names[a][0], names[b][0])
+        for a, b in combinations(lineage.order, 2)
+        if (a, b) not in lineage.edges
+    ]
+    return pairs
+
+
+def match_run(
+    run: Path,
+    lineage: Lineage,
+    root_seeds: int,
+    other_seeds: int,
+    min_positions: int,
+    min_documents: int,
+    tau: float,
+) -> Path:
+    """Makes the artefact of best matches, unless it is up to date; gives its folder.
+
+    Raises:
+        FeatrackError: a dictionary's features are missing or damaged, or `tau` isn't in (0, 1).
+    """
+    names = dictionary_names(lineage, root_seeds, other_seeds)
+
+    def build(work: Path) -> None:
+        found = open_features(run, lineage, root_seeds, other_seeds)
+        able = {
+            name: eligible(features.acts, features.origin, min_positions, min_documents)
+            for name, features in found.items()
+        }
+        arrays = {}
+        for name, features in found.items():
+            repeated = copies(features.acts, tau, eligible=able[name])
+            arrays[f"{name}.eligible"] = able[name]
+            arrays[f"{name}.positions"] = features.acts.getnnz(axis=0).astype(np.int64)
+            arrays[f"{name}.copy_r"] = repeated.best_r
+            arrays[f"{name}.copy_index"] = repeated.best_index
+            arrays[f"{name}.copy_group"] = repeated.group
+        save_file(arrays, work / _DICTIONARIES)
+        for a, b in pairs_to_match(lineage, names):
+            masks = {"eligible_a": able[a], "eligible_b": able[b]}
+            best = correlations(found[a].acts, found[b].acts, floor=FLOOR, **masks)
+            _save(best, work / _file(a, b))
+        settings = {"tau": tau, "names": {model: list(each) for model, each in names.items()}}
+        (work / _SETTINGS).write_text(json.dumps(settings))
+
+    return store.make(
+        run / FOLDER,
+        build,
+        parameters={
+            "names": {model: list(each) for model, each in names.items()},
+            "edges": [list(edge) for edge in lineage.edges],
+            "min_positions": min_positions,
+            "min_documents": min_documents,
+            "tau": tau,
+        },
+        inputs=[run / "features" / name for each in names.values() for name in each],
+        code=[correlation, classes],
+    )
+
+
+def open_matches(run: Path) -> Matches:
+    """The best matches of a run.
+
+    Raises:
+        FeatrackError: they are missing or damaged.
+    """
+    folder = store.opened(run / FOLDER)
+    settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+    names = {model: tuple(each) for model, each in settings["names"].items()}
+    arrays = load_file(folder / _DICTIONARIES)
+    tau = settings["tau"]
+    all_names = [name for each in names.values() for name in each]
+
+    def of_each(kind: str) -> dict[str, np.ndarray]:
+        return {name: arrays[f"{name}.{kind}"] for name in all_names}
+
+    repeated = {}
+    for name in all_names:
+        r, index, group = (arrays[f"{name}.copy_{part}"] for part in ("r", "index", "group"))
+        candidates = np.count_nonzero(group >= 0)
+        share = float((r > tau).sum() / candidates) if candidates else None
+        repeated[name] = Copies(r, index, r > tau, group, share)
+    return Matches(names, _Pairs(folder), of_each("eligible"), of_each("positions"), repeated, tau)
+
+
+class _Pairs(Mapping):
+    """Best matches by pair of names, read when they are first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {
+            tuple(path.stem.split("_")): path for path in sorted(folder.glob("*_*.safetensors"))
+        }
+        self._read: dict[tuple[str, str], BestMatches] = {}
+
+    def __getitem__(self, pair: tuple[str, str]) -> BestMatches:
+        a, b = pair
+        if (a, b) not in self._read:
+            if (a, b) in self._files:
+                self._read[a, b] = _load(self._files[a, b])
+            elif (b, a) in self._files:
+                self._read[a, b] = turned(self[b, a])
+            else:
+                raise FeatrackError(
+                    f"The dictionaries {a} and {b} were not matched: choose a parent and its "
+                    "child, two of one model, or the first ones of two models."
+                )
+        return self._read[a, b]
+
+    def __contains__(self, pair: object) -> bool:
+        return isinstance(pair, tuple) and bool({pair, pair[::-1]} & self._files.keys())
+
+    def __iter__(self):
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def _file(a: str, b: str) -> str:
+    return f"{a}_{b}.safetensors"  # names have letters, digits and dashes
+
+
+def _save(best: BestMatches, path: Path) -> None:
+    parts = best._asdict()
+    pairs = parts.pop("pairs")._asdict()
+    floor = np.array([parts.pop("floor")])
+    pairs = {f"pairs.{name}": array for name, array in pairs.items()}
+    save_file({**parts, **pairs, "floor": floor}, path)
+
+
+def _load(path: Path) -> BestMatches:
+    parts = load_file(path)
+    pairs = Pairs(*(parts.pop(f"pairs.{name}") for name in Pairs._fields))
+    floor = float(parts.pop("floor")[0])
+    return BestMatches(**parts, pairs=pairs, floor=floor)
