@@ -5,13 +5,17 @@ import sys
 
 import pytest
 
-from featrack_utils.corpora import english, modules
-from featrack_utils.corpora.documents import split_of
-from featrack_utils.corpora.english import docstrings, english_documents
-from featrack_utils.corpora.licences import provenance
-from featrack_utils.corpora.modules import Module, mixed, stdlib_modules
-from featrack_utils.corpora.prose import is_prose, prose_paragraphs
-from featrack_utils.corpora.python import python_documents
+from featrack_utils.corpora import english
+from featrack_utils.corpora.documents import Document, SourceFile, mixed, package_files
+from featrack_utils.corpora.english import (
+    docstrings,
+    english_documents,
+    is_prose,
+    prose_paragraphs,
+)
+from featrack_utils.corpora.prepare import provenance
+from featrack_utils.corpora.python import python_documents, standard_library
+from featrack_utils.corpora.split import split_of
 
 NUMPY_STYLE = """Return the evenly :term:`spaced numbers` over a stated interval of the line.
 
@@ -46,7 +50,7 @@ NUMPY_STYLE = """Return the evenly :term:`spaced numbers` over a stated interval
 @pytest.fixture
 def small_stdlib():
     wanted = ("argparse.py", "textwrap.py", "heapq.py", "json/decoder.py")
-    found = [m for m in stdlib_modules() if m.name.removeprefix("python/") in wanted]
+    found = [m for m in standard_library() if m.name.removeprefix("python/") in wanted]
     assert len(found) == len(wanted)
     return found
 
@@ -126,7 +130,7 @@ def test_strings_below_attributes_count_and_strings_in_expressions_do_not():
 def test_nothing_read_is_imported(small_stdlib, tmp_path):
     trap = tmp_path / "trap.py"
     trap.write_text('"""' + "This is a sentence that the reader can read. " * 9 + '"""\n1 / 0\n')
-    documents = list(english_documents([Module("trap/trap.py", trap, "trap")]))
+    documents = list(english_documents([SourceFile("trap/trap.py", trap, "trap")]))
     assert len(documents) == 1
     assert "trap" not in sys.modules
 
@@ -144,7 +148,7 @@ def test_each_paragraph_occurs_once(tmp_path):
         path.write_text(
             f'"""The number {argument} is the count of workers that are in use. It is."""'
         )
-        files.append(Module(f"p/{name}.py", path, "p"))
+        files.append(SourceFile(f"p/{name}.py", path, "p"))
     assert len(list(english_documents(files))) == 1
 
 
@@ -160,40 +164,56 @@ def test_python_documents_are_whole_files_that_python_can_parse(small_stdlib):
 
 
 def test_the_standard_library_is_read_without_tests_tables_or_this_machine():
-    names = [module.name for module in stdlib_modules()]
+    names = [module.name for module in standard_library()]
     assert "python/argparse.py" in names and len(names) > 300
     for unwanted in ("/test/", "/tests/", "idle_test", "encodings/", "site-packages", "sysconfigd"):
         assert not [name for name in names if unwanted in name]
 
 
 def test_the_order_of_reading_depends_on_names_alone():
-    found = stdlib_modules()[:50]
+    found = standard_library()[:50]
     assert list(mixed(found)) == list(mixed(found[::-1])) != found
 
 
 def test_a_distribution_that_is_missing_is_named_in_a_warning(monkeypatch, caplog):
-    monkeypatch.setattr(english, "DISTRIBUTIONS", ("no-such-distribution",))
-    assert english.english_modules() == stdlib_modules()
+    monkeypatch.setattr(english, "PACKAGES", ("no-such-distribution",))
+    assert english.english_files() == []
     assert "no-such-distribution" in caplog.text
 
 
 def test_a_file_of_numbers_is_no_code(tmp_path):
     path = tmp_path / "table.py"
     path.write_text("table = [\n" + "    0x1f, 12345,\n" * 100 + "]\n")
-    assert list(python_documents([Module("p/table.py", path, "p")])) == []
-    named = [m for m in stdlib_modules() if m.name in ("python/stringprep.py", "python/heapq.py")]
+    assert list(python_documents([SourceFile("p/table.py", path, "p")])) == []
+    named = [m for m in standard_library() if m.name in ("python/stringprep.py", "python/heapq.py")]
     assert [d.origin for d in python_documents(named)] == ["python/heapq.py"]
 
 
 def test_files_that_are_not_text_are_passed_over(tmp_path):
     path = tmp_path / "bad.py"
     path.write_bytes(b"\xff\xfe\0")
-    assert list(python_documents([Module("p/bad.py", path, "p")])) == []
+    assert list(python_documents([SourceFile("p/bad.py", path, "p")])) == []
+
+
+def test_english_reads_no_package_that_another_embedded_text_reads():
+    assert {"xmake-wheel", "python"}.isdisjoint(file.package for file in english.english_files())
+    code = {file.path for file in standard_library()}
+    assert code.isdisjoint(file.path for file in english.english_files())
 
 
 def test_provenance_names_versions_and_licences(small_stdlib):
-    numpy_files = [m for m in modules.distribution_modules("numpy") if "linalg" in m.name]
+    numpy_files = [file for file in package_files("numpy", ".py") if "linalg" in file.name]
     rows = provenance([*python_documents(small_stdlib), *english_documents(numpy_files)])
-    assert [row.distribution for row in rows] == ["python", "numpy"]
-    assert rows[0].files == 4 and rows[0].licence == "PSF-2.0"
-    assert "BSD" in rows[1].licence and rows[1].version[0].isdigit()
+    assert [row["package"] for row in rows] == ["python", "numpy"]
+    assert rows[0]["groups"] == 4 and rows[0]["licence"] == "PSF-2.0"
+    assert "BSD" in rows[1]["licence"] and rows[1]["version"][0].isdigit()
+
+
+def test_credit_goes_to_the_package_whatever_a_path_begins_with():
+    lua = Document("local x = 1", "numpy/x.lua", "numpy", package="xmake-wheel")
+    own = Document("my text", "xmake/notes.txt", "xmake/notes.txt")
+    far = Document("a tale", "somebody/tales/0", "somebody/tales/0", package="somebody/tales")
+    rows = {row["package"]: row for row in provenance([lua, own, far])}
+    assert rows["xmake-wheel"]["licence"] == "Apache-2.0" and rows["xmake-wheel"]["version"]
+    assert rows["your own files"]["licence"] == "as its authors state"
+    assert rows["somebody/tales"]["characters"] == 6

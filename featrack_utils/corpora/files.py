@@ -15,15 +15,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from featrack_utils.corpora.cutting import pieces
-from featrack_utils.corpora.documents import Document
+from featrack_utils.corpora.documents import (
+    END_OF_TEXT,
+    MAX_DOCUMENT_CHARS,
+    Document,
+    pieces,
+    readable,
+)
 from featrack_utils.errors import FeatrackError
 
 log = logging.getLogger(__name__)
 
-MAX_DOCUMENT_CHARS = 8_000  # some 2,000 tokens; longer texts become several documents
 FEW_FILES = 30  # of fewer, a tenth would be one or two: too few to validate on
 MAX_SECTION_CHARS, MIN_SECTION_CHARS = 50_000, 2_000
+# A whole step of a pattern that is "**": this folder and all below.
+_ANY_DEPTH = re.compile(r"(?:^|(?<=[/\\]))\*\*(?:[/\\]|$)")
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
 
@@ -31,12 +37,12 @@ def file_documents(domain: str, globs: Sequence[str], column: str = "text") -> I
     """Yields the texts of all files that the globs match, cut to MAX_DOCUMENT_CHARS.
 
     `.jsonl` files hold one JSON object a line and `.parquet` files one text a row, in the field
-    or column `column`; any other file is one text in UTF-8. Files are read in an order that
-    depends on their names alone. Each file is cut at empty lines into contiguous sections of
-    about 50,000 characters, which are the origins of plain text; a row is its own origin. With
-    FEW_FILES files or more a file is a group, so it falls whole into training or validation.
-    With fewer (seven novels, say) a section is a group, and where there is little text sections
-    shrink to a twentieth of it.
+    or column `column`; any other file is one text in UTF-8, or several divided by
+    `<|endoftext|>`. Files are read in an order that depends on their names alone. Each is cut at
+    empty lines into contiguous sections of about 50,000 characters, which are the origins of
+    plain text; a row, or one of several texts, is its own origin. With FEW_FILES files or more a
+    file is a group, so it falls whole into training or validation. With fewer (seven novels, say)
+    a section is a group, and where there is little text sections shrink to a twentieth of it.
 
     Args:
         domain: the domain, named in messages.
@@ -78,7 +84,7 @@ def matched_files(domain: str, globs: Sequence[str]) -> list[Path]:
     files: set[Path] = set()
     for pattern in globs:
         expanded = _expand(domain, pattern)
-        found = [Path(path).resolve() for path in glob.glob(expanded, recursive=True)]
+        found = [Path(os.path.realpath(path)) for path in _matches(expanded)]
         found = [path for path in found if path.is_file()]
         if not found:
             raise FeatrackError(
@@ -112,20 +118,45 @@ def _expand(domain: str, pattern: str) -> str:
     return os.path.expanduser(_VARIABLE.sub(value, pattern))
 
 
+def _matches(pattern: str) -> Iterator[str]:
+    """As `glob.glob`, but a folder that links lead to again and again is looked into once."""
+    step = _ANY_DEPTH.search(pattern)
+    if not step:
+        yield from glob.glob(pattern)
+        return
+    head, tail = pattern[: step.start()] or os.curdir, pattern[step.end() :] or "*"
+    for start in glob.glob(head):
+        for folder in _folders(start):
+            yield from _matches(os.path.join(glob.escape(folder), tail))
+
+
+def _folders(start: str) -> Iterator[str]:
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        folder = waiting.pop()
+        real = os.path.realpath(folder)
+        if real not in seen and os.path.isdir(folder):
+            seen.add(real)
+            yield folder
+            # A pattern without a dot finds no hidden folders, as in a shell.
+            waiting += glob.glob(os.path.join(glob.escape(folder), "*", ""))
+
+
 def _read(
     domain: str, file: Path, name: str, column: str, section_chars: int, few: bool
 ) -> Iterator[Document]:
     suffix = file.suffix.lower()
-    is_table = suffix in (".jsonl", ".ndjson", ".parquet")
     if suffix == ".parquet":
-        texts = _parquet_texts(domain, file, column)
-    elif is_table:
-        texts = _jsonl_texts(domain, file, column)
+        is_table, texts = True, _parquet_texts(domain, file, column)
+    elif suffix in (".jsonl", ".ndjson"):
+        is_table, texts = True, _jsonl_texts(domain, file, column)
     else:
-        texts = _plain_texts(domain, file)
+        parts = _plain_texts(domain, file)
+        is_table, texts = len(parts) > 1, iter(parts)
     number = used = 0
     for row, text in enumerate(texts):
-        for stretch in pieces(text, section_chars):
+        for stretch in pieces(readable(text), section_chars):
             if used and used + len(stretch) > section_chars:
                 number, used = number + 1, 0
             used += len(stretch)
@@ -136,67 +167,79 @@ def _read(
                     yield Document(piece, origin=origin, group=section if few else name)
 
 
-def _plain_texts(domain: str, file: Path) -> Iterator[str]:
-    text = _decoded(file)
-    if text is None:
-        log.warning("the %s corpus leaves out %s: it is not UTF-8 text", domain, file.name)
-    elif text.strip():
-        yield text
-
-
-def _decoded(file: Path) -> str | None:
-    raw = file.read_bytes()
-    if b"\0" in raw:
-        return None
+def _plain_texts(domain: str, file: Path) -> list[str]:
     try:
-        text = raw.decode("utf-8-sig")
+        text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        return None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+        text = "\0"
+    if "\0" in text:
+        log.warning("the %s corpus leaves out %s: it is not UTF-8 text", domain, file.name)
+        return []
+    if END_OF_TEXT not in text:
+        return [text]
+    return [part.strip("\n") for part in text.split(END_OF_TEXT) if part.strip()]
 
 
 def _jsonl_texts(domain: str, file: Path, column: str) -> Iterator[str]:
-    with file.open(encoding="utf-8") as lines:
-        for number in range(1, 2**63):
+    with file.open(encoding="utf-8-sig") as lines:
+        number = 0
+        while True:
+            number += 1
             where = f"Line {number} of {file.name} in the {domain} corpus"
             try:
                 line = lines.readline()
-                row = json.loads(line) if line.strip() else None
-            except ValueError as error:
+                row = json.loads(line) if line.strip() else {column: None}
+            except (ValueError, RecursionError) as error:
                 raise FeatrackError(
                     f"{where} is not JSON in UTF-8; each line must hold one JSON object."
                 ) from error
             if not line:
                 return
-            if row is None:
-                continue
-            if not isinstance(row, dict) or not isinstance(row.get(column), str):
+            if not isinstance(row, dict) or column not in row:
                 fields = ", ".join(row) if isinstance(row, dict) else "no fields"
                 raise FeatrackError(
-                    f"{where} has no text in the field {column!r} (it has "
-                    f"{fields}); set the corpus's column to the field that holds the text."
+                    f"{where} has no field {column!r} (it has {fields}); set the corpus's column "
+                    "to the field that holds the text."
                 )
-            yield row[column]
+            text = row[column]
+            if not isinstance(text, str | None):
+                raise FeatrackError(
+                    f"{where} holds a {type(text).__name__} in the field {column!r}, not text; "
+                    "set the corpus's column to the field that holds the text."
+                )
+            if text:
+                yield text
 
 
 def _parquet_texts(domain: str, file: Path, column: str) -> Iterator[str]:
+    where = f"{file.name} in the {domain} corpus"
     try:
         with pq.ParquetFile(file) as table:
             schema = table.schema_arrow
-            kind = schema.field(column).type if column in schema.names else None
-            if kind is None or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            if column not in schema.names:
                 raise FeatrackError(
-                    f"{file.name} in the {domain} corpus has no text column {column!r} (it has "
-                    f"{', '.join(schema.names)}); set the corpus's column to the one that holds "
-                    "the text."
+                    f"{where} has no column {column!r} (it has {', '.join(schema.names)}); set "
+                    "the corpus's column to the one that holds the text."
+                )
+            kind = schema.field(column).type
+            if not _is_text(kind.value_type if pa.types.is_dictionary(kind) else kind):
+                raise FeatrackError(
+                    f"{where} holds {kind} in column {column!r}, not text; set the corpus's "
+                    "column to the one that holds the text."
                 )
             for batch in table.iter_batches(columns=[column]):
                 yield from (text for text in batch.column(0).to_pylist() if text)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FeatrackError(
-            f"{file.name} in the {domain} corpus is not a Parquet file or is damaged; write it "
-            "anew or leave it out of the glob."
+            f"{where} is not a Parquet file or is damaged; write it anew or leave it out of the "
+            "glob."
         ) from error
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return (
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
 
 
 def _round_robin(readers: list[Iterator[Document]]) -> Iterator[Document]:

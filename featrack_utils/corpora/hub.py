@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 from datasets import load_dataset
 
-from featrack_utils.corpora.cutting import pieces
-from featrack_utils.corpora.documents import Document
-from featrack_utils.corpora.files import MAX_DOCUMENT_CHARS
+from featrack_utils.corpora.documents import MAX_DOCUMENT_CHARS, Document, pieces, readable
 from featrack_utils.errors import FeatrackError
 
 
@@ -27,20 +25,26 @@ def hub_documents(
         column: column that holds the text.
 
     Raises:
-        FeatrackError: the data set can't be reached or has no such split or column.
+        FeatrackError: the data set can't be reached or has no such split or column, or the
+            column holds no text but lists, numbers or chat messages.
     """
-    rows = _rows(domain, dataset, split)
-    for number, row in enumerate(rows):
-        text = row.get(column)
-        if text is None and column not in row:
+    for number, row in enumerate(_rows(domain, dataset, split)):
+        if column not in row:
             raise FeatrackError(
                 f"The data set {dataset} of the {domain} corpus has no column {column!r} (it has "
                 f"{', '.join(row)}); set the corpus's column to the one that holds the text."
             )
+        text = row[column]
+        if not isinstance(text, str | None):
+            raise FeatrackError(
+                f"Row {number} of the data set {dataset} of the {domain} corpus holds a "
+                f"{type(text).__name__} in column {column!r}, not text; set the corpus's column "
+                "to one of text, or write the texts into files yourself."
+            )
         name = f"{dataset}/{number}"
-        for piece in pieces(str(text or ""), MAX_DOCUMENT_CHARS):
+        for piece in pieces(readable(text or ""), MAX_DOCUMENT_CHARS):
             if piece.strip():
-                yield Document(piece, origin=name, group=name)
+                yield Document(piece, origin=name, group=name, package=dataset)
 
 
 def _rows(domain: str, dataset: str, split: str) -> Iterator[dict]:

@@ -1,11 +1,11 @@
-"""The corpora artefact: four token streams and a tokenizer, as every later phase reads them."""
+"""The corpora artefact: a tokenizer and two token streams a domain, as later phases read them."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Mapping
-from dataclasses import asdict
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,20 +14,21 @@ import pandas as pd
 from jaxtyping import Int
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from featrack_utils.corpora import tokenizer as token_module
-from featrack_utils.corpora.collecting import collect_all
-from featrack_utils.corpora.documents import BASE_DOMAINS, DOMAINS, SPLITS
+from featrack_utils.corpora import lua, tokenizer
+from featrack_utils.corpora.documents import (
+    BASE_DOMAINS,
+    CHARS_PER_TOKEN,
+    DOMAINS,
+    SPLITS,
+    Document,
+    SourceConfig,
+)
 from featrack_utils.corpora.files import matched_files
-from featrack_utils.corpora.licences import provenance
-from featrack_utils.corpora.sources import SourceConfig
-from featrack_utils.corpora.tokenizer import Blocks, TokenStream, encode_documents, train_tokenizer
+from featrack_utils.corpora.split import collect_all
+from featrack_utils.corpora.tokenizer import Blocks, TokenStream
+from featrack_utils.errors import FeatrackError
 
-log = logging.getLogger(__name__)
-
-# Characters a token can be expected to hold at most, so that enough text is collected. The
-# embedded corpora are known: stories use few words that a vocabulary of technical prose has.
-_CHARS_PER_TOKEN = {"english": 4.1, "python": 4.0, "lua": 3.0, "stories": 2.8}
-_CHARS_PER_TOKEN_ELSEWHERE = 5.0
+CHARS_PER_TOKEN_ELSEWHERE = 5.0  # of the reader's own text, about which nothing is known
 TRAINED_ON = {
     "base": BASE_DOMAINS,
     "lua": (*BASE_DOMAINS, "lua"),
@@ -45,12 +46,18 @@ class Corpora(NamedTuple):
 
     def train_blocks(self, domain: str) -> Int[np.ndarray, "n_blocks context"]:
         """Every training block of a domain."""
-        return token_module.blocks(self.streams[domain, "train"], self.context).tokens
+        return tokenizer.blocks(self.streams[domain, "train"], self.context).tokens
 
     def validation_blocks(self, domain: str, n_blocks: int) -> Blocks:
         """Validation blocks spread evenly over a domain's documents."""
         stream = self.streams[domain, "validation"]
-        return token_module.evaluation_blocks(stream, self.context, n_blocks)
+        return tokenizer.evaluation_blocks(stream, self.context, n_blocks)
+
+    def texts(self, domain: str, split: str) -> list[str]:
+        """The text of each document of a domain."""
+        stream = self.streams[domain, split]
+        bounds = zip((stream.starts[:-1] + 1).tolist(), stream.starts[1:].tolist(), strict=True)
+        return self.tokenizer.batch_decode([stream.tokens[a:b] for a, b in bounds])
 
     def pieces(self, ids: np.ndarray) -> list[str]:
         """Each token's own text; a token that is part of a character shows as U+FFFD."""
@@ -58,25 +65,35 @@ class Corpora(NamedTuple):
 
 
 def prepare(
-    folder: Path, *, sources: Mapping[str, Mapping[str, Any]], train_tokens: Mapping[str, int],
-    validation_tokens: int, validation_share: float, vocab_size: int, seed: int,
-) -> None:  # fmt: skip
-    """Collects the four domains, learns the tokenizer on the base domains, encodes everything.
+    folder: Path,
+    *,
+    sources: Mapping[str, Mapping[str, Any]],
+    train_tokens: Mapping[str, int],
+    validation_tokens: int,
+    validation_share: float,
+    vocab_size: int,
+    vocabulary_from: Sequence[str],
+    seed: int,
+) -> None:
+    """Collects the domains, learns the tokenizer on some of them, encodes everything.
 
     Args:
         folder: gets ``tokenizer/``, ``<domain>/<split>/`` and ``provenance.csv``.
         sources: domain -> arguments of SourceConfig.
         train_tokens: tokens wanted per domain; a domain with less text gives what it has.
         validation_tokens: the same, for each domain's validation split.
+        vocabulary_from: the domains that the tokenizer learns from.
+
+    Raises:
+        FeatrackError: a domain of `train_tokens` or `vocabulary_from` that has no source or the
+            reverse, or a source that can't be read or holds too little.
     """
+    _check_domains(sources, train_tokens, vocabulary_from)
     configs = {
         domain: SourceConfig(**{**source, "globs": tuple(source.get("globs", ()))})
         for domain, source in sources.items()
     }
-    per_token = {
-        domain: _CHARS_PER_TOKEN[domain] if c.kind == "embedded" else _CHARS_PER_TOKEN_ELSEWHERE
-        for domain, c in configs.items()
-    }
+    per_token = {domain: _chars_per_token(domain, source) for domain, source in configs.items()}
     documents = collect_all(
         configs,
         train_chars={d: int(train_tokens[d] * per_token[d]) for d in configs},
@@ -85,20 +102,77 @@ def prepare(
         seed=seed,
         processes=2,
     )
-    rows = [
-        {"domain": domain, **asdict(row)}
-        for domain in DOMAINS
-        for row in provenance(d for split in SPLITS for d in documents[domain][split])
+    credits = [
+        {"domain": domain, **row}
+        for domain, by_split in documents.items()
+        for row in provenance(d for split in SPLITS for d in by_split[split])
     ]
-    pd.DataFrame(rows).to_csv(folder / "provenance.csv", index=False)
-    learnt_from = (d.text for domain in BASE_DOMAINS for d in documents[domain]["train"])
-    tokenizer = train_tokenizer(learnt_from, vocab_size)
-    tokenizer.save_pretrained(folder / "tokenizer")
-    for domain in DOMAINS:
+    pd.DataFrame(credits).to_csv(folder / "provenance.csv", index=False)
+    learnt_from = (d.text for domain in vocabulary_from for d in documents[domain]["train"])
+    learnt = tokenizer.train_tokenizer(learnt_from, vocab_size)
+    learnt.save_pretrained(folder / "tokenizer")
+    for domain, by_split in documents.items():
         for split in SPLITS:
             wanted = train_tokens[domain] if split == "train" else validation_tokens
-            stream = encode_documents(documents[domain][split], tokenizer).first_tokens(wanted)
-            token_module.save_stream(stream, folder / domain / split)
+            stream = tokenizer.encode_documents(by_split[split], learnt).first_tokens(wanted)
+            tokenizer.save_stream(stream, folder / domain / split)
+
+
+def _check_domains(
+    sources: Mapping[str, Any], train_tokens: Mapping[str, int], vocabulary_from: Sequence[str]
+) -> None:
+    odd = sorted({*sources} ^ {*train_tokens} | ({*vocabulary_from} - {*sources}))
+    if odd or not vocabulary_from:
+        raise FeatrackError(
+            f"The corpora have sources for {', '.join(sources)}, numbers of tokens for "
+            f"{', '.join(train_tokens)} and a vocabulary from {', '.join(vocabulary_from)}; give "
+            "every domain a source and a number, and learn the vocabulary from some of them."
+        )
+
+
+def _chars_per_token(domain: str, source: SourceConfig) -> float:
+    if source.kind != "embedded":
+        return CHARS_PER_TOKEN_ELSEWHERE
+    return CHARS_PER_TOKEN[source.embedded_text(domain)]
+
+
+def provenance(documents: Iterable[Document]) -> list[dict[str, Any]]:
+    """What to credit for some documents: one row a package, the largest first.
+
+    Of each its name (``package``), version and licence as its metadata state them, the number of
+    different ``groups`` and of ``characters``.
+    """
+    table = pd.DataFrame(
+        [(d.package, d.group, len(d.text)) for d in documents],
+        columns=["package", "group", "characters"],
+    )
+    totals = table.groupby("package").agg(
+        groups=("group", "nunique"), characters=("characters", "sum")
+    )
+    totals = totals.sort_values("characters", ascending=False, kind="stable")
+    return [
+        {
+            "package": package or "your own files",
+            **dict(zip(("version", "licence"), _version_and_licence(package), strict=True)),
+            **{name: int(value) for name, value in row.items()},
+        }
+        for package, row in totals.iterrows()
+    ]
+
+
+def _version_and_licence(package: str) -> tuple[str, str]:
+    if package == "python":
+        return platform.python_version(), "PSF-2.0"
+    try:
+        about = metadata.metadata(package)
+    except (metadata.PackageNotFoundError, ValueError):
+        return "", "as its authors state"
+    kinds = [line for line in about.get_all("Classifier") or [] if line.startswith("License :: ")]
+    stated = about.get("License-Expression") or "; ".join(k.split(" :: ")[-1] for k in kinds)
+    if not stated:
+        # Some distributions put the whole licence here; its first line names it.
+        stated = (about.get("License") or "not stated").strip().splitlines()[0]
+    return metadata.version(package), lua.LICENCE if package == lua.PACKAGE else stated
 
 
 def fingerprint(sources: Mapping[str, Mapping[str, Any]]) -> str:
@@ -114,11 +188,21 @@ def fingerprint(sources: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def open_corpora(folder: Path, context: int) -> Corpora:
-    """Opens what `prepare` wrote."""
+    """Opens what `prepare` wrote.
+
+    Raises:
+        FeatrackError: something is missing or damaged.
+    """
+    try:
+        credits = pd.read_csv(folder / "provenance.csv", keep_default_na=False)
+        learnt = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise FeatrackError(
+            f"The corpora in {folder} are missing or damaged; make them anew."
+        ) from error
     streams = {
-        (domain, split): token_module.load_stream(folder / domain / split)
-        for domain in DOMAINS
+        (domain, split): tokenizer.load_stream(folder / domain / split)
+        for domain in credits["domain"].unique()
         for split in SPLITS
     }
-    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    return Corpora(streams, tokenizer, context)
+    return Corpora(streams, learnt, context)

@@ -16,10 +16,9 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from featrack_utils.corpora.documents import Document
+from featrack_utils.corpora.documents import END_OF_TEXT, Document
 from featrack_utils.errors import FeatrackError
 
-END_OF_TEXT = "<|endoftext|>"
 MIN_VOCABULARY = 257  # 256 bytes and END_OF_TEXT
 BATCH = 512  # documents encoded at a time
 

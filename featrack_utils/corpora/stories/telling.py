@@ -77,7 +77,8 @@ def _endless(seed: int, names: list[str]) -> Iterator[Document]:
         order = random.Random(f"{seed}/order/{number}").sample(names, len(names))
         for name in order:
             rng = random.Random(f"{seed}/{number}")
-            yield Document(_tell(rng, _plots()[name]), f"story/{number}", f"plot/{name}")
+            text = _tell(rng, _plots()[name])
+            yield Document(text, f"story/{number}", f"plot/{name}", package="featrack-utils")
             number += 1
 
 

@@ -49,9 +49,8 @@ def test_nouns_take_their_plurals():
 
 
 def test_articles_go_by_sound():
-    assert [article(word) for word in ("apple", "pear", "hour", "unicorn", "one-eared")] == [
-        "an", "a", "an", "a", "a",
-    ]  # fmt: skip
+    assert [article(word) for word in ("apple", "hour")] == ["an", "an"]
+    assert [article(word) for word in ("pear", "unicorn", "one-eared")] == ["a", "a", "a"]
     assert fix_articles("A old hat and a apple for a bear") == "An old hat and an apple for a bear"
 
 

@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featrack_utils.corpora import SourceConfig, collect, collect_all, collecting
-from featrack_utils.corpora.collecting import assign_groups, fewest_validation_groups
-from featrack_utils.corpora.documents import Document, split_of
+from featrack_utils.corpora import split
+from featrack_utils.corpora.documents import Document, SourceConfig
+from featrack_utils.corpora.split import (
+    assign_groups,
+    collect_all,
+    documents_of,
+    fewest_validation_groups,
+    split_of,
+)
 from featrack_utils.errors import FeatrackError
 
 WORDS = [f"w{i}" for i in range(500)]
@@ -30,7 +36,7 @@ def give(monkeypatch):
 
     def given_documents(**by_domain):
         monkeypatch.setattr(
-            collecting, "documents_of", lambda domain, source, seed: iter(by_domain[domain])
+            split, "documents_of", lambda domain, source, seed: iter(by_domain[domain])
         )
 
     return given_documents
@@ -38,7 +44,17 @@ def give(monkeypatch):
 
 def collected(**options):
     budget = {"train_chars": 5_000, "validation_chars": 2_000, "validation_share": 0.3, "seed": 1}
-    return collect("lua", SourceConfig(), **{**budget, **options})
+    return collect("lua", **{**budget, **options})
+
+
+def collect(domain, *, train_chars, validation_chars, **options):
+    found = collect_all(
+        {domain: SourceConfig()},
+        train_chars={domain: train_chars},
+        validation_chars={domain: validation_chars},
+        **options,
+    )
+    return found[domain]
 
 
 def chars(documents):
@@ -47,9 +63,9 @@ def chars(documents):
 
 def test_the_budget_is_filled_to_the_character_and_groups_stay_together(give):
     give(lua=invented(20))
-    split = collected()
-    assert chars(split["train"]) == 5_000 and chars(split["validation"]) == 2_000
-    for name, documents in split.items():
+    found = collected()
+    assert chars(found["train"]) == 5_000 and chars(found["validation"]) == 2_000
+    for name, documents in found.items():
         assert {split_of(d.group, 0.3, 1) for d in documents} == {name}
 
 
@@ -65,26 +81,26 @@ def test_reading_stops_when_both_sides_are_full(monkeypatch):
             yield from invented(12, n_each=1, seed=number)
             number += 1
 
-    monkeypatch.setattr(collecting, "documents_of", endless)
+    monkeypatch.setattr(split, "documents_of", endless)
     assert chars(collected()["train"]) == 5_000
 
 
 def test_reading_stops_where_no_group_ever_falls_in_validation(monkeypatch):
-    monkeypatch.setattr(collecting, "LOOK_AHEAD", 50_000)
+    monkeypatch.setattr(split, "LOOK_AHEAD", 50_000)
 
     def endless(domain, source, seed):
         for number in range(10**9):
             yield from invented(12, n_each=1, seed=number)
 
-    monkeypatch.setattr(collecting, "documents_of", endless)
-    split = collected(validation_share=0.0001, validation_chars=4)
-    assert len({d.group for d in split["train"]}) == 9
+    monkeypatch.setattr(split, "documents_of", endless)
+    found = collected(validation_share=0.0001, validation_chars=4)
+    assert len({d.group for d in found["train"]}) == 9
 
 
 def test_stories_for_validation_come_from_a_dozen_plots_that_training_never_tells():
     budget = {"train_chars": 120_000, "validation_chars": 60_000}
-    split = collect("stories", SourceConfig(), **budget, validation_share=0.08, seed=1337)
-    train, validation = ({d.group for d in split[name]} for name in ("train", "validation"))
+    found = collect("stories", **budget, validation_share=0.08, seed=1337)
+    train, validation = ({d.group for d in found[name]} for name in ("train", "validation"))
     assert len(validation) >= 12
     assert len(train) >= 40
     assert train.isdisjoint(validation)
@@ -93,16 +109,16 @@ def test_stories_for_validation_come_from_a_dozen_plots_that_training_never_tell
 def test_a_long_origin_leaves_room_for_others(give):
     long = [Document(" ".join(WORDS) * 20, "long", "g0")]
     give(lua=long + invented(20, n_each=30))
-    split = collected(train_chars=80_000, validation_chars=2_000)
-    by_origin = chars([d for d in split["train"] + split["validation"] if d.origin == "long"])
+    found = collected(train_chars=80_000, validation_chars=2_000)
+    by_origin = chars([d for d in found["train"] + found["validation"] if d.origin == "long"])
     assert 0 < by_origin <= 80_000 // 40
 
 
 def test_too_little_text_is_used_whole_with_a_warning(give, caplog):
     documents = invented(12)
     give(lua=documents)
-    split = collected(train_chars=10**6, validation_chars=10**6)
-    assert chars(split["train"]) + chars(split["validation"]) == chars(documents)
+    found = collected(train_chars=10**6, validation_chars=10**6)
+    assert chars(found["train"]) + chars(found["validation"]) == chars(documents)
     assert "1000000 were wanted" in caplog.text
 
 
@@ -173,3 +189,14 @@ def test_validation_has_a_dozen_groups_where_a_fifth_are_as_many():
 def test_the_rule_does_not_depend_on_the_order_of_groups():
     groups = [f"plot/{i}" for i in range(12)]
     assert assign_groups(groups, 0.05, 3) == assign_groups(groups[::-1], 0.05, 3)
+
+
+def test_a_domain_of_ones_own_name_reads_the_embedded_text_that_its_source_names():
+    sources = {"tales": SourceConfig(text="stories"), "code": SourceConfig(text="python")}
+    found = {name: next(documents_of(name, source, seed=0)) for name, source in sources.items()}
+    assert found["tales"].group.startswith("plot/")
+    assert found["code"].group.startswith("python/")
+    with pytest.raises(FeatrackError, match=r"french reads .* 'french', which isn't there"):
+        documents_of("french", SourceConfig(), seed=0)
+    with pytest.raises(FeatrackError, match=r"french reads .* 'latin', which isn't there"):
+        documents_of("french", SourceConfig(text="latin"), seed=0)

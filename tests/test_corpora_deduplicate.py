@@ -3,14 +3,14 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featrack_utils.corpora.cutting import cut_once, pieces
-from featrack_utils.corpora.dedupe import (
+from featrack_utils.corpora.deduplicate import (
+    mostly_new,
     plain_words_key,
     text_key,
     unique_documents,
     without_leaks,
 )
-from featrack_utils.corpora.documents import Document
+from featrack_utils.corpora.documents import Document, cut_once, pieces
 
 COPIED = "one two three four five six seven eight nine ten eleven twelve thirteen"
 
@@ -57,6 +57,20 @@ def test_a_copied_run_across_an_empty_line_takes_both_paragraphs():
     broken = " ".join(words[:6]) + "\n\n" + " ".join(words[6:])
     left = without_leaks([doc(f"first\n\n{broken}\n\nlast")], [doc(COPIED)])
     assert [d.text for d in left] == ["first", "last"]
+
+
+def test_a_letter_that_becomes_two_in_lower_case_moves_no_paragraph():
+    dotted = "İ" * 40
+    left = without_leaks([doc(f"{dotted} {dotted}\n\n{COPIED}\n\nafter it")], [doc(COPIED)])
+    assert [d.text for d in left] == [f"{dotted} {dotted}", "after it"]
+
+
+def test_a_text_of_which_more_than_half_stood_in_earlier_ones_leaves():
+    first, second = (" ".join(f"{name}{i}" for i in range(40)) for name in "ab")
+    half = f"{' '.join(first.split()[:20])} {second}"
+    most = f"{first} {' '.join(second.split()[:20])}"
+    kept = list(mostly_new([doc(first), doc(half), doc(most), doc("short")], n=2))
+    assert [d.text for d in kept] == [first, half, "short"]
 
 
 def test_without_validation_text_nothing_leaves():

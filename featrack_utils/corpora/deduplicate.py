@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import UInt64
 
 from featrack_utils.corpora.documents import Document
 
@@ -20,7 +21,7 @@ _MIX, _BASE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 
 def text_key(text: str) -> bytes:
     """A hash of the lower-case words of a text: spacing and punctuation don't change it."""
-    return _key(_WORD.findall(text.lower()))
+    return _key(_words(text))
 
 
 def plain_words_key(text: str) -> bytes:
@@ -42,6 +43,19 @@ def unique_documents(documents: Iterable[Document]) -> Iterator[Document]:
             yield document
 
 
+def mostly_new(
+    documents: Iterable[Document], n: int = 8, known_share: float = 0.5
+) -> Iterator[Document]:
+    """Yields the documents of which at most a share of the word n-grams stood in earlier ones."""
+    numbers: dict[str, int] = {}
+    seen: set[int] = set()
+    for document in documents:
+        grams = set(ngram_hashes(word_numbers(_words(document.text), numbers), n).tolist())
+        if len(grams & seen) <= known_share * len(grams):
+            seen |= grams
+            yield document
+
+
 def without_leaks(
     train: Sequence[Document], validation: Iterable[Document], window: int = WINDOW
 ) -> list[Document]:
@@ -51,25 +65,24 @@ def without_leaks(
     that also occurs in a validation document. What stood before and after it become documents
     of their own, so that no run of words arises that neither text had.
     """
-    vocabulary: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     hashes = [np.empty(0, np.uint64)]
-    hashes += [_window_hashes(_word_ids(d.text, vocabulary), window) for d in validation]
+    hashes += [ngram_hashes(word_numbers(_words(d.text), numbers), window) for d in validation]
     known = np.unique(np.concatenate(hashes))
     if not len(known):
         return list(train)
-    return [piece for document in train for piece in _clean(document, known, vocabulary, window)]
+    return [piece for document in train for piece in _clean(document, known, numbers, window)]
 
 
 def _clean(
-    document: Document, known: np.ndarray, vocabulary: dict[str, int], window: int
+    document: Document, known: np.ndarray, numbers: dict[str, int], window: int
 ) -> Iterator[Document]:
-    hashes = _window_hashes(_word_ids(document.text, vocabulary), window)
-    place = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
-    shared = np.flatnonzero(known[place] == hashes)
+    text = document.text
+    hashes = ngram_hashes(word_numbers(_words(text), numbers), window)
+    shared = np.flatnonzero(is_known(hashes, known))
     if not len(shared):
         yield document
         return
-    text = document.text
     words = [match.start() for match in _WORD.finditer(text)]
     gaps = [(match.start(), match.end()) for match in _GAP.finditer(text)]
     starts = [0, *(end for _, end in gaps)]
@@ -88,20 +101,35 @@ def _clean(
         begin = stop + 1
 
 
-def _word_ids(text: str, vocabulary: dict[str, int]) -> np.ndarray:
-    words = _WORD.findall(text.lower())
-    ids = [vocabulary.setdefault(word, len(vocabulary)) for word in words]
-    return np.array(ids, dtype=np.uint64)
+def _words(text: str) -> list[str]:
+    # Parted first: some letters become two, of which one parts words, when put in lower case.
+    return [word.lower() for word in _WORD.findall(text)]
 
 
-def _window_hashes(ids: np.ndarray, window: int) -> np.ndarray:
-    """uint64 [n_words - window + 1]: a polynomial hash of each run of `window` words."""
-    n_windows = len(ids) - window + 1
-    if n_windows < 1:
+def word_numbers(words: Iterable[str], numbers: dict[str, int]) -> UInt64[np.ndarray, " n_words"]:
+    """Each word's number; a new word gets the next one, which `numbers` remembers."""
+    return np.array([numbers.setdefault(word, len(numbers)) for word in words], dtype=np.uint64)
+
+
+def ngram_hashes(
+    words: UInt64[np.ndarray, " n_words"], n: int
+) -> UInt64[np.ndarray, " n_words_less_n_plus_1"]:
+    """A polynomial hash of each run of n words.
+
+    That any two of ten million different ones have the same has a chance of 3 in a million.
+    """
+    n_grams = len(words) - n + 1
+    if n_grams < 1:
         return np.empty(0, np.uint64)
-    mixed = (ids + np.uint64(1)) * _MIX
+    mixed = (words + np.uint64(1)) * _MIX
     mixed ^= mixed >> np.uint64(29)
-    hashes = np.zeros(n_windows, np.uint64)
-    for offset in range(window):
-        hashes = hashes * _BASE + mixed[offset : offset + n_windows]
+    hashes = np.zeros(n_grams, np.uint64)
+    for offset in range(n):
+        hashes = hashes * _BASE + mixed[offset : offset + n_grams]  # wraps around, as it should
     return hashes
+
+
+def is_known(asked: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """bool [n_asked]: which occur among the sorted, non-empty `known`."""
+    place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+    return known[place] == asked

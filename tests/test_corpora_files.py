@@ -1,14 +1,19 @@
 """The reader's own files, JSON Lines, Parquet and hub data, and what can be wrong with them."""
 
+import glob
 import json
+from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from featrack_utils.corpora.files import MAX_DOCUMENT_CHARS, file_documents
+from featrack_utils.corpora.documents import MAX_DOCUMENT_CHARS, SourceConfig
+from featrack_utils.corpora.files import file_documents, matched_files
 from featrack_utils.corpora.hub import hub_documents
-from featrack_utils.corpora.sources import SourceConfig, documents_of
+from featrack_utils.corpora.split import documents_of
+from featrack_utils.corpora.tokenizer import encode_documents
 from featrack_utils.errors import FeatrackError
 
 
@@ -72,6 +77,67 @@ def test_line_ends_and_byte_order_marks_of_other_systems_vanish(tmp_path):
     assert [d.text for d in read(tmp_path / "dos.txt")] == ["one\ntwo\n"]
 
 
+def test_json_lines_may_begin_with_a_byte_order_mark_and_lack_some_texts(tmp_path):
+    rows = '{"text": null}\n{"text": "one\\r\\ntwo"}\n{"text": ""}\n'
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + rows.encode())
+    assert [d.text for d in read(tmp_path / "a.jsonl")] == ["one\ntwo"]
+
+
+def test_half_a_character_becomes_the_sign_for_what_cannot_be_read(tmp_path, tokenizer):
+    (tmp_path / "a.jsonl").write_text(r'{"text": "a \ud83d b \ud83d\ude00"}')
+    documents = read(tmp_path / "a.jsonl")
+    assert [d.text for d in documents] == ["a \ufffd b \U0001f600"]
+    assert len(encode_documents(documents, tokenizer).tokens) > 5
+
+
+def test_categories_and_long_strings_in_parquet_are_text(tmp_path):
+    frame = pd.DataFrame({"text": pd.Categorical(["one", "two", None, "one"])})
+    frame.to_parquet(tmp_path / "a.parquet")
+    pq.write_table(pa.table({"text": pa.array(["x"], pa.large_string())}), tmp_path / "b.parquet")
+    assert sorted(d.text for d in read(tmp_path / "*")) == ["one", "one", "two", "x"]
+
+
+def test_stories_in_one_file_divided_by_the_end_of_text_mark_are_documents(tmp_path):
+    write(tmp_path, tales="One tale.\n\nIts end.\n<|endoftext|>\nAnother.\n<|endoftext|>\n")
+    documents = read(tmp_path / "tales.txt")
+    assert [d.text for d in documents] == ["One tale.\n\nIts end.", "Another."]
+    assert [d.origin for d in documents] == ["tales.txt:0", "tales.txt:1"]
+    assert {d.group for d in documents} == {"tales.txt"}
+
+
+def test_folders_with_links_to_themselves_are_looked_into_once(tmp_path):
+    deep = tmp_path / "texts" / "deep"
+    deep.mkdir(parents=True)
+    write(deep, a="text of a")
+    write(tmp_path / "texts", b="text of b")
+    for link in ("again", "and-again"):
+        (deep / link).symlink_to(tmp_path / "texts", target_is_directory=True)
+    (tmp_path / "itself").symlink_to(tmp_path / "itself")
+    names = [file.name for file in matched_files("english", [f"{tmp_path}/**/*.txt"])]
+    assert sorted(names) == ["a.txt", "b.txt"]
+    assert len(matched_files("english", [f"{tmp_path}/*/**/deep/**"])) == 2
+    with pytest.raises(FeatrackError, match="matches no file"):
+        matched_files("english", [str(tmp_path / "itself")])
+
+
+@pytest.mark.parametrize("pattern", ["*.txt", "**/*.txt", "**", "*/**/*", "d/**/f/*", "**/f/**"])
+def test_without_links_patterns_match_as_in_the_standard_library(tmp_path, pattern):
+    for folder in ("d/e/f", "d/f", ".hidden", "d/**odd", "."):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        write(tmp_path / folder, x="text", y="text")
+    whole = str(tmp_path / pattern)
+    expected = {Path(path) for path in glob.glob(whole, recursive=True) if Path(path).is_file()}
+    assert set(matched_files("english", [whole])) == expected
+
+
+def test_names_with_braces_blanks_and_quotes_are_names(tmp_path):
+    write(tmp_path, **{"vol {1}": "text one", "it's $(x)": "text two"})
+    assert {d.text for d in read(tmp_path / "vol {1}.txt", tmp_path / "it's*")} == {
+        "text one",
+        "text two",
+    }
+
+
 def test_a_binary_file_among_texts_is_left_out_with_a_warning(tmp_path, caplog):
     write(tmp_path, good="some text")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\0")
@@ -88,12 +154,14 @@ def test_a_binary_file_among_texts_is_left_out_with_a_warning(tmp_path, caplog):
         ("binary.txt", ["english", "has no text", "UTF-8"]),
         ("latin.txt", ["english", "has no text", "UTF-8"]),
         ("no_field.jsonl", ["Line 1 of no_field.jsonl", "'text'", "title"]),
-        ("number.jsonl", ["Line 1 of number.jsonl", "'text'"]),
+        ("number.jsonl", ["Line 1 of number.jsonl", "holds a int", "'text'"]),
+        ("deep.jsonl", ["Line 1 of deep.jsonl", "not JSON"]),
         ("list.jsonl", ["Line 1 of list.jsonl", "no fields"]),
         ("broken.jsonl", ["Line 2 of broken.jsonl", "not JSON"]),
         ("bytes.jsonl", ["Line 1 of bytes.jsonl", "not JSON in UTF-8"]),
         ("no_column.parquet", ["no_column.parquet", "'text'", "title"]),
-        ("number.parquet", ["number.parquet", "no text column 'text'"]),
+        ("number.parquet", ["number.parquet", "holds int64 in column 'text'"]),
+        ("page.parquet", ["page.parquet", "is damaged"]),
         ("damaged.parquet", ["damaged.parquet", "is damaged"]),
     ],
 )
@@ -109,7 +177,11 @@ def test_bad_input_is_named_in_one_sentence(tmp_path, pattern, words, monkeypatc
     (tmp_path / "bytes.jsonl").write_bytes(b'{"text": "\xff"}\n')
     pq.write_table(pa.table({"title": ["x"]}), tmp_path / "no_column.parquet")
     pq.write_table(pa.table({"text": [3]}), tmp_path / "number.parquet")
+    (tmp_path / "deep.jsonl").write_text("[" * 100_000 + "\n")
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1 nothing else")
+    pq.write_table(pa.table({"text": [f"text {i} " * 50 for i in range(999)]}), "page.parquet")
+    whole = (tmp_path / "page.parquet").read_bytes()
+    (tmp_path / "page.parquet").write_bytes(whole[:60] + b"\xff" * 400 + whole[460:])
     with pytest.raises(FeatrackError) as caught:
         read(pattern)
     assert all(word in str(caught.value) for word in words)
@@ -150,6 +222,20 @@ def test_a_wrong_split_or_column_is_named(data_set, split, column, words):
     assert all(word in str(caught.value) for word in words)
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([["a", "b"]], "list"), ([[{"role": "user", "content": "x"}]], "list"), ([3], "int")],
+)
+def test_a_column_of_lists_chats_or_numbers_is_refused_and_not_spelt_out(
+    tmp_path, monkeypatch, values, kind
+):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({"messages": values}), tmp_path / "data" / "train.parquet")
+    with pytest.raises(FeatrackError, match=f"Row 0 of .* holds a {kind} in column 'messages'"):
+        list(hub_documents("chat", str(tmp_path / "data"), column="messages"))
+
+
 def test_without_a_network_the_message_offers_another_source(monkeypatch):
     def unreachable(*_args, **_options):
         raise ConnectionError("Couldn't reach the hub\nand more")
@@ -166,6 +252,7 @@ def test_without_a_network_the_message_offers_another_source(monkeypatch):
         {"kind": "files"},
         {"kind": "embedded", "globs": ("*.txt",)},
         {"kind": "hub"},
+        {"kind": "hub", "dataset": "a/b", "text": "lua"},
         {"kind": "files", "globs": ("*",), "dataset": "a/b"},
     ],
 )
@@ -181,5 +268,3 @@ def test_each_kind_of_source_reaches_its_reader(tmp_path, data_set):
     assert [d.text for d in documents_of("lua", files, seed=0)] == ["some text"]
     assert [d.text for d in documents_of("stories", hub, seed=0)] == ["one", "two"]
     assert next(documents_of("python", SourceConfig(), seed=0)).origin.startswith("python/")
-    with pytest.raises(FeatrackError, match="'french'"):
-        documents_of("french", SourceConfig(), seed=0)

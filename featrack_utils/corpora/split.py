@@ -1,4 +1,4 @@
-"""Collects each domain's training and validation documents, with no text on both sides."""
+"""Divides each domain's documents into training and validation, with no text on both sides."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import hashlib
 import logging
 import multiprocessing
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
-from featrack_utils.corpora.cutting import cut_once
-from featrack_utils.corpora.dedupe import unique_documents, without_leaks
-from featrack_utils.corpora.documents import SPLITS, Document, split_of
-from featrack_utils.corpora.garbage import collector_paused
-from featrack_utils.corpora.sources import SourceConfig, documents_of
+from featrack_utils.corpora.deduplicate import unique_documents, without_leaks
+from featrack_utils.corpora.documents import SPLITS, Document, SourceConfig, cut_once
 from featrack_utils.errors import FeatrackError
 
 log = logging.getLogger(__name__)
@@ -32,26 +29,57 @@ LOOK_AHEAD = 4_000_000  # characters read at most to find enough groups for a sm
 SPARE = 1.05  # training text collected beyond the budget, because leaks will leave it
 
 
-def collect(
-    domain: str,
-    source: SourceConfig,
-    *,
-    train_chars: int,
-    validation_chars: int,
-    validation_share: float,
-    seed: int,
-) -> Split:
-    """A domain's documents for training and for validation.
+def split_of(group: str, validation_share: float, seed: int) -> str:
+    """Says "train" or "validation" for a group, by a hash of its name.
 
-    Like `collect_all` for one domain: deterministic, and no run of 13 words is on both sides.
+    The answer depends on nothing but the arguments, so a file that feeds two domains falls on
+    the same side in both and no text can leak from one domain to another.
     """
-    return collect_all(
-        {domain: source},
-        train_chars={domain: train_chars},
-        validation_chars={domain: validation_chars},
-        validation_share=validation_share,
-        seed=seed,
-    )[domain]
+    position = int.from_bytes(_hash(group, seed), "big") / 2**64
+    return "validation" if position < validation_share else "train"
+
+
+def _hash(group: str, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=8).digest()
+
+
+def documents_of(domain: str, source: SourceConfig, seed: int) -> Iterator[Document]:
+    """Yields a domain's documents, always the same ones in the same well-mixed order.
+
+    Args:
+        domain: its name, as messages give it.
+        source: where the text comes from.
+        seed: of the story grammar; the other sources don't draw.
+
+    Raises:
+        FeatrackError: a source that can't be read.
+    """
+    # Each source is imported where it is read: `datasets` alone takes seconds to load.
+    if source.kind == "files":
+        from featrack_utils.corpora.files import file_documents
+
+        return file_documents(domain, source.globs, source.column)
+    if source.kind == "hub":
+        from featrack_utils.corpora.hub import hub_documents
+
+        return hub_documents(domain, str(source.dataset), source.split, source.column)
+    match source.embedded_text(domain):
+        case "english":
+            from featrack_utils.corpora.english import english_documents
+
+            return english_documents()
+        case "python":
+            from featrack_utils.corpora.python import python_documents
+
+            return python_documents()
+        case "lua":
+            from featrack_utils.corpora.lua import lua_documents
+
+            return lua_documents()
+        case _:
+            from featrack_utils.corpora.stories import write_stories
+
+            return write_stories(seed)
 
 
 def collect_all(
@@ -119,8 +147,7 @@ def _divided(
     domain: str, source: SourceConfig, wanted: dict[str, int], share: float, seed: int
 ) -> Split:
     wanted = {**wanted, "train": int(SPARE * wanted["train"])}
-    with collector_paused():
-        read = _read_enough(documents_of(domain, source, seed), wanted, share, seed)
+    read = _read_enough(documents_of(domain, source, seed), wanted, share, seed)
     side = assign_groups(dict.fromkeys(document.group for document in read), share, seed)
     if len(side) < 2:
         raise FeatrackError(
@@ -141,9 +168,7 @@ def assign_groups(groups: Iterable[str], validation_share: float, seed: int) -> 
     training.
     """
     side = {group: split_of(group, validation_share, seed) for group in groups}
-    order = sorted(
-        side, key=lambda group: hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=8).digest()
-    )
+    order = sorted(side, key=lambda group: _hash(group, seed))
     for group in order[: fewest_validation_groups(len(order))]:
         side[group] = "validation"
     if order:
