@@ -1,79 +1,13 @@
-"""English word forms: plurals, verb forms, and "a" or "an", with the irregular ones listed."""
+"""English word forms: plurals, verb forms, and "a" or "an"; irregular ones from `forms.txt`."""
 
 from __future__ import annotations
 
+import functools
 import re
 
+from featrack_utils.corpora.stories.world import words
+
 _VOWELS = "aeiou"
-_IRREGULAR_PLURALS = {
-    "mouse": "mice",
-    "goose": "geese",
-    "foot": "feet",
-    "tooth": "teeth",
-    "child": "children",
-    "leaf": "leaves",
-    "loaf": "loaves",
-    "scarf": "scarves",
-    "shelf": "shelves",
-    "wolf": "wolves",
-    "calf": "calves",
-    "knife": "knives",
-    "elf": "elves",
-    "fish": "fish",
-    "sheep": "sheep",
-    "deer": "deer",
-    "moose": "moose",
-    "tomato": "tomatoes",
-    "potato": "potatoes",
-    "snowman": "snowmen",
-}
-_IRREGULAR_PASTS = {
-    "be": "was",
-    "bend": "bent",
-    "blow": "blew",
-    "bring": "brought",
-    "build": "built",
-    "catch": "caught",
-    "come": "came",
-    "cut": "cut",
-    "dig": "dug",
-    "do": "did",
-    "draw": "drew",
-    "eat": "ate",
-    "feed": "fed",
-    "find": "found",
-    "fly": "flew",
-    "give": "gave",
-    "go": "went",
-    "grow": "grew",
-    "have": "had",
-    "hear": "heard",
-    "hide": "hid",
-    "hold": "held",
-    "keep": "kept",
-    "lie": "lay",
-    "make": "made",
-    "put": "put",
-    "read": "read",
-    "ride": "rode",
-    "ring": "rang",
-    "run": "ran",
-    "see": "saw",
-    "sing": "sang",
-    "sit": "sat",
-    "slide": "slid",
-    "spin": "spun",
-    "stand": "stood",
-    "string": "strung",
-    "sweep": "swept",
-    "swim": "swam",
-    "swing": "swung",
-    "tell": "told",
-    "throw": "threw",
-    "wear": "wore",
-    "weave": "wove",
-    "write": "wrote",
-}
 # One-syllable-stress verbs whose last consonant doubles before -ed and -ing.
 _DOUBLING = re.compile(r"^[^aeiou]*(qu)?[aeiou][bdgklmnprt]$")
 # Vowel letters that sound like consonants ("a unicorn", "a one-eyed bear"), and the reverse.
@@ -82,54 +16,55 @@ _SOUNDS_VOWEL = ("hour", "honest")
 _BARE_ARTICLE = re.compile(r"\b([Aa]) (?=[A-Za-z])([A-Za-z]+)")
 
 
+@functools.cache
+def _irregular(kind: str) -> dict[str, str]:
+    return dict(pair.split() for pair in words("forms", kind))
+
+
 def plural(noun: str) -> str:
-    """Returns the plural of a noun; of a compound ("teddy bear") its last word changes."""
+    """The plural of a noun; of a compound ("teddy bear") its last word changes."""
     head, space, last = noun.rpartition(" ")
-    if last in _IRREGULAR_PLURALS:
-        form = _IRREGULAR_PLURALS[last]
-    elif last.endswith(("s", "x", "z", "ch", "sh")):
-        form = last + "es"
-    elif last.endswith("y") and last[-2] not in _VOWELS:
-        form = last[:-1] + "ies"
-    else:
-        form = last + "s"
-    return head + space + form
+    return (
+        head + space + _irregular("plurals").get(last, _with_s(last, ("s", "x", "z", "ch", "sh")))
+    )
 
 
 def past(verb: str) -> str:
-    """Returns the past tense of a verb ("hop" gives "hopped", "run" gives "ran")."""
-    if verb in _IRREGULAR_PASTS:
-        return _IRREGULAR_PASTS[verb]
-    return _regular_past(verb)
+    """The past tense of a verb ("hop" gives "hopped", "run" gives "ran")."""
+    if verb in _irregular("pasts"):
+        return _irregular("pasts")[verb]
+    if verb.endswith("e"):
+        return verb + "d"
+    if verb.endswith("y") and verb[-2] not in _VOWELS:
+        return verb[:-1] + "ied"
+    return _doubled(verb) + "ed"
 
 
 def ing(verb: str) -> str:
-    """Returns the -ing form of a verb ("swim" gives "swimming", "lie" gives "lying")."""
+    """The -ing form of a verb ("swim" gives "swimming", "lie" gives "lying")."""
     if verb.endswith("ie"):
         return verb[:-2] + "ying"
     if verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")) and verb != "be":
         return verb[:-1] + "ing"
-    return (verb + verb[-1] if _DOUBLING.match(verb) else verb) + "ing"
+    return _doubled(verb) + "ing"
 
 
 def third_person(verb: str) -> str:
-    """Returns the present form after he, she or it ("go" gives "goes")."""
-    special = {"be": "is", "have": "has"}
-    if verb in special:
-        return special[verb]
-    if verb.endswith(("s", "x", "z", "ch", "sh", "o")):
-        return verb + "es"
-    if verb.endswith("y") and verb[-2] not in _VOWELS:
-        return verb[:-1] + "ies"
-    return verb + "s"
+    """The present form after he, she or it ("go" gives "goes")."""
+    return {"be": "is", "have": "has"}.get(verb, _with_s(verb, ("s", "x", "z", "ch", "sh", "o")))
 
 
 def article(word: str) -> str:
-    """Returns "a" or "an", whichever goes before the word."""
+    """The one of "a" and "an" that goes before the word."""
     low = word.lower()
     if low.startswith(_SOUNDS_VOWEL):
         return "an"
     return "an" if low[0] in _VOWELS and not low.startswith(_SOUNDS_CONSONANT) else "a"
+
+
+def with_article(phrase: str) -> str:
+    """Returns "a red kite" for "red kite", "an old hat" for "old hat"."""
+    return f"{article(phrase)} {phrase}"
 
 
 def fix_articles(text: str) -> str:
@@ -142,9 +77,13 @@ def fix_articles(text: str) -> str:
     return _BARE_ARTICLE.sub(swap, text)
 
 
-def _regular_past(verb: str) -> str:
-    if verb.endswith("e"):
-        return verb + "d"
-    if verb.endswith("y") and verb[-2] not in _VOWELS:
-        return verb[:-1] + "ied"
-    return (verb + verb[-1] if _DOUBLING.match(verb) else verb) + "ed"
+def _with_s(word: str, hissing: tuple[str, ...]) -> str:
+    if word.endswith(hissing):
+        return word + "es"
+    if word.endswith("y") and word[-2] not in _VOWELS:
+        return word[:-1] + "ies"
+    return word + "s"
+
+
+def _doubled(verb: str) -> str:
+    return verb + verb[-1] if _DOUBLING.match(verb) else verb

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from featrack_utils.corpora.stories.agreement import ing, past, plural, third_person
-from featrack_utils.corpora.stories.world import Noun, fitting, with_article, words
+from featrack_utils.corpora.stories.agreement import ing, past, plural, third_person, with_article
+from featrack_utils.corpora.stories.world import Noun, fitting, words
 
 Entity = dict[str, str]
 
@@ -15,19 +15,19 @@ _PRONOUNS = {
     "he": {"he": "he", "him": "him", "his": "his", "himself": "himself"},
     "it": {"he": "it", "him": "it", "his": "its", "himself": "itself"},
 }
-_WANTED = {
-    "H": "any", "P": "out+-snow", "Q": "out+-snow", "T": "toy|treasure",
-    "U": "gift", "B": "bake|fruit", "E": "meal|sweet", "S": "small", "M": "large", "K": "any",
-    "W": "", "D": "",
-}  # fmt: skip
+# What an entity must be like where the plot doesn't say: H and K people, P and Q places, T and U
+# things, B and E foods, S and M creatures, W the weather, D the time of day.
+_WANTED = dict(H="any", K="any", P="out+-snow", Q="out+-snow", T="toy|treasure", U="gift")
+_WANTED |= dict(B="bake|fruit", E="meal|sweet", S="small", M="large", W="", D="")
 _NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _WEATHER_OUT = ("sunny", "sunny", "cloudy", "windy")
 _WEATHER_IN = ("sunny", "cloudy", "windy", "rainy", "rainy", "snowy")
 _FRIEND_OTHER_SEX = 0.7  # so that "he" and "she" mostly name one of the two
 _CHILD = 0.6
-_PORTIONS = {
-    "whole": "slice of", "meal": "bowl of", "drink": "cup of", "spread": "spoonful of"
-}  # fmt: skip
+_PORTIONS = dict(whole="slice of", meal="bowl of", drink="cup of", spread="spoonful of")
+_COZY = ("cozy", "tiny", "warm", "neat", "snug", "little", "quiet")
+_TASTES = ("warm", "fresh", "tasty", "yummy", "delicious")
+_FRESH = ("ripe", "big", "fresh", "round", "perfect")
 
 
 def draw(rng: random.Random, wanted: Mapping[str, str]) -> tuple[dict[str, Entity], set[str]]:
@@ -50,17 +50,16 @@ def draw(rng: random.Random, wanted: Mapping[str, str]) -> tuple[dict[str, Entit
     heroes = {people[key]["kind"] for key in "HFR"}
     small = rng.choice([row for row in fitting("creatures", wants["S"]) if row.name not in heroes])
     large = rng.choice(fitting("creatures", wants["M"]))
-    fits_place = ("out", "any") if outdoors else ("in", "any")
-    fun = _activities(rng, 2, "|".join(fits_place))
-    entities = people | {
-        "P": _place(rng, place), "Q": _place(rng, other),
-        "T": _thing(rng, thing), "U": _thing(rng, second),
-        "B": _food(rng, food), "E": _food(rng, more),
-        "S": _creature(rng, small), "M": _creature(rng, large),
-        "V": fun[0], "V2": fun[1],
-        "W": {"": rng.choice(words("adjectives", f"weather-{weather}"))}, "D": {"": day},
-        "n": {"": rng.choice(_NUMBERS)}, "C": {"": rng.choice(words("adjectives", "color"))},
-    }  # fmt: skip
+    fun = _activities(rng, 2, "out|any" if outdoors else "in|any")
+    entities = {**people, "P": _place(rng, place), "Q": _place(rng, other)}
+    entities |= {"T": _thing(rng, thing), "U": _thing(rng, second)}
+    entities |= {"B": _food(rng, food), "E": _food(rng, more)}
+    entities |= {"S": _creature(rng, small), "M": _creature(rng, large)}
+    entities |= {"V": fun[0], "V2": fun[1]}
+    entities["W"] = {"": rng.choice(words("adjectives", f"weather-{weather}"))}
+    entities["D"] = {"": day}
+    entities["n"] = {"": rng.choice(_NUMBERS)}
+    entities["C"] = {"": rng.choice(words("adjectives", "color"))}
     entities["A"], entities["O"] = _activities(rng, 2, "out|in|any")
     return entities, flags
 
@@ -104,11 +103,9 @@ def _person(rng: random.Random, name: str, sex: str, kind: str, hand: str) -> En
     garment = rng.choice(words("homes", "garment"))
     color = rng.choice(words("adjectives", "color"))
     trait, second = rng.sample(words("adjectives", "trait"), 2)
-    return {
-        "": name, **_PRONOUNS[sex], "kind": kind, "kinds": plural(kind),
-        "hand": hand, "hands": plural(hand), "trait": trait, "trait2": second,
-        "garment": garment, "wear": f"{color} {garment}",
-    }  # fmt: skip
+    person = {"": name, **_PRONOUNS[sex], "trait": trait, "trait2": second}
+    person |= {"kind": kind, "kinds": plural(kind), "hand": hand, "hands": plural(hand)}
+    return person | {"garment": garment, "wear": f"{color} {garment}"}
 
 
 def _child(rng: random.Random, sex: str, taken: set[str]) -> Entity:
@@ -121,7 +118,7 @@ def _child(rng: random.Random, sex: str, taken: set[str]) -> Entity:
 def _animal(rng: random.Random, sex: str, taken: set[str], row: Noun) -> Entity:
     home, _, hand = row.columns
     person = _person(rng, _new_name(rng, words("names", sex), taken), sex, row.name, hand)
-    house = f"{rng.choice(('cozy', 'tiny', 'warm', 'neat', 'snug', 'little', 'quiet'))} {home}"
+    house = f"{rng.choice(_COZY)} {home}"
     return person | {"home": with_article(house), "near": rng.choice(words("homes", "wild"))}
 
 
@@ -165,35 +162,32 @@ def _thing(rng: random.Random, row: Noun) -> Entity:
         pool += words("adjectives", "color")
     adjective = rng.choice(pool)
     full = f"{adjective} {row.name}"
-    return {
-        "": row.name, "the": f"the {row.name}", "adj": adjective, "full": full,
-        "a": with_article(full), "s": plural(row.name),
-    }  # fmt: skip
+    names = {"": row.name, "the": f"the {row.name}", "s": plural(row.name)}
+    return names | {"adj": adjective, "full": full, "a": with_article(full)}
 
 
 def _food(rng: random.Random, row: Noun) -> Entity:
-    taste = ("warm", "fresh", "tasty", "yummy", "delicious")
-    fresh = ("ripe", "big", "fresh", "round", "perfect")
-    adjective = rng.choice(fresh if row.classes & {"fruit", "garden"} else taste)
+    adjective = rng.choice(_FRESH if row.classes & {"fruit", "garden"} else _TASTES)
     portion = next((word for key, word in _PORTIONS.items() if key in row.classes), "")
-    one = "some" not in row.classes
     full = f"{adjective} {row.name}"
+    countable = "some" not in row.classes
     return {
-        "": row.name, "adj": adjective, "full": full,
-        "a": with_article(full) if one else f"some {full}",
-        "s": plural(row.name) if one else row.name,
+        "": row.name,
+        "adj": adjective,
+        "full": full,
+        "a": with_article(full) if countable else f"some {full}",
+        "s": plural(row.name) if countable else row.name,
         "piece": f"a {portion} {row.name}" if portion else with_article(row.name),
-    }  # fmt: skip
+    }
 
 
 def _creature(rng: random.Random, row: Noun) -> Entity:
     home, sound, hand = row.columns
-    return {
-        "": f"the {row.name}", **_PRONOUNS["it"], "the": f"the {row.name}", "kind": row.name,
-        "a": with_article(row.name), "s": plural(row.name),
-        "trait": rng.choice(words("adjectives", "trait")),
-        "home": home, "sound": sound, "hand": hand, "hands": plural(hand),
-    }  # fmt: skip
+    names = {"": f"the {row.name}", "the": f"the {row.name}", "kind": row.name}
+    names |= {"a": with_article(row.name), "s": plural(row.name), **_PRONOUNS["it"]}
+    trait = rng.choice(words("adjectives", "trait"))
+    body = {"home": home, "sound": sound, "hand": hand, "hands": plural(hand)}
+    return names | body | {"trait": trait}
 
 
 def _activities(rng: random.Random, count: int, wanted: str) -> list[Entity]:
@@ -204,8 +198,5 @@ def _activities(rng: random.Random, count: int, wanted: str) -> list[Entity]:
 def activity(phrase: str) -> Entity:
     """Returns the forms of an activity: "swim far", "swam far", "swimming far", "swims far"."""
     verb, blank, rest = phrase.partition(" ")
-    rest = blank + rest
-    return {
-        "": phrase, "past": past(verb) + rest, "ing": ing(verb) + rest,
-        "s": third_person(verb) + rest,
-    }  # fmt: skip
+    forms = {"past": past(verb), "ing": ing(verb), "s": third_person(verb)}
+    return {"": phrase} | {key: form + blank + rest for key, form in forms.items()}

@@ -7,11 +7,11 @@ makes sense: nobody eats a ladder, and only what is light flies away.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
-
-from featrack_utils.corpora.stories.agreement import article
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def fitting(name: str, wanted: str) -> tuple[Noun, ...]:
     """Returns the rows of a table whose classes satisfy what is wanted.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: there is none.
     """
     rows = tuple(row for row in table(name) if row.fits(wanted))
     if not rows:
@@ -65,14 +65,19 @@ def fitting(name: str, wanted: str) -> tuple[Noun, ...]:
 
 
 @functools.cache
-def words(name: str, key: str) -> tuple[str, ...]:
-    """Returns a named list: "girl" of "names", "color" of "adjectives"."""
+def lists(name: str) -> dict[str, tuple[str, ...]]:
+    """The named lists of a file, of words or, where there are commas, of phrases."""
+    found = {}
     for line in lines(name):
         head, _, rest = line.partition(":")
-        if head == key:
-            parts = rest.split(",") if "," in rest else rest.split()
-            return tuple(part.strip() for part in parts)
-    raise ValueError(f"no list {key!r} in {name}")
+        parts = rest.split(",") if "," in rest else rest.split()
+        found[head] = tuple(part.strip() for part in parts)
+    return found
+
+
+def words(name: str, key: str) -> tuple[str, ...]:
+    """One of the named lists: "girl" of "names", "color" of "adjectives"."""
+    return lists(name)[key]
 
 
 def lines(name: str) -> Iterator[str]:
@@ -95,6 +100,53 @@ def data_files(prefix: str) -> list[str]:
     return sorted(name for name in names if name.startswith(prefix))
 
 
-def with_article(phrase: str) -> str:
-    """Returns "a red kite" for "red kite", "an old hat" for "old hat"."""
-    return f"{article(phrase)} {phrase}"
+class Character(NamedTuple):
+    """Someone a story can be about or meet: a name, a pronoun (she, he, it), a role."""
+
+    name: str
+    pronoun: str
+    role: str
+
+
+# What a list of names is for: pronoun, role, and how the name is said.
+_ROLES = {
+    "girl": ("she", "girl", "{}"),
+    "boy": ("he", "boy", "{}"),
+    "she": ("she", "animal", "{}"),
+    "he": ("he", "animal", "{}"),
+    "family-she": ("she", "family", "{}"),
+    "family-he": ("he", "family", "{}"),
+    "aunt": ("she", "family", "Aunt {}"),
+    "uncle": ("he", "family", "Uncle {}"),
+    "mrs": ("she", "townsperson", "Mrs. {}"),
+    "mr": ("he", "townsperson", "Mr. {}"),
+}
+
+
+def characters() -> list[Character]:
+    """Everyone the stories know: children, animals, family, townspeople, creatures."""
+    people = [
+        Character(form.format(name), pronoun, role)
+        for key, (pronoun, role, form) in _ROLES.items()
+        for name in words("names", key)
+    ]
+    return people + [Character(f"the {row.name}", "it", "creature") for row in table("creatures")]
+
+
+def vocabulary() -> set[str]:
+    """The words of the tables: nouns without what describes them, verbs, adjectives.
+
+    Words that stand only in the plots' own sentences aren't counted.
+    """
+    phrases = [row.name for name in ("things", "foods", "creatures") for row in table(name)]
+    phrases += [row.columns[0] for row in table("creatures")]
+    for row in table("places"):
+        phrases += [row.name, *row.columns[1].split(",")]
+    phrases += words("names", "job") + words("homes", "kind") + words("homes", "garment")
+    adjectives = [word.strip() for row in table("things") for word in row.columns[0].split(",")]
+    return {
+        *(phrase.split()[-1] for phrase in phrases),
+        *(row.name.split()[0] for row in table("activities")),
+        *adjectives,
+        *itertools.chain.from_iterable(lists("adjectives").values()),
+    }
