@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from snakemake.logging import logger
 
-from featrack_utils.corpora.files import matched_files
+from featrack_utils.corpora.files import fingerprint
 from featrack_utils.errors import FeatrackError
 from featrack_utils.pipeline.forkserver import start
 from featrack_utils.pipeline.notebook import find, parameters_of
@@ -21,12 +21,7 @@ try:
     PROFILE = load_profile(Path("profiles") / f"{OVERRIDES.pop('profile', 'quick')}.yaml", OVERRIDES)
     LINEAGE = PROFILE.lineage
     # The reader's own files are looked up at once, not when the first phase has started.
-    TEXTS = [
-        str(path)
-        for domain in LINEAGE.domains
-        if (source := PROFILE.corpora.sources_of[domain])["kind"] == "files"
-        for path in matched_files(domain, source["globs"])
-    ]
+    TEXTS = fingerprint({d: PROFILE.corpora.sources_of[d] for d in LINEAGE.domains})
 except FeatrackError as error:
     sys.exit(f"featrack: {error}")
 
@@ -77,7 +72,12 @@ def parameters(page, phase):
     return {name: known[name] for name in declared if name in known}
 
 
-PHASES = {"corpora": Phase([], sections=("corpora",), threads=2)}
+ROOT_TOKENS = PROFILE.pretraining.train_tokens if "train" in LINEAGE.models[LINEAGE.root] else 0
+PHASES = {
+    "corpora": Phase(
+        [], sections=("corpora",), given={"root_tokens": ROOT_TOKENS}, threads=2
+    )
+}
 MODELS = ["corpora"]  # the phases after which all models are there
 if "train" in LINEAGE.models[LINEAGE.root]:
     PHASES["base"] = Phase(MODELS, sections=("pretraining",), threads=2)
@@ -171,13 +171,14 @@ for page, phase in PHASES.items():
             str(find(phase.notebook or page)),
             [executed(need) for need in phase.needs],
             imported_files(find(phase.notebook or page)),
-            TEXTS if page == "corpora" else [],
             TOC if page == "status" else [],
             "benchmarks/coverage.json" if page == "calibration" else [],
         output:
             executed(page),
         params:
             notebook=phase.notebook or page,
+            # A hash and not the files themselves: Snakemake takes braces in a name for wildcards.
+            texts=TEXTS if page == "corpora" else "",
             # A function, because Snakemake would fill in the braces of a plain string.
             parameters=lambda wildcards, given=json.dumps(parameters(page, phase)): given,
         threads: phase.threads

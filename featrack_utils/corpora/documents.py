@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path, PurePath
+from typing import Any
 
 from featrack_utils.errors import FeatrackError
 
@@ -89,6 +91,33 @@ class SourceConfig:
                 f"A corpus source of kind {self.kind!r} has text {self.text!r}; give text to the "
                 "kind 'embedded' and to no other."
             )
+
+    @classmethod
+    def read(cls, domain: str, keys: Mapping[str, Any]) -> SourceConfig:
+        """The source of a domain from a mapping such as ``{"kind": "embedded"}``.
+
+        Raises:
+            FeatrackError: an unknown key (the nearest known one is named), a value of the wrong
+                kind, keys that contradict each other, or an embedded text that isn't there.
+        """
+        where = f"The source of the corpus {domain!r}"
+        if not re.fullmatch(r"\w[\w.-]*", domain):
+            raise FeatrackError(
+                f"{where} is named with more than letters, digits, dots, dashes and underscores, "
+                "but it names a folder; rename it."
+            )
+        for key, value in keys.items():
+            known = [field.name for field in fields(cls)]
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
+                raise FeatrackError(f"{where} has no key {key!r}; the nearest known one is {near}.")
+            if not (isinstance(value, list | tuple) if key == "globs" else isinstance(value, str)):
+                wanted = "a list of file patterns" if key == "globs" else "text"
+                raise FeatrackError(f"{where} has {key} {value!r}; it must be {wanted}.")
+        source = cls(**{**keys, "globs": tuple(keys.get("globs", ()))})
+        if source.kind == "embedded":
+            source.embedded_text(domain)
+        return source
 
     def embedded_text(self, domain: str) -> str:
         """Which embedded text a domain of this name reads.

@@ -8,9 +8,10 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -55,7 +56,7 @@ def file_documents(domain: str, globs: Sequence[str], column: str = "text") -> I
     """
     files = matched_files(domain, globs)
     root = os.path.commonpath([str(file.parent) for file in files])
-    names = {file: file.relative_to(root).as_posix() for file in files}
+    names = {file: readable(file.relative_to(root).as_posix()) for file in files}
     files.sort(key=lambda file: hashlib.blake2b(names[file].encode()).digest())
     few = len(files) < FEW_FILES
     section_chars = MAX_SECTION_CHARS
@@ -103,6 +104,18 @@ def matched_files(domain: str, globs: Sequence[str]) -> list[Path]:
             f"The {domain} corpus is read from files but names none; give it at least one glob."
         )
     return list(files)
+
+
+def fingerprint(sources: Mapping[str, Mapping[str, Any]]) -> str:
+    """Changes whenever a file that a source reads is added, removed or written to."""
+    files = [
+        path
+        for domain, source in sources.items()
+        if source["kind"] == "files"
+        for path in matched_files(domain, source["globs"])
+    ]
+    states = [f"{p} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(files)]
+    return hashlib.sha256("\n".join(states).encode(errors="surrogateescape")).hexdigest()
 
 
 def _expand(domain: str, pattern: str) -> str:

@@ -11,7 +11,7 @@ from jaxtyping import UInt64
 from featrack_utils.corpora.deduplicate import is_known, ngram_hashes, word_numbers
 from featrack_utils.errors import FeatrackError
 
-_WORD = re.compile(r"\w+(?:'\w+)*|[^\w\s]+")
+WORD = re.compile(r"\w+(?:'\w+)*|[^\w\s]+")
 
 Words = list[UInt64[np.ndarray, " n_words"]]  # of each text, the numbers of its words
 NGrams = UInt64[np.ndarray, " n_ngrams"]
@@ -23,7 +23,7 @@ def numbered(*corpora: Iterable[str]) -> list[Words]:
     Words are runs of letters and digits or runs of punctuation, case kept.
     """
     numbers: dict[str, int] = {}
-    return [[word_numbers(_WORD.findall(text), numbers) for text in texts] for texts in corpora]
+    return [[word_numbers(WORD.findall(text), numbers) for text in texts] for texts in corpora]
 
 
 def ngrams(words: Words, n: int) -> NGrams:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
@@ -23,7 +22,6 @@ from featrack_utils.corpora.documents import (
     Document,
     SourceConfig,
 )
-from featrack_utils.corpora.files import matched_files
 from featrack_utils.corpora.split import collect_all
 from featrack_utils.corpora.tokenizer import Blocks, TokenStream
 from featrack_utils.errors import FeatrackError
@@ -89,10 +87,7 @@ def prepare(
             reverse, or a source that can't be read or holds too little.
     """
     _check_domains(sources, train_tokens, vocabulary_from)
-    configs = {
-        domain: SourceConfig(**{**source, "globs": tuple(source.get("globs", ()))})
-        for domain, source in sources.items()
-    }
+    configs = {domain: SourceConfig.read(domain, source) for domain, source in sources.items()}
     per_token = {domain: _chars_per_token(domain, source) for domain, source in configs.items()}
     documents = collect_all(
         configs,
@@ -173,18 +168,6 @@ def _version_and_licence(package: str) -> tuple[str, str]:
         # Some distributions put the whole licence here; its first line names it.
         stated = (about.get("License") or "not stated").strip().splitlines()[0]
     return metadata.version(package), lua.LICENCE if package == lua.PACKAGE else stated
-
-
-def fingerprint(sources: Mapping[str, Mapping[str, Any]]) -> str:
-    """Changes whenever a file that a source reads is added, removed or written to."""
-    files = [
-        path
-        for domain, source in sources.items()
-        if source["kind"] == "files"
-        for path in matched_files(domain, source["globs"])
-    ]
-    states = [f"{p} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(files)]
-    return hashlib.sha256("\n".join(states).encode()).hexdigest()
 
 
 def open_corpora(folder: Path, context: int) -> Corpora:
