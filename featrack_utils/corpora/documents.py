@@ -114,7 +114,10 @@ class SourceConfig:
             if not (isinstance(value, list | tuple) if key == "globs" else isinstance(value, str)):
                 wanted = "a list of file patterns" if key == "globs" else "text"
                 raise FeatrackError(f"{where} has {key} {value!r}; it must be {wanted}.")
-        source = cls(**{**keys, "globs": tuple(keys.get("globs", ()))})
+        try:
+            source = cls(**{**keys, "globs": tuple(keys.get("globs", ()))})
+        except FeatrackError as error:
+            raise FeatrackError(f"{where} is refused. {error}") from None
         if source.kind == "embedded":
             source.embedded_text(domain)
         return source
