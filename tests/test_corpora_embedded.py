@@ -16,6 +16,7 @@ from featrack_utils.corpora.english import (
 from featrack_utils.corpora.prepare import provenance
 from featrack_utils.corpora.python import python_documents, standard_library
 from featrack_utils.corpora.split import split_of
+from featrack_utils.errors import FeatrackError
 
 NUMPY_STYLE = """Return the evenly :term:`spaced numbers` over a stated interval of the line.
 
@@ -175,10 +176,10 @@ def test_the_order_of_reading_depends_on_names_alone():
     assert list(mixed(found)) == list(mixed(found[::-1])) != found
 
 
-def test_a_distribution_that_is_missing_is_named_in_a_warning(monkeypatch, caplog):
+def test_a_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(english, "PACKAGES", ("no-such-distribution",))
-    assert english.english_files() == []
-    assert "no-such-distribution" in caplog.text
+    with pytest.raises(FeatrackError, match="no-such-distribution, which is not installed"):
+        next(english_documents())
 
 
 def test_a_file_of_numbers_is_no_code(tmp_path):

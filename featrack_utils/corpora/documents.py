@@ -166,10 +166,18 @@ def package_files(package: str, suffix: str) -> list[SourceFile]:
     Nothing is imported: the distribution's installer left a list of its files behind.
 
     Raises:
-        importlib.metadata.PackageNotFoundError: it is not installed.
+        FeatrackError: it is not installed.
     """
+    try:
+        listed = metadata.distribution(package).files or ()
+    except metadata.PackageNotFoundError:
+        raise FeatrackError(
+            f"An embedded text is read from the package {package}, which is not installed (not "
+            "every system has a wheel of it); install it, or give that corpus text of your own "
+            "with kind: files."
+        ) from None
     found = []
-    for file in metadata.distribution(package).files or ():
+    for file in listed:
         if file.suffix == suffix and not in_skipped_folder(file):
             # Data files are listed from the packages' folder upwards: ../../../share/x/y.lua.
             name = "/".join(part for part in file.parts if part != "..").removeprefix("share/")

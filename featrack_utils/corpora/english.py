@@ -6,15 +6,11 @@ import ast
 import functools
 import gc
 import inspect
-import logging
 import re
 from collections.abc import Iterator
-from importlib import metadata
 
 from featrack_utils.corpora.deduplicate import plain_words_key
 from featrack_utils.corpora.documents import Document, SourceFile, mixed, package_files
-
-log = logging.getLogger(__name__)
 
 # Dependencies whose docstrings are written as text and whose code is in no other embedded text.
 # Left out on purpose: packages whose docstrings are generated or copied from one module to the
@@ -81,20 +77,8 @@ _SENTENCE_END = re.compile(r"[.!?][)\"'’”]*(?=\s+[A-Z\"'“(]|$)")
 
 
 def english_files() -> list[SourceFile]:
-    """The Python files of PACKAGES; those that aren't installed are named in a warning."""
-    files, missing = [], []
-    for package in PACKAGES:
-        try:
-            files += package_files(package, ".py")
-        except metadata.PackageNotFoundError:
-            missing.append(package)
-    if missing:
-        log.warning(
-            "the English corpus lacks the docstrings of %s, which are not installed, so its "
-            "figures will differ from those of the pinned environment",
-            ", ".join(missing),
-        )
-    return files
+    """The Python files of PACKAGES."""
+    return [file for package in PACKAGES for file in package_files(package, ".py")]
 
 
 def english_documents(files: list[SourceFile] | None = None) -> Iterator[Document]:

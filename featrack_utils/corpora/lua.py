@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib import metadata
 
 from featrack_utils.corpora.deduplicate import mostly_new
 from featrack_utils.corpora.documents import Document, SourceFile, mixed, package_files
-from featrack_utils.errors import FeatrackError
 
 PACKAGE = "xmake-wheel"
 # By the files' own headers; the wheel that carries them states GPL-3.0 for its packaging.
@@ -37,15 +35,7 @@ def xmake_files() -> list[SourceFile]:
     Raises:
         FeatrackError: it is not installed, as on systems without a wheel of it.
     """
-    try:
-        files = package_files(PACKAGE, ".lua")
-    except metadata.PackageNotFoundError:
-        raise FeatrackError(
-            f"The embedded text 'lua' is read from the package {PACKAGE}, which is not installed "
-            "(not every system has a wheel of it); install it, or give that corpus Lua of your "
-            "own with kind: files."
-        ) from None
-    return [file for file in files if not file.name.startswith(_TEMPLATES)]
+    return [f for f in package_files(PACKAGE, ".lua") if not f.name.startswith(_TEMPLATES)]
 
 
 def without_licence(text: str) -> str:

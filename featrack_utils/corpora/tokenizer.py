@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +30,8 @@ class TokenStream:
         tokens: int32 [n_tokens].
         starts: int64 [n_documents + 1]; document i is tokens[starts[i] : starts[i + 1]].
         origins: where each document comes from, one name per document.
-        groups: the group that each document belongs to, one name per document; None: every
-            origin is a group of its own.
+        groups: the group that each document belongs to, one name per document; None becomes
+            the origins.
     """
 
     tokens: np.ndarray
@@ -47,7 +46,9 @@ class TokenStream:
                 f"A token stream has {n_documents} origins, {len(self.starts)} starts and "
                 f"{len(self.tokens)} tokens, which don't belong together; make it anew."
             )
-        if self.groups is not None and len(self.groups) != n_documents:
+        if self.groups is None:
+            object.__setattr__(self, "groups", self.origins)
+        if len(self.groups) != n_documents:
             raise FeatrackError(
                 f"A token stream has {n_documents} origins but {len(self.groups)} groups, which "
                 "don't belong together; make it anew."
@@ -59,20 +60,15 @@ class TokenStream:
 
     def group_names(self) -> list[str]:
         """The different groups in order of appearance; `Blocks.group` points into this."""
-        return list(dict.fromkeys(self.group_of_documents))
-
-    @property
-    def group_of_documents(self) -> list[str]:
-        """The group of each document, its origin where there are no groups."""
-        return self.origins if self.groups is None else self.groups
+        return list(dict.fromkeys(self.groups))
 
     def first_tokens(self, n_tokens: int) -> TokenStream:
         """The stream cut after `n_tokens` tokens."""
         n = min(n_tokens, len(self.tokens))
         n_documents = int(np.searchsorted(self.starts[:-1], n, side="left"))
         starts = np.append(self.starts[:n_documents], n)
-        groups = None if self.groups is None else self.groups[:n_documents]
-        return TokenStream(self.tokens[:n], starts, self.origins[:n_documents], groups)
+        origins, groups = self.origins[:n_documents], self.groups[:n_documents]
+        return TokenStream(self.tokens[:n], starts, origins, groups)
 
 
 class Blocks(NamedTuple):
@@ -139,7 +135,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def encode_documents(
-    documents: Iterable[Document], tokenizer: PreTrainedTokenizerBase
+    documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase
 ) -> TokenStream:
     """Encodes documents one after the other, each led by the tokenizer's first token.
 
@@ -157,7 +153,8 @@ def encode_documents(
     lengths: list[int] = []
     origins: list[str] = []
     groups: list[str] = []
-    for batch in _batches(documents):
+    for first in range(0, len(documents), BATCH):
+        batch = documents[first : first + BATCH]
         encoded = tokenizer(
             [document.text for document in batch],
             add_special_tokens=False,
@@ -174,12 +171,6 @@ def encode_documents(
         raise FeatrackError("There are no documents to encode; check the corpus.")
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return TokenStream(np.concatenate(parts), starts, origins, groups)
-
-
-def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    remaining = iter(documents)
-    while batch := list(islice(remaining, BATCH)):
-        yield batch
 
 
 def blocks(stream: TokenStream, context: int) -> Blocks:
@@ -214,7 +205,7 @@ def _take_blocks(stream: TokenStream, context: int, chosen: np.ndarray) -> Block
         )
     positions = chosen[:, None] * context + np.arange(context)[None, :]
     document = np.searchsorted(stream.starts, positions, side="right") - 1
-    origin, group = (_numbered(n)[document] for n in (stream.origins, stream.group_of_documents))
+    origin, group = (_numbered(n)[document] for n in (stream.origins, stream.groups))
     return Blocks(stream.tokens[positions], origin, group)
 
 
@@ -228,10 +219,9 @@ def save_stream(stream: TokenStream, folder: Path) -> None:
     """Writes tokens and starts as `stream.safetensors`, the documents as `documents.parquet`."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({"tokens": stream.tokens, "starts": stream.starts}, folder / "stream.safetensors")
-    columns = {"origin": stream.origins, "n_tokens": np.diff(stream.starts)}
-    if stream.groups is not None:
-        columns["group"] = stream.groups
-    pq.write_table(pa.table(columns), folder / "documents.parquet")
+    lengths = np.diff(stream.starts)
+    table = pa.table({"origin": stream.origins, "group": stream.groups, "n_tokens": lengths})
+    pq.write_table(table, folder / "documents.parquet")
 
 
 def load_stream(folder: Path) -> TokenStream:
@@ -245,7 +235,7 @@ def load_stream(folder: Path) -> TokenStream:
         table = pq.read_table(folder / "documents.parquet")
         tokens, starts = arrays["tokens"], arrays["starts"]
         origins, lengths = table["origin"].to_pylist(), table["n_tokens"].to_numpy()
-        groups = table["group"].to_pylist() if "group" in table.column_names else None
+        groups = table["group"].to_pylist()
     except (OSError, SafetensorError, pa.ArrowInvalid, KeyError) as error:
         raise FeatrackError(
             f"The token stream in {folder} is missing or damaged; make the corpora anew."

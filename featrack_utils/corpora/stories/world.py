@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -134,19 +135,9 @@ def characters() -> list[Character]:
 
 
 def vocabulary() -> set[str]:
-    """The words of the tables: nouns without what describes them, verbs, adjectives.
-
-    Words that stand only in the plots' own sentences aren't counted.
-    """
-    phrases = [row.name for name in ("things", "foods", "creatures") for row in table(name)]
-    phrases += [row.columns[0] for row in table("creatures")]
-    for row in table("places"):
-        phrases += [row.name, *row.columns[1].split(",")]
-    phrases += words("names", "job") + words("homes", "kind") + words("homes", "garment")
-    adjectives = [word.strip() for row in table("things") for word in row.columns[0].split(",")]
-    return {
-        *(phrase.split()[-1] for phrase in phrases),
-        *(row.name.split()[0] for row in table("activities")),
-        *adjectives,
-        *itertools.chain.from_iterable(lists("adjectives").values()),
-    }
+    """The words of the tables; those that stand only in the plots' own sentences aren't counted."""
+    names = ("activities", "things", "foods", "places", "creatures")
+    phrases = [cell for name in names for row in table(name) for cell in (row.name, *row.columns)]
+    for name in ("adjectives", "homes"):
+        phrases += itertools.chain.from_iterable(lists(name).values())
+    return {word for phrase in phrases for word in re.findall(r"[\w'-]+", phrase)}
