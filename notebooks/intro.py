@@ -13,45 +13,81 @@
 # %% [markdown]
 # # featrack
 #
-# *What happens to the features inside a language model when it is fine-tuned, and when two
-# fine-tunes are merged?* We train a small transformer on English and Python, fine-tune one copy on
-# Lua and one on children's stories, merge the two, and follow each feature from model to model, as
-# {cite:t}`horn2025tracking` did. Then we ask what they did not: **how many features would seem to
-# be lost if nothing had happened at all?**
-#
-# ::::{grid} 1 1 3 3
-# :gutter: 2
-# :class-container: featrack-headline
-#
-# :::{grid-item-card} {{ share("track.base_lua.persisting_share", 0) }}
-# of the base model's features are found again in the Lua fine-tune.
-# :::
-# :::{grid-item-card} {{ share("track.base.ceiling", 0) }}
-# would be found again in *the very same model*, read a second time.
-# :::
-# :::{grid-item-card} {{ share("track.base_lua.persisting_share.ratio_to_ceiling", 0) }}
-# is the first number out of the second: of what could be found, so much is.
-# :::
-# ::::
+# *What happens to the features inside a language model when it is fine-tuned, and when fine-tunes
+# are merged?* {cite:t}`horn2025tracking` trained a small transformer, fine-tuned it, merged the
+# fine-tunes and followed each feature from model to model. This book does the same again. Then it
+# asks what they did not: **how many features would seem to be lost if nothing had happened at
+# all?**
 
-# %% tags=["remove-cell"]
-
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
 import pandas as pd
 
 from featrack_utils.display import flowplot, shareplots, style
+from featrack_utils.display.style import pair_label
 from featrack_utils.display.tables import show_table
+from featrack_utils.display.text import (
+    estimate,
+    listed,
+    number,
+    percent,
+    say,
+    show,
+    verdict,
+    with_interval,
+)
+from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
-from featrack_utils.pipeline.config import EDGES
-
-style.use_style()
 
 # %% tags=["parameters", "remove-cell"]
 run_dir = "runs/quick"
 
-# %% mystnb={"figure": {"caption": "Features on their way from the base model (left) through two fine-tunes to the merged model (right). A band is as thick as the number of features it stands for. Grey bands have no match. Hatched ones have one that isn't theirs alone: *fused* features share their child with a closer parent, *split* ones their parent with a closer child. *New* and *novel* ones have no parent.", "name": "fig-flow-intro"}, "image": {"alt": "Flow diagram of features from base through Lua and Stories to merged", "classes": "featrack-first"}} tags=["remove-input"]
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
-flowplot.flow_diagram(pd.read_csv(store.opened(run / "tracking") / "flow.csv"))
+style.use_style(lineage)
+results = store.read_results(run, "tracking", "ceilings", "case-study")
+parent, child = lineage.edges[0]
+share = f"track.{parent}_{child}.persisting_share"
+ratio = estimate(results, f"{share}.ratio_to_ceiling")
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    f"""
+::::{{grid}} 1 1 3 3
+:gutter: 2
+:class-container: featrack-headline
+
+:::{{grid-item-card}} {percent(results.get(share))}
+of the {label(parent)} model's features are found again in the {label(child)} model.
+:::
+:::{{grid-item-card}} {percent(results.get(f"{share}.ceiling"))}
+would be found again in *the very same model*, read a second time.
+:::
+:::{{grid-item-card}} {percent(ratio.estimate)}
+is the first number divided by the second: the part of what can be found at all.
+:::
+::::
+"""
+)
+
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
+ENDS = {"share": "", "ci_low": ".ci_low", "ci_high": ".ci_high", "ceiling": ".ceiling"}
+ENDS |= {"floor": ".floor"}
+shares = pd.DataFrame(
+    {"pair": f"{a}_{b}"}
+    | {column: results.get(f"track.{a}_{b}.persisting_share{end}") for column, end in ENDS.items()}
+    for a, b in lineage.edges
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+show(
+    shareplots.shares_with_ceiling(shares.dropna(subset="share")),
+    caption="The headline: the share of each parent's features that persists in its child (dot, "
+    "95 % interval), between what chance would show (its floor) and what an unchanged model would "
+    "(its ceiling).",
+    name="fig-headline",
+    alt="Persisting shares of each pair of models, each between its floor and its ceiling",
+)
 
 # %% [markdown]
 # :::{admonition} Five words
@@ -66,77 +102,123 @@ flowplot.flow_diagram(pd.read_csv(store.opened(run / "tracking") / "flow.csv"))
 #   model.
 # - **Ratio**: share / ceiling.
 # :::
-#
-# {% set name = "track.base_lua.persisting_share.ratio_to_ceiling" -%}
-# {% set loss = "track.base_lua.unchanged_loss" -%}
-# **What follows.** {% if not defined(name) -%}
-# In this run two dictionaries of one model have too little in common for a ratio.
-# {%- elif results[name + ".ci_high"] < 1 -%}
-# Fine-tuning did change features: the ratio, {{ share_ci(name, 0) }}, lies below 100 %.
-# {%- else -%}
-# The ratio, {{ share_ci(name, 0) }}, includes 100 %: with these dictionaries, change can't be told
-# from none.
-# {%- endif %}
-# {% if defined(loss) -%}
-# But {% if results[loss + ".ci_low"] > 0.5 %}most{% elif results[loss + ".ci_high"] < 0.5 %}less
-# than half{% else %}about half{% endif %} of what seems lost at the paper's threshold, τ =
-# {{ number("track.tau", 1) }}, would seem lost from an unchanged model as well:
-# {{ share_ci(loss, 0) }} of it.
-# {%- endif %} Both depend on how matches are counted, and [a chapter](robustness) says how.
 
-# %% tags=["remove-cell"]
-figures = store.read_results(run, "tracking", "ceilings")
-
-
-def headline(name, *ends):
-    return pd.DataFrame(
-        {"pair": f"{a}_{b}"} | {end: figures.get(f"track.{a}_{b}.{name}{end}") for end in ends}
-        for a, b in EDGES
-    )
-
-
-BOUNDS = (".ci_low", ".ci_high")
-counted = headline("persisting_share", "", *BOUNDS, ".ceiling", ".floor").rename(
-    columns=lambda name: name.removeprefix(".") or "share"
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+loss = estimate(results, f"track.{parent}_{child}.unchanged_loss")
+changed = verdict(
+    ratio,
+    1,
+    below=f"From {label(parent)} to {label(child)} features did change: the ratio, "
+    f"{with_interval(ratio)}, lies below 100 %.",
+    above=f"From {label(parent)} to {label(child)} no loss is seen: the ratio, "
+    f"{with_interval(ratio)}, lies above 100 %.",
+    unclear=f"From {label(parent)} to {label(child)} change can't be told from none with these "
+    f"dictionaries: the ratio is {with_interval(ratio)}.",
+)
+part = verdict(loss, 0.5, below="less than half", above="most", unclear="about half")
+say(
+    f"**What follows.** {changed} But {part} of what seems lost at the threshold τ = "
+    f"{number(results.get('track.tau'), 1)} would seem lost from an unchanged model as well: "
+    f"{with_interval(loss)} of it. Both depend on how matches are counted, and "
+    "[a chapter](robustness) says how.",
+    "One language model was trained for each name in the figure. So the intervals tell how sure "
+    "one can be about *these* models, given other text and other dictionaries. They don't tell "
+    "how much another fine-tune of the same kind would differ.",
 )
 
-# %% mystnb={"figure": {"caption": "The headline: the share of each parent's features that persists (dot, 95 % interval), between what chance would show (its floor) and what an unchanged model would (its ceiling).", "name": "fig-headline"}, "image": {"alt": "Persisting shares of five pairs, each between its floor and its ceiling"}} tags=["remove-input"]
-shareplots.shares_with_ceiling(counted)
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+show(
+    flowplot.flow_diagram(pd.read_csv(store.opened(run / "tracking") / "flow.csv")),
+    caption="Features on their way from model to model. A band is as thick as the number of "
+    "features it stands for. Grey bands have no match. Hatched ones have one that isn't theirs "
+    "alone: *fused* features share their child with a closer parent, *split* ones their parent "
+    "with a closer child. *New* and *novel* ones have no parent.",
+    name="fig-flow-intro",
+    alt=f"Flow diagram of features through the models {listed([*map(label, lineage.order)])}",
+)
 
-# %% tags=["remove-input"]
-RATIOS = {"share / ceiling": "persisting_share", "… copies merged": "copies_merged_share"}
-table = counted.assign(pair=counted["pair"].map(style.pair_label))
-table = table.rename(columns={"ci_low": "share.ci_low", "ci_high": "share.ci_high"})
-for head, name in RATIOS.items():
-    ratio = headline(name, *(f".ratio_to_ceiling{end}" for end in ("", *BOUNDS)))
-    table[[head, *(head + end for end in BOUNDS)]] = ratio.drop(columns="pair").astype(float)
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+RATIOS = {"ratio": "persisting_share", "copies merged": "copies_merged_share"}
+rows = []
+for a, b in lineage.edges:
+    row = {"pair": pair_label(a, b)}
+    for heading, name in RATIOS.items():
+        row[heading] = with_interval(estimate(results, f"track.{a}_{b}.{name}.ratio_to_ceiling"))
+    row["share"] = with_interval(estimate(results, f"track.{a}_{b}.persisting_share"))
+    row["ceiling"] = percent(results.get(f"track.{a}_{b}.persisting_share.ceiling"))
+    rows.append(row)
 show_table(
-    table,
-    dict.fromkeys(("share", "ceiling", "floor", *RATIOS), ".1%"),
-    notes={"share": "95 % interval", "… copies merged": "each counted once"},
+    pd.DataFrame(rows),
+    caption="The headline in figures, with 95 % intervals.",
+    notes={"ratio": "share / ceiling", "copies merged": "ratio, each counted once"},
 )
 
 # %% [markdown]
-# ## How to read this book
+# ## Who it is for, and what it takes
 #
-# The chapters follow the experiment: text, models, merging, dictionaries, tracking. Every figure
-# is made by the code shown with it, every number in the text comes from this run, and each chapter
-# can be run again with other parameters.
+# For anyone who trains, tunes or merges language models and wants to know what becomes of what
+# they have learned. You need some Python and an idea of what a transformer is. Sparse
+# autoencoders are explained where they are first trained. The book reads like a paper of about
+# three hours, and each chapter stands for itself. All of it runs on a laptop: every figure is made
+# by the code shown with it, and every number in the text comes from this run.
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+EMBEDDED = {
+    "english": "*English* is the prose of docstrings",
+    "python": "*Python* is the standard library",
+    "lua": "*Lua* is the scripts of the build tool xmake",
+    "stories": "the *stories* come from a grammar of our own",
+}
+sources = store.read_record(run / "corpora")["parameters"]["sources"]
+texts = [
+    EMBEDDED[domain]
+    if domain in EMBEDDED and sources[domain]["kind"] == "embedded"
+    else f"*{label(domain)}* was given by whoever made this run"
+    for domain in lineage.domains
+    if domain in sources
+]
+say(
+    f"**What the models read.** {'; '.join(texts)}. So a feature “for English” is one for the "
+    "English that programmers write, if that is what stands there. These are very small models on "
+    "a small choice of text. What they can't show is said where it matters."
+)
+
+# %% [markdown]
+# ## Which chapter for which question
 #
-# - **Five minutes:** [Which features persist?](tracking), and then
-#   [what the number would be if nothing had happened](ceilings).
-# - **Meet a feature:** {% if defined("case.assignment.base") -%}
-#   the one for [assignment, in all four models](case-study), or
-#   <a href="explorer.html#base-{{ results["case.assignment.base"] | int }}">the same one in the
-#   explorer</a>, where
-#   {%- else -%}
-#   those that [run through all four models](case-study), or any in the
-#   [explorer](explorer), where
-#   {%- endif %}
-#   every feature of every model can be searched and compared.
-# - **What changed:** [features lost, found and new](changes), and
-#   [how soon they go](dose) as a fine-tune proceeds.
-# - **Hands on:** [four controls](live) to type, slide and ablate, in JupyterLab.
-#
-# These are very small models on text that was partly generated for the purpose. What they can't
-# show is said where it matters.
+# The chapters follow the experiment: text, models, dictionaries, tracking, single features. Each
+# can be run again with other parameters, and its sentences follow.
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+feature = results.get(f"case.assignment.{lineage.root}")
+met = (
+    ""
+    if feature is None
+    else f'<a href="explorer.html#{lineage.root}-{feature:.0f}">one feature</a> in '
+)
+merged = [
+    "- **How are models merged, and what for?** [Merging](merge) does it at every weight."
+] * bool(lineage.merges)
+say(
+    "\n".join(
+        [
+            "- **How many features persist?** [Which features persist?](tracking) counts them, "
+            "and [what the number would be if nothing had happened](ceilings) puts the count "
+            "between its ends. Read these two if you have ten minutes.",
+            "- **Can the counting be trusted?** [Planted truths](calibration) are found again, "
+            "[other ways to count](robustness) are compared, and so is "
+            "[what the published code measures](published).",
+            "- **Gone, or only seen differently?** [Probes](repartitioned) look for lost features "
+            "in the model itself.",
+            "- **How soon do features go?** [Step by step](dose) through a fine-tune.",
+            "- **What is a dictionary?** [One is trained](sae), then [all](dictionaries).",
+            *merged,
+            f"- **What do features look like?** Meet {met}the [explorer](explorer), "
+            "[some in all models](case-study), [those that changed](changes), all of them "
+            "[on a map](map), and [in words](interpretation).",
+            "- **Hands on:** [four controls](live) to type, slide and ablate, in JupyterLab.",
+            "- **What is it made of?** [The texts](corpora), and [this run](status): its targets, "
+            "times and versions.",
+        ]
+    )
+)

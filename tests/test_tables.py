@@ -6,6 +6,7 @@ from bs4 import BeautifulSoup
 from featrack_utils.display.shading import shade_contexts, shade_tokens, token_html
 from featrack_utils.display.tables import format_cell, show_table
 from featrack_utils.errors import FeatrackError
+from featrack_utils.statistics.intervals import Interval
 from tests.browser import BROWSER, DRIVER, PHONE, open_browser, visit
 
 HOSTILE = ["<script>document.title='hacked'</script>", '"><b>', "&amp;", "\u202e", "\x00", "\n"]
@@ -36,6 +37,8 @@ def test_numbers_stand_right_and_text_left_without_the_index():
         (True, None, "yes"),
         (np.int64(7), None, "7"),
         ("a-b", None, "a-b"),
+        (Interval(0.482, 0.447, 0.512), ".1%", "48.2 % [44.7, 51.2]"),
+        (Interval(0.482, 0.447, None), ".1%", "48.2 %"),
     ],
 )
 def test_cells_read_well(value, spec, text):
@@ -62,6 +65,9 @@ def test_a_figure_takes_its_interval_into_its_cell():
     )
     soup = parse(show_table(df, {"ratio": ".1%"}))
     assert [th.text for th in soup.find_all("th")] == ["pair", "ratio", "gain.ci_low"]
+    again = df.assign(ratio=list(map(Interval, *df.filter(like="ratio").to_numpy().T)))
+    again = again.drop(columns=["ratio.ci_low", "ratio.ci_high"])
+    assert parse(show_table(again, {"ratio": ".1%"})) == soup
     cells = [td.text for td in soup.find_all("td")][1::3]
     assert cells == ["48.2 % [44.7, 51.2]", "–", "50.0 %"]
     assert "right" in soup.find_all("td")[1]["style"]

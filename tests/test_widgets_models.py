@@ -8,13 +8,14 @@ import pytest
 import torch
 from scipy import sparse
 
-from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.display.widgets import ablating, ablation, blending, figures, live, merge_slider
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
 from featrack_utils.models import evaluation, training
 
 # ruff: noqa: F401, F811 (fixtures are imported, and then named as arguments)
 from tests.widget_run import (
+    LINEAGE,
     D,
     T,
     controls,
@@ -23,6 +24,7 @@ from tests.widget_run import (
     found,
     mix,
     models,
+    pictures,
     run,
     sentence,
     texts,
@@ -33,8 +35,8 @@ from tests.widget_run import (
 
 @pytest.fixture
 def merging(run, models, found, mix, blocks, corpora):
-    blend = blending.open_blend(run)
-    held = {domain: blocks[16 + 4 * i : 20 + 4 * i] for i, domain in enumerate(DOMAINS)}
+    blend = blending.open_blend(run, blending.ends_of(LINEAGE))
+    held = {domain: blocks[16 + 4 * i : 20 + 4 * i] for i, domain in enumerate(LINEAGE.domains)}
     losses = blending.loss_curve(blend, [0, 0.5, 1], held)
     panel = merge_slider(
         blend,
@@ -56,9 +58,9 @@ def merging(run, models, found, mix, blocks, corpora):
 def test_at_0_the_merge_is_lua_and_at_1_stories(run, merging):
     panel, held = merging
     for t, name in ((0, "lua"), (1, "stories")):
-        controls(panel)["Merge weight t"].value = t
+        controls(panel)["Weight t"].value = t
         parent = training.load_model(run / "models" / name)
-        losses = [evaluation.evaluate(parent, held[domain]).loss for domain in DOMAINS]
+        losses = [evaluation.evaluate(parent, held[domain]).loss for domain in LINEAGE.domains]
         said = re.search(r"Loss at t = \d\.00, nats per token: (.*?)\.<", texts(panel))[1]
         assert [float(word) for word in re.findall(r"\d+\.\d+", said)] == pytest.approx(
             losses, abs=0.006
@@ -66,7 +68,10 @@ def test_at_0_the_merge_is_lua_and_at_1_stories(run, merging):
 
 
 def test_at_the_weight_of_the_merged_model_a_feature_is_what_was_measured(run, models, found, mix):
-    blend, acts = blending.open_blend(run), found["merged-0"].acts.toarray()
+    blend, acts = (
+        blending.open_blend(run, blending.ends_of(LINEAGE)),
+        found["merged-0"].acts.toarray(),
+    )
     feature = int(acts.max(axis=0).argmax())
     places = blending.strongest_places(found["merged-0"], feature, mix, 3)
     seen = blending.acts_at(blend, T, models["merged"], feature, places)
@@ -75,6 +80,12 @@ def test_at_the_weight_of_the_merged_model_a_feature_is_what_was_measured(run, m
     assert strongest == sorted(strongest, reverse=True) and len(places) == 3
     moved = blending.acts_at(blend, 0, models["merged"], feature, places)
     assert not np.allclose(moved, seen, rtol=1e-2)
+
+
+def test_without_a_merge_the_way_goes_from_the_root_to_its_first_child():
+    chain = Lineage({"a": {"train": ["x"]}, "b": {"parent": "a", "train": ["y"]}})
+    assert blending.ends_of(chain) == ("a", "b")
+    assert blending.ends_of(LINEAGE) == ("lua", "stories")
 
 
 def test_places_lie_in_different_documents(found, mix):
@@ -88,22 +99,33 @@ def test_features_of_another_text_have_no_place_in_the_mix(found, mix):
         blending.strongest_places(found["lua-0"], 0, mix._replace(tokens=mix.tokens[:3]), 3)
 
 
+def written(panel) -> str:
+    return re.search(r"<pre.*?</pre>", texts(panel), re.DOTALL)[0]
+
+
+def shaded(panel) -> str:
+    return texts(panel).partition('<div class="featrack-tokens"')[2]
+
+
 def test_sliding_changes_figure_text_and_contexts(merging):
     panel, _ = merging
-    before = [child.value for child in panel.children[-3:]]
-    controls(panel)["Merge weight t"].value = 0.9
-    after = [child.value for child in panel.children[-3:]]
-    assert all(a != b for a, b in zip(after, before, strict=True))
-    controls(panel)["Merge weight t"].value = T
-    assert [child.value for child in panel.children[-3:]] == before  # the seed is fixed
+
+    def seen():
+        return [pictures(panel), written(panel), shaded(panel)]
+
+    before = seen()
+    controls(panel)["Weight t"].value = 0.9
+    assert all(a != b for a, b in zip(seen(), before, strict=True))
+    controls(panel)["Weight t"].value = T
+    assert seen() == before  # the seed is fixed
 
 
 def test_another_prompt_changes_the_text_alone(merging):
     panel, _ = merging
-    figure, writing, contexts = (child.value for child in panel.children[-3:])
+    figure, text, contexts = pictures(panel), written(panel), shaded(panel)
     controls(panel)["Text to go on from"].value = "<b>the"
-    assert panel.children[-3].value == figure and panel.children[-1].value == contexts
-    assert panel.children[-2].value != writing and "&lt;b&gt;the" in panel.children[-2].value
+    assert pictures(panel) == figure and shaded(panel) == contexts
+    assert written(panel) != text and "&lt;b&gt;the" in written(panel)
 
 
 def slip(panel, control: str, value) -> str:
@@ -111,8 +133,8 @@ def slip(panel, control: str, value) -> str:
     before = controls(panel)[control].value
     controls(panel)[control].value = value
     said = sentence(panel)
-    views = [child.value for child in panel.children if not child.description]
-    assert views[1:] == [""] * len(views[1:])  # nothing stale is shown below the sentence
+    # Nothing stale is shown beside the sentence.
+    assert panel.children[-1].value == f'<p role="alert">{said}</p>'
     controls(panel)[control].value = before
     assert not sentence(panel)
     return said
@@ -130,7 +152,7 @@ def test_a_slip_while_sliding_is_one_sentence(merging):
 def test_a_feature_that_is_never_active_is_shown_as_such(run, models, found, mix, corpora):
     dead = found["lua-0"]._replace(acts=sparse.csr_matrix(found["lua-0"].acts.shape))
     assert blending.strongest_places(dead, 0, mix, 3) == []
-    blend = blending.open_blend(run)
+    blend = blending.open_blend(run, blending.ends_of(LINEAGE))
     assert blending.feature_curve(blend, [0, 1], models["lua"], 0, []).empty
     said = blending.contexts_html(blend, 0.5, models["lua"], 0, [], corpora)
     assert said == "<p>lua 0 is never active on the evaluation mix.</p>"

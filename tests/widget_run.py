@@ -1,6 +1,7 @@
 """A whole run of tiny models whose dictionaries are identities, for tests of the widgets."""
 
 import re
+from itertools import combinations
 
 import matplotlib
 import numpy as np
@@ -8,23 +9,32 @@ import pytest
 import torch
 from sae_lens import StandardSAE, StandardSAEConfig
 
-from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.corpora.tokenizer import Blocks
 from featrack_utils.dictionaries import features
-from featrack_utils.display.widgets import live, reading
+from featrack_utils.display import style
+from featrack_utils.display.widgets import live
+from featrack_utils.lineage import Lineage
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import merging, training
 from featrack_utils.pipeline import store
-from featrack_utils.pipeline.config import MODELS
 
 D = 24  # neurons; feature i is the positive part of neuron i, D + i the negative part
 T = 0.4  # of the merged model
+LINEAGE = Lineage(
+    {
+        "base": {"train": ["english", "python"]},
+        "lua": {"parent": "base", "train": ["lua"]},
+        "stories": {"parent": "base", "train": ["stories"]},
+        "merged": {"merge": ["lua", "stories"], "t": T},
+    }
+)
 
 
 @pytest.fixture(autouse=True)
 def equal_pictures_are_equal_files():
-    with matplotlib.rc_context({"svg.hashsalt": "featrack"}):
+    with matplotlib.rc_context():
+        style.use_style(LINEAGE)
         yield
 
 
@@ -34,8 +44,11 @@ def controls(panel) -> dict:
 
 def texts(panel) -> str:
     """All that a panel says, less its pictures."""
-    html = "".join(child.value for child in panel.children if not child.description)
-    return re.sub(r"<img[^>]*>", "", html)
+    return re.sub(r"<img[^>]*>", "", panel.children[-1].value)
+
+
+def pictures(panel) -> list[str]:
+    return re.findall(r"<img[^>]*>", panel.children[-1].value)
 
 
 def sentence(panel) -> str:
@@ -51,7 +64,7 @@ def run(tmp_path_factory, tokenizer):
         name: training.new_model(
             vocab_size=280, d_model=16, d_mlp=D, n_heads=2, n_kv_heads=1, context=16, seed=seed
         )
-        for seed, name in enumerate(MODELS)
+        for seed, name in enumerate(LINEAGE.order)
     }
     with torch.no_grad():
         for parameter in (p for model in made.values() for p in model.parameters()):
@@ -83,7 +96,10 @@ def run(tmp_path_factory, tokenizer):
 def mix(blocks):
     origin = np.repeat(np.arange(4, dtype=np.int32)[:, None], 16, 1)
     return features.evaluation_mix(
-        {domain: Blocks(blocks[4 * i : 4 * i + 4], origin) for i, domain in enumerate(DOMAINS)}
+        {
+            domain: Blocks(blocks[4 * i : 4 * i + 4], origin)
+            for i, domain in enumerate(LINEAGE.domains)
+        }
     )
 
 
@@ -96,13 +112,13 @@ def found(run, mix):
         f"{name}-0": features.measure(
             boot(run / "models" / name), load_sae(run / "saes" / f"{name}-0"), mix
         )[0]
-        for name in MODELS
+        for name in LINEAGE.order
     }
 
 
 @pytest.fixture(scope="module")
 def models(run, found):
-    return live.open_models(run, found)
+    return live.open_models(run, LINEAGE, found)
 
 
 @pytest.fixture
@@ -113,7 +129,8 @@ def corpora(tokenizer):
 @pytest.fixture(scope="module")
 def matches(found):
     return {
-        (a, b): correlations(found[f"{a}-0"].acts, found[f"{b}-0"].acts) for a, b in reading.PAIRS
+        (a, b): correlations(found[f"{a}-0"].acts, found[f"{b}-0"].acts)
+        for a, b in combinations(LINEAGE.order, 2)
     }
 
 

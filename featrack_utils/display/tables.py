@@ -9,8 +9,9 @@ import pandas as pd
 from IPython.display import HTML
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.statistics.intervals import Interval
 
-_MISSING = "–"
+MISSING = "–"
 _BOUNDS = (".ci_low", ".ci_high")
 _LONG_TEXT = 24  # characters
 _TAG = re.compile(r"<[^>]*>")
@@ -20,10 +21,16 @@ def format_cell(value: object, spec: str | None) -> str:
     """Text of one cell: numbers by format spec, missing values as a dash, all else as it is.
 
     Beside Python's specs there is "pt" for differences of shares, in points: 0.031 as ".1pt" is
-    "3.1". Raises FeatrackError if the spec doesn't fit the value.
+    "3.1". A figure with its interval is "48 % [45, 51]", and stands alone where that isn't
+    defined. Raises FeatrackError if the spec doesn't fit the value.
     """
+    if isinstance(value, Interval):
+        text, *bounds = (format_cell(each, spec) for each in value)
+        if MISSING in (text, *bounds):
+            return text
+        return f"{text} [{', '.join(bound.removesuffix(' %') for bound in bounds)}]"
     if value is None or (isinstance(value, Real) and value != value):
-        return _MISSING
+        return MISSING
     if isinstance(value, bool) or not isinstance(value, Real):
         return "yes" if value is True else "no" if value is False else str(value)
     if spec is None:
@@ -39,33 +46,6 @@ def format_cell(value: object, spec: str | None) -> str:
         raise FeatrackError(f"Format {spec!r} does not fit the table's value {value!r}.") from error
 
 
-def with_interval(value: object, low: object, high: object, spec: str | None) -> str:
-    """A figure and its interval as one cell: "48.2 % [44.7, 51.2]"."""
-    text, *bounds = (format_cell(each, spec) for each in (value, low, high))
-    if _MISSING in (text, *bounds):
-        return text
-    return f"{text} [{', '.join(bound.removesuffix(' %') for bound in bounds)}]"
-
-
-def _folded(df: pd.DataFrame, formats: Mapping[str, str]) -> tuple[pd.DataFrame, set[str]]:
-    """Each column with its `_BOUNDS` in one, as text, and which columns these are."""
-    folded = {
-        c: [f"{c}{end}" for end in _BOUNDS]
-        for c in df.columns
-        if all(f"{c}{end}" in df.columns for end in _BOUNDS)
-    }
-    cells = {
-        c: [with_interval(*row, formats.get(c)) for row in df[[c, *ends]].astype(object).to_numpy()]
-        for c, ends in folded.items()
-    }
-    return df.assign(**cells).drop(columns=[e for ends in folded.values() for e in ends]), {*folded}
-
-
-def _text(value: object) -> str:
-    """What a reader sees of a cell, near enough to judge its length."""
-    return _TAG.sub("", value.data) if isinstance(value, HTML) else str(value)
-
-
 def show_table(
     df: pd.DataFrame,
     formats: Mapping[str, str] | None = None,
@@ -74,60 +54,36 @@ def show_table(
 ) -> HTML:
     """A table of `df`'s columns (the index is left out), every cell escaped but `HTML` objects.
 
-    A column "share" takes the columns "share.ci_low" and "share.ci_high" into its cells, where
-    there are both: `with_interval`. `formats` gives a column's format spec (".1%", ",d", ".2f"),
-    `notes` a line under its name ("lower is better"). Numeric columns are set right. Raises
-    FeatrackError for an unknown column.
+    A cell may be an `Interval`; a column "share" also takes the columns "share.ci_low" and
+    "share.ci_high" into its cells, where there are both. `formats` gives a column's format spec
+    (".1%", ",d", ".2f"), `notes` a line under its name ("lower is better"). Columns of numbers
+    are set right. Raises FeatrackError for an unknown column.
     """
     formats, notes = dict(formats or {}), dict(notes or {})
     for column in [*formats, *notes]:
         if column not in df.columns:
             known = ", ".join(map(str, df.columns))
             raise FeatrackError(f"The table has no column {column!r}; its columns are {known}.")
-    df, figures = _folded(df, formats)
-    numeric = {
-        column: column in figures
-        or (
-            pd.api.types.is_numeric_dtype(df[column]) and not pd.api.types.is_bool_dtype(df[column])
-        )
-        for column in df.columns
-    }
-
-    # Long text gets a column wide enough to read; a narrow one would make rows a page high.
-    wide = {
-        column: not numeric[column] and any(len(_text(value)) > _LONG_TEXT for value in df[column])
-        for column in df.columns
-    }
-
-    def cell(tag: str, column: str, inner: str) -> str:
-        scope = ' scope="col"' if tag == "th" else ""
-        kind = ' class="featrack-number"' if numeric[column] else ""
-        # Inline as well as by class: JupyterLab doesn't load the book's style sheet.
-        style = "text-align: right" if numeric[column] else "text-align: left"
-        if wide[column]:
-            style += "; min-width: 16em; white-space: normal"
-        return f'<{tag}{scope}{kind} style="{style}">{inner}</{tag}>'
-
-    def inner(value: object, column: str) -> str:
-        if isinstance(value, HTML):
-            return value.data
-        return escape(format_cell(value, formats.get(column)))
+    df = _with_intervals(df).astype(object)
+    # Inline as well as by class: JupyterLab doesn't load the book's style sheet.
+    styles = {column: _style(df[column]) for column in df.columns}
 
     def heading(column: str) -> str:
         note = notes.get(column)
         small = f'<br><small class="featrack-note">({escape(note)})</small>' if note else ""
-        return cell("th", column, escape(str(column)) + small)
+        return f'<th scope="col"{styles[column]}>{escape(str(column))}{small}</th>'
 
-    head = "".join(heading(column) for column in df.columns)
-    body = "\n".join(
-        "<tr>"
-        + "".join(
-            cell("td", column, inner(value, column))
-            for column, value in zip(df.columns, row, strict=True)
-        )
-        + "</tr>"
-        for row in df.astype(object).itertuples(index=False, name=None)
-    )
+    def cell(value: object, column: str) -> str:
+        text = format_cell(value, formats.get(column))
+        inner = value.data if isinstance(value, HTML) else escape(text)
+        return f"<td{styles[column]}>{inner}</td>"
+
+    head = "".join(map(heading, df.columns))
+    rows = [
+        "".join(cell(value, column) for column, value in zip(df.columns, row, strict=True))
+        for row in df.itertuples(index=False, name=None)
+    ]
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     # Above the scrolling box, not in it: a caption as wide as the table would leave a phone's page.
     title = f'<p class="featrack-caption">{escape(caption)}</p>\n' if caption else ""
     label = escape(caption) or "table"
@@ -136,3 +92,24 @@ def show_table(
         ' style="overflow-x: auto">\n'
         f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )
+
+
+def _with_intervals(df: pd.DataFrame) -> pd.DataFrame:
+    """Each column that has its `_BOUNDS` beside it as one column of intervals."""
+    for column in list(df.columns):
+        ends = [f"{column}{end}" for end in _BOUNDS]
+        if set(ends) <= set(df.columns):
+            cells = [Interval(*row) for row in df[[column, *ends]].astype(object).to_numpy()]
+            df = df.assign(**{column: cells}).drop(columns=ends)
+    return df
+
+
+def _style(values: pd.Series) -> str:
+    """Attributes of a column's cells: numbers stand right, long text gets room to be read."""
+    cells = [value for value in values if value is not None and not isinstance(value, bool)]
+    if cells and all(isinstance(value, Real | Interval) for value in cells):
+        return ' class="featrack-number" style="text-align: right"'
+    texts = [_TAG.sub("", v.data) if isinstance(v, HTML) else str(v) for v in cells]
+    # A narrow column would make rows a page high.
+    wide = "; vertical-align: top; min-width: 16em; white-space: normal"
+    return f' style="text-align: left{wide * any(len(text) > _LONG_TEXT for text in texts)}"'

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
+from featrack_utils.display.tables import MISSING, format_cell
 from featrack_utils.statistics.intervals import Interval
 
-MISSING = "–"
 _SPACE = "\u00a0"  # a no-break space keeps a number and its sign on one line
 
 
@@ -38,9 +38,7 @@ def label_of(name: str) -> str:
 
 def number(value: float | None, digits: int = 2) -> str:
     """A number with thousands separated, "1,234.57"; one that isn't defined is a dash."""
-    if value is None or math.isnan(value):
-        return MISSING
-    return f"{value:z,.{digits}f}".replace("-", "−")
+    return _formatted(value, f",.{digits}f")
 
 
 def count(value: float | None) -> str:
@@ -50,13 +48,12 @@ def count(value: float | None) -> str:
 
 def percent(share: float | None, digits: int = 0) -> str:
     """A share of one in per cent: 0.2134 is "21 %"."""
-    text = number(None if share is None else 100 * share, digits)
-    return text if text == MISSING else f"{text}{_SPACE}%"
+    return _formatted(share, f".{digits}%")
 
 
 def points(difference: float | None, digits: int = 0) -> str:
     """A difference of two shares in percentage points: 0.206 is "21 points"."""
-    text = number(None if difference is None else 100 * difference, digits)
+    text = _formatted(difference, f".{digits}pt")
     return text if text == MISSING else f"{text}{_SPACE}points"
 
 
@@ -65,10 +62,11 @@ def with_interval(estimate: Interval, digits: int = 0, *, share: bool = True) ->
 
     Where the interval isn't defined the figure stands alone.
     """
-    scale = 100 if share else 1
-    value = percent(estimate.estimate, digits) if share else number(estimate.estimate, digits)
-    low, high = (number(scale * bound, digits) for bound in (estimate.low, estimate.high))
-    return value if MISSING in (value, low, high) else f"{value} [{low}, {high}]"
+    return _formatted(estimate, f".{digits}%" if share else f",.{digits}f")
+
+
+def _formatted(value: float | Interval | None, spec: str) -> str:
+    return format_cell(value, spec).replace(" %", f"{_SPACE}%")
 
 
 def verdict(interval: Interval, bound: float, *, below: str, above: str, unclear: str) -> str:

@@ -14,17 +14,11 @@ from torch import Tensor
 
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.display.shading import shade_tokens, visible
-from featrack_utils.display.style import MODEL_COLOURS
+from featrack_utils.display.style import colour_of
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.widgets.figures import probability_figure
 from featrack_utils.display.widgets.live import LiveModel, check_feature, encode, feature_acts
-from featrack_utils.display.widgets.panel import (
-    Panel,
-    connect,
-    feature_controls,
-    labelled,
-    picture,
-)
+from featrack_utils.display.widgets.panel import Panel, feature_controls, labelled, picture
 from featrack_utils.models import capture
 
 _ROWS = 10  # tokens whose probabilities are shown
@@ -53,7 +47,7 @@ class Ablation(NamedTuple):
 def ablate(live: LiveModel, ids: Sequence[int], feature: int) -> Ablation:
     """Takes x − f · W_dec of one feature for the MLP's activation x, at every token but the first.
 
-    All else stays, what the dictionary can't explain of x included (METHOD.md §8).
+    All else stays, what the dictionary can't explain of x included (book/method.md, ablation).
 
     Raises:
         FeatrackError: the dictionary has no such feature.
@@ -106,14 +100,6 @@ def largest_changes(ablation: Ablation, corpora: Corpora, count: int = _ROWS) ->
     )
 
 
-def changes_html(changes: pd.DataFrame) -> str:
-    """The table of `largest_changes` for a page."""
-    readable = changes.assign(token=["".join(map(visible, t)) for t in changes["token"]])
-    return show_table(
-        readable, {"clean": ".2%", "without": ".2%", "change": ".2pt"}, notes={"change": "points"}
-    ).data
-
-
 def summary(ablation: Ablation, name: str, active: Sequence[int]) -> str:
     """What the ablation moves, and which features could be ablated with an effect."""
     named = ", ".join(map(str, active[:_NAMED])) or "no feature at all"
@@ -135,32 +121,37 @@ def ablation(
     Args:
         text, model, feature: to begin with.
     """
-    box = labelled(
-        ipywidgets.Textarea, "Your text", "Text that the model goes on from", value=text, rows=3
-    )
-    choice, number = feature_controls(list(models), model, feature)
-    said, words, strip, figure, table = (ipywidgets.HTML() for _ in range(5))
+    controls = {
+        "text": labelled(
+            ipywidgets.Textarea, "Your text", "Text that the model goes on from", value=text, rows=3
+        ),
+        **feature_controls(list(models), model, feature),
+    }
 
-    def update() -> None:
-        live = models[choice.value]
-        ids = encode(corpora.tokenizer, box.value, corpora.context)
-        result = ablate(live, ids, number.value)
-        name = f"{live.name} {number.value}"
+    def show(text: str, model: str, feature: int) -> str:
+        live = models[model]
+        ids = encode(corpora.tokenizer, text, corpora.context)
+        result = ablate(live, ids, feature)
+        name = f"{model} {feature}"
         changes = largest_changes(result, corpora)
-        words.value = f"<p>{summary(result, name, active_last(live, ids))}</p>"
-        strip.value = _strip(result, live, number.value, corpora.pieces(np.array(ids[1:])))
-        figure.value = picture(
-            probability_figure(changes, live.name),
-            f"Probabilities of the next token with and without {name}; the table gives them",
+        drawn = probability_figure(changes, model)
+        readable = changes.assign(token=["".join(map(visible, t)) for t in changes["token"]])
+        formats = {"clean": ".2%", "without": ".2%", "change": ".2pt"}
+        words = f"Probabilities of the next token with and without {name}; the table gives them"
+        return "\n".join(
+            (
+                f"<p>{summary(result, name, active_last(live, ids))}</p>",
+                _strip(result, live, feature, corpora.pieces(np.array(ids[1:]))),
+                picture(drawn, words),
+                show_table(readable, formats, notes={"change": "points"}).data,
+            )
         )
-        table.value = changes_html(changes)
 
-    connect([box, choice, number], update, said, [words, strip, figure, table])
-    return Panel("ablation", [box, choice, number, said, words, strip, figure, table])
+    return Panel("ablation", controls, show)
 
 
 def _strip(result: Ablation, live: LiveModel, feature: int, pieces: Sequence[str]) -> str:
     peak = max(float(live.peaks[feature]), float(result.acts.max()))
     if peak == 0:
         return "<p>This feature is active neither here nor anywhere on the evaluation mix.</p>"
-    return shade_tokens(pieces, result.acts.tolist(), peak, MODEL_COLOURS[live.name]).data
+    return shade_tokens(pieces, result.acts.tolist(), peak, colour_of(live.name)).data

@@ -1,4 +1,4 @@
-"""The merge at any weight t: its loss, what it writes, and one feature in it."""
+"""On the way from one model's weights to another's: the loss, what is written, one feature."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from jaxtyping import Float, Int
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries.features import Features, Mix
 from featrack_utils.display import shading
-from featrack_utils.display.style import DOMAIN_LABELS, MODEL_COLOURS
-from featrack_utils.display.widgets.figures import merge_figure
+from featrack_utils.display.style import colour_of
+from featrack_utils.display.widgets.figures import blend_figure
 from featrack_utils.display.widgets.live import LiveModel, check_feature, encode
 from featrack_utils.display.widgets.panel import (
     Panel,
-    connect,
     feature_controls,
     labelled,
     picture,
     plain_html,
 )
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage, label
 from featrack_utils.models import capture, evaluation, training
 from featrack_utils.models.merging import State, slerp
 from featrack_utils.pipeline import store
@@ -39,11 +39,16 @@ _SHOWN = 24  # tokens of a context, two thirds of them before the strongest
 
 
 class Blend(NamedTuple):
-    """A model whose weights are set to the merge at any t, and the parents' weights."""
+    """A model whose weights are set to the slerp at any t; t = 0 and t = 1 are two models' own.
+
+    Attributes:
+        ends: names of the models at t = 0 and t = 1.
+        states: their weights.
+    """
 
     bridge: TransformerBridge
-    lua: State
-    stories: State
+    ends: tuple[str, str]
+    states: tuple[State, State]
 
 
 class Place(NamedTuple):
@@ -53,30 +58,38 @@ class Place(NamedTuple):
     position: int
 
 
-def open_blend(run_dir: Path) -> Blend:
-    """The two parents of a run.
+def ends_of(lineage: Lineage) -> tuple[str, str]:
+    """Two models to go between: a merge's first two parents, or else the root and a child."""
+    if lineage.merges:
+        return lineage.parents(lineage.merges[0])[:2]
+    return lineage.root, lineage.children(lineage.root)[0]
+
+
+def open_blend(run_dir: Path, ends: tuple[str, str]) -> Blend:
+    """The way between two models of a run.
 
     Raises:
         FeatrackError: one of them is missing or damaged.
     """
-    folders = [store.opened(run_dir / "models" / name) for name in ("lua", "stories")]
-    return Blend(capture.boot(folders[0]), *(training.load_model(f).state_dict() for f in folders))
+    first, second = (store.opened(run_dir / "models" / name) for name in ends)
+    states = (training.load_model(first).state_dict(), training.load_model(second).state_dict())
+    return Blend(capture.boot(first), ends, states)
 
 
 @torch.no_grad()
 def set_weight(blend: Blend, t: float) -> None:
-    """Gives the model the weights of the slerp at t; 0 is Lua, 1 is Stories.
+    """Gives the model the weights of the slerp at t.
 
     Raises:
-        FeatrackError: t outside [0, 1], or parents that don't fit each other.
+        FeatrackError: t outside [0, 1], or models that don't fit each other.
     """
     # The bridge wraps each module of the model and leaves the parameters as they are, so its
-    # names with the wrappers taken out are those of the parents' files.
+    # names with the wrappers taken out are those of the models' files.
     held = {
         name.replace("._original_component", ""): parameter
         for name, parameter in blend.bridge.original_model.named_parameters()
     }
-    for name, tensor in slerp(blend.lua, blend.stories, t).items():
+    for name, tensor in slerp(*blend.states, t).items():
         held[name].copy_(tensor)
 
 
@@ -102,7 +115,7 @@ def strongest_places(features: Features, feature: int, mix: Mix, count: int) -> 
 
 
 def losses_at(blend: Blend, t: float, blocks: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Next-token loss of the merge at t, by domain, nats per token."""
+    """Next-token loss at t, by domain, nats per token."""
     set_weight(blend, t)
     model = blend.bridge.original_model
     return {domain: evaluation.evaluate(model, each).loss for domain, each in blocks.items()}
@@ -112,7 +125,7 @@ def losses_at(blend: Blend, t: float, blocks: Mapping[str, np.ndarray]) -> dict[
 def acts_at(
     blend: Blend, t: float, live: LiveModel, feature: int, places: Sequence[Place]
 ) -> Float[np.ndarray, "n_places context"]:
-    """A feature's activations in the merge at t, read by a dictionary that stays as it is.
+    """A feature's activations at t, read by a dictionary that stays as it is.
 
     Position 0 of each block, which no dictionary has seen, is 0.
     """
@@ -123,7 +136,7 @@ def acts_at(
 
 
 def text_at(blend: Blend, t: float, corpora: Corpora, prompt: str, seed: int) -> str:
-    """What the merge at t writes after a prompt, sampled with a fixed seed.
+    """What the model at t writes after a prompt, sampled with a fixed seed.
 
     Raises:
         FeatrackError: no prompt, or one that leaves no room to write.
@@ -137,7 +150,7 @@ def text_at(blend: Blend, t: float, corpora: Corpora, prompt: str, seed: int) ->
 
 
 def loss_curve(blend: Blend, ts: Sequence[float], blocks: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Loss of the merge by t and domain: columns t, domain, loss (nats per token)."""
+    """Loss by t and domain: columns t, domain, loss (nats per token)."""
     rows = [(t, d, loss) for t in ts for d, loss in losses_at(blend, t, blocks).items()]
     return pd.DataFrame(rows, columns=["t", "domain", "loss"])
 
@@ -156,7 +169,7 @@ def feature_curve(
 def contexts_html(
     blend: Blend, t: float, live: LiveModel, feature: int, places: Sequence[Place], corpora: Corpora
 ) -> str:
-    """A feature's strongest contexts as the merge at t sees them, under the scale of its peak."""
+    """A feature's strongest contexts as the model at t sees them, under the scale of its peak."""
     if not places:
         return f"<p>{live.name} {feature} is never active on the evaluation mix.</p>"
     contexts = []
@@ -165,7 +178,7 @@ def contexts_html(
         stretch = slice(left, left + _SHOWN)
         contexts.append((corpora.pieces(place.block[stretch]), acts[stretch].tolist()))
     peak = float(live.peaks[feature])
-    return shading.shade_contexts(contexts, peak, MODEL_COLOURS[live.name]).data
+    return shading.shade_contexts(contexts, peak, colour_of(live.name)).data
 
 
 def merge_slider(
@@ -183,48 +196,47 @@ def merge_slider(
     prompt: str,
     seed: int,
 ) -> Panel:
-    """Slide t and watch the merged model's loss, its writing and one feature change.
+    """Slide t and watch the model's loss, its writing and one feature change.
 
     Args:
-        found: features on `mix` of "lua-0" and so on, which say where a feature is strongest.
+        found: features on `mix`, by dictionary, which say where a feature is strongest.
         blocks: validation blocks by domain for the loss; losses: `loss_curve` on them.
         t, model, feature, prompt: to begin with. The feature is read by the dictionary of that
             model, whatever t is.
     """
-    weight = labelled(
-        ipywidgets.FloatSlider,
-        "Merge weight t",
-        "0 is the Lua model, 1 is the Stories model",
-        value=t,
-        min=0,
-        max=1,
-        step=0.05,
-        continuous_update=False,
-    )
-    choice, number = feature_controls(list(models), model, feature)
-    start = labelled(
-        ipywidgets.Text,
-        "Text to go on from",
-        "The merged model writes on from here",
-        value=prompt,
-        continuous_update=False,
-    )
+    first, second = map(label, blend.ends)
+    controls = {
+        "t": labelled(
+            ipywidgets.FloatSlider,
+            "Weight t",
+            f"0 is the {first} model, 1 is the {second} model",
+            value=t,
+            min=0,
+            max=1,
+            step=0.05,
+            continuous_update=False,
+        ),
+        **feature_controls(list(models), model, feature),
+        "prompt": labelled(
+            ipywidgets.Text,
+            "Text to go on from",
+            "The model at this weight writes on from here",
+            value=prompt,
+            continuous_update=False,
+        ),
+    }
     ts = sorted(set(losses["t"]))
-    said, figure, writing, contexts = (ipywidgets.HTML() for _ in range(4))
 
-    def update() -> None:
-        live, t = models[choice.value], weight.value
-        chosen = check_feature(live, number.value)
-        places = strongest_places(found[f"{live.name}-0"], chosen, mix, 3)
-        text = text_at(blend, t, corpora, start.value, seed)
-        curve = feature_curve(blend, ts, live, chosen, places)
+    def show(t: float, model: str, feature: int, prompt: str) -> str:
+        live = models[model]
+        places = strongest_places(found[f"{model}-0"], check_feature(live, feature), mix, 3)
+        text = text_at(blend, t, corpora, prompt, seed)
+        curve = feature_curve(blend, ts, live, feature, places)
         now = losses_at(blend, t, blocks)
-        by_domain = ", ".join(f"{DOMAIN_LABELS[d]} {loss:.2f}" for d, loss in now.items())
+        by_domain = ", ".join(f"{label(domain)} {loss:.2f}" for domain, loss in now.items())
         words = f"Loss at t = {t:.2f}, nats per token: {by_domain}."
-        drawn = merge_figure(losses, curve, f"{live.name} {chosen}", t)
-        figure.value = f"{picture(drawn, words)}<p>{words}</p>"
-        writing.value = plain_html(text)
-        contexts.value = contexts_html(blend, t, live, chosen, places, corpora)
+        drawn = blend_figure(losses, curve, live.name, feature, blend.ends, t)
+        contexts = contexts_html(blend, t, live, feature, places, corpora)
+        return f"{picture(drawn, words)}<p>{words}</p>{plain_html(text)}{contexts}"
 
-    connect([weight, choice, number, start], update, said, [figure, writing, contexts])
-    return Panel("merge slider", [weight, choice, number, start, said, figure, writing, contexts])
+    return Panel("merge slider", controls, show)

@@ -9,50 +9,49 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from featrack_utils.display.shading import visible
-from featrack_utils.display.style import (
-    DOMAIN_COLOURS,
-    DOMAIN_LABELS,
-    GREY,
-    MODEL_COLOURS,
-    WIDTH,
-    model_of,
-    require_columns,
-)
+from featrack_utils.display.style import GREY, WIDTH, colour_of, require_columns
+from featrack_utils.lineage import label
 
 _FONT = "DejaVu Sans Mono"  # comes with matplotlib
 LEAST = 1e-8  # probability at the left end of the axis, where there are smaller ones
 
 
-def merge_figure(
-    losses: pd.DataFrame, activations: pd.DataFrame, feature: str, t: float | None
+def blend_figure(
+    losses: pd.DataFrame,
+    activations: pd.DataFrame,
+    model: str,
+    feature: int,
+    ends: tuple[str, str],
+    t: float | None,
 ) -> Figure:
-    """Loss of the merge against t, and below it one feature's activation in it.
+    """Loss between two models' weights against t, and below it one feature's activation.
 
     Columns of `losses`: t, domain, loss (nats per token); of `activations`: t, place,
-    activation, one line a place; without rows that half says so. `feature` is a name such as
-    "lua 123"; `t` is marked by a vertical line.
+    activation, one line a place; without rows that half says so. The feature is one of `model`'s
+    dictionary, `ends` are the models at t = 0 and 1; `t` is marked by a vertical line.
     """
     require_columns(losses, "t", "domain", "loss")
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 2))
-    for domain, rows in losses.groupby("domain", sort=False):
+    markers = "osD^vPX*"  # beside colour, for those who can't tell the colours apart
+    for number, (domain, rows) in enumerate(losses.groupby("domain", sort=False)):
         above.plot(
             rows["t"],
             rows["loss"],
-            color=DOMAIN_COLOURS[domain],
-            marker="o",
-            ms=3,
-            label=DOMAIN_LABELS[domain],
+            color=colour_of(domain),
+            marker=markers[number % len(markers)],
+            ms=4,
+            label=label(domain),
         )
     above.set_ylabel("loss, nats per token\n(lower is better)")
     for _, rows in activations.groupby("place"):
-        below.plot(rows["t"], rows["activation"], color=MODEL_COLOURS[model_of(feature)], lw=1.5)
+        below.plot(rows["t"], rows["activation"], color=colour_of(model), lw=1.5)
     if activations.empty:
         below.set_yticks([])
         below.text(0.5, 0.5, "never active", ha="center", transform=below.transAxes)
-    below.set(ylabel=f"activation of\n{feature}", xlim=(-0.02, 1.02))
+    below.set(ylabel=f"activation of\n{model} {feature}", xlim=(-0.02, 1.02))
     below.set_ylim(bottom=0)
-    below.set_xlabel("merge weight t (0 is Lua, 1 is Stories)")
+    below.set_xlabel(f"weight t (0 is {label(ends[0])}, 1 is {label(ends[1])})")
     if t is not None:
         for axis in (above, below):
             axis.axvline(t, color=GREY, ls=":")
@@ -77,21 +76,21 @@ def probability_figure(changes: pd.DataFrame, model: str) -> Figure:
     axis = figure.subplots()
     rows = np.arange(len(changes))
     clean, without = (np.maximum(changes[c].to_numpy(), LEAST) for c in ("clean", "without"))
-    axis.hlines(rows, clean, without, color=MODEL_COLOURS[model], lw=1.5, zorder=1)
+    axis.hlines(rows, clean, without, color=colour_of(model), lw=1.5, zorder=1)
     axis.scatter(clean, rows, s=42, color=GREY, label="clean", zorder=2)
     axis.scatter(
         without,
         rows,
         s=42,
-        color=MODEL_COLOURS[model],
+        color=colour_of(model),
         marker="D",
         label="without the feature",
         zorder=3,
     )
     axis.set_yticks(rows, [_drawable(token) for token in changes["token"]])
-    for label in axis.get_yticklabels():
-        label.set_parse_math(False)  # a token with two dollar signs is no formula
-        label.set_fontfamily(_FONT)
+    for text in axis.get_yticklabels():
+        text.set_parse_math(False)  # a token with two dollar signs is no formula
+        text.set_fontfamily(_FONT)
     axis.set_ylim(len(changes) - 0.5, -0.5)
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))

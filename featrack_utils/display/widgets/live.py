@@ -12,11 +12,10 @@ from jaxtyping import Float
 from transformers import PreTrainedTokenizerBase
 
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.display.style import MODEL_LABELS
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage, label
 from featrack_utils.models import capture
 from featrack_utils.pipeline import store
-from featrack_utils.pipeline.config import MODELS
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -27,7 +26,7 @@ class LiveModel(NamedTuple):
     """A model with its dictionary of seed 0.
 
     Attributes:
-        name: base, lua, stories or merged.
+        name: as the lineage has it.
         peaks: each feature's greatest activation on the evaluation mix.
     """
 
@@ -37,8 +36,10 @@ class LiveModel(NamedTuple):
     peaks: Float[np.ndarray, " d_sae"]
 
 
-def open_models(run_dir: Path, found: Mapping[str, Features]) -> dict[str, LiveModel]:
-    """The four models of a run; `found` holds the features of "base-0", "lua-0" and so on.
+def open_models(
+    run_dir: Path, lineage: Lineage, found: Mapping[str, Features]
+) -> dict[str, LiveModel]:
+    """The models of a run; `found` holds the features of each one's dictionary of seed 0.
 
     Raises:
         FeatrackError: a model or dictionary is missing or damaged.
@@ -52,7 +53,7 @@ def open_models(run_dir: Path, found: Mapping[str, Features]) -> dict[str, LiveM
             load_sae(store.opened(run_dir / "saes" / f"{name}-0")),
             found[f"{name}-0"].acts.max(axis=0).toarray().ravel(),
         )
-        for name in MODELS
+        for name in lineage.order
     }
 
 
@@ -90,7 +91,7 @@ def check_feature(live: LiveModel, feature: int) -> int:
     """
     if not 0 <= feature < len(live.peaks):
         raise FeatrackError(
-            f"{MODEL_LABELS[live.name]} has no feature {feature:,}: "
+            f"{label(live.name)} has no feature {feature:,}: "
             f"choose a number from 0 to {len(live.peaks) - 1:,}."
         )
     return feature

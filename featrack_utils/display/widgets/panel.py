@@ -1,10 +1,10 @@
-"""What the widgets share: a named panel, readers' mistakes as one sentence, pictures."""
+"""What the widgets share: a panel of controls, readers' mistakes as one sentence, pictures."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -12,19 +12,34 @@ import ipywidgets
 from matplotlib.figure import Figure
 
 from featrack_utils.display.shading import visible
-from featrack_utils.display.style import MODEL_LABELS
 from featrack_utils.errors import FeatrackError
-
-_LABELS = {"description_width": "11em"}
-WIDE = ipywidgets.Layout(width="min(100%, 46em)")
+from featrack_utils.lineage import label
 
 
 class Panel(ipywidgets.VBox):
-    """Controls, and below them what they change; as text it is its name alone."""
+    """Controls, and below them what `show` makes of their values; as text it is its name alone.
 
-    def __init__(self, name: str, children: Sequence[ipywidgets.Widget]) -> None:
-        super().__init__(list(children))
+    Args:
+        controls: by the name of the argument of `show` that takes their value.
+        show: gives HTML. What a reader can cause (FeatrackError) stands there as one sentence.
+    """
+
+    def __init__(
+        self, name: str, controls: Mapping[str, ipywidgets.Widget], show: Callable[..., str]
+    ) -> None:
+        view = ipywidgets.HTML()
+        super().__init__([*controls.values(), view])
         self._name = name
+
+        def update(_change: object = None) -> None:
+            try:
+                view.value = show(**{key: control.value for key, control in controls.items()})
+            except FeatrackError as error:
+                view.value = f'<p role="alert">{escape(str(error))}</p>'
+
+        for control in controls.values():
+            control.observe(update, names="value")
+        update()
 
     def __repr__(self) -> str:
         # The usual form lists every child, with addresses and values that differ between runs.
@@ -36,52 +51,30 @@ def labelled(
 ) -> ipywidgets.DOMWidget:
     """A control with a visible label and a longer explanation, as wide as the page allows."""
     return kind(
-        description=description, tooltip=tooltip, style=dict(_LABELS), layout=WIDE, **traits
+        description=description,
+        tooltip=tooltip,
+        style={"description_width": "11em"},
+        layout=ipywidgets.Layout(width="min(100%, 46em)"),
+        **traits,
     )
 
 
 def feature_controls(
     names: Sequence[str], model: str, feature: int
-) -> tuple[ipywidgets.Dropdown, ipywidgets.IntText]:
-    """Two controls to choose a feature by: whose dictionary, and its number there."""
-    choice = labelled(
-        ipywidgets.Dropdown,
-        "Dictionary of",
-        "The model whose dictionary holds the feature",
-        value=model,
-        options=[(MODEL_LABELS[name], name) for name in names],
-    )
-    number = labelled(
-        ipywidgets.IntText, "Feature", "The feature's number in that dictionary", value=feature
-    )
-    return choice, number
-
-
-def connect(
-    controls: Sequence[ipywidgets.Widget],
-    update: Callable[[], None],
-    said: ipywidgets.HTML,
-    shown: Sequence[ipywidgets.HTML],
-) -> None:
-    """Runs `update` now and after every change of a control's value.
-
-    What a reader can cause (FeatrackError) appears as one sentence in `said`, and `shown` is
-    emptied, so that nothing stale stands below it.
-    """
-
-    def run(_change: object = None) -> None:
-        try:
-            update()
-        except FeatrackError as error:
-            for view in shown:
-                view.value = ""
-            said.value = f'<p role="alert">{escape(str(error))}</p>'
-        else:
-            said.value = ""
-
-    for control in controls:
-        control.observe(run, names="value")
-    run()
+) -> dict[str, ipywidgets.DOMWidget]:
+    """Two controls to choose a feature by: `model`, whose dictionary, and `feature`, its number."""
+    return {
+        "model": labelled(
+            ipywidgets.Dropdown,
+            "Dictionary of",
+            "The model whose dictionary holds the feature",
+            value=model,
+            options=[(label(name), name) for name in names],
+        ),
+        "feature": labelled(
+            ipywidgets.IntText, "Feature", "The feature's number in that dictionary", value=feature
+        ),
+    }
 
 
 def picture(figure: Figure, alt: str) -> str:

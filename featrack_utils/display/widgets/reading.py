@@ -1,26 +1,27 @@
-"""Typed text: which features fire on it in the four models, matched ones side by side."""
+"""Typed text: which features fire on it in each model, matched ones side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 import ipywidgets
 import numpy as np
+import pandas as pd
 from IPython.display import HTML
 from jaxtyping import Float
 
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.display.shading import token_html
-from featrack_utils.display.style import MODEL_COLOURS, MODEL_LABELS
+from featrack_utils.display.style import colour_of
+from featrack_utils.display.tables import show_table
 from featrack_utils.display.widgets.live import LiveModel, encode, feature_acts
-from featrack_utils.display.widgets.panel import Panel, connect, labelled
+from featrack_utils.display.widgets.panel import Panel, labelled
+from featrack_utils.lineage import label
 from featrack_utils.matching.correlation import BestMatches
-from featrack_utils.pipeline.config import MODELS
 
-PAIRS = tuple(combinations(MODELS, 2))
-Matches = Mapping[tuple[str, str], BestMatches]  # one for each of PAIRS
+# By (earlier, later) model: one for each two models of a lineage.
+Matches = Mapping[tuple[str, str], BestMatches]
 
 _SHADE = 0.7  # of the full colour, at most, so that dark text on it stays legible
 _BEFORE, _AFTER = 15, 8  # tokens shown around a feature's strongest one
@@ -63,17 +64,14 @@ def strongest_rows(
     Returns:
         rows from model to feature, the row with the strongest activation first.
     """
-    peaks = {model: each.max(axis=0) for model, each in acts.items()}
-    leaders = [
-        (-float(peaks[model][i]), MODELS.index(model), int(i))
-        for model in acts
-        for i in np.argsort(-peaks[model], kind="stable")[:top]
-        if peaks[model][i] > 0
-    ]
+    leaders = []
+    for place, (model, each) in enumerate(acts.items()):
+        peaks = each.max(axis=0)
+        strongest = np.argsort(-peaks, kind="stable")[:top]
+        leaders += [(-peaks[i], place, model, int(i)) for i in strongest if peaks[i] > 0]
     rows: list[dict[str, Fired]] = []
     seen: set[tuple[str, int]] = set()
-    for _, place, feature in sorted(leaders):
-        model = MODELS[place]
+    for _, _, model, feature in sorted(leaders):
         if (model, feature) in seen:
             continue
         row = {model: Fired(feature, acts[model][:, feature], None)}
@@ -87,7 +85,7 @@ def strongest_rows(
     return rows
 
 
-def rows_html(
+def rows_table(
     rows: Sequence[Mapping[str, Fired]],
     pieces: Sequence[str],
     models: Mapping[str, LiveModel],
@@ -99,48 +97,36 @@ def rows_html(
 
     `linked`: names lead to the explorer, which stands beside the book's pages alone.
     """
-    head = "".join(
-        f'<th scope="col" style="text-align: left; border-bottom: 3px solid '
-        f'{MODEL_COLOURS[model]}">{MODEL_LABELS[model]}</th>'
-        for model in models
-    )
-    body = "\n".join(
-        "<tr>"
-        + "".join(_cell(row.get(model), pieces, live, linked) for model, live in models.items())
-        + "</tr>"
-        for row in rows
-    )
-    return HTML(
-        f'<p class="featrack-caption">{caption}</p>\n'
-        f'<div class="featrack-table" role="region" aria-label="{caption}" '
-        'tabindex="0" style="overflow-x: auto">\n'
-        f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
-    )
+    cells = {
+        label(model): [_cell(row.get(model), pieces, live, linked) for row in rows]
+        for model, live in models.items()
+    }
+    return show_table(pd.DataFrame(cells), caption=caption)
 
 
-def _cell(fired: Fired | None, pieces: Sequence[str], live: LiveModel, linked: bool) -> str:
-    style = "text-align: left; vertical-align: top; min-width: 13em; white-space: normal"
+def _cell(fired: Fired | None, pieces: Sequence[str], live: LiveModel, linked: bool) -> HTML | str:
     if fired is None:
-        return f'<td style="{style}; opacity: 0.75">no match</td>'
+        return "no match"
     title = f"<b>{live.name} {fired.feature}</b>"
     if linked:
         title = f'<a href="explorer.html#{live.name}-{fired.feature}">{title}</a>'
     if fired.r is not None:
         title += f", r {fired.r:.2f}"
-    strip = _strip(pieces, fired.acts, live.peaks[fired.feature], MODEL_COLOURS[live.name])
-    return f'<td style="{style}">{title}<br>{strip}</td>'
+    return HTML(f"{title}<br>{_strip(pieces, fired, live)}")
 
 
-def _strip(pieces: Sequence[str], acts: np.ndarray, peak: float, colour: str) -> str:
+def _strip(pieces: Sequence[str], fired: Fired, live: LiveModel) -> str:
+    acts = fired.acts
     if not acts.max() > 0:
         return "silent on this text"
+    peak = max(live.peaks[fired.feature], acts.max())
     strongest = int(acts.argmax())
     start, end = max(0, strongest - _BEFORE), min(len(acts), strongest + _AFTER + 1)
     spans = []
     for piece, act in zip(pieces[start:end], acts[start:end], strict=True):
-        alpha = round(255 * _SHADE * min(1.0, act / max(peak, acts.max())))
+        alpha = round(255 * _SHADE * act / peak)
         spans.append(
-            f'<span title="{act:.3g}" style="background: {colour}{alpha:02x}">'
+            f'<span title="{act:.3g}" style="background: {colour_of(live.name)}{alpha:02x}">'
             f"<bdi>{token_html(piece)}</bdi></span>"
         )
     inside = "…" * (start > 0) + "".join(spans) + "…" * (end < len(acts))
@@ -159,8 +145,9 @@ def read_text(
     *,
     tau: float,
     top: int,
+    linked: bool = False,
 ) -> HTML:
-    """What the four models' features make of a text, as a table.
+    """What the models' features make of a text, as a table.
 
     Raises:
         FeatrackError: no text, or more than the models can read.
@@ -171,7 +158,7 @@ def read_text(
     if not rows:
         return HTML("<p>No feature of any model fires on this text.</p>")
     caption = f"The strongest features on these {len(ids) - 1} tokens."
-    return rows_html(rows, corpora.pieces(np.array(ids[1:])), models, caption, linked=False)
+    return rows_table(rows, corpora.pieces(np.array(ids[1:])), models, caption, linked=linked)
 
 
 def text_reader(
@@ -182,29 +169,27 @@ def text_reader(
     tau: float,
     text: str,
 ) -> Panel:
-    """Type a text and see which features fire in the four models.
+    """Type a text and see which features fire in each model.
 
     Args:
-        matches: best matches between the models' dictionaries, one for each of PAIRS.
         tau: correlation above which features share a row.
         text: to begin with.
     """
-    box = labelled(
-        ipywidgets.Textarea, "Your text", "Text that the four models read", value=text, rows=3
-    )
-    top = labelled(
-        ipywidgets.IntSlider,
-        "Features a model",
-        "How many of its strongest features are shown",
-        value=3,
-        min=1,
-        max=10,
-    )
-    said, table = ipywidgets.HTML(), ipywidgets.HTML()
+    controls = {
+        "text": labelled(
+            ipywidgets.Textarea, "Your text", "Text that all models read", value=text, rows=3
+        ),
+        "top": labelled(
+            ipywidgets.IntSlider,
+            "Features a model",
+            "How many of its strongest features are shown",
+            value=3,
+            min=1,
+            max=10,
+        ),
+    }
 
-    def update() -> None:
-        shown = read_text(box.value, models, matches, corpora, tau=tau, top=top.value)
-        table.value = shown.data
+    def show(text: str, top: int) -> str:
+        return read_text(text, models, matches, corpora, tau=tau, top=top).data
 
-    connect([box, top], update, said, [table])
-    return Panel("text reader", [box, top, said, table])
+    return Panel("text reader", controls, show)

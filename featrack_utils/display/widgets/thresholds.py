@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import NamedTuple
 
 import ipywidgets
@@ -12,29 +13,29 @@ from featrack_utils.dictionaries.features import Features
 from featrack_utils.display import flowplot
 from featrack_utils.display.style import pair_label
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.widgets.panel import Panel, connect, labelled, picture
-from featrack_utils.display.widgets.reading import PAIRS
+from featrack_utils.display.widgets.panel import Panel, labelled, picture
+from featrack_utils.lineage import Lineage
 from featrack_utils.matching import classes, correlation, flow
 from featrack_utils.matching.correlation import BestMatches
-from featrack_utils.pipeline.config import EDGES
-
-_STAGES = (("base", "lua"), ("base", "stories"), ("lua", "merged"), ("stories", "merged"))
 
 
 class Known(NamedTuple):
     """Best matches, made once, from which every threshold can be read off.
 
     Attributes:
-        between: of the dictionaries of seed 0, by pair of models (`reading.PAIRS`).
-        within: of each model's dictionaries of seeds 0 and 1.
+        between: of the dictionaries of seed 0, by (earlier, later) model of the lineage.
+        within: of each parent's dictionaries of seeds 0 and 1.
     """
 
+    lineage: Lineage
     between: Mapping[tuple[str, str], BestMatches]
     within: Mapping[str, BestMatches]
 
 
-def known_matches(found: Mapping[str, Features], min_positions: int, min_documents: int) -> Known:
-    """Matches between four models and within each; `found` by name ("base-0", "base-1", …)."""
+def known_matches(
+    lineage: Lineage, found: Mapping[str, Features], min_positions: int, min_documents: int
+) -> Known:
+    """Matches between all models and within each parent; `found` by name ("base-0", "base-1")."""
     able = {
         name: classes.eligible(each.acts, each.origin, min_positions, min_documents)
         for name, each in found.items()
@@ -45,10 +46,10 @@ def known_matches(found: Mapping[str, Features], min_positions: int, min_documen
             found[a].acts, found[b].acts, eligible_a=able[a], eligible_b=able[b]
         )
 
-    parents = dict.fromkeys(a for a, _ in EDGES)
     return Known(
-        {(a, b): best(f"{a}-0", f"{b}-0") for a, b in PAIRS},
-        {model: best(f"{model}-0", f"{model}-1") for model in parents},
+        lineage,
+        {(a, b): best(f"{a}-0", f"{b}-0") for a, b in combinations(lineage.order, 2)},
+        {model: best(f"{model}-0", f"{model}-1") for model, _ in lineage.edges},
     )
 
 
@@ -62,7 +63,7 @@ def shares_at(known: Known, tau: float, rule: str) -> pd.DataFrame:
         FeatrackError: τ outside (0, 1), an unknown rule, or no eligible feature.
     """
     rows = []
-    for a, b in EDGES:
+    for a, b in known.lineage.edges:
         share = classes.classify(known.between[a, b], tau, rule).persisting_share
         ceiling = classes.classify(known.within[a], tau, rule).persisting_share
         ratio = share / ceiling if ceiling > 0 else None
@@ -72,15 +73,15 @@ def shares_at(known: Known, tau: float, rule: str) -> pd.DataFrame:
 
 def volumes_at(known: Known, tau: float, rule: str) -> pd.DataFrame:
     """What flows from stage to stage at one threshold; see `featrack_utils.matching.flow.flow`."""
-    return flow.flow(*(classes.classify(known.between[stage], tau, rule) for stage in _STAGES))
+    stages = [edge for edge in known.lineage.edges if edge[0] in known.lineage.parents(edge[1])]
+    return flow.flow(*(classes.classify(known.between[edge], tau, rule) for edge in stages))
 
 
 def shares_html(shares: pd.DataFrame) -> str:
     """The table of `shares_at` for a page."""
-    readable = shares.assign(pair=shares["pair"].map(pair_label))
     return show_table(
-        readable,
-        {name: ".1%" for name in ("share", "ceiling", "ratio")},
+        shares.assign(pair=shares["pair"].map(pair_label)),
+        dict.fromkeys(("share", "ceiling", "ratio"), ".0%"),
         notes={"ceiling": "another seed", "ratio": "share / ceiling"},
     ).data
 
@@ -102,18 +103,12 @@ def threshold_slider(known: Known, *, tau: float, rule: str) -> Panel:
         step=0.01,
         continuous_update=False,
     )
-    said, table, diagram = (ipywidgets.HTML() for _ in range(3))
 
-    def update() -> None:
-        shares = shares_at(known, slider.value, rule)
-        volumes = volumes_at(known, slider.value, rule)
-        table.value = shares_html(shares)
+    def show(tau: float) -> str:
+        shares = shares_at(known, tau, rule)
         first = shares.iloc[0]
-        diagram.value = picture(
-            flowplot.flow_diagram(volumes),
-            f"Flow of features at τ = {slider.value:.2f}; {pair_label(first['pair'])}: "
-            f"{first['share']:.0%} persist",
-        )
+        words = f"at τ = {tau:.2f}; {pair_label(first['pair'])}: {first['share']:.0%} persist"
+        diagram = flowplot.flow_diagram(volumes_at(known, tau, rule))
+        return shares_html(shares) + picture(diagram, f"Flow of features {words}")
 
-    connect([slider], update, said, [table, diagram])
-    return Panel("threshold slider", [slider, said, table, diagram])
+    return Panel("threshold slider", {"tau": slider}, show)
