@@ -1,22 +1,34 @@
-"""Chains through four models, through one model's seeds, and by chance."""
+"""Universal chains along any lineage, and what a lineage that nothing happened to would show."""
 
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
 from scipy import sparse
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
 from featrack_utils.matching import chains
-from featrack_utils.matching.classes import eligible, turned
-from featrack_utils.matching.correlation import copies, correlations
-from featrack_utils.matching.flow import universal_chains
-from featrack_utils.statistics.simulation import Plan, simulate
+from featrack_utils.matching.chains import universal_chains
+from featrack_utils.matching.classes import turned
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.flow import steps
 
 EVENTS = np.random.default_rng(0).exponential(size=(2000, 30)) * (
     np.random.default_rng(1).random((2000, 30)) < 0.05
 )
 NO_COPIES = np.arange(40)
+TUNES = {name: {"parent": "base", "train": [name]} for name in ("lua", "stories", "tales")}
+BASE = {"base": {"train": ["english"]}}
+PAPER = Lineage(
+    BASE
+    | {name: TUNES[name] for name in ("lua", "stories")}
+    | {"merged": {"merge": ["lua", "stories"]}}
+)
+STAR = Lineage(BASE | TUNES)
+CHAIN = Lineage(BASE | {"lua": TUNES["lua"], "code": {"parent": "lua", "train": ["code"]}})
+THREE = Lineage(BASE | TUNES | {"mix": {"merge": list(TUNES), "method": "linear"}})
+LINEAGES = {"two merged": PAPER, "three tunes": STAR, "a chain": CHAIN, "three merged": THREE}
 
 
 def watching(events, noise=0.0, seed=0):
@@ -33,8 +45,14 @@ def random_dictionaries(n, size, seed):
     return [set(map(int, some)) for some in events], [watching(some) for some in events]
 
 
+def matched(lineage, acts):
+    acts = dict(zip(lineage.order, acts, strict=True))
+    return {(a, b): correlations(acts[a], acts[b]) for a, b in lineage.edges}
+
+
 def own_matches(acts):
-    return {(s, t): correlations(acts[s], acts[t]) for s, t in permutations(range(len(acts)), 2)}
+    best = {(s, t): correlations(acts[s], acts[t]) for s, t in permutations(range(len(acts)), 2)}
+    return best, list(range(len(acts))), {s: NO_COPIES for s in range(len(acts))}
 
 
 def test_turned_matches_are_those_of_the_dictionaries_the_other_way_round():
@@ -46,59 +64,94 @@ def test_turned_matches_are_those_of_the_dictionaries_the_other_way_round():
             np.testing.assert_allclose(x, y, atol=1e-12)
 
 
-def test_each_shape_is_counted_as_the_planted_events_say():
-    watched, acts = random_dictionaries(4, 18, 3)
-    base, lua, stories, merged = watched
-    links = [correlations(acts[a], acts[b]) for a, b in ((0, 1), (0, 2), (1, 3), (2, 3))]
-    found = chains.chained(*links, NO_COPIES, 0.8)
-    assert [count.features for count in found] == [
-        len(base & lua & stories),
-        len(base & lua & merged),
-        len(base & stories & merged),
-        len(base & lua & stories & merged),
-    ]
-    assert 0 < found.universal.features < found.both.features
-    assert all(count.features == count.groups for count in found)
+@pytest.mark.parametrize("lineage", LINEAGES.values(), ids=LINEAGES)
+def test_an_event_that_all_models_watch_makes_one_chain(lineage):
+    watched, acts = random_dictionaries(len(lineage.order), 22, 3)
+    found = universal_chains(lineage, matched(lineage, acts), 0.8)
+    shared = set.intersection(*watched)
+    assert len(found) == len(shared) > 0
+    assert list(found.columns[: len(lineage.order)]) == list(lineage.order)
+    assert found["min_r"].min() == pytest.approx(1)
 
 
-def test_copies_make_many_chains_and_one_group():
-    base, rest = watching([0, 0, 0, 1], 0.1, 1), watching([0, 1])
-    group = copies(base, 0.8).group
-    found = chains.chained(
-        *[correlations(base, rest)] * 2, *[correlations(rest, rest)] * 2, group, 0.8
-    )
-    assert found.universal == (4, 2)
+@pytest.mark.parametrize("lineage", LINEAGES.values(), ids=LINEAGES)
+def test_a_chain_is_as_strong_as_its_weakest_link_and_the_strongest_is_kept(lineage):
+    """Two or three noisy watchers of one event in each model: every choice tried by hand."""
+    acts = [watching([0] * (2 + n % 2), 2, n) for n in range(len(lineage.order))]
+    best = matched(lineage, acts)
+    place = {model: n for n, model in enumerate(lineage.order)}
+    r = {
+        (a, b): np.corrcoef(acts[place[a]].toarray().T, acts[place[b]].toarray().T)
+        for a, b in steps(lineage)
+    }
+
+    def strength(chosen):
+        return min(
+            r[a, b][chosen[place[a]], acts[place[a]].shape[1] + chosen[place[b]]]
+            for a, b in steps(lineage)
+        )
+
+    chains_of = {}
+    for chosen in product(*(range(one.shape[1]) for one in acts)):
+        chains_of.setdefault(chosen[0], []).append(chosen)
+    found = universal_chains(lineage, best, 0.3)
+    assert len(found) == acts[0].shape[1]
+    for row in found.itertuples():
+        chosen = tuple(int(getattr(row, model)) for model in lineage.order)
+        strongest = max(chains_of[chosen[0]], key=strength)
+        assert row.min_r == pytest.approx(strength(strongest), abs=1e-6)
+        assert strength(chosen) == pytest.approx(strength(strongest), abs=1e-6)
 
 
-def test_four_seeds_give_the_mean_over_all_ways_to_stand_for_the_models():
-    watched, acts = random_dictionaries(4, 18, 5)
-    found = chains.unchanged(own_matches(acts), [NO_COPIES] * 4, 0.8)
-    assert found.universal.features == len(set.intersection(*watched))
-    expected = np.mean(
-        [len(watched[a] & watched[b] & watched[c]) for a, b, c in permutations(range(4), 3)]
-    )
-    assert found.both.features == pytest.approx(expected)
+def test_the_merges_ancestor_is_told_where_its_matches_are_known():
+    one = watching([0, 1, 2])
+    link = correlations(one, one)
+    best = dict.fromkeys(PAPER.edges, link)
+    known = universal_chains(PAPER, best, 0.8)
+    best.pop(("base", "merged"))
+    unknown = universal_chains(PAPER, best, 0.8)
+    assert unknown.r_base_merged.isna().all() and known.r_base_merged.notna().all()
+    assert unknown.drop(columns="r_base_merged").equals(known.drop(columns="r_base_merged"))
 
 
-def test_three_seeds_bound_the_chains_of_a_fourth_from_above():
-    watched, acts = random_dictionaries(4, 18, 5)
-    own = own_matches(acts)
-    exact = chains.unchanged(own, [NO_COPIES] * 4, 0.8).universal.features
+def test_without_chains_the_table_is_empty_but_has_its_columns():
+    none = correlations(watching([0, 1]), watching([2, 3]))
+    found = universal_chains(PAPER, dict.fromkeys(PAPER.edges, none), 0.8)
+    assert len(found) == 0
+    assert {"base", "merged", "min_r", "r_lua_merged", "r_base_merged"} <= set(found.columns)
+
+
+def test_copies_are_counted_once_as_a_group():
+    one = watching([0, 0, 1])
+    best = dict.fromkeys(CHAIN.edges, correlations(one, one))
+    found = universal_chains(CHAIN, best, 0.8)
+    assert chains.count(found, "base", np.array([0, 0, 1])) == (3, 2)
+
+
+# --- if nothing had happened --------------------------------------------------------------------
+
+
+def test_four_dictionaries_show_what_an_unchanged_model_would():
+    watched, acts = random_dictionaries(4, 20, 5)
+    found = chains.if_unchanged(PAPER, *own_matches(acts), 0.8)
+    assert found == (len(set.intersection(*watched)),) * 2
+
+
+def test_three_dictionaries_bound_it_from_above():
+    watched, acts = random_dictionaries(4, 20, 5)
+    exact = chains.if_unchanged(PAPER, *own_matches(acts), 0.8).features
     bounds = []
     for three in ([0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]):
-        some = {(s, t): own[three[s], three[t]] for s, t in permutations(range(3), 2)}
-        found = chains.unchanged(some, [NO_COPIES] * 3, 0.8)
-        shared = len(set.intersection(*(watched[s] for s in three)))
-        assert [count.features for count in found] == [shared] * 4
-        bounds.append(found.universal.features)
+        found = chains.if_unchanged(PAPER, *own_matches([acts[s] for s in three]), 0.8)
+        assert found.features == len(set.intersection(*(watched[s] for s in three)))
+        bounds.append(found.features)
     assert np.mean(bounds) > exact > 0
 
 
 def test_the_bound_is_the_smaller_of_what_three_dictionaries_show():
-    # Noise makes "the same event" depend on the pair, so paths and pairs of links differ.
-    acts = [watching(range(30), 1.6, seed) for seed in range(3)]
-    own = own_matches(acts)
-    found = chains.unchanged(own, [NO_COPIES] * 3, 0.8)
+    # Two noisy watchers of each event: which of them match depends on the pair of dictionaries.
+    acts = [watching([*range(15)] * 2, 1.6, seed) for seed in range(3)]
+    bound = chains.if_unchanged(PAPER, *own_matches(acts), 0.8)
 
     def similar(a, b):
         r = np.corrcoef(acts[a].toarray().T, acts[b].toarray().T)[:30, 30:]
@@ -107,37 +160,20 @@ def test_the_bound_is_the_smaller_of_what_three_dictionaries_show():
     orders = list(permutations(range(3)))
     both = np.mean([(similar(a, b).any(1) & similar(a, c).any(1)).sum() for a, b, c in orders])
     path = np.mean([(similar(a, b) @ similar(b, c)).any(1).sum() for a, b, c in orders])
-    assert found.both.features == pytest.approx(both)
-    assert found.via_lua.features == found.via_stories.features == pytest.approx(path)
-    assert found.universal.features == pytest.approx(min(both, path))
+    assert both != path
+    assert bound.features == pytest.approx(min(both, path))
+    # A chain of three models needs no bound, three tunes of one model have no path.
+    assert chains.if_unchanged(CHAIN, *own_matches(acts), 0.8).features == pytest.approx(path)
+    assert chains.if_unchanged(STAR, *own_matches(acts), 0.8).features == pytest.approx(both)
 
 
 def test_two_seeds_cant_say_what_an_unchanged_model_would_show():
-    own = own_matches(random_dictionaries(2, 10, 0)[1])
-    assert chains.unchanged(own, [NO_COPIES] * 2, 0.8) is None
-
-
-def test_planted_chains_are_found_and_none_by_chance():
-    planted = simulate(Plan(100, 60, 60, persisting=0.6, density=0.03), 4)
-    base, lua = planted.parent[0], planted.child[0]
-    models = (base, lua, lua, base)
-    masks = [eligible(one.acts, one.origin, 15, 5) for one in models]
-    group = copies(base.acts, 0.8, eligible=masks[0]).group
-    link = correlations(base.acts, lua.acts, eligible_a=masks[0], eligible_b=masks[1])
-    back = turned(link)
-    assert chains.chained(link, link, back, back, group, 0.8).universal.features > 20
-    assert chains.by_chance(models, masks, group, 0.8).universal == (0, 0)
-
-
-def test_without_the_direct_matches_the_chains_are_the_same():
-    one = watching([0, 1, 2])
-    link = correlations(one, one)
-    known, unknown = (universal_chains(*[link] * 4, direct, 0.8) for direct in (link, None))
-    assert unknown.r_base_merged.isna().all() and known.r_base_merged.notna().all()
-    assert unknown.drop(columns="r_base_merged").equals(known.drop(columns="r_base_merged"))
+    assert chains.if_unchanged(PAPER, *own_matches(random_dictionaries(2, 10, 0)[1]), 0.8) is None
 
 
 def test_a_threshold_below_what_is_known_is_refused():
     link = correlations(watching([0]), watching([0]), floor=0.9)
     with pytest.raises(FeatrackError, match="floor"):
-        chains.chained(link, link, link, link, NO_COPIES, 0.8)
+        universal_chains(PAPER, dict.fromkeys(PAPER.edges, link), 0.8)
+    with pytest.raises(FeatrackError, match="tau"):
+        universal_chains(PAPER, dict.fromkeys(PAPER.edges, link), 1.8)

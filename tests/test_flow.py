@@ -1,16 +1,25 @@
-"""Origins of the merged model's features, the flow's balance, and universal chains."""
+"""Origins of a merge's features and the flow's balance, for any lineage."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify
 from featrack_utils.matching.correlation import correlations
-from featrack_utils.matching.flow import flow, origins_of_merged, universal_chains
+from featrack_utils.matching.flow import flow, origin_masks, origin_names, origins, steps
+
+PAPER = Lineage(
+    {
+        "base": {"train": ["english", "python"]},
+        "lua": {"parent": "base", "train": ["lua"]},
+        "stories": {"parent": "base", "train": ["stories"]},
+        "merged": {"merge": ["lua", "stories"]},
+    }
+)
 
 
 def acts_of(events, columns):
@@ -34,19 +43,19 @@ def tracked(a, b, rule="best", tau=0.8):
     return classify(correlations(a, b), tau, rule)
 
 
-def four(rule):
-    pairs = ((BASE, LUA), (BASE, STORIES), (LUA, MERGED), (STORIES, MERGED))
-    return [tracked(a, b, rule) for a, b in pairs]
+def four_steps(rule):
+    models = {"base": BASE, "lua": LUA, "stories": STORIES, "merged": MERGED}
+    return {(a, b): tracked(models[a], models[b], rule) for a, b in steps(PAPER)}
 
 
 @pytest.mark.parametrize("rule", ["best", "mutual", "assignment"])
 def test_merged_features_come_from_where_they_were_planted(rule):
-    origins = origins_of_merged(*four(rule)[2:])
-    assert list(origins) == ["lua only", "stories only", "both", "novel", "lua only", "unobserved"]
+    found = origins(PAPER, "merged", four_steps(rule))
+    assert list(found) == ["lua only", "stories only", "both", "novel", "lua only", "unobserved"]
 
 
 def test_planted_features_flow_as_counted_by_hand():
-    table = flow(*four("mutual"))
+    table = flow(PAPER, four_steps("mutual"))
     rows = {tuple(row[:4]): row[4] for row in table.itertuples(index=False)}
     assert rows == {
         ("base", "eligible", "lua", "from base"): 2,
@@ -77,19 +86,18 @@ def test_volumes_add_up_at_every_class_whatever_is_copied_or_dead(seed, rule):
         acts[:, 0] = 0
         acts += acts * rng.exponential(size=acts.shape) / 2  # copies differ a little
         models.append(sparse.csr_matrix(acts.astype(np.float32)))
-    base, lua, stories, merged = models
-    pairs = ((base, lua), (base, stories), (lua, merged), (stories, merged))
-    trackings = [tracked(a, b, rule, 0.6) for a, b in pairs]
-    table = flow(*trackings)
+    models = dict(zip(PAPER.order, models, strict=True))
+    trackings = {(a, b): tracked(models[a], models[b], rule, 0.6) for a, b in steps(PAPER)}
+    table = flow(PAPER, trackings)
 
     def volume(**where):
         chosen = np.logical_and.reduce([table[name] == value for name, value in where.items()])
         return int(table.loc[chosen, "volume"].sum())
 
-    origins = origins_of_merged(*trackings[2:])
-    for k, stage in enumerate(("lua", "stories")):
-        child, parent = trackings[k].child, trackings[2 + k].parent
-        eligible_base = (trackings[k].parent != "unobserved").sum()
+    found = origins(PAPER, "merged", trackings)
+    for stage in ("lua", "stories"):
+        child, parent = trackings["base", stage].child, trackings[stage, "merged"].parent
+        eligible_base = (trackings["base", stage].parent != "unobserved").sum()
         assert volume(source_stage="base", source_class="eligible", target_stage=stage) == (
             eligible_base
         )
@@ -101,86 +109,67 @@ def test_volumes_add_up_at_every_class_whatever_is_copied_or_dead(seed, rule):
         assert gone == (parent == "disappearing").sum()
         for origin in ("both", f"{stage} only"):
             entering = volume(source_stage=stage, target_stage="merged", target_class=origin)
-            assert entering == (origins == origin).sum()
-    assert volume(target_class="novel") == (origins == "novel").sum()
+            assert entering == (found == origin).sum()
+    assert volume(target_class="novel") == (found == "novel").sum()
     if rule != "best":
         assert volume(target_class="fused") == volume(source_class="split") == 0
 
 
-def test_the_planted_chain_through_four_models_is_found_and_no_other():
-    best = [
-        correlations(a, b)
-        for a, b in ((BASE, LUA), (BASE, STORIES), (LUA, MERGED), (STORIES, MERGED), (BASE, MERGED))
-    ]
-    chains = universal_chains(*best, 0.8)
-    assert chains[["base", "lua", "stories", "merged"]].to_numpy().tolist() == [[0, 1, 0, 2]]
-    assert chains.min_r[0] == pytest.approx(1) and chains.r_base_merged[0] == pytest.approx(1)
-
-
-def test_a_chain_is_as_strong_as_its_weakest_link_and_the_strongest_is_kept():
-    def noisy(columns, level, seed):
-        rng = np.random.default_rng(seed)
-        acts = acts_of(EVENTS, columns).toarray()
-        return sparse.csr_matrix(
-            (acts * (1 + level * rng.exponential(size=acts.shape))).astype(np.float32)
-        )
-
-    base, lua, stories, merged = (
-        noisy([0], 0, 0),
-        noisy([0, 0], 2, 1),
-        noisy([0, 0, 0], 1, 2),
-        noisy([0, 0], 0.5, 3),
+def test_a_chain_of_tunes_flows_from_one_to_the_next():
+    lineage = Lineage(
+        {
+            "root": {"train": ["english"]},
+            "chat": {"parent": "root", "train": ["chat"]},
+            "code": {"parent": "chat", "train": ["code"]},
+        }
     )
-    r = {
-        name: np.corrcoef(a.toarray().T, b.toarray().T)[: a.shape[1], a.shape[1] :]
-        for name, a, b in (
-            ("bl", base, lua),
-            ("bs", base, stories),
-            ("lm", lua, merged),
-            ("sm", stories, merged),
-        )
+    links = {("root", "chat"): tracked(BASE, LUA), ("chat", "code"): tracked(LUA, MERGED)}
+    rows = {tuple(row[:4]): row[4] for row in flow(lineage, links).itertuples(index=False)}
+    assert rows == {
+        ("root", "eligible", "chat", "from root"): 2,
+        ("root", "eligible", "chat", "disappearing"): 2,
+        ("outside", "new", "chat", "new"): 2,
+        ("chat", "from root", "code", "from chat"): 2,
+        ("chat", "new", "code", "from chat"): 1,
+        ("chat", "new", "code", "disappearing"): 1,
+        ("outside", "new", "code", "new"): 2,
     }
-    strength = {
-        (j, k, m): min(r["bl"][0, j], r["bs"][0, k], r["lm"][j, m], r["sm"][k, m])
-        for j in range(2)
-        for k in range(3)
-        for m in range(2)
-    }
-    chains = universal_chains(
-        *(
-            correlations(a, b)
-            for a, b in (
-                (base, lua),
-                (base, stories),
-                (lua, merged),
-                (stories, merged),
-                (base, merged),
-            )
-        ),
-        0.4,
+
+
+def test_a_merge_of_three_tells_all_from_several_from_one():
+    lineage = Lineage(
+        {
+            "root": {"train": ["english"]},
+            **{name: {"parent": "root", "train": [name]} for name in "xyz"},
+            "mix": {"merge": ["x", "y", "z"], "method": "linear"},
+        }
     )
-    assert len(chains) == 1
-    assert chains.min_r[0] == pytest.approx(max(strength.values()), abs=1e-6)
-    found = tuple(int(v) for v in chains[["lua", "stories", "merged"]].to_numpy()[0])
-    assert strength[found] == pytest.approx(max(strength.values()), abs=1e-6)
+    columns = {"x": [0, 1, 3], "y": [0, 1, 2], "z": [0, 2, 9]}
+    models = {name: acts_of(EVENTS, events) for name, events in columns.items()}
+    models |= {"root": acts_of(EVENTS, [0, 1, 2, 3]), "mix": acts_of(EVENTS, [0, 1, 3, 8, None])}
+    trackings = {(a, b): tracked(models[a], models[b]) for a, b in steps(lineage)}
+    expected = ["all", "several", "x only", "novel", "unobserved"]
+    assert list(origins(lineage, "mix", trackings)) == expected
+    into = flow(lineage, trackings).query("target_stage == 'mix'")
+    volumes = into.groupby("target_class")["volume"].sum()
+    assert volumes["all"] == 3 and volumes["several"] == 2 and volumes["x only"] == 1
 
 
-def test_without_chains_the_table_is_empty_but_has_its_columns():
-    none = correlations(BASE, acts_of(EVENTS, [8, 9]))
-    other = correlations(acts_of(EVENTS, [8, 9]), MERGED)
-    chains = universal_chains(none, none, other, other, correlations(BASE, MERGED), 0.8)
-    assert isinstance(chains, pd.DataFrame) and len(chains) == 0
-    assert {"base", "merged", "min_r", "r_base_merged"} <= set(chains.columns)
+@given(st.integers(2, 4), st.integers(0, 1000))
+def test_every_feature_of_a_merge_has_one_origin(n_parents, seed):
+    rng = np.random.default_rng(seed)
+    found = {f"p{k}": rng.random((2, 20)) < 0.5 for k in range(n_parents)}
+    masks = origin_masks(found)
+    assert tuple(masks) == origin_names(tuple(found))
+    assert (sum(mask.astype(int) for mask in masks.values()) == 1).all()
 
 
 def test_trackings_that_dont_belong_together_are_refused():
-    base_lua, base_stories, lua_merged, stories_merged = four("best")
-    with pytest.raises(FeatrackError, match="base"):
-        flow(base_lua, lua_merged, lua_merged, stories_merged)
-    with pytest.raises(FeatrackError, match="lua"):
-        flow(base_lua, base_stories, stories_merged, stories_merged)
+    four = four_steps("best")
+    with pytest.raises(FeatrackError, match="eligible features of the model base"):
+        flow(PAPER, four | {("base", "stories"): four["lua", "merged"]})
+    with pytest.raises(FeatrackError, match="eligible features of the model lua"):
+        flow(PAPER, four | {("lua", "merged"): four["stories", "merged"]})
     with pytest.raises(FeatrackError, match="alike"):
-        origins_of_merged(lua_merged, tracked(STORIES, MERGED, "mutual"))
-    high = correlations(BASE, LUA, floor=0.9)
-    with pytest.raises(FeatrackError, match="floor"):
-        universal_chains(high, high, high, high, high, 0.8)
+        other = tracked(STORIES, MERGED, "mutual")
+        origins(PAPER, "merged", four | {("stories", "merged"): other})

@@ -1,21 +1,18 @@
-"""Chains of matches through several models beside those of a model that nothing happened to.
+"""Universal features: chains of matches along every step of a lineage, and their ceiling."""
 
-What `flow.universal_chains` counts has its own ceiling and floor (METHOD.md §5): the same rule
-among dictionaries of one model, which differ by their seeds alone, and among models whose text
-was shifted. Copies of a feature (`correlate.copies`) make one chain each; groups count them once.
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from featrack_utils.dictionaries.features import Features
-from featrack_utils.matching.correlation import correlations
-from featrack_utils.matching.flow import through, universal_chains
+from featrack_utils.lineage import Lineage
+from featrack_utils.matching.classes import require_pairs
+from featrack_utils.matching.flow import steps
 from featrack_utils.matching.sums import BestMatches, check_correlation
-from featrack_utils.statistics.floors import document_shift
+
+Best = Mapping[tuple[str, str], BestMatches]
 
 
 class Count(NamedTuple):
@@ -25,101 +22,127 @@ class Count(NamedTuple):
     groups: float  # of copies, with a feature that has one
 
 
-class Chained(NamedTuple):
-    """Features of the base in chains of several shapes."""
+def universal_chains(lineage: Lineage, best: Best, tau: float) -> pd.DataFrame:
+    """Features with matches through all models of a lineage: one chain for each root feature.
 
-    both: Count  # base – lua and base – stories
-    via_lua: Count  # base – lua – merged
-    via_stories: Count  # base – stories – merged
-    universal: Count  # both ways, to one and the same merged feature
+    A chain has one feature of each model, with r > `tau` along every step from a model to one
+    that is made from it. Of a root feature's chains it is the one with the largest smallest r.
+    `best` holds the matches of every (parent, child), and may hold those of a merge with its
+    parents' ancestor.
 
+    Columns: the models in order, r_<parent>_<child> of every step, min_r (the smallest of these),
+    and r_<ancestor>_<merge>, missing (NA) where it is not known or below the floor of its matches.
+    Largest min_r first.
 
-def chained(
-    base_lua: BestMatches,
-    base_stories: BestMatches,
-    lua_merged: BestMatches,
-    stories_merged: BestMatches,
-    group: np.ndarray,
-    tau: float,
-) -> Chained:
-    """Counts the base's features in chains of each shape, r > `tau` in every link.
-
-    `group` int [d_base] numbers the base's copies (`correlate.copies`; −1: not a candidate).
-
-    Raises: FeatrackError: `tau` outside (0, 1), or pairs not known down to `tau`.
+    Raises:
+        FeatrackError: `tau` outside (0, 1), or pairs not known down to `tau`.
     """
     check_correlation(tau, "tau")
-    both = (base_lua.a_best_r > tau) & (base_stories.a_best_r > tau)
-    links = (base_lua, base_stories, lua_merged, stories_merged)
-    found = universal_chains(*links, None, tau)["base"].to_numpy()
-    shapes = (
-        np.flatnonzero(both),
-        through(base_lua, lua_merged, tau),
-        through(base_stories, stories_merged, tau),
-        found,
-    )
-    return Chained(*(Count(some.size, np.unique(group[some]).size) for some in shapes))
+    parts = []
+    for parent, child in steps(lineage):
+        require_pairs(best[parent, child], tau)
+        links = _links(best[parent, child], parent, child)
+        r = links[_name(parent, child)]
+        parts.append(({parent, child}, links.assign(min_r=r)[r > tau]))
+    # Models are taken out one by one: all links of the model are joined, and of the chains that
+    # agree in the neighbours still to be joined only the strongest is kept.
+    for model in lineage.order[1:]:
+        here = [part for part in parts if model in part[0]]
+        parts = [part for part in parts if model not in part[0]]
+        open_models, joined = here[0]
+        for models, links in here[1:]:
+            joined, open_models = _join(joined, links, open_models & models), open_models | models
+        open_models = open_models - {model}
+        parts.append((open_models, _strongest(joined, lineage, open_models)))
+    chains = parts[0][1]
+    for _, links in parts[1:]:
+        chains = _join(chains, links, {lineage.root})
+    names = [_name(*step) for step in steps(lineage)]
+    chains = chains.sort_values(
+        ["min_r", lineage.root], ascending=[False, True], ignore_index=True
+    )[[*lineage.order, *names, "min_r"]]
+    for ancestor, merge in lineage.edges:
+        name = _name(ancestor, merge)
+        if name in names:
+            continue
+        if (ancestor, merge) in best:
+            direct = _links(best[ancestor, merge], ancestor, merge).astype({name: "Float64"})
+            chains = chains.merge(direct, on=[ancestor, merge], how="left")
+        else:
+            chains[name] = pd.array([pd.NA] * len(chains), "Float64")
+    return chains
 
 
-def mean(counts: Iterable[Chained]) -> Chained:
-    """The mean of each count, over choices of dictionaries."""
-    means = np.mean([[list(count) for count in one] for one in counts], axis=0)
-    return Chained(*(Count(*map(float, pair)) for pair in means))
+def count(chains: pd.DataFrame, root: str, group: np.ndarray) -> Count:
+    """How many features, and groups of copies (int [d_root], `correlation.copies`), have chains."""
+    return Count(len(chains), np.unique(group[chains[root]]).size)
 
 
-def unchanged(
-    own: Mapping[tuple[int, int], BestMatches], groups: Sequence[np.ndarray], tau: float
-) -> Chained | None:
-    """What `chained` would count if nothing had happened: the ceiling, from one model's seeds.
+def if_unchanged(
+    lineage: Lineage, best: Best, names: Sequence[str], groups: Mapping[str, np.ndarray], tau: float
+) -> Count | None:
+    """How many universal features there would be if nothing had happened: the ceiling.
 
-    If neither tuning nor merging changed anything, all four models would be one, and their
-    dictionaries would differ by the seed alone. `own[s, t]` are the matches of the base's
-    dictionary s in its dictionary t, `groups[s]` its copies. The mean over all ways to let
-    different dictionaries stand for base, lua, stories and merged.
+    If neither tuning nor merging changed anything, all models would be one, and their
+    dictionaries would differ by the seed alone. So the root's dictionaries `names` stand for all
+    the models, in every order; `best` holds their matches with each other, `groups` their copies.
+    The mean over the orders.
 
-    A universal chain needs four. With three it is bounded from above: who has one has both its
-    first links, and a path of two, each of which three dictionaries can show; the smaller mean
-    of these is given. None with fewer than three.
+    With fewer dictionaries than models the count is bounded from above: whoever has a universal
+    chain has both first links of two children, and a path through a child to a grandchild; each
+    takes three dictionaries, and the smaller mean is given. None with fewer than three.
 
-    Raises: what `chained` raises.
+    Raises:
+        FeatrackError: what `universal_chains` raises.
     """
-    n_seeds = len(groups)
-    if n_seeds >= 4:
-        return mean(
-            chained(own[a, b], own[a, c], own[b, d], own[c, d], groups[a], tau)
-            for a, b, c, d in permutations(range(n_seeds), 4)
-        )
-    if n_seeds < 3:
+    if len(names) >= len(lineage.order):
+        shapes = [lineage]
+    elif len(names) >= 3:
+        shapes = _shapes_of_three(lineage)
+    else:
         return None
-    # Lua's and Stories' dictionary may be one for a path, but not for what is found in both.
-    paths = mean(
-        chained(own[a, b], own[a, b], own[b, c], own[b, c], groups[a], tau)
-        for a, b, c in permutations(range(3))
-    )
-    wedges = mean(
-        chained(own[a, b], own[a, c], own[b, a], own[c, a], groups[a], tau)
-        for a, b, c in permutations(range(3))
-    )
-    bound = (min(pair) for pair in zip(wedges.both, paths.via_lua, strict=True))
-    return Chained(wedges.both, paths.via_lua, paths.via_stories, Count(*bound))
+    means = []
+    for shape in shapes:
+        counts = []
+        for chosen in permutations(names, len(shape.order)):
+            stands_for = dict(zip(shape.order, chosen, strict=True))
+            links = {(a, b): best[stands_for[a], stands_for[b]] for a, b in steps(shape)}
+            chains = universal_chains(shape, links, tau)
+            counts.append(count(chains, shape.root, groups[chosen[0]]))
+        means.append(np.mean(counts, axis=0))
+    return Count(*map(float, np.min(means, axis=0)))
 
 
-def by_chance(
-    models: Sequence[Features], eligible: Sequence[np.ndarray], group: np.ndarray, tau: float
-) -> Chained:
-    """What `chained` counts where no link's two models read the same text: the floor.
+def _shapes_of_three(lineage: Lineage) -> list[Lineage]:
+    """The root with two of its children, and with a child and a grandchild, where it has them."""
+    root = {"root": {"train": ["text"]}, "one": {"parent": "root", "train": ["text"]}}
+    children = lineage.children(lineage.root)
+    shapes = []
+    if len(children) > 1:
+        shapes.append(Lineage(root | {"two": {"parent": "root", "train": ["text"]}}))
+    if any(lineage.children(child) for child in children):
+        shapes.append(Lineage(root | {"two": {"parent": "one", "train": ["text"]}}))
+    return shapes
 
-    `models` and their masks `eligible` are base, lua, stories and merged, one dictionary each.
-    The streams of lua and stories are shifted by half of each domain's documents (`floors`), so
-    all four links join texts that have nothing to do with each other.
 
-    Raises: FeatrackError: different token streams, or a domain of one document.
-    """
-    acts = [one.acts for one in models]
-    for middle in (1, 2):
-        acts[middle] = acts[middle][document_shift(models[middle])]
-    links = (
-        correlations(acts[a], acts[b], floor=tau, eligible_a=eligible[a], eligible_b=eligible[b])
-        for a, b in ((0, 1), (0, 2), (1, 3), (2, 3))
-    )
-    return chained(*links, group, tau)
+def _name(parent: str, child: str) -> str:
+    return f"r_{parent}_{child}"
+
+
+def _links(best: BestMatches, parent: str, child: str) -> pd.DataFrame:
+    i, j, r = best.pairs
+    return pd.DataFrame({parent: i, child: j, _name(parent, child): r})
+
+
+def _join(one: pd.DataFrame, other: pd.DataFrame, shared: set[str]) -> pd.DataFrame:
+    """Chains that agree in the shared models, as strong as the weaker of the two."""
+    joined = one.merge(other, on=sorted(shared), suffixes=("", "_other"))
+    weaker = joined[["min_r", "min_r_other"]].min(axis=1)
+    return joined.assign(min_r=weaker).drop(columns="min_r_other")
+
+
+def _strongest(chains: pd.DataFrame, lineage: Lineage, agree: set[str]) -> pd.DataFrame:
+    """Of the chains that agree in some models the one with the largest min_r."""
+    models = [model for model in lineage.order if model in chains.columns]
+    ranked = chains.sort_values(["min_r", *models], ascending=[False, *[True] * len(models)])
+    return ranked.drop_duplicates(sorted(agree))

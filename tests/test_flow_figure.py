@@ -6,8 +6,27 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from featrack_utils.display import style
-from featrack_utils.display.flowplot import flow_diagram
+from featrack_utils.display.flow_figure import columns_of, flow_diagram
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
+
+PAPER = Lineage(
+    {
+        "base": {"train": ["english", "python"]},
+        "lua": {"parent": "base", "train": ["lua"]},
+        "stories": {"parent": "base", "train": ["stories"]},
+        "merged": {"merge": ["lua", "stories"]},
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def colours():
+    style.use_style(PAPER)
+
+
+def drawn(volumes, lineage=PAPER):
+    return flow_diagram(volumes, lineage)
 
 
 def flow_rows(*rows):
@@ -16,7 +35,7 @@ def flow_rows(*rows):
 
 
 def test_a_base_feature_followed_to_two_models_is_counted_once():
-    figure = flow_diagram(
+    figure = drawn(
         flow_rows(
             ("base", "eligible", "lua", "from base", 60),
             ("base", "eligible", "lua", "disappearing", 40),
@@ -28,7 +47,7 @@ def test_a_base_feature_followed_to_two_models_is_counted_once():
 
 
 def test_a_merged_feature_from_both_is_counted_once_and_novel_ones_have_no_ribbon():
-    figure = flow_diagram(
+    figure = drawn(
         flow_rows(
             ("lua", "new", "merged", "both", 30),
             ("stories", "new", "merged", "both", 30),
@@ -42,7 +61,7 @@ def test_a_merged_feature_from_both_is_counted_once_and_novel_ones_have_no_ribbo
 
 
 def test_matches_that_arent_one_to_one_are_hatched_in_the_colour_they_come_from():
-    figure = flow_diagram(
+    figure = drawn(
         flow_rows(
             ("base", "eligible", "lua", "from base", 40),
             ("base", "eligible", "lua", "fused", 30),
@@ -55,12 +74,12 @@ def test_matches_that_arent_one_to_one_are_hatched_in_the_colour_they_come_from(
     hatched = [patch for patch in patches if patch.get_hatch()]
     assert len(ribbons) == 4 and len([p for p in ribbons if p in hatched]) == 2
     assert len(hatched) == 4  # and the two nodes
-    base = to_rgb(style.MODEL_COLOURS["base"])
+    base = to_rgb(style.colour_of("base"))
     assert all(patch.get_edgecolor()[:3] == base for patch in hatched)
 
 
 def test_the_label_of_split_features_lies_on_none_of_their_ribbons():
-    figure = flow_diagram(
+    figure = drawn(
         flow_rows(
             *[("base", "split", stage, "from base", 180) for stage in ("lua", "stories")],
             *[("base", "eligible", stage, "from base", 200) for stage in ("lua", "stories")],
@@ -83,7 +102,7 @@ def test_the_label_of_split_features_lies_on_none_of_their_ribbons():
 
 
 def test_ribbons_fill_the_node_they_leave():
-    figure = flow_diagram(
+    figure = drawn(
         flow_rows(
             ("base", "eligible", "lua", "from base", 25),
             ("base", "eligible", "lua", "disappearing", 75),
@@ -95,16 +114,86 @@ def test_ribbons_fill_the_node_they_leave():
 
 
 def test_labels_of_a_column_stay_apart():
-    figure = flow_diagram(
+    figure = drawn(
         flow_rows(
             *[("lua", "new", "merged", name, 1) for name in ("lua only", "both", "fused")],
             ("lua", "new", "merged", "disappearing", 1000),
         )
     )
-    merged = sorted(t.get_position()[1] for t in figure.axes[0].texts if t.get_position()[0] > 2)
+    merged = sorted(t.get_position()[1] for t in figure.axes[0].texts if t.get_position()[0] >= 2)
     assert min(np.diff(merged)) > 0.04
 
 
 def test_an_unknown_class_is_named():
     with pytest.raises(FeatrackError, match="'sideways' of 'lua'"):
-        flow_diagram(flow_rows(("base", "eligible", "lua", "sideways", 1)))
+        drawn(flow_rows(("base", "eligible", "lua", "sideways", 1)))
+
+
+LINEAR = {"method": "linear"}
+CHAIN = Lineage(
+    {
+        "root": {"train": ["english"]},
+        "chat": {"parent": "root", "train": ["chat"]},
+        "code": {"parent": "chat", "train": ["code"]},
+    }
+)
+
+
+def test_a_chain_of_tunes_stands_in_a_column_each():
+    columns = columns_of(CHAIN)
+    assert [{node.stage for node in column} for column in columns] == [{"root"}, {"chat"}, {"code"}]
+    figure = drawn(
+        flow_rows(
+            ("root", "eligible", "chat", "from root", 60),
+            ("root", "eligible", "chat", "disappearing", 40),
+            ("chat", "from root", "code", "from chat", 60),
+            ("outside", "new", "code", "new", 7),
+        ),
+        CHAIN,
+    )
+    labels = {text.get_text() for text in figure.axes[0].texts}
+    assert labels == {
+        "Root 100",
+        "no match 40",
+        "Chat, from root 60",
+        "Code, from chat 60",
+        "Code, new 7",
+    }
+
+
+def test_a_merge_of_three_has_a_place_for_every_origin():
+    tunes = {name: {"parent": "root", "train": [name]} for name in "xyz"}
+    lineage = Lineage(
+        {"root": {"train": ["english"]}, **tunes, "mix": {"merge": [*"xyz"]} | LINEAR}
+    )
+    last = [node.name for node in columns_of(lineage)[-1]]
+    assert len(last) == len({(node.name, node.other) for node in columns_of(lineage)[-1]})
+    for name in ("all", "several", "x only", "y only", "z only", "novel"):
+        assert last.count(name) == 1
+    assert [node.stage for node in columns_of(lineage)[1]] == ["x"] * 5 + ["y"] * 5 + ["z"] * 5
+
+
+def test_the_papers_losses_lie_at_the_edges():
+    """The order from top to bottom that the figure had before lineages."""
+    assert [(node.stage, node.name) for node in columns_of(PAPER)[1]] == [
+        ("lua", "disappearing"),
+        ("lua", "fused"),
+        ("lua", "new"),
+        ("lua", "from base"),
+        ("lua", "split"),
+        ("stories", "split"),
+        ("stories", "from base"),
+        ("stories", "new"),
+        ("stories", "fused"),
+        ("stories", "disappearing"),
+    ]
+    assert [(node.name, node.other) for node in columns_of(PAPER)[2]] == [
+        ("disappearing", "lua"),
+        ("fused", "lua"),
+        ("lua only", ""),
+        ("both", ""),
+        ("stories only", ""),
+        ("fused", "stories"),
+        ("disappearing", "stories"),
+        ("novel", ""),
+    ]

@@ -1,0 +1,292 @@
+"""The flow diagram (Horn & Elliott, Figure 2): features on their way along a lineage.
+
+Models stand in columns by generation. A node is as high as the features it stands for. Where the
+same features are followed to two models, or come from two, each ribbon takes its part of the node's
+face and widens or narrows on its way, so nothing is drawn twice. Hatched ribbons are matches that
+aren't one to one.
+"""
+
+from collections import defaultdict
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
+
+from featrack_utils.display.style import GREY, WIDTH, colour_of, require_columns
+from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage, label
+from featrack_utils.matching.flow import SHARED_ORIGINS, origin_names
+
+_HEIGHT = 5.4  # inches
+_STEP = 1.0  # from column to column
+_NODE_WIDTH = 0.07
+_LABEL_STEP = 0.042  # least distance of labels in a column
+_GAP = 0.022  # between nodes, as a part of the diagram's height
+_LOST = "#8a8a8a"
+_SHARED = ("fused", "split")  # matched, but not one to one
+# Classes that end or begin between two stages; kept apart for each pair of stages.
+_WORDS = {"disappearing": "no match", "fused": "fused", "split": "split"}
+
+
+class Node(NamedTuple):
+    """A class of features of one model.
+
+    Attributes:
+        stage: the model at which it stands.
+        name: the class.
+        other: of ends and splits the model at their other side.
+    """
+
+    stage: str
+    name: str
+    other: str = ""
+
+
+Links = dict[tuple[Node, Node], float]
+Boxes = dict[Node, tuple[float, float]]  # top and bottom; 0 is the diagram's top, 1 its bottom
+
+
+def flow_diagram(volumes: pd.DataFrame, lineage: Lineage) -> Figure:
+    """Ribbons of features from model to model: grey without a match, hatched if they share one.
+
+    Takes the table of `matching.flow.flow`: source_stage, source_class, target_stage,
+    target_class, volume (features).
+
+    Raises:
+        FeatrackError: a class or stage that the lineage doesn't have.
+    """
+    require_columns(
+        volumes, "source_stage", "source_class", "target_stage", "target_class", "volume"
+    )
+    columns = columns_of(lineage)
+    links, born = _links_of(volumes, {node for column in columns for node in column})
+    heights = _heights_of(links, born)
+    columns = [[node for node in column if heights[node] > 0] for column in columns]
+    boxes = _stacked(columns, heights)
+    left = {node: _STEP * n for n, column in enumerate(columns) for node in column}
+    figure = Figure(figsize=(WIDTH, _HEIGHT), layout="constrained")
+    axis = figure.subplots()
+    _draw_ribbons(axis, links, boxes, left)
+    for node, (top, bottom) in boxes.items():
+        look = _look(_colour(node), node.name in _SHARED)
+        axis.add_patch(Rectangle((left[node], top), _NODE_WIDTH, bottom - top, **look, lw=0))
+    for column in columns:
+        _write_labels(axis, column, heights, boxes, left, lineage)
+    # The labels of the last column stand at its right.
+    room = 0.67 if _alone(columns[-1], lineage) else 1.0
+    axis.set_xlim(-0.03, _STEP * (len(columns) - 1) + room)
+    axis.set_ylim(1.01, -0.01)
+    axis.axis("off")
+    return figure
+
+
+def columns_of(lineage: Lineage) -> list[list[Node]]:
+    """Nodes from left to right by generation, in each column from top to bottom.
+
+    In the upper half of a column features that end stand at a model's top, in the lower half at its
+    bottom, so that losses lie at the edges.
+    """
+    generation: dict[str, int] = {}
+    for model in lineage.order:
+        parents = lineage.parents(model)
+        generation[model] = 1 + max((generation[parent] for parent in parents), default=-1)
+    columns: list[list[Node]] = [[] for _ in range(1 + max(generation.values()))]
+    for number, column in enumerate(columns):
+        models = [model for model in lineage.order if generation[model] == number]
+        for place, model in enumerate(models):
+            upper = 2 * place < len(models)
+            nodes = _nodes_of(lineage, model)
+            column += nodes if upper or model in lineage.merges else nodes[::-1]
+    return columns
+
+
+def _nodes_of(lineage: Lineage, model: str) -> list[Node]:
+    parents, children = lineage.parents(model), lineage.children(model)
+    splits = [Node(model, "split", child) for child in children]
+    half = (len(children) + 1) // 2
+    if not parents:
+        return [*splits[:half], Node(model, "eligible"), *splits[half:]]
+    if model not in lineage.merges:
+        ends = [Node(model, name, parents[0]) for name in ("disappearing", "fused")]
+        return [*ends, Node(model, "new"), Node(model, f"from {parents[0]}"), *splits]
+    half = (len(parents) + 1) // 2
+    above = [node for parent in parents[:half] for node in _ends_of(model, parent)]
+    below = [node for parent in parents[half:] for node in _ends_of(model, parent)[::-1]]
+    shared = [Node(model, name) for name in origin_names(parents) if name in SHARED_ORIGINS]
+    return [*above, *shared, *below, Node(model, "novel"), *splits]
+
+
+def _ends_of(merge: str, parent: str) -> list[Node]:
+    ends = [Node(merge, name, parent) for name in ("disappearing", "fused")]
+    return [*ends, Node(merge, f"{parent} only")]
+
+
+def _node(stage: str, name: str, other: str) -> Node:
+    return Node(stage, name, other if name in _WORDS else "")
+
+
+def _links_of(volumes: pd.DataFrame, known: set[Node]) -> tuple[Links, dict[Node, float]]:
+    """Volumes between nodes, and for nodes with features from nowhere how many they are."""
+    links: Links = defaultdict(float)
+    born: dict[Node, float] = defaultdict(float)
+    for row in volumes.itertuples(index=False):
+        source = _node(row.source_stage, row.source_class, row.target_stage)
+        target = _node(row.target_stage, row.target_class, row.source_stage)
+        outside = row.source_stage == "outside"
+        for node in (target,) if outside else (source, target):
+            if node not in known:
+                raise FeatrackError(
+                    f"The flow diagram has no place for class {node.name!r} of {node.stage!r}: "
+                    "give it the table that featrack_utils.matching.flow.flow makes."
+                )
+        if outside:
+            born[target] += row.volume
+        else:
+            links[source, target] += row.volume
+    return links, born
+
+
+def _heights_of(links: Links, born: dict[Node, float]) -> dict[Node, float]:
+    """Features that each node stands for: the most it exchanges with any one other stage."""
+    exchanged: dict[tuple[Node, str], float] = defaultdict(float)
+    for (source, target), volume in links.items():
+        exchanged[source, target.stage] += volume
+        exchanged[target, source.stage] += volume
+    heights: dict[Node, float] = defaultdict(float, born)
+    for (node, _), volume in exchanged.items():
+        heights[node] = max(heights[node], volume)
+    return heights
+
+
+def _stacked(columns: list[list[Node]], heights: dict[Node, float]) -> Boxes:
+    """Top and bottom of every node, columns centred; a double gap between two models."""
+    gaps = [
+        [_GAP * (1 + (one.stage != other.stage)) for one, other in pairwise(column)]
+        for column in columns
+    ]
+    room = 1 - max(sum(column) for column in gaps)
+    unit = room / max(sum(heights[node] for node in column) for column in columns)
+    boxes = {}
+    for column, between in zip(columns, gaps, strict=True):
+        place = (1 - sum(between) - unit * sum(heights[node] for node in column)) / 2
+        for node, gap in zip(column, [*between, 0.0], strict=False):
+            boxes[node] = (place, place + unit * heights[node])
+            place = boxes[node][1] + gap
+    return boxes
+
+
+def _draw_ribbons(axis: Axes, links: Links, boxes: Boxes, left: dict[Node, float]) -> None:
+    starts, ends = (_spans(links, boxes, side) for side in (0, 1))
+    for (source, target), start in starts.items():
+        colour = _LOST if target.name == "disappearing" else colour_of(source.stage)
+        look = _look(colour, source.name in _SHARED or target.name in _SHARED)
+        x0, x1 = left[source] + _NODE_WIDTH, left[target]
+        axis.add_patch(_ribbon(x0, start, x1, ends[source, target], look))
+
+
+def _spans(links: Links, boxes: Boxes, side: int) -> dict[tuple[Node, Node], tuple[float, float]]:
+    """Where each ribbon touches its source (side 0) or target (1), in the order of the others."""
+    faces: dict[Node, float] = defaultdict(float)
+    for link, volume in links.items():
+        faces[link[side]] += volume
+    order = {node: place for place, node in enumerate(boxes)}
+    filled = {node: top for node, (top, _) in boxes.items()}
+    spans = {}
+    for link in sorted(links, key=lambda link: (order[link[side]], order[link[1 - side]])):
+        top, bottom = boxes[link[side]]
+        thick = (bottom - top) * links[link] / faces[link[side]]
+        spans[link] = (filled[link[side]], filled[link[side]] + thick)
+        filled[link[side]] += thick
+    return spans
+
+
+def _ribbon(
+    x0: float,
+    start: tuple[float, float],
+    x1: float,
+    end: tuple[float, float],
+    look: dict[str, object],
+) -> PathPatch:
+    middle = (x0 + x1) / 2
+    (a0, a1), (b0, b1) = start, end
+    points = [(x0, a0), (middle, a0), (middle, b0), (x1, b0)]
+    points += [(x1, b1), (middle, b1), (middle, a1), (x0, a1), (x0, a0)]
+    curve = [Path.CURVE4] * 3
+    codes = [Path.MOVETO, *curve, Path.LINETO, *curve, Path.CLOSEPOLY]
+    return PathPatch(Path(points, codes), **look, alpha=0.38, lw=0, zorder=1)
+
+
+def _colour(node: Node) -> str:
+    if node.name == "disappearing":
+        return _LOST
+    # What is fused has come from the other stage and keeps its colour.
+    return colour_of(node.other if node.name == "fused" else node.stage)
+
+
+def _look(colour: str, shared: bool) -> dict[str, object]:
+    if not shared:
+        return {"facecolor": colour, "edgecolor": colour}
+    pale = tuple(1 - 0.35 * (1 - part) for part in to_rgb(colour))
+    return {"facecolor": pale, "edgecolor": colour, "hatch": "//////"}
+
+
+def _write_labels(
+    axis: Axes,
+    column: list[Node],
+    heights: dict[Node, float],
+    boxes: Boxes,
+    left: dict[Node, float],
+    lineage: Lineage,
+) -> None:
+    nodes = [node for node in column if node.name != "split"]
+    centres = _spread([sum(boxes[node]) / 2 for node in nodes])
+    spots = {node: (_NODE_WIDTH + 0.03, y, "left") for node, y in zip(nodes, centres, strict=True)}
+    splits = [node for node in column if node.name == "split"]
+    spots |= {node: _off_ribbons(node, boxes, lineage) for node in splits}
+    short = _alone(column, lineage)
+    for node, (x, y, side) in spots.items():
+        words = f"{_label(node, short)} {heights[node]:,.0f}"
+        ink = GREY if node.name in _WORDS else "black"
+        text = axis.text(
+            left[node] + x, y, words, ha=side, va="center", fontsize=10, color=ink, zorder=4
+        )
+        text.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground="white")])
+
+
+def _off_ribbons(node: Node, boxes: Boxes, lineage: Lineage) -> tuple[float, float, str]:
+    """Where the label of split features covers no ribbon: nothing comes in from the left."""
+    top, bottom = boxes[node]
+    if node.stage != lineage.root:
+        return -0.03, (top + bottom) / 2, "right"
+    own = boxes.get(Node(node.stage, "eligible"), (0.5, 0.5))
+    return 0.0, top - 0.025 if top < own[0] else bottom + 0.025, "left"
+
+
+def _alone(column: list[Node], lineage: Lineage) -> bool:
+    """Whether a column is a merge's alone: its origins need no model's name."""
+    return {node.stage for node in column} <= set(lineage.merges)
+
+
+def _label(node: Node, short: bool) -> str:
+    if node.name in _WORDS:
+        return _WORDS[node.name]
+    if node.name == "eligible":
+        return label(node.stage)
+    if short:
+        return label(node.name)
+    return f"{label(node.stage)}, {node.name}"
+
+
+def _spread(centres: list[float]) -> list[float]:
+    """Move labels down where they would overlap, and all of them back by half the shift."""
+    moved: list[float] = []
+    for centre in centres:
+        moved.append(max(centre, moved[-1] + _LABEL_STEP) if moved else centre)
+    return list(np.array(moved) - (moved[-1] - centres[-1]) / 2) if moved else []
