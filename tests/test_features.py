@@ -18,6 +18,7 @@ from featrack_utils.dictionaries.features import (
 from featrack_utils.dictionaries.quality import (
     Sums,
     mean_quality,
+    meaningful_score,
     mlp_worth,
     own_domains,
     quality,
@@ -264,3 +265,13 @@ def test_a_models_own_domains_are_those_it_or_its_merged_parents_learned_last():
     assert (own["a"], own["b"], own["m"]) == (("lua",), ("python",), ("lua", "python"))
     assert own["n"] == ("news", "code", "lua", "python")
     assert own["given"] == ("python",)
+
+
+def test_a_score_is_left_out_where_the_mlp_is_of_no_use():
+    sums = Sums.empty(DOMAINS, 2, 4)
+    sums.count[:] = 10
+    sums.losses[0] = torch.tensor([2.0, 3.0, 2.2])
+    sums.losses[1] = torch.tensor([4.0, 3.9, 3.8])  # harm
+    sums.losses[2] = torch.tensor([4.0, 4.01, 4.5])  # next to nothing
+    scores = [meaningful_score(sums, [domain]) for domain in DOMAINS[:3]]
+    assert scores == [pytest.approx(0.8), None, None]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # they take seconds to load
     from transformer_lens.model_bridge import TransformerBridge
 
 DENSE_SHARE = 0.10  # a feature active on more than this share of tokens is dense
+NEEDED = 0.005  # the share of the loss that an MLP must save for a CE score to mean something
 
 
 class Quality(NamedTuple):
@@ -33,8 +34,7 @@ class Quality(NamedTuple):
         l0: mean number of active features a token.
         variance_explained: 1 - residual / total sum of squares around the mean.
         ce_loss_score: (CE_zero - CE_sae) / (CE_zero - CE_clean); SAELens' name and
-            definition; None where zeroing the MLP changes nothing. Where `mlp_worth` is near zero
-            or below it, no share of anything: it can have any value.
+            definition; None where zeroing the MLP changes nothing. See `meaningful_score`.
         dead_share: share of features that are never active on this text.
         dense_share: share of features active on over a tenth of the tokens.
         density: share of tokens on which each feature is active.
@@ -144,6 +144,15 @@ def mlp_worth(sums: Sums, domains: Iterable[str]) -> float:
         names = ", ".join(sums.domains[row] for row in rows)
         raise FeatrackError(f"No loss was measured on {names}; check the mix.")
     return zero / clean - 1
+
+
+def meaningful_score(sums: Sums, domains: Iterable[str]) -> float | None:
+    """The CE-loss score; None where the MLP saves less than `NEEDED` of the loss, or does harm.
+
+    There the score divides by next to nothing and is no share of anything.
+    """
+    useful = mlp_worth(sums, domains) >= NEEDED
+    return quality(sums, domains).ce_loss_score if useful else None
 
 
 def mean_quality(place: Path, names: Iterable[str]) -> dict[str, float]:
