@@ -13,28 +13,35 @@
 # %% [markdown]
 # # Learning one dictionary
 #
-# A neuron of the MLP answers to many unrelated things. A *sparse autoencoder* rewrites the same
-# activations as a sum of few directions out of many, in the hope that each answers to one thing
-# {cite:p}`bricken2023monosemanticity,huben2024sparse`. Those directions are what this book
-# calls **features**. This page trains one such dictionary; the run trains
-# {{ count("sae.dictionaries") }} of them, every model with several seeds, by this same notebook.
+# A neuron of the MLP answers to many unrelated things. A *sparse autoencoder* (SAE) rewrites the
+# same activations as a sum of few directions out of many, in the hope that each answers to one
+# thing {cite:p}`bricken2023monosemanticity,huben2024sparse`. Those directions are what this book
+# calls **features**, and all of them together a **dictionary**.
+#
+# *You will learn* what an autoencoder computes and what it is trained for, what its sparsity
+# costs, and how well a dictionary describes its model. *You need* some PyTorch. *Time*: ten minutes
+# of reading. The paper trains one dictionary for each of four models; this book trains several,
+# with other seeds, all by this same notebook.
 
-# %%
-
+# %% tags=["hide-input"]
 import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from sae_lens.saes.sae import TrainStepInput
 
 from featrack_utils.corpora import prepare
-from featrack_utils.corpora.documents import DOMAINS
-from featrack_utils.dictionaries import learning, quality
+from featrack_utils.dictionaries import jobs, quality, training
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
+from featrack_utils.display.text import count, number, percent, say, show
+from featrack_utils.display.training_figures import dictionary_history
+from featrack_utils.lineage import label
+from featrack_utils.models import capture
 from featrack_utils.pipeline import store
-
-style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
-model = "base"  # whose activations: base, lua, stories or merged
+model = "base"  # whose activations
 sae_seeds = [0]  # one dictionary each: first weights and order of the text; paper: 1337 for all
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
@@ -50,29 +57,88 @@ evaluation_blocks = 220  # validation blocks per domain, the same for every mode
 # %% [markdown]
 # ## What is captured
 #
-# The hook `blocks.0.mlp.hook_post` of TransformerLens {cite:p}`nanda2022transformerlens` sits
-# after the MLP's gate, just before its output matrix. The hook is there only while a batch
-# passes; nothing stays on the model. The first position of each block is left out: it has no
-# context, and its activations are unlike all others.
+# We read the activations just before the MLP's output matrix, after its gate, through a hook of
+# TransformerLens {cite:p}`nanda2022transformerlens`. The hook is there only while a batch passes;
+# nothing stays on the model. We leave out the first position of each block: it has no context, and
+# its activations are unlike all others.
 
 # %%
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
+style.use_style(lineage)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-subject = learning.subject(run, corpora, model)
-seen = {domain: corpora.train_blocks(domain) for domain in prepare.TRAINED_ON[model]}
-sizes = ", ".join(f"{len(blocks):,} of {domain}" for domain, blocks in seen.items())
-print(f"{model} has seen these blocks of {context} tokens: {sizes}")
+seen = {domain: corpora.train_blocks(domain) for domain in lineage.reads(model)}
+bridge = capture.boot(store.opened(run / "models" / model))
+text = torch.from_numpy(seen[lineage.reads(model)[0]][:8]).long()
+x = capture.mlp_activations(bridge, text)[:, 1:].flatten(0, 1)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+sizes = ", ".join(f"{count(len(blocks))} of {domain}" for domain, blocks in seen.items())
+say(
+    f"{label(model)} has read these blocks of {context} tokens: {sizes}. Each activation `x` is a "
+    f"vector of {x.shape[1]} numbers, one per neuron."
+)
+
+# %% [markdown]
+# ## What an autoencoder computes
+#
+# The encoder turns an activation $x$ into features $f$, of which ReLU leaves few above zero. The
+# decoder adds up their directions, the rows of $W_{dec}$, each as often as its feature says:
+#
+# $$f = \mathrm{ReLU}\big((x - b_{dec})\,W_{enc} + b_{enc}\big), \qquad
+#   \hat x = f\,W_{dec} + b_{dec}$$
+#
+# It is trained to be precise and sparse at once. The first term of the loss is the squared error of
+# the reconstruction; the second is the L1 norm of the features, each weighted by the length of its
+# direction, times a coefficient $\lambda$:
+#
+# $$L = \big\langle\, \lVert \hat x - x \rVert^2
+#   + \lambda \sum_i f_i\, \lVert W_{dec,i} \rVert \,\big\rangle_{\text{tokens}}$$
+
+
+# %%
+def forward(x, W_enc, b_enc, W_dec, b_dec):
+    """Features and reconstruction of activations x [n, d_in]."""
+    assert x.shape[1] == W_enc.shape[0] == W_dec.shape[1]  # one row of W_dec, one feature
+    f = torch.relu((x - b_dec) @ W_enc + b_enc)
+    return f, f @ W_dec + b_dec
+
+
+def loss(x, W_enc, b_enc, W_dec, b_dec, l1):
+    """Squared error plus l1 times the weighted L1 norm, mean over tokens."""
+    f, x_hat = forward(x, W_enc, b_enc, W_dec, b_dec)
+    error = (x_hat - x).square().sum(dim=1)
+    lengths = W_dec.norm(dim=1)
+    return (error + l1 * (f * lengths).sum(dim=1)).mean()
+
+
+# %% [markdown]
+# Activations are first scaled to a mean norm of √d, so that one coefficient means the same for all
+# models. The package takes loss and gradient in one pass, which is nearly twice as fast as SAELens
+# {cite:p}`bloom2024saelens`, whose format it saves. Both must give the same number:
+
+# %%
+scaled = x * x.shape[1] ** 0.5 / x.norm(dim=1).mean()
+shape = dict(expansion=expansion, l1_coefficient=l1_coefficient, k=k)
+fast = training.new_sae(x.shape[1], architecture="standard", **shape, l1_warm_up_steps=0, seed=0)
+step = TrainStepInput(
+    sae_in=scaled,
+    coefficients={"l1": l1_coefficient},
+    dead_neuron_mask=None,
+    n_training_steps=0,
+    is_logging_step=False,
+)
+plain = loss(scaled, fast.W_enc, fast.b_enc, fast.W_dec, fast.b_dec, l1_coefficient)
+torch.testing.assert_close(fast.training_forward_pass(step).loss, plain)
 
 # %% [markdown]
 # ## Training
 #
-# The activations are scaled to a mean norm of √d, so that one sparsity coefficient means the same
-# for all four models. The loss is the squared error plus the coefficient times the L1 norm of the
-# features, each weighted by the length of its decoder direction; at the end, every direction is
-# scaled to length one and its feature to match {cite:p}`bloom2024saelens`.
+# Each seed draws other first weights and reads the same text in another order. At the end every
+# direction is scaled to length one, and its feature to match. Dictionaries of the same model share
+# the captured activations, which costs as much time as the training itself.
 
-# %%
+# %% tags=["hide-input"]
 recipe = dict(
     architecture=architecture,
     expansion=expansion,
@@ -83,76 +149,149 @@ recipe = dict(
     batch_tokens=batch_tokens,
     precision=precision,
 )
-names = {seed: f"{model}-{seed}" for seed in sae_seeds}
-trained = [
-    learning.train(run, name, subject, recipe | {"seed": seed}) for seed, name in names.items()
-]
+wanted = jobs.of_model(lineage, model, sae_seeds)
+measured = jobs.train_and_measure(run, corpora, wanted, recipe, evaluation_blocks)
+first = wanted[0].name
 
-# %% mystnb={"figure": {"caption": "Sparsity and precision of one dictionary while it learns.", "name": "fig-sae-history"}, "image": {"alt": "Active features falling and variance explained rising during training"}} tags=["hide-input"]
-history = pd.read_csv(trained[0] / "history.csv")
-style.dictionary_history(history)
+# %% tags=["hide-input"]
+history = pd.read_csv(run / "saes" / first / "history.csv")
+show(
+    dictionary_history(history, model),
+    caption="Sparsity and precision of one dictionary while it learns.",
+    name="fig-sae-history",
+    alt="Active features falling and variance explained rising during training",
+)
 
-# %% tags=["remove-cell"]
-falling = {"sae.history.max_l0": history["l0"].max(), "sae.history.last_l0": history["l0"].iloc[-1]}
-if names == {0: "base-0"}:  # the page of the book, not one of its siblings
-    store.write_results(run, "sae", falling)
-
-# %% [markdown]
-# {numref}`fig-sae-history` is the price of sparsity, followed through the training: while the
-# coefficient warms up, the number of active features falls
-# {{ number(results["sae.history.max_l0"] / results["sae.history.last_l0"], 0) }}-fold, from
-# {{ number("sae.history.max_l0", 0) }} to {{ number("sae.history.last_l0", 0) }} a token, and the
-# variance explained has to be won with what is left.
-#
-# ## Its features on the evaluation mix
-#
-# Every model reads the same validation blocks of all four domains, and its features on them are
-# kept, sparse, for all that follows. The same pass measures how good the dictionary is.
-
-# %%
-measured = [learning.measure(run, name, subject, evaluation_blocks) for name in names.values()]
-
-# %%
-sums = quality.Sums.load(measured[0] / "sums.safetensors")
-rows = [{"text": style.DOMAIN_LABELS[d], **quality.quality(sums, [d])._asdict()} for d in DOMAINS]
-names = {
-    "l0": "L0",
-    "variance_explained": "variance explained",
-    "ce_loss_score": "CE score",
-    "dead_share": "dead",
-    "dense_share": "dense",
-}
-show_table(
-    pd.DataFrame(rows).drop(columns="density").rename(columns=names),
-    {"L0": ".1f", "variance explained": ".3f", "CE score": ".3f", "dead": ".1%", "dense": ".1%"},
-    caption="The first dictionary of this page on validation text of each domain.",
-    notes={"L0": "active a token", "CE score": "1: all is kept", "dead": "on this text"},
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+highest, last = history["l0"].max(), history["l0"].iloc[-1]
+if first == f"{lineage.root}-0":  # the page of the book, not one of its siblings
+    store.write_results(run, "sae", {"sae.history.max_l0": highest, "sae.history.last_l0": last})
+say(
+    "{numref}`fig-sae-history` is the price of sparsity, followed through the training. While the "
+    f"coefficient warms up, the number of active features falls {number(highest / last, 0)}-fold, "
+    f"from {number(highest, 0)} to {number(last, 0)} a token. What is left of them has to win back "
+    "the variance explained."
 )
 
 # %% [markdown]
-# Compare the rows of text that the model was trained on with the others: a dictionary describes a
-# model *on a distribution*, and this is why every share in the later chapters is measured on a mix
-# of all four domains.
+# ## One token, taken apart
 #
+# Here is what the trained dictionary makes of a single activation of the model.
+
+# %%
+sae = training.load_sae(run / "saes" / first)
+with torch.no_grad():
+    features = sae.encode(x)
+    rebuilt = sae.decode(features)
+typical = (features > 0).sum(1).median()
+token = int(((features > 0).sum(1) - typical).abs().argmin())  # about as many as usual
+if architecture == "standard":
+    ours = forward(x, sae.W_enc, sae.b_enc, sae.W_dec, sae.b_dec)[1]
+    torch.testing.assert_close(ours[token], rebuilt[token], rtol=1e-3, atol=1e-4)
+
+# %% tags=["hide-input"]
+figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
+above, below = figure.subplots(2, 1)
+above.bar(range(x.shape[1]), x[token], width=1, color=style.GREY, label="activation")
+above.plot(rebuilt[token], color=style.colour_of(model), lw=1, label="rebuilt from features")
+above.set(xlabel="neuron", ylabel="activation")
+above.legend()
+active = features[token].nonzero().flatten()
+below.vlines(active, 0, features[token][active], color=style.colour_of(model))
+below.set(xlabel="feature", ylabel="activation", xlim=(0, features.shape[1]), ylim=(0, None))
+show(
+    figure,
+    caption="One activation (above, grey), the features that are active on it (below), and the sum "
+    "of their directions (above, line).",
+    name="fig-sae-token",
+    alt="Bars of one activation with its reconstruction, and the few active features",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    f"Of {count(features.shape[1])} features {len(active)} are active on this token. A sum of that "
+    f"many directions stands for all {x.shape[1]} neurons."
+)
+
+# %% [markdown]
+# ## Its features on the evaluation mix
+#
+# Every model reads the same validation blocks of all domains, and its features on them are kept,
+# sparse, for all that follows. The same pass measures how good the dictionary is: *L0* is the
+# number of active features a token, *variance explained* the share of the activations that they
+# account for. The *CE score* says how much of what the MLP contributes to prediction survives when
+# the reconstruction takes the activations' place.
+
+# %% tags=["hide-input"]
+sums = quality.Sums.load(measured[first] / "sums.safetensors")
+by_domain = {domain: quality.quality(sums, [domain]) for domain in lineage.domains}
+table = pd.DataFrame(
+    {
+        "text": label(domain),
+        "read before": domain in seen,
+        "L0": result.l0,
+        "variance explained": result.variance_explained,
+        "CE score": quality.meaningful_score(sums, [domain]),
+        "silent features": result.dead_share,
+    }
+    for domain, result in by_domain.items()
+)
+show_table(
+    table.astype({"CE score": float}),
+    {
+        "L0": ".0f",
+        "variance explained": ".2f",
+        "CE score": ".2f",
+        "silent features": ".0%",
+    },
+    caption="The first dictionary of this page on validation text of each domain.",
+    notes={"CE score": "1: all is kept; –: the MLP is of no use there", "silent features": "here"},
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+known = quality.quality(sums, lineage.reads(model))
+say(
+    f"On the text that {label(model)} was trained on, the dictionary explains "
+    f"{percent(known.variance_explained)} of the variance with {number(known.l0, 0)} features a "
+    "token. Compare the rows of other text: a dictionary describes a model *on a distribution*. "
+    "This is why every share in the later chapters is measured on a mix of all domains."
+)
+
+# %% [markdown]
 # ## What we learned
 #
-# One dictionary, from one seed. It would be easy to take its features for the model's.
+# An autoencoder trades precision for sparsity, and one coefficient sets the price. It leaves a
+# token with few active features, whose directions add up to most of the activation. But this is one
+# dictionary, from one seed, and it would be easy to take its features for the model's.
+#
 # [The next chapter](dictionaries) sets all dictionaries side by side;
 # [the chapter on ceilings](ceilings) asks how many of the features would come back with another
 # seed.
 #
 # :::{admonition} Exercise 1
 # :class: tip
-# Train a TopK dictionary instead (`-p architecture topk`). What happens to the share of dead
+# Write the gradient of the loss with respect to `b_dec`, and check it against `torch.autograd`.
+# :::
+#
+# :::{dropdown} Answer
+# Through the reconstruction it is the mean of `2 (x_hat - x)`. Through the encoder each active
+# feature passes on, with a minus sign, its column of `W_enc` times its own gradient
+# `2 (x_hat - x) @ W_dec[i] + l1 * lengths[i]`. `featrack_utils/dictionaries/fused.py` does just
+# that.
+# :::
+#
+# :::{admonition} Exercise 2
+# :class: tip
+# Train a TopK dictionary instead (`-p architecture topk`). What happens to the share of silent
 # features?
 # :::
 #
 # :::{dropdown} Answer
-# TopK fixes the number of active features a token, so L0 is `k` by construction; features that
+# TopK fixes the number of active features a token, so L0 is `k` by construction. Features that
 # are never among the k largest get little gradient and die more easily than under L1.
 # :::
 #
-# :::{admonition} Exercise 2
+# :::{admonition} Exercise 3
 # :class: tip
 # Double `l1_coefficient` and leave all else as it is. Which way do L0 and the variance explained
 # go, and which of the two would you rather keep equal between two models?
@@ -160,6 +299,6 @@ show_table(
 #
 # :::{dropdown} Answer
 # `python -m featrack_utils.run sae out.ipynb -p l1_coefficient …`: both fall. L0 should be kept
-# equal, if only one can be: a sparser dictionary has fewer, broader features, and a share of
+# equal, if only one can be. A sparser dictionary has fewer, broader features, and a share of
 # matches between two dictionaries of different sparsity measures the sparsity.
 # :::

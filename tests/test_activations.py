@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from featrack_utils.dictionaries import activations
 from featrack_utils.errors import FeatrackError
-from featrack_utils.models import activations
 from featrack_utils.models.capture import mlp_activations
 
 
 def batches(bridge, blocks, n, **given):
     stream = activations.activation_batches(
-        bridge, blocks, **{"batch_tokens": 64, "seed": 0, **given}
+        activations.Buffers(bridge, blocks), **{"batch_tokens": 64, "seed": 0, **given}
     )
     return list(itertools.islice(stream, n))
 
@@ -24,25 +24,35 @@ def batches(bridge, blocks, n, **given):
 def test_a_mixture_takes_equal_shares_and_repeats_a_domain_that_is_too_small():
     big = np.full((100, 5), 1, dtype=np.int32)
     small = np.arange(3 * 5, dtype=np.int32).reshape(3, 5) + 100
-    mixed = activations.training_mixture({"small": small, "big": big}, n_tokens=2 * 8 * 4, seed=0)
+    mixed = activations.training_mixture({"small": small, "big": big}, n_tokens=2 * 8 * 4)
     assert mixed.shape == (16, 5)
     assert (mixed == 1).all(1).sum() == 8
     counts = [(mixed == row).all(1).sum() for row in small]
     assert sorted(counts) == [2, 3, 3]
 
 
-def test_a_mixture_depends_on_its_seed_and_not_on_the_order_of_domains():
+def test_a_mixture_does_not_depend_on_the_order_of_domains():
     domains = {"b": np.arange(40).reshape(10, 4), "a": 100 + np.arange(40).reshape(10, 4)}
-    one = activations.training_mixture(domains, 30, seed=1)
-    assert np.array_equal(
-        one, activations.training_mixture(dict(reversed(domains.items())), 30, seed=1)
+    one, other = (
+        activations.training_mixture(given, 30)
+        for given in (domains, dict(reversed(domains.items())))
     )
-    assert not np.array_equal(one, activations.training_mixture(domains, 30, seed=2))
+    assert np.array_equal(one, other)
+
+
+def test_a_child_reads_of_a_domain_what_its_parent_reads():
+    numbers = np.arange(400, dtype=np.int32).reshape(100, 4)
+    domains = {"old": numbers, "new": numbers + 1000}
+    parent = activations.training_mixture({"old": numbers}, 30 * 3)
+    child = activations.training_mixture(domains, 30 * 3)
+    old = {row[0] for row in child if row[0] < 1000}
+    assert len(parent) == 30 and len(old) == 15
+    assert old < {row[0] for row in parent}
 
 
 def test_a_mixture_without_a_block_of_a_domain_is_refused():
     with pytest.raises(FeatrackError, match="Domain lua has no whole block"):
-        activations.training_mixture({"lua": np.zeros((0, 4), dtype=np.int32)}, 10, seed=0)
+        activations.training_mixture({"lua": np.zeros((0, 4), dtype=np.int32)}, 10)
 
 
 # The stream of activations
@@ -79,3 +89,23 @@ def test_a_batch_larger_than_the_buffer_is_refused_instead_of_waited_for(bridge,
     assert len(batches(bridge, blocks, 1, batch_tokens=960)[0]) == 960
     with pytest.raises(FeatrackError, match="batch_tokens is 961, but only 960"):
         batches(bridge, blocks, 1, batch_tokens=961)
+
+
+# Captured once
+
+
+@pytest.mark.parametrize(("kept", "passes"), [(2**30, 8), (0, 16), (32 * 15 * 24 * 4, 12)])
+def test_what_fits_into_memory_is_captured_once(bridge, blocks, monkeypatch, kept, passes):
+    monkeypatch.setattr(activations, "BUFFER_BLOCKS", 32)
+    monkeypatch.setattr(activations, "KEPT_BYTES", kept)
+    calls = []
+
+    def counted(*given):
+        calls.append(1)
+        return mlp_activations(*given)
+
+    monkeypatch.setattr(activations, "mlp_activations", counted)
+    buffers = activations.Buffers(bridge, blocks)
+    first, again = ([buffers[i] for i in range(len(buffers))] for _ in range(2))
+    assert len(first) == 2 and all(map(torch.equal, first, again))
+    assert len(calls) == passes  # of 8 blocks each

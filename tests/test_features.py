@@ -6,7 +6,6 @@ import torch
 from sae_lens import StandardSAE, StandardSAEConfig
 from scipy import sparse
 
-from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.corpora.tokenizer import Blocks
 from featrack_utils.dictionaries.features import (
     Features,
@@ -16,12 +15,22 @@ from featrack_utils.dictionaries.features import (
     require_same_tokens,
     save_features,
 )
-from featrack_utils.dictionaries.quality import Sums, mlp_worth, quality, splice_losses
+from featrack_utils.dictionaries.quality import (
+    Sums,
+    mean_quality,
+    meaningful_score,
+    mlp_worth,
+    own_domains,
+    quality,
+    splice_losses,
+)
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
 from featrack_utils.models.capture import mlp_activations
 from featrack_utils.models.training import load_model
 
 D = 24
+DOMAINS = ("news", "code", "lua", "python")
 
 
 def dictionary(w_enc: torch.Tensor, w_dec: torch.Tensor) -> StandardSAE:
@@ -160,7 +169,7 @@ def test_domains_add_up_to_the_whole(bridge, identity, mix):
 
 
 def test_quality_of_sums_by_hand():
-    sums = Sums.empty(len(DOMAINS), 2, 4)
+    sums = Sums.empty(DOMAINS, 2, 4)
     # Two tokens (1, 0) and (3, 0), mean (2, 0): total 2; one is missed by 1: residual 1.
     x = torch.tensor([[1.0, 0.0], [3.0, 0.0]])
     acts = torch.tensor([[1.0, 0, 0, 0], [1.0, 2.0, 0, 0]])
@@ -175,7 +184,7 @@ def test_quality_of_sums_by_hand():
 
 def test_quality_on_text_that_was_not_measured_is_refused():
     with pytest.raises(FeatrackError, match="No token of lua"):
-        quality(Sums.empty(len(DOMAINS), 2, 4), ["lua"])
+        quality(Sums.empty(DOMAINS, 2, 4), ["lua"])
 
 
 def test_sums_and_features_come_back_as_they_were_saved(bridge, identity, mix, tmp_path):
@@ -183,7 +192,9 @@ def test_sums_and_features_come_back_as_they_were_saved(bridge, identity, mix, t
     sums.save(tmp_path / "sums.safetensors")
     save_features(found, tmp_path / "features.safetensors")
     again = Sums.load(tmp_path / "sums.safetensors")
-    assert all(torch.equal(value, getattr(again, name)) for name, value in vars(sums).items())
+    assert again.domains == sums.domains == DOMAINS
+    tensors = {name: value for name, value in vars(sums).items() if name != "domains"}
+    assert all(torch.equal(value, getattr(again, name)) for name, value in tensors.items())
     loaded = load_features(tmp_path / "features.safetensors")
     assert loaded.acts.shape == found.acts.shape
     assert (loaded.acts != found.acts).nnz == 0
@@ -212,11 +223,55 @@ def test_features_of_different_token_streams_are_not_compared(bridge, identity, 
 
 
 def test_an_mlp_is_worth_what_the_loss_grows_by_without_it():
-    sums = Sums.empty(len(DOMAINS), 2, 4)
+    sums = Sums.empty(DOMAINS, 2, 4)
     sums.losses[DOMAINS.index("lua")] = torch.tensor([2.0, 3.0, 2.2])
     sums.losses[DOMAINS.index("python")] = torch.tensor([4.0, 3.0, 3.9])
     assert mlp_worth(sums, ["lua"]) == 0.5
     assert mlp_worth(sums, ["python"]) == -0.25
     assert mlp_worth(sums, ["lua", "python"]) == 0
-    with pytest.raises(FeatrackError, match="No loss was measured on english"):
-        mlp_worth(sums, ["english"])
+    with pytest.raises(FeatrackError, match="No loss was measured on news"):
+        mlp_worth(sums, ["news"])
+
+
+def test_a_domain_that_was_not_measured_is_refused_by_name():
+    with pytest.raises(FeatrackError, match="No french was measured; choose from news, code"):
+        quality(Sums.empty(DOMAINS, 2, 4), ["french"])
+
+
+def test_mean_quality_is_the_mean_over_dictionaries(tmp_path):
+    for name, active in (("a", 2.0), ("b", 4.0)):
+        sums = Sums.empty(DOMAINS, 1, 2)
+        sums.count[0], sums.squares[0], sums.residual[0] = 10, 8, active
+        sums.active[0] = torch.tensor([10 * active, 0])
+        (tmp_path / "features" / name).mkdir(parents=True)
+        sums.save(tmp_path / "features" / name / "sums.safetensors")
+    # L0 2 and 4; of the squares 8 a residual of 2 and of 4.
+    assert mean_quality(tmp_path, ("a", "b")) == {"l0": 3.0, "variance_explained": 0.625}
+
+
+def test_a_models_own_domains_are_those_it_or_its_merged_parents_learned_last():
+    lineage = Lineage(
+        {
+            "root": {"train": ["news", "code"]},
+            "a": {"parent": "root", "train": ["lua"]},
+            "b": {"parent": "a", "train": ["python"]},
+            "m": {"merge": ["b", "a"], "method": "linear"},
+            "n": {"merge": ["m", "root"], "method": "linear"},
+            "given": {"load": "somewhere", "parent": "b"},
+        }
+    )
+    own = {model: own_domains(lineage, model) for model in lineage.order}
+    assert own["root"] == ("news", "code")
+    assert (own["a"], own["b"], own["m"]) == (("lua",), ("python",), ("lua", "python"))
+    assert own["n"] == ("news", "code", "lua", "python")
+    assert own["given"] == ("python",)
+
+
+def test_a_score_is_left_out_where_the_mlp_is_of_no_use():
+    sums = Sums.empty(DOMAINS, 2, 4)
+    sums.count[:] = 10
+    sums.losses[0] = torch.tensor([2.0, 3.0, 2.2])
+    sums.losses[1] = torch.tensor([4.0, 3.9, 3.8])  # harm
+    sums.losses[2] = torch.tensor([4.0, 4.01, 4.5])  # next to nothing
+    scores = [meaningful_score(sums, [domain]) for domain in DOMAINS[:3]]
+    assert scores == [pytest.approx(0.8), None, None]

@@ -7,6 +7,7 @@ from sae_lens.saes.sae import TrainStepInput
 from safetensors.torch import load_file
 
 from featrack_utils.dictionaries import training
+from featrack_utils.dictionaries.activations import Buffers
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.capture import mlp_activations
 
@@ -22,7 +23,7 @@ def train(bridge, blocks, tmp_path):
 
     def run(name, **changes):
         (tmp_path / name).mkdir(exist_ok=True)
-        training.train_sae(bridge, blocks, tmp_path / name, **(RECIPE | changes))
+        training.train_sae(Buffers(bridge, blocks), tmp_path / name, **(RECIPE | changes))
         return tmp_path / name
 
     return run
@@ -31,13 +32,13 @@ def train(bridge, blocks, tmp_path):
 # The loss
 
 
-def test_the_lean_form_has_saelens_loss_and_gradients():
-    lean = training.new_sae(24, **SHAPE, l1_warm_up_steps=0, seed=0)
-    published = StandardTrainingSAE(lean.cfg)
-    published.load_state_dict(lean.state_dict())
+def test_the_fused_form_has_saelens_loss_and_gradients():
+    fused = training.new_sae(24, **SHAPE, l1_warm_up_steps=0, seed=0)
+    published = StandardTrainingSAE(fused.cfg)
+    published.load_state_dict(fused.state_dict())
     x = torch.randn(50, 24, generator=torch.Generator().manual_seed(0))
     outputs = []
-    for one in (lean, published):
+    for one in (fused, published):
         with torch.no_grad():
             one.b_enc.add_(0.1)
         step = TrainStepInput(
@@ -53,7 +54,7 @@ def test_the_lean_form_has_saelens_loss_and_gradients():
     for name, loss in outputs[0].losses.items():
         torch.testing.assert_close(loss, outputs[1].losses[name], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(outputs[0].feature_acts, outputs[1].feature_acts)
-    for a, b in zip(lean.parameters(), published.parameters(), strict=True):
+    for a, b in zip(fused.parameters(), published.parameters(), strict=True):
         assert b.grad.abs().sum() > 0
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-6)
 
@@ -180,8 +181,7 @@ def test_a_warm_start_that_learns_nothing_has_its_parents_features(
     (tmp_path / "child").mkdir()
     # Other blocks, so that activations are scaled by another factor than the parent's were.
     training.train_sae(
-        bridge,
-        blocks[40:],
+        Buffers(bridge, blocks[40:]),
         tmp_path / "child",
         **(RECIPE | {"architecture": architecture, "learning_rate": 0.0, "train_tokens": 64}),
         start_from=parent,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +14,6 @@ from safetensors.numpy import load_file, save_file
 from scipy import sparse
 from torch import Tensor
 
-from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.dictionaries.quality import Sums, splice_losses
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
@@ -33,12 +32,13 @@ _SPLICED_EVERY = 8  # the costly losses are measured on every eighth block
 
 
 class Mix(NamedTuple):
-    """The evaluation mix: the same validation blocks of all four domains for every model.
+    """The evaluation mix: the same validation blocks of all domains for every model.
 
     Attributes:
         tokens: token ids, one row per block.
         origin: index of the document (file, function, story) each position belongs to.
-        domain: index into DOMAINS of each block.
+        domain: index into `domains` of each block.
+        domains: their names, in the lineage's order.
         group: index of the group (module, file, plot) each position's document belongs to;
             None: every document is a group of its own.
     """
@@ -46,6 +46,7 @@ class Mix(NamedTuple):
     tokens: Int[np.ndarray, "n_blocks context"]
     origin: Int[np.ndarray, "n_blocks context"]
     domain: Int[np.ndarray, " n_blocks"]
+    domains: tuple[str, ...]
     group: Int[np.ndarray, "n_blocks context"] | None = None
 
 
@@ -54,7 +55,8 @@ class Features(NamedTuple):
 
     Attributes:
         acts: non-negative activations, sparse.
-        origin, domain, tokens: of each token position.
+        origin, domain, tokens: of each token position; `domain` is an index into the domains of
+            the lineage.
         group: the same, what documents share that are not independent of each other; None:
             every document is a group of its own.
     """
@@ -71,17 +73,25 @@ class Features(NamedTuple):
 
 
 def evaluation_mix(blocks: Mapping[str, Blocks]) -> Mix:
-    """Joins each domain's evaluation blocks; documents and groups of two domains stay apart."""
+    """Joins each domain's evaluation blocks, in the order given.
+
+    Documents and groups of two domains stay apart.
+    """
     tokens, origins, domains, groups, first, first_group = [], [], [], [], 0, 0
-    for index, domain in enumerate(DOMAINS):
-        part = blocks[domain]
+    for index, part in enumerate(blocks.values()):
         tokens.append(part.tokens)
         origins.append(part.origin + first)
         groups.append(part.units + first_group)
         domains.append(np.full(len(part.tokens), index, dtype=np.int8))
         first += int(part.origin.max()) + 1
         first_group += int(part.units.max()) + 1
-    return Mix(*map(np.concatenate, (tokens, origins, domains, groups)))
+    return Mix(
+        np.concatenate(tokens),
+        np.concatenate(origins),
+        np.concatenate(domains),
+        tuple(blocks),
+        np.concatenate(groups),
+    )
 
 
 @torch.no_grad()
@@ -90,9 +100,9 @@ def measure(bridge: TransformerBridge, sae: SAE, mix: Mix) -> tuple[Features, Su
 
     One pass gives the sparse features and the sums that say how good the dictionary is.
     """
-    sums = Sums.empty(len(DOMAINS), sae.cfg.d_in, sae.cfg.d_sae)
+    sums = Sums.empty(mix.domains, sae.cfg.d_in, sae.cfg.d_sae)
     parts = []
-    for domain in range(len(DOMAINS)):
+    for domain in range(len(mix.domains)):
         blocks = torch.from_numpy(mix.tokens[mix.domain == domain]).long()
         for batch in blocks.split(_BATCH_BLOCKS):
             x = mlp_activations(bridge, batch)[:, 1:].flatten(0, 1)
@@ -168,8 +178,16 @@ def open_features(
     Raises:
         FeatrackError: one is missing or damaged.
     """
-    names = dictionary_names(lineage, root_seeds, other_seeds).values()
-    folders = {name: store.opened(run_dir / "features" / name) for name in chain(*names)}
+    return open_named(run_dir, chain(*dictionary_names(lineage, root_seeds, other_seeds).values()))
+
+
+def open_named(place: Path, names: Iterable[str]) -> dict[str, Features]:
+    """The features of some dictionaries, by name; `place` is a run or of like shape.
+
+    Raises:
+        FeatrackError: one is missing or damaged.
+    """
+    folders = {name: store.opened(place / "features" / name) for name in names}
     return {name: load_features(path / "features.safetensors") for name, path in folders.items()}
 
 

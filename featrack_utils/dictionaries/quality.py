@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,11 +11,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from featrack_utils.corpora.documents import BASE_DOMAINS, DOMAINS
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
 from featrack_utils.models.capture import logits_with
 
 if TYPE_CHECKING:  # they take seconds to load
@@ -23,13 +24,7 @@ if TYPE_CHECKING:  # they take seconds to load
     from transformer_lens.model_bridge import TransformerBridge
 
 DENSE_SHARE = 0.10  # a feature active on more than this share of tokens is dense
-# What a model, or what it was merged from, was trained on last. Elsewhere its MLP may do harm.
-OWN_DOMAINS = {
-    "base": BASE_DOMAINS,
-    "lua": ("lua",),
-    "stories": ("stories",),
-    "merged": ("lua", "stories"),
-}
+NEEDED = 0.005  # the share of the loss that an MLP must save for a CE score to mean something
 
 
 class Quality(NamedTuple):
@@ -39,8 +34,7 @@ class Quality(NamedTuple):
         l0: mean number of active features a token.
         variance_explained: 1 - residual / total sum of squares around the mean.
         ce_loss_score: (CE_zero - CE_sae) / (CE_zero - CE_clean); SAELens' name and
-            definition; None where zeroing the MLP changes nothing. Where `mlp_worth` is near zero
-            or below it, no share of anything: it can have any value.
+            definition; None where zeroing the MLP changes nothing. See `meaningful_score`.
         dead_share: share of features that are never active on this text.
         dense_share: share of features active on over a tenth of the tokens.
         density: share of tokens on which each feature is active.
@@ -59,11 +53,13 @@ class Sums:
     """Sums over tokens, one row per domain, from which `Quality` follows for any mixture.
 
     Attributes:
-        count: tokens. residual, squares: summed squared error and squared activations.
+        domains: their names. count: tokens.
+        residual, squares: summed squared error and squared activations.
         total: summed activations. active: tokens on which each feature is active.
         losses: summed cross-entropy in nats: clean, activations zeroed, reconstruction in place.
     """
 
+    domains: tuple[str, ...]
     count: Float[Tensor, " domains"]
     residual: Float[Tensor, " domains"]
     squares: Float[Tensor, " domains"]
@@ -72,10 +68,11 @@ class Sums:
     losses: Float[Tensor, "domains 3"]
 
     @classmethod
-    def empty(cls, domains: int, d_in: int, d_sae: int) -> Sums:
+    def empty(cls, domains: Sequence[str], d_in: int, d_sae: int) -> Sums:
         """Zeros, in float64 so that millions of tokens add up exactly enough."""
-        shapes = [(domains,), (domains,), (domains,), (domains, d_in), (domains, d_sae)]
-        return cls(*(torch.zeros(s, dtype=torch.float64) for s in [*shapes, (domains, 3)]))
+        n = len(domains)
+        shapes = [(n,), (n,), (n,), (n, d_in), (n, d_sae), (n, 3)]
+        return cls(tuple(domains), *(torch.zeros(s, dtype=torch.float64) for s in shapes))
 
     def add(self, domain: int, x: Tensor, acts: Tensor, reconstruction: Tensor) -> None:
         """Adds tokens: activations [n, d_in], features [n, d_sae], reconstruction [n, d_in]."""
@@ -86,25 +83,42 @@ class Sums:
         self.active[domain] += (acts > 0).sum(0)
 
     def save(self, path: Path) -> None:
-        """Writes the sums as safetensors."""
-        save_file(vars(self), path)
+        """Writes the sums as safetensors, the domains' names beside them."""
+        tensors = {name: value for name, value in vars(self).items() if name != "domains"}
+        save_file(tensors, path, metadata={"domains": ",".join(self.domains)})
 
     @classmethod
     def load(cls, path: Path) -> Sums:
         """Reads what `save` wrote."""
-        return cls(**load_file(path))
+        with safe_open(path, "pt") as file:
+            domains = file.metadata()["domains"].split(",")
+        return cls(tuple(domains), **load_file(path))
+
+    def rows(self, domains: Iterable[str] | None) -> list[int]:
+        """The rows of some domains, or of all.
+
+        Raises:
+            FeatrackError: a domain that isn't among those measured.
+        """
+        wanted = [*(self.domains if domains is None else domains)]
+        for domain in wanted:
+            if domain not in self.domains:
+                known = ", ".join(self.domains)
+                raise FeatrackError(f"No {domain} was measured; choose from {known}.")
+        return [self.domains.index(domain) for domain in wanted]
 
 
-def quality(sums: Sums, domains: Iterable[str]) -> Quality:
-    """A dictionary's quality on the text of some domains together.
+def quality(sums: Sums, domains: Iterable[str] | None = None) -> Quality:
+    """A dictionary's quality on the text of some domains together, or of all (None).
 
     Raises:
         FeatrackError: no token of these domains was measured.
     """
-    rows = [DOMAINS.index(domain) for domain in domains]
+    rows = sums.rows(domains)
     count = sums.count[rows].sum()
     if not count > 0:
-        raise FeatrackError(f"No token of {', '.join(domains)} was measured; check the mix.")
+        names = ", ".join(sums.domains[row] for row in rows)
+        raise FeatrackError(f"No token of {names} was measured; check the mix.")
     total = sums.squares[rows].sum() - sums.total[rows].sum(0).square().sum() / count
     clean, zero, spliced = sums.losses[rows].sum(0).tolist()
     density = (sums.active[rows].sum(0) / count).numpy()
@@ -124,11 +138,43 @@ def mlp_worth(sums: Sums, domains: Iterable[str]) -> float:
     Raises:
         FeatrackError: no loss was measured on these domains.
     """
-    domains = [*domains]
-    clean, zero, _ = sums.losses[[DOMAINS.index(d) for d in domains]].sum(0).tolist()
+    rows = sums.rows(domains)
+    clean, zero, _ = sums.losses[rows].sum(0).tolist()
     if not clean > 0:
-        raise FeatrackError(f"No loss was measured on {', '.join(domains)}; check the mix.")
+        names = ", ".join(sums.domains[row] for row in rows)
+        raise FeatrackError(f"No loss was measured on {names}; check the mix.")
     return zero / clean - 1
+
+
+def meaningful_score(sums: Sums, domains: Iterable[str]) -> float | None:
+    """The CE-loss score; None where the MLP saves less than `NEEDED` of the loss, or does harm.
+
+    There the score divides by next to nothing and is no share of anything.
+    """
+    useful = mlp_worth(sums, domains) >= NEEDED
+    return quality(sums, domains).ce_loss_score if useful else None
+
+
+def mean_quality(place: Path, names: Iterable[str]) -> dict[str, float]:
+    """Mean L0 and share of variance explained, on the whole mix, of some dictionaries.
+
+    `place` holds ``features/<name>``: a run, or a folder of like shape.
+    """
+    each = [quality(Sums.load(place / "features" / n / "sums.safetensors")) for n in names]
+    return {
+        key: float(np.mean([getattr(q, key) for q in each])) for key in ("l0", "variance_explained")
+    }
+
+
+def own_domains(lineage: Lineage, model: str) -> tuple[str, ...]:
+    """What a model, or each model that it was merged from, was trained on last.
+
+    On text of before its MLP may do harm.
+    """
+    if own := lineage.trained_on(model):
+        return own
+    known = {d for parent in lineage.parents(model) for d in own_domains(lineage, parent)}
+    return tuple(domain for domain in lineage.domains if domain in known)
 
 
 @torch.no_grad()

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Int
 from sae_lens import (
     SAE,
     BatchTopKTrainingSAEConfig,
@@ -22,11 +19,10 @@ from sae_lens import (
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.saes.sae import TrainStepOutput
 from torch import Tensor
-from transformer_lens.model_bridge import TransformerBridge
 
-from featrack_utils.dictionaries.fused import LeanStandardSAE
+from featrack_utils.dictionaries.activations import Buffers, activation_batches
+from featrack_utils.dictionaries.fused import FusedL1SAE
 from featrack_utils.errors import FeatrackError
-from featrack_utils.models.activations import BUFFER_BLOCKS, activation_batches, buffer
 from featrack_utils.models.capture import HOOK
 from featrack_utils.models.precision import uses_bfloat16
 
@@ -67,7 +63,7 @@ def new_sae(
     config = configs[architecture]()
     torch.manual_seed(seed)
     if architecture == "standard":
-        sae = LeanStandardSAE(config)
+        sae = FusedL1SAE(config)
     else:
         sae = TrainingSAE.from_dict(config.to_dict())
     sae.cfg.metadata.hook_name = HOOK
@@ -96,8 +92,7 @@ class _RecordingTrainer(SAETrainer):
 
 
 def train_sae(
-    bridge: TransformerBridge,
-    blocks: Int[np.ndarray, "n_blocks context"],
+    buffers: Buffers,
     folder: Path,
     *,
     architecture: str,
@@ -110,7 +105,6 @@ def train_sae(
     seed: int,
     precision: str,
     checkpoints: int = 2,
-    new: Callable[..., TrainingSAE] = new_sae,
     start_from: Path | None = None,
 ) -> None:
     """Trains one dictionary and saves it in SAELens' format with unit decoder rows.
@@ -118,11 +112,9 @@ def train_sae(
     A killed training goes on from its last checkpoint when called again with the same folder.
 
     Args:
-        bridge: the model whose activations are learnt.
-        blocks: what it reads, from `training_mixture`.
+        buffers: the activations to learn.
         folder: gets ``cfg.json``, ``sae_weights.safetensors`` and ``history.csv``.
         seed: fixes the initial weights and the order of the activations.
-        new: makes the untrained dictionary, called like `new_sae`.
         start_from: a saved dictionary to train on from, instead of random weights.
 
     Raises:
@@ -134,8 +126,8 @@ def train_sae(
         raise FeatrackError(
             f"sae.train_tokens is {train_tokens}, less than one batch of {batch_tokens}; raise it."
         )
-    sae = new(
-        bridge.cfg.d_mlp,
+    sae = new_sae(
+        buffers[0].shape[1],
         architecture=architecture,
         expansion=expansion,
         k=k,
@@ -166,12 +158,13 @@ def train_sae(
         # SAELens counts the step that wrote the checkpoint only after writing it.
         trainer.n_training_steps = trainer.n_training_samples // batch_tokens
     else:
-        trainer.activation_scaler.scaling_factor = scale = _scale(bridge, blocks)
+        scale = buffers[0].shape[1] ** 0.5 / buffers[0].norm(dim=-1).mean().item()
+        trainer.activation_scaler.scaling_factor = scale
         if start_from:
             _continue_from(sae, load_sae(start_from), scale)
     trainer.save_checkpoint_fn = lambda checkpoint_path: _write_history(trainer, checkpoint_path)
     trainer.data_provider = activation_batches(
-        bridge, blocks, batch_tokens=batch_tokens, seed=seed, skip_batches=trainer.n_training_steps
+        buffers, batch_tokens=batch_tokens, seed=seed, skip_batches=trainer.n_training_steps
     )
     trainer.fit()
     sae.fold_W_dec_norm()
@@ -203,11 +196,6 @@ def _continue_from(sae: TrainingSAE, parent: SAE, scale: float) -> None:
         parameter.copy_(getattr(parent, name) * (scale if name.startswith("b_") else 1))
     if hasattr(sae, "topk_threshold"):  # one for all features, but saved once for each
         sae.topk_threshold.fill_(parent.threshold[0].item() * scale)
-
-
-def _scale(bridge: TransformerBridge, blocks: np.ndarray) -> float:
-    acts = buffer(bridge, blocks[:BUFFER_BLOCKS])
-    return acts.shape[1] ** 0.5 / acts.norm(dim=-1).mean().item()
 
 
 def _last_checkpoint(folder: Path) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -22,33 +23,33 @@ Masks = Sequence[np.ndarray]  # bool [d_sae], one per dictionary of the parent
 
 
 class Criteria(NamedTuple):
-    """When a feature counts as found again, and how often documents are drawn anew."""
+    """When a feature counts as found again, and how often documents are resampled."""
 
     tau: float
     rule: str = "best"  # or "mutual"
     min_positions: int = 30
     min_documents: int = 10
     replicates: int = 300
-    seed: int = 0  # of the draws
+    seed: int = 0  # of the resampling
 
 
-class Answers(NamedTuple):
-    """Children asked for the features of one parent, all under the same draws."""
+class Compared(NamedTuple):
+    """Children compared with one parent, all under the same draws."""
 
-    compared: dict[str, Comparison]
+    matches: dict[str, Comparison]
     by_chance: dict[str, BestMatches]  # the same, but the child reads other documents
     draws: Draws
     criteria: Criteria
 
 
-def ask(
+def compare(
     parents: Sequence[Features], children: Mapping[str, Features], criteria: Criteria
-) -> Answers:
+) -> Compared:
     """Looks for the parent's features in each child's dictionary.
 
-    Every parent's dictionary is asked of every child's, so give none of an SAE seed that a child
-    has. All children are compared on the same draws of documents and of the parent's seeds, so
-    their shares can be divided. A child has one dictionary and its seed isn't drawn.
+    Every dictionary of the parent is compared with every child's, so give none of a seed that a
+    child has. All children are compared on the same draws of documents and of the parent's
+    dictionaries, so their shares can be divided. A child has one dictionary; its seed isn't drawn.
 
     Raises:
         FeatrackError: no parent, an unknown rule, and what `nulls.compare` refuses.
@@ -63,49 +64,49 @@ def ask(
     draws = bootstrap.draw(parents[0], counts, criteria.replicates, criteria.seed)
     minima = (criteria.min_positions, criteria.min_documents)
     parent = nulls.as_model(_PARENT, parents, draws, *minima)
-    compared, by_chance = {}, {}
+    matches, by_chance = {}, {}
     for name, features in children.items():
         child = nulls.as_model(name, [features], draws, *minima)
         found = nulls.compare(parent, child, [criteria.tau])
         if criteria.rule == "mutual":
             found = nulls.seen_as(found, [bootstrap.mutual_only] * len(parents))
-        compared[name], by_chance[name] = found, floors.shifted_matches(parent, child)
-    return Answers(compared, by_chance, draws, criteria)
+        matches[name], by_chance[name] = found, floors.shifted_matches(parent, child)
+    return Compared(matches, by_chance, draws, criteria)
 
 
-def kept(answers: Answers, child: str, among: Masks | None = None) -> Shares | None:
-    """Share of the parent's features (of those `among` them) that a child has; None: none asked."""
-    found = answers.compared[child]
+def share_kept(compared: Compared, child: str, among: Masks | None = None) -> Shares | None:
+    """Share of the parent's features, or of those `among` them, that a child has; None of none."""
     tables = {}
-    for (s, t), matched in found.kept.items():
+    for (s, t), matched in compared.matches[child].kept.items():
         asked = matched.asked if among is None else matched.asked & among[s]
         if asked.any():
             tables[s, t] = intervals.shares(matched, asked)
-    return intervals.over_seeds(tables, answers.draws, _PARENT, child) if tables else None
+    return intervals.over_seeds(tables, compared.draws, _PARENT, child) if tables else None
 
 
 def summary(
-    prefix: str, answers: Answers, child: str, unchanged: str, among: Masks | None = None
+    prefix: str, compared: Compared, child: str, unchanged: str, among: Masks | None = None
 ) -> dict[str, float | None]:
     """A child's share beside that of `unchanged` and what chance gives; see `curves.summary`."""
-    both = (kept(answers, name, among) for name in (child, unchanged))
-    best, criteria = answers.by_chance[child], answers.criteria
+    both = (share_kept(compared, name, among) for name in (child, unchanged))
+    best, criteria = compared.by_chance[child], compared.criteria
     floor = floors.chance_share(
         best, criteria.tau, among=among and among[:1], mutually=criteria.rule == "mutual"
     )
     return curves.summary(prefix, *both, floor, criteria.tau)
 
 
-def along(
-    answers: Answers, path: Mapping[str, str]
+def dose_response(
+    compared: Compared, path: Mapping[str, str]
 ) -> tuple[str | None, dict[str, Interval | None]]:
     """What the doses of a path (dose: child) keep of what its first one has.
 
-    Returns the first dose from which on the interval of the ratio, 95 %, lies below 100 % (None:
-    there is none), and the ratio at every dose (None: not defined).
+    Returns:
+        The first dose from which on the 95 % interval of the ratio lies below 100 % (None: there
+        is none), and the ratio at every dose (None: not defined).
     """
-    tau = answers.criteria.tau
-    shares = [kept(answers, child) for child in path.values()]
+    tau = compared.criteria.tau
+    shares = [share_kept(compared, child) for child in path.values()]
     ratios = {
         dose: curves.ratio_to_ceiling(share, shares[0], tau)
         for dose, share in zip(path, shares, strict=True)
@@ -118,28 +119,21 @@ def along(
     return first, ratios
 
 
-def gap(answers: Answers, one: str, other: str) -> float:
-    """How far the shares of two children lie apart, without an interval."""
-    a, b = (kept(answers, name).estimate for name in (one, other))
-    return float(np.abs(a - b)[0])
-
-
 def reproducible(dictionaries: Sequence[Features], criteria: Criteria) -> Masks | None:
-    """Features that another of a model's dictionaries has; None for a single dictionary."""
+    """Features that every other dictionary of their model has; None for a single dictionary."""
     if len(dictionaries) < 2:
         return None
     minima = (criteria.min_positions, criteria.min_documents)
     able = [eligible(d.acts, d.origin, *minima) for d in dictionaries]
-    masks = [np.zeros_like(mask) for mask in able]
-    for s, one in enumerate(dictionaries):
-        for t in range(s + 1, len(dictionaries)):
-            best = correlations(
-                one.acts,
-                dictionaries[t].acts,
-                eligible_a=able[s],
-                eligible_b=able[t],
-                floor=criteria.tau,
-            )
-            masks[s] |= able[s] & (best.a_best_r > criteria.tau)
-            masks[t] |= able[t] & (best.b_best_r > criteria.tau)
+    masks = [mask.copy() for mask in able]
+    for s, t in combinations(range(len(dictionaries)), 2):
+        best = correlations(
+            dictionaries[s].acts,
+            dictionaries[t].acts,
+            eligible_a=able[s],
+            eligible_b=able[t],
+            floor=criteria.tau,
+        )
+        masks[s] &= best.a_best_r > criteria.tau
+        masks[t] &= best.b_best_r > criteria.tau
     return masks

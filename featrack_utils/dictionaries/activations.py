@@ -1,0 +1,109 @@
+"""What a dictionary learns from: a mixture of blocks, and its activations in shuffled batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.models.capture import mlp_activations
+
+BUFFER_BLOCKS = 256  # blocks whose activations are shuffled together
+KEPT_BYTES = 2**30  # of activations kept in memory for the next dictionary
+_CAPTURE_BLOCKS = 8  # blocks in one forward pass, few enough to stay in the cache
+
+
+def training_mixture(
+    blocks: Mapping[str, Int[np.ndarray, "n context"]], n_tokens: int
+) -> Int[np.ndarray, "n_blocks context"]:
+    """Blocks holding ``n_tokens`` activations, in equal shares from each domain, shuffled.
+
+    Position 0 of a block gives no activation. A domain with too few blocks is repeated. Of a
+    domain that two models have read, both get the same blocks, the one with more domains fewer.
+    """
+    context = next(iter(blocks.values())).shape[1]
+    share = -(-n_tokens // (len(blocks) * (context - 1)))
+    chosen = []
+    for domain in sorted(blocks):
+        available = blocks[domain]
+        if not len(available):
+            raise FeatrackError(f"Domain {domain} has no whole block to train a dictionary on.")
+        rng = np.random.default_rng([*domain.encode()])
+        rounds = [rng.permutation(len(available)) for _ in range(-(-share // len(available)))]
+        chosen.append(available[np.concatenate(rounds)[:share]])
+    return np.random.default_rng(0).permutation(np.concatenate(chosen), axis=0)
+
+
+class Buffers:
+    """A model's activations on some blocks, captured once for all dictionaries that read them.
+
+    Buffer i holds those of the i-th `BUFFER_BLOCKS` blocks, position 0 left out, in order. What
+    doesn't fit into `KEPT_BYTES` is captured again each time it is read.
+    """
+
+    def __init__(
+        self, bridge: TransformerBridge, blocks: Int[np.ndarray, "n_blocks context"]
+    ) -> None:
+        self.bridge, self.blocks = bridge, blocks
+        self._kept: dict[int, Tensor] = {}
+        self._free = KEPT_BYTES
+
+    def __len__(self) -> int:
+        return -(-len(self.blocks) // BUFFER_BLOCKS)
+
+    def size(self, index: int) -> int:
+        """How many activations a buffer holds."""
+        return len(self._blocks(index)) * (self.blocks.shape[1] - 1)
+
+    def __getitem__(self, index: int) -> Float[Tensor, "n d_mlp"]:
+        if index in self._kept:
+            return self._kept[index]
+        tokens = torch.from_numpy(self._blocks(index)).long()
+        parts = [
+            mlp_activations(self.bridge, batch)[:, 1:].flatten(0, 1)
+            for batch in tokens.split(_CAPTURE_BLOCKS)
+        ]
+        acts = torch.cat(parts)
+        if acts.nbytes <= self._free:
+            self._free -= acts.nbytes
+            self._kept[index] = acts
+        return acts
+
+    def _blocks(self, index: int) -> np.ndarray:
+        return self.blocks[index * BUFFER_BLOCKS : (index + 1) * BUFFER_BLOCKS]
+
+
+def activation_batches(
+    buffers: Buffers, *, batch_tokens: int, seed: int, skip_batches: int = 0
+) -> Iterator[Float[Tensor, "batch d_mlp"]]:
+    """Shuffled activations, endlessly: whole buffers, mixed token by token.
+
+    The i-th buffer read is shuffled by a generator seeded with (seed, i), so a training that was
+    killed goes on with the very batch that came next.
+
+    Raises:
+        FeatrackError: a buffer holds less than one batch.
+    """
+    if batch_tokens > (held := buffers.size(0)):
+        raise FeatrackError(
+            f"sae.batch_tokens is {batch_tokens}, but only {held} activations are shuffled "
+            "together; lower it."
+        )
+    read = 0
+    while True:
+        for index in range(len(buffers)):
+            n_batches = buffers.size(index) // batch_tokens
+            if skip_batches < n_batches:
+                acts = buffers[index]
+                state = np.random.SeedSequence([seed, read]).generate_state(1, np.uint32)
+                order = torch.Generator().manual_seed(int(state[0]))
+                acts = acts[torch.randperm(len(acts), generator=order)]
+                for i in range(skip_batches, n_batches):
+                    yield acts[i * batch_tokens : (i + 1) * batch_tokens]
+            skip_batches = max(0, skip_batches - n_batches)
+            read += 1

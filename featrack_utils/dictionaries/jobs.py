@@ -1,0 +1,156 @@
+"""Dictionaries to train: each a job, all by one recipe, each artefact made once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from featrack_utils.corpora.prepare import Corpora
+from featrack_utils.dictionaries import activations, features, quality, training
+from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
+from featrack_utils.models import capture
+from featrack_utils.models.training import SNAPSHOTS
+from featrack_utils.pipeline import store
+
+
+class Job(NamedTuple):
+    """One dictionary: of which weights, reading which text, from which start."""
+
+    name: str  # of its folders in saes/ and features/
+    model: str  # folder in models/
+    seed: int  # of its first weights and of the order in which it reads
+    reads: tuple[str, ...]  # the domains that it learns from
+    step: int | None = None  # the snapshot of the model's training; None: its end
+    start: str | None = None  # the dictionary it starts from; None: random weights
+
+
+def of_model(lineage: Lineage, model: str, seeds: Iterable[int]) -> list[Job]:
+    """A model's own dictionaries, one per seed, reading what the model and its ancestors read."""
+    reads = lineage.reads(lineage.require(model))
+    return [Job(f"{model}-{seed}", model, seed, reads) for seed in seeds]
+
+
+def weights(run: Path, model: str, step: int | None = None) -> Path:
+    """The folder with a model's weights, at the end of its training or after one of its steps.
+
+    Raises:
+        FeatrackError: the model, or its snapshot after that step, is missing or damaged.
+    """
+    folder = store.opened(run / "models" / model)
+    if step is None:
+        return folder
+    snapshot = folder / SNAPSHOTS / str(step)
+    if not snapshot.is_dir():
+        raise FeatrackError(
+            f"{folder} holds no weights of step {step}: run the finetune phase with the same "
+            "arms.doses and arms.dosed."
+        )
+    return snapshot
+
+
+def train_and_measure(
+    run: Path,
+    corpora: Corpora,
+    jobs: Iterable[Job],
+    recipe: Mapping[str, Any],
+    evaluation_blocks: int,
+    place: Path | None = None,
+) -> dict[str, Path]:
+    """Trains dictionaries and measures their features on the evaluation mix.
+
+    Jobs with the same weights and text share the captured activations. A dictionary doesn't
+    depend on the jobs beside it: alone it comes out the same, digit for digit.
+
+    Args:
+        jobs: one that starts from another's dictionary comes after it.
+        recipe: arguments of `training.train_sae` but the seed and the start.
+        evaluation_blocks: validation blocks per domain.
+        place: gets ``saes/<name>`` and ``features/<name>``; the run, if none is given.
+
+    Returns:
+        The folders with ``features.safetensors`` and ``sums.safetensors``, by name.
+
+    Raises:
+        FeatrackError: a model, a snapshot or a start is missing or damaged, or what `train_sae`
+            refuses.
+    """
+    place = place or run
+    jobs = list(jobs)
+    domains = store.open_lineage(run).domains
+    measured = {}
+    for source in dict.fromkeys((job.model, job.step, job.reads) for job in jobs):
+        subject = _Subject(run, corpora, *source, recipe["train_tokens"])
+        for job in jobs:
+            if (job.model, job.step, job.reads) == source:
+                _train(place, job, subject, recipe)
+                measured[job.name] = _measure(place, job, subject, domains, evaluation_blocks)
+    return measured
+
+
+class _Subject:
+    """Weights and a text; loaded and captured only if a dictionary is out of date."""
+
+    def __init__(self, run, corpora, model, step, reads, n_tokens) -> None:
+        self.weights, self.corpora = weights(run, model, step), corpora
+        self.inputs = [run / "corpora", run / "models" / model]
+        self.recorded = {
+            "model": model,
+            "step": step,
+            "reads": list(reads),
+            "context": corpora.context,
+        }
+        self._reads, self._n_tokens = reads, n_tokens
+
+    @cached_property
+    def bridge(self):
+        return capture.boot(self.weights)
+
+    @cached_property
+    def buffers(self) -> activations.Buffers:
+        blocks = {domain: self.corpora.train_blocks(domain) for domain in self._reads}
+        mixture = activations.training_mixture(blocks, self._n_tokens)
+        return activations.Buffers(self.bridge, mixture)
+
+
+def _train(place: Path, job: Job, subject: _Subject, recipe: Mapping[str, Any]) -> None:
+    start = place / "saes" / job.start if job.start else None
+    given = {**recipe, "seed": job.seed}
+
+    def build(work: Path) -> None:
+        training.train_sae(subject.buffers, work, **given, start_from=start)
+
+    store.make(
+        place / "saes" / job.name,
+        build,
+        parameters={**given, **subject.recorded, "start": job.start},
+        inputs=[*subject.inputs, *([start] if start else [])],
+        code=[training, activations, capture],
+    )
+
+
+def _measure(
+    place: Path, job: Job, subject: _Subject, domains: tuple[str, ...], n_blocks: int
+) -> Path:
+    dictionary = place / "saes" / job.name
+
+    def build(work: Path) -> None:
+        blocks = {domain: subject.corpora.validation_blocks(domain, n_blocks) for domain in domains}
+        mix = features.evaluation_mix(blocks)
+        found, sums = features.measure(subject.bridge, training.load_sae(dictionary), mix)
+        features.save_features(found, work / "features.safetensors")
+        sums.save(work / "sums.safetensors")
+
+    return store.make(
+        place / "features" / job.name,
+        build,
+        parameters={
+            "evaluation_blocks": n_blocks,
+            "domains": list(domains),
+            **subject.recorded,
+        },
+        inputs=[*subject.inputs, dictionary],
+        code=[features, quality, capture],
+    )
