@@ -1,5 +1,7 @@
 """How features are shown: links, chips and shaded text, read back from the HTML."""
 
+import re
+
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
@@ -51,6 +53,14 @@ def test_a_token_is_shown_as_data():
     assert soup.text == "<script> 5 % ⏎ 1 %"
 
 
+def test_a_token_in_a_sentence_is_never_markup():
+    hostile = ["**b**", "`", "</code><script>", "$x$", "[a](b)", " =", "{numref}`x`"]
+    for piece in hostile:
+        html = cards.in_prose(piece)
+        assert re.fullmatch(r"<code>(&#\d+;)+</code>", html)
+        assert BeautifulSoup(html, "html.parser").text == piece.replace(" ", "·")
+
+
 def cells(html):
     return [[c.text for c in row.find_all("td")] for row in parse(html).select("tbody tr")]
 
@@ -61,11 +71,11 @@ def test_a_table_says_what_a_feature_answers_to_where_and_what_it_raises(known):
         "base 0",
         "0.91",
         "b 75 % e 25 %",
-        "english 25.0 %, python 25.0 %, lua –",
+        "English 25.0 %, Python 25.0 %, Lua –",
         "a  b  c  d  e  f ",
     ]
     assert other[:3] == ["lua 1 (seed 1)", "–", "g 100 %"]
-    assert other[3] == "python 25.0 %, english 0.0 %, lua –"
+    assert other[3] == "Python 25.0 %, English 0.0 %, Lua –"
 
 
 def test_two_features_are_shaded_on_the_same_text(known):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from IPython.display import HTML
 from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.display.shading import Side, shade_side_by_side, token_html
+from featrack_utils.display.shading import Side, shade_side_by_side, token_html, visible
 from featrack_utils.display.style import colour_of
 from featrack_utils.display.tables import format_cell, show_table
 from featrack_utils.interpretation.contexts import (
@@ -21,13 +22,17 @@ from featrack_utils.interpretation.contexts import (
     contexts_at,
     densities,
     strongest_tokens,
+    token_shares,
 )
+from featrack_utils.interpretation.logit_effects import LogitEffects, top_logits
+from featrack_utils.lineage import Lineage, label
+from featrack_utils.pipeline import store
 
 if TYPE_CHECKING:
     from featrack_utils.corpora.prepare import Corpora
-    from featrack_utils.interpretation.logit_effects import LogitEffects
 
-_TOKENS = 6  # named per feature
+_TOKENS = 6  # named per feature, …
+_LEAST = 0.005  # … with at least this share of its activation
 _CHIP = (
     '<span style="display: inline-block; background: white; color: #1a1a1a; font-family: '
     'monospace; border: 1px solid #bbb; border-radius: 4px; padding: 0 0.3em; margin: 1px">'
@@ -76,6 +81,23 @@ class Known(NamedTuple):
     domains: Sequence[str]
 
 
+def read_known(
+    run: Path, lineage: Lineage, corpora: Corpora, features: Mapping[str, Features]
+) -> Known:
+    """What is known of a run's dictionaries; `features` by their names.
+
+    Raises:
+        FeatrackError: a model or dictionary is missing or damaged.
+    """
+    vocab = len(corpora.tokenizer)
+    shares = {name: token_shares(found, vocab) for name, found in features.items()}
+    effects = {}
+    for name in features:
+        model = store.opened(run / "models" / Feature(name, 0).model)
+        effects[name] = top_logits(model, store.opened(run / "saes" / name), _TOKENS)
+    return Known(features, shares, effects, corpora, lineage.domains)
+
+
 def link(feature: Feature, colour: str = "inherit") -> str:
     """A feature's name as HTML that leads to its page in the explorer, if it has one."""
     if feature.target is None:
@@ -96,9 +118,16 @@ def chips(pieces: Iterable[str], notes: Iterable[str] = ()) -> str:
     return " ".join(together.format(b, escape(n)) for b, n in zip(boxes, notes, strict=True))
 
 
+def in_prose(piece: str) -> str:
+    """A token for a sentence of Markdown: code in which no character is markup."""
+    shown = "".join(visible(character) for character in piece)
+    return "<code>" + "".join(f"&#{ord(character)};" for character in shown) + "</code>"
+
+
 def answers_to(known: Known, feature: Feature) -> HTML:
     """The tokens that most of a feature's activation falls on, with their shares of it."""
     ids, shares = strongest_tokens(known.shares[feature.dictionary], feature.index, _TOKENS)
+    ids, shares = ids[shares >= _LEAST], shares[shares >= _LEAST]
     return HTML(chips(known.corpora.pieces(ids), [format_cell(share, ".0%") for share in shares]))
 
 
@@ -108,7 +137,7 @@ def active_on(known: Known, feature: Feature) -> str:
     columns = by_feature(found.acts[:, [feature.index]])
     share = densities(columns, found.domain, len(known.domains))[:, 0]
     order = np.argsort(-np.nan_to_num(share), kind="stable")
-    return ", ".join(f"{known.domains[d]} {format_cell(share[d], '.1%')}" for d in order)
+    return ", ".join(f"{label(known.domains[d])} {format_cell(share[d], '.1%')}" for d in order)
 
 
 def feature_table(
