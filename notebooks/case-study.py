@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Meeting features in all models
 #
-# Numbers about features are hard to believe without having met one. {cite:t}`horn2025tracking`
-# show in their Figure 3 a feature that answers to *variable assignment* and is found in all four
-# of their models. We look for ours by a rule, not by eye, and ask what it really answers to.
+# Numbers about features are hard to believe without having met one. {cite:t}`horn2025tracking` show in
+# their Figure 3 a feature for *variable assignment*, found in all four of their models. We look for
+# ours by a rule, not by eye, and ask what it really answers to.
 #
 # :::{admonition} What you will learn
 # :class: note
@@ -74,7 +74,6 @@ chains = fates.read_chains(universal, lineage, list(first.values()))
 
 # %%
 known = cards.read_known(run, lineage, corpora, found)
-shares = known.shares
 
 
 def matching(pattern):
@@ -85,7 +84,9 @@ def matching(pattern):
 def share_in_all(table, tokens, names):
     """For each chain, the smallest share of activation that its features put on some tokens."""
     by_model = zip(lineage.order, names, strict=True)
-    return np.min([contexts.share_on(shares[n], tokens)[table[m]] for m, n in by_model], axis=0)
+    return np.min(
+        [contexts.share_on(known.shares[n], tokens)[table[m]] for m, n in by_model], axis=0
+    )
 
 
 def of_class(pattern):
@@ -234,7 +235,7 @@ if columns:
 # %%
 if columns:
     mix = found[root]
-    (token,), _ = contexts.strongest_tokens(shares[root], members(case)[0].index, 1)
+    (token,), _ = contexts.strongest_tokens(known.shares[root], members(case)[0].index, 1)
     places = np.flatnonzero(mix.tokens == token)
     places = places[places % (context - 1) > 0]  # with a token before it
     active = pd.Series(strength[places] > 0)
@@ -244,7 +245,7 @@ if columns:
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 if columns:
-    name = cards.in_prose(*corpora.pieces([token]))
+    name = cards.in_prose(corpora.pieces([token])[0])
     where = [f"{percent(on.mean())} in {label(d)}" for d, on in active.groupby(domain, sort=False)]
     say(
         f"The token is {name}. It stands at {count(len(places))} places after another token, and "
@@ -270,7 +271,7 @@ if columns and kind == "assignment" and compared.any():
 # ten equally strong tokens give 10). Of a chain we take the smallest of its features' counts.
 
 # %%
-effective = [contexts.effective_tokens(shares[n])[chains[m]] for m, n in first.items()]
+effective = [contexts.effective_tokens(known.shares[n])[chains[m]] for m, n in first.items()]
 density = [matches.positions[n][chains[m]] / len(found[n].tokens) for m, n in first.items()]
 spread = chains.assign(tokens=np.min(effective, axis=0), density=np.max(density, axis=0))
 spread = spread[spread["density"] <= max_density].sort_values("tokens", ascending=False)
@@ -296,9 +297,9 @@ results = {
     "case.spread.median": median if len(spread) else None,
 }
 if columns:
-    results |= {f"case.shown.{model}": case[model] for model in lineage.order}
-    results |= {"case.shown.min_r": case["min_r"], "case.shown.active_on_token": active.mean()}
-    results["case.shown.weak"] = weak
+    name = "case.assignment" if kind == "assignment" else "case.other"
+    results |= {f"{name}.{key}": case[key] for key in (*lineage.order, "min_r")}
+    results |= {f"{name}.active_on_token": active.mean(), f"{name}.weak": weak}
 store.write_results(run, "case-study", results)
 
 # %% [markdown]

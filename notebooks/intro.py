@@ -125,9 +125,9 @@ show_table(
 #
 # - **Five minutes:** [Which features persist?](tracking), and then
 #   [what the number would be if nothing had happened](ceilings).
-# - **Meet a feature:** {% if defined("case.shown.base") -%}
+# - **Meet a feature:** {% if defined("case.assignment.base") -%}
 #   the one for [assignment, in all four models](case-study), or
-#   <a href="explorer.html#base-{{ results["case.shown.base"] | int }}">the same one in the
+#   <a href="explorer.html#base-{{ results["case.assignment.base"] | int }}">the same one in the
 #   explorer</a>, where
 #   {%- else -%}
 #   those that [run through all four models](case-study), or any in the
