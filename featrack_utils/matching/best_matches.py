@@ -1,4 +1,4 @@
-"""One artefact with the best matches of all pairs of a run's dictionaries: made once, read by all."""
+"""The best matches of all pairs of a run's dictionaries: one artefact, made once, read by all."""
 
 from __future__ import annotations
 

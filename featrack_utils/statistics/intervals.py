@@ -92,8 +92,10 @@ def over_seeds(
         [(draws.seeds[model_a][:, s] + few) * (draws.seeds[model_b][:, t] + few) for s, t in tables]
     )
     weights /= weights.sum(axis=0)
-    # Drawing from n seeds shows (n − 1) / n of the variance between seeds.
-    fewest = min(draws.seeds[model].shape[1] for model in (model_a, model_b))
+    # Drawing from n seeds shows (n − 1) / n of the variance between seeds. A model with a single
+    # dictionary keeps it, and only the other one's seeds are drawn.
+    counts = [draws.seeds[model].shape[1] for model in (model_a, model_b)]
+    fewest = min((n for n in counts if n > 1), default=1)
     moved = (weights - 1 / len(tables)) * np.sqrt(fewest / max(fewest - 1, 1))
     each = list(tables.values())
     estimate = np.mean([share.estimate for share in each], axis=0)
@@ -124,7 +126,9 @@ def interval(share: Shares, tau: float) -> Interval:
 
 
 def around(estimate: float, replicates: np.ndarray) -> tuple[float, float]:
-    """Percentile bounds of corrected replicates, stretched to hold the estimate."""
+    """Percentile bounds of corrected replicates, stretched to hold the estimate; NaN of none."""
+    if not len(replicates):
+        return np.nan, np.nan
     low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return min(float(low), estimate), max(float(high), estimate)
 

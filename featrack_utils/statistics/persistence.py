@@ -1,0 +1,525 @@
+"""How much of a parent persists in its child, beside what could be found at most and at least.
+
+A bare share of features found again says little (`book/method.md`, ceilings and floors). Here it
+stands beside its *ceiling*, the share that another dictionary of the parent itself finds, and its
+*floors*, the shares that dictionaries of control models find, all counted by one rule under the
+same draws of documents and SAE seeds, so that they can be divided and subtracted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import permutations, product
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int
+
+from featrack_utils.dictionaries.features import Features, require_same_tokens
+from featrack_utils.errors import FeatrackError
+from featrack_utils.matching.classes import assignment, eligible
+from featrack_utils.matching.correlation import copies, correlations
+from featrack_utils.matching.sums import check_correlation
+from featrack_utils.statistics.bootstrap import (
+    Draws,
+    Matched,
+    bootstrap,
+    copies_merged,
+    draw,
+    mutual_only,
+    weighed,
+)
+from featrack_utils.statistics.docsums import Weighted
+from featrack_utils.statistics.intervals import (
+    Interval,
+    Shares,
+    around,
+    at,
+    interval,
+    over_seeds,
+    shares,
+)
+
+RULES = ("best", "mutual", "assignment", "copies merged")
+CURVE_TAUS = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))  # 0.3 … 0.95
+_ENDS = ("", ".ci_low", ".ci_high")
+
+Place = tuple[str, int]  # a model and one of its SAE seeds
+Masks = Sequence[Bool[np.ndarray, " d_sae"]]  # one for each dictionary of the parent
+
+
+@dataclass
+class Sample:
+    """Models' dictionaries on one evaluation mix, under common draws; see `resample`.
+
+    Attributes:
+        features: each model's dictionaries, in the order of their SAE seeds.
+        eligible: which features of each are active often enough to be judged.
+        draws: how often each replicate drew each document and each SAE seed.
+        taus: thresholds at which shares are counted, ascending.
+        tau: the threshold at which features are copies, or reproducible.
+    """
+
+    features: dict[str, list[Features]]
+    eligible: dict[str, list[Bool[np.ndarray, " d_sae"]]]
+    draws: Draws
+    taus: list[float]
+    tau: float
+    _weighted: dict[Place, Weighted] = field(default_factory=dict, repr=False)
+    _matched: dict[tuple[Place, Place], Matched] = field(default_factory=dict, repr=False)
+    _copies: dict[Place, Int[np.ndarray, " d_sae"]] = field(default_factory=dict, repr=False)
+
+    def seeds(self, model: str) -> range:
+        """The SAE seeds of a model."""
+        return range(len(self.features[model]))
+
+    def matched(self, pairs: Iterable[tuple[Place, Place]]) -> dict[tuple[Place, Place], Matched]:
+        """How well the first of each two dictionaries is matched by the second, in every draw.
+
+        Both directions of a pair are made at once, and kept. A pair is left out where a side has
+        no eligible feature.
+        """
+        pairs = list(pairs)
+        missing = {tuple(sorted(pair)) for pair in pairs} - self._matched.keys()
+        missing = [pair for pair in sorted(missing) if all(map(self._any_eligible, pair))]
+        with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
+            for (a, b), both in zip(missing, pool.map(self._match, missing), strict=True):
+                self._matched[a, b], self._matched[b, a] = both
+        return {pair: self._matched[pair] for pair in pairs if pair in self._matched}
+
+    def copies(self, place: Place) -> Int[np.ndarray, " d_sae"]:
+        """The groups of a dictionary's copies at `tau`; −1: not a candidate."""
+        if place not in self._copies:
+            able = self._eligible(place)
+            self._copies[place] = copies(self._features(place).acts, self.tau, eligible=able).group
+        return self._copies[place]
+
+    def _match(self, pair: tuple[Place, Place]) -> tuple[Matched, Matched]:
+        a, b = pair
+        return bootstrap(
+            self._features(a),
+            self._features(b),
+            self._eligible(a),
+            self._eligible(b),
+            self.draws,
+            self.taus,
+            weighted=(self._weighted[a], self._weighted[b]),
+            threads=1,
+        )
+
+    def _features(self, place: Place) -> Features:
+        return self.features[place[0]][place[1]]
+
+    def _eligible(self, place: Place) -> Bool[np.ndarray, " d_sae"]:
+        return self.eligible[place[0]][place[1]]
+
+    def _any_eligible(self, place: Place) -> bool:
+        return bool(self._eligible(place).any())
+
+
+def resample(
+    features: Mapping[str, Sequence[Features]],
+    taus: Iterable[float],
+    *,
+    tau: float,
+    replicates: int,
+    seed: int,
+    min_positions: int = 30,
+    min_documents: int = 10,
+    eligible_features: Mapping[str, Masks] | None = None,
+) -> Sample:
+    """Draws documents and SAE seeds once, for all models whose shares are to be compared.
+
+    `features` holds each model's dictionaries, one per SAE seed, all on one evaluation mix; a
+    control model's are listed like any other's. Eligible features are found here
+    (`classes.eligible`) or given.
+
+    Raises:
+        FeatrackError: a model without a dictionary, different token streams, a domain with one
+            group of documents, or a threshold outside (0, 1).
+    """
+    check_correlation(tau, "tau")
+    features = {model: list(each) for model, each in features.items()}
+    for model, each in features.items():
+        if not each:
+            raise FeatrackError(f"The model {model} has no dictionary: give one per SAE seed.")
+    everything = {(m, s): f for m, each in features.items() for s, f in enumerate(each)}
+    first = next(iter(everything.values()))
+    for one in everything.values():
+        require_same_tokens(first, one)
+    if eligible_features is None:
+        eligible_features = {
+            model: [eligible(f.acts, f.origin, min_positions, min_documents) for f in each]
+            for model, each in features.items()
+        }
+    draws = draw(first, {model: len(each) for model, each in features.items()}, replicates, seed)
+    sample = Sample(
+        features,
+        {model: list(masks) for model, masks in eligible_features.items()},
+        draws,
+        sorted({*taus, tau}),
+        tau,
+    )
+    with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
+        weights = pool.map(lambda one: weighed(one, draws), everything.values())
+        sample._weighted.update(zip(everything, weights, strict=True))
+    return sample
+
+
+class Persistence(NamedTuple):
+    """A share of features found again, and what it must be read beside.
+
+    Attributes:
+        share: of the parent's features those found in the child.
+        ceiling: found if nothing had happened; None: there is nobody to ask.
+        floors: found in each control model, by the control's name; the first is the headline's.
+        tau: the threshold at which the figures are read where none is named.
+    """
+
+    share: Shares
+    ceiling: Shares | None
+    floors: dict[str, Shares]
+    tau: float
+
+    def found(self, tau: float | None = None) -> Interval:
+        """The share, with its 95 % interval."""
+        return interval(self.share, tau or self.tau)
+
+    def at_most(self, tau: float | None = None) -> Interval | None:
+        """The ceiling, with its interval."""
+        return interval(self.ceiling, tau or self.tau) if self.ceiling else None
+
+    def at_least(self, floor: str | None = None, tau: float | None = None) -> Interval | None:
+        """A control's floor (the first if none is named), with its interval; None: no control."""
+        low = self._floor(floor)
+        return interval(low, tau or self.tau) if low else None
+
+    def ratio(self, tau: float | None = None) -> Interval | None:
+        """Share / ceiling; None where the ceiling is missing or can't be told from zero."""
+        return ratio(self.share, self.ceiling, tau or self.tau) if self.ceiling else None
+
+    def rescaled(self, floor: str | None = None, tau: float | None = None) -> Interval | None:
+        """(share − floor) / (ceiling − floor): 0 if all that was learned is gone, 1 if nothing is.
+
+        `floor` names a control, the first by default. It may be below 0 and above 1. None without
+        ceiling or floor, or where the two can't be told apart.
+        """
+        low = self._floor(floor)
+        if self.ceiling is None or low is None:
+            return None
+        return ratio(
+            _minus(self.share, low), _minus(self.ceiling, low), tau or self.tau, lowest=-np.inf
+        )
+
+    def unchanged_loss(self, tau: float | None = None) -> Interval | None:
+        """(1 − ceiling) / (1 − share): of what seems lost, how much an unchanged model loses too.
+
+        None where so little seems lost that the ratio isn't defined. It may exceed 1.
+        """
+        if self.ceiling is None:
+            return None
+        return ratio(complement(self.ceiling), complement(self.share), tau or self.tau)
+
+    def as_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
+        """Flat for results.json: `prefix`, .ceiling, .ratio_to_ceiling and, where there are
+        controls, .floor and .rescaled (by the first) and .floor.<name> of each other, each with
+        .ci_low and .ci_high. None: not defined.
+        """
+        figures = {
+            "": self.found(tau),
+            ".ceiling": self.at_most(tau),
+            ".ratio_to_ceiling": self.ratio(tau),
+        }
+        if self.floors:
+            figures |= {".floor": self.at_least(tau=tau), ".rescaled": self.rescaled(tau=tau)}
+        for name in list(self.floors)[1:]:
+            figures[f".floor.{name}"] = self.at_least(name, tau)
+        return {
+            name: value
+            for key, figure in figures.items()
+            for name, value in flat(prefix + key, figure).items()
+        }
+
+    def lost_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
+        """The share *not* found, flat for results.json, with floor and ceiling in turned places.
+
+        `prefix`, .floor (what an unchanged model would seem to lose, 1 − ceiling) and .excess
+        (the difference of the two, what was really lost), each with .ci_low and .ci_high.
+        """
+        tau = tau or self.tau
+        lost, anyway = complement(self.share), self.ceiling and complement(self.ceiling)
+        return {
+            **flat(prefix, interval(lost, tau)),
+            **flat(f"{prefix}.floor", anyway and interval(anyway, tau)),
+            **flat(f"{prefix}.excess", anyway and difference(lost, anyway, tau)),
+        }
+
+    def curve(self, pair: str) -> pd.DataFrame:
+        """One row for each threshold: pair, tau, and share, ceiling and the first floor, each with
+        its _low and _high; missing where there is none.
+        """
+        parts = {"share": self.share, "ceiling": self.ceiling, "floor": self._floor(None)}
+        rows = []
+        for tau in self.share.taus:
+            row = {"pair": pair, "tau": tau}
+            for name, part in parts.items():
+                bounds = interval(part, tau) if part else (np.nan, np.nan, np.nan)
+                row |= dict(zip((name, f"{name}_low", f"{name}_high"), bounds, strict=True))
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def _floor(self, name: str | None) -> Shares | None:
+        if name is not None:
+            return self.floors[name]
+        return next(iter(self.floors.values()), None)
+
+
+def persistence(
+    sample: Sample,
+    parent: str,
+    child: str,
+    *,
+    rule: str = "best",
+    among: str | Masks | None = None,
+    ceiling: str | None = None,
+    floors: Mapping[str, str] | None = None,
+    pairs: Callable[[int, int], bool] | None = None,
+) -> Persistence:
+    """Share of the parent's features that persist in the child, with its ceiling and floors.
+
+    Every share is the mean over pairs of dictionaries (seed of the parent, seed of the other),
+    of all of them or of those that `pairs` (parent's seed, child's seed) chooses.
+
+    Args:
+        rule: best, mutual, assignment (one to one; without intervals, for it is solved once), or
+            copies merged (a group of the parent's copies counts once, found if a member is).
+        among: which of the parent's features are asked: masks, one per dictionary; "reproducible"
+            (see `reproducible`); None: all eligible ones.
+        ceiling: the model whose dictionaries show what could be found; the parent itself by
+            default, whose different dictionaries are then asked of each other.
+        floors: control models by the floor's name; the headline's first.
+
+    A reproducible feature was found in other dictionaries of its model, so these can't be asked
+    again. Where the ceiling is the parent's own, one of them is left out of the definition and
+    asked instead, in turn; share and floors are then counted with one left out, too, so that all
+    are of features that as many dictionaries have. That needs three; with two there is no ceiling.
+
+    Raises:
+        FeatrackError: an unknown rule or model, or dictionaries of different widths.
+    """
+    if rule not in RULES:
+        raise FeatrackError(f"The rule is {rule!r}; choose one of {', '.join(RULES)}.")
+    ceiling = parent if ceiling is None else ceiling
+    floors = dict(floors or {})
+    for model in (parent, child, ceiling, *floors.values()):
+        _require_model(sample, model, sample.features[parent][0] if parent != model else None)
+    seeds = sample.seeds(parent)
+    asked: list[list[np.ndarray]] = [[None]] * len(seeds)
+    own_ceiling = None
+    if isinstance(among, str):
+        asked, own_ceiling = _reproducible_asked(sample, parent, among, ceiling == parent)
+    elif among is not None:
+        asked = [[mask] for mask in among]
+
+    def share(model: str, chosen: Iterable[tuple[int, int]], own: Mapping | None = None) -> Shares:
+        masks = {(s, t): (own[s, t] if own else asked[s]) for s, t in chosen}
+        return _mean_share(sample, parent, model, masks, rule)
+
+    def everyone(model: str) -> list[tuple[int, int]]:
+        return list(product(seeds, sample.seeds(model)))
+
+    if ceiling == parent:
+        again = list(own_ceiling if own_ceiling is not None else permutations(seeds, 2))
+    else:
+        again = everyone(ceiling)
+    chosen = everyone(child) if child != parent else list(permutations(seeds, 2))
+    return Persistence(
+        share(child, [pair for pair in chosen if pairs is None or pairs(*pair)]),
+        share(ceiling, again, own_ceiling) if again else None,
+        {name: share(model, everyone(model)) for name, model in floors.items()},
+        sample.tau,
+    )
+
+
+def reproducible(sample: Sample, model: str) -> list[Bool[np.ndarray, " d_sae"]]:
+    """Features found, at `sample.tau`, in every other dictionary of their own model; one mask each.
+
+    All false for a model with one dictionary.
+    """
+    return [
+        _found_in(sample, model, s, set(sample.seeds(model)) - {s}) for s in sample.seeds(model)
+    ]
+
+
+def complement(share: Shares) -> Shares:
+    """1 − a share, replicate by replicate."""
+    return share._replace(estimate=1 - share.estimate, replicates=1 - share.replicates)
+
+
+def ratio(top: Shares, bottom: Shares, tau: float, lowest: float = 0.0) -> Interval | None:
+    """One share over another at τ, its interval from the replicates of both; not below `lowest`.
+
+    None where the bottom can't be told from zero, so that a ratio to it isn't defined.
+
+    Raises:
+        FeatrackError: a threshold that wasn't counted, or replicates of different draws.
+    """
+    t, b = _paired(top, bottom, tau)
+    below = bottom.replicates[:, b]
+    if not bottom.estimate[b] > 0:
+        return None
+    estimate = float(top.estimate[t] / bottom.estimate[b])
+    if not below.size:
+        return Interval(estimate, np.nan, np.nan)
+    if below.min() <= 0:
+        return None
+    low, high = around(estimate, top.replicates[:, t] / below)
+    return Interval(estimate, max(low, lowest), high)
+
+
+def difference(minuend: Shares, subtrahend: Shares, tau: float) -> Interval:
+    """One share less another at τ, its interval from the replicates of both; within −1…1.
+
+    Raises:
+        FeatrackError: a threshold that wasn't counted, or replicates of different draws.
+    """
+    m, s = _paired(minuend, subtrahend, tau)
+    estimate = float(minuend.estimate[m] - subtrahend.estimate[s])
+    low, high = around(estimate, minuend.replicates[:, m] - subtrahend.replicates[:, s])
+    return Interval(estimate, max(low, -1.0), min(high, 1.0))
+
+
+def flat(name: str, figure: Interval | None) -> dict[str, float | None]:
+    """A figure with its interval, flat for results.json; None: not defined."""
+    values = [None if value is None or np.isnan(value) else value for value in figure or [None] * 3]
+    return {name + end: value for end, value in zip(_ENDS, values, strict=True)}
+
+
+def _mean_share(
+    sample: Sample,
+    parent: str,
+    other: str,
+    asked: Mapping[tuple[int, int], Sequence[np.ndarray | None]],
+    rule: str,
+) -> Shares:
+    """The mean, over pairs of seeds and each pair's masks, of the share that is found."""
+    tables = {}
+    places = {(s, t): ((parent, s), (other, t)) for s, t in asked}
+    matched = sample.matched(places.values())
+    for (s, t), masks in asked.items():
+        pair = places[s, t]
+        if pair not in matched:
+            continue
+        each = [_one_share(sample, pair, matched[pair], mask, rule) for mask in masks]
+        each = [share for share in each if share is not None]
+        if each:
+            tables[s, t] = Shares(
+                each[0].taus,
+                np.mean([share.estimate for share in each], axis=0),
+                np.mean([share.replicates for share in each], axis=0),
+                min(share.asked for share in each),
+            )
+    if tables and rule == "assignment":
+        estimate = np.mean([share.estimate for share in tables.values()], axis=0)
+        return Shares(np.array(sample.taus), estimate, np.empty((0, estimate.size)))
+    if tables:
+        return over_seeds(tables, sample.draws, parent, other)
+    nothing = np.full(len(sample.taus), np.nan)
+    n_replicates = len(sample.draws.documents)
+    return Shares(np.array(sample.taus), nothing, np.tile(nothing, (n_replicates, 1)))
+
+
+def _one_share(
+    sample: Sample,
+    pair: tuple[Place, Place],
+    matched: Matched,
+    mask: np.ndarray | None,
+    rule: str,
+) -> Shares | None:
+    if mask is not None:
+        matched = matched._replace(asked=matched.asked & mask)
+    if not matched.asked.any():
+        return None
+    if rule == "assignment":
+        r = _assigned_r(sample, *pair)[matched.asked]
+        estimate = np.array([(r > tau).mean() for tau in matched.taus])
+        return Shares(matched.taus, estimate, np.empty((0, estimate.size)))
+    if rule == "mutual":
+        matched = mutual_only(matched)
+    if rule == "copies merged":
+        matched = copies_merged(matched, sample.copies(pair[0]))
+    return shares(matched)
+
+
+def _assigned_r(sample: Sample, a: Place, b: Place) -> np.ndarray:
+    """r of each of a's features with the one of b that it is assigned; 0: none. [d_sae]"""
+    best = correlations(
+        sample._features(a).acts,
+        sample._features(b).acts,
+        eligible_a=sample._eligible(a),
+        eligible_b=sample._eligible(b),
+    )
+    r = np.zeros(best.a_candidates.size)
+    chosen = assignment(best.pairs)
+    r[chosen.i] = chosen.r
+    return r
+
+
+def _reproducible_asked(
+    sample: Sample, parent: str, among: str, own: bool
+) -> tuple[list[list[np.ndarray]], dict[tuple[int, int], list[np.ndarray]] | None]:
+    """Masks to ask of each of the parent's dictionaries, and of each pair of them (the ceiling)."""
+    if among != "reproducible":
+        raise FeatrackError(f"among is {among!r}; give masks, reproducible, or None.")
+    seeds = set(sample.seeds(parent))
+    if not own:
+        return [[mask] for mask in reproducible(sample, parent)], None
+    if len(seeds) < 3:
+        return [[mask] for mask in reproducible(sample, parent)], {}
+    pairs = {
+        (s, t): [_found_in(sample, parent, s, seeds - {s, t})]
+        for s, t in permutations(sorted(seeds), 2)
+    }
+    asked = [[pairs[s, t][0] for t in sorted(seeds - {s})] for s in sorted(seeds)]
+    return asked, pairs
+
+
+def _found_in(sample: Sample, model: str, seed: int, others: set[int]) -> np.ndarray:
+    """Features of one dictionary that each of the others has; none if there is no other."""
+    able = sample.eligible[model][seed]
+    found = able.copy() if others else np.zeros_like(able)
+    matched = sample.matched(((model, seed), (model, other)) for other in sorted(others))
+    for other in others:
+        one = matched.get(((model, seed), (model, other)))
+        found &= (one.asked & (one.best_r > sample.tau)) if one else False
+    return found
+
+
+def _minus(one: Shares, other: Shares) -> Shares:
+    return one._replace(
+        estimate=one.estimate - other.estimate, replicates=one.replicates - other.replicates
+    )
+
+
+def _paired(one: Shares, other: Shares, tau: float) -> tuple[int, int]:
+    if len(one.replicates) != len(other.replicates):
+        raise FeatrackError("The shares come from different draws: use the same for both.")
+    return at(one, tau), at(other, tau)
+
+
+def _require_model(sample: Sample, model: str, like: Features | None) -> None:
+    if model not in sample.features:
+        raise FeatrackError(
+            f"There are no dictionaries of {model!r} in the sample; it has "
+            f"{', '.join(sample.features)}."
+        )
+    width = sample.features[model][0].acts.shape[1]
+    if like is not None and width != like.acts.shape[1]:
+        raise FeatrackError(
+            f"The dictionaries have {like.acts.shape[1]} and {width} features: a share depends on "
+            "the width, so compare dictionaries of one width."
+        )

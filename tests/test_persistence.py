@@ -1,0 +1,294 @@
+"""Shares beside ceilings and floors, on dictionaries whose truth is planted."""
+
+from dataclasses import replace
+from itertools import permutations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.matching.classes import classify, merge_copies
+from featrack_utils.matching.correlation import copies, correlations
+from featrack_utils.statistics.intervals import Shares
+from featrack_utils.statistics.persistence import (
+    Persistence,
+    difference,
+    persistence,
+    reproducible,
+    resample,
+)
+from featrack_utils.statistics.simulation import Plan, simulate
+
+# Half of the parent's features persist; a dictionary finds 70 % of what its model has, so two
+# seeds share 49 % and parent and child 24.5 %.
+PLAN = Plan(
+    600,
+    200,
+    100,
+    rho=(0.95, 0.95),
+    capture=0.7,
+    seeds=2,
+    copies=0,
+    splitting=0,
+    dead=0.02,
+    density=0.01,
+)
+TAU = 0.8
+
+
+def sampled(replicates=100, **features):
+    return resample(features, [TAU], tau=TAU, replicates=replicates, seed=0)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return simulate(PLAN, 11)
+
+
+@pytest.fixture(scope="module")
+def sample(planted):
+    return sampled(base=planted.parent, lua=planted.child)
+
+
+@pytest.fixture(scope="module")
+def kept(sample):
+    return persistence(sample, "base", "lua")
+
+
+def test_the_ceiling_is_what_two_seeds_both_captured(planted, sample, kept):
+    truths = planted.parent_truth
+    truth = np.mean(
+        [
+            np.isin(truths[s].latent, truths[1 - s].latent)[sample.eligible["base"][s]].mean()
+            for s in (0, 1)
+        ]
+    )
+    estimate, low, high = kept.at_most()
+    assert estimate == pytest.approx(truth, abs=0.02)
+    assert low <= truth <= high
+
+
+def test_share_over_ceiling_is_the_share_that_really_persists(kept):
+    ratio = kept.ratio()
+    assert kept.found().high < 0.35
+    assert ratio.low <= 0.5 <= ratio.high
+    assert ratio.estimate == pytest.approx(0.5, abs=0.06)
+
+
+def test_what_emerges_is_the_share_the_parent_lacks(planted, sample):
+    known = np.mean(
+        [
+            np.isin(b.latent, a.latent)[mask].mean()
+            for a in planted.parent_truth
+            for b, mask in zip(planted.child_truth, sample.eligible["lua"], strict=True)
+        ]
+    )
+    found = persistence(sample, "lua", "base")
+    assert found.found().estimate == pytest.approx(known, abs=0.02)
+    emerging = found.lost_results("emerging")
+    assert emerging["emerging"] == pytest.approx(1 - found.found().estimate)
+    assert emerging["emerging.floor"] == pytest.approx(1 - found.at_most().estimate)
+    assert emerging["emerging.excess"] == pytest.approx(
+        found.at_most().estimate - found.found().estimate
+    )
+
+
+def test_of_what_seems_lost_an_unchanged_model_loses_the_complement_of_the_ceiling(kept):
+    share, ceiling, loss = kept.found(), kept.at_most(), kept.unchanged_loss()
+    assert loss.estimate == pytest.approx((1 - ceiling.estimate) / (1 - share.estimate))
+    assert loss.low < loss.estimate < loss.high
+
+
+# --- floors ------------------------------------------------------------------------------------
+
+
+def of_shares(share, ceiling, floor):
+    """Three shares of three replicates each, at one threshold."""
+    each = [
+        Shares(np.array([TAU]), np.array([x[0]]), np.array(x, float)[:, None])
+        for x in (share, ceiling, floor)
+    ]
+    return Persistence(each[0], each[1], {"random MLP": each[2]}, TAU)
+
+
+def test_halfway_between_floor_and_ceiling_is_one_half():
+    assert of_shares([0.4] * 3, [0.6] * 3, [0.2] * 3).rescaled() == pytest.approx((0.5, 0.5, 0.5))
+    # The ratio doesn't know of the floor.
+    assert of_shares([0.4] * 3, [0.6] * 3, [0.2] * 3).ratio().estimate == pytest.approx(2 / 3)
+
+
+def test_less_than_the_floor_is_said_and_not_hidden():
+    assert of_shares([0.1] * 3, [0.6] * 3, [0.2] * 3).rescaled().low == pytest.approx(-0.25)
+
+
+def test_a_ceiling_that_may_lie_below_the_floor_gives_no_rescaled_share():
+    assert of_shares([0.3] * 3, [0.4, 0.4, 0.1], [0.2] * 3).rescaled() is None
+
+
+def test_a_child_as_far_away_as_a_control_has_kept_nothing(planted):
+    sample = sampled(base=planted.parent, lua=planted.child, control=planted.child)
+    kept = persistence(sample, "base", "lua", floors={"random MLP": "control"})
+    assert kept.at_least().estimate == pytest.approx(kept.found().estimate)
+    assert kept.at_least() == kept.at_least("random MLP")
+    rescaled = kept.rescaled()
+    assert rescaled.estimate == pytest.approx(0, abs=1e-9)
+    assert rescaled.low <= 0 <= rescaled.high
+    results = kept.as_results("share")
+    assert results["share.floor"] == pytest.approx(results["share"])
+    assert {"share.rescaled", "share.rescaled.ci_low", "share.ratio_to_ceiling"} <= set(results)
+
+
+def test_without_controls_there_is_no_floor(kept):
+    assert kept.at_least() is None and kept.rescaled() is None
+    assert "share.floor" not in kept.as_results("share")
+    assert kept.curve("base_lua")["floor"].isna().all()
+
+
+# --- rules -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["best", "mutual", "assignment"])
+def test_a_rule_counts_as_classifying_by_it_does(planted, sample, rule):
+    shares = []
+    for s, one in enumerate(planted.parent):
+        for t, other in enumerate(planted.child):
+            masks = {
+                "eligible_a": sample.eligible["base"][s],
+                "eligible_b": sample.eligible["lua"][t],
+            }
+            best = correlations(one.acts, other.acts, **masks)
+            shares.append(classify(best, TAU, rule).persisting_share)
+    found = persistence(sample, "base", "lua", rule=rule).found()
+    assert found.estimate == pytest.approx(np.mean(shares))
+    assert np.isnan(found.low) == (rule == "assignment")
+
+
+def test_copies_count_once_where_they_are_merged():
+    plan = replace(PLAN, copies=0.2, seeds=1)
+    planted = simulate(plan, 3)
+    sample = sampled(base=planted.parent, lua=planted.child)
+    able = {model: sample.eligible[model][0] for model in ("base", "lua")}
+    base, lua = planted.parent[0], planted.child[0]
+    best = correlations(base.acts, lua.acts, eligible_a=able["base"], eligible_b=able["lua"])
+    groups = [
+        copies(one.acts, TAU, eligible=mask).group
+        for one, mask in ((base, able["base"]), (lua, able["lua"]))
+    ]
+    expected = merge_copies(classify(best, TAU), *groups).persisting_share
+    found = persistence(sample, "base", "lua", rule="copies merged")
+    assert found.found().estimate == pytest.approx(expected)
+    assert found.ceiling is None  # one dictionary has nobody to ask
+
+
+def test_equal_dictionaries_make_the_same_seed_arm_one(planted):
+    sample = sampled(base=planted.parent, twin=planted.parent)
+    same = persistence(sample, "base", "twin", pairs=lambda s, t: s == t)
+    other = persistence(sample, "base", "twin", pairs=lambda s, t: s != t)
+    assert same.found() == pytest.approx((1.0, 1.0, 1.0))
+    assert other.found().estimate == pytest.approx(other.at_most().estimate)
+    gain = difference(same.share, other.share, TAU)
+    assert gain.estimate == pytest.approx(1 - other.found().estimate)
+
+
+# --- reproducible features ----------------------------------------------------------------------
+
+
+def test_reproducible_features_are_those_both_seeds_captured(planted, sample):
+    truths = planted.parent_truth
+    for s, mask in enumerate(reproducible(sample, "base")):
+        truth = np.isin(truths[s].latent, truths[1 - s].latent) & sample.eligible["base"][s]
+        assert (mask != truth).mean() < 0.03
+        assert not mask[~sample.eligible["base"][s]].any()
+
+
+def test_reproducible_features_persist_more_than_all(sample, kept):
+    among = persistence(sample, "base", "lua", among="reproducible")
+    # Half persist, of which a child dictionary captures 70 %.
+    assert among.found().estimate == pytest.approx(0.35, abs=0.05)
+    assert among.found().estimate > kept.found().estimate
+    # Both other dictionaries of the base have been asked already.
+    assert among.ceiling is None
+
+
+@pytest.fixture(scope="module")
+def three():
+    planted = simulate(replace(PLAN, seeds=3), 12)
+    return planted, sampled(50, base=planted.parent, lua=planted.child)
+
+
+def test_a_third_seed_finds_of_the_reproducible_features_what_it_captures(three):
+    """Features here are found by chance, 70 % each: a third seed knows nothing of the others."""
+    planted, sample = three
+    has = [truth.latent for truth in planted.parent_truth]
+    truth = np.mean(
+        [
+            np.isin(has[s], has[t])[np.isin(has[s], has[u]) & sample.eligible["base"][s]].mean()
+            for s, u, t in permutations(range(3))
+        ]
+    )
+    kept = persistence(sample, "base", "lua", among="reproducible")
+    ceiling = kept.at_most()
+    assert truth == pytest.approx(0.7, abs=0.05)
+    assert ceiling.estimate == pytest.approx(truth, abs=0.02)
+    assert ceiling.low <= truth <= ceiling.high
+    assert kept.ratio().estimate == pytest.approx(0.5, abs=0.06)
+
+
+def test_reproducible_means_found_in_every_other_dictionary(three):
+    planted, sample = three
+    has = [truth.latent for truth in planted.parent_truth]
+    for s, mask in enumerate(reproducible(sample, "base")):
+        truth = np.isin(has[s], has[s - 1]) & np.isin(has[s], has[s - 2])
+        assert (mask != truth & sample.eligible["base"][s]).mean() < 0.03
+
+
+def test_a_ceiling_of_another_model_is_asked_of_features_that_all_dictionaries_have(three):
+    planted, _ = three
+    sample = sampled(base=planted.parent[:2], again=planted.parent[2:], lua=planted.child)
+    kept = persistence(sample, "base", "lua", among="reproducible", ceiling="again")
+    assert kept.at_most().estimate == pytest.approx(0.7, abs=0.06)
+    assert kept.ratio().estimate == pytest.approx(0.5, abs=0.08)
+
+
+def test_given_features_are_asked_and_no_others(planted, sample):
+    masks = [np.isin(truth.latent, [0, 1, 2]) for truth in planted.parent_truth]
+    kept = persistence(sample, "base", "lua", among=masks)
+    pairs = sample.matched([(("base", s), ("lua", t)) for s in (0, 1) for t in (0, 1)])
+    truth = [
+        (m.best_r > TAU)[m.asked & masks[a[1]]].mean()
+        for (a, _), m in pairs.items()
+        if (m.asked & masks[a[1]]).any()
+    ]
+    assert kept.found().estimate == pytest.approx(np.mean(truth))
+
+
+# --- what isn't defined --------------------------------------------------------------------------
+
+
+def test_a_share_of_no_feature_is_not_defined(planted, sample):
+    nobody = [np.zeros_like(mask) for mask in sample.eligible["base"]]
+    kept = persistence(sample, "base", "lua", among=nobody)
+    assert np.isnan(kept.found()).all()
+    assert kept.ratio() is None or np.isnan(kept.ratio().estimate)
+    assert kept.as_results("share")["share"] is None
+    dead = planted.child[0]._replace(acts=sparse.csr_matrix(planted.child[0].acts.shape))
+    sample = sampled(2, base=planted.parent, lua=[dead])
+    assert np.isnan(persistence(sample, "base", "lua").found().estimate)
+
+
+def test_bad_input_is_named(planted, sample):
+    features = planted.parent[0]
+    with pytest.raises(FeatrackError, match="different token streams"):
+        sampled(base=[features, features._replace(tokens=features.tokens[::-1])])
+    with pytest.raises(FeatrackError, match="base has no dictionary"):
+        sampled(base=[])
+    narrow = sampled(2, base=[features], lua=[features._replace(acts=features.acts[:, :500])])
+    with pytest.raises(FeatrackError, match="600 and 500 features"):
+        persistence(narrow, "base", "lua")
+    with pytest.raises(FeatrackError, match="no dictionaries of 'tale' in the sample; it has base"):
+        persistence(sample, "base", "tale")
+    with pytest.raises(FeatrackError, match="choose one of best"):
+        persistence(sample, "base", "lua", rule="closest")
+    with pytest.raises(FeatrackError, match="tau"):
+        resample({"base": [features]}, [TAU], tau=1.5, replicates=2, seed=0)
