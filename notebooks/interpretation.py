@@ -30,7 +30,7 @@ from transformers import AutoTokenizer
 from featrack_utils.dictionaries import features
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
-from featrack_utils.interpretation import portraits
+from featrack_utils.interpretation import contexts
 from featrack_utils.interpretation.explain import run as autointerp
 from featrack_utils.interpretation.explain import strips, summary
 from featrack_utils.interpretation.explain.settings import Interpretation
@@ -97,7 +97,7 @@ def interpret(folder):
     found = {m: features.load_features(p / "features.safetensors") for m, p in parts.items()}
     place = store.opened(run / "corpora") / "tokenizer"
     tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
-    ground = autointerp.prepare(found, portraits.vocabulary(tokenizer), **criteria)
+    ground = autointerp.prepare(found, contexts.vocabulary(tokenizer), **criteria)
     autointerp.write(folder, ground, settings, run / autointerp.ANSWERS)
 
 
@@ -106,7 +106,7 @@ made = store.make(
     interpret,
     parameters={**criteria, **vars(settings)},
     inputs=[*parts.values(), run / "corpora"],
-    code=[autointerp, features, portraits],
+    code=[autointerp, features, contexts],
 )
 own, mates = (pd.read_parquet(made / f"{name}.parquet") for name in ("scores", "mates"))
 

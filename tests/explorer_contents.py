@@ -14,9 +14,18 @@ from scipy import sparse
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.display import explorer
 from featrack_utils.interpretation.logit_effects import LogitEffects
+from featrack_utils.lineage import Lineage
 from featrack_utils.matching import fates
 from featrack_utils.pipeline.config import MODELS
 
+PAPER = Lineage(
+    {
+        "base": {"train": ["english", "python"]},
+        "lua": {"parent": "base", "train": ["lua"]},
+        "stories": {"parent": "base", "train": ["stories"]},
+        "merged": {"merge": ["lua", "stories"]},
+    }
+)
 WIDTH, BLOCKS, D = 12, 40, 260  # positions of a block, blocks, features of a dictionary
 N = WIDTH * BLOCKS
 DEAD, TWIN = 7, 3  # a feature that is never active; one that all models have
@@ -58,6 +67,7 @@ def contents() -> explorer.Contents:
     about["explanation"] = [None if i == DEAD else f"</script>“{i}”" for i in rows["feature"]]
     about["simulation_r"] = np.where(rows["feature"] == DEAD, np.nan, 0.12345)
     return explorer.Contents(
+        lineage=PAPER,
         features={
             model: Features(sparse.csr_matrix(dense), origin, domain, tokens)
             for model, dense in acts.items()

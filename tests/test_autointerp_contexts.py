@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation.contexts import by_feature
 from featrack_utils.interpretation.explain.contexts import (
     NONE,
     TOP,
@@ -14,12 +15,11 @@ from featrack_utils.interpretation.explain.contexts import (
     shown,
     true_values,
 )
-from featrack_utils.interpretation.portraits import by_column
 from tests.autointerp_planted import BLOCK, DEAD, LENGTH, planted
 
 FEATURES = planted()
 TEXT = as_text(FEATURES, BLOCK, seed=1)
-COLUMNS = by_column(FEATURES)
+COLUMNS = by_feature(FEATURES.acts)
 CHOSEN = choose(FEATURES.acts, TEXT, seed=1)
 
 

@@ -6,9 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featrack_utils.interpretation.explain.controls import CALIPER, equally_dense, shuffled
-from featrack_utils.matching import fates
-from featrack_utils.pipeline.config import EDGES, MODELS
-from tests.autointerp_planted import DEAD, LENGTH, planted
 
 
 @given(st.integers(2, 50), st.integers(0, 5))
@@ -44,25 +41,6 @@ def test_pairs_are_within_the_caliper_and_disjoint(density, cut):
     ratio = density[pairs.one] / density[pairs.other]
     assert (np.abs(np.log(ratio)) <= np.log(CALIPER) + 1e-9).all()
     assert len({*pairs.one}) == len({*pairs.other}) == len(pairs.one)
-
-
-def test_a_feature_persists_if_a_neighbouring_model_has_it():
-    found = {model: planted() for model in MODELS}
-    # Lua has lost feature 0, Stories 0 and 1; the merged model has everything.
-    for model, gone in (("lua", [0]), ("stories", [0, 1])):
-        acts = found[model].acts.tolil()
-        acts[:, gone] = 0
-        found[model] = found[model]._replace(acts=acts.tocsr())
-    best = fates.all_matches(found, fates.Criteria(0.8, "best", 1, 1))
-    along = fates.tracked(best, 0.8)
-    kept = {model: np.flatnonzero(mask).tolist() for model, mask in fates.persisting(along).items()}
-    alive = [k for k in range(LENGTH) if k != DEAD]
-    assert set(along) == set(EDGES)
-    named = fates.classes(best, fates.Criteria(0.8, "best", 1, 1))
-    for model, numbers in named.items():
-        either = np.isin(np.array(fates.CLASSES)[numbers], ["persisting", "inherited"])
-        assert np.flatnonzero(either).tolist() == kept[model]
-    assert kept == {"base": alive[1:], "lua": alive[1:], "stories": alive[2:], "merged": alive[1:]}
 
 
 def test_rare_features_are_compared_with_rare_ones():

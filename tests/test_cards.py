@@ -1,5 +1,7 @@
 """How features are shown: links, chips and shaded text, read back from the HTML."""
 
+import re
+
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
@@ -7,11 +9,11 @@ from scipy import sparse
 
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.display import cards, caseplots
+from featrack_utils.display import cards
 from featrack_utils.display.shading import Side, shade_side_by_side
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.examples import token_shares
-from featrack_utils.interpretation.logit_effects import LogitEffects, Writing
+from featrack_utils.interpretation.contexts import token_shares
+from featrack_utils.interpretation.logit_effects import LogitEffects
 
 ONE, OTHER = cards.Feature("base-0", 0), cards.Feature("lua-1", 1)
 
@@ -31,13 +33,17 @@ def known(tokenizer):
     effects = LogitEffects(ids, np.ones((2, 8)), ids[:, ::-1], -np.ones((2, 8)))
     each = {"base-0": found, "lua-1": found}
     shares = {name: token_shares(f, len(tokenizer)) for name, f in each.items()}
-    return cards.Known(each, shares, dict.fromkeys(each, effects), Corpora({}, tokenizer, 5))
+    corpora = Corpora({}, tokenizer, 5)
+    domains = ("english", "python", "lua")
+    return cards.Known(each, shares, dict.fromkeys(each, effects), corpora, domains)
 
 
 def test_only_features_of_the_explorers_dictionaries_are_links():
     link = BeautifulSoup(cards.link(ONE), "html.parser").a
     assert (link["href"], link.text) == ("explorer.html#base-0", "base 0")
     assert cards.link(OTHER) == "lua 1 (seed 1)"
+    dashed = cards.Feature("my-chat-0", 7)
+    assert (dashed.model, dashed.target) == ("my-chat", "explorer.html#my-chat-7")
 
 
 def test_a_token_is_shown_as_data():
@@ -47,20 +53,29 @@ def test_a_token_is_shown_as_data():
     assert soup.text == "<script> 5 % ⏎ 1 %"
 
 
+def test_a_token_in_a_sentence_is_never_markup():
+    hostile = ["**b**", "`", "</code><script>", "$x$", "[a](b)", " =", "{numref}`x`"]
+    for piece in hostile:
+        html = cards.in_prose(piece)
+        assert re.fullmatch(r"<code>(&#\d+;)+</code>", html)
+        assert BeautifulSoup(html, "html.parser").text == piece.replace(" ", "·")
+
+
 def cells(html):
     return [[c.text for c in row.find_all("td")] for row in parse(html).select("tbody tr")]
 
 
-def test_the_table_says_what_a_feature_answers_to_and_where(known):
-    (one, other) = cells(cards.where_table(known, [ONE, OTHER]))
-    assert one == ["base 0", "b 75 % e 25 %", "25.00 %", "25.00 %", "–", "–"]
-    assert other == ["lua 1 (seed 1)", "g 100 %", "0.00 %", "25.00 %", "–", "–"]
-
-
-def test_the_table_of_effects_names_six_tokens_each_way(known):
-    assert cells(cards.logit_table(known, [ONE])) == [
-        ["base 0", "a  b  c  d  e  f ", "h  g  f  e  d  c "]
+def test_a_table_says_what_a_feature_answers_to_where_and_what_it_raises(known):
+    (one, other) = cells(cards.feature_table(known, [ONE, OTHER], {"r": [0.913, None]}))
+    assert one == [
+        "base 0",
+        "0.91",
+        "b 75 % e 25 %",
+        "English 25.0 %, Python 25.0 %, Lua –",
+        "a  b  c  d  e  f ",
     ]
+    assert other[:3] == ["lua 1 (seed 1)", "–", "g 100 %"]
+    assert other[3] == "Python 25.0 %, English 0.0 %, Lua –"
 
 
 def test_two_features_are_shaded_on_the_same_text(known):
@@ -78,40 +93,9 @@ def test_two_features_are_shaded_on_the_same_text(known):
     assert [a["href"] for a in legend.select("a")] == ["explorer.html#base-0"]
 
 
-def test_how_a_match_differs_is_said_in_words_and_numbers(known):
-    eye = Writing(np.eye(2), np.eye(2), np.eye(2))
-    html = cards.differences(known, {"base-0": eye, "lua-1": eye}, ONE, OTHER)
-    assert parse(html).p.text == "Closest match: lua 1 (seed 1). What differs: other places."
-    r = np.corrcoef([0, 3, 0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 2, 0])[0, 1]
-    assert cells(html) == [
-        [f"{r:.2f}".replace("-", "−"), "0.00", "1.00", "0.00", "–", "0.00", "0.00"]
-    ]
-
-
 def test_features_side_by_side_need_as_many_contexts_each():
     side = Side("a", [(["x"], [1.0])], 1.0, "#0072B2")
     with pytest.raises(FeatrackError, match=r"as many contexts each, but got \[0, 1\]"):
         shade_side_by_side([side, side._replace(contexts=[])])
     with pytest.raises(FeatrackError, match="peak activation above zero"):
         shade_side_by_side([side._replace(peak=0.0)])
-
-
-def test_lines_and_headings_are_escaped():
-    for html in (cards.line("a < b"), cards.heading("a < b"), cards.code("a < b")):
-        assert parse(html).text == "a < b"
-    assert parse(cards.titled(ONE)).text == "Base: base 0"
-
-
-def test_the_curve_counts_features_below_each_correlation():
-    figure = caseplots.how_many_below(
-        {"Lua": [0.9, 0.2, 0.5], "third of the base": [1.0], "untouched": [0.9]}, 0.8, 0.5
-    )
-    (axis,) = figure.axes
-    lua, third = axis.lines[:2]
-    assert lua.get_xdata().tolist() == [0.2, 0.5, 0.9] and lua.get_ydata().tolist() == [1, 2, 3]
-    assert (lua.get_color(), third.get_color()) == ("#D55E00", "black")
-    assert [line.get_linestyle() for line in axis.lines[:3]] == ["-", "-", "--"]
-    assert axis.get_yscale() == "log"
-    assert len(figure.legends) == 1 and not caseplots.how_many_below({}, 0.8, 0.5).legends
-    (nothing,) = caseplots.how_many_below({"Lua": []}, 0.8, 0.5).axes
-    assert nothing.texts[-1].get_text() == "no feature to seek"

@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 from scipy import sparse
+from scipy.stats import hypergeom
 
-from featrack_utils.display import mapplot
-from featrack_utils.display.style import MODEL_COLOURS
+from featrack_utils.display import map_figures, style
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import feature_map
+from featrack_utils.interpretation.feature_map import Mixed, mixed, mixed_by_chance
+from featrack_utils.lineage import Lineage
 from featrack_utils.matching.correlation import BestMatches, Pairs
 
 GROUPS, MEMBERS = 4, 30
@@ -75,29 +77,11 @@ def test_clusters_are_numbered_by_size_and_stragglers_are_in_none():
     assert feature_map.clusters(np.zeros((3, 2)), least=8).tolist() == [-1, -1, -1]
 
 
-def test_trust_is_one_for_a_faithful_map_and_about_a_half_for_a_random_one(planted, points):
-    on_a_circle = unit(np.random.default_rng(1).normal(size=(200, 2)))
-    assert feature_map.trust(on_a_circle, on_a_circle, 10) == pytest.approx(1)
-    strewn = np.random.default_rng(2).random((len(planted), 2))
-    assert feature_map.trust(planted, strewn, 10) < 0.65
-    assert feature_map.trust(planted, points, 10) > 0.9
-    assert feature_map.trust(planted[:8], points[:8], 4) is None
-
-
 def test_cohesion_is_the_mean_cosine_with_the_others_of_a_cluster():
     directions = unit([[1, 0], [1, 0], [0, 1], [0, 1], [1, 1]])
     assert feature_map.cohesion(directions, np.array([0, 0, 1, 1, -1])) == pytest.approx(1)
     assert feature_map.cohesion(directions, np.array([0, 1, 0, 1, -1])) == pytest.approx(0)
     assert feature_map.cohesion(directions, np.full(5, -1)) is None
-
-
-def test_principal_places_keep_the_distances_of_what_was_flat_all_along():
-    flat = np.random.default_rng(0).normal(size=(20, 2)) * [3, 1]
-    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 6)))[0][:2]
-    found = feature_map.principal(flat @ turn)
-    np.testing.assert_allclose(
-        np.linalg.norm(found[:1] - found, axis=1), np.linalg.norm(flat[:1] - flat, axis=1)
-    )
 
 
 def matches(pairs, b_candidates):
@@ -155,15 +139,66 @@ def mapped():
 
 
 def test_a_panel_counts_its_features_and_shows_them_over_all_others(mapped):
+    style.use_lineage(
+        Lineage({"base": {"train": ["python"]}, "lua": {"parent": "base", "train": ["lua"]}})
+    )
     masks = {"Lua": np.array([False, True, True]), "none": np.zeros(3, bool)}
-    first, second = mapplot.map_panels(mapped, masks).axes
+    first, second = map_figures.map_panels(mapped, masks).axes
     assert [axis.get_title() for axis in (first, second)] == ["Lua: 2", "none: 0"]
     everything, chosen = first.collections
     assert (len(everything.get_offsets()), len(chosen.get_offsets())) == (3, 2)
     red, green, blue, _ = (round(255 * part) for part in chosen.get_facecolor()[0])
-    assert f"#{red:02X}{green:02X}{blue:02X}" == MODEL_COLOURS["lua"]
+    assert f"#{red:02X}{green:02X}{blue:02X}" == style.colour_of("lua")
 
 
 def test_only_the_largest_clusters_are_numbered(mapped):
-    assert [t.get_text() for t in mapplot.cluster_map(mapped, numbered=3).axes[0].texts] == ["0"]
-    assert not list(mapplot.cluster_map(mapped.assign(cluster=-1), numbered=3).axes[0].texts)
+    assert [t.get_text() for t in map_figures.cluster_map(mapped, numbered=3).axes[0].texts] == [
+        "0"
+    ]
+    assert not list(map_figures.cluster_map(mapped.assign(cluster=-1), numbered=3).axes[0].texts)
+
+
+CLUSTER = np.repeat([0, 1, 2, -1], [6, 3, 2, 9])
+MODEL = np.array(["base", "lua"] * 10)
+
+
+def test_clusters_are_counted_by_the_labels_they_hold():
+    model = np.array(["base"] * 4 + ["lua"] * 2 + ["base"] * 3 + ["lua", "base"] + ["lua"] * 9)
+    gone = np.isin(np.arange(20), [0, 6, 7, 15])
+    new = np.isin(np.arange(20), [5, 9, 16])
+    # Cluster 0 holds both models, gone and new; 1 the base alone, gone; 2 both models, new.
+    assert mixed(CLUSTER, model, gone, new) == Mixed(one_model=1, all_models=2, replaced=1)
+
+
+def test_without_clusters_every_count_is_zero():
+    nothing = np.full(20, -1)
+    none = np.zeros(20, bool)
+    assert mixed(nothing, MODEL, none, none) == Mixed(0, 0, 0)
+    assert mixed_by_chance(nothing, MODEL, none, none, draws=5, seed=0) == dict.fromkeys(
+        Mixed._fields, (0, 0, 0)
+    )
+
+
+def lacks(size, marked):
+    """Probability that a cluster of the twenty holds none of some marked features."""
+    return hypergeom(20, marked, size).pmf(0)
+
+
+def test_the_expected_counts_are_those_of_drawing_without_replacement():
+    gone, new = np.arange(20) < 4, np.arange(20) >= 14
+    found = mixed_by_chance(CLUSTER, MODEL, gone, new, draws=4000, seed=1)
+    one = sum(2 * lacks(size, 10) for size in (6, 3, 2))
+    both = sum(1 - lacks(s, 4) - lacks(s, 6) + lacks(s, 10) for s in (6, 3, 2))
+    expected = {"one_model": one, "all_models": 3 - one, "replaced": both}
+    assert {kind: each.estimate for kind, each in found.items()} == pytest.approx(
+        expected, abs=0.05
+    )
+    assert all(each.low <= each.estimate <= each.high for each in found.values())
+
+
+def test_planted_separation_is_far_from_what_chance_shows():
+    cluster, model = np.repeat([0, 1, 2, 3], 25), np.repeat(["base", "lua"], 50)
+    gone = model == "base"
+    assert mixed(cluster, model, gone, ~gone) == Mixed(4, 0, 0)
+    lot = mixed_by_chance(cluster, model, gone, ~gone, draws=200, seed=0)
+    assert lot["all_models"].low == lot["replaced"].low == 4

@@ -24,7 +24,7 @@ from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.dictionaries.features import Features, open_features, require_same_tokens
 from featrack_utils.display.style import MODEL_COLOURS, MODEL_LABELS
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation import portraits
+from featrack_utils.interpretation import contexts
 from featrack_utils.interpretation.logit_effects import LogitEffects, top_logits
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching import fates
@@ -68,6 +68,7 @@ class Contents(NamedTuple):
         width: positions of a block of the evaluation mix.
     """
 
+    lineage: Lineage
     features: Mapping[str, Features]
     logits: Mapping[str, LogitEffects]
     about: pd.DataFrame
@@ -93,18 +94,20 @@ def read_contents(run: Path, context: int, seed: int) -> Contents:
     from featrack_utils.corpora.prepare import open_corpora  # slow to load
 
     tokenizer = open_corpora(store.opened(run / "corpora"), context).tokenizer
-    found = open_features(run, Lineage.open(run), root_seeds=1, other_seeds=1)
+    lineage = Lineage.open(run)
+    found = open_features(run, lineage, root_seeds=1, other_seeds=1)
     mapped = pd.read_parquet(store.opened(run / "map") / "map.parquet")
     read = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")
     columns = ["model", "feature", "explanation", "simulation_r", "detection"]
     return Contents(
+        lineage=lineage,
         features={model: found[f"{model}-0"] for model in MODELS},
         logits={
             model: top_logits(run / "models" / model, run / "saes" / f"{model}-0", LOGITS)
             for model in MODELS
         },
         about=mapped.merge(read[columns], how="left", validate="one_to_one"),
-        vocabulary=portraits.vocabulary(tokenizer),
+        vocabulary=contexts.vocabulary(tokenizer),
         width=context - 1,
         profile=run.name,
         seed=seed,
@@ -126,8 +129,8 @@ def write_data(folder: Path, contents: Contents, criteria: Criteria) -> None:
             "give the context length of this run."
         )
     folder.mkdir(exist_ok=True)
-    best = fates.all_matches(contents.features, criteria)
-    columns = {model: portraits.by_column(f) for model, f in contents.features.items()}
+    best = fates.all_matches(contents.lineage, contents.features, criteria)
+    columns = {model: contexts.by_feature(f.acts) for model, f in contents.features.items()}
     _write(folder, "meta", _meta(contents, criteria))
     _write(folder, "index", _index(contents, criteria, best, columns))
     for model, found in contents.features.items():
@@ -176,20 +179,26 @@ def _meta(contents: Contents, criteria: Criteria) -> dict[str, Any]:
 def _index(
     contents: Contents, criteria: Criteria, best: Best, columns: Mapping[str, sparse.csc_matrix]
 ) -> dict[str, Any]:
-    kinds, chained = fates.classes(best, criteria), fates.universal(best, criteria.tau)
+    lineage = contents.lineage
+    kinds = fates.classes(lineage, fates.tracked(lineage, best, criteria.tau, criteria.rule))
+    chained = fates.universal(lineage, best, criteria.tau)
     rows = {}
     for model, found in contents.features.items():
         about = contents.about[contents.about["model"] == model].set_index("feature")
         about = about.reindex(np.arange(found.acts.shape[1]))
+        shares = contexts.token_shares(found, len(contents.vocabulary))
         rows[model] = {
             "cls": kinds[model].tolist(),
             "universal": chained[model].astype(int).tolist(),
             "density": [
-                _rounded(row, 4) for row in portraits.densities(columns[model], found.domain)
+                _rounded(row, 4)
+                for row in contexts.densities(columns[model], found.domain, len(DOMAINS))
             ],
-            "peak": _rounded(portraits.peaks(columns[model]), 4),
+            "peak": _rounded(contexts.peaks(columns[model]), 4),
             "match": {other: _partners(best, model, other) for other in MODELS if other != model},
-            "top": portraits.top_tokens(found, len(contents.vocabulary), TOP_TOKENS),
+            "top": [
+                contexts.strongest_tokens(shares, i, TOP_TOKENS)[0].tolist() for i in about.index
+            ],
             "text": about["explanation"].fillna("").tolist(),
             "sim": _decimals(about["simulation_r"]),
             "det": _decimals(about["detection"]),
@@ -211,13 +220,13 @@ def _details(
     columns: sparse.csc_matrix, found: Features, logits: LogitEffects, contents: Contents
 ) -> list[dict[str, Any]]:
     parts = {
-        "h": portraits.histograms(columns).tolist(),
+        "h": contexts.histograms(columns).tolist(),
         "up": logits.up.tolist(),
         "down": logits.down.tolist(),
         "upv": [_rounded(row, 3) for row in logits.up_effect],
         "downv": [_rounded(row, 3) for row in logits.down_effect],
     }
-    shown = portraits.contexts(columns, found.origin, contents.width, contents.seed)
+    shown = contexts.packed_contexts(columns, found.origin, contents.width, contents.seed)
     return [
         {**context, **{name: rows[i] for name, rows in parts.items()}}
         for i, context in enumerate(shown)

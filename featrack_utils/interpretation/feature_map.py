@@ -1,25 +1,26 @@
 """A map of features: decoder directions of several models laid out in the plane, and its limits.
 
 Directions of different models can be compared at all only because every model descends from one
-base: their MLP neurons, which are the axes, are the same neurons, a little moved.
+root: their MLP neurons, which are the axes, are the same neurons, a little moved.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from safetensors.numpy import load_file
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.examples import strongest_tokens
+from featrack_utils.interpretation.contexts import strongest_tokens
 from featrack_utils.matching.correlation import BestMatches
+from featrack_utils.statistics.intervals import LEVEL, Interval
 
 NO_CLUSTER = -1
 _CHUNK = 1024  # directions whose cosines with all others are held at once
@@ -30,6 +31,19 @@ class Nearest(NamedTuple):
 
     index: Int[np.ndarray, "n k"]
     distance: Float[np.ndarray, "n k"]  # 1 − cosine
+
+
+class Mixed(NamedTuple):
+    """How many clusters hold features of what kind.
+
+    Attributes:
+        one_model, all_models: clusters with features of a single model, and of every one.
+        replaced: clusters with both features that disappear and features that are new.
+    """
+
+    one_model: int
+    all_models: int
+    replaced: int
 
 
 class Neighbours(NamedTuple):
@@ -63,7 +77,7 @@ def directions(sae_folders: Mapping[str, Path]) -> dict[str, Float[np.ndarray, "
     if len({rows.shape[1] for rows in found.values()}) > 1:
         raise FeatrackError(
             "The dictionaries write to different numbers of neurons, so they share no axes; "
-            "map models that descend from one base."
+            "map models that descend from one root."
         )
     return found
 
@@ -131,27 +145,6 @@ def clusters(points: Float[np.ndarray, "n d"], least: int) -> Int[np.ndarray, " 
     return ranked[label]
 
 
-def trust(unit: Float[np.ndarray, "n d"], points: Float[np.ndarray, "n 2"], k: int) -> float | None:
-    """Trustworthiness: 1 if the `k` nearest on the map are nearest by cosine, too.
-
-    Venna & Kaski 2001, as scikit-learn computes it; about 0.5 for a random map, None where
-    there are too few points for it to be defined.
-    """
-    from sklearn.manifold import trustworthiness
-
-    if k >= len(unit) / 2:
-        return None
-    return float(trustworthiness(unit, points, n_neighbors=k, metric="cosine"))
-
-
-def principal(unit: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n 2"]:
-    """Places along the two directions in which the points vary most, for comparison."""
-    centred = unit - unit.mean(axis=0)
-    with threadpool_limits(1):
-        axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
-        return centred @ axes.T
-
-
 def cohesion(unit: Float[np.ndarray, "n d"], cluster: Int[np.ndarray, " n"]) -> float | None:
     """Mean cosine of a feature with the others of its cluster; None if there is no cluster."""
     inside = cluster >= 0
@@ -193,7 +186,7 @@ def cluster_tokens(
     """The tokens that most of a cluster's activation falls on, at most `n`, for each cluster.
 
     `shares` [vocab, n_features] is each feature's share of activation on each token
-    (`examples.token_shares`), so that every member counts alike.
+    (`contexts.token_shares`), so that every member counts alike.
     """
     inside = np.flatnonzero(cluster >= 0)
     members = sparse.csc_matrix(
@@ -214,3 +207,48 @@ def most_central(
         away = points[members] - np.median(points[members], axis=0)
         chosen.append(members[np.argmin((away**2).sum(axis=1))])
     return np.array(chosen, dtype=np.int64)
+
+
+def mixed(
+    cluster: Int[np.ndarray, " n"],
+    model: Sequence[str] | np.ndarray,
+    gone: Bool[np.ndarray, " n"],
+    new: Bool[np.ndarray, " n"],
+) -> Mixed:
+    """Counts the clusters (from 0 on; −1: in none) by what they hold."""
+    inside, n = cluster >= 0, int(cluster.max(initial=NO_CLUSTER)) + 1
+
+    def holds(labels: np.ndarray, kinds: int) -> np.ndarray:
+        cells = cluster[inside] * kinds + labels[inside]
+        return np.bincount(cells, minlength=n * kinds).reshape(n, kinds) > 0
+
+    names, number = np.unique(model, return_inverse=True)
+    models = holds(number, len(names)).sum(axis=1)
+    kinds = holds(np.select([gone, new], [0, 1], 2), 3)
+    return Mixed(
+        int((models == 1).sum()),
+        int((models == len(names)).sum()),
+        int((kinds[:, 0] & kinds[:, 1]).sum()),
+    )
+
+
+def mixed_by_chance(
+    cluster: Int[np.ndarray, " n"],
+    model: Sequence[str] | np.ndarray,
+    gone: Bool[np.ndarray, " n"],
+    new: Bool[np.ndarray, " n"],
+    *,
+    draws: int,
+    seed: int,
+) -> dict[str, Interval]:
+    """The same counts with labels shuffled over all features: mean, and the middle 95 %.
+
+    A large cluster holds a bit of everything in any case. A feature's model and what became of it
+    stay together; clusters stay as they are. By the fields of `Mixed`.
+    """
+    rng = np.random.default_rng(seed)
+    orders = (rng.permutation(len(cluster)) for _ in range(draws))
+    counts = [mixed(cluster, np.asarray(model)[o], gone[o], new[o]) for o in orders]
+    low, high = np.quantile(counts, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    ends = zip(np.mean(counts, axis=0).tolist(), low.tolist(), high.tolist(), strict=True)
+    return {kind: Interval(*each) for kind, each in zip(Mixed._fields, ends, strict=True)}

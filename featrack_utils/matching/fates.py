@@ -1,31 +1,32 @@
-"""What becomes of every feature of one dictionary for each model: matches, classes, chains.
+"""What becomes of each feature along a lineage: its class, seen from the neighbouring models.
 
 The dictionaries are those that the explorer and the map show, one for each model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Int
 
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.matching import classes as match_classes
-from featrack_utils.matching import correlation, flow
-from featrack_utils.matching.classes import Tracking
-from featrack_utils.matching.correlation import BestMatches
-from featrack_utils.pipeline.config import EDGES, MODELS
+from featrack_utils.lineage import Lineage
+from featrack_utils.matching.classes import Tracking, classify, eligible
+from featrack_utils.matching.correlation import BestMatches, correlations
+from featrack_utils.matching.flow import universal_chains
 
 CLASSES = ("persisting", "disappearing", "unobserved", "emerging", "inherited", "novel")
 Best = Mapping[tuple[str, str], BestMatches]
-Along = Mapping[tuple[str, str], Tracking]
+Trackings = Mapping[tuple[str, str], Tracking]
 
 
 class Criteria(NamedTuple):
-    """When a feature is one of another model: see featrack_utils.pipeline.config.Tracking."""
+    """When a feature is one of another model (book/method.md, when two features are one)."""
 
     tau: float
     rule: str
@@ -33,71 +34,79 @@ class Criteria(NamedTuple):
     min_documents: int
 
 
-def matches(a: Features, b: Features, criteria: Criteria) -> BestMatches:
-    """Best matches between two dictionaries, over eligible features."""
-    able = [
-        match_classes.eligible(f.acts, f.origin, criteria.min_positions, criteria.min_documents)
-        for f in (a, b)
-    ]
-    return correlation.correlations(a.acts, b.acts, eligible_a=able[0], eligible_b=able[1])
-
-
-def all_matches(features: Mapping[str, Features], criteria: Criteria) -> Best:
-    """Best matches between each two of the four models."""
-    return {(a, b): matches(features[a], features[b], criteria) for a, b in combinations(MODELS, 2)}
-
-
-def tracked(best: Best, tau: float, rule: str = "best") -> Along:
-    """Classes and partners along every edge; `best` holds at least the edges."""
-    return {pair: match_classes.classify(best[pair], tau, rule) for pair in EDGES}
-
-
-def persisting(along: Along) -> dict[str, Bool[np.ndarray, " d_sae"]]:
-    """Features that a neighbouring model has, too, by model.
-
-    Of the base: found in a fine-tune; of a fine-tune: found in the base; of the merged model: found
-    in a fine-tune.
-    """
-    base = [along["base", child].parent == "persisting" for child in ("lua", "stories")]
-    merged = [along[parent, "merged"].child == "matched" for parent in ("lua", "stories")]
+def all_matches(lineage: Lineage, features: Mapping[str, Features], criteria: Criteria) -> Best:
+    """Best matches between each two models, over eligible features; `features` by model."""
+    able = {
+        model: eligible(f.acts, f.origin, criteria.min_positions, criteria.min_documents)
+        for model, f in features.items()
+    }
     return {
-        "base": base[0] | base[1],
-        "lua": along["base", "lua"].child == "matched",
-        "stories": along["base", "stories"].child == "matched",
-        "merged": merged[0] | merged[1],
+        (a, b): correlations(
+            features[a].acts, features[b].acts, eligible_a=able[a], eligible_b=able[b]
+        )
+        for a, b in combinations(lineage.order, 2)
     }
 
 
-def classes(best: Best, criteria: Criteria) -> dict[str, Int[np.ndarray, " d_sae"]]:
-    """Each feature's main class, an index into CLASSES, by model: what `persisting` says, named.
+def tracked(lineage: Lineage, best: Best, tau: float, rule: str = "best") -> Trackings:
+    """Classes and partners along every edge; `best` holds at least the edges."""
+    return {edge: classify(best[edge], tau, rule) for edge in lineage.edges}
 
-    Features of the merged model that a fine-tune has are called inherited.
+
+def found_in_neighbour(
+    lineage: Lineage, trackings: Trackings
+) -> dict[str, Bool[np.ndarray, " d_sae"]]:
+    """Features that a neighbouring model has, too, by model: a parent, or for the root a child."""
+    found = {}
+    for model in lineage.order:
+        masks = [trackings[parent, model].child == "matched" for parent in lineage.parents(model)]
+        if model == lineage.root:
+            children = lineage.children(model)
+            masks = [trackings[model, child].parent == "persisting" for child in children]
+        found[model] = np.any(masks, axis=0)
+    return found
+
+
+def classes(lineage: Lineage, trackings: Trackings) -> dict[str, Int[np.ndarray, " d_sae"]]:
+    """Each feature's main class, an index into CLASSES, by model.
+
+    Of the root persisting (in a child) or disappearing; of a tuned model persisting (from its
+    parent) or emerging; of a merge inherited (from a parent) or novel; all may be unobserved.
     """
-    along = tracked(best, criteria.tau, criteria.rule)
-    seen = {
-        "base": along["base", "lua"].parent,
-        "merged": along["lua", "merged"].child,
-        **{child: along["base", child].child for child in ("lua", "stories")},
-    }
-    names = {"base": ("persisting", "disappearing"), "merged": ("inherited", "novel")}
     numbers = {}
-    for model, kept in persisting(along).items():
-        with_one, without = names.get(model, ("persisting", "emerging"))
-        ranks = [CLASSES.index(each) for each in (with_one, without, "unobserved")]
-        numbers[model] = np.select([kept, seen[model] != "unobserved"], ranks[:2], ranks[2])
+    for model, found in found_in_neighbour(lineage, trackings).items():
+        if model == lineage.root:
+            seen = trackings[model, lineage.children(model)[0]].parent
+            names = ("persisting", "disappearing")
+        else:
+            seen = trackings[lineage.parents(model)[0], model].child
+            names = ("persisting", "emerging")
+            if model in lineage.merges:
+                names = ("inherited", "novel")
+        with_one, without, unobserved = map(CLASSES.index, (*names, "unobserved"))
+        numbers[model] = np.select([found, seen != "unobserved"], [with_one, without], unobserved)
     return numbers
 
 
-def universal(best: Best, tau: float) -> dict[str, Bool[np.ndarray, " d_sae"]]:
-    """Which features belong to a chain of matches through all four models, by model."""
-    chains = flow.universal_chains(
-        best["base", "lua"],
-        best["base", "stories"],
-        best["lua", "merged"],
-        best["stories", "merged"],
-        best["base", "merged"],
-        tau,
-    )
-    sizes = {"base": best["base", "lua"].a_candidates.size}
-    sizes |= {model: best["base", model].b_candidates.size for model in MODELS[1:]}
-    return {model: np.isin(np.arange(size), chains[model]) for model, size in sizes.items()}
+def universal(lineage: Lineage, best: Best, tau: float) -> dict[str, Bool[np.ndarray, " d_sae"]]:
+    """Which features belong to a chain of matches through all models, by model."""
+    root, one, two, last = lineage.order
+    links = [(root, one), (root, two), (one, last), (two, last), (root, last)]
+    chains = universal_chains(*(best[link] for link in links), tau)
+    chains = chains.set_axis([*lineage.order, *chains.columns[4:]], axis=1)
+    sizes = {model: best[lineage.root, model].b_candidates.size for model in lineage.order[1:]}
+    sizes[lineage.root] = best[lineage.root, lineage.order[1]].a_candidates.size
+    return {model: np.isin(np.arange(sizes[model]), chains[model]) for model in lineage.order}
+
+
+def read_chains(path: Path, lineage: Lineage, dictionaries: Sequence[str] = ()) -> pd.DataFrame:
+    """Universal chains, a feature of each model in a row; none perhaps.
+
+    `dictionaries` holds one name for each model in order; all choices if it is empty.
+    """
+    chains = pd.read_csv(path)
+    # A file without rows says nothing about types, and features are indices.
+    chains = chains.astype(dict.fromkeys(lineage.order, np.int64))
+    if dictionaries:
+        chains = chains[chains["dictionaries"] == " ".join(dictionaries)]
+    return chains.reset_index(drop=True)

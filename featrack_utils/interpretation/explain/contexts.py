@@ -14,7 +14,7 @@ from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.positions import random_positions, strongest_positions
+from featrack_utils.interpretation.contexts import random_positions, strongest_positions
 from featrack_utils.statistics.probes import halves
 
 WIDTH = 32  # tokens of an excerpt; Bills et al. take 64 of a longer context

@@ -14,6 +14,7 @@ from jaxtyping import Int
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation.contexts import by_feature
 from featrack_utils.interpretation.explain import controls, judge, lookup, sentences, strips
 from featrack_utils.interpretation.explain.budget import Budget, Estimate, Prices
 from featrack_utils.interpretation.explain.cache import Answers
@@ -21,7 +22,7 @@ from featrack_utils.interpretation.explain.contexts import Text, as_text, choose
 from featrack_utils.interpretation.explain.endpoint import Endpoint
 from featrack_utils.interpretation.explain.remote import Asked, Rehearsal, Remote
 from featrack_utils.interpretation.explain.settings import Interpretation
-from featrack_utils.interpretation.portraits import by_column
+from featrack_utils.lineage import Lineage
 from featrack_utils.matching import fates
 from featrack_utils.matching.classes import Tracking, eligible
 from featrack_utils.matching.correlation import correlations
@@ -29,6 +30,14 @@ from featrack_utils.pipeline.config import EDGES, MODELS
 
 log = logging.getLogger(__name__)
 
+PAPER = Lineage(
+    {
+        "base": {"train": ["english", "python"]},
+        "lua": {"parent": "base", "train": ["lua"]},
+        "stories": {"parent": "base", "train": ["stories"]},
+        "merged": {"merge": ["lua", "stories"]},
+    }
+)
 ANSWERS = "answers"  # folder of a run: what was paid for is no artefact to be made anew
 COLUMNS = ("model", "feature", "explainer", "explanation", "simulation_r", "detection")
 
@@ -80,14 +89,14 @@ def prepare(
     text = as_text(found["base"], block, seed)
     able = {m: eligible(f.acts, f.origin, min_positions, min_documents) for m, f in found.items()}
     subjects = {
-        m: judge.Subject(by_column(f), choose(f.acts, text, seed)) for m, f in found.items()
+        m: judge.Subject(by_feature(f.acts), choose(f.acts, text, seed)) for m, f in found.items()
     }
     density = {m: np.diff(s.columns.indptr) / len(text.tokens) for m, s in subjects.items()}
     best = {
         (a, b): correlations(found[a].acts, found[b].acts, eligible_a=able[a], eligible_b=able[b])
         for a, b in EDGES
     }
-    along = fates.tracked(best, tau)
+    along = fates.tracked(PAPER, best, tau)
     return Ground(text, found, subjects, able, density, along, vocabulary, seed)
 
 
@@ -210,7 +219,7 @@ def _scores(
     explainers: Mapping[str, judge.Explainer],
     features: Mapping[str, np.ndarray],
 ) -> Scores:
-    own, persisting = [], fates.persisting(ground.along)
+    own, persisting = [], fates.found_in_neighbour(PAPER, ground.along)
     for model, explainer in explainers.items():
         subject, chosen = ground.subjects[model], features[model]
         table = judge.own(explainer, subject, chosen, ground.text)

@@ -8,7 +8,7 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from featrack_utils.display.style import GREY, MODEL_COLOURS, WIDTH, panels, require_columns
+from featrack_utils.display.style import GREY, WIDTH, colour_of, panels, require_columns
 
 _PALE = "#d9d9d9"
 _DPI = 220  # of the dots, which would make a vector figure of megabytes
@@ -27,7 +27,7 @@ def map_panels(mapped: pd.DataFrame, chosen: Mapping[str, np.ndarray]) -> Figure
     # In random order, or the model drawn last would hide the others.
     order = np.random.default_rng(0).permutation(len(mapped))
     mapped = mapped.iloc[order]
-    colours = mapped["model"].map(MODEL_COLOURS).to_numpy()
+    colours = mapped["model"].map(colour_of).to_numpy()
     for axis, (title, mask) in zip(axes, chosen.items(), strict=True):
         _dots(axis, mapped, _PALE)
         _dots(axis, mapped[mask[order]], colours[mask[order]])

@@ -1,15 +1,13 @@
 """What is shown of each feature, against the activations it was made from."""
 
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import sparse
 
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.display import explorer
-from featrack_utils.interpretation import portraits
+from featrack_utils.interpretation.contexts import window
 from featrack_utils.pipeline.config import MODELS
 from tests import explorer_contents
 from tests.explorer_contents import CRITERIA, TWIN, WIDTH, read
@@ -51,19 +49,13 @@ def test_counts_densities_and_peaks_are_those_of_the_features(model, index, deta
         np.testing.assert_allclose(index[model]["density"][number], expected, rtol=1e-3)
 
 
-def test_a_histogram_has_ten_equal_bins_up_to_the_peak():
-    columns = sparse.csc_matrix(np.array([[0, 0.5, 1, 9.9, 10, 4]], dtype=np.float32).T)
-    assert portraits.histograms(columns).tolist() == [[1, 1, 0, 0, 1, 0, 0, 0, 0, 2]]
-    assert portraits.levels(columns).tolist() == [13, 26, 253, 255, 102]
-
-
 @pytest.mark.parametrize("model", MODELS)
 def test_contexts_show_the_activations_around_their_centre(model, details, contents):
     acts = dense(contents, model)
     peak = acts.max(0)
     for feature, one in enumerate(details[model]):
         for centre, pairs in one["c"] + one["r"]:
-            left, right = portraits.window(centre, WIDTH)
+            left, right = window(centre, WIDTH)
             assert left // WIDTH == centre // WIDTH == (right - 1) // WIDTH
             shown = np.zeros(right - left)
             shown[pairs[::2]] = pairs[1::2]
@@ -90,24 +82,8 @@ def test_strongest_contexts_are_each_of_another_document(model, details, content
         assert len(set(drawn)) == min(3, np.count_nonzero(acts[:, feature]))
 
 
-def test_a_window_has_fifteen_positions_before_and_eight_after_inside_its_block():
-    assert portraits.window(50, 100) == (35, 59)
-    assert portraits.window(104, 100) == (100, 113)
-    assert portraits.window(198, 100) == (183, 200)
-
-
 def test_top_tokens_are_those_with_most_of_the_activation(index, contents):
     acts, tokens = dense(contents, "stories"), contents.features["stories"].tokens
     for feature in (0, TWIN, 100):
         mass = np.bincount(tokens, weights=acts[:, feature])
         assert index["stories"]["top"][feature] == np.argsort(-mass, kind="stable")[:5].tolist()
-
-
-def test_pieces_of_characters_are_shown_as_bytes_and_all_else_as_text(tokenizer):
-    vocabulary = portraits.vocabulary(tokenizer)
-    for number, piece in enumerate(vocabulary):
-        text = tokenizer.decode([number])
-        assert piece == text or (
-            "\ufffd" in text and re.fullmatch(r"(⟨0x[89A-F][0-9A-F]⟩)+", piece)
-        )
-    assert {"⟨0xE2⟩", "<|endoftext|>", " ", "\n", "\x00", " the"} <= set(vocabulary)

@@ -1,0 +1,256 @@
+"""Meeting features: the tokens they answer to, where and how often they are active, in context."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy import sparse
+
+from featrack_utils.dictionaries.features import Features
+
+if TYPE_CHECKING:  # slow to load
+    from transformers import PreTrainedTokenizerBase
+
+    from featrack_utils.corpora.prepare import Corpora
+
+Context = tuple[list[str], list[float]]
+
+NOWHERE = -1
+WIDTH = 24  # positions of a context, five eighths of them before its centre
+STRONGEST, DRAWN = 6, 3  # contexts of a feature in the explorer
+LEVELS = 255  # of an activation, in parts of the feature's peak
+BINS = 10
+
+# Byte-level BPE writes each byte as one printable character: itself, or the next one from 256 on.
+_PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
+_OTHERS = [byte for byte in range(256) if byte not in _PRINTABLE]
+_BYTE_OF = {chr(b): b for b in _PRINTABLE} | {chr(256 + k): b for k, b in enumerate(_OTHERS)}
+
+
+def vocabulary(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The text of every token, by id; a byte that is only part of a character as ⟨0xE2⟩."""
+    return [_piece(tokenizer, index) for index in range(len(tokenizer))]
+
+
+def _piece(tokenizer: PreTrainedTokenizerBase, index: int) -> str:
+    token = tokenizer.convert_ids_to_tokens(index)
+    if index in tokenizer.all_special_ids or not _BYTE_OF.keys() >= set(token):
+        return tokenizer.decode([index])
+    data, text = bytes(_BYTE_OF[character] for character in token), ""
+    while data:
+        try:
+            return text + data.decode()
+        except UnicodeDecodeError as error:
+            good, bad = data[: error.start], data[error.start : error.end]
+            text += good.decode() + "".join(f"⟨0x{byte:02X}⟩" for byte in bad)
+            data = data[error.end :]
+    return text
+
+
+def tokens_matching(tokenizer: PreTrainedTokenizerBase, pattern: str) -> Bool[np.ndarray, " vocab"]:
+    """Which tokens of the vocabulary are, as a whole, matched by a regular expression."""
+    expression = re.compile(pattern)
+    texts = (tokenizer.decode([index]) for index in range(len(tokenizer)))
+    return np.array([expression.fullmatch(text) is not None for text in texts])
+
+
+def token_shares(features: Features, vocab: int) -> sparse.csc_matrix:
+    """The share of each feature's summed activation that falls on each token: [vocab, d_sae].
+
+    A column adds up to 1, or is empty if the feature is dead.
+    """
+    n_tokens = len(features.tokens)
+    ones = np.ones(n_tokens), (features.tokens, np.arange(n_tokens))
+    sums = (sparse.csr_matrix(ones, shape=(vocab, n_tokens)) @ features.acts).tocsc()
+    total = np.asarray(sums.sum(axis=0)).ravel()
+    sums.data /= np.repeat(np.where(total > 0, total, 1), np.diff(sums.indptr))
+    return sums
+
+
+def share_on(
+    shares: sparse.csc_matrix, chosen: Bool[np.ndarray, " vocab"]
+) -> Float[np.ndarray, " d_sae"]:
+    """The share of each feature's activation on some tokens together; `shares` [vocab, d_sae]."""
+    return shares.T @ chosen.astype(np.float64)
+
+
+def effective_tokens(shares: sparse.csc_matrix) -> Float[np.ndarray, " d_sae"]:
+    """How many different tokens each feature answers to: e to the entropy of its shares.
+
+    A feature of k equally strong tokens has k; 0 if it is dead.
+    """
+    plogp = shares.data * np.log(np.where(shares.data > 0, shares.data, 1))
+    entropy = -np.bincount(_column_of(shares), weights=plogp, minlength=shares.shape[1])
+    return np.where(np.diff(shares.indptr) > 0, np.exp(entropy), 0)
+
+
+def strongest_tokens(
+    shares: sparse.csc_matrix, index: int, n: int
+) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """The tokens that most of a feature's activation falls on, at most `n`, with their shares."""
+    column = shares[:, [index]].tocoo()
+    order = np.lexsort((column.row, -column.data))[:n]
+    return column.row[order], column.data[order]
+
+
+def by_feature(acts: sparse.spmatrix) -> sparse.csc_matrix:
+    """Activations by feature, positions in order, nothing stored that isn't active."""
+    columns = acts.tocsc()
+    if (columns.data <= 0).any() or not columns.has_sorted_indices:
+        columns = columns.copy()
+        columns.data[columns.data < 0] = 0
+        columns.eliminate_zeros()
+        columns.sort_indices()
+    return columns
+
+
+def peaks(columns: sparse.csc_matrix) -> Float[np.ndarray, " d_sae"]:
+    """Each feature's largest activation; 0 if it is never active."""
+    return columns.max(axis=0).toarray().ravel()
+
+
+def densities(
+    columns: sparse.csc_matrix, kind: Int[np.ndarray, " n_tokens"], n_kinds: int
+) -> Float[np.ndarray, "n_kinds d_sae"]:
+    """Share of each kind's tokens (a domain's) on which a feature is active; NaN without tokens."""
+    cells = _column_of(columns) * n_kinds + kind[columns.indices]
+    active = np.bincount(cells, minlength=columns.shape[1] * n_kinds).reshape(-1, n_kinds).T
+    size = np.bincount(kind, minlength=n_kinds)[:, None]
+    return np.divide(active, size, out=np.full(active.shape, np.nan), where=size > 0)
+
+
+def strongest_positions(
+    columns: sparse.csc_matrix, origin: Int[np.ndarray, " n_tokens"], n: int
+) -> Int[np.ndarray, "d_sae n"]:
+    """Each feature's `n` strongest positions, each in another document, strongest first.
+
+    `columns` [n_tokens, d_sae]; equal strengths go by position. NOWHERE where a feature is active
+    in fewer than `n` documents.
+    """
+    columns = by_feature(columns)
+    feature = _column_of(columns)
+    order = np.lexsort((-columns.data, feature))
+    document = feature * (int(origin.max(initial=0)) + 1) + origin[columns.indices]
+    _, first = np.unique(document[order], return_index=True)
+    kept = order[np.sort(first)]
+    rank = np.arange(kept.size) - np.searchsorted(feature[kept], feature[kept])
+    kept, rank = kept[rank < n], rank[rank < n]
+    found = np.full((columns.shape[1], n), NOWHERE, dtype=np.int32)
+    found[feature[kept], rank] = columns.indices[kept]
+    return found
+
+
+def random_positions(columns: sparse.csc_matrix, n: int, seed: int) -> Int[np.ndarray, "d_sae n"]:
+    """`n` of each feature's active positions, drawn without replacement.
+
+    `columns` [n_tokens, d_sae]; NOWHERE where a feature has fewer. Seed and shape fix the draws.
+    """
+    columns = by_feature(columns)
+    count = np.diff(columns.indptr).astype(np.int64)
+    chance = np.random.default_rng(seed).random((len(count), n))
+    drawn = np.zeros((len(count), 0), dtype=np.int64)
+    for k in range(n):
+        # One of the places not yet drawn, by its number among them, …
+        place = (chance[:, k] * np.maximum(count - k, 0)).astype(np.int64)
+        for earlier in np.sort(drawn, axis=1).T:
+            place += place >= earlier  # … and then by its number among all
+        drawn = np.column_stack([drawn, place])
+    there = np.arange(n) < count[:, None]
+    flat = (columns.indptr[:-1, None] + drawn)[there]
+    found = np.full(drawn.shape, NOWHERE, dtype=np.int32)
+    found[there] = columns.indices[flat]
+    return found
+
+
+def positions_of(
+    features: Features, index: int, *, top: int, random: int, seed: int
+) -> Int[np.ndarray, " n"]:
+    """One feature's strongest positions, each in another document, then random other ones."""
+    columns = by_feature(features.acts[:, [index]])
+    strongest = strongest_positions(columns, features.origin, top)[0]
+    strongest = strongest[strongest != NOWHERE]
+    rest = columns.tolil()
+    rest[strongest] = 0
+    drawn = random_positions(by_feature(rest), random, seed)[0]
+    return np.concatenate([strongest, drawn[drawn != NOWHERE]])
+
+
+def window(centre: int, block: int, width: int = WIDTH) -> tuple[int, int]:
+    """The positions shown around a centre, from the first to before the last, inside its block."""
+    start = centre // block * block
+    before = 2 * width // 3 - 1
+    return max(start, centre - before), min(start + block, centre - before + width)
+
+
+def contexts_at(
+    features: Features,
+    index: int,
+    positions: Sequence[int] | Int[np.ndarray, " n"],
+    corpora: Corpora,
+    width: int = WIDTH,
+) -> list[Context]:
+    """What one feature does around given positions: (token texts, activations) for each.
+
+    With the positions of another feature this shows both on the same text.
+    """
+    dense = features.acts[:, [index]].toarray().ravel()
+    shown = []
+    for position in positions:
+        stretch = slice(*window(int(position), corpora.context - 1, width))
+        shown.append((corpora.pieces(features.tokens[stretch]), dense[stretch].tolist()))
+    return shown
+
+
+def histograms(columns: sparse.csc_matrix) -> Int[np.ndarray, "d_sae bins"]:
+    """How many activations lie in each of ten equal bins from 0 to the feature's peak."""
+    feature, relative = _column_of(columns), _of_peak(columns)
+    bins = np.minimum((relative * BINS).astype(np.int64), BINS - 1)
+    counts = np.bincount(feature * BINS + bins, minlength=columns.shape[1] * BINS)
+    return counts.reshape(-1, BINS)
+
+
+def levels(columns: sparse.csc_matrix) -> Int[np.ndarray, " nnz"]:
+    """Activations in 255ths of the feature's peak, rounded up so that none becomes 0."""
+    return np.ceil(_of_peak(columns) * LEVELS).astype(np.int64)
+
+
+def packed_contexts(
+    columns: sparse.csc_matrix, origin: Int[np.ndarray, " n_tokens"], block: int, seed: int
+) -> list[dict[str, list[Any]]]:
+    """Each feature's strongest contexts (c) and random ones (r), as the explorer reads them.
+
+    A context is [centre, [offset, level, offset, level, …]]: the position shown in the middle and,
+    by their distance from the first position shown, those where the feature is active.
+    """
+    kinds = {
+        "c": strongest_positions(columns, origin, STRONGEST),
+        "r": random_positions(columns, DRAWN, seed),
+    }
+    level = levels(columns)
+
+    def packed(feature: int, centre: int) -> list[Any]:
+        start, stop = columns.indptr[feature : feature + 2]
+        active, strength = columns.indices[start:stop], level[start:stop]
+        left, right = window(centre, block)
+        inside = slice(*np.searchsorted(active, (left, right)))
+        return [centre, np.column_stack([active[inside] - left, strength[inside]]).ravel().tolist()]
+
+    return [
+        {
+            kind: [packed(feature, centre) for centre in found[feature].tolist() if centre >= 0]
+            for kind, found in kinds.items()
+        }
+        for feature in range(columns.shape[1])
+    ]
+
+
+def _of_peak(columns: sparse.csc_matrix) -> Float[np.ndarray, " nnz"]:
+    return columns.data.astype(np.float64) / peaks(columns)[_column_of(columns)]
+
+
+def _column_of(columns: sparse.csc_matrix) -> Int[np.ndarray, " nnz"]:
+    return np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))

@@ -1,0 +1,93 @@
+"""What becomes of planted features along lineages of several shapes."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from featrack_utils.dictionaries.features import Features
+from featrack_utils.lineage import Lineage
+from featrack_utils.matching import fates
+
+N = 300
+PAPER = Lineage(
+    {
+        "base": {"train": ["english"]},
+        "lua": {"parent": "base", "train": ["lua"]},
+        "stories": {"parent": "base", "train": ["stories"]},
+        "merged": {"merge": ["lua", "stories"]},
+    }
+)
+CHAIN = Lineage(
+    {
+        "a": {"train": ["english"]},
+        "b": {"parent": "a", "train": ["lua"]},
+        "c": {"parent": "b", "train": ["stories"]},
+        "d": {"parent": "c", "train": ["python"]},
+    }
+)
+OF_THREE = Lineage(
+    {
+        "a": {"train": ["english"]},
+        **{name: {"parent": "a", "train": ["lua"]} for name in ("b", "c", "d")},
+        "all": {"merge": ["b", "c", "d"], "method": "linear"},
+    }
+)
+
+
+def dictionary(*kinds):
+    """One feature for each kind: features of a kind are the same; "-" is silent."""
+
+    def column(kind):
+        rng = np.random.default_rng(ord(kind))
+        return np.zeros(N) if kind == "-" else rng.exponential(size=N) * (rng.random(N) < 0.2)
+
+    acts = sparse.csr_matrix(np.float32([column(kind) for kind in kinds]).T)
+    where = np.arange(N, dtype=np.int32)
+    return Features(acts, where // 5, np.zeros(N, np.int8), where)
+
+
+def named(lineage, **kinds):
+    found = {model: dictionary(*text) for model, text in kinds.items()}
+    best = fates.all_matches(lineage, found, fates.Criteria(0.8, "best", 5, 3))
+    numbers = fates.classes(lineage, fates.tracked(lineage, best, 0.8))
+    return {m: [fates.CLASSES[number][:3] for number in some] for m, some in numbers.items()}
+
+
+def test_in_the_papers_lineage_a_feature_is_named_by_its_neighbours():
+    assert named(PAPER, base="xyz-", lua="xpz-", stories="xqr-", merged="xpyn") == {
+        "base": ["per", "dis", "per", "uno"],  # y is in the merged model, which is no neighbour
+        "lua": ["per", "eme", "per", "uno"],
+        "stories": ["per", "eme", "eme", "uno"],
+        "merged": ["inh", "inh", "nov", "nov"],
+    }
+
+
+def test_in_a_chain_each_model_is_named_by_its_parent_and_the_first_by_its_child():
+    assert named(CHAIN, a="xy", b="xz", c="xy", d="yw") == {
+        "a": ["per", "dis"],
+        "b": ["per", "eme"],
+        "c": ["per", "eme"],  # y is back, but not from its parent
+        "d": ["per", "eme"],
+    }
+
+
+def test_a_merge_of_three_inherits_from_any_of_them():
+    found = named(OF_THREE, a="xy", b="xp", c="xq", d="xr", all="xpqrn"[:5])
+    assert found["all"] == ["inh", "inh", "inh", "inh", "nov"]
+    assert found["a"] == ["per", "dis"]
+
+
+@pytest.mark.parametrize("dictionaries", [(), ("base-0", "lua-0", "stories-0", "merged-0")])
+def test_chains_of_a_choice_of_dictionaries_are_read_and_none_is_an_answer(tmp_path, dictionaries):
+    path = tmp_path / "universal.csv"
+    header = "base,lua,stories,merged,min_r,dictionaries\n"
+    path.write_text(header)
+    nothing = fates.read_chains(path, PAPER, dictionaries)
+    assert np.zeros(3)[nothing["lua"]].size == 0  # they index features even so
+    path.write_text(
+        f"{header}3,1,4,1,0.9,base-1 lua-0 stories-0 merged-0\n"
+        "5,9,2,6,0.8,base-0 lua-0 stories-0 merged-0\n"
+    )
+    read = fates.read_chains(path, PAPER, dictionaries)
+    assert read["base"].tolist() == ([5] if dictionaries else [3, 5])
+    assert read.index.tolist() == list(range(len(read)))
