@@ -120,6 +120,17 @@ def test_a_stronger_coefficient_leaves_fewer_features_active(train, bridge, bloc
     assert l0[1] < l0[0] / 2
 
 
+@pytest.mark.parametrize("target", [4.0, 8.0])
+def test_a_steered_dictionary_has_the_l0_that_was_asked_for(train, target):
+    folder = train("steered", target_l0=target, train_tokens=64 * 600)
+    assert training.final_l0(folder) == pytest.approx(target, rel=0.05)
+
+
+def test_a_kind_without_an_l1_coefficient_is_not_steered(train):
+    with pytest.raises(FeatrackError, match="steered by its L1 coefficient"):
+        train("steered", architecture="topk", target_l0=4.0)
+
+
 def test_training_twice_gives_the_same_dictionary_and_no_checkpoint_remains(train):
     first, second = train("first"), train("second")
     names = sorted(path.name for path in first.iterdir())
@@ -128,11 +139,19 @@ def test_training_twice_gives_the_same_dictionary_and_no_checkpoint_remains(trai
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
-@pytest.mark.parametrize("architecture", ["standard", "topk", "batchtopk"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"architecture": "standard"},
+        {"architecture": "standard", "target_l0": 5.0},
+        {"architecture": "topk"},
+        {"architecture": "batchtopk"},
+    ],
+)
 def test_a_killed_training_goes_on_to_the_weights_of_an_unbroken_one(
-    train, monkeypatch, tmp_path, architecture
+    train, monkeypatch, tmp_path, kind
 ):
-    unbroken = train("unbroken", architecture=architecture)
+    unbroken = train("unbroken", **kind)
     plain_step = training._RecordingTrainer.step
 
     def step(self, batch):
@@ -142,7 +161,7 @@ def test_a_killed_training_goes_on_to_the_weights_of_an_unbroken_one(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training._RecordingTrainer, "step", step)
-        train("broken", architecture=architecture)
+        train("broken", **kind)
     checkpoints = sorted((tmp_path / "broken" / "checkpoints").iterdir(), key=lambda p: int(p.name))
     assert len(checkpoints) == 2
     # A third one that was cut short has no history yet.
@@ -152,7 +171,7 @@ def test_a_killed_training_goes_on_to_the_weights_of_an_unbroken_one(
     monkeypatch.setattr(
         training._RecordingTrainer, "step", lambda self, b: steps.append(1) or plain_step(self, b)
     )
-    broken = train("broken", architecture=architecture)
+    broken = train("broken", **kind)
     assert len(steps) == 120 - int(checkpoints[-1].name) // 64 < 45
     a, b = (load_file(f / "sae_weights.safetensors") for f in (unbroken, broken))
     assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)

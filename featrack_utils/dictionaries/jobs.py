@@ -25,6 +25,7 @@ class Job(NamedTuple):
     reads: tuple[str, ...]  # the domains that it learns from
     step: int | None = None  # the snapshot of the model's training; None: its end
     start: str | None = None  # the dictionary it starts from; None: random weights
+    like: str | None = None  # a dictionary of the run whose L0 it is to have; None: as it comes
 
 
 def of_model(lineage: Lineage, model: str, seeds: Iterable[int]) -> list[Job]:
@@ -85,7 +86,7 @@ def train_and_measure(
         subject = _Subject(run, corpora, *source, recipe["train_tokens"])
         for job in jobs:
             if (job.model, job.step, job.reads) == source:
-                _train(place, job, subject, recipe)
+                _train(run, place, job, subject, recipe)
                 measured[job.name] = _measure(place, job, subject, domains, evaluation_blocks)
     return measured
 
@@ -115,9 +116,11 @@ class _Subject:
         return activations.Buffers(self.bridge, mixture)
 
 
-def _train(place: Path, job: Job, subject: _Subject, recipe: Mapping[str, Any]) -> None:
+def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[str, Any]) -> None:
     start = place / "saes" / job.start if job.start else None
     given = {**recipe, "seed": job.seed}
+    if job.like and recipe["architecture"] == "standard":  # the others have the L0 of their k
+        given["target_l0"] = training.final_l0(store.opened(run / "saes" / job.like))
 
     def build(work: Path) -> None:
         training.train_sae(subject.buffers, work, **given, start_from=start)

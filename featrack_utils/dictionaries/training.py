@@ -18,6 +18,7 @@ from sae_lens import (
 )
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.saes.sae import TrainStepOutput
+from sae_lens.training.optim import CoefficientScheduler
 from torch import Tensor
 
 from featrack_utils.dictionaries.activations import Buffers, activation_batches
@@ -28,6 +29,8 @@ from featrack_utils.models.precision import uses_bfloat16
 
 _LOGGED_STEPS = 100  # about how many points the training history gets
 _CHECKPOINTS = "checkpoints"
+# How strongly the L1 coefficient answers to an L0 off its target: at once, and for good.
+_AT_ONCE, _FOR_GOOD = 0.5, 0.05
 
 
 def new_sae(
@@ -70,6 +73,31 @@ def new_sae(
     return sae
 
 
+class _SteeredCoefficient(CoefficientScheduler):
+    """An L1 coefficient that, once it has warmed up, is moved until L0 is what it should be."""
+
+    def __init__(self, warm_up_steps: float, final_value: float, target_l0: float) -> None:
+        super().__init__(warm_up_steps, final_value)
+        self.target_l0 = target_l0
+
+    def steer(self, l0: float) -> None:
+        """Moves the coefficient by the ratio of a batch's L0 to the target."""
+        if self.current_step >= self.warm_up_steps:
+            excess = max(l0, 0.01) / self.target_l0
+            self.final_value *= excess**_FOR_GOOD
+            self.current_value = self.final_value * excess**_AT_ONCE
+
+    def state_dict(self) -> dict[str, float]:
+        return {
+            "current_step": self.current_step,
+            "final_value": self.final_value,
+            "current_value": self.current_value,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self.__dict__.update(state_dict)
+
+
 class _RecordingTrainer(SAETrainer):
     """SAELens' trainer, which also keeps a short history of loss, L0 and variance explained."""
 
@@ -90,6 +118,13 @@ class _RecordingTrainer(SAETrainer):
             )
         return output
 
+    def _train_step(self, sae: TrainingSAE, sae_in: Tensor) -> TrainStepOutput:
+        output = super()._train_step(sae, sae_in)
+        scheduler = self.coefficient_schedulers.get("l1")
+        if isinstance(scheduler, _SteeredCoefficient):
+            scheduler.steer((output.feature_acts > 0).sum().item() / len(sae_in))
+        return output
+
 
 def train_sae(
     buffers: Buffers,
@@ -106,6 +141,7 @@ def train_sae(
     precision: str,
     checkpoints: int = 2,
     start_from: Path | None = None,
+    target_l0: float | None = None,
 ) -> None:
     """Trains one dictionary and saves it in SAELens' format with unit decoder rows.
 
@@ -116,6 +152,9 @@ def train_sae(
         folder: gets ``cfg.json``, ``sae_weights.safetensors`` and ``history.csv``.
         seed: fixes the initial weights and the order of the activations.
         start_from: a saved dictionary to train on from, instead of random weights.
+        target_l0: moves the L1 coefficient, which then only begins at `l1_coefficient`, until
+            the dictionary has this L0 on what it reads: for controls, which are compared with a
+            dictionary of equal sparsity. L1 dictionaries only.
 
     Raises:
         FeatrackError: what `new_sae` refuses, fewer tokens than one batch, a start of another
@@ -150,6 +189,11 @@ def train_sae(
     )
     trainer = _RecordingTrainer(config, sae, iter(()))
     trainer.history, trainer.every = [], max(1, steps // _LOGGED_STEPS)
+    if target_l0:
+        _require_l1(sae)
+        trainer.coefficient_schedulers["l1"] = _SteeredCoefficient(
+            steps // 10, l1_coefficient, target_l0
+        )
     trainer.optimizer.param_groups[0]["fused"] = True  # one pass over the weights instead of ten
     if checkpoint := _last_checkpoint(folder):
         sae.load_weights_from_checkpoint(checkpoint)
@@ -174,9 +218,23 @@ def train_sae(
     shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
 
 
+def final_l0(folder: Path) -> float:
+    """A dictionary's L0 on what it read, over the last tenth of its training."""
+    l0 = pd.read_csv(folder / "history.csv")["l0"]
+    return float(l0.tail(max(1, len(l0) // 10)).mean())
+
+
 def load_sae(folder: Path) -> SAE:
     """Loads a dictionary saved by `train_sae` (or by SAELens) in float32."""
     return SAE.load_from_disk(str(folder), device="cpu").eval()
+
+
+def _require_l1(sae: TrainingSAE) -> None:
+    if "l1" not in sae.get_coefficients():
+        raise FeatrackError(
+            "A dictionary's L0 is steered by its L1 coefficient, and this one has none: "
+            "use sae.architecture standard."
+        )
 
 
 @torch.no_grad()
