@@ -16,8 +16,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from featrack_utils.corpora import lua, tokenizer
 from featrack_utils.corpora.documents import (
     BASE_DOMAINS,
-    CHARS_PER_TOKEN,
     DOMAINS,
+    EMBEDDED,
     SPLITS,
     Document,
     SourceConfig,
@@ -26,7 +26,7 @@ from featrack_utils.corpora.split import collect_all
 from featrack_utils.corpora.tokenizer import Blocks, TokenStream
 from featrack_utils.errors import FeatrackError
 
-CHARS_PER_TOKEN_ELSEWHERE = 5.0  # of the reader's own text, about which nothing is known
+CHARS_PER_TOKEN = 5.0  # of the reader's own text, about which nothing is known
 TRAINED_ON = {
     "base": BASE_DOMAINS,
     "lua": (*BASE_DOMAINS, "lua"),
@@ -130,9 +130,9 @@ def _check_domains(
 def _in_characters(
     n_tokens: Mapping[str, int], domain: str, source: SourceConfig
 ) -> dict[str, int]:
-    per_token = CHARS_PER_TOKEN_ELSEWHERE
+    per_token = CHARS_PER_TOKEN
     if source.kind == "embedded":
-        per_token = CHARS_PER_TOKEN[source.embedded_text(domain)]
+        per_token = EMBEDDED[source.embedded_text(domain)]
     return {split: int(n * per_token) for split, n in n_tokens.items()}
 
 
