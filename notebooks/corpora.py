@@ -87,7 +87,6 @@ root_tokens = 2_500_000  # that the first model's training reads; 0 where it isn
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
 lineage = store.write_lineage(run, models)
-style.use_lineage(lineage)
 domains = lineage.domains
 embedded = [domain for domain in domains if sources_of[domain]["kind"] == "embedded"]
 grammar = stories.counts()
