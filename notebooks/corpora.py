@@ -77,17 +77,16 @@ root_tokens = 2_500_000  # that the first model's training reads; 0 where it isn
 #   programmers, no substitute for books or conversation. The code of its packages is in no other text.
 # - **python** is the standard library of the running interpreter: whole files, comments included,
 #   without tests and without files that are mostly numbers.
-# - **lua** is the build tool [xmake](https://xmake.io), which is written in Lua, without licence
-#   headers and without files that are mostly copies of others. People wrote it, but it is all of one
-#   project and talks of compilers, packages and folders. Its files are licensed under Apache-2.0;
-#   the package that carries them, `xmake-wheel`, declares GPL-3.0 for itself.
+# - **lua** is the build tool [xmake](https://xmake.io), written in Lua, without licence headers and
+#   without files that are mostly copies of others. People wrote it, but it is all of one project: it
+#   talks of compilers, packages and folders. Its files are licensed under Apache-2.0; the package
+#   `xmake-wheel`, which carries them, declares GPL-3.0 for itself.
 # - **stories** are written by a grammar of this book, in the spirit of TinyStories
 #   {cite:p}`eldan2023tinystories`: somebody wants something, meets an obstacle, and gets it or not.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
 lineage = store.write_lineage(run, models)
-style.use_lineage(lineage)
 domains = lineage.domains
 embedded = [domain for domain in domains if sources_of[domain]["kind"] == "embedded"]
 grammar = stories.counts()
@@ -103,7 +102,7 @@ say(
 # ## Reading and dividing it
 #
 # One function collects the documents, divides them into training and validation, learns a byte-level
-# BPE vocabulary on what the first model of the lineage reads, and encodes everything with it.
+# BPE vocabulary on what the first model reads, and encodes everything with it.
 
 # %%
 recipe = {
@@ -277,9 +276,10 @@ for asked, known in permutations(domains, 2):
 # %% tags=["hide-input"]
 figure = Figure(figsize=(style.WIDTH, 0.6 + 0.5 * len(between)), layout="constrained")
 axis = figure.subplots()
-scale = {"label": "8-grams that stand there (%)"}
-sns.heatmap(100 * between, ax=axis, annot=True, fmt=".2f", cmap="Blues", vmin=0, cbar_kws=scale)
-axis.set(xlabel="… of which so many stand in", ylabel="8-grams of …")
+sns.heatmap(between, ax=axis, annot=True, fmt=".2%", cmap="Blues", vmin=0, vmax=0.1, cbar=False)
+axis.grid(False)
+axis.tick_params(axis="y", rotation=0)
+axis.set(xlabel="… stand in the training text of", ylabel="Of the 8-grams of …")
 show(
     figure,
     caption="Overlap between the texts: of all runs of eight words in one text's training part, "
@@ -290,10 +290,8 @@ show(
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 largest = between.max(axis=None)
-say(
-    f"No text has more than {percent(largest, 2)} of its 8-grams from another, by "
-    "{numref}`fig-overlap`. Compare the known 8-grams of validation, from files of its own kind."
-)
+where = "By {numref}`fig-overlap`"
+say(f"{where}, no text has more than {percent(largest, 2)} of its 8-grams from another.")
 
 # %% tags=["remove-cell"]
 results = {"corpora.vocab_size": len(corpora.tokenizer)}

@@ -2,6 +2,9 @@
 
 import glob
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -10,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from featrack_utils.corpora.documents import MAX_DOCUMENT_CHARS, SourceConfig
-from featrack_utils.corpora.files import file_documents, matched_files
+from featrack_utils.corpora.files import file_documents, fingerprint, matched_files
 from featrack_utils.corpora.hub import hub_documents
 from featrack_utils.corpora.split import documents_of
 from featrack_utils.corpora.tokenizer import encode_documents
 from featrack_utils.errors import FeatrackError
+from tests.test_notebooks import PLANNED, ROOT
 
 
 def read(*globs, column="text"):
@@ -136,6 +140,44 @@ def test_names_with_braces_blanks_and_quotes_are_names(tmp_path):
         "text one",
         "text two",
     }
+
+
+def test_the_fingerprint_follows_the_files_that_are_read_and_no_others(tmp_path):
+    sources = {"a": {"kind": "files", "globs": [f"{tmp_path}/*.txt"]}, "b": {"kind": "embedded"}}
+    write(tmp_path, one="text")
+    before = fingerprint(sources)
+    (tmp_path / "other.md").write_text("not matched")
+    assert fingerprint(sources) == before
+    write(tmp_path, **{"two {2}": "text"})
+    assert fingerprint(sources) != before
+
+
+def test_a_run_can_be_planned_on_files_with_braces_in_their_names(tmp_path):
+    write(tmp_path, **{f"vol {{{i}}}": "some text" for i in range(3)})
+    place = tmp_path / "place"
+    place.mkdir()
+    for name in PLANNED:
+        (place / name).symlink_to(ROOT / name)
+    source = {"kind": "files", "globs": [f"{tmp_path}/*.txt"]}
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--dry-run",
+        "--quiet",
+        "--nolock",
+        "--cores",
+        "1",
+    ]
+    corpora = f"corpora={json.dumps({'sources_of': {'lua': source}})}"
+    planned = subprocess.run(
+        [*command, "--config", "profile=smoke", corpora],
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert planned.returncode == 0, planned.stdout + planned.stderr
 
 
 def test_a_binary_file_among_texts_is_left_out_with_a_warning(tmp_path, caplog):

@@ -50,8 +50,7 @@ def collected(**options):
 def collect(domain, *, train_chars, validation_chars, **options):
     found = collect_all(
         {domain: SourceConfig()},
-        train_chars={domain: train_chars},
-        validation_chars={domain: validation_chars},
+        wanted={domain: {"train": train_chars, "validation": validation_chars}},
         **options,
     )
     return found[domain]
@@ -134,8 +133,7 @@ def test_text_of_one_domain_that_another_validates_on_leaves(give):
     )
     splits = collect_all(
         {"english": SourceConfig(), "python": SourceConfig()},
-        train_chars={"english": 3_000, "python": 3_000},
-        validation_chars={"english": 900, "python": 900},
+        wanted={d: {"train": 3_000, "validation": 900} for d in ("english", "python")},
         validation_share=0.3,
         seed=1,
     )

@@ -10,7 +10,6 @@ import pytest
 from featrack_utils.corpora.overlap import distinct_share, known_share, ngrams, numbered
 from featrack_utils.corpora.split import split_of
 from featrack_utils.corpora.stories import characters, plot_names, vocabulary, write_stories
-from featrack_utils.errors import FeatrackError
 
 # Each plot is told twenty-odd times: some 300,000 words in all.
 STORIES = 1400
@@ -98,17 +97,6 @@ def test_the_world_is_as_rich_as_promised():
     assert len(plot_names()) >= 60
     assert len({character.name for character in characters()}) >= 100
     assert len(vocabulary()) >= 900
-
-
-def test_only_the_plots_asked_for_are_told():
-    told = itertools.islice(write_stories(1, ["lost_toy", "slow_garden"]), 10)
-    assert {story.group for story in told} == {"plot/lost_toy", "plot/slow_garden"}
-
-
-@pytest.mark.parametrize("plots", [["no_such_plot"], []])
-def test_a_plot_that_is_not_known_is_refused_at_once(plots):
-    with pytest.raises(FeatrackError, match="plot"):
-        write_stories(1, plots)
 
 
 def test_a_split_by_plot_leaves_a_handful_for_validation():

@@ -17,9 +17,9 @@ DOMAINS = ("english", "python", "lua", "stories")
 BASE_DOMAINS = ("english", "python")
 SPLITS = ("train", "validation")
 KINDS = ("embedded", "files", "hub")
-# Characters a token of each embedded text holds at most, so that enough of it is collected:
-# stories use few words that a vocabulary of technical prose has.
-CHARS_PER_TOKEN = {"english": 4.1, "python": 4.0, "lua": 3.4, "stories": 2.8}
+# The embedded texts, and the characters that a token of each holds at most, so that enough of it is
+# collected: stories use few words that a vocabulary of technical prose has.
+EMBEDDED = {"english": 4.1, "python": 4.0, "lua": 3.4, "stories": 2.8}
 MAX_DOCUMENT_CHARS = 8_000  # some 2,000 tokens; longer texts of a reader become several documents
 # Tests repeat themselves and the code they test; the others hold tables or other people's code.
 SKIPPED_FOLDERS = frozenset(
@@ -58,7 +58,7 @@ class SourceConfig:
 
     Attributes:
         kind: "embedded" (made from the installed packages, offline), "files" or "hub".
-        text: which embedded text, one of CHARS_PER_TOKEN; None: the one named as the domain.
+        text: which embedded text, one of EMBEDDED; None: the one named as the domain.
         globs: patterns of the reader's files, for "files".
         dataset: name on the Hugging Face hub, for "hub".
         split: split of that data set.
@@ -129,10 +129,10 @@ class SourceConfig:
             FeatrackError: there is none of that name.
         """
         text = self.text or domain
-        if text not in CHARS_PER_TOKEN:
+        if text not in EMBEDDED:
             raise FeatrackError(
                 f"The corpus {domain} reads the embedded text {text!r}, which isn't there; set "
-                f"its text to one of {', '.join(CHARS_PER_TOKEN)}, or its kind to files or hub."
+                f"its text to one of {', '.join(EMBEDDED)}, or its kind to files or hub."
             )
         return text
 

@@ -16,8 +16,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from featrack_utils.corpora import lua, tokenizer
 from featrack_utils.corpora.documents import (
     BASE_DOMAINS,
-    CHARS_PER_TOKEN,
     DOMAINS,
+    EMBEDDED,
     SPLITS,
     Document,
     SourceConfig,
@@ -26,7 +26,7 @@ from featrack_utils.corpora.split import collect_all
 from featrack_utils.corpora.tokenizer import Blocks, TokenStream
 from featrack_utils.errors import FeatrackError
 
-CHARS_PER_TOKEN_ELSEWHERE = 5.0  # of the reader's own text, about which nothing is known
+CHARS_PER_TOKEN = 5.0  # of the reader's own text, about which nothing is known
 TRAINED_ON = {
     "base": BASE_DOMAINS,
     "lua": (*BASE_DOMAINS, "lua"),
@@ -88,11 +88,13 @@ def prepare(
     """
     _check_domains(sources, train_tokens, vocabulary_from)
     configs = {domain: SourceConfig.read(domain, source) for domain, source in sources.items()}
-    per_token = {domain: _chars_per_token(domain, source) for domain, source in configs.items()}
+    wanted = {
+        domain: {"train": train_tokens[domain], "validation": validation_tokens}
+        for domain in configs
+    }
     documents = collect_all(
         configs,
-        train_chars={d: int(train_tokens[d] * per_token[d]) for d in configs},
-        validation_chars={d: int(validation_tokens * per_token[d]) for d in configs},
+        wanted={d: _in_characters(wanted[d], d, source) for d, source in configs.items()},
         validation_share=validation_share,
         seed=seed,
         processes=2,
@@ -108,8 +110,8 @@ def prepare(
     learnt.save_pretrained(folder / "tokenizer")
     for domain, by_split in documents.items():
         for split in SPLITS:
-            wanted = train_tokens[domain] if split == "train" else validation_tokens
-            stream = tokenizer.encode_documents(by_split[split], learnt).first_tokens(wanted)
+            stream = tokenizer.encode_documents(by_split[split], learnt)
+            stream = stream.first_tokens(wanted[domain][split])
             tokenizer.save_stream(stream, folder / domain / split)
 
 
@@ -125,10 +127,13 @@ def _check_domains(
         )
 
 
-def _chars_per_token(domain: str, source: SourceConfig) -> float:
-    if source.kind != "embedded":
-        return CHARS_PER_TOKEN_ELSEWHERE
-    return CHARS_PER_TOKEN[source.embedded_text(domain)]
+def _in_characters(
+    n_tokens: Mapping[str, int], domain: str, source: SourceConfig
+) -> dict[str, int]:
+    per_token = CHARS_PER_TOKEN
+    if source.kind == "embedded":
+        per_token = EMBEDDED[source.embedded_text(domain)]
+    return {split: int(n * per_token) for split, n in n_tokens.items()}
 
 
 def provenance(documents: Iterable[Document]) -> list[dict[str, Any]]:

@@ -85,8 +85,7 @@ def documents_of(domain: str, source: SourceConfig, seed: int) -> Iterator[Docum
 def collect_all(
     sources: Mapping[str, SourceConfig],
     *,
-    train_chars: Mapping[str, int],
-    validation_chars: Mapping[str, int],
+    wanted: Mapping[str, Mapping[str, int]],
     validation_share: float,
     seed: int,
     processes: int = 1,
@@ -99,7 +98,7 @@ def collect_all(
 
     Args:
         sources: where each domain's text comes from.
-        train_chars, validation_chars: characters wanted for each domain.
+        wanted: domain -> "train" or "validation" -> characters wanted.
         validation_share: share of the groups kept for validation, between 0 and 1.
         seed: of the split and of the story grammar.
         processes: domains collected side by side.
@@ -115,16 +114,15 @@ def collect_all(
             f"validation_share is {validation_share}; it must lie between 0 and 1, 0.1 say."
         )
     tasks = {
-        domain: (domain, source, _wanted(domain, train_chars, validation_chars))
+        domain: (domain, source, wanted[domain], validation_share, seed)
         for domain, source in sources.items()
     }
-    shared = {"share": validation_share, "seed": seed}
     if processes == 1:
-        splits = {domain: _divided(*task, **shared) for domain, task in tasks.items()}
+        splits = {domain: _divided(*task) for domain, task in tasks.items()}
     else:
         # Spawned, not forked: the caller may hold threads, which a fork would copy half.
         with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-            running = {d: pool.submit(_divided, *task, **shared) for d, task in tasks.items()}
+            running = {domain: pool.submit(_divided, *task) for domain, task in tasks.items()}
             splits = {domain: task.result() for domain, task in running.items()}
     validation = [document for split in splits.values() for document in split["validation"]]
     for domain, split in splits.items():
@@ -132,19 +130,13 @@ def collect_all(
         clean = without_leaks(split["train"], validation)
         share = 1 - _chars(clean) / max(before, 1)
         log.info("%s: %.2f %% of the training text repeats validation text", domain, 100 * share)
-        split["train"] = _filled(clean, train_chars[domain])
-        _check(domain, split, _wanted(domain, train_chars, validation_chars))
+        split["train"] = _filled(clean, wanted[domain]["train"])
+        _check(domain, split, wanted[domain])
     return splits
 
 
-def _wanted(
-    domain: str, train_chars: Mapping[str, int], validation_chars: Mapping[str, int]
-) -> dict[str, int]:
-    return {"train": train_chars[domain], "validation": validation_chars[domain]}
-
-
 def _divided(
-    domain: str, source: SourceConfig, wanted: dict[str, int], share: float, seed: int
+    domain: str, source: SourceConfig, wanted: Mapping[str, int], share: float, seed: int
 ) -> Split:
     wanted = {**wanted, "train": int(SPARE * wanted["train"])}
     read = _read_enough(documents_of(domain, source, seed), wanted, share, seed)
@@ -184,7 +176,7 @@ def fewest_validation_groups(n_groups: int) -> int:
 
 
 def _read_enough(
-    documents: Iterable[Document], wanted: dict[str, int], share: float, seed: int
+    documents: Iterable[Document], wanted: Mapping[str, int], share: float, seed: int
 ) -> list[Document]:
     """Reads until both sides can be filled, or a source shows that it never will."""
     read: list[Document] = []
@@ -202,7 +194,7 @@ def _read_enough(
 
 
 def _is_enough(
-    of_origin: Mapping[tuple[str, str], int], wanted: dict[str, int], share: float, seed: int
+    of_origin: Mapping[tuple[str, str], int], wanted: Mapping[str, int], share: float, seed: int
 ) -> bool:
     """Whether both sides can be filled, from groups enough to draw intervals from."""
     side = assign_groups(dict.fromkeys(group for group, _ in of_origin), share, seed)
@@ -242,7 +234,7 @@ def _origin_limit(chars: int) -> int:
     return max(MIN_ORIGIN_CHARS, chars // ORIGINS_AT_LEAST)
 
 
-def _check(domain: str, split: Split, wanted: dict[str, int]) -> None:
+def _check(domain: str, split: Split, wanted: Mapping[str, int]) -> None:
     for name, documents in split.items():
         found = _chars(documents)
         if not found:

@@ -13,6 +13,7 @@ Within one story, a rule does not say the same line twice while others are left.
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from collections.abc import Mapping
@@ -21,56 +22,22 @@ from dataclasses import dataclass, field
 from featrack_utils.corpora.stories.dialogue import spoken
 
 Entity = Mapping[str, str]
-Template = tuple["Node", ...]
 
-
-@dataclass(frozen=True)
-class Choice:
-    """One of several alternatives."""
-
-    options: tuple[Template, ...]
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A form of an entity; `form` is in lower case, `capital` says how it was asked for."""
-
-    entity: str
-    form: str
-    capital: bool
-
-
-@dataclass(frozen=True)
-class Call:
-    """A use of a shared rule, with the entities that take the places of X and Y."""
-
-    rule: str
-    arguments: tuple[str, ...]
-    capital: bool = False
-
-
-@dataclass(frozen=True)
-class Say:
-    """Direct speech of an entity, in a mood."""
-
-    entity: str
-    mood: str
-    text: Template
-
-
-Node = str | Choice | Slot | Call | Say
+_HERO_FORMS = {"he", "him", "his", "himself"}
+_CLOSERS = {"[": "]", "{": "}", "<<": ">>", "<": ">"}
+_MARK = re.compile(r"<<|>>|[\[\]|{}<>]")
 
 
 @dataclass(frozen=True)
 class Line:
     """A template with the flags it needs and the flags that forbid it."""
 
-    template: Template
+    template: str
     needs: frozenset[str]
     forbids: frozenset[str]
 
     def allowed(self, flags: set[str]) -> bool:
-        """Says whether the line may be used in a story with these flags."""
+        """Whether the line may be used in a story with these flags."""
         return self.needs <= flags and not self.forbids & flags
 
 
@@ -84,161 +51,145 @@ class Telling:
     flags: set[str] = field(default_factory=set)
     said: dict[str, set[int]] = field(default_factory=dict)
 
-    def render(self, template: Template) -> str:
-        """Returns the text of a template, every choice drawn afresh."""
-        parts: list[str] = []
-        for node in template:
-            match node:
-                case str():
-                    parts.append(node)
-                case Choice():
-                    parts.append(self.render(self.rng.choice(node.options)))
-                case Slot():
-                    parts.append(self._fill(node))
-                case Call():
-                    parts.append(self._call(node))
-                case Say():
-                    parts.append(self._say(node))
-        return "".join(parts)
+    def render(self, template: str) -> str:
+        """The text of a template, every choice drawn afresh."""
+        return "".join(self._part(opener, inside) for opener, inside in parts(template))
 
-    def _fill(self, slot: Slot) -> str:
-        value = self.entities[slot.entity][slot.form]
-        return value[0].upper() + value[1:] if slot.capital else value
+    def _part(self, opener: str, inside: str) -> str:
+        match opener:
+            case "[":
+                return self.render(self.rng.choice(options(inside)))
+            case "{":
+                entity, form = slot(inside)
+                return _capital(self.entities[entity][form.lower()], form)
+            case "<":
+                return self._call(*inside.split())
+            case "<<":
+                entity, mood, words = speech(inside)
+                sentences = self.render(words)
+                return spoken(self.rng, self.entities[entity], sentences, mood, self._beat)
+            case _:
+                return inside
 
-    def _call(self, call: Call) -> str:
-        lines = self.rules[call.rule]
-        said = self.said.setdefault(call.rule, set())
+    def _call(self, rule: str, *arguments: str) -> str:
+        lines = self.rules[rule.lower()]
+        said = self.said.setdefault(rule.lower(), set())
         open_lines = [n for n, line in enumerate(lines) if line.allowed(self.flags)]
         fresh = [n for n in open_lines if n not in said] or open_lines
         chosen = self.rng.choice(fresh)
         said.add(chosen)
         outer = self.entities
-        bound = {name: outer[key] for name, key in zip("XY", call.arguments, strict=False)}
+        bound = {name: outer[key] for name, key in zip("XY", arguments, strict=False)}
         self.entities = {**outer, **bound}
         text = self.render(lines[chosen].template)
         self.entities = outer
-        return text[0].upper() + text[1:] if call.capital else text
-
-    def _say(self, say: Say) -> str:
-        words = self.render(say.text)
-        speaker = self.entities[say.entity]
-        return spoken(self.rng, speaker, words, say.mood, self._beat)
+        return _capital(text, rule)
 
     def _beat(self, speaker: Entity, mood: str) -> str:
-        rule = f"beat-{mood or 'plain'}" if "garment" in speaker else "beat-creature"
         self.entities["speaker"] = speaker
-        return self._call(Call(rule, ()))
+        return self._call(f"beat-{mood or 'plain'}" if "garment" in speaker else "beat-creature")
+
+
+def _capital(text: str, asked: str) -> str:
+    """The text, with a capital if what asked for it has one."""
+    return text[0].upper() + text[1:] if asked[:1].isupper() else text
 
 
 # ---- reading ---------------------------------------------------------------------------------
-
-_HERO_FORMS = {"he", "him", "his", "himself"}
-_SPECIAL = re.compile(r"<<|>>|[\[\]|{}<>]")
 
 
 def parse_line(text: str) -> Line:
     """Reads a line with its flags.
 
     Raises:
-        ValueError: if brackets don't match.
+        ValueError: brackets don't match.
     """
-    needs: frozenset[str] = frozenset()
-    forbids: frozenset[str] = frozenset()
+    flags: list[str] = []
     if text.startswith("?"):
         head, _, text = text[1:].partition(" ")
-        words = head.split(",")
-        needs = frozenset(word for word in words if not word.startswith("!"))
-        forbids = frozenset(word[1:] for word in words if word.startswith("!"))
-    return Line(parse(text), needs, forbids)
+        flags = head.split(",")
+    mentioned(text)  # looks at every bracket
+    needs = frozenset(flag for flag in flags if not flag.startswith("!"))
+    return Line(text, needs, frozenset(flag[1:] for flag in flags if flag.startswith("!")))
 
 
-def parse(text: str) -> Template:
-    """Reads a template.
+def mentioned(template: str) -> set[str]:
+    """The names of the entities that a template may speak of.
 
     Raises:
-        ValueError: if brackets don't match.
+        ValueError: brackets don't match.
     """
-    template, end, _ = _sequence(text, 0, "")
-    if end != len(text):
-        raise ValueError(f"unmatched bracket at {text[end : end + 20]!r} in {text[:60]!r}")
-    return template
-
-
-def mentioned(template: Template) -> set[str]:
-    """Returns the names of the entities that a template may speak of."""
     names: set[str] = set()
-    for node in template:
-        match node:
-            case Slot():
-                names.add(node.entity)
-            case Call():
-                names.update(node.arguments)
-            case Say():
-                names |= {node.entity} | mentioned(node.text)
-            case Choice():
-                names = names.union(*(mentioned(option) for option in node.options))
+    for opener, inside in parts(template):
+        match opener:
+            case "[":
+                names = names.union(*map(mentioned, options(inside)))
+            case "{":
+                names.add(slot(inside)[0])
+            case "<":
+                names.update(inside.split()[1:])
+            case "<<":
+                entity, _, words = speech(inside)
+                names |= {entity} | mentioned(words)
     return names
 
 
-def _sequence(text: str, start: int, closer: str) -> tuple[Template, int, str]:
-    """Reads up to the closer (or "|" inside a choice); returns what was read, where, by what."""
-    nodes: list[Node] = []
-    here = start
-    while found := _SPECIAL.search(text, here):
-        if found.start() > here:
-            nodes.append(text[here : found.start()])
-        mark, here = found[0], found.end()
-        if mark == closer or (mark == "|" and closer == "]"):
-            return tuple(nodes), here, mark
-        if mark == "[":
-            node, here = _choice(text, here)
-        elif mark == "{":
-            inside, here = _until(text, here, "}")
-            node = _slot(inside)
-        elif mark == "<<":
-            head, here = _until(text, here, ":")
-            entity, _, mood = head.partition("/")
-            words, here, _ = _sequence(text, here, ">>")
-            node = Say(entity, mood, _stripped(words))
-        elif mark == "<":
-            inside, here = _until(text, here, ">")
-            rule, *arguments = inside.split()
-            node = Call(rule.lower(), tuple(arguments), rule[0].isupper())
+@functools.cache
+def parts(template: str) -> tuple[tuple[str, str], ...]:
+    """A template as pairs: the bracket that opens a part ("" for plain text), and what is inside.
+
+    Raises:
+        ValueError: brackets don't match.
+    """
+    found, here = [], 0
+    while mark := _MARK.search(template, here):
+        found.append(("", template[here : mark.start()]))
+        end, here = _closed(template, mark)
+        found.append((mark[0], template[mark.end() : end]))
+    return (*found, ("", template[here:]))
+
+
+@functools.cache
+def options(choice: str) -> tuple[str, ...]:
+    """The alternatives inside square brackets, parted by bars."""
+    found, start, here = [], 0, 0
+    while mark := _MARK.search(choice, here):
+        if mark[0] == "|":
+            found.append(choice[start : mark.start()])
+            start = here = mark.end()
         else:
-            raise ValueError(f"unexpected {mark!r} in {text[:60]!r}")
-        nodes.append(node)
-    if closer:
-        raise ValueError(f"missing {closer!r} in {text[:60]!r}")
-    if here < len(text):
-        nodes.append(text[here:])
-    return tuple(nodes), len(text), ""
+            _, here = _closed(choice, mark)
+    return (*found, choice[start:])
 
 
-def _choice(text: str, here: int) -> tuple[Choice, int]:
-    options: list[Template] = []
-    mark = "|"
-    while mark == "|":
-        option, here, mark = _sequence(text, here, "]")
-        options.append(option)
-    return Choice(tuple(options)), here
-
-
-def _slot(inside: str) -> Slot:
+def slot(inside: str) -> tuple[str, str]:
+    """The entity and its form that stand in braces; a pronoun alone is the hero's."""
     if inside.lower() in _HERO_FORMS:
-        return Slot("H", inside.lower(), inside[0].isupper())
+        return "H", inside
     entity, _, form = inside.partition(".")
-    return Slot(entity, form.lower(), form[:1].isupper())
+    return entity, form
 
 
-def _until(text: str, here: int, mark: str) -> tuple[str, int]:
-    end = text.find(mark, here)
-    if end < 0:
-        raise ValueError(f"missing {mark!r} in {text[:60]!r}")
-    return text[here:end], end + len(mark)
+def speech(inside: str) -> tuple[str, str, str]:
+    """Who speaks, in which mood, and what."""
+    head, _, words = inside.partition(":")
+    entity, _, mood = head.partition("/")
+    return entity, mood, words.lstrip()
 
 
-def _stripped(template: Template) -> Template:
-    """Drops the blank after the colon of a speech."""
-    if template and isinstance(template[0], str):
-        return (template[0].lstrip(), *template[1:])
-    return template
+def _closed(text: str, opener: re.Match[str]) -> tuple[int, int]:
+    """Where the bracket that closes this one begins and ends."""
+    closer = _CLOSERS.get(opener[0])
+    here = opener.end()
+    if closer in ("}", ">"):  # nothing is nested in these
+        here = text.find(closer, here)
+        if here >= 0:
+            return here, here + 1
+    while closer and here >= 0 and (mark := _MARK.search(text, here)):
+        if mark[0] == closer:
+            return mark.span()
+        if mark[0] == "|" and closer == "]":
+            here = mark.end()
+        else:
+            _, here = _closed(text, mark)
+    raise ValueError(f"the bracket {opener[0]!r} is unmatched in {text[:60]!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from featrack_utils.corpora.documents import Document
@@ -13,7 +13,6 @@ from featrack_utils.corpora.stories.agreement import fix_articles
 from featrack_utils.corpora.stories.cast import draw
 from featrack_utils.corpora.stories.grammar import Line, Telling, mentioned, parse_line
 from featrack_utils.corpora.stories.world import data_files, read
-from featrack_utils.errors import FeatrackError
 
 _OPTIONAL = 0.5
 _CLOSING = 0.75
@@ -28,7 +27,7 @@ class Paragraph:
     """One paragraph of a plot: alternatives of which one is told, or none if it's optional."""
 
     lines: tuple[Line, ...]
-    optional: bool
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,39 +46,23 @@ class Plot:
         return {f"uses-{key}" for line in lines for key in mentioned(line.template)}
 
 
-def write_stories(seed: int, plots: Sequence[str] | None = None) -> Iterator[Document]:
+def write_stories(seed: int) -> Iterator[Document]:
     """Yields stories without end, the plots in turn in a new order for each round.
 
-    Args:
-        seed: the same seed gives the same stories.
-        plots: names of the plots to use; all of them if None.
-
-    Raises:
-        FeatrackError: if a plot isn't known, or none is named.
+    The same seed gives the same stories.
     """
-    known = _plots()
-    chosen = list(known) if plots is None else list(plots)
-    unknown = [name for name in chosen if name not in known]
-    if unknown or not chosen:
-        what = f"unknown story plot {unknown[0]!r}" if unknown else "no story plot is named"
-        raise FeatrackError(f"{what}: name some of {', '.join(known)}")
-    return _endless(seed, chosen)
+    plots = _plots()
+    number = 0
+    while True:
+        for name in random.Random(f"{seed}/order/{number}").sample(list(plots), len(plots)):
+            text = _tell(random.Random(f"{seed}/{number}"), plots[name])
+            yield Document(text, f"story/{number}", f"plot/{name}", package="featrack-utils")
+            number += 1
 
 
 def plot_names() -> list[str]:
-    """Returns the names of all plots, sorted."""
+    """The names of all plots, sorted."""
     return sorted(_plots())
-
-
-def _endless(seed: int, names: list[str]) -> Iterator[Document]:
-    number = 0
-    while True:
-        order = random.Random(f"{seed}/order/{number}").sample(names, len(names))
-        for name in order:
-            rng = random.Random(f"{seed}/{number}")
-            text = _tell(rng, _plots()[name])
-            yield Document(text, f"story/{number}", f"plot/{name}", package="featrack-utils")
-            number += 1
 
 
 def _tell(rng: random.Random, plot: Plot) -> str:
@@ -89,11 +72,9 @@ def _tell(rng: random.Random, plot: Plot) -> str:
     for names, options in plot.settled:
         for name, value in zip(names, rng.choice(options), strict=True):
             entities[name] = {"": telling.render(parse_line(value).template)}
-    opening = Paragraph((parse_line("<open>"),), optional=False)
-    closing = Paragraph((parse_line("<close>"),), optional=False)
-    paragraphs = [opening, *plot.paragraphs]
+    opening, closing = (Paragraph((parse_line(f"<{rule}>"),)) for rule in ("open", "close"))
     told: list[str] = []
-    for paragraph in [*paragraphs, closing]:
+    for paragraph in (opening, *plot.paragraphs, closing):
         if paragraph is closing and (
             rng.random() > _CLOSING or sum(len(part.split()) for part in told) > _LONG
         ):

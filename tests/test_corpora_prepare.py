@@ -1,0 +1,58 @@
+"""The whole way from sources to streams, for domains under names of one's own."""
+
+import pandas as pd
+import pytest
+
+from featrack_utils.corpora.prepare import open_corpora, prepare
+from featrack_utils.errors import FeatrackError
+
+RECIPE = {"validation_tokens": 500, "validation_share": 0.2, "vocab_size": 300, "seed": 1}
+
+
+def test_any_domains_are_read_encoded_credited_and_opened_in_their_order(tmp_path):
+    for i in range(40):
+        (tmp_path / f"{i}.txt").write_text(" ".join(f"word{i}-{j}" for j in range(60)))
+    sources = {
+        "tales": {"kind": "embedded", "text": "stories"},
+        "my-notes": {"kind": "files", "globs": [f"{tmp_path}/*.txt"]},
+    }
+    folder = tmp_path / "corpora"
+    folder.mkdir()
+    prepare(
+        folder,
+        sources=sources,
+        train_tokens={"tales": 3_000, "my-notes": 2_000},
+        vocabulary_from=["tales"],
+        **RECIPE,
+    )
+    corpora = open_corpora(folder, context=16)
+    assert list(dict.fromkeys(domain for domain, _ in corpora.streams)) == ["tales", "my-notes"]
+    assert {key: len(stream.tokens) for key, stream in corpora.streams.items()} == {
+        ("tales", "train"): 3_000,
+        ("tales", "validation"): 500,
+        ("my-notes", "train"): 2_000,
+        ("my-notes", "validation"): 500,
+    }
+    assert corpora.texts("my-notes", "train")[0].startswith("word")
+    credits = pd.read_csv(folder / "provenance.csv").set_index("domain")["package"]
+    assert credits.to_dict() == {"tales": "featrack-utils", "my-notes": "your own files"}
+
+
+@pytest.mark.parametrize(
+    ("train_tokens", "vocabulary_from"),
+    [({}, ["a"]), ({"a": 9, "b": 9}, ["a"]), ({"a": 9}, ["b"]), ({"a": 9}, [])],
+)
+def test_domains_that_do_not_agree_are_refused(tmp_path, train_tokens, vocabulary_from):
+    with pytest.raises(FeatrackError, match="give every domain a source and a number"):
+        prepare(
+            tmp_path,
+            sources={"a": {"kind": "embedded", "text": "python"}},
+            train_tokens=train_tokens,
+            vocabulary_from=vocabulary_from,
+            **RECIPE,
+        )
+
+
+def test_missing_corpora_are_refused(tmp_path):
+    with pytest.raises(FeatrackError, match="missing or damaged"):
+        open_corpora(tmp_path, context=16)
