@@ -30,7 +30,7 @@ from featrack_utils.corpora import prepare, tokenizer
 from featrack_utils.corpora.documents import BASE_DOMAINS, DOMAINS
 from featrack_utils.display import paper, samples, style
 from featrack_utils.display.tables import show_table
-from featrack_utils.models import evaluation, training
+from featrack_utils.models import evaluation, loading, training
 from featrack_utils.pipeline import store
 
 style.use_style()
@@ -138,7 +138,7 @@ style.loss_curves(history)
 # packages and plots are held out, not lines. The model has never seen Lua or a story.
 
 # %%
-base = training.load_model(folder)
+base = loading.load_model(folder)
 validation = {domain: corpora.validation_blocks(domain, 400) for domain in DOMAINS}
 scores = {
     d: evaluation.evaluate(base, blocks.tokens, blocks.units) for d, blocks in validation.items()

@@ -28,7 +28,7 @@ import pandas as pd
 from featrack_utils.corpora import prepare, tokenizer
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.display import paper, samples, style
-from featrack_utils.models import evaluation, training
+from featrack_utils.models import evaluation, loading, training
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.doses import dose_steps
 
@@ -70,7 +70,7 @@ recipe = dict(
 
 
 # %%
-base = training.load_model(store.opened(run / "models" / "base"))
+base = loading.load_model(store.opened(run / "models" / "base"))
 steps = dose_steps(doses, train_tokens // (batch_blocks * context))
 kept = {domain: [*steps.values()] if domain in dosed else [] for domain in ("lua", "stories")}
 
@@ -107,7 +107,7 @@ style.loss_curves(history)
 
 # %%
 validation = {domain: corpora.validation_blocks(domain, 400) for domain in DOMAINS}
-models = {name: training.load_model(folder) for name, folder in folders.items()}
+models = {name: loading.load_model(folder) for name, folder in folders.items()}
 results = {}
 for name, model in models.items():
     scores = {

@@ -28,7 +28,7 @@ from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.display import paper, samples, style
 from featrack_utils.display.tables import show_table
-from featrack_utils.models import evaluation, merge_sweep, merging, recipes, training
+from featrack_utils.models import evaluation, loading, merge_sweep, merging, recipes, training
 from featrack_utils.pipeline import store
 
 style.use_style()
@@ -53,9 +53,9 @@ run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 parents = {
-    name: training.load_model(store.opened(run / "models" / name)) for name in ("lua", "stories")
+    name: loading.load_model(store.opened(run / "models" / name)) for name in ("lua", "stories")
 }
-base = training.load_model(run / "models" / "base")
+base = loading.load_model(run / "models" / "base")
 lua_state, stories_state = (parents[name].state_dict() for name in ("lua", "stories"))
 
 # %% tags=["hide-input"]
@@ -213,7 +213,7 @@ folder = store.make(
 print((folder / "recipe.yaml").read_text())
 
 # %%
-merged = training.load_model(folder)
+merged = loading.load_model(folder)
 blocks = {domain: corpora.validation_blocks(domain, 400) for domain in DOMAINS}
 merged_scores = {
     domain: evaluation.evaluate(merged, part.tokens, part.units) for domain, part in blocks.items()
