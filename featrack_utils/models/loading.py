@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from transformers import MistralForCausalLM
+from transformers.utils import logging as hf_logging
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -29,3 +30,6 @@ def boot(folder: Path) -> TransformerBridge:
 def part_of(parameter: str) -> str:
     """The part of a model that a parameter belongs to: attention, MLP, …; norms for the gains."""
     return next((part for sign, part in _PARTS.items() if sign in parameter), "norms")
+
+
+hf_logging.disable_progress_bar()

@@ -80,7 +80,8 @@ def next_token_loss(
 ) -> Float[Tensor, ""]:
     """Mean next-token cross-entropy in nats, a few hundred tokens of logits at a time.
 
-    At 4,096 tokens of vocabulary all logits would be 30 times larger than the hidden states.
+    At 4,096 tokens of vocabulary all logits would be 30 times larger than the hidden states. In
+    bfloat16 the loss is known to some 0.05 nats only; its gradient is as exact as with all logits.
     """
     hidden = model.model(input_ids=tokens).last_hidden_state[:, :-1].flatten(0, 1)
     device = hidden.device.type
