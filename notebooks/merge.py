@@ -52,6 +52,10 @@ lineage = store.open_lineage(run)
 style.use_style(lineage)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 pairs = {m: lineage.parents(m) for m in lineage.merges if len(lineage.parents(m)) == 2}
+own = {}  # the domains that a model was tuned on; for a merge, those of its parents
+for name in lineage.order:
+    inherited = (d for parent in lineage.parents(name) for d in own[parent])
+    own[name] = lineage.trained_on(name) or tuple(dict.fromkeys(inherited))
 method = {m: lineage.models[m].get("method", "slerp") for m in lineage.merges}
 
 
@@ -134,9 +138,7 @@ say(
 
 # %%
 def sweep(model):
-    """Accuracy of a merge of two by t and domain, and that of the model both descend from."""
-    domains = dict.fromkeys(d for parent in pairs[model] for d in lineage.trained_on(parent))
-    texts = {d: corpora.validation_blocks(d, sweep_blocks) for d in domains}
+    texts = {d: corpora.validation_blocks(d, sweep_blocks) for d in own[model]}
     probe = loading.load_model(run / "models" / lineage.common_ancestor(pairs[model]))
     before = evaluation.evaluate_each(probe, texts)
     parents, rows = [state(parent) for parent in pairs[model]], []
@@ -159,8 +161,7 @@ for model in lineage.merges:
     t = lineage.models[model].get("t", {"slerp": "balanced"}.get(method[model]))
     if model in pairs:
         swept[model] = sweep(model)
-        own = {parent: lineage.trained_on(parent) for parent in parents}
-        kept[model] = merging.kept_shares(*swept[model], own)
+        kept[model] = merging.kept_shares(*swept[model], {p: own[p] for p in parents})
         if t is not None:
             ts = swept[model][0]["t"]
             chosen = merging.balanced_t(ts, kept[model]) if t == "balanced" else merging.check_t(t)
@@ -186,7 +187,7 @@ results = {
 theirs, place = paper.published("merge.t"), {}
 for model, (table, before) in swept.items():
     at = place[model] = "merge" if len(pairs) == 1 else f"merge.{model}"
-    ends = [lineage.trained_on(parent)[0] for parent in pairs[model]]
+    ends = [own[parent][0] for parent in pairs[model]]
     results |= {
         f"{at}.t": weights[model][1],
         f"{at}.t_balanced": merging.crossing(table["t"], *kept[model].values()),
@@ -252,9 +253,7 @@ if rows:
 # :::
 
 # %% [markdown]
-# ## What a merge keeps
-#
-# Every merge is measured on every domain, like the models that it is made from.
+# ## What a merge keeps, on every domain
 
 # %%
 validation = {domain: corpora.validation_blocks(domain, 400) for domain in lineage.domains}
@@ -263,9 +262,8 @@ for model in merged:
     scores = evaluation.evaluate_each(merged[model], validation)
     results |= evaluation.score_results(model, scores)
 store.write_results(run, "merge", results)
-scores = evaluation.score_table(
-    store.read_results(run, "base", "finetune", "merge"), lineage.domains
-)
+results = store.read_results(run, "base", "finetune", "merge")
+scores = evaluation.score_table(results, lineage.domains)
 
 # %% tags=["hide-input"]
 show(
@@ -280,16 +278,16 @@ loss = scores.set_index(["model", "domain"])["loss"]
 beats = {}
 for model in lineage.merges:
     parents, before = lineage.parents(model), lineage.common_ancestor(lineage.parents(model))
-    own = [(parent, d) for parent in parents for d in lineage.trained_on(parent)]
-    beats[model] = [d for _, d in own if loss[model, d] < loss[before, d]]
+    beats[model] = [d for d in own[model] if loss[model, d] < loss[before, d]]
     against = [
         f"{number(loss[model, d])} nats on {label(d)} ({label(parent)} {number(loss[parent, d])}, "
         f"{label(before)} {number(loss[before, d])})"
-        for parent, d in own
+        for parent in parents
+        for d in own[parent]
     ]
     say(
         f"{label(model)}, which was trained on nothing itself, has {listed(against)}. It beats "
-        f"{label(before)} on {len(beats[model])} of {len(own)}."
+        f"{label(before)} on {len(beats[model])} of {len(own[model])}."
     )
 
 # %% [markdown]
@@ -300,7 +298,7 @@ for model in lineage.merges:
 # %%
 written = {}
 for model in lineage.merges:
-    for domain in dict.fromkeys(d for p in lineage.parents(model) for d in lineage.trained_on(p)):
+    for domain in own[model]:
         prompt = evaluation.opening(corpora, domain)
         text = evaluation.continuation(
             merged[model], corpora.tokenizer, prompt, new_tokens=60, seed=seed
