@@ -2,7 +2,6 @@
 
 import json
 import runpy
-import string
 from pathlib import Path
 
 import jupytext
@@ -26,14 +25,14 @@ FINETUNE = {**GIVEN, **TRAINING, "train_tokens": 1280, "doses": [0.5], "dosed": 
 MERGE = {"seed": 1, "context": CONTEXT, "sweep_points": 3, "sweep_blocks": 4}
 
 
-def texts(letter: str):
-    """Documents of one letter and its neighbours, each domain with a letter of its own."""
-    start = string.ascii_lowercase.index(letter)
-    words = [string.ascii_lowercase[start] * n + "." for n in range(1, 9)]
-    rng = np.random.default_rng(start)
-    for number in range(8):
-        text = " ".join(rng.choice(words, size=60))
-        yield Document(text=text, origin=f"{letter}{number}", group=f"{letter}{number}")
+def texts(letter: str) -> list[Document]:
+    """Documents of one letter, which stands for the language of a domain."""
+    words = [letter * n + "." for n in range(1, 9)]
+    rng = np.random.default_rng(ord(letter))
+    return [
+        Document(" ".join(rng.choice(words, size=60)), f"{letter}{number}", f"{letter}{number}")
+        for number in range(8)
+    ]
 
 
 @pytest.fixture
