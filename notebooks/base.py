@@ -19,7 +19,8 @@
 # English and Python. Ours is smaller, and it won't write a working program. But it has to store
 # words and syntax in one layer, and that is where we shall look for features.
 #
-# You will see how large such a model is, how it learns, and what "one layer" is able to predict.
+# *You will learn* how large such a model is, how it learns, and what one layer is able to predict.
+# *You need* to have heard of transformers. *Time*: five minutes of reading.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 import numpy as np
