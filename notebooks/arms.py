@@ -28,7 +28,7 @@ from featrack_utils.corpora.documents import BASE_DOMAINS
 from featrack_utils.dictionaries import arms, armtraining, quality
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
-from featrack_utils.models import evaluation, training
+from featrack_utils.models import evaluation, loading
 from featrack_utils.pipeline import store
 
 # %% tags=["parameters"]
@@ -136,7 +136,7 @@ show_table(
 
 # %%
 def losses(folder, child):
-    model = training.load_model(folder)
+    model = loading.load_model(folder)
     texts = {
         d: corpora.validation_blocks(d, evaluation_blocks).tokens for d in (child, *BASE_DOMAINS)
     }

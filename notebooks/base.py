@@ -13,27 +13,35 @@
 # %% [markdown]
 # # The base model
 #
-# Before anything can be fine-tuned there has to be something to fine-tune. This chapter trains
-# the smallest language model in which the question still makes sense: **one transformer layer**
-# that has read English and Python. {cite:t}`horn2025tracking` trained a model of this shape with
-# 35 million parameters; ours has {{ number("lm.base.parameters_millions", 1) }} million
-# ([the status page](status) says how long its training took). It won't write a working program.
-# But it has to store English words and Python syntax in one layer, and that is where we shall
-# look for features.
+# Before anything can be fine-tuned there has to be something to fine-tune. This chapter trains the
+# smallest language model in which the question of this book still makes sense: **one transformer
+# layer**. {cite:t}`horn2025tracking` trained a model of this shape with 35 million parameters, on
+# English and Python. Ours is smaller, and it won't write a working program. But it has to store
+# words and syntax in one layer, and that is where we shall look for features.
+#
+# *You will learn* how large such a model is, how it learns, and what one layer is able to predict.
+# *You need* to have heard of transformers. *Time*: five minutes of reading.
 
-# %%
-
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 import numpy as np
 import pandas as pd
 
 from featrack_utils.corpora import prepare, tokenizer
-from featrack_utils.corpora.documents import BASE_DOMAINS, DOMAINS
-from featrack_utils.display import paper, samples, style
+from featrack_utils.display import paper, samples, style, training_figures
 from featrack_utils.display.tables import show_table
-from featrack_utils.models import evaluation, training
+from featrack_utils.display.text import (
+    count,
+    estimate,
+    listed,
+    number,
+    percent,
+    say,
+    show,
+    with_interval,
+)
+from featrack_utils.lineage import label
+from featrack_utils.models import evaluation, loading, training
 from featrack_utils.pipeline import store
-
-style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -53,56 +61,49 @@ warmup_share = 0.05  # of the steps
 # %% [markdown]
 # ## The architecture
 #
-# A Mistral block {cite:p}`jiang2023mistral`: RMS normalisation, rotary attention with grouped
-# keys and values, and a gated MLP. The MLP multiplies two projections of its input, one of them
-# passed through SiLU, and it is this product, {{ count("lm.base.d_mlp") }} numbers for each
-# token, that the dictionaries of the later chapters take apart. The output matrix isn't tied to
-# the embedding, so a direction that the MLP writes can be read off in tokens.
+# A Mistral block {cite:p}`jiang2023mistral`: RMS normalisation, rotary attention with grouped keys
+# and values, and a gated MLP. The MLP multiplies two projections of its input, one of them passed
+# through SiLU. This product has `d_mlp` numbers for each token, and it is what the dictionaries of
+# the later chapters take apart. The output matrix isn't tied to the embedding, so that a direction
+# which the MLP writes can be read off in tokens.
 
 # %%
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
+style.use_style(lineage)
+root = lineage.root
+own = lineage.trained_on(root)  # the domains that it reads
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-model = training.new_model(
-    vocab_size=len(corpora.tokenizer),
-    d_model=d_model,
-    d_mlp=d_mlp,
-    n_heads=n_heads,
-    n_kv_heads=n_kv_heads,
-    context=context,
-    seed=seed,
-)
-# %%
-parts = pd.Series({name: p.numel() for name, p in model.named_parameters()})
-parts = parts.groupby(
-    lambda name: (
-        "attention"
-        if "attn" in name
-        else "MLP"
-        if "mlp" in name
-        else "embedding"
-        if "embed" in name
-        else "unembedding"
-        if "lm_head" in name
-        else "norms"
-    )
-).sum()
+shape = dict(d_model=d_model, d_mlp=d_mlp, n_heads=n_heads, n_kv_heads=n_kv_heads, context=context)
+model = training.new_model(vocab_size=len(corpora.tokenizer), seed=seed, **shape)
+
+# %% tags=["hide-input"]
+sizes = pd.Series({name: p.numel() for name, p in model.named_parameters()})
+parts = sizes.groupby(loading.part_of).sum()
 show_table(
     parts.rename_axis("part").reset_index(name="parameters"),
     {"parameters": ",d"},
-    caption="Where the parameters are: most of them are one vector in and one out per token.",
+    caption="Where the parameters are.",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+vectors = parts["embedding"] + parts["unembedding"]
+say(
+    f"Of {number(parts.sum() / 1e6, 1)} million parameters, {percent(vectors / parts.sum())} are one "
+    "vector in and one vector out for each token of the vocabulary. The MLP, in which we look for "
+    f"features, has {count(parts['MLP'])}."
 )
 
 # %% [markdown]
 # ## Training
 #
-# English and Python, shuffled block by block, so that the model never knows which comes next.
-# The optimiser is AdamW with a cosine schedule, as published. A killed run goes on from its last
+# The domains are shuffled block by block, so that the model never knows which one comes next. The
+# optimiser is AdamW with a cosine schedule, as published. A killed run goes on from its last
 # checkpoint, and a finished one is not trained again unless a number above, the text or the code
 # has changed.
 
 # %%
-blocks = np.concatenate([corpora.train_blocks(domain) for domain in BASE_DOMAINS])
+blocks = np.concatenate([corpora.train_blocks(domain) for domain in own])
 recipe = dict(
     train_tokens=train_tokens,
     learning_rate=learning_rate,
@@ -112,50 +113,87 @@ recipe = dict(
     precision=precision,
     seed=seed,
 )
-shape = dict(d_model=d_model, d_mlp=d_mlp, n_heads=n_heads, n_kv_heads=n_kv_heads, context=context)
+
+# %%
 folder = store.make(
-    run / "models" / "base",
+    run / "models" / root,
     lambda work: training.train(model, blocks, work, tokenizer=corpora.tokenizer, **recipe),
-    parameters=recipe | shape,
+    parameters=recipe | shape | {"domains": list(own)},
     inputs=[run / "corpora"],
     code=[training, tokenizer],
 )
 
-# %% mystnb={"figure": {"caption": "Training loss of the base model against tokens read. The gain comes early.", "name": "fig-base-loss"}, "image": {"alt": "Training loss falling steeply, then slowly"}} tags=["hide-input"]
-history = training.read_history(folder).assign(model="base", split="train")
-style.loss_curves(history)
+# %% tags=["hide-input"]
+history = training.read_history(folder).assign(model=root, split="train")
+show(
+    training_figures.loss_curves(history),
+    caption="Training loss of the base model against tokens read. Most of the gain comes early.",
+    name="fig-base-loss",
+    alt="Training loss falling steeply, then slowly",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+epochs = train_tokens / blocks.size
+say(
+    "In {numref}`fig-base-loss` the steep part is the model learning which tokens are common. On "
+    "the long slope it learns which follow which. "
+    f"It has read {count(train_tokens)} tokens, {number(epochs, 1)} passes over its text of "
+    f"{count(blocks.size)}. "
+    + (
+        "So every block is new when the model meets it, and this is nearly a validation curve."
+        if epochs <= 1
+        else "So the model meets blocks that it has seen before, and the curve flatters it a little."
+    )
+)
 
 # %% [markdown]
-# In {numref}`fig-base-loss` the steep part is the model learning which tokens are common; the long slope is it learning
-# which follow which. The whole training is {{ number("lm.base.epochs", 1) }} passes over the text,
-# {% if results["lm.base.epochs"] <= 1 %}so every block is new when the model meets it and this is
-# nearly a validation curve.{% else %}so towards the end the model meets blocks that it has seen
-# before, and the curve flatters it a little.{% endif %}
+# ## What it has learned
 #
-# ## What it has learned, on all four domains
+# Loss is measured in nats per token, on text that no model has trained on: whole files, packages
+# and plots are held out, not lines. We measure on every domain of the run, those that the base
+# model has never read included.
 #
-# Loss is measured in nats per token, on text that no model has trained on: whole files,
-# packages and plots are held out, not lines. The model has never seen Lua or a story.
+# A loss means little without something to compare it with. A model that knows only *how common*
+# each token is, and nothing about order, is the natural yardstick: its loss is the last column.
 
 # %%
-base = training.load_model(folder)
-validation = {domain: corpora.validation_blocks(domain, 400) for domain in DOMAINS}
-scores = {
-    d: evaluation.evaluate(base, blocks.tokens, blocks.units) for d, blocks in validation.items()
+base = loading.load_model(folder)
+validation = {d: corpora.validation_blocks(d, 400) for d in lineage.domains}
+scores = evaluation.evaluate_each(base, validation)
+unigram = {
+    d: evaluation.unigram_loss(blocks, texts.tokens, len(corpora.tokenizer))
+    for d, texts in validation.items()
 }
 
 # %% tags=["hide-input"]
 rows = [
-    {"domain": style.DOMAIN_LABELS[d], "loss": s.loss, "accuracy": s.accuracy}
+    {"domain": label(d), "loss": s.loss, "accuracy": s.accuracy}
     | evaluation.intervals(s)
+    | {"counts alone": unigram[d]}
     for d, s in scores.items()
 ]
 show_table(
     pd.DataFrame(rows),
-    {"loss": ".3f", "accuracy": ".1%"},
+    {"loss": ".3f", "accuracy": ".1%", "counts alone": ".3f"},
     caption="The base model on validation text, with 95 % intervals over groups of documents.",
-    notes={"loss": "nats per token, lower is better", "accuracy": "first choice is right"},
+    notes={
+        "loss": "nats per token, lower is better",
+        "accuracy": "first choice is right",
+        "counts alone": "loss of knowing how common each token was in training",
+    },
 )
+
+# %% tags=["remove-cell"]
+together = evaluation.pooled(*(scores[domain] for domain in own))
+held_out = np.concatenate([validation[domain].tokens for domain in own])
+figures = evaluation.score_results(root, scores | {"own": together}) | {
+    f"lm.{root}.uniform_loss": float(np.log(len(corpora.tokenizer))),
+    f"lm.{root}.unigram_loss": evaluation.unigram_loss(blocks, held_out, len(corpora.tokenizer)),
+    f"lm.{root}.parameters_millions": int(parts.sum()) / 1e6,
+    f"lm.{root}.d_mlp": d_mlp,
+    f"lm.{root}.epochs": epochs,
+}
+store.write_results(run, "base", figures)
 
 # %% [markdown]
 # The authors report one loss and one accuracy, on validation text of their own mixture and with
@@ -163,87 +201,74 @@ show_table(
 # compared digit by digit: longer tokens are harder to guess, and fewer of them cover a text.
 
 # %% tags=["hide-input"]
-both = evaluation.pooled(*(scores[domain] for domain in BASE_DOMAINS))
-figures = evaluation.score_results("base", scores | {"own": both})
-words = f"theirs is their own text with 32,000 tokens to choose from, ours has {len(corpora.tokenizer):,}"
+words = (
+    f"theirs is other text, with 32,000 tokens to choose from; ours has {len(corpora.tokenizer):,}"
+)
 size = "set by the profile; the one called paper has theirs"
+unigrams = figures[f"lm.{root}.unigram_loss"]
 paper.beside_paper(
     [
         (
             "base.loss",
-            "loss on English and Python, nats per token",
-            paper.interval(figures, "lm.base.own.loss"),
+            "loss, nats per token",
+            paper.interval(figures, f"lm.{root}.own.loss"),
             None,
             words,
         ),
+        (None, "loss of knowing token counts alone", unigrams, None, "not in the paper", ".3f"),
         (
             "base.accuracy",
-            "next-token accuracy on both",
-            paper.interval(figures, "lm.base.own.accuracy"),
+            "next-token accuracy",
+            paper.interval(figures, f"lm.{root}.own.accuracy"),
             None,
-            "as above",
+            words,
         ),
         ("model.parameters_millions", "parameters, millions", int(parts.sum()) / 1e6, None, size),
-        ("base.epochs", "passes over the text", train_tokens / blocks.size, None, size),
+        ("base.epochs", "passes over the text", epochs, None, size),
+        ("base.learning_rate", "learning rate", learning_rate, None, "fewer steps, so larger ones"),
     ],
-    caption="The base model beside the paper's.",
+    caption=f"The base model on {listed([*map(label, own)])}, beside the paper's.",
 )
 
 # %% [markdown]
-# And this is how it writes. Nothing is picked: the first sample of a fixed seed. The prompt is
-# bold; ⏎ is a line break.
+# And this is how it writes. Nothing is picked: the prompts begin the first validation text of each
+# domain, and each sample is the first of a fixed seed. The prompt is bold; ⏎ is a line break. Look
+# for real words, for brackets and quotes where such text has them, and for the place where the
+# thought breaks off. One layer can look back, but only once.
 
 # %%
-prompts = {"english": "Return the number of", "python": "def read(self, path):\n"}
-samples.show_samples(
-    {
-        style.DOMAIN_LABELS[domain]: (
-            prompt,
-            evaluation.continuation(base, corpora.tokenizer, prompt, new_tokens=60, seed=seed),
-        )
-        for domain, prompt in prompts.items()
-    }
-)
-
-# %% [markdown]
-# {% if results["lm.base.own.accuracy"] > 0.15 %}
-# Most words are real, brackets and quotes come where such text has them, and no thought is
-# carried to its end: one layer can look back, but only once.
-# {% else %}
-# After so little training hardly a word is real; only the look of such text is there.
-# {% endif %}
-
-# %% tags=["remove-cell"]
-unigram = evaluation.unigram_loss(
-    blocks,
-    np.concatenate([validation[domain].tokens for domain in BASE_DOMAINS]),
-    len(corpora.tokenizer),
-)
-figures |= {
-    "lm.base.uniform_loss": float(np.log(len(corpora.tokenizer))),
-    "lm.base.unigram_loss": unigram,
-    "lm.base.parameters_millions": int(parts.sum()) / 1e6,
-    "lm.base.d_mlp": d_mlp,
-    "lm.base.epochs": train_tokens / blocks.size,
+prompts = {domain: evaluation.opening(corpora, domain) for domain in own}
+written = {
+    d: evaluation.continuation(base, corpora.tokenizer, prompt, new_tokens=60, seed=seed)
+    for d, prompt in prompts.items()
 }
-store.write_results(run, "base", figures)
+samples.show_samples({label(d): (prompts[d], text) for d, text in written.items()})
 
 # %% [markdown]
 # ## What we learned
-#
-# One layer is enough to predict {{ percent("lm.base.python.accuracy") }} of the next tokens of
-# unseen Python. On Lua, which it never saw, the loss is
-# {% if results["lm.base.lua.loss"] > results["lm.base.python.loss"] %}{{
-# number(results["lm.base.lua.loss"] - results["lm.base.python.loss"]) }} nats higher than on
-# Python{% else %}no higher than on Python: this run is too short to tell the two apart{% endif %}.
-# The next chapter takes these weights as the starting point of two fine-tunes, and all
-# later chapters ask what has become of the features that are in them now.
-#
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+accuracies = [
+    f"{with_interval(estimate(figures, f'lm.{root}.{d}.accuracy'))} on {label(d)}" for d in own
+]
+strange = [d for d in lineage.domains if d not in own]
+losses = [f"{number(scores[d].loss)} on {label(d)}" for d in strange]
+own_loss = figures[f"lm.{root}.own.loss"]
+say(
+    f"One layer is enough to guess the next token of unseen text: {listed(accuracies)}. Its loss of "
+    f"{number(own_loss)} nats lies {number(unigrams - own_loss)} below that of token counts alone: "
+    "so much it knows about order.",
+    f"On text that it has never read its loss is {listed(losses)}." if losses else "",
+    "These weights are the starting point of everything that follows. All later chapters ask what "
+    "has become of the features that are in them now.",
+)
+
+# %% [markdown]
 # :::{admonition} Exercise 1
 # :class: tip
 # Train on half as many tokens: run this chapter again with half the `train_tokens` of the
-# parameters cell (`python -m featrack_utils.run base out.ipynb -p train_tokens …`). Which of
-# English and Python loses more, and why would you have expected that?
+# parameters cell (`python -m featrack_utils.run base out.ipynb -p train_tokens …`). Which domain
+# loses most, and why would you have expected that?
 # :::
 #
 # :::{dropdown} Answer
@@ -254,20 +279,23 @@ store.write_results(run, "base", figures)
 #
 # :::{admonition} Exercise 2
 # :class: tip
-# A model that knows nothing but how common each token is has a loss of its own. Is it nearer to
-# {{ number("lm.base.uniform_loss") }}, the loss of guessing all tokens alike, or to the base model's
-# {{ number("lm.base.own.loss") }}? Work it out from `corpora.train_blocks`.
+# Is the loss of token counts alone nearer to that of guessing all tokens alike, or to the base
+# model's? Work all three out, from `corpora.train_blocks` and `len(corpora.tokenizer)`.
 # :::
-#
-# :::{dropdown} Answer
-# It is {{ number("lm.base.unigram_loss") }} nats on English and Python together: the loss, on
-# validation text, of guessing by token counts in the training text. What lies between that and the base
-# model's loss is what it knows about *order*.
-# :::
-#
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    ":::{dropdown} Answer\n"
+    f"Guessing all tokens alike costs ln {len(corpora.tokenizer):,} = "
+    f"{number(np.log(len(corpora.tokenizer)))} nats, token counts alone {number(unigrams)}, the base "
+    f"model {number(own_loss)}. What lies between the last two is what it knows about *order*.\n"
+    ":::"
+)
+
+# %% [markdown]
 # :::{admonition} Exercise 3
 # :class: tip
-# Why does most of a model this small sit in its embedding and unembedding, and what does that
+# Why does so much of a model this small sit in its embedding and unembedding, and what does that
 # mean for the number of parameters one can compare with the paper's?
 # :::
 #

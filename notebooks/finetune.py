@@ -11,28 +11,30 @@
 # ---
 
 # %% [markdown]
-# # Two fine-tunes
+# # Fine-tuning
 #
-# The base model now goes two ways. One copy reads **Lua**, a language close to Python in what it
-# says and far from it in how it says it; the other reads **stories** for small children. Nothing
-# else differs. {cite:t}`horn2025tracking` do the same with the TinyStories of
-# {cite:t}`eldan2023tinystories` and Lua from public repositories. The question of this book is
-# what happens to the base's features on the way; this chapter makes sure that something did.
+# The base model now goes on to other text. {cite:t}`horn2025tracking` tune one copy on **Lua**, a
+# language close to Python in what it says and far from it in how it says it, and another on the
+# **stories** for small children of {cite:t}`eldan2023tinystories`. The question of this book is what
+# happens to the base's features on the way. This chapter makes sure that something did.
+#
+# *You will learn* what a fine-tune gains on its own text, what it forgets of the rest, and how much
+# of that is due to the learning rate. *You need* the chapter before. *Time*: five minutes of reading.
 
-# %%
-import copy
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from featrack_utils.corpora import prepare, tokenizer
-from featrack_utils.corpora.documents import DOMAINS
-from featrack_utils.display import paper, samples, style
-from featrack_utils.models import evaluation, training
+from featrack_utils.display import paper, samples, style, training_figures
+from featrack_utils.display.text import count, listed, number, percent, say, show
+from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import label
+from featrack_utils.models import evaluation, loading, training
 from featrack_utils.pipeline import store
-from featrack_utils.pipeline.doses import dose_steps
-
-style.use_style()
+from featrack_utils.pipeline.profile import dose_steps
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -47,17 +49,41 @@ warmup_share = 0.05  # of the steps; paper: 500 steps
 doses = [0.01, 0.03, 0.1, 0.3]  # shares of the steps after which the weights are kept
 dosed = ["lua"]  # whose weights are kept on the way
 
-# %% [markdown]
-# ## Training both
-#
-# Both start from the same weights and see the same number of tokens in the same number of steps,
-# so neither has had more opportunity to move than the other. Weights are kept on the way, too, for
-# [the chapter on doses](dose).
-
-# %%
+# %% tags=["hide-input"]
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
+style.use_style(lineage)
+tuned = lineage.tuned
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
+parent_of = {model: lineage.parents(model)[0] for model in tuned}
+for model, parent in parent_of.items():
+    if parent in lineage.merges:
+        raise FeatrackError(
+            f"models.{model} is tuned from the merge {parent}, but merges are made last; tune it "
+            f"from one of {', '.join(m for m in lineage.order if m not in lineage.merges)}."
+        )
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    "In this run there are these fine-tunes: "
+    + listed(
+        [
+            f"**{label(model)}**, from {label(parent_of[model])}, on "
+            f"{listed([*map(label, lineage.trained_on(model))])}"
+            for model in tuned
+        ]
+    )
+    + "."
+)
+
+# %% [markdown]
+# ## Training them
+#
+# Each fine-tune starts from the weights of its parent and sees the same number of tokens in the
+# same number of steps, so that none has had more opportunity to move than another. Weights are
+# kept on the way, too, for [the chapter on doses](dose).
+
+# %%
 recipe = dict(
     train_tokens=train_tokens,
     learning_rate=learning_rate,
@@ -67,136 +93,178 @@ recipe = dict(
     precision=precision,
     seed=seed,
 )
-
-
-# %%
-base = training.load_model(store.opened(run / "models" / "base"))
 steps = dose_steps(doses, train_tokens // (batch_blocks * context))
-kept = {domain: [*steps.values()] if domain in dosed else [] for domain in ("lua", "stories")}
-
-
-def finetune(blocks, snapshots, work):
-    given = recipe | {"snapshots": snapshots}
-    training.train(copy.deepcopy(base), blocks, work, tokenizer=corpora.tokenizer, **given)
-
-
-# %%
-folders = {
-    domain: store.make(
-        run / "models" / domain,
-        partial(finetune, corpora.train_blocks(domain), snapshots),
-        parameters=recipe | {"domain": domain, "context": context, "snapshots": snapshots},
-        inputs=[run / "corpora", run / "models" / "base"],
-        code=[training, tokenizer],
-    )
-    for domain, snapshots in kept.items()
+texts = {
+    model: np.concatenate([corpora.train_blocks(d) for d in lineage.trained_on(model)])
+    for model in tuned
 }
 
-# %% mystnb={"figure": {"caption": "Training loss of the two fine-tunes. Both start from the base model's weights.", "name": "fig-finetune-loss"}, "image": {"alt": "Two training loss curves that fall quickly and flatten"}} tags=["hide-input"]
-history = pd.concat(
-    training.read_history(folder).assign(model=domain, split="train")
-    for domain, folder in folders.items()
-)
-style.loss_curves(history)
 
-# %% [markdown]
-# Each curve in {numref}`fig-finetune-loss` begins at the base model's loss on text it has never seen
-# and falls steeply at first, then ever more slowly.
-#
-# ## What was gained, and what it cost
+def finetune(model, given, work):
+    weights = loading.load_model(run / "models" / parent_of[model])
+    training.train(weights, texts[model], work, tokenizer=corpora.tokenizer, **given)
+
 
 # %%
-validation = {domain: corpora.validation_blocks(domain, 400) for domain in DOMAINS}
-models = {name: training.load_model(folder) for name, folder in folders.items()}
-results = {}
-for name, model in models.items():
-    scores = {
-        domain: evaluation.evaluate(model, blocks.tokens, blocks.units)
-        for domain, blocks in validation.items()
-    }
-    results |= evaluation.score_results(name, scores)
-results["finetune.epochs"] = train_tokens / corpora.train_blocks("lua").size
-store.write_results(run, "finetune", results)
-results = store.read_results(run, "base", "finetune")
-scores = evaluation.score_table(results)
-
-# %% mystnb={"figure": {"caption": "Validation loss of the base and its two fine-tunes on all four domains; the best model of each domain in bold.", "name": "fig-finetune-grid"}, "image": {"alt": "Grid of losses, three models by four domains"}} tags=["hide-input"]
-style.domain_heatmap(scores, "loss", "loss, nats per token (lower is better)")
-
-# %% [markdown]
-# In {numref}`fig-finetune-grid` each fine-tune is better on its own domain than the base, by
-# {{ number(results["lm.base.lua.loss"] - results["lm.lua.lua.loss"]) }} nats for Lua and
-# {{ number(results["lm.base.stories.loss"] - results["lm.stories.stories.loss"]) }} for stories.
-# {% if results["lm.lua.english.loss"] > results["lm.base.english.loss"] %}And it has
-# forgotten: the Lua model's loss on English is
-# {{ number(results["lm.lua.english.loss"] - results["lm.base.english.loss"]) }} nats higher than
-# the base's{% if results["lm.stories.english.loss"] > results["lm.base.english.loss"] %}, the
-# Stories model's
-# {{ number(results["lm.stories.english.loss"] - results["lm.base.english.loss"]) }}{% endif %}.
-# Forgetting is the first sign that features were not simply kept.{% endif %}
-#
-# The authors report each of their two fine-tunes on its own domain. The texts and the vocabulary
-# are not ours, so that the figures beside each other tell that both trainings worked, no more.
+folders = {}
+for model in tuned:
+    given = recipe | {"snapshots": [*steps.values()] if model in dosed else []}
+    folders[model] = store.make(
+        run / "models" / model,
+        partial(finetune, model, given),
+        parameters=given | {"domains": [*lineage.trained_on(model)], "context": context},
+        inputs=[run / "corpora", run / "models" / parent_of[model]],
+        code=[training, tokenizer],
+    )
 
 # %% tags=["hide-input"]
-words = f"another corpus, and {len(corpora.tokenizer):,} tokens to choose from, theirs 32,000"
-labels = {"loss": "loss, nats per token", "accuracy": "next-token accuracy"}
-paper.beside_paper(
-    [
-        (
-            f"{name}.{figure}",
-            f"{style.MODEL_LABELS[name]} on its own text: {label}",
-            paper.interval(results, f"lm.{name}.{name}.{figure}"),
-            None,
-            words,
-        )
-        for name in kept
-        for figure, label in labels.items()
-    ]
-    + [
-        (
-            "finetune.epochs",
-            "passes over the text",
-            results["finetune.epochs"],
-            None,
-            "set by the profile",
-        )
-    ],
-    caption="The two fine-tunes beside the paper's.",
+history = pd.concat(
+    training.read_history(folder).assign(model=model, split="train")
+    for model, folder in folders.items()
+)
+show(
+    training_figures.loss_curves(history),
+    caption="Training loss of the fine-tunes. Each starts from its parent's weights.",
+    name="fig-finetune-loss",
+    alt="Training loss curves that fall quickly and flatten",
 )
 
 # %% [markdown]
-# This is how the two write now, from the first sample of a fixed seed: the prompt is bold, ⏎ is a
-# line break.
+# Each curve in {numref}`fig-finetune-loss` begins at the parent's loss on the new text and falls steeply
+# at first, then ever more slowly.
+#
+# ## What was gained, and what it cost
+#
+# Every model is measured on every domain, on text that none of them has trained on.
 
 # %%
-prompts = {"lua": "local function add(a, b)\n", "stories": "One day, a little"}
-samples.show_samples(
-    {
-        f"the {style.MODEL_LABELS[name]} model": (
-            prompt,
-            evaluation.continuation(
-                models[name], corpora.tokenizer, prompt, new_tokens=80, seed=seed
-            ),
-        )
-        for name, prompt in prompts.items()
-    }
+validation = {domain: corpora.validation_blocks(domain, 400) for domain in lineage.domains}
+models = {model: loading.load_model(folder) for model, folder in folders.items()}
+root = lineage.root
+remembered, figures = {}, {}
+for model in tuned:
+    scores = evaluation.evaluate_each(models[model], validation)
+    own = evaluation.pooled(*(scores[d] for d in lineage.trained_on(model)))
+    remembered[model] = evaluation.pooled(*(scores[d] for d in lineage.trained_on(root)))
+    figures |= evaluation.score_results(model, scores | {"own": own})
+
+# %%
+for model in tuned:
+    held_out = np.concatenate([validation[d].tokens for d in lineage.trained_on(model)])
+    alone = evaluation.unigram_loss(texts[model], held_out, len(corpora.tokenizer))
+    figures[f"lm.{model}.unigram_loss"] = alone
+    figures[f"lm.{model}.epochs"] = train_tokens / texts[model].size
+store.write_results(run, "finetune", figures)
+results = store.read_results(run, "base", "finetune")
+
+# %% tags=["hide-input"]
+table = evaluation.score_table(results, lineage.domains)
+show(
+    training_figures.domain_heatmap(table, "loss", "loss, nats per token (lower is better)"),
+    caption="Validation loss of the base and its fine-tunes on every domain; the best model of "
+    "each domain in bold.",
+    name="fig-finetune-grid",
+    alt="Grid of losses, models by domains",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+loss = table.set_index(["model", "domain"])["loss"]
+
+
+def change(model, domain):  # nats above the parent
+    return loss[model, domain] - loss[parent_of[model], domain]
+
+
+gained = [
+    f"{number(-change(model, d))} nats for {label(model)} on {label(d)}"
+    for model in tuned
+    for d in lineage.trained_on(model)
+]
+kept = lineage.trained_on(root)
+lost = [
+    f"on {label(d)} by {listed([f'{number(change(m, d))} ({label(m)})' for m in tuned])}"
+    for d in kept
+]
+say(
+    "By {numref}`fig-finetune-grid` the loss falls from parent to fine-tune on the text that is "
+    f"trained on: {listed(gained)}.",
+    f"On what the base was made for it changes, too: {listed(lost)}. A rise is forgetting, and "
+    "forgetting is the first sign that features were not simply kept.",
 )
 
 # %% [markdown]
-# {% if results["lm.lua.lua.accuracy"] > 0.25 and results["lm.stories.stories.accuracy"] > 0.25 %}
-# Each has taken on the manner of its text, keywords and `end` here, names and small feelings
-# there, and neither makes sense for longer than a few words.
-# {% else %}
-# After so little training neither has more than the look of its text.
-# {% endif %}
+# How deep does forgetting go? The yardstick is again a model that knows only how common each token
+# is. The base had a lead over it, in nats; a fine-tune that has lost all of that lead knows no more of
+# the base's text than token counts do.
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+before = results[f"lm.{root}.own.loss"]
+lead = results[f"lm.{root}.unigram_loss"] - before
+gone = [f"{label(m)} {percent((remembered[m].loss - before) / lead)}" for m in tuned]
+say(
+    f"On {listed([*map(label, kept)])} together {label(root)} leads token counts by "
+    f"{number(lead)} nats. Of that lead there have lost: {listed(gone)}."
+)
+
+# %% [markdown]
+# One difference from the paper weighs more than all others, and it is the **learning rate**. The
+# authors' fine-tunes take small steps, many of them; ours have a few minutes, and take large ones.
+# So "what fine-tuning does to features" is here a statement about fine-tuning at this rate.
+
+# %% tags=["hide-input"]
+base_rate = store.read_record(run / "models" / root)["parameters"].get("learning_rate", np.nan)
+ratio = learning_rate / base_rate
+theirs = paper.published("finetune.learning_rate") / paper.published("base.learning_rate")
+words = f"another corpus, and {len(corpora.tokenizer):,} tokens to choose from, theirs 32,000"
+steps_of = f"{number(ratio, 2)} times the base's rate; the paper's is {number(theirs, 3)} times"
+epochs = results[f"lm.{tuned[0]}.epochs"]
+rows = [
+    ("finetune.learning_rate", "learning rate", learning_rate, None, steps_of),
+    ("finetune.epochs", "passes over the text", epochs, None, "set by the profile"),
+]
+for model in tuned:
+    named = f"{label(model)} on its own text: "
+    for figure, text in {"loss": "loss, nats per token", "accuracy": "accuracy"}.items():
+        name = f"{model}.{figure}" if f"{model}.{figure}" in paper.PAPER else None
+        ours = paper.interval(results, f"lm.{model}.own.{figure}")
+        spec = ".1%" if figure == "accuracy" else ".3f"
+        rows.append((name, named + text, ours, None, words, spec))
+    alone = results[f"lm.{model}.unigram_loss"]
+    rows.append((None, named + "loss of token counts alone", alone, None, None, ".3f"))
+paper.beside_paper(rows, caption="The fine-tunes beside the paper's.")
+
+# %% [markdown]
+# The authors report each of their fine-tunes on its own domain. The texts and the vocabulary are not
+# ours, so that the figures beside each other tell that both trainings worked, no more.
 #
+# This is how the fine-tunes write now, from the first sample of a fixed seed. Each prompt begins the
+# first validation text of the domain; it is bold, and ⏎ is a line break. Look for the manner of the
+# text (keywords here, names and small feelings there), and for how soon the sense is lost.
+
+# %%
+written = {}
+for model in tuned:
+    domain = lineage.trained_on(model)[0]
+    prompt = evaluation.opening(corpora, domain)
+    text = evaluation.continuation(
+        models[model], corpora.tokenizer, prompt, new_tokens=80, seed=seed
+    )
+    written[f"{label(model)}, after the beginning of a text of {label(domain)}"] = (prompt, text)
+samples.show_samples(written)
+
+# %% [markdown]
 # ## What we learned
-#
-# Fine-tuning moved both models a long way on the measure that training optimises. Whether it
-# moved their *features* is another question, and a loss can't answer it: the same loss can come
-# from old features used differently or from new ones. The next chapter merges the two models;
-# the chapters on tracking then set the features of all four beside each other.
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    f"At {number(ratio, 2)} times the base's learning rate, {count(train_tokens)} tokens moved every "
+    f"fine-tune on the measure that training optimises: {listed(gained)}."
+)
+
+# %% [markdown]
+# Whether fine-tuning moved their *features* is another question, and a loss can't answer it. The same
+# loss can come from old features used differently, or from new ones. The chapters on tracking set the
+# features of all models beside each other.
 #
 # :::{admonition} Exercise 1
 # :class: tip
@@ -204,28 +272,32 @@ samples.show_samples(
 # (`python -m featrack_utils.run finetune out.ipynb -p learning_rate 1e-4`, if the parameters
 # above say `1e-3`). Does the model forget less for the same gain?
 # :::
-#
-# :::{dropdown} Answer
-# The page in `out.ipynb` has the same grid. A smaller step forgets less, but within the same
-# number of tokens it also gains less, so compare the ratio: nats lost on English for each nat
-# gained on Lua. Here the ratio is
-# {{ number((results["lm.lua.english.loss"] - results["lm.base.english.loss"]) /
-#            (results["lm.base.lua.loss"] - results["lm.lua.lua.loss"])) }}.
-# :::
-#
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+first = tuned[0]
+mean_lost = np.mean([change(first, d) for d in kept])
+mean_gained = -np.mean([change(first, d) for d in lineage.trained_on(first)])
+say(
+    ":::{dropdown} Answer\n"
+    "The page in `out.ipynb` has the same grid. A smaller step forgets less, but within the same "
+    "number of tokens it also gains less. So compare the ratio: nats lost on the base's text for each "
+    f"nat gained. For {label(first)} it is {number(mean_lost / mean_gained)} here.\n"
+    ":::"
+)
+
+# %% [markdown]
 # :::{admonition} Exercise 2
 # :class: tip
-# Which of the two fine-tunes forgets more Python, and why is that to be expected? Read it off
-# {numref}`fig-finetune-grid`.
+# Which fine-tune has forgotten most of each domain of the base, and is that what you would have
+# expected? Read it off {numref}`fig-finetune-grid`.
 # :::
-#
-# :::{dropdown} Answer
-# On Python the Lua model is
-# {{ number(results["lm.lua.python.loss"] - results["lm.base.python.loss"]) }} nats above the base,
-# the Stories model
-# {{ number(results["lm.stories.python.loss"] - results["lm.base.python.loss"]) }}.
-# {% if results["lm.stories.python.loss"] > results["lm.lua.python.loss"] %}Lua is written with
-# many of Python's habits (calls, dots, assignments), so what serves one still serves the other;
-# a story uses none of them.{% else %}In this run the stories cost less Python than Lua did, against
-# what the nearness of the two languages suggests.{% endif %}
-# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+worst = {d: max(tuned, key=lambda m, d=d: loss[m, d]) for d in kept}
+say(
+    ":::{dropdown} Answer\n"
+    + ", ".join(f"{label(m)} on {label(d)} ({number(loss[m, d])} nats)" for d, m in worst.items())
+    + ". A text that has much in common with the base's, as Lua has calls, dots and assignments in "
+    "common with Python, should rehearse what the two share; a text that has little lets it fade.\n"
+    ":::"
+)

@@ -31,7 +31,7 @@ from featrack_utils.dictionaries import features
 from featrack_utils.display import shareplots, style
 from featrack_utils.display.tables import show_table
 from featrack_utils.matching import classes, correlation
-from featrack_utils.models import capture
+from featrack_utils.models import capture, loading
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import bootstrap, curves, decodable, floors, probes, replication
 
@@ -110,7 +110,7 @@ tokens = torch.from_numpy(mix.tokens).long()
 
 
 def raw_activations(model):
-    bridge = capture.boot(store.opened(run / "models" / model))
+    bridge = loading.boot(store.opened(run / "models" / model))
     parts = [capture.mlp_activations(bridge, batch)[:, 1:] for batch in tokens.split(16)]
     return torch.cat(parts).flatten(0, 1).float()
 

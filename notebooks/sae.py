@@ -36,7 +36,7 @@ from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import count, number, percent, say, show
 from featrack_utils.display.training_figures import dictionary_history
 from featrack_utils.lineage import label
-from featrack_utils.models import capture
+from featrack_utils.models import capture, loading
 from featrack_utils.pipeline import store
 
 # %% tags=["parameters"]
@@ -68,7 +68,7 @@ lineage = store.open_lineage(run)
 style.use_style(lineage)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 seen = {domain: corpora.train_blocks(domain) for domain in lineage.reads(model)}
-bridge = capture.boot(store.opened(run / "models" / model))
+bridge = loading.boot(store.opened(run / "models" / model))
 text = torch.from_numpy(seen[lineage.reads(model)[0]][:8]).long()
 x = capture.mlp_activations(bridge, text)[:, 1:].flatten(0, 1)
 

@@ -25,7 +25,7 @@ import pandas as pd
 
 from featrack_utils.display import rundown
 from featrack_utils.display.tables import show_table
-from featrack_utils.models.precision import uses_bfloat16
+from featrack_utils.models.training import uses_bfloat16
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.book import notebook_pages
 

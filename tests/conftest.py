@@ -60,6 +60,6 @@ def model_folder(tmp_path_factory, tokenizer, blocks):
 @pytest.fixture
 def bridge(model_folder):
     """The saved model under TransformerLens."""
-    from featrack_utils.models.capture import boot
+    from featrack_utils.models.loading import boot
 
     return boot(model_folder)

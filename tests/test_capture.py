@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from featrack_utils.models.capture import HOOK, logits_with, mlp_activations
-from featrack_utils.models.training import load_model
+from featrack_utils.models.loading import load_model
 
 
 @pytest.fixture

@@ -58,7 +58,9 @@ def test_scores_come_back_from_their_results_as_a_table():
     scores = {"lua": Evaluation(2.5, 0.4, 100), "python": Evaluation(3.5, 0.3, 100)}
     flat = evaluation.score_results("base", scores)
     assert flat["lm.base.lua.loss"] == 2.5 and len(flat) == 4
-    table = evaluation.score_table(flat | {"merge.t": 0.5, "lm.base.parameters_millions": 1.0})
+    table = evaluation.score_table(
+        flat | {"merge.t": 0.5, "lm.base.parameters_millions": 1.0}, ("lua", "python")
+    )
     assert table.to_dict("records") == [
         {"model": "base", "domain": "lua", "loss": 2.5, "accuracy": 0.4},
         {"model": "base", "domain": "python", "loss": 3.5, "accuracy": 0.3},
@@ -104,8 +106,9 @@ def test_intervals_go_into_results_but_not_into_the_table_of_scores():
     flat = evaluation.score_results("base", scores)
     flat["lm.base.own.loss"] = 3.0  # of two domains together
     assert flat["lm.base.lua.accuracy.ci_low"] == pytest.approx(0.5) and len(flat) == 7
-    assert len(evaluation.score_table(flat)) == 1
-    assert list(evaluation.score_table(flat).columns) == ["model", "domain", "loss", "accuracy"]
+    table = evaluation.score_table(flat, ["lua"])
+    assert len(table) == 1
+    assert list(table.columns) == ["model", "domain", "loss", "accuracy"]
 
 
 def test_counting_alone_loses_the_logarithm_of_each_tokens_share():

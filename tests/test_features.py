@@ -27,7 +27,7 @@ from featrack_utils.dictionaries.quality import (
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.models.capture import mlp_activations
-from featrack_utils.models.training import load_model
+from featrack_utils.models.loading import load_model
 
 D = 24
 DOMAINS = ("news", "code", "lua", "python")

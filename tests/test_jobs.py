@@ -13,7 +13,7 @@ from featrack_utils.dictionaries.jobs import Job
 from featrack_utils.dictionaries.training import load_sae
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
-from featrack_utils.models import training
+from featrack_utils.models import loading, training
 from featrack_utils.pipeline import store
 
 MODELS = {
@@ -56,7 +56,7 @@ def trained(tmp_path_factory, tokenizer, blocks) -> Path:
         training.train(model, blocks, work, tokenizer=tokenizer, **recipe)
 
     def child(work):
-        model = training.load_model(run / "models" / "root")
+        model = loading.load_model(run / "models" / "root")
         training.train(model, blocks + 60, work, tokenizer=tokenizer, **recipe, snapshots=[2])
 
     for name, build in {"root": root, "child": child}.items():

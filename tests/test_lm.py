@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from transformers.trainer_callback import DefaultFlowCallback
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.models import evaluation, precision, training
+from featrack_utils.models import evaluation, loading, training
 
 RECIPE = dict(
     learning_rate=1e-2,
@@ -76,17 +76,10 @@ def test_products_of_a_training_are_of_the_precision_asked_for(
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
-def test_blocks_become_inputs_with_themselves_as_labels(blocks):
-    dataset = training.BlockDataset(blocks)
-    assert len(dataset) == 64
-    assert dataset[3]["input_ids"].tolist() == dataset[3]["labels"].tolist() == blocks[3].tolist()
-    assert dataset[3]["input_ids"].dtype == torch.int64
-
-
 def test_training_lowers_the_loss_and_keeps_its_history(trained, fresh_model, blocks):
     folder = trained("learns", steps=40)
     before = evaluation.evaluate(fresh_model(), blocks).loss
-    assert evaluation.evaluate(training.load_model(folder), blocks).loss < before - 0.5
+    assert evaluation.evaluate(loading.load_model(folder), blocks).loss < before - 0.5
     history = training.read_history(folder)
     assert history["step"].iloc[-1] == 40
     assert (history["tokens"] == history["step"] * STEP).all()
@@ -103,7 +96,7 @@ def test_training_twice_gives_the_same_weights_and_leaves_no_checkpoint(trained)
 
 def test_zero_tokens_save_the_model_untouched(trained, fresh_model):
     folder = trained("untouched", steps=0)
-    assert same(dict(training.load_model(folder).state_dict()), dict(fresh_model().state_dict()))
+    assert same(dict(loading.load_model(folder).state_dict()), dict(fresh_model().state_dict()))
     assert training.read_history(folder).empty
 
 
@@ -182,13 +175,13 @@ def test_a_loss_that_is_not_finite_is_refused_and_nothing_saved(
 
 
 def test_precision_is_what_was_asked_for(monkeypatch):
-    assert precision.uses_bfloat16("bfloat16") and not precision.uses_bfloat16("float32")
+    assert training.uses_bfloat16("bfloat16") and not training.uses_bfloat16("float32")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda: False)
-    assert not precision.uses_bfloat16("auto")
+    assert not training.uses_bfloat16("auto")
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
-    assert precision.uses_bfloat16("auto")
+    assert training.uses_bfloat16("auto")
 
 
 # Snapshots
@@ -202,7 +195,7 @@ def test_a_snapshot_at_the_last_step_is_the_trained_model_and_leaves_it_as_it_wa
         assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
     assert same(weights(folder), weights(trained("plain")))
     assert not same(weights(folder), weights(folder / "snapshots" / "3"))
-    assert training.load_model(folder / "snapshots" / "3").config.hidden_size == 8
+    assert loading.load_model(folder / "snapshots" / "3").config.hidden_size == 8
 
 
 def test_a_snapshot_is_the_model_after_so_many_steps_of_adamw(

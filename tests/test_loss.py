@@ -1,10 +1,12 @@
 """The loss in chunks, and its gradient, are those of the plain cross-entropy."""
 
+import dataclasses
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from featrack_utils.models import loss
+from featrack_utils.models import training
 
 
 @pytest.fixture
@@ -22,9 +24,10 @@ def gradients(model, value):
 def test_a_loss_in_chunks_and_its_gradient_are_those_of_all_logits(
     fresh_model, tokens, monkeypatch, size
 ):
-    monkeypatch.setattr(loss, "_TOKENS_PER_CHUNK", size)
+    chunks = dataclasses.replace(training._CHUNKS, batch_chunk_size=size)
+    monkeypatch.setattr(training, "_CHUNKS", chunks)
     model = fresh_model()
-    ours = loss.next_token_loss(model, tokens)
+    ours = training.next_token_loss(model, tokens)
     logits = model(input_ids=tokens).logits[:, :-1].reshape(-1, 280)
     plain = F.cross_entropy(logits, tokens[:, 1:].reshape(-1))
     torch.testing.assert_close(ours, plain)
@@ -34,16 +37,16 @@ def test_a_loss_in_chunks_and_its_gradient_are_those_of_all_logits(
 
 def test_a_loss_that_is_weighed_weighs_its_gradient(fresh_model, tokens):
     model = fresh_model()
-    once = gradients(model, loss.next_token_loss(model, tokens))
-    thrice = gradients(model, 3 * loss.next_token_loss(model, tokens))
+    once = gradients(model, training.next_token_loss(model, tokens))
+    thrice = gradients(model, 3 * training.next_token_loss(model, tokens))
     torch.testing.assert_close(thrice, {name: 3 * grad for name, grad in once.items()})
 
 
 def test_in_bfloat16_the_gradient_points_the_same_way(fresh_model, tokens):
     model = fresh_model()
-    exact = gradients(model, loss.next_token_loss(model, tokens))
+    exact = gradients(model, training.next_token_loss(model, tokens))
     with torch.autocast("cpu", torch.bfloat16):
-        rough = gradients(model, loss.next_token_loss(model, tokens))
+        rough = gradients(model, training.next_token_loss(model, tokens))
     for name, grad in exact.items():
         assert F.cosine_similarity(grad.flatten(), rough[name].flatten(), dim=0) > 0.99, name
 
@@ -52,5 +55,5 @@ def test_a_certain_mistake_costs_much_but_not_infinitely_much(fresh_model, token
     model = fresh_model()
     with torch.no_grad():
         model.lm_head.weight *= 1e6
-    value = loss.next_token_loss(model, tokens)
+    value = training.next_token_loss(model, tokens)
     assert torch.isfinite(value) and value > 50

@@ -11,7 +11,7 @@ from torch import tensor
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.merging import geometry, linear, slerp
 
-THRESHOLD = 0.9995  # as METHOD.md and mergekit state it, not as our module does
+THRESHOLD = 0.9995  # as mergekit states it, not as our module does
 
 
 def vector(seed: int, size: int = 12) -> torch.Tensor:
@@ -23,7 +23,11 @@ def at_angle(theta: float) -> torch.Tensor:
     return tensor([math.cos(theta), math.sin(theta)], dtype=torch.float64)
 
 
-@pytest.mark.parametrize("blend", [slerp, linear])
+def mean(a, b, t):
+    return linear([{"": a}, {"": b}], [1 - t, t])[""]
+
+
+@pytest.mark.parametrize("blend", [slerp, mean])
 def test_merging_at_zero_is_the_first_parent_and_at_one_the_second(blend):
     a, b = vector(0).float(), vector(1).float()
     assert torch.equal(blend(a, b, 0), a)
@@ -36,7 +40,7 @@ def test_slerp_of_orthogonal_unit_vectors_at_half_lies_on_the_circle_between_the
 
 
 def test_linear_merge_of_orthogonal_unit_vectors_at_a_quarter():
-    assert linear(tensor([1.0, 0.0]), tensor([0.0, 1.0]), 0.25).tolist() == [0.75, 0.25]
+    assert mean(tensor([1.0, 0.0]), tensor([0.0, 1.0]), 0.25).tolist() == [0.75, 0.25]
 
 
 def test_slerp_turns_a_unit_vector_by_t_times_the_angle():
@@ -54,9 +58,9 @@ def test_slerp_flattens_a_matrix_instead_of_turning_its_rows_one_by_one():
 def test_slerp_becomes_linear_exactly_beyond_the_threshold(side, sign):
     theta = math.acos(THRESHOLD) * (1 + side * 1e-3)
     a, b = at_angle(0.0), sign * at_angle(theta)
-    is_linear = torch.allclose(slerp(a, b, 0.5), linear(a, b, 0.5), rtol=0, atol=1e-9)
+    is_linear = torch.allclose(slerp(a, b, 0.5), mean(a, b, 0.5), rtol=0, atol=1e-9)
     assert is_linear == (side == -1)
-    assert geometry({"w": a}, {"w": b}).lerp_fallback.item() == is_linear
+    assert geometry({"w": a}, {"w": b}).on_line.item() == is_linear
 
 
 def test_slerp_with_a_zero_tensor_treats_it_as_orthogonal():
@@ -78,6 +82,18 @@ def test_the_merge_keeps_the_dtype_and_leaves_the_parents_alone():
     kept = a.clone(), b.clone()
     assert slerp(a, b, 0.3).dtype == torch.bfloat16
     assert torch.equal(a, kept[0]) and torch.equal(b, kept[1])
+
+
+def test_a_mean_of_three_counts_them_alike_unless_told_otherwise():
+    states = [{"w": tensor([x, 0.0])} for x in (3.0, 6.0, 12.0)]
+    assert linear(states)["w"].tolist() == [7, 0]
+    assert linear(states, [0.5, 0.25, 0.25])["w"].tolist() == [6, 0]
+
+
+@pytest.mark.parametrize("given", [[0.5, 0.5], [0.5, 0.5, 0.5]])
+def test_weights_that_do_not_fit_are_refused(given):
+    with pytest.raises(FeatrackError, match="3 models can't be merged with the weights"):
+        linear([{"w": torch.ones(1)}] * 3, given)
 
 
 seeds = st.integers(0, 10**6)
@@ -116,18 +132,16 @@ def test_the_norm_of_a_slerp_between_acute_parents_lies_between_theirs():
 
 def test_geometry_of_orthogonal_unit_vectors_by_hand():
     row = geometry({"w": tensor([[1.0, 0.0]])}, {"w": tensor([[0.0, 1.0]])}).iloc[0]
-    assert row["tensor"] == "w" and row["shape"] == (1, 2)
+    assert row["tensor"] == "w"
     assert row["cos_theta"] == 0 and row["angle"] == pytest.approx(90)
-    assert not row["lerp_fallback"]
+    assert not row["on_line"]
     # slerp(½) has length 1, lerp(½) length √½, and the parents are √2 apart
     assert row["slerp_minus_lerp"] == pytest.approx((1 - math.sqrt(0.5)) / math.sqrt(2))
-    assert (row["norm_a"], row["norm_b"]) == (1, 1)
-    assert row["norm_difference"] == pytest.approx(math.sqrt(2))
 
 
 def test_geometry_states_the_distance_that_the_two_merges_really_have():
     a, b = vector(6), vector(7) + 1
-    distance = (slerp(a, b, 0.5) - linear(a, b, 0.5)).norm() / (b - a).norm()
+    distance = (slerp(a, b, 0.5) - mean(a, b, 0.5)).norm() / (b - a).norm()
     row = geometry({"w": a}, {"w": b}).iloc[0]
     assert row["slerp_minus_lerp"] == pytest.approx(distance.item(), rel=1e-12)
 
@@ -135,7 +149,7 @@ def test_geometry_states_the_distance_that_the_two_merges_really_have():
 def test_geometry_keeps_its_digits_for_a_tiny_angle():
     theta = 1e-6
     row = geometry({"w": at_angle(0.0)}, {"w": at_angle(theta)}).iloc[0]
-    assert row["lerp_fallback"]
+    assert row["on_line"]
     assert row["angle"] == pytest.approx(math.degrees(theta), rel=1e-6)
     # (θ²/8) · 1 over θ, to first order
     assert row["slerp_minus_lerp"] == pytest.approx(theta / 8, rel=1e-6)
@@ -146,7 +160,7 @@ def test_geometry_of_equal_and_of_opposite_tensors():
     table = geometry(a, {"equal": a["equal"], "opposite": -a["opposite"]}).set_index("tensor")
     assert table.loc["equal", "slerp_minus_lerp"] == 0
     assert math.isnan(table.loc["opposite", "slerp_minus_lerp"])
-    assert table.lerp_fallback.all()
+    assert table.on_line.all()
 
 
 @pytest.mark.parametrize("t", [-0.01, 1.01, math.nan, math.inf, "0.5", None])
@@ -158,14 +172,16 @@ def test_a_merge_weight_outside_zero_to_one_is_refused(t):
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
-        ({"x": torch.ones(2)}, {"x": torch.ones(2), "y": torch.ones(2)}, "first parent has no .*y"),
-        ({"x": torch.ones(2), "y": torch.ones(2)}, {"x": torch.ones(2)}, "second parent has no"),
-        ({"x": torch.ones(2)}, {"x": torch.ones(3)}, r"shape \(2,\) in the first"),
-        ({"x": torch.ones(2)}, {"x": tensor([1.0, math.nan])}, "second parent holds"),
-        ({"x": tensor([1, 2])}, {"x": torch.ones(2)}, "first parent holds integers"),
+        ({"x": torch.ones(2)}, {"x": torch.ones(2), "y": torch.ones(2)}, "don't both have .*'y'"),
+        ({"x": torch.ones(2), "y": torch.ones(2)}, {"x": torch.ones(2)}, "don't both have .*'y'"),
+        ({"x": torch.ones(2)}, {"x": torch.ones(3)}, r"shape \(2,\) in parent 1"),
+        ({"x": torch.ones(2)}, {"x": tensor([1.0, math.nan])}, "of parent 2 holds"),
+        ({"x": tensor([1, 2])}, {"x": torch.ones(2)}, "of parent 1 holds integers"),
     ],
 )
-@pytest.mark.parametrize("merge", [lambda a, b: slerp(a, b, 0.5), geometry])
+@pytest.mark.parametrize(
+    "merge", [lambda a, b: slerp(a, b, 0.5), lambda a, b: linear([a, b]), geometry]
+)
 def test_parents_that_do_not_fit_are_refused(merge, a, b, message):
     with pytest.raises(FeatrackError, match=message):
         merge(a, b)

@@ -11,7 +11,7 @@ from scipy import sparse
 from featrack_utils.display.widgets import ablating, ablation, blending, figures, live, merge_slider
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
-from featrack_utils.models import evaluation, training
+from featrack_utils.models import evaluation, loading, merging
 
 # ruff: noqa: F401, F811 (fixtures are imported, and then named as arguments)
 from tests.widget_run import (
@@ -59,7 +59,7 @@ def test_at_0_the_merge_is_lua_and_at_1_stories(run, merging):
     panel, held = merging
     for t, name in ((0, "lua"), (1, "stories")):
         controls(panel)["Weight t"].value = t
-        parent = training.load_model(run / "models" / name)
+        parent = loading.load_model(run / "models" / name)
         losses = [evaluation.evaluate(parent, held[domain]).loss for domain in LINEAGE.domains]
         said = re.search(r"Loss at t = \d\.00, nats per token: (.*?)\.<", texts(panel))[1]
         assert [float(word) for word in re.findall(r"\d+\.\d+", said)] == pytest.approx(
@@ -163,7 +163,7 @@ def test_a_feature_that_is_never_active_is_shown_as_such(run, models, found, mix
 
 def without_by_hand(run, name, ids, feature):
     """Next-token probabilities of plain transformers with a neuron's part set to zero."""
-    model = training.load_model(run / "models" / name)
+    model = loading.load_model(run / "models" / name)
 
     def cut(module, inputs):
         acts = inputs[0].clone()

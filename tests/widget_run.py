@@ -16,7 +16,7 @@ from featrack_utils.display import style
 from featrack_utils.display.widgets import live
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.correlation import correlations
-from featrack_utils.models import merging, training
+from featrack_utils.models import loading, merging, training
 from featrack_utils.pipeline import store
 
 D = 24  # neurons; feature i is the positive part of neuron i, D + i the negative part
@@ -106,7 +106,7 @@ def mix(blocks):
 @pytest.fixture(scope="module")
 def found(run, mix):
     from featrack_utils.dictionaries.training import load_sae
-    from featrack_utils.models.capture import boot
+    from featrack_utils.models.loading import boot
 
     return {
         f"{name}-0": features.measure(
@@ -136,7 +136,7 @@ def matches(found):
 
 def neurons(run, name, ids):
     """What plain transformers feeds to the MLP's output matrix."""
-    model, seen = training.load_model(run / "models" / name), []
+    model, seen = loading.load_model(run / "models" / name), []
     model.model.layers[0].mlp.down_proj.register_forward_pre_hook(
         lambda module, inputs: seen.append(inputs[0])
     )

@@ -11,7 +11,7 @@ from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries import activations, features, quality, training
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
-from featrack_utils.models import capture
+from featrack_utils.models import capture, loading
 from featrack_utils.models.training import SNAPSHOTS
 from featrack_utils.pipeline import store
 
@@ -107,7 +107,7 @@ class _Subject:
 
     @cached_property
     def bridge(self):
-        return capture.boot(self.weights)
+        return loading.boot(self.weights)
 
     @cached_property
     def buffers(self) -> activations.Buffers:

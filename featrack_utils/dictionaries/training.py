@@ -25,7 +25,7 @@ from featrack_utils.dictionaries.activations import Buffers, activation_batches
 from featrack_utils.dictionaries.fused import FusedL1SAE
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.capture import HOOK
-from featrack_utils.models.precision import uses_bfloat16
+from featrack_utils.models.training import uses_bfloat16
 
 _LOGGED_STEPS = 100  # about how many points the training history gets
 _CHECKPOINTS = "checkpoints"

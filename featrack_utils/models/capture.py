@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,13 +13,6 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 HOOK = "blocks.0.mlp.hook_post"
-
-
-def boot(folder: Path) -> TransformerBridge:
-    """Wraps a model saved by `models.training.train` (model and tokenizer in one folder)."""
-    from transformer_lens.model_bridge import TransformerBridge  # takes seconds to load
-
-    return TransformerBridge.boot_transformers(str(folder), device="cpu").eval()
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor
 from transformers import MistralForCausalLM, PreTrainedTokenizerBase
 
-from featrack_utils.corpora.documents import DOMAINS
+from featrack_utils.corpora.prepare import Corpora
+from featrack_utils.corpora.tokenizer import Blocks
 
 _TOKENS_PER_CHUNK = 1024  # logits of so many tokens stay in the cache
 
@@ -46,7 +46,8 @@ def evaluate(
     origin: which text each position is of, as `Blocks.units` has it, for `intervals`.
     """
     losses, hits = [], []
-    for batch in _batches(blocks):
+    size = max(1, _TOKENS_PER_CHUNK // blocks.shape[1])
+    for batch in torch.from_numpy(blocks).long().split(size):
         logits = model(input_ids=batch).logits[:, :-1].flatten(0, 1).float()
         targets = batch[:, 1:].flatten()
         losses.append(F.cross_entropy(logits, targets, reduction="none"))
@@ -59,6 +60,11 @@ def evaluate(
     documents = np.unique(origin[:, 1:], return_inverse=True)[1].ravel()
     sums = [np.bincount(documents, weights=each) for each in (*parts, np.ones(count))]
     return Evaluation(loss, accuracy, count, np.stack(sums, axis=1))
+
+
+def evaluate_each(model: MistralForCausalLM, texts: Mapping[str, Blocks]) -> dict[str, Evaluation]:
+    """`evaluate` on validation blocks of several domains, by domain."""
+    return {name: evaluate(model, blocks.tokens, blocks.units) for name, blocks in texts.items()}
 
 
 def pooled(*parts: Evaluation) -> Evaluation:
@@ -93,16 +99,16 @@ def intervals(score: Evaluation, draws: int = 1000, seed: int = 0) -> dict[str, 
     }
 
 
-def _batches(blocks: np.ndarray) -> Iterator[Tensor]:
-    size = max(1, _TOKENS_PER_CHUNK // blocks.shape[1])
-    for start in range(0, len(blocks), size):
-        yield torch.from_numpy(blocks[start : start + size]).long()
-
-
 def unigram_loss(train: np.ndarray, validation: np.ndarray, vocab_size: int) -> float:
     """Loss, nats per token, of knowing only how often each token came in training, plus one."""
     counts = np.bincount(train.ravel(), minlength=vocab_size) + 1
     return float(-np.log(counts / counts.sum())[validation].mean())
+
+
+def opening(corpora: Corpora, domain: str, n_tokens: int = 12) -> str:
+    """How the first validation text of a domain begins: something for a model to go on from."""
+    tokens = corpora.streams[domain, "validation"].tokens
+    return corpora.tokenizer.decode(tokens[1 : 1 + n_tokens])  # 0 begins a document
 
 
 @torch.no_grad()
@@ -147,14 +153,11 @@ def score_results(model: str, scores: Mapping[str, Evaluation]) -> dict[str, flo
     }
 
 
-def score_table(results: Mapping[str, float]) -> pd.DataFrame:
-    """What `score_results` wrote, as a table: model, domain, loss (nats), accuracy.
-
-    Of single domains alone, not of several together.
-    """
+def score_table(results: Mapping[str, float], domains: Collection[str]) -> pd.DataFrame:
+    """What `score_results` wrote of these domains: model, domain, loss (nats), accuracy."""
     rows: dict[tuple[str, str], dict[str, float]] = {}
     for name, value in results.items():
         parts = name.split(".")
-        if parts[0] == "lm" and parts[-1] in ("loss", "accuracy") and parts[2] in DOMAINS:
+        if parts[0] == "lm" and parts[-1] in ("loss", "accuracy") and parts[2] in domains:
             rows.setdefault((parts[1], parts[2]), {})[parts[3]] = value
     return pd.DataFrame([{"model": m, "domain": d, **row} for (m, d), row in rows.items()])

@@ -1,4 +1,4 @@
-"""The language models: a one-layer Mistral, its training, its evaluation."""
+"""One-layer Mistrals and their training: a cosine schedule that survives a kill."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Int
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import LinearCrossEntropyOptions
 from torch.utils.data import Dataset
 from transformers import (
     MistralConfig,
@@ -26,49 +28,21 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.models.loss import next_token_loss
-from featrack_utils.models.precision import uses_bfloat16
 
 _CHECKPOINTS = "checkpoints"
 SNAPSHOTS = "snapshots"
+# The logits of 256 tokens, at a vocabulary of 4,096, stay in a core's cache. "accurate" is the
+# fastest of torch's ways to add up the chunks on a CPU, too: benchmarks/training.py.
+_CHUNKS = LinearCrossEntropyOptions(batch_chunk_size=256, acc_policy="accurate")
 
 
-class BlockDataset(Dataset):
-    """Blocks of token ids for transformers' Trainer; the labels are the ids themselves."""
-
-    def __init__(self, tokens: Int[np.ndarray, "n_blocks context"]) -> None:
-        self.tokens = torch.from_numpy(tokens).long()
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {"input_ids": self.tokens[index], "labels": self.tokens[index]}
-
-
-class _ChunkedLossTrainer(Trainer):
-    """Trainer whose loss never holds the logits of a whole batch.
-
-    At 4,096 tokens of vocabulary the logits are 30 times larger than the hidden states.
-    """
-
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        # Accelerate wraps the model's own forward pass, which this loss goes around.
-        with self.accelerator.autocast():
-            loss = next_token_loss(model, inputs["input_ids"])
-        return (loss, {"loss": loss}) if return_outputs else loss
-
-
-class _Snapshots(TrainerCallback):
-    """Saves the weights, and nothing else, as they are after some of the steps."""
-
-    def __init__(self, folders: dict[int, Path], tokenizer: PreTrainedTokenizerBase) -> None:
-        self.folders, self.tokenizer = folders, tokenizer
-
-    def on_step_end(self, args, state, control, model=None, **_):
-        if folder := self.folders.get(state.global_step):
-            model.save_pretrained(folder)
-            self.tokenizer.save_pretrained(folder)
+def uses_bfloat16(precision: str) -> bool:
+    """Whether products run in bfloat16: always, never, or ("auto") where it is faster."""
+    if precision == "auto":
+        if torch.cuda.is_available():
+            return torch.cuda.is_bf16_supported()
+        return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return precision == "bfloat16"
 
 
 def new_model(
@@ -101,9 +75,57 @@ def new_model(
     )
 
 
-def load_model(folder: Path) -> MistralForCausalLM:
-    """Loads a model saved by `train`, in float32, ready for evaluation."""
-    return MistralForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+def next_token_loss(
+    model: MistralForCausalLM, tokens: Int[Tensor, "batch context"]
+) -> Float[Tensor, ""]:
+    """Mean next-token cross-entropy in nats, a few hundred tokens of logits at a time.
+
+    At 4,096 tokens of vocabulary all logits would be 30 times larger than the hidden states. In
+    bfloat16 the loss is known to some 0.05 nats only; its gradient is as exact as with all logits.
+    """
+    hidden = model.model(input_ids=tokens).last_hidden_state[:, :-1].flatten(0, 1)
+    device = hidden.device.type
+    # Autocast has no rule for this function.
+    fast = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if fast else hidden.dtype
+    return F.linear_cross_entropy(
+        hidden.to(dtype), model.lm_head.weight.to(dtype), tokens[:, 1:].flatten(), options=_CHUNKS
+    ).float()
+
+
+class _Blocks(Dataset):
+    """Blocks of token ids as transformers' Trainer takes them."""
+
+    def __init__(self, tokens: Int[np.ndarray, "n_blocks context"]) -> None:
+        self.tokens = torch.from_numpy(tokens).long()
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"input_ids": self.tokens[index]}
+
+
+class _ChunkedLossTrainer(Trainer):
+    """Trainer with `next_token_loss`."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        # Accelerate wraps the model's own forward pass, which this loss goes around.
+        with self.accelerator.autocast():
+            loss = next_token_loss(model, inputs["input_ids"])
+        return (loss, {"loss": loss}) if return_outputs else loss
+
+
+class _Snapshots(TrainerCallback):
+    """Saves the weights, and nothing else, as they are after some of the steps."""
+
+    def __init__(self, folders: dict[int, Path], tokenizer: PreTrainedTokenizerBase) -> None:
+        self.folders, self.tokenizer = folders, tokenizer
+
+    def on_step_end(self, args, state, control, model=None, **_):
+        if folder := self.folders.get(state.global_step):
+            model.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
 
 
 def train(
@@ -155,21 +177,32 @@ def train(
         )
     history = pd.DataFrame(columns=["step", "tokens", "loss"])
     if steps:
-        trainer = _trainer(
-            model,
-            blocks,
-            folder / _CHECKPOINTS,
-            steps=steps,
-            lr=learning_rate,
-            batch=batch_blocks,
-            decay=weight_decay,
-            warmup=int(warmup_share * steps),
+        arguments = TrainingArguments(
+            output_dir=str(folder / _CHECKPOINTS),
+            max_steps=steps,
+            per_device_train_batch_size=batch_blocks,
+            learning_rate=learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=int(warmup_share * steps),
+            weight_decay=weight_decay,
+            max_grad_norm=1.0,
             bf16=uses_bfloat16(precision),
+            use_cpu=not torch.cuda.is_available(),
             seed=seed,
+            data_seed=seed,
+            logging_steps=max(1, steps // 100),
+            logging_nan_inf_filter=False,
             save_steps=max(1, steps // (checkpoints + 1)),
+            save_total_limit=2,
+            report_to=[],
+            dataloader_pin_memory=False,
+            remove_unused_columns=False,
+            disable_tqdm=False,
         )
-        folders = {step: folder / SNAPSHOTS / str(step) for step in snapshots}
-        trainer.add_callback(_Snapshots(folders, tokenizer))
+        kept = _Snapshots({step: folder / SNAPSHOTS / str(step) for step in snapshots}, tokenizer)
+        trainer = _ChunkedLossTrainer(
+            model=model, args=arguments, train_dataset=_Blocks(blocks), callbacks=[kept]
+        )
         with _plain_attention(model):
             trainer.train(resume_from_checkpoint=_last_checkpoint(folder / _CHECKPOINTS))
         logged = [entry for entry in trainer.state.log_history if "loss" in entry]
@@ -183,6 +216,11 @@ def train(
     tokenizer.save_pretrained(folder)
     history.to_csv(folder / "history.csv", index=False)
     shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+
+
+def read_history(folder: Path) -> pd.DataFrame:
+    """The loss history of a trained model: columns step, tokens, loss (nats)."""
+    return pd.read_csv(folder / "history.csv")
 
 
 @contextmanager
@@ -199,37 +237,6 @@ def _plain_attention(model: MistralForCausalLM) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(usual)
-
-
-def _trainer(model, blocks, folder, *, steps, lr, batch, decay, warmup, bf16, seed, save_steps):
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        max_steps=steps,
-        per_device_train_batch_size=batch,
-        learning_rate=lr,
-        lr_scheduler_type="cosine",
-        warmup_steps=warmup,
-        weight_decay=decay,
-        max_grad_norm=1.0,
-        bf16=bf16,
-        use_cpu=not torch.cuda.is_available(),
-        seed=seed,
-        data_seed=seed,
-        logging_steps=max(1, steps // 100),
-        logging_nan_inf_filter=False,
-        save_steps=save_steps,
-        save_total_limit=2,
-        report_to=[],
-        dataloader_pin_memory=False,
-        remove_unused_columns=False,
-        disable_tqdm=False,
-    )
-    return _ChunkedLossTrainer(model=model, args=arguments, train_dataset=BlockDataset(blocks))
-
-
-def read_history(folder: Path) -> pd.DataFrame:
-    """The loss history of a trained model: columns step, tokens, loss (nats)."""
-    return pd.read_csv(folder / "history.csv")
 
 
 def _last_checkpoint(folder: Path) -> str | None:

@@ -27,7 +27,7 @@ from featrack_utils.display.widgets.panel import (
 )
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage, label
-from featrack_utils.models import capture, evaluation, training
+from featrack_utils.models import capture, evaluation, loading
 from featrack_utils.models.merging import State, slerp
 from featrack_utils.pipeline import store
 
@@ -72,8 +72,8 @@ def open_blend(run_dir: Path, ends: tuple[str, str]) -> Blend:
         FeatrackError: one of them is missing or damaged.
     """
     first, second = (store.opened(run_dir / "models" / name) for name in ends)
-    states = (training.load_model(first).state_dict(), training.load_model(second).state_dict())
-    return Blend(capture.boot(first), ends, states)
+    states = (loading.load_model(first).state_dict(), loading.load_model(second).state_dict())
+    return Blend(loading.boot(first), ends, states)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage, label
-from featrack_utils.models import capture
+from featrack_utils.models import capture, loading
 from featrack_utils.pipeline import store
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def open_models(
     return {
         name: LiveModel(
             name,
-            capture.boot(store.opened(run_dir / "models" / name)),
+            loading.boot(store.opened(run_dir / "models" / name)),
             load_sae(store.opened(run_dir / "saes" / f"{name}-0")),
             found[f"{name}-0"].acts.max(axis=0).toarray().ravel(),
         )

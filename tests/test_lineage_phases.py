@@ -1,0 +1,148 @@
+"""The chapters that make models, run on lineages other than the paper's, with tiny models."""
+
+import json
+import runpy
+from pathlib import Path
+
+import jupytext
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from featrack_utils.corpora import prepare
+from featrack_utils.corpora.documents import Document
+from featrack_utils.corpora.tokenizer import encode_documents
+from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline import store
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+CONTEXT = 16
+TRAINING = {"learning_rate": 1e-2, "batch_blocks": 4, "weight_decay": 0.0, "warmup_share": 0.0}
+GIVEN = {"seed": 1, "precision": "float32", "context": CONTEXT}
+BASE = {**GIVEN, **TRAINING, "train_tokens": 1280}
+BASE |= {"d_model": 16, "d_mlp": 24, "n_heads": 2, "n_kv_heads": 1}
+FINETUNE = {**GIVEN, **TRAINING, "train_tokens": 1280, "doses": [0.5], "dosed": ["c"]}
+MERGE = {"seed": 1, "context": CONTEXT, "sweep_points": 3, "sweep_blocks": 4}
+
+
+def texts(letter: str) -> list[Document]:
+    """Documents of one letter, which stands for the language of a domain."""
+    words = [letter * n + "." for n in range(1, 9)]
+    rng = np.random.default_rng(ord(letter))
+    return [
+        Document(" ".join(rng.choice(words, size=60)), f"{letter}{number}", f"{letter}{number}")
+        for number in range(8)
+    ]
+
+
+@pytest.fixture
+def make_run(tmp_path, tokenizer, monkeypatch):
+    """Makes a run of a lineage whose domains are single letters, and a way to run its chapters."""
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "tiny"
+    monkeypatch.setenv(store.PIPELINE_RUN, str(run))
+
+    def make(models):
+        lineage = store.write_lineage(run, models)
+        streams = {
+            (domain, split): encode_documents(texts(domain), tokenizer)
+            for domain in lineage.domains
+            for split in ("train", "validation")
+        }
+        opened = prepare.Corpora(streams, tokenizer, CONTEXT)
+        monkeypatch.setattr(prepare, "open_corpora", lambda folder, context: opened)
+        store.make(run / "corpora", lambda work: (work / "x").touch(), parameters={})
+        return run
+
+    return make
+
+
+def chapter(name: str, run: Path, given: dict) -> dict:
+    """Runs a notebook's code with other parameters; returns what it leaves defined."""
+    code = []
+    for cell in jupytext.read(NOTEBOOKS / f"{name}.py").cells:
+        if cell.cell_type == "code":
+            is_parameters = "parameters" in cell.metadata.get("tags", [])
+            values = {"run_dir": str(run), **given}
+            lines = [f"{key} = {value!r}" for key, value in values.items()]
+            code.append("\n".join(lines) if is_parameters else cell.source)
+    script = run / f"{name}.py"
+    script.write_text("\n".join(code))
+    return runpy.run_path(str(script))
+
+
+def weights(run: Path, model: str) -> dict[str, np.ndarray]:
+    return load_file(run / "models" / model / "model.safetensors")
+
+
+def distance(run: Path, one: str, other: str) -> float:
+    a, b = weights(run, one), weights(run, other)
+    return float(np.sqrt(sum(((a[name] - b[name]) ** 2).sum() for name in a)))
+
+
+def test_in_a_chain_of_three_each_fine_tune_starts_from_the_one_before(make_run):
+    run = make_run(
+        {
+            "a": {"train": ["p"]},
+            "b": {"parent": "a", "train": ["q"]},
+            "c": {"parent": "b", "train": ["r"]},
+            "d": {"parent": "c", "train": ["s", "p"]},
+        }
+    )
+    chapter("base", run, BASE)
+    chapter("finetune", run, FINETUNE)
+    for child, parent, other in [("c", "b", "a"), ("d", "c", "b")]:
+        assert distance(run, child, parent) < distance(run, child, other)
+        inputs = store.read_record(run / "models" / child)["inputs"]
+        assert inputs[parent] == store.digest(run / "models" / parent)
+    assert (run / "models" / "c" / "snapshots").is_dir()
+    assert not (run / "models" / "b" / "snapshots").exists()
+    results = store.read_results(run, "base", "finetune")
+    for model in "abcd":
+        assert all(f"lm.{model}.{domain}.loss" in results for domain in "pqrs")
+    assert results["lm.b.q.loss"] < results["lm.a.q.loss"]
+    assert results["lm.d.epochs"] < results["lm.c.epochs"]  # of two domains
+
+
+def test_a_merge_of_three_is_their_mean_and_has_no_sweep(make_run):
+    tuned = {name: {"parent": "a", "train": [name]} for name in "xyz"}
+    merge = {"m": {"merge": ["x", "y", "z"], "method": "linear"}}
+    run = make_run({"a": {"train": ["p"]}, **tuned, **merge})
+    chapter("base", run, BASE)
+    chapter("finetune", run, FINETUNE)
+    assert chapter("merge", run, MERGE)["pairs"] == {}
+    parents = [weights(run, name) for name in "xyz"]
+    for name, tensor in weights(run, "m").items():
+        mean = sum(parent[name].astype(np.float64) for parent in parents) / 3
+        np.testing.assert_allclose(tensor, mean, rtol=1e-6, atol=1e-7)
+    results = store.read_results(run, "merge")
+    assert all(f"lm.m.{domain}.accuracy" in results for domain in "pxyz")
+    assert "merge.t" not in results
+
+
+def test_a_number_as_t_is_kept_and_several_merges_have_names_of_their_own(make_run):
+    run = make_run(
+        {
+            "a": {"train": ["p"]},
+            "x": {"parent": "a", "train": ["x"]},
+            "y": {"parent": "a", "train": ["y"]},
+            "near-x": {"merge": ["x", "y"], "t": 0.25},
+            "both": {"merge": ["near-x", "y"], "method": "linear"},
+        }
+    )
+    chapter("base", run, BASE)
+    chapter("finetune", run, FINETUNE)
+    chapter("merge", run, MERGE)
+    assert store.read_results(run, "merge")["merge.near-x.t"] == 0.25
+    assert distance(run, "near-x", "x") < distance(run, "near-x", "y")
+    record = json.loads((run / "models" / "both" / "run.json").read_text())
+    assert record["parameters"]["weights"] == [0.5, 0.5]
+
+
+def test_a_model_tuned_from_a_merge_is_refused_before_anything_is_trained(make_run):
+    tuned = {name: {"parent": "a", "train": [name]} for name in "xy"}
+    models = {"a": {"train": ["p"]}, **tuned, "m": {"merge": ["x", "y"]}}
+    run = make_run(models | {"late": {"parent": "m", "train": ["z"]}})
+    with pytest.raises(FeatrackError, match=r"models\.late is tuned from the merge m"):
+        chapter("finetune", run, FINETUNE)
+    assert not (run / "models").exists()
