@@ -33,11 +33,12 @@ from IPython.display import display
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
-from featrack_utils.display import cards, flowplot, style, widgets
+from featrack_utils.display import cards, style, widgets
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import count, number, percent, say, show
 from featrack_utils.display.widgets import ablating, blending, figures, live, reading, thresholds
 from featrack_utils.lineage import label
+from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
 
 # %% tags=["parameters"]
@@ -46,8 +47,6 @@ seed = 1337  # of the text that is generated
 context = 128  # tokens; paper: 256
 tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual; paper: best match
-min_positions = 30  # active positions a feature needs to be judged; paper: none
-min_documents = 10  # documents it must be active in; paper: none
 evaluation_blocks = 220  # validation blocks per domain on which features were measured
 loss_blocks = 16  # validation blocks per domain for the loss while sliding
 code = "local function add(a, b)\n    return a + b\nend"  # read, and gone on from
@@ -62,7 +61,8 @@ style.use_style(lineage)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 found = features.open_features(run, lineage, 2, 2)
 models = live.open_models(run, lineage, found)
-known = thresholds.known_matches(lineage, found, min_positions, min_documents)
+matches = open_matches(run)
+between = reading.between_models(matches)
 last = lineage.order[-1]  # the model that the second and the last section begin with
 results = {}
 
@@ -80,7 +80,7 @@ acts = {}
 for name, text in (("code", code), ("story", story)):
     ids = live.encode(corpora.tokenizer, text, context)
     acts[name] = {model: live.feature_acts(one, ids) for model, one in models.items()}
-    rows = reading.strongest_rows(acts[name], known.between, tau, top=2)
+    rows = reading.strongest_rows(acts[name], between, tau, top=2)
     results[f"live.{name}.rows"] = len(rows)
     results[f"live.{name}.in_all"] = sum(len(row) == len(models) for row in rows)
     caption = f"The two strongest features of each model on the {name}, with their matches."
@@ -100,7 +100,7 @@ say(
 # Now your own. The table follows while you type.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
-widgets.text_reader(models, known.between, corpora, tau=tau, text=code)
+widgets.text_reader(models, between, corpora, tau=tau, text=code)
 
 # %% [markdown]
 # ## From one model to another
@@ -175,7 +175,7 @@ widgets.merge_slider(
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 show(
-    flowplot.flow_diagram(thresholds.volumes_at(known, tau_low, rule)),
+    thresholds.flow_at(lineage, matches, tau_low, rule),
     caption=f"Where features go if a correlation above {number(tau_low)} counts as the same "
     "feature.",
     name="fig-live-low",
@@ -184,7 +184,7 @@ show(
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 show(
-    flowplot.flow_diagram(thresholds.volumes_at(known, tau_high, rule)),
+    thresholds.flow_at(lineage, matches, tau_high, rule),
     caption=f"The same if it takes more than {number(tau_high)}.",
     name="fig-live-high",
     alt="Flow diagram at a strict threshold: most bands end",
@@ -193,7 +193,7 @@ show(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 parent, child = lineage.edges[0]
 low, high = (
-    thresholds.shares_at(known, at, rule).set_index("pair").loc[f"{parent}_{child}"]
+    thresholds.shares_at(lineage, matches, at, rule).set_index("pair").loc[f"{parent}_{child}"]
     for at in (tau_low, tau_high)
 )
 results |= {f"live.tau_low.{name}": value for name, value in low.items()}
@@ -208,7 +208,7 @@ say(
 )
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
-widgets.threshold_slider(known, tau=tau, rule=rule)
+widgets.threshold_slider(lineage, matches, tau=tau, rule=rule)
 
 # %% [markdown]
 # ## What one feature does to the next token
