@@ -13,15 +13,15 @@
 # %% [markdown]
 # # Feature explorer
 #
-# Every feature of the four dictionaries of seed 0: what it fires on, how often and how strongly,
+# Every feature of one dictionary for each model (seed 0): what it fires on, how often and how strongly,
 # what it does to the next token, what became of it in the other models, and how it was interpreted.
 # Numbers about thousands of features should be checked against the features themselves; here anyone
 # can.
 
-# %% tags=["remove-cell"]
-
-from featrack_utils.display import explorer
-from featrack_utils.matching.fates import Criteria
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
+from featrack_utils.display import explorer, style
+from featrack_utils.display.text import number, say
+from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
 
 # %% tags=["parameters", "remove-cell"]
@@ -30,33 +30,29 @@ context = 128  # tokens; paper: 256
 seed = 1337  # of the contexts drawn at random
 tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual; paper: best match
-min_positions = 30  # active positions a feature needs to be judged; paper: none
-min_documents = 10  # documents it must be active in; paper: none
 
-# %% tags=["remove-cell"]
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
-criteria = Criteria(tau, rule, min_positions, min_documents)
+style.use_style(lineage)
 settings = {"context": context, "seed": seed}
 
 
 def build(work):
-    explorer.write_data(work / "data", explorer.read_contents(run, **settings), criteria)
+    explorer.write_data(work / "data", explorer.read_contents(run, **settings), tau, rule)
 
 
 made = store.make(
     run / "explorer",
     build,
-    parameters=criteria._asdict() | settings,
-    inputs=explorer.inputs(run),
+    parameters={"tau": tau, "rule": rule} | settings,
+    inputs=explorer.inputs(run, lineage),
     code=[explorer],
 )
-
-# %% tags=["remove-cell"]
 megabytes = sum(path.stat().st_size for path in (made / "data").iterdir()) / 1e6
 store.write_results(run, "explorer", {"explorer.megabytes": megabytes})
 
-# %% tags=["remove-input"]
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
 explorer.page()
 
 # %% [markdown]
@@ -70,15 +66,19 @@ explorer.page()
 # - **Every view has an address** of its own, which can be kept and shared.
 # - It works with the keyboard alone, and on a phone.
 # :::
-#
-# A feature of the base is *persisting* if a fine-tune has it, one of a fine-tune if the base has it,
-# and one of the merged model is *inherited* if a fine-tune has it, all by the threshold that
-# [tracking](tracking) used; what these classes can't mean is said in [ceilings](ceilings). Place and
-# cluster come from the [map](map).
-#
-# The page needs no server and fetches nothing from elsewhere. Its data take
-# {{ number("explorer.megabytes", 1) }} MB, most of which is loaded when a feature is opened.
-#
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+merged = "and one of a merge is *inherited* if a parent has it, " if lineage.merges else ""
+say(
+    f"A feature of {label(lineage.root)} is *persisting* if a model made from it has it, one of a "
+    f"fine-tune if its parent has it, {merged}all by the threshold that [tracking](tracking) used; "
+    "what these classes can't mean is said in [ceilings](ceilings). Place and cluster come from "
+    "the [map](map).",
+    "The page needs no server and fetches nothing from elsewhere. Its data take "
+    f"{number(megabytes, 1)} MB, most of which is loaded when a feature is opened.",
+)
+
+# %% [markdown]
 # ## What we learned
 #
 # A class is a threshold's verdict on one number. A feature's page shows what the number stands for:

@@ -22,7 +22,8 @@
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
 import pandas as pd
 
-from featrack_utils.display import flowplot, shareplots, style
+from featrack_utils.display import shareplots, style
+from featrack_utils.display.flow_figure import flow_diagram
 from featrack_utils.display.style import pair_label
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import (
@@ -128,7 +129,7 @@ say(
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 show(
-    flowplot.flow_diagram(pd.read_csv(store.opened(run / "tracking") / "flow.csv")),
+    flow_diagram(pd.read_csv(store.opened(run / "tracking") / "flow.csv"), lineage),
     caption="Features on their way from model to model. A band is as thick as the number of "
     "features it stands for. Grey bands have no match. Hatched ones have one that isn't theirs "
     "alone: *fused* features share their child with a closer parent, *split* ones their parent "

@@ -14,32 +14,32 @@
 # # Touch it
 #
 # Four things of this book that one understands faster with a hand on them: which features fire on a
-# text of one's own, what happens on the way from one parent to the other, how much hangs on the
+# text of one's own, what happens on the way from one model to another, how much hangs on the
 # threshold, and what a feature does to the next token. {cite:t}`horn2025tracking` show the second
 # and the third as figures. Each section below starts with a still picture that says it without a
 # kernel, then comes the control.
 #
-# :::{admonition} On this page the controls stand still
+# :::{admonition} In the book the controls stand still
 # :class: note
 # They need a running kernel. After `make book` has made the models, `make lab` opens the chapters in
-# JupyterLab: right-click `live.py`, *Open With → Jupytext Notebook*, then *Run → Run All Cells*.
+# JupyterLab: double-click this one, then *Run → Run All Cells*.
 # :::
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 
 import numpy as np
 import pandas as pd
 from IPython.display import display
 
 from featrack_utils.corpora import prepare
-from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.dictionaries import features
-from featrack_utils.display import cards, flowplot, style, widgets
+from featrack_utils.display import cards, style, widgets
 from featrack_utils.display.tables import show_table
+from featrack_utils.display.text import count, number, percent, say, show
 from featrack_utils.display.widgets import ablating, blending, figures, live, reading, thresholds
+from featrack_utils.lineage import label
+from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
-
-style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -47,8 +47,6 @@ seed = 1337  # of the text that is generated
 context = 128  # tokens; paper: 256
 tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual; paper: best match
-min_positions = 30  # active positions a feature needs to be judged; paper: none
-min_documents = 10  # documents it must be active in; paper: none
 evaluation_blocks = 220  # validation blocks per domain on which features were measured
 loss_blocks = 16  # validation blocks per domain for the loss while sliding
 code = "local function add(a, b)\n    return a + b\nend"  # read, and gone on from
@@ -56,13 +54,17 @@ story = "One day, a little girl"  # the same
 tau_low = 0.5  # a loose threshold for the still picture
 tau_high = 0.95  # and a strict one
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
+style.use_style(lineage)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 found = features.open_features(run, lineage, 2, 2)
-models = live.open_models(run, found)
-known = thresholds.known_matches(found, min_positions, min_documents)
+models = live.open_models(run, lineage, found)
+matches = open_matches(run)
+between = reading.between_models(matches)
+last = lineage.order[-1]  # the model that the second and the last section begin with
+results = {}
 
 # %% [markdown]
 # ## Which features fire on your text?
@@ -73,66 +75,72 @@ known = thresholds.known_matches(found, min_positions, min_documents)
 # activation as a part of the feature's own maximum. A name leads to the feature's page in the
 # [explorer](explorer).
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 acts = {}
 for name, text in (("code", code), ("story", story)):
     ids = live.encode(corpora.tokenizer, text, context)
     acts[name] = {model: live.feature_acts(one, ids) for model, one in models.items()}
-    rows = reading.strongest_rows(acts[name], known.between, tau, top=2)
+    rows = reading.strongest_rows(acts[name], between, tau, top=2)
+    results[f"live.{name}.rows"] = len(rows)
+    results[f"live.{name}.in_all"] = sum(len(row) == len(models) for row in rows)
     caption = f"The two strongest features of each model on the {name}, with their matches."
     pieces = corpora.pieces(np.array(ids[1:]))
-    display(reading.rows_html(rows, pieces, models, caption, linked=True))
+    display(reading.rows_table(rows, pieces, models, caption, linked=True))
 
-# %% tags=["remove-cell"]
-rows = {n: reading.strongest_rows(each, known.between, tau, top=2) for n, each in acts.items()}
-results = {f"live.{n}.rows": len(each) for n, each in rows.items()}
-results |= {f"live.{n}.in_all": sum(len(row) == 4 for row in each) for n, each in rows.items()}
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    f"All {len(models)} models fill {results['live.code.in_all']} of the "
+    f"{results['live.code.rows']} rows for the code and {results['live.story.in_all']} of the "
+    f"{results['live.story.rows']} for the story. A gap doesn't say that the model lacks the "
+    "feature: its dictionary of this seed does, and [another one of the very same "
+    "model](ceilings) may hold it."
+)
 
 # %% [markdown]
-# {% if results["live.code.rows"] + results["live.story.rows"] == 0 -%}
-# In this run no feature fires on these texts at all.
-# {%- else -%}
-# All four models fill {{ count("live.code.in_all") }} of the {{ count("live.code.rows") }} rows for
-# the code and {{ count("live.story.in_all") }} of the {{ count("live.story.rows") }} for the story.
-# A gap doesn't say that the model lacks the feature: its dictionary of this seed does, and
-# [another one of the very same model](ceilings) may hold it.
-# {%- endif %}
-#
 # Now your own. The table follows while you type.
 
-# %%
-widgets.text_reader(models, known.between, corpora, tau=tau, text=code)
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+widgets.text_reader(models, between, corpora, tau=tau, text=code)
 
 # %% [markdown]
-# ## From one parent to the other
+# ## From one model to another
 #
-# At every t the merge is made in memory, reads some validation text and goes on from a prompt. The
-# lower half follows one feature, that of the merged model which fires most on the code above, at
-# the three places of the evaluation mix where it is strongest. Its dictionary was trained on the
-# merge at t = {{ number("merge.t") }} and stays as it is. So where the activation falls, the
-# feature may go, or the dictionary may fit the model less well.
+# Between the weights of two models lies a way of in-between models; a merge is one place on it. At
+# every t the model is made in memory, reads some validation text and goes on from a prompt. The
+# figure's lower half follows one feature at the three places of the evaluation mix where it is
+# strongest. Its dictionary stays as it is. So where the activation falls, the feature may go, or
+# the dictionary may fit the model less well.
 
-# %%
-blend = blending.open_blend(run)
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+ends = blending.ends_of(lineage)
+blend = blending.open_blend(run, ends)
 mix = features.evaluation_mix(
-    {domain: corpora.validation_blocks(domain, evaluation_blocks) for domain in DOMAINS}
+    {domain: corpora.validation_blocks(domain, evaluation_blocks) for domain in lineage.domains}
 )
-blocks = {domain: corpora.validation_blocks(domain, loss_blocks).tokens for domain in DOMAINS}
-losses = blending.loss_curve(blend, np.linspace(0, 1, 11), blocks)
-followed = int(acts["code"]["merged"].max(axis=0).argmax())
-places = blending.strongest_places(found["merged-0"], followed, mix, 3)
-t = store.read_results(run, "merge")["merge.t"]
+blocks = {d: corpora.validation_blocks(d, loss_blocks).tokens for d in lineage.domains}
+grid = np.linspace(0, 1, 11)
+losses = blending.loss_curve(blend, grid, blocks)
+followed = int(acts["code"][last].max(axis=0).argmax())
+places = blending.strongest_places(found[f"{last}-0"], followed, mix, 3)
+activations = blending.feature_curve(blend, grid, models[last], followed, places)
+t = store.read_results(run, "merge")["merge.t"] if len(lineage.parents(last)) == 2 else 0.5
 
-# %% mystnb={"figure": {"caption": "Above: loss of the merge on four domains against its weight. Below: the activation of one feature of the merged model at its three strongest places. Dotted: the weight of this book's merged model.", "name": "fig-live-merge"}, "image": {"alt": "Four loss curves against the merge weight, and below them three curves of a feature's activation"}} tags=["hide-input"]
-grid = sorted(set(losses["t"]))
-activations = blending.feature_curve(blend, grid, models["merged"], followed, places)
-figures.merge_figure(losses, activations, f"merged {followed}", t)
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+first, second = map(label, ends)
+show(
+    figures.blend_figure(losses, activations, last, followed, ends, t),
+    caption=f"Above: loss on each kind of text on the way from {first} to {second}. Below: the "
+    f"activation of feature {followed} of the {label(last)} model at its three strongest places. "
+    f"Dotted: t = {number(t)}.",
+    name="fig-live-merge",
+    alt="Loss curves against the weight, and below them three curves of a feature's activation",
+)
 
 # %% [markdown]
 # And what it writes at both ends and at that weight, from the same prompt and the same random
 # numbers:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 written = [
     {"t": weight, "goes on": blending.text_at(blend, weight, corpora, story, seed)}
     for weight in (0, t, 1)
@@ -140,10 +148,10 @@ written = [
 show_table(
     pd.DataFrame(written),
     {"t": ".2f"},
-    caption="What the merge writes at three weights; 0 is Lua, 1 is Stories.",
+    caption=f"What the model writes at three weights; 0 is {first}, 1 is {second}.",
 )
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 widgets.merge_slider(
     blend,
     models,
@@ -153,7 +161,7 @@ widgets.merge_slider(
     losses,
     corpora,
     t=t,
-    model="merged",
+    model=last,
     feature=followed,
     prompt=story,
     seed=seed,
@@ -165,105 +173,118 @@ widgets.merge_slider(
 # The same features, the same correlations, and two thresholds: which features are "the same" is
 # decided by τ alone.
 
-# %% mystnb={"figure": {"caption": "Where features go if a correlation above {{ number('live.tau_low.tau') }} counts as the same feature.", "name": "fig-live-low"}, "image": {"alt": "Flow diagram at a loose threshold: most bands go on"}} tags=["hide-input"]
-flowplot.flow_diagram(thresholds.volumes_at(known, tau_low, rule))
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+show(
+    thresholds.flow_at(lineage, matches, tau_low, rule),
+    caption=f"Where features go if a correlation above {number(tau_low)} counts as the same "
+    "feature.",
+    name="fig-live-low",
+    alt="Flow diagram at a loose threshold: most bands go on",
+)
 
-# %% mystnb={"figure": {"caption": "The same if it takes more than {{ number('live.tau_high.tau') }}.", "name": "fig-live-high"}, "image": {"alt": "Flow diagram at a strict threshold: most bands end"}} tags=["hide-input"]
-flowplot.flow_diagram(thresholds.volumes_at(known, tau_high, rule))
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+show(
+    thresholds.flow_at(lineage, matches, tau_high, rule),
+    caption=f"The same if it takes more than {number(tau_high)}.",
+    name="fig-live-high",
+    alt="Flow diagram at a strict threshold: most bands end",
+)
 
-# %% tags=["remove-cell"]
-for name, at in (("tau_low", tau_low), ("tau_high", tau_high)):
-    shares = thresholds.shares_at(known, at, rule).set_index("pair")
-    results |= {f"live.{name}.{column}": shares.loc["base_lua", column] for column in shares}
-    results[f"live.{name}.tau"] = at
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+parent, child = lineage.edges[0]
+low, high = (
+    thresholds.shares_at(lineage, matches, at, rule).set_index("pair").loc[f"{parent}_{child}"]
+    for at in (tau_low, tau_high)
+)
+results |= {f"live.tau_low.{name}": value for name, value in low.items()}
+results |= {f"live.tau_high.{name}": value for name, value in high.items()}
+say(
+    f"From {{numref}}`fig-live-low` to {{numref}}`fig-live-high` the share of the "
+    f"{label(parent)} model's features that persist in {label(child)} goes from "
+    f"{percent(low['share'])} to {percent(high['share'])}, and what another seed finds in "
+    f"{label(parent)} itself from {percent(low['ceiling'])} to {percent(high['ceiling'])}. Their "
+    f"ratio goes from {percent(low['ratio'])} to {percent(high['ratio'])}. These are single "
+    "dictionaries of seed 0; [the chapter on ceilings](ceilings) has all seeds and the intervals."
+)
 
-# %% [markdown]
-# From {numref}`fig-live-low` to {numref}`fig-live-high` the share of the base's features that
-# persist in Lua goes from {{ share("live.tau_low.share") }} to {{ share("live.tau_high.share") }},
-# and what another seed finds in the base itself from {{ share("live.tau_low.ceiling") }} to
-# {{ share("live.tau_high.ceiling") }}.
-# {% if defined("live.tau_low.ratio") and defined("live.tau_high.ratio") -%}
-# Their ratio goes from {{ percent("live.tau_low.ratio") }} to {{ percent("live.tau_high.ratio") }}.
-# {%- endif %}
-# These are single dictionaries of seed 0; [the chapter on ceilings](ceilings) has all seeds and
-# the intervals.
-
-# %%
-widgets.threshold_slider(known, tau=tau, rule=rule)
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+widgets.threshold_slider(lineage, matches, tau=tau, rule=rule)
 
 # %% [markdown]
 # ## What one feature does to the next token
 #
 # A feature is a direction in which it writes into the MLP's activation. Subtract what it writes,
 # leave everything else as it is (what the dictionary can't explain included), and look at the next
-# token. These models have one layer, so only what is active on the last token counts. For the code
-# above and the merged model we ablate every feature that is active there, each alone, and show
-# the one that moves most.
+# token. These models have one layer, so only what is active on the last token counts. On the code
+# above we ablate every feature that is active there, each alone, and show the one that moves most.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 ids = live.encode(corpora.tokenizer, code, context)
-moves = ablating.effects(models["merged"], ids)
+moves = ablating.effects(models[last], ids)
 removed = int(moves["feature"].iloc[0]) if len(moves) else 0
-ablated = ablating.ablate(models["merged"], ids, removed)
+ablated = ablating.ablate(models[last], ids, removed)
+stronger = int((ablated.acts[-1] < moves["activation"]).sum())
 results |= {
     "live.ablated.active": len(moves),
     "live.ablated.moved": ablated.moved,
     "live.ablated.median": moves["moved"].median() if len(moves) else None,
-    "live.ablated.stronger": int((ablated.acts[-1] < moves["activation"]).sum()),
+    "live.ablated.stronger": stronger,
 }
+store.write_results(run, "live", results)
 
-# %% mystnb={"figure": {"caption": "Probabilities of the token after the code, with every feature in place and with one of them ablated, on a logarithmic axis: the ten tokens that change most.", "name": "fig-live-ablation"}, "image": {"alt": "Ten rows with a token each and two marks, its probability with and without a feature"}} tags=["hide-input"]
-changes = ablating.largest_changes(ablated, corpora)
-figures.probability_figure(changes, "merged")
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+show(
+    figures.probability_figure(ablating.largest_changes(ablated, corpora), last),
+    caption=f"Probabilities of the token after the code in the {label(last)} model, with every "
+    f"feature in place and without feature {removed}, on a logarithmic axis: the ten tokens that "
+    "change most.",
+    name="fig-live-ablation",
+    alt="Ten rows with a token each and two marks, its probability with and without a feature",
+)
 
-# %% tags=["hide-input"]
-named = [cards.linked(cards.Feature("merged-0", int(number))) for number in moves["feature"]]
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+named = [cards.linked(cards.Feature(f"{last}-0", int(number))) for number in moves["feature"]]
 show_table(
     moves.assign(feature=named).head(5),
-    {"activation": ".2f", "moved": ".1%"},
+    {"activation": ".2f", "moved": ".0%"},
     notes={"moved": "of the next token's probability"},
     caption="The five features whose ablation moves most.",
 )
 
-# %% tags=["remove-cell"]
-store.write_results(run, "live", results)
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+strength = (
+    f"It isn't the strongest: {count(stronger)} of the others are more active."
+    if stronger
+    else "Here none is more active. That need not be so: try other texts."
+)
+say(
+    f"On the last token {count(len(moves))} features are active. The one in "
+    f"{{numref}}`fig-live-ablation` moves {percent(ablated.moved)} of the probability to other "
+    f"tokens; half of them move less than {percent(moves['moved'].median(), 1)}. {strength}"
+)
 
-# %% [markdown]
-# {% if results["live.ablated.active"] == 0 -%}
-# In this run no feature is active on the code's last token, so nothing changes.
-# {%- else -%}
-# On the last token {{ count("live.ablated.active") }} features are active. The one in
-# {numref}`fig-live-ablation` moves {{ share("live.ablated.moved") }} of the probability to other
-# tokens; half of them move less than {{ share("live.ablated.median", 2) }}.
-# {% if results["live.ablated.stronger"] == 0 -%}
-# Here it is the most strongly active one, too. That need not be so: try other texts.
-# {%- else -%}
-# It isn't the strongest: {{ count("live.ablated.stronger") }} of the others are more active.
-# {%- endif %}
-# {%- endif %}
-
-# %%
-widgets.ablation(models, corpora, text=code, model="merged", feature=removed)
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+widgets.ablation(models, corpora, text=code, model=last, feature=removed)
 
 # %% [markdown]
 # ## What we learned
-#
-# - **On any text a feature is something to look at**, and so is its match.
-#   {% set rows = results["live.code.rows"] + results["live.story.rows"] -%}
-#   {% set whole = results["live.code.in_all"] + results["live.story.in_all"] -%}
-#   {% if rows > 0 %}All four models fill {{ count(whole) }} of the {{ count(rows) }} rows that two
-#   texts gave.{% endif %}
-# - **The threshold decides how much persists.** Between {{ number("live.tau_low.tau") }} and
-#   {{ number("live.tau_high.tau") }} the share in Lua goes from {{ share("live.tau_low.share") }} to
-#   {{ share("live.tau_high.share") }}, and the ceiling with it.
-# - **Where a feature is active is half of what there is to know about it.** What it does shows when it
-#   is taken out.
-#   {% if results["live.ablated.active"] > 0 -%}
-#   Of {{ count("live.ablated.active") }} features active on one token the one that matters most moves
-#   {{ share("live.ablated.moved") }} of the probability, the median one
-#   {{ share("live.ablated.median", 2) }}.
-#   {%- endif %}
-#
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+rows = results["live.code.rows"] + results["live.story.rows"]
+whole = results["live.code.in_all"] + results["live.story.in_all"]
+say(
+    "- **On any text a feature is something to look at**, and so is its match. All "
+    f"{len(models)} models fill {whole} of the {rows} rows that two texts gave.\n"
+    f"- **The threshold decides how much persists.** Between τ = {number(tau_low)} and "
+    f"{number(tau_high)} the share in {label(child)} goes from {percent(low['share'])} to "
+    f"{percent(high['share'])}, and the ceiling with it.\n"
+    "- **Where a feature is active is half of what there is to know about it.** What it does shows "
+    f"when it is taken out. Of {count(len(moves))} features active on one token the one that "
+    f"matters most moves {percent(ablated.moved)} of the probability, the median one "
+    f"{percent(moves['moved'].median(), 1)}.",
+)
+
+# %% [markdown]
 # :::{admonition} Exercise
 # :class: tip
 # Type a sentence of a story, then a line of Lua, then both. Which rows stay?
@@ -277,7 +298,7 @@ widgets.ablation(models, corpora, text=code, model="merged", feature=removed)
 #
 # :::{admonition} Exercise
 # :class: tip
-# In the last control take any feature of the base and a text on whose last token it isn't active.
+# In the last control take any feature of one model and a text on whose last token it isn't active.
 # What do you expect, and why wouldn't it be so in a model of two layers?
 # :::
 #

@@ -17,14 +17,17 @@
 # its shares can mean anything. A run with the same lock file on the same machine gives the same
 # numbers, digit for digit.
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+import math
 from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 
-from featrack_utils.display import rundown
+from featrack_utils.display import run_report
 from featrack_utils.display.tables import show_table
+from featrack_utils.display.text import count, estimate, number, percent, say, with_interval
+from featrack_utils.lineage import label
 from featrack_utils.models.training import uses_bfloat16
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.book import notebook_pages
@@ -32,8 +35,14 @@ from featrack_utils.pipeline.book import notebook_pages
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 toc = "book/_toc.yml"  # whose pages' figures are collected
+least_variance = 0.75  # of the activations' variance that each dictionary explains
+most_active = 48  # features a token, of each dictionary
+most_dead = 0.05  # share of a dictionary's features that are never active
+least_gain = 0.5  # nats per token of a fine-tune on its own text
+planted_error = 0.02  # largest error of a planted share
+false_positives = 0.01  # share found where nothing persists
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 pages = notebook_pages(Path(toc))
@@ -46,9 +55,73 @@ records = {
 
 # %% [markdown]
 # ## Did this run reach what it should?
+#
+# Shares of features mean something only if the dictionaries are good enough and alike, the
+# fine-tunes have learned something, a merge serves the texts of all its parents, and the
+# instrument finds what was planted and nothing where nothing is. Each row is one such condition.
 
-# %% tags=["hide-input"]
-reached = rundown.targets(results)
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+def result(name):
+    """A figure of this run; NaN, which meets no target, if it wasn't measured."""
+    return results.get(name, math.nan)
+
+
+variance = result("sae.min_variance_explained")
+active, dead = result("sae.max_l0"), result("sae.max_dead_share")
+targets = [
+    (
+        f"each dictionary explains at least {percent(least_variance)} of the variance",
+        percent(variance, 1),
+        variance >= least_variance,
+    ),
+    (
+        f"with at most {most_active} active features a token",
+        number(active, 1),
+        active <= most_active,
+    ),
+    (f"and fewer than {percent(most_dead)} dead ones", percent(dead, 1), dead < most_dead),
+]
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+def gain(model, domain):
+    """Nats per token by which a model beats the root on a text."""
+    return result(f"lm.{lineage.root}.{domain}.loss") - result(f"lm.{model}.{domain}.loss")
+
+
+for model in lineage.tuned:
+    for domain in lineage.trained_on(model):
+        words = f"{label(model)} gains at least {least_gain} nats on {label(domain)}"
+        reached = gain(model, domain)
+        targets.append((words, f"{number(reached)} nats", reached >= least_gain))
+for model in lineage.merges:
+    for domain in [d for each in lineage.parents(model) for d in lineage.trained_on(each)]:
+        words = f"{label(model)} beats {label(lineage.root)} on {label(domain)}"
+        reached = gain(model, domain)
+        targets.append((words, f"{number(reached)} nats", reached > 0))
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+nothing = estimate(results, "track.zero_steps.persisting_share.ratio_to_ceiling")
+error, false = result("calibration.largest_error"), result("calibration.nothing.share")
+targets += [
+    (
+        "after a fine-tune of no step the ratio's interval holds 100 %",
+        with_interval(nothing, 1),
+        nothing.low <= 1 <= nothing.high,
+    ),
+    (
+        f"planted shares are found within {100 * planted_error:g} points",
+        f"{number(100 * error, 1)} points",
+        error <= planted_error,
+    ),
+    (
+        f"and at most {percent(false_positives)} is found where nothing persists",
+        percent(false, 1),
+        false <= false_positives,
+    ),
+]
+reached = pd.DataFrame(targets, columns=["target", "reached", "met"]).astype({"met": bool})
 show_table(
     reached,
     caption=f"Profile {run.name}: {reached['met'].sum()} of {len(reached)} targets are met.",
@@ -59,33 +132,45 @@ show_table(
 # then the shares of the later chapters show that the pipeline runs, and nothing else.
 #
 # ## How long it took
+#
+# Phases run side by side where one doesn't need the other, so the time from the first start to the
+# last end is less than their sum. A core-second is one core busy for one second: two threads that
+# work for a minute make 120.
 
-# %% tags=["hide-input"]
-times = rundown.phase_times(run / "executed", pages)
-total = {"phase": "all together", "seconds": times["seconds"].sum()}
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+times = run_report.phase_times(run / "executed", pages)
+total = {
+    "phase": "all together",
+    "seconds": times["seconds"].sum(),
+    "core_seconds": times["core_seconds"].sum(min_count=1),
+}
 shown = pd.concat([times, pd.DataFrame([total])])
 show_table(
     pd.DataFrame(
         {
             "phase": shown["phase"],
             "started": [f"{at:%Y-%m-%d %H:%M:%S}" if at == at else None for at in shown["started"]],
-            "took": shown["seconds"].map(rundown.duration),
+            "took": shown["seconds"].map(run_report.duration),
+            "core-seconds": shown["core_seconds"].map(count),
         }
     ),
-    caption=f"The phases in the pipeline's order; {rundown.duration(rundown.span(times))} passed from "
-    "the first start to the last end.",
-    notes={"started": "UTC", "took": "a kernel's time; some run side by side"},
+    caption="The phases in the pipeline's order.",
+    notes={"started": "UTC", "took": "a kernel's time"},
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    f"From the first start to the last end {run_report.duration(run_report.span(times))} passed. "
+    "If part of a run was made again later, this includes the pause between the two."
 )
 
 # %% [markdown]
-# If part of a run was made again later, the time from the first start to the last end includes the
-# pause between the two.
-#
 # ## What made it
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 last = max(records.values(), key=lambda record: record["finished"])
-precision = records["models/base"]["parameters"]["precision"]
+given = [record["parameters"] for record in records.values()]
+precision = next(each["precision"] for each in given if "precision" in each)
 used = "bfloat16" if uses_bfloat16(precision) else "float32"
 facts = {
     "profile": run.name,
@@ -96,7 +181,7 @@ facts = {
 }
 show_table(pd.DataFrame(facts.items(), columns=["what", "value"]), caption="The run.")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 packages = (
     "torch",
     "transformers",
@@ -123,17 +208,17 @@ show_table(
     caption="The main packages; requirements.lock names all of them.",
 )
 
-# %% mystnb={"code_prompt_show": "Every artefact", "code_prompt_hide": "Every artefact"} tags=["remove-input", "hide-output"]
+# %% mystnb={"code_prompt_show": "Every artefact", "code_prompt_hide": "Every artefact"} tags=["remove-input", "hide-output"] jupyter={"source_hidden": true}
 built = pd.DataFrame(
-    [{"artefact": name, "took": rundown.duration(r["seconds"])} for name, r in records.items()]
+    [{"artefact": name, "took": run_report.duration(r["seconds"])} for name, r in records.items()]
 )
 show_table(built, caption="What the phases left behind, and how long each took to make.")
 
 # %% [markdown]
 # What every artefact was made with. Artefacts of one kind that agree on a parameter share a line.
 
-# %% mystnb={"code_prompt_show": "Every parameter", "code_prompt_hide": "Every parameter"} tags=["remove-input", "hide-output"]
-show_table(rundown.parameter_table(records))
+# %% mystnb={"code_prompt_show": "Every parameter", "code_prompt_hide": "Every parameter"} tags=["remove-input", "hide-output"] jupyter={"source_hidden": true}
+show_table(run_report.parameter_table(records))
 
 # %% [markdown]
 # ## Every figure of this run
@@ -141,5 +226,5 @@ show_table(rundown.parameter_table(records))
 # The numbers below are `results.json`, the only place from which the text of this book takes its
 # figures.
 
-# %% mystnb={"code_prompt_show": "Every figure", "code_prompt_hide": "Every figure"} tags=["remove-input", "hide-output"]
+# %% mystnb={"code_prompt_show": "Every figure", "code_prompt_hide": "Every figure"} tags=["remove-input", "hide-output"] jupyter={"source_hidden": true}
 show_table(pd.DataFrame(results.items(), columns=["name", "value"]), {"value": ".4g"})

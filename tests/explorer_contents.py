@@ -16,7 +16,6 @@ from featrack_utils.display import explorer
 from featrack_utils.interpretation.logit_effects import LogitEffects
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching import fates
-from featrack_utils.pipeline.config import MODELS
 
 PAPER = Lineage(
     {
@@ -29,7 +28,8 @@ PAPER = Lineage(
 WIDTH, BLOCKS, D = 12, 40, 260  # positions of a block, blocks, features of a dictionary
 N = WIDTH * BLOCKS
 DEAD, TWIN = 7, 3  # a feature that is never active; one that all models have
-CRITERIA = fates.Criteria(tau=0.8, rule="best", min_positions=8, min_documents=3)
+TAU, RULE = 0.8, "best"
+CRITERIA = fates.Criteria(TAU, RULE, min_positions=8, min_documents=3)
 HOSTILE = [
     "</script><script>alert(1)",
     "<!--",
@@ -53,7 +53,7 @@ def contents() -> explorer.Contents:
     domain = np.repeat(np.arange(BLOCKS) * 4 // BLOCKS, WIDTH).astype(np.int8)
     origin = (np.arange(N) // 10).astype(np.int32)
     tokens = rng.integers(0, 90, N).astype(np.int32)
-    acts = {model: _random_acts(rng) for model in MODELS}
+    acts = {model: _random_acts(rng) for model in PAPER.order}
     # Lua has noisy copies of forty of the base's features, merged thirty of Stories'.
     acts["lua"][:, :40] = acts["base"][:, :40] + 0.4 * acts["lua"][:, :40]
     acts["merged"][:, 60:90] = acts["stories"][:, 60:90]
@@ -62,17 +62,19 @@ def contents() -> explorer.Contents:
         dense[:, DEAD] = 0
     effect = -np.sort(-rng.normal(size=(D, 8)), axis=1)
     logits = LogitEffects(rng.integers(0, 90, (D, 8)), effect, rng.integers(0, 90, (D, 8)), -effect)
-    rows = pd.DataFrame({"model": np.repeat(MODELS, D), "feature": np.tile(np.arange(D), 4)})
+    rows = pd.DataFrame({"model": np.repeat(PAPER.order, D), "feature": np.tile(np.arange(D), 4)})
     about = rows.assign(x=rows.index / 8, y=-1.0, cluster=rows["feature"] % 5 - 1)
     about["explanation"] = [None if i == DEAD else f"</script>“{i}”" for i in rows["feature"]]
     about["simulation_r"] = np.where(rows["feature"] == DEAD, np.nan, 0.12345)
+    features = {
+        model: Features(sparse.csr_matrix(dense), origin, domain, tokens)
+        for model, dense in acts.items()
+    }
     return explorer.Contents(
         lineage=PAPER,
-        features={
-            model: Features(sparse.csr_matrix(dense), origin, domain, tokens)
-            for model, dense in acts.items()
-        },
-        logits=dict.fromkeys(MODELS, logits),
+        features=features,
+        best=fates.all_matches(PAPER, features, CRITERIA),
+        logits=dict.fromkeys(PAPER.order, logits),
         about=about.assign(detection=0.5),
         vocabulary=HOSTILE + [f" t{i}" for i in range(90 - len(HOSTILE))],
         width=WIDTH,

@@ -14,6 +14,7 @@ from featrack_utils.display.explorer import _write as write
 FILES = Path(__file__).resolve().parents[1] / "book" / "_static" / "explorer"
 DOMAINS = ("english", "python", "lua", "stories")
 MODELS = {"base": "#0072B2", "lua": "#D55E00", "stories": "#009E73", "merged": "#CC79A7"}
+PARENTS = {"base": [], "lua": ["base"], "stories": ["base"], "merged": ["lua", "stories"]}
 CLASSES = ("persisting", "disappearing", "unobserved", "emerging", "inherited", "novel")
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -120,12 +121,15 @@ def make(
         folder,
         "meta",
         {
-            "format": 1,
+            "format": 2,
             "profile": "made up",
             "tau": 0.8,
             "d_sae": d_sae,
             "width": width,
-            "models": [{"key": k, "label": k.capitalize(), "colour": c} for k, c in MODELS.items()],
+            "models": [
+                {"key": k, "label": k.capitalize(), "colour": c, "parents": PARENTS[k]}
+                for k, c in MODELS.items()
+            ],
             "domains": DOMAINS,
             "classes": CLASSES,
             "vocab": vocab,

@@ -11,9 +11,8 @@ import pytest
 from featrack_utils.display import explorer
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching import fates
-from featrack_utils.pipeline.config import MODELS
 from tests import browser, explorer_contents
-from tests.explorer_contents import CRITERIA, DEAD, TWIN, D, read
+from tests.explorer_contents import DEAD, PAPER, RULE, TAU, TWIN, D, read
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def contents():
 @pytest.fixture(scope="module")
 def folder(contents, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("explorer") / "data"
-    explorer.write_data(folder, contents, CRITERIA)
+    explorer.write_data(folder, contents, TAU, RULE)
     return folder
 
 
@@ -39,14 +38,14 @@ def index(folder):
 
 @pytest.fixture(scope="module")
 def details(folder):
-    return {model: read(folder, f"{model}-0") + read(folder, f"{model}-1") for model in MODELS}
+    return {model: read(folder, f"{model}-0") + read(folder, f"{model}-1") for model in PAPER.order}
 
 
 @pytest.fixture(scope="module")
 def correlation(contents):
     """r between every two features of every two models by numpy; −2 where one can't be judged."""
     found = {}
-    for a, b in permutations(MODELS, 2):
+    for a, b in permutations(PAPER.order, 2):
         columns = [dense(contents, m) for m in (a, b)]
         with np.errstate(invalid="ignore"):
             r = np.corrcoef(columns[0].T.astype(float), columns[1].T.astype(float))[:D, D:]
@@ -67,10 +66,10 @@ def test_the_text_comes_back_as_it_was(folder, contents):
     domains = np.frombuffer(base64.b64decode(meta["block_domain"]), "u1")
     assert np.repeat(domains, meta["width"]).tolist() == first.domain.tolist()
     assert meta["vocab"] == contents.vocabulary
-    assert (meta["format"], meta["d_sae"], meta["tau"]) == (1, D, 0.8)
+    assert (meta["format"], meta["d_sae"], meta["tau"]) == (2, D, 0.8)
 
 
-@pytest.mark.parametrize(("a", "b"), list(permutations(MODELS, 2)))
+@pytest.mark.parametrize(("a", "b"), list(permutations(PAPER.order, 2)))
 def test_partners_are_those_that_numpy_finds(a, b, index, correlation):
     r, match = correlation[a, b], index[a]["match"][b]
     for feature, (partner, value) in enumerate(zip(match["i"], match["r"], strict=True)):
@@ -103,11 +102,11 @@ def test_classes_follow_from_the_correlations(index, correlation, contents):
 
 
 def read_classes(index):
-    return {m: [fates.CLASSES[number] for number in index[m]["cls"]] for m in MODELS}
+    return {m: [fates.CLASSES[number] for number in index[m]["cls"]] for m in PAPER.order}
 
 
 def test_only_the_feature_that_all_models_share_is_universal(index):
-    for model in MODELS:
+    for model in PAPER.order:
         assert np.flatnonzero(index[model]["universal"]).tolist() == [TWIN]
 
 
@@ -130,9 +129,9 @@ def test_no_token_can_break_out_of_a_script(folder):
 
 
 def test_equal_features_give_equal_bytes(folder, contents, tmp_path):
-    explorer.write_data(tmp_path / "again", contents, CRITERIA)
+    explorer.write_data(tmp_path / "again", contents, TAU, RULE)
     names = sorted(path.name for path in folder.iterdir())
-    chunks = [f"{model}-{chunk}.js" for model in MODELS for chunk in (0, 1)]
+    chunks = [f"{model}-{chunk}.js" for model in PAPER.order for chunk in (0, 1)]
     assert names == sorted(["meta.js", "index.js", *chunks])
     for name in names:
         assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
@@ -140,12 +139,12 @@ def test_equal_features_give_equal_bytes(folder, contents, tmp_path):
 
 def test_a_feature_takes_less_than_its_part_of_six_megabytes_for_8192(folder):
     size = sum(path.stat().st_size for path in folder.iterdir())
-    assert size / (len(MODELS) * D) < 6e6 / 8192
+    assert size / (len(PAPER.order) * D) < 6e6 / 8192
 
 
 def test_features_that_fill_no_blocks_are_refused(contents, tmp_path):
     with pytest.raises(FeatrackError, match=r"480 positions are no blocks of 13; give the context"):
-        explorer.write_data(tmp_path / "data", contents._replace(width=13), CRITERIA)
+        explorer.write_data(tmp_path / "data", contents._replace(width=13), TAU, RULE)
 
 
 def test_the_page_names_every_script_and_style_there_is():

@@ -8,9 +8,8 @@ import pytest
 from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.display import explorer
 from featrack_utils.interpretation.contexts import window
-from featrack_utils.pipeline.config import MODELS
 from tests import explorer_contents
-from tests.explorer_contents import CRITERIA, TWIN, WIDTH, read
+from tests.explorer_contents import PAPER, RULE, TAU, TWIN, WIDTH, read
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +20,7 @@ def contents():
 @pytest.fixture(scope="module")
 def folder(contents, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("explorer") / "data"
-    explorer.write_data(folder, contents, CRITERIA)
+    explorer.write_data(folder, contents, TAU, RULE)
     return folder
 
 
@@ -36,10 +35,10 @@ def index(folder):
 
 @pytest.fixture(scope="module")
 def details(folder):
-    return {model: read(folder, f"{model}-0") + read(folder, f"{model}-1") for model in MODELS}
+    return {model: read(folder, f"{model}-0") + read(folder, f"{model}-1") for model in PAPER.order}
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PAPER.order)
 def test_counts_densities_and_peaks_are_those_of_the_features(model, index, details, contents):
     acts, domain = dense(contents, model), contents.features[model].domain
     assert [sum(one["h"]) for one in details[model]] == (acts > 0).sum(0).tolist()
@@ -49,7 +48,7 @@ def test_counts_densities_and_peaks_are_those_of_the_features(model, index, deta
         np.testing.assert_allclose(index[model]["density"][number], expected, rtol=1e-3)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PAPER.order)
 def test_contexts_show_the_activations_around_their_centre(model, details, contents):
     acts = dense(contents, model)
     peak = acts.max(0)
@@ -66,7 +65,7 @@ def test_contexts_show_the_activations_around_their_centre(model, details, conte
             )
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PAPER.order)
 def test_strongest_contexts_are_each_of_another_document(model, details, contents):
     acts, origin = dense(contents, model), contents.features[model].origin
     for feature, one in enumerate(details[model]):

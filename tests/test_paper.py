@@ -42,7 +42,7 @@ def test_numbers_stand_right():
 def test_an_interval_is_taken_where_there_is_one():
     results = {"a": 0.5, "a.ci_low": 0.4, "a.ci_high": 0.6, "b": 2}
     assert interval(results, "a") == (0.5, 0.4, 0.6)
-    assert interval(results, "b") == 2
+    assert interval(results, "b") == (2, None, None)
 
 
 def test_every_figure_says_where_it_is_from():

@@ -1,7 +1,7 @@
 """Controls of the live chapter: values are set as a reader would, and what they change is read."""
 
 import re
-from itertools import combinations
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from scipy import sparse
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.display.widgets import live, reading, text_reader, threshold_slider, thresholds
 from featrack_utils.errors import FeatrackError
+from featrack_utils.matching.best_matches import Matches, pairs_to_match
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.pipeline.outputs import clean_notebook
 
@@ -84,8 +85,9 @@ def planted(size: int, *pairs: tuple[int, int]):
 def test_matched_features_share_a_row_and_the_strongest_row_comes_first():
     acts = {model: np.zeros((2, 3), np.float32) for model in LINEAGE.order}
     acts["lua"][0, 2], acts["merged"][1, 0], acts["base"][0, 1] = 3.0, 5.0, 1.0
-    links = {pair: planted(3) for pair in combinations(LINEAGE.order, 2)}
+    links = {pair: planted(3) for pair in permutations(LINEAGE.order, 2)}
     links["lua", "merged"] = planted(3, (2, 0))  # lua 2 and merged 0 are one
+    links["merged", "lua"] = planted(3, (0, 2))
     rows = reading.strongest_rows(acts, links, tau=0.8, top=2)
     assert [{m: f.feature for m, f in row.items()} for row in rows] == [
         {"merged": 0, "lua": 2},
@@ -97,7 +99,7 @@ def test_matched_features_share_a_row_and_the_strongest_row_comes_first():
 
 def test_a_match_at_the_threshold_or_below_gets_a_row_of_its_own():
     acts = {model: np.ones((1, 1), np.float32) for model in LINEAGE.order}
-    links = {pair: planted(1) for pair in combinations(LINEAGE.order, 2)}
+    links = {pair: planted(1) for pair in permutations(LINEAGE.order, 2)}
     assert len(reading.strongest_rows(acts, links, tau=0.8, top=1)) == 4
 
 
@@ -161,7 +163,7 @@ def test_typed_markup_is_shown_and_never_becomes_markup(models, matches, corpora
 
 
 @pytest.fixture(scope="module")
-def known():
+def known() -> Matches:
     """Six features that all models share, with ever more noise, and two dictionaries of each."""
     rng = np.random.default_rng(0)
     shared = (rng.random((4000, 6)) < 0.2) * rng.random((4000, 6))
@@ -174,11 +176,19 @@ def known():
             dictionaries[f"{model}-{seed}"] = Features(
                 sparse.csr_matrix(acts), labels, labels * 0, labels
             )
-    return thresholds.known_matches(LINEAGE, dictionaries, min_positions=30, min_documents=10)
+    names = {model: (f"{model}-0", f"{model}-1") for model in LINEAGE.order}
+    best = {
+        (a, b): correlations(dictionaries[a].acts, dictionaries[b].acts)
+        for a, b in pairs_to_match(LINEAGE, names)
+    }
+    return Matches(names, best, {}, {}, {}, tau=0.8)
 
 
 def test_shares_fall_with_the_threshold_and_all_match_at_a_low_one(known):
-    shares = {t: thresholds.shares_at(known, t, "best").set_index("pair") for t in (0.3, 0.9, 0.99)}
+    shares = {
+        t: thresholds.shares_at(LINEAGE, known, t, "best").set_index("pair")
+        for t in (0.3, 0.9, 0.99)
+    }
     assert (shares[0.3]["share"] == 1).all() and (shares[0.3]["ratio"] == 1).all()
     for pair in ("base_lua", "stories_merged"):
         falling = [shares[t].loc[pair, "share"] for t in shares]
@@ -186,16 +196,16 @@ def test_shares_fall_with_the_threshold_and_all_match_at_a_low_one(known):
 
 
 def test_a_share_is_a_count_of_correlations_above_the_threshold(known):
-    shares = thresholds.shares_at(known, 0.9, "best")
+    shares = thresholds.shares_at(LINEAGE, known, 0.9, "best")
     assert shares["pair"].tolist() == [f"{a}_{b}" for a, b in LINEAGE.edges]
-    best = known.between["base", "lua"].a_best_r
-    again = known.within["base"].a_best_r
+    best = known.best["base-0", "lua-0"].a_best_r
+    again = known.best["base-0", "base-1"].a_best_r
     assert shares["share"][0] == pytest.approx((best > 0.9).sum() / 6)
     assert shares["ceiling"][0] == pytest.approx((again > 0.9).sum() / 6)
 
 
 def test_sliding_the_threshold_changes_the_shares_and_the_flow(known):
-    panel = threshold_slider(known, tau=0.3, rule="best")
+    panel = threshold_slider(LINEAGE, known, tau=0.3, rule="best")
     table, (diagram,) = texts(panel), pictures(panel)
     assert table.count("100 %") == 3 * len(LINEAGE.edges) and "Base → Lua: 100% persist" in diagram
     controls(panel)["Threshold τ"].value = 0.99
@@ -204,19 +214,17 @@ def test_sliding_the_threshold_changes_the_shares_and_the_flow(known):
 
 
 def test_a_ratio_to_a_ceiling_of_zero_is_a_dash(known):
-    strict = known._replace(within={m: planted(6, (0, 0)) for m in known.within})
-    for best in strict.within.values():
-        best.a_best_r[:] = 0
-    shares = thresholds.shares_at(strict, 0.8, "best")
+    best = {pair: planted(6, (0, 0)) for pair in known.best}
+    for model in LINEAGE.order:
+        best[f"{model}-0", f"{model}-1"].a_best_r[:] = 0
+    shares = thresholds.shares_at(LINEAGE, known._replace(best=best), 0.8, "best")
     assert (shares["ceiling"] == 0).all() and shares["ratio"].isna().all()
     assert thresholds.shares_html(shares).count("–") == len(LINEAGE.edges)
 
 
 def test_where_no_feature_can_be_judged_the_reader_is_told(known):
-    nobody = planted(6)
-    panel = threshold_slider(
-        known._replace(between=dict.fromkeys(known.between, nobody)), tau=0.8, rule="best"
-    )
+    nobody = known._replace(best=dict.fromkeys(known.best, planted(6)))
+    panel = threshold_slider(LINEAGE, nobody, tau=0.8, rule="best")
     assert "is eligible, so no share is defined" in sentence(panel)
     assert not pictures(panel) and "<table" not in texts(panel)
 
@@ -227,13 +235,13 @@ def test_where_no_feature_can_be_judged_the_reader_is_told(known):
 def test_every_control_has_a_label_and_an_explanation(models, matches, corpora, known):
     for panel in (
         text_reader(models, matches, corpora, tau=0.8, text="x"),
-        threshold_slider(known, tau=0.8, rule="best"),
+        threshold_slider(LINEAGE, known, tau=0.8, rule="best"),
     ):
         assert all(control.tooltip for control in controls(panel).values())
 
 
 def test_a_page_without_a_kernel_gets_a_note_in_a_panels_place(known):
-    panel = threshold_slider(known, tau=0.8, rule="best")
+    panel = threshold_slider(LINEAGE, known, tau=0.8, rule="best")
     shown = new_output("display_data", data=panel._repr_mimebundle_())
     notebook = new_notebook(cells=[new_code_cell("widget", outputs=[shown])])
     clean_notebook(notebook, "live", {})

@@ -1,7 +1,7 @@
 """A whole run of tiny models whose dictionaries are identities, for tests of the widgets."""
 
 import re
-from itertools import combinations
+from itertools import permutations
 
 import matplotlib
 import numpy as np
@@ -130,7 +130,7 @@ def corpora(tokenizer):
 def matches(found):
     return {
         (a, b): correlations(found[f"{a}-0"].acts, found[f"{b}-0"].acts)
-        for a, b in combinations(LINEAGE.order, 2)
+        for a, b in permutations(LINEAGE.order, 2)
     }
 
 

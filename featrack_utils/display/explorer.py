@@ -12,6 +12,7 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,19 +21,19 @@ import pandas as pd
 from IPython.display import HTML
 from scipy import sparse
 
-from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.dictionaries.features import Features, open_features, require_same_tokens
-from featrack_utils.display.style import MODEL_COLOURS, MODEL_LABELS
+from featrack_utils.display.style import colour_of
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import contexts
 from featrack_utils.interpretation.logit_effects import LogitEffects, top_logits
-from featrack_utils.lineage import Lineage
+from featrack_utils.lineage import Lineage, label
 from featrack_utils.matching import fates
-from featrack_utils.matching.fates import Best, Criteria
+from featrack_utils.matching.best_matches import FOLDER as MATCHING
+from featrack_utils.matching.best_matches import open_matches
+from featrack_utils.matching.fates import Best
 from featrack_utils.pipeline import store
-from featrack_utils.pipeline.config import MODELS
 
-FORMAT = 1
+FORMAT = 2
 CHUNK = 256  # features in one file of details
 LOGITS = 8  # tokens shown that a feature raises, and that it lowers
 TOP_TOKENS = 5
@@ -63,6 +64,7 @@ class Contents(NamedTuple):
     """What the explorer shows; mappings by model.
 
     Attributes:
+        best: best matches of each two models' features, by (earlier, later) model.
         about: table of columns model, feature, explanation, simulation_r, detection, x, y and
             cluster, one row per feature of every model; missing values where there is none.
         width: positions of a block of the evaluation mix.
@@ -70,6 +72,7 @@ class Contents(NamedTuple):
 
     lineage: Lineage
     features: Mapping[str, Features]
+    best: Best
     logits: Mapping[str, LogitEffects]
     about: pd.DataFrame
     vocabulary: Sequence[str]
@@ -78,10 +81,11 @@ class Contents(NamedTuple):
     seed: int
 
 
-def inputs(run: Path) -> list[Path]:
+def inputs(run: Path, lineage: Lineage) -> list[Path]:
     """The artefacts of a run that `read_contents` reads, dictionaries' features among them."""
-    names = ["corpora", "map", "interpretation"]
-    names += [f"models/{model}" for model in MODELS] + [f"features/{model}-0" for model in MODELS]
+    names = ["corpora", "map", "interpretation", MATCHING]
+    for model in lineage.order:
+        names += [f"models/{model}", f"features/{model}-0"]
     return [run / name for name in names]
 
 
@@ -94,17 +98,18 @@ def read_contents(run: Path, context: int, seed: int) -> Contents:
     from featrack_utils.corpora.prepare import open_corpora  # slow to load
 
     tokenizer = open_corpora(store.opened(run / "corpora"), context).tokenizer
-    lineage = Lineage.open(run)
+    lineage, matches = Lineage.open(run), open_matches(run)
     found = open_features(run, lineage, root_seeds=1, other_seeds=1)
     mapped = pd.read_parquet(store.opened(run / "map") / "map.parquet")
     read = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")
     columns = ["model", "feature", "explanation", "simulation_r", "detection"]
     return Contents(
         lineage=lineage,
-        features={model: found[f"{model}-0"] for model in MODELS},
+        features={model: found[f"{model}-0"] for model in lineage.order},
+        best={(a, b): matches.best[f"{a}-0", f"{b}-0"] for a, b in combinations(lineage.order, 2)},
         logits={
             model: top_logits(run / "models" / model, run / "saes" / f"{model}-0", LOGITS)
-            for model in MODELS
+            for model in lineage.order
         },
         about=mapped.merge(read[columns], how="left", validate="one_to_one"),
         vocabulary=contexts.vocabulary(tokenizer),
@@ -114,13 +119,13 @@ def read_contents(run: Path, context: int, seed: int) -> Contents:
     )
 
 
-def write_data(folder: Path, contents: Contents, criteria: Criteria) -> None:
-    """Fills `folder` with the explorer's files.
+def write_data(folder: Path, contents: Contents, tau: float, rule: str) -> None:
+    """Fills `folder` with the explorer's files; τ and the rule say which features match.
 
     Raises:
         FeatrackError: the models' features come from different tokens, or don't fill blocks.
     """
-    first = contents.features["base"]
+    first = contents.features[contents.lineage.root]
     for other in contents.features.values():
         require_same_tokens(first, other)
     if len(first.tokens) % contents.width:
@@ -129,10 +134,9 @@ def write_data(folder: Path, contents: Contents, criteria: Criteria) -> None:
             "give the context length of this run."
         )
     folder.mkdir(exist_ok=True)
-    best = fates.all_matches(contents.lineage, contents.features, criteria)
     columns = {model: contexts.by_feature(f.acts) for model, f in contents.features.items()}
-    _write(folder, "meta", _meta(contents, criteria))
-    _write(folder, "index", _index(contents, criteria, best, columns))
+    _write(folder, "meta", _meta(contents, tau))
+    _write(folder, "index", _index(contents, tau, rule, columns))
     for model, found in contents.features.items():
         details = _details(columns[model], found, contents.logits[model], contents)
         for chunk, start in enumerate(range(0, len(details), CHUNK)):
@@ -155,19 +159,26 @@ def page() -> HTML:
     )
 
 
-def _meta(contents: Contents, criteria: Criteria) -> dict[str, Any]:
-    first = contents.features["base"]
+def _meta(contents: Contents, tau: float) -> dict[str, Any]:
+    lineage = contents.lineage
+    first = contents.features[lineage.root]
     token_bytes = 2 if len(contents.vocabulary) <= 1 << 16 else 4
     return {
         "format": FORMAT,
         "profile": contents.profile,
-        "tau": criteria.tau,
+        "tau": tau,
         "d_sae": first.acts.shape[1],
         "width": contents.width,
         "models": [
-            {"key": key, "label": MODEL_LABELS[key], "colour": MODEL_COLOURS[key]} for key in MODELS
+            {
+                "key": key,
+                "label": label(key),
+                "colour": colour_of(key),
+                "parents": list(lineage.parents(key)),
+            }
+            for key in lineage.order
         ],
-        "domains": list(DOMAINS),
+        "domains": list(lineage.domains),
         "classes": list(fates.CLASSES),
         "vocab": list(contents.vocabulary),
         "token_bytes": token_bytes,
@@ -177,11 +188,11 @@ def _meta(contents: Contents, criteria: Criteria) -> dict[str, Any]:
 
 
 def _index(
-    contents: Contents, criteria: Criteria, best: Best, columns: Mapping[str, sparse.csc_matrix]
+    contents: Contents, tau: float, rule: str, columns: Mapping[str, sparse.csc_matrix]
 ) -> dict[str, Any]:
-    lineage = contents.lineage
-    kinds = fates.classes(lineage, fates.tracked(lineage, best, criteria.tau, criteria.rule))
-    chained = fates.universal(lineage, best, criteria.tau)
+    lineage, best = contents.lineage, contents.best
+    kinds = fates.classes(lineage, fates.tracked(lineage, best, tau, rule))
+    chained = fates.universal(lineage, best, tau)
     rows = {}
     for model, found in contents.features.items():
         about = contents.about[contents.about["model"] == model].set_index("feature")
@@ -192,10 +203,12 @@ def _index(
             "universal": chained[model].astype(int).tolist(),
             "density": [
                 _rounded(row, 4)
-                for row in contexts.densities(columns[model], found.domain, len(DOMAINS))
+                for row in contexts.densities(columns[model], found.domain, len(lineage.domains))
             ],
             "peak": _rounded(contexts.peaks(columns[model]), 4),
-            "match": {other: _partners(best, model, other) for other in MODELS if other != model},
+            "match": {
+                other: _partners(best, model, other) for other in lineage.order if other != model
+            },
             "top": [
                 contexts.strongest_tokens(shares, i, TOP_TOKENS)[0].tolist() for i in about.index
             ],

@@ -1,11 +1,10 @@
 """The paper's published figures, and the table that sets ours beside them.
 
 Horn & Elliott, "Tracking Universal Features Through Fine-Tuning and Model Merging" (arXiv
-2410.12391), as METHOD.md states them. Each figure carries where it is from: the paper and its model
-cards (reported losses and accuracies), the published configuration (trainings, dictionaries),
-the published recipe (the merge), the published sweep (Figure 5). Two figures are of others, who
-measured how many features come back with another seed. What METHOD.md doesn't state isn't here:
-least of all a share of persisting features.
+2410.12391). Each figure carries where it is from: the paper and its model cards (reported losses
+and accuracies), the published configuration (trainings, dictionaries), the published recipe (the
+merge), the published sweep (Figure 5). Two figures are of others, who measured how many features
+come back with another seed. The paper's counts of persisting features are drawn, not printed.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from IPython.display import HTML
 
 from featrack_utils.display.tables import format_cell, show_table
 from featrack_utils.errors import FeatrackError
+from featrack_utils.statistics.intervals import Interval
 
 
 class Figure(NamedTuple):
@@ -85,7 +85,7 @@ SWEEP = (
     (1.0, 0.247, 0.494),
 )
 
-Ours = float | tuple[float, float, float] | None
+Ours = float | Interval | tuple[float, float, float] | None
 
 
 class Row(NamedTuple):
@@ -94,7 +94,7 @@ class Row(NamedTuple):
     Attributes:
         name: of the paper's figure in `PAPER`; None where the paper gives none.
         text: what is measured, for the reader.
-        ours: our figure, alone or as (value, ci_low, ci_high): see `interval`.
+        ours: our figure, alone or with its interval.
         ceiling: of our figure, in the same form; None where it has none.
         why: why the two differ.
         spec: format of our figures; by default the paper's.
@@ -113,12 +113,9 @@ def published(name: str) -> float:
     return _figure(name).value
 
 
-def interval(results: Mapping[str, float], name: str) -> Ours:
-    """A result with its 95 % interval where results.json has one, as `Row` takes it."""
-    bounds = tuple(
-        results[f"{name}{end}"] for end in (".ci_low", ".ci_high") if f"{name}{end}" in results
-    )
-    return (results[name], *bounds) if len(bounds) == 2 else results[name]
+def interval(results: Mapping[str, float], name: str) -> Interval:
+    """A result with its 95 % interval, which is None where results.json has none."""
+    return Interval(*(results.get(f"{name}{end}") for end in ("", ".ci_low", ".ci_high")))
 
 
 def beside_paper(rows: Iterable[Row | tuple], caption: str = "") -> HTML:
@@ -131,28 +128,37 @@ def beside_paper(rows: Iterable[Row | tuple], caption: str = "") -> HTML:
     lines = [_line(Row(*row)) for row in rows]
     if not lines:
         raise FeatrackError("The table beside the paper has no rows: give at least one.")
-    df = pd.DataFrame(lines).astype(object)
-    for column in ("paper", "ceiling", "why they differ"):
-        if df[column].isna().all():
-            df = df.drop(columns=[c for c in df.columns if c.startswith(column)])
-    notes = {"ours": "95 % interval"} if df["ours.ci_low"].notna().any() else {}
-    return show_table(df, caption=caption, notes=notes)
+    empty = (None, Interval(None, None, None))
+    df = pd.DataFrame(
+        {
+            column: [line[column] for line in lines]
+            for column in lines[0]
+            if any(line[column] not in empty for line in lines)
+        }
+    )
+    bounded = any(line["ours"].low is not None for line in lines)
+    return show_table(df, caption=caption, notes={"ours": "95 % interval"} if bounded else {})
 
 
-def _line(row: Row) -> dict[str, str | HTML | None]:
-    """Cells as text; a column's bounds beside it, so that `show_table` folds them in."""
+def _line(row: Row) -> dict[str, Interval | str | HTML | None]:
+    """Cells of a row; figures as text, for each row has a format of its own."""
     figure = _figure(row.name) if row.name is not None else None
     spec = row.spec or (figure.spec if figure else None)
     source = f'<br><small class="featrack-note">{escape(figure.source)}</small>' if figure else ""
-    line: dict[str, str | HTML | None] = {"what": HTML(escape(row.text) + source)}
-    given = {"paper": figure.value if figure else None, "ours": row.ours, "ceiling": row.ceiling}
-    for column, value in given.items():
-        cells = value if isinstance(value, tuple) else (value, None, None)
-        texts = (
-            None if cell is None else format_cell(_fitting(cell, spec), spec) for cell in cells
+
+    def cell(value: Ours) -> Interval:
+        ends = value if isinstance(value, tuple) else (value, None, None)
+        return Interval(
+            *(None if each is None else format_cell(_fitting(each, spec), spec) for each in ends)
         )
-        line |= zip((column, f"{column}.ci_low", f"{column}.ci_high"), texts, strict=True)
-    return line | {"why they differ": row.why or None}
+
+    return {
+        "what": HTML(escape(row.text) + source),
+        "paper": cell(figure.value if figure else None),
+        "ours": cell(row.ours),
+        "ceiling": cell(row.ceiling),
+        "why they differ": row.why or None,
+    }
 
 
 def _fitting(value: float, spec: str | None) -> float:

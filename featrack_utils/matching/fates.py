@@ -16,9 +16,9 @@ from jaxtyping import Bool, Int
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.lineage import Lineage
+from featrack_utils.matching.chains import universal_chains
 from featrack_utils.matching.classes import Tracking, classify, eligible
 from featrack_utils.matching.correlation import BestMatches, correlations
-from featrack_utils.matching.flow import universal_chains
 
 CLASSES = ("persisting", "disappearing", "unobserved", "emerging", "inherited", "novel")
 Best = Mapping[tuple[str, str], BestMatches]
@@ -90,10 +90,7 @@ def classes(lineage: Lineage, trackings: Trackings) -> dict[str, Int[np.ndarray,
 
 def universal(lineage: Lineage, best: Best, tau: float) -> dict[str, Bool[np.ndarray, " d_sae"]]:
     """Which features belong to a chain of matches through all models, by model."""
-    root, one, two, last = lineage.order
-    links = [(root, one), (root, two), (one, last), (two, last), (root, last)]
-    chains = universal_chains(*(best[link] for link in links), tau)
-    chains = chains.set_axis([*lineage.order, *chains.columns[4:]], axis=1)
+    chains = universal_chains(lineage, best, tau)
     sizes = {model: best[lineage.root, model].b_candidates.size for model in lineage.order[1:]}
     sizes[lineage.root] = best[lineage.root, lineage.order[1]].a_candidates.size
     return {model: np.isin(np.arange(sizes[model]), chains[model]) for model in lineage.order}

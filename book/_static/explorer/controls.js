@@ -17,7 +17,7 @@
   explorer.controls = (data, change) => {
     const { meta, models } = data;
     const search = el("input", {
-      type: "search", id: "fx-q", placeholder: 'return, "=", lua 12 …', autocomplete: "off",
+      type: "search", id: "fx-q", placeholder: `return, "=", ${models.at(-1).key} 12 …`, autocomplete: "off",
       spellcheck: "false", "aria-describedby": "fx-hint", "aria-keyshortcuts": "/",
       input: () => change({ q: search.value, page: 1 }, true),
     });

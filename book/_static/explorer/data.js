@@ -5,7 +5,7 @@
 (() => {
   const explorer = (window.featrackExplorer = window.featrackExplorer || {});
   const FOLDER = new URL("data/", document.currentScript.src).href;
-  const FORMAT = 1;
+  const FORMAT = 2;
   const CHUNK = 256; // features in one file of contexts
   const MAIN_SHARE = 0.5; // of a feature's densities, to be called its main domain
   const requests = new Map();
@@ -163,9 +163,20 @@
     return detail;
   };
 
-  /* How a feature is written in links ("lua-123") and in text ("Lua 123"). */
+  /* How a feature is written in links ("#chat-123") and in text ("Chat 123"). */
   explorer.hashOf = (data, id) => `#${data.models[data.model[id]].key}-${data.number[id]}`;
   explorer.nameOf = (data, id) => `${data.models[data.model[id]].label} ${data.number[id]}`;
+
+  /* The place of the model with that name, in any case; −1 if there is none. */
+  explorer.modelNamed = (data, name) =>
+    data.models.findIndex(({ key }) => key.toLowerCase() === (name || "").toLowerCase());
+
+  /* What one model is to another: "parent", "child", or nothing nearer. */
+  explorer.kinship = (data, model, other) => {
+    const [own, theirs] = [data.models[model], data.models[other]];
+    if (own.parents.includes(theirs.key)) return "parent";
+    return theirs.parents.includes(own.key) ? "child" : "";
+  };
 
   const ofModel = (data, id) => data.index[data.models[data.model[id]].key];
 

@@ -1,4 +1,4 @@
-/* What became of a feature in the other three models, side by side, with their own contexts. */
+/* What became of a feature in the other models, side by side, with their own contexts. */
 "use strict";
 (() => {
   const explorer = (window.featrackExplorer = window.featrackExplorer || {});
@@ -25,23 +25,25 @@
     );
   };
 
-  /* Cards of the three matches; each loads its model's contexts by itself. */
+  /* Cards of the matches; each loads its model's contexts by itself. */
   explorer.matchCards = (data, id, detail) =>
     el(
       "div",
       { class: "fx-cards" },
-      ...explorer.matches(data, id).map((match) => card(data, match, detail))
+      ...explorer.matches(data, id).map((match) => card(data, id, match, detail))
     );
 
-  function card(data, match, detail) {
+  function card(data, id, match, detail) {
     const { label, colour } = data.models[match.model];
+    const kinship = explorer.kinship(data, data.model[id], match.model);
+    const relation = kinship ? el("span", { class: "fx-hint" }, ` ${kinship}`) : "";
     const box = el("section", {
       class: "fx-card", "aria-label": `Best match in ${label}`, "--model": colour,
     });
     if (match.id === null) {
       const why = `No match: it fires too rarely to be compared with features of ${label}.`;
       box.append(
-        el("h4", {}, explorer.modelSign(data, match.model), label),
+        el("h4", {}, explorer.modelSign(data, match.model), label, relation),
         el("p", { class: "fx-hint" }, why)
       );
       return box;
@@ -49,7 +51,7 @@
     const text = explorer.part(data, match.id, "text");
     const held = match.r > data.meta.tau;
     box.append(
-      el("h4", {}, explorer.featureLink(data, match.id)),
+      el("h4", {}, explorer.featureLink(data, match.id), relation),
       el(
         "p",
         { class: "fx-rline" },

@@ -74,10 +74,8 @@
 
   /* Each feature's relevance, 0 where a term is not found, or null without a query. */
   function relevance(data, query) {
-    const named = /^\s*(\p{L}+)[ -](\d+)\s*$/u.exec(query);
-    const model = named
-      ? data.models.findIndex(({ key }) => key === named[1].toLowerCase())
-      : -1;
+    const named = /^\s*(\S+)[ -](\d+)\s*$/u.exec(query);
+    const model = explorer.modelNamed(data, named?.[1]);
     if (model >= 0 && Number(named[2]) < data.size) {
       const scores = new Float64Array(data.total);
       scores[model * data.size + Number(named[2])] = NUMBER;

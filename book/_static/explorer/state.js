@@ -1,4 +1,4 @@
-/* What is shown, as a link: `#lua-123` for a feature, `#?q=…&model=lua` for a list. */
+/* What is shown, as a link: `#<model>-123` for a feature, `#?q=…&model=<model>` for a list. */
 "use strict";
 (() => {
   const explorer = (window.featrackExplorer = window.featrackExplorer || {});
@@ -49,7 +49,7 @@
     if (hash.startsWith("#?")) return parsedList(data, new URLSearchParams(hash.slice(2)));
     const name = decoded(hash.slice(1));
     const feature = /^(.+)-(\d+)$/.exec(name);
-    const model = data.models.findIndex(({ key }) => key === feature?.[1].toLowerCase());
+    const model = explorer.modelNamed(data, feature?.[1]);
     if (model >= 0) {
       const number = Number(feature[2]);
       if (number < data.size) return { feature: model * data.size + number };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from typing import NamedTuple
 
 import ipywidgets
@@ -18,10 +19,11 @@ from featrack_utils.display.tables import show_table
 from featrack_utils.display.widgets.live import LiveModel, encode, feature_acts
 from featrack_utils.display.widgets.panel import Panel, labelled
 from featrack_utils.lineage import label
+from featrack_utils.matching.best_matches import Matches
 from featrack_utils.matching.correlation import BestMatches
 
-# By (earlier, later) model: one for each two models of a lineage.
-Matches = Mapping[tuple[str, str], BestMatches]
+# By (model, model): for each two models, in either direction.
+Pairs = Mapping[tuple[str, str], BestMatches]
 
 _SHADE = 0.7  # of the full colour, at most, so that dark text on it stays legible
 _BEFORE, _AFTER = 15, 8  # tokens shown around a feature's strongest one
@@ -41,17 +43,16 @@ class Fired(NamedTuple):
     r: float | None
 
 
-def best_partner(matches: Matches, a: str, feature: int, b: str) -> tuple[int, float]:
-    """The feature of model b that matches a feature of model a best, and their r; −1: none."""
-    if (a, b) in matches:
-        best = matches[a, b]
-        return int(best.a_best_index[feature]), float(best.a_best_r[feature])
-    best = matches[b, a]
-    return int(best.b_best_index[feature]), float(best.b_best_r[feature])
+def between_models(matches: Matches) -> Pairs:
+    """Best matches of each two models' dictionaries of seed 0."""
+    return {
+        (a, b): matches.best[matches.names[a][0], matches.names[b][0]]
+        for a, b in permutations(matches.names, 2)
+    }
 
 
 def strongest_rows(
-    acts: Mapping[str, Float[np.ndarray, "n d_sae"]], matches: Matches, tau: float, top: int
+    acts: Mapping[str, Float[np.ndarray, "n d_sae"]], matches: Pairs, tau: float, top: int
 ) -> list[dict[str, Fired]]:
     """The strongest features of each model on a text, one row for each and for its matches.
 
@@ -77,7 +78,8 @@ def strongest_rows(
         row = {model: Fired(feature, acts[model][:, feature], None)}
         for other in acts:
             if other != model:
-                partner, r = best_partner(matches, model, feature, other)
+                best = matches[model, other]
+                partner, r = int(best.a_best_index[feature]), float(best.a_best_r[feature])
                 if partner >= 0 and r > tau:
                     row[other] = Fired(partner, acts[other][:, partner], r)
         seen |= {(name, fired.feature) for name, fired in row.items()}
@@ -140,7 +142,7 @@ def _strip(pieces: Sequence[str], fired: Fired, live: LiveModel) -> str:
 def read_text(
     text: str,
     models: Mapping[str, LiveModel],
-    matches: Matches,
+    matches: Pairs,
     corpora: Corpora,
     *,
     tau: float,
@@ -163,7 +165,7 @@ def read_text(
 
 def text_reader(
     models: Mapping[str, LiveModel],
-    matches: Matches,
+    matches: Pairs,
     corpora: Corpora,
     *,
     tau: float,

@@ -1,64 +1,13 @@
 """What the status page says of a run, worked out from records made by hand."""
 
 import hashlib
+import math
 
 import nbformat
 import pytest
 
-from featrack_utils.display.rundown import (
-    duration,
-    parameter_table,
-    phase_times,
-    readable,
-    span,
-    targets,
-)
+from featrack_utils.display.run_report import duration, parameter_table, phase_times, readable, span
 from featrack_utils.errors import FeatrackError
-
-GOOD = {
-    "sae.min_variance_explained": 0.75,
-    "sae.max_l0": 48.0,
-    "sae.max_dead_share": 0.0,
-    "lm.base.lua.loss": 5.0,
-    "lm.lua.lua.loss": 4.5,
-    "lm.merged.lua.loss": 4.9,
-    "lm.base.stories.loss": 5.0,
-    "lm.stories.stories.loss": 3.0,
-    "lm.merged.stories.loss": 4.0,
-    "track.zero_steps.persisting_share.ratio_to_ceiling": 1.01,
-    "track.zero_steps.persisting_share.ratio_to_ceiling.ci_low": 0.96,
-    "track.zero_steps.persisting_share.ratio_to_ceiling.ci_high": 1.0,
-    "calibration.largest_error": 0.02,
-    "calibration.nothing.share": 0.01,
-}
-
-
-def test_a_run_on_the_very_limits_has_reached_its_targets():
-    table = targets(GOOD)
-    assert table["met"].all() and len(table) == 10
-    assert table["reached"].tolist()[:4] == ["75.0 %", "48.0", "0.0 %", "0.50 nats"]
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("sae.min_variance_explained", 0.74),
-        ("sae.max_l0", 48.1),
-        ("sae.max_dead_share", 0.05),
-        ("lm.lua.lua.loss", 4.6),
-        ("lm.merged.stories.loss", 5.0),
-        ("track.zero_steps.persisting_share.ratio_to_ceiling.ci_high", 0.99),
-        ("calibration.largest_error", 0.03),
-        ("calibration.nothing.share", 0.02),
-    ],
-)
-def test_one_figure_that_falls_short_is_one_target_missed(name, value):
-    assert (~targets(GOOD | {name: value})["met"]).sum() == 1
-
-
-def test_a_control_that_the_run_could_not_make_is_not_met():
-    figures = {k: v for k, v in GOOD.items() if not k.startswith("track.")}
-    assert targets(figures)["reached"].iloc[7] == "–" and not targets(figures)["met"].iloc[7]
 
 
 def page(folder, name, start, seconds):
@@ -82,6 +31,17 @@ def test_phases_come_in_the_pipelines_order_and_their_span_is_less_than_their_su
     times = phase_times(tmp_path, ["intro", "base", "sae", "status"])
     assert times["phase"].tolist() == ["base", "sae", "sae-lua", "sweep-x", "intro"]
     assert span(times) == 180 and times["seconds"].sum() == 280
+
+
+def test_core_seconds_are_shown_where_they_were_counted(tmp_path):
+    page(tmp_path, "base", "01:00", 60.0)
+    page(tmp_path, "sae", "02:00", 60.0)
+    path = tmp_path / "sae.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.featrack = {"core_seconds": 101.5}
+    nbformat.write(notebook, path)
+    counted = phase_times(tmp_path, ["intro", "base", "sae"]).set_index("phase")["core_seconds"]
+    assert counted["sae"] == 101.5 and math.isnan(counted["base"])
 
 
 def test_a_page_made_again_keeps_its_place(tmp_path):
