@@ -1,13 +1,11 @@
-"""Origins of merged features where the merge is planted: it gives back one parent, or mixes."""
+"""Origins of a merge's features where the merge is planted: it gives back one parent, or mixes."""
 
 import numpy as np
 import pytest
 
-from featrack_utils.statistics.bootstrap import draw
-from featrack_utils.statistics.controls import origin_shares
-from featrack_utils.statistics.intervals import Shares
-from featrack_utils.statistics.nulls import as_model, compare, compare_seeds
-from featrack_utils.statistics.origins import chance_origins, origin_results, unmerged_origins
+from featrack_utils.statistics import intervals
+from featrack_utils.statistics.origins import merge_origins, origin_shares
+from featrack_utils.statistics.persistence import resample
 from featrack_utils.statistics.simulation import Plan, simulate
 
 TAU = 0.8
@@ -29,73 +27,61 @@ PLAN = Plan(
 
 
 @pytest.fixture(scope="module")
-def models():
+def sample():
     planted = simulate(PLAN, 2)
-    draws = draw(planted.parent[0], {"lua": 2, "stories": 2, "merged": 1}, 60, 0)
-    return (
-        as_model("lua", planted.parent[:2], draws, 15, 5),
-        as_model("stories", planted.child[:2], draws, 15, 5),
+    models = {
+        "lua": planted.parent[:2],
+        "stories": planted.child[:2],
         # The merge gives back Lua: a third dictionary of it.
-        as_model("merged", planted.parent[2:], draws, 15, 5),
-    )
+        "merged": planted.parent[2:],
+    }
+    criteria = {"min_positions": 15, "min_documents": 5}
+    return resample(models, [TAU], tau=TAU, replicates=60, seed=0, **criteria)
 
 
 @pytest.fixture(scope="module")
-def unmerged(models):
-    lua, stories, _ = models
-    own = {m.name: compare_seeds(m, [TAU]) for m in (lua, stories)}
-    return unmerged_origins(lua, stories, own, [TAU], "best")
+def origins(sample):
+    return merge_origins(sample, "merged", ("lua", "stories"))
 
 
-@pytest.fixture(scope="module")
-def results(models, unmerged):
-    lua, stories, merged = models
-    sides = [compare(parent, merged, [TAU]).known[0, 0] for parent in (lua, stories)]
-    return origin_results(origin_shares(*sides), unmerged, chance_origins(*models, TAU), TAU)
-
-
-def test_unmerged_origins_follow_the_planted_captures(unmerged):
+def test_unmerged_origins_follow_the_planted_captures(origins):
     # Dictionary 1 has a real feature in 0.8 of its columns, dictionary 0 has 0.8 of those, half
     # of them are Stories' features, too, and Stories' dictionary has 0.8 of these.
     both = 0.5 * 0.8**3
     only = 0.8**2 - both
-    assert unmerged["both"].estimate[0] == pytest.approx(both, abs=0.06)
-    assert unmerged["lua only"].estimate[0] == pytest.approx(only, abs=0.06)
-    assert unmerged["stories only"].estimate[0] == pytest.approx(only, abs=0.06)
+    assert origins["both"].at_most().estimate == pytest.approx(both, abs=0.06)
+    assert origins["lua only"].at_most().estimate == pytest.approx(only, abs=0.06)
+    assert origins["stories only"].at_most().estimate == pytest.approx(only, abs=0.06)
 
 
-def test_a_merge_that_gives_back_a_parent_reaches_that_parents_ceiling(results):
-    key = "track.merged_origin.lua_only"
+def test_a_merge_that_gives_back_a_parent_reaches_that_parents_ceiling(origins):
     # Which 0.8 a dictionary finds is chance, so 300 features leave some room.
-    assert results[f"{key}.ratio_to_ceiling"] == pytest.approx(1, abs=0.2)
+    assert origins["lua only"].ratio().estimate == pytest.approx(1, abs=0.2)
     # 0.5 · 0.8 · 0.2 · 0.8 of them are Stories' features that Lua's dictionary misses.
-    assert results["track.merged_origin.stories_only"] == pytest.approx(0.064, abs=0.03)
+    assert origins["stories only"].found().estimate == pytest.approx(0.064, abs=0.03)
 
 
-def test_every_origin_has_its_companions_in_order(results):
-    for name in ("both", "lua_only", "stories_only"):
-        key = f"track.merged_origin.{name}"
-        assert results[f"{key}.floor"] <= results[key] <= 1
-        assert results[f"{key}.ceiling.ci_low"] < results[f"{key}.ceiling"]
-    novel = "track.merged_origin.novel"
-    assert results[f"{novel}.ceiling"] == pytest.approx(1, abs=0.01)
-    excess = results[novel] - results[f"{novel}.floor"]
-    assert results[f"{novel}.excess"] == pytest.approx(excess)
+def test_novel_features_are_those_that_no_parent_has(origins):
+    found = sum(o.found().estimate for name, o in origins.items() if name != "novel")
+    novel = origins["novel"].lost_results("novel")
+    assert novel["novel"] == pytest.approx(1 - found)
+    assert novel["novel.excess"] == pytest.approx(novel["novel"] - novel["novel.floor"])
+    assert novel["novel.ci_low"] <= novel["novel"] <= novel["novel.ci_high"]
 
 
-def test_other_documents_give_no_origin(models):
-    chance = chance_origins(*models, TAU)
-    assert sum(chance.values()) == pytest.approx(1)
-    assert chance["novel"] > 0.99
+def test_what_is_found_in_itself_is_from_both_as_far_as_the_other_has_it(sample):
+    pairs = [(("lua", 0), ("stories", 0)), (("lua", 0), ("lua", 0))]
+    matched = sample.matched(pairs)
+    found = origin_shares({"stories": matched[pairs[0]], "lua": matched[pairs[1]]})
+    kept = intervals.shares(matched[pairs[0]])
+    np.testing.assert_allclose(found["both"].estimate, kept.estimate)
+    np.testing.assert_allclose(found["both"].replicates, kept.replicates)
+    assert found["novel"].estimate[0] == found["stories only"].estimate[0] == 0
+    assert sum(each.estimate[0] for each in found.values()) == pytest.approx(1)
 
 
-def test_without_anything_reproducible_a_ratio_is_not_defined():
-    none = Shares(np.array([TAU]), np.zeros(1), np.zeros((4, 1)))
-    names = ("both", "lua only", "stories only", "novel")
-    flat = origin_results(
-        dict.fromkeys(names, none),
-        dict.fromkeys(names, none),
-        dict.fromkeys(names, 0.0) | {"novel": 1.0},
-        TAU,
-    )
-    assert flat["track.merged_origin.both.ratio_to_ceiling"] is None
+def test_a_parent_with_one_dictionary_leaves_no_ceiling():
+    planted = simulate(PLAN, 2)
+    models = {"lua": planted.parent[:1], "stories": planted.child[:2], "merged": planted.parent[2:]}
+    sample = resample(models, [TAU], tau=TAU, replicates=2, seed=0)
+    assert merge_origins(sample, "merged", ("lua", "stories"))["both"].ceiling is None

@@ -10,7 +10,7 @@ from scipy import sparse
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import classify, merge_copies
 from featrack_utils.matching.correlation import copies, correlations
-from featrack_utils.statistics.intervals import Shares
+from featrack_utils.statistics.intervals import UNDEFINED, Shares
 from featrack_utils.statistics.persistence import (
     Persistence,
     difference,
@@ -123,7 +123,7 @@ def test_less_than_the_floor_is_said_and_not_hidden():
 
 
 def test_a_ceiling_that_may_lie_below_the_floor_gives_no_rescaled_share():
-    assert of_shares([0.3] * 3, [0.4, 0.4, 0.1], [0.2] * 3).rescaled() is None
+    assert of_shares([0.3] * 3, [0.4, 0.4, 0.1], [0.2] * 3).rescaled() is UNDEFINED
 
 
 def test_a_child_as_far_away_as_a_control_has_kept_nothing(planted):
@@ -140,7 +140,7 @@ def test_a_child_as_far_away_as_a_control_has_kept_nothing(planted):
 
 
 def test_without_controls_there_is_no_floor(kept):
-    assert kept.at_least() is None and kept.rescaled() is None
+    assert kept.at_least() is kept.rescaled() is UNDEFINED
     assert "share.floor" not in kept.as_results("share")
     assert kept.curve("base_lua")["floor"].isna().all()
 
@@ -270,7 +270,7 @@ def test_a_share_of_no_feature_is_not_defined(planted, sample):
     nobody = [np.zeros_like(mask) for mask in sample.eligible["base"]]
     kept = persistence(sample, "base", "lua", among=nobody)
     assert np.isnan(kept.found()).all()
-    assert kept.ratio() is None or np.isnan(kept.ratio().estimate)
+    assert np.isnan(kept.ratio()).all()
     assert kept.as_results("share")["share"] is None
     dead = planted.child[0]._replace(acts=sparse.csr_matrix(planted.child[0].acts.shape))
     sample = sampled(2, base=planted.parent, lua=[dead])

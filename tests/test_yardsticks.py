@@ -1,7 +1,6 @@
 """Other yardsticks against scipy and against cases one can do in one's head."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 from scipy.spatial.distance import cosine
@@ -15,9 +14,9 @@ from featrack_utils.matching.similarity import (
     decoder_cosine,
     jaccard,
     logit_effect_cosine,
+    medians,
     on_best_matches,
     spearman_coactive,
-    summary,
 )
 
 RNG = np.random.default_rng(0)
@@ -95,26 +94,19 @@ def test_features_without_a_match_above_the_floor_are_not_asked():
     assert pairs[["parent", "child"]].to_numpy().tolist() == [[1, 0]]
 
 
-def test_a_summary_describes_matches_and_compares_orders_over_all_pairs():
-    r = np.array([0.4, 0.6, 0.85, 0.9, 0.95])
-    pairs = pd.DataFrame({name: np.array([0.1, 0.2, 0.3, 0.5, 0.4]) for name in YARDSTICKS})
-    pairs["r"] = r
-    pairs.loc[2, "spearman"] = np.nan
-    found = summary(pairs, 0.8)
-    assert found.loc["r"].tolist() == pytest.approx([0.9, 0.86, 0.94, 1])
-    decoder = found.loc["decoder_cosine"]
-    assert decoder["median"] == pytest.approx(0.4)
-    assert (decoder["p10"], decoder["p90"]) == (pytest.approx(0.32), pytest.approx(0.48))
-    # One swap of neighbours among five: 1 − 6·2 / (5·24); among the four that are left, 0.8.
-    assert decoder["agreement"] == pytest.approx(0.9)
-    assert found.loc["spearman", "median"] == pytest.approx(0.45)
-    assert found.loc["spearman", "agreement"] == pytest.approx(0.8)
-
-
-def test_where_nothing_matches_or_varies_a_summary_is_missing():
-    pairs = pd.DataFrame({"r": [0.4, 0.5, 0.6]} | {name: [0.3] * 3 for name in YARDSTICKS})
-    assert summary(pairs, 0.8).drop("r").isna().all(axis=None)
-    assert summary(pairs[:0], 0.8).isna().all(axis=None)
+def test_medians_are_of_the_matches_above_the_threshold():
+    events = random_acts(4).toarray()
+    noise = np.random.default_rng(0).exponential(size=events.shape)
+    a, b = sparse.csr_matrix(events), sparse.csr_matrix(events * (1 + noise))
+    n = events.shape[1]
+    sides = [Side(each, (np.ones((n, 6)), np.ones((6, 3)), np.ones((3, 5)))) for each in (a, b)]
+    best = correlations(a, b)
+    pairs = on_best_matches(best, *sides)
+    tau = pairs["r"].sort_values().iloc[1]  # all but two exceed it
+    found = medians(best, *sides, tau)
+    assert found["r"] == np.median(sorted(pairs["r"])[2:])
+    assert found["decoder_cosine"] == pytest.approx(1)
+    assert medians(best, *sides, 0.9999).isna().all()
 
 
 def test_models_that_cant_be_compared_are_refused():

@@ -198,3 +198,26 @@ def require_same_tokens(a: Features, b: Features) -> None:
             "The two sets of features come from different token streams; "
             "compute both on the same evaluation mix."
         )
+
+
+def other_documents(features: Features) -> Features:
+    """The same features, as if they read the documents half a domain further on.
+
+    Cyclic, within domains: features of one domain would otherwise seem unrelated to each other
+    merely because code doesn't follow prose. Densities, clusters and the order within documents
+    stay; only the text that the features respond to is another.
+
+    Raises:
+        FeatrackError: a domain of one document, which can't be shifted.
+    """
+    source = np.arange(features.origin.size)
+    for domain in np.unique(features.domain):
+        rows = np.flatnonzero(features.domain == domain)
+        begins = np.flatnonzero(np.diff(features.origin[rows], prepend=-1))
+        if begins.size < 2:
+            raise FeatrackError(
+                f"Domain {domain} of the evaluation mix has one document, so its stream can't be "
+                "shifted by documents: give at least two."
+            )
+        source[rows] = np.roll(rows, -begins[begins.size // 2])
+    return features._replace(acts=features.acts[source])

@@ -12,8 +12,9 @@ from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.display.style import (
     GREY,
-    MODEL_COLOURS,
+    PALETTE,
     WIDTH,
+    colour_of,
     pair_label,
     panels,
     require_columns,
@@ -22,7 +23,7 @@ from featrack_utils.errors import FeatrackError
 
 
 def _colour(pair: str) -> str:
-    return MODEL_COLOURS.get(pair.split("_")[-1], GREY)
+    return colour_of(pair.split("_")[-1])
 
 
 def shares_with_ceiling(df: pd.DataFrame) -> Figure:
@@ -143,7 +144,7 @@ def recovered_shares(df: pd.DataFrame, tolerance: float) -> Figure:
     for side in (-100 * tolerance, 100 * tolerance):
         axis.axhline(side, color=GREY, ls="--", lw=1.2)
     axis.axhline(0, color="black", lw=1)
-    colour = MODEL_COLOURS["base"]
+    colour = PALETTE[0]
     ends = 100 * df["bias.ci_low"], 100 * df["bias.ci_high"]
     axis.vlines(df["planted"], *ends, color=colour, lw=3)
     axis.plot(df["planted"], 100 * df["bias"], "o", ms=9, color=colour, mec="white", zorder=3)

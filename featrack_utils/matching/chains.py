@@ -142,7 +142,10 @@ def _join(one: pd.DataFrame, other: pd.DataFrame, shared: set[str]) -> pd.DataFr
 
 
 def _strongest(chains: pd.DataFrame, lineage: Lineage, agree: set[str]) -> pd.DataFrame:
-    """Of the chains that agree in some models the one with the largest min_r."""
-    models = [model for model in lineage.order if model in chains.columns]
+    """Of the chains that agree in some models the one with the largest min_r.
+
+    Ties go to the lowest numbers, the later models' first.
+    """
+    models = [model for model in reversed(lineage.order) if model in chains.columns]
     ranked = chains.sort_values(["min_r", *models], ascending=[False, *[True] * len(models)])
     return ranked.drop_duplicates(sorted(agree))

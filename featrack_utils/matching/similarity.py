@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.stats import spearmanr
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.sums import BestMatches, checked, same_positions
@@ -166,22 +165,10 @@ def on_best_matches(best: BestMatches, a: Side, b: Side) -> pd.DataFrame:
     return pd.DataFrame({"parent": i, "child": j, "r": best.a_best_r[i], **columns})
 
 
-def summary(pairs: pd.DataFrame, tau: float) -> pd.DataFrame:
-    """What `on_best_matches` says of the pairs with r > `tau`, one row per yardstick, first r.
-
-    Columns: median, p10 and p90 (of those pairs), and agreement: the rank correlation with r
-    over *all* pairs given. Missing where no pair, or fewer than three, has the yardstick.
-    """
-    matched = pairs[pairs["r"] > tau]
-    rows = {}
-    for name in ("r", *YARDSTICKS):
-        known = pairs[pairs[name].notna()]
-        enough = len(known) > 2 and known[name].nunique() > 1 and known["r"].nunique() > 1
-        agreement = spearmanr(known["r"], known[name]).statistic if enough else np.nan
-        rows[name] = [*matched[name].quantile([0.5, 0.1, 0.9]), float(agreement)]
-    return pd.DataFrame.from_dict(
-        rows, orient="index", columns=["median", "p10", "p90", "agreement"]
-    )
+def medians(best: BestMatches, a: Side, b: Side, tau: float) -> pd.Series:
+    """The median of r and of each yardstick over the best matches with r > `tau`; NaN of none."""
+    pairs = on_best_matches(best, a, b)
+    return pairs[pairs["r"] > tau][["r", *YARDSTICKS]].median()
 
 
 def _cosine(x: np.ndarray, y: np.ndarray) -> np.ma.MaskedArray:

@@ -43,6 +43,9 @@ class Interval(NamedTuple):
     high: float
 
 
+UNDEFINED = Interval(np.nan, np.nan, np.nan)
+
+
 def shares(matched: Matched, among: np.ndarray | None = None) -> Shares:
     """Share of the features asked (or of those `among` them, bool [d_sae]) with a match.
 

@@ -1,103 +1,82 @@
-"""Where the merged model's features come from, and where they would if nothing was merged.
+"""Where a merge's features come from, and where they would if nothing had been merged.
 
-A merge that changes nothing gives back one of its parents. So a second dictionary of Lua
-stands for the merged model, and then one of Stories: their features' origins, in the very
-dictionaries that the merged one is compared with, are what the shares could be at most.
+A merge that changes nothing gives back one of its parents. So a second dictionary of a parent
+stands for the merge: its features' origins, in the very dictionaries that the merge is compared
+with, are what the shares could be at most.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from featrack_utils.matching.correlation import correlations
-from featrack_utils.statistics.bootstrap import bootstrap, mutual_only
-from featrack_utils.statistics.controls import origin_shares
-from featrack_utils.statistics.curves import lost_summary, summary
-from featrack_utils.statistics.floors import document_shift
+from featrack_utils.matching.flow import origin_masks
+from featrack_utils.statistics.bootstrap import Matched, mutual_only
 from featrack_utils.statistics.intervals import Shares
-from featrack_utils.statistics.nulls import Comparison, Model
+from featrack_utils.statistics.persistence import Persistence, Sample, complement
+from featrack_utils.statistics.simex import without_noise
 
-_PREFIX = "track.merged_origin"
 
+def merge_origins(
+    sample: Sample, merge: str, parents: Sequence[str], rule: str = "best"
+) -> dict[str, Persistence]:
+    """Shares of a merge's features by origin (`flow.origin_names`), with their ceilings.
 
-def unmerged_origins(
-    lua: Model, stories: Model, own: Mapping[str, Comparison], taus: Sequence[float], rule: str
-) -> dict[str, Shares]:
-    """What the shares of `origin_shares` would be if merging gave back one of the parents.
-
-    Dictionary 1 of a parent stands for the merged one, beside dictionaries 0 of both. *Lua
-    only* is read off Lua in the merged model's place, *stories only* off Stories; *both* and
-    *novel* are the means of the two. `own` holds each parent's `compare_seeds` at the same `taus`.
+    Of the dictionaries of seed 0. The ceiling lets seed 1 of a parent stand for the merge: *one
+    only* is read off that parent's own case, what several have or none off the mean of the cases.
+    Without a second dictionary of every parent there is none. The entry *novel* holds the share
+    that is *not* novel, so that its `lost_results` are of the novel ones.
     """
-    nulls = {}
-    for parent, other in ((lua, stories), (stories, lua)):
-        itself = own[parent.name].kept[1, 0]
-        across = bootstrap(
-            parent.seeds[1],
-            other.seeds[0],
-            parent.eligible[1],
-            other.eligible[0],
-            parent.draws,
-            taus,
-            weighted=(parent.weighted[1], other.weighted[0]),
-        )[0]
-        if rule == "mutual":
-            itself, across = mutual_only(itself), mutual_only(across)
-        sides = (itself, across) if parent is lua else (across, itself)
-        nulls[parent.name] = origin_shares(*sides)
-    return {
-        "both": _mean(*(null["both"] for null in nulls.values())),
-        "lua only": nulls[lua.name]["lua only"],
-        "stories only": nulls[stories.name]["stories only"],
-        "novel": _mean(*(null["novel"] for null in nulls.values())),
-    }
-
-
-def _mean(one: Shares, other: Shares) -> Shares:
-    return Shares(
-        one.taus, (one.estimate + other.estimate) / 2, (one.replicates + other.replicates) / 2
-    )
-
-
-def chance_origins(lua: Model, stories: Model, merged: Model, tau: float) -> dict[str, float]:
-    """Origins of the merged dictionary's features where it reads other documents (`floors`)."""
-    shifted = merged.seeds[0].acts[document_shift(merged.seeds[0])]
-    found = []
-    for parent in (lua, stories):
-        best = correlations(
-            shifted,
-            parent.seeds[0].acts,
-            floor=0.99,
-            eligible_a=merged.eligible[0],
-            eligible_b=parent.eligible[0],
-        )
-        found.append(best.a_best_r[best.a_candidates] > tau)
-    from_lua, from_stories = found
-    origins = {
-        "both": from_lua & from_stories,
-        "lua only": from_lua & ~from_stories,
-        "stories only": ~from_lua & from_stories,
-        "novel": ~(from_lua | from_stories),
-    }
-    return {name: float(np.mean(some)) for name, some in origins.items()}
-
-
-def origin_results(
-    origins: Mapping[str, Shares],
-    unmerged: Mapping[str, Shares],
-    chance: Mapping[str, float],
-    tau: float,
-) -> dict[str, float | None]:
-    """Each origin's share with its ceiling, floor and ratio, flat for results.json.
-
-    *Novel* features are those not found, so theirs is a `lost_summary`: its floor is what would
-    look novel if nothing had been merged, its excess what is.
-    """
-    results: dict[str, float | None] = {}
-    for name, share in origins.items():
-        key = f"{_PREFIX}.{name.replace(' ', '_')}"
+    shares = _origin_shares(sample, (merge, 0), parents, rule)
+    cases = {}
+    if all(len(sample.seeds(parent)) > 1 for parent in parents):
+        cases = {p: _origin_shares(sample, (p, 1), parents, rule) for p in parents}
+    origins = {}
+    for name, share in shares.items():
+        own = [cases[parent] for parent in cases if name == f"{parent} only"]
+        ceilings = [case[name] for case in own or cases.values()]
+        ceiling = _mean(ceilings) if ceilings else None
         if name == "novel":
-            results |= lost_summary(key, share, unmerged[name], 1 - chance[name], tau)
-        else:
-            results |= summary(key, share, unmerged[name], chance[name], tau)
-    return results
+            share, ceiling = complement(share), ceiling and complement(ceiling)
+        origins[name] = Persistence(share, ceiling, {}, sample.tau)
+    return origins
+
+
+def _origin_shares(
+    sample: Sample, place: tuple[str, int], parents: Sequence[str], rule: str
+) -> dict[str, Shares]:
+    """Shares of one dictionary's features by the parents' dictionaries 0 that have them."""
+    matched = sample.matched((place, (parent, 0)) for parent in parents)
+    by_parent = {parent: matched[place, (parent, 0)] for parent in parents}
+    if rule == "mutual":
+        by_parent = {parent: mutual_only(each) for parent, each in by_parent.items()}
+    return origin_shares(by_parent)
+
+
+def origin_shares(by_parent: Mapping[str, Matched]) -> dict[str, Shares]:
+    """Shares of one dictionary's features by origin, from how each parent matches them."""
+    first = next(iter(by_parent.values()))
+    asked, taus = first.asked, first.taus
+    levels = np.arange(taus.size)[:, None, None]
+    whole, drawn, twice = (
+        origin_masks({parent: above(each) for parent, each in by_parent.items()})
+        for above in (
+            lambda m: m.best_r[asked] > taus[:, None],
+            lambda m: m.exceeded[asked] > levels,
+            lambda m: m.twice[asked] > levels,
+        )
+    )
+    shares = {}
+    for name, masks in whole.items():
+        estimate = masks.mean(axis=1)
+        each = zip(estimate, drawn[name], twice[name], strict=True)
+        replicates = np.stack([without_noise(*one) for one in each], axis=1)
+        shares[name] = Shares(taus, estimate, replicates)
+    return shares
+
+
+def _mean(shares: Sequence[Shares]) -> Shares:
+    return Shares(
+        shares[0].taus,
+        np.mean([share.estimate for share in shares], axis=0),
+        np.mean([share.replicates for share in shares], axis=0),
+    )

@@ -35,6 +35,7 @@ from featrack_utils.statistics.bootstrap import (
 )
 from featrack_utils.statistics.docsums import Weighted
 from featrack_utils.statistics.intervals import (
+    UNDEFINED,
     Interval,
     Shares,
     around,
@@ -189,40 +190,46 @@ class Persistence(NamedTuple):
         """The share, with its 95 % interval."""
         return interval(self.share, tau or self.tau)
 
-    def at_most(self, tau: float | None = None) -> Interval | None:
-        """The ceiling, with its interval."""
-        return interval(self.ceiling, tau or self.tau) if self.ceiling else None
+    def at_most(self, tau: float | None = None) -> Interval:
+        """The ceiling, with its interval; undefined (NaN) if there is none."""
+        return interval(self.ceiling, tau or self.tau) if self.ceiling else UNDEFINED
 
-    def at_least(self, floor: str | None = None, tau: float | None = None) -> Interval | None:
-        """A control's floor (the first if none is named), with its interval; None: no control."""
+    def at_least(self, floor: str | None = None, tau: float | None = None) -> Interval:
+        """A control's floor (the first if none is named), with its interval; NaN: no control."""
         low = self._floor(floor)
-        return interval(low, tau or self.tau) if low else None
+        return interval(low, tau or self.tau) if low else UNDEFINED
 
-    def ratio(self, tau: float | None = None) -> Interval | None:
-        """Share / ceiling; None where the ceiling is missing or can't be told from zero."""
-        return ratio(self.share, self.ceiling, tau or self.tau) if self.ceiling else None
+    def ratio(self, tau: float | None = None) -> Interval:
+        """Share / ceiling; undefined where the ceiling is missing or can't be told from zero."""
+        return ratio(self.share, self.ceiling, tau or self.tau) if self.ceiling else UNDEFINED
 
-    def rescaled(self, floor: str | None = None, tau: float | None = None) -> Interval | None:
+    def rescaled(self, floor: str | None = None, tau: float | None = None) -> Interval:
         """(share − floor) / (ceiling − floor): 0 if all that was learned is gone, 1 if nothing is.
 
-        `floor` names a control, the first by default. It may be below 0 and above 1. None without
-        ceiling or floor, or where the two can't be told apart.
+        `floor` names a control, the first by default. It may be below 0 and above 1. Undefined
+        without ceiling or floor, or where the two can't be told apart.
         """
         low = self._floor(floor)
         if self.ceiling is None or low is None:
-            return None
+            return UNDEFINED
         return ratio(
             _minus(self.share, low), _minus(self.ceiling, low), tau or self.tau, lowest=-np.inf
         )
 
-    def unchanged_loss(self, tau: float | None = None) -> Interval | None:
+    def unchanged_loss(self, tau: float | None = None) -> Interval:
         """(1 − ceiling) / (1 − share): of what seems lost, how much an unchanged model loses too.
 
-        None where so little seems lost that the ratio isn't defined. It may exceed 1.
+        Undefined where so little seems lost that there is no ratio. It may exceed 1.
         """
         if self.ceiling is None:
-            return None
+            return UNDEFINED
         return ratio(complement(self.ceiling), complement(self.share), tau or self.tau)
+
+    def excess(self, tau: float | None = None) -> Interval:
+        """Ceiling − share: what is lost beyond what an unchanged model would seem to lose."""
+        if self.ceiling is None:
+            return UNDEFINED
+        return difference(self.ceiling, self.share, tau or self.tau)
 
     def as_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
         """Flat for results.json: `prefix`, .ceiling, .ratio_to_ceiling and, where there are
@@ -250,12 +257,13 @@ class Persistence(NamedTuple):
         `prefix`, .floor (what an unchanged model would seem to lose, 1 − ceiling) and .excess
         (the difference of the two, what was really lost), each with .ci_low and .ci_high.
         """
-        tau = tau or self.tau
-        lost, anyway = complement(self.share), self.ceiling and complement(self.ceiling)
+        anyway = UNDEFINED
+        if self.ceiling is not None:
+            anyway = interval(complement(self.ceiling), tau or self.tau)
         return {
-            **flat(prefix, interval(lost, tau)),
-            **flat(f"{prefix}.floor", anyway and interval(anyway, tau)),
-            **flat(f"{prefix}.excess", anyway and difference(lost, anyway, tau)),
+            **flat(prefix, interval(complement(self.share), tau or self.tau)),
+            **flat(f"{prefix}.floor", anyway),
+            **flat(f"{prefix}.excess", self.excess(tau)),
         }
 
     def curve(self, pair: str) -> pd.DataFrame:
@@ -267,7 +275,7 @@ class Persistence(NamedTuple):
         for tau in self.share.taus:
             row = {"pair": pair, "tau": tau}
             for name, part in parts.items():
-                bounds = interval(part, tau) if part else (np.nan, np.nan, np.nan)
+                bounds = interval(part, tau) if part else UNDEFINED
                 row |= dict(zip((name, f"{name}_low", f"{name}_high"), bounds, strict=True))
             rows.append(row)
         return pd.DataFrame(rows)
@@ -360,23 +368,19 @@ def complement(share: Shares) -> Shares:
     return share._replace(estimate=1 - share.estimate, replicates=1 - share.replicates)
 
 
-def ratio(top: Shares, bottom: Shares, tau: float, lowest: float = 0.0) -> Interval | None:
+def ratio(top: Shares, bottom: Shares, tau: float, lowest: float = 0.0) -> Interval:
     """One share over another at τ, its interval from the replicates of both; not below `lowest`.
 
-    None where the bottom can't be told from zero, so that a ratio to it isn't defined.
+    Undefined (NaN) where the bottom can't be told from zero.
 
     Raises:
         FeatrackError: a threshold that wasn't counted, or replicates of different draws.
     """
     t, b = _paired(top, bottom, tau)
     below = bottom.replicates[:, b]
-    if not bottom.estimate[b] > 0:
-        return None
+    if not bottom.estimate[b] > 0 or (below <= 0).any():
+        return UNDEFINED
     estimate = float(top.estimate[t] / bottom.estimate[b])
-    if not below.size:
-        return Interval(estimate, np.nan, np.nan)
-    if below.min() <= 0:
-        return None
     low, high = around(estimate, top.replicates[:, t] / below)
     return Interval(estimate, max(low, lowest), high)
 
@@ -393,9 +397,9 @@ def difference(minuend: Shares, subtrahend: Shares, tau: float) -> Interval:
     return Interval(estimate, max(low, -1.0), min(high, 1.0))
 
 
-def flat(name: str, figure: Interval | None) -> dict[str, float | None]:
+def flat(name: str, figure: Interval) -> dict[str, float | None]:
     """A figure with its interval, flat for results.json; None: not defined."""
-    values = [None if value is None or np.isnan(value) else value for value in figure or [None] * 3]
+    values = (None if np.isnan(value) else value for value in figure)
     return {name + end: value for end, value in zip(_ENDS, values, strict=True)}
 
 
