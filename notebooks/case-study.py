@@ -187,11 +187,7 @@ if case is not None:
 def same_text(chain):
     """A chain's features on places that the first and the last of them choose."""
     chosen = members(chain)
-    places = [
-        contexts.positions_of(found[f.dictionary], f.index, top=top, random=random, seed=seed)
-        for f, top, random in ((chosen[0], 2, 2), (chosen[-1], 1, 0))
-    ]
-    return cards.together(known, chosen, np.concatenate(places))
+    return cards.together(known, chosen, [(chosen[0], 2, 2), (chosen[-1], 1, 0)], seed)
 
 
 if case is not None:
