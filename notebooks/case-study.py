@@ -132,7 +132,7 @@ show_table(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 say(
     f"There are {count(len(chains))} universal chains, {count(distinct(chains))} with copies counted "
-    f"once, of which {count(sum(overview['distinct']))} belong to a class."
+    f"once, of which {count(distinct(pd.concat(in_class.values())))} belong to a class."
     if len(chains)
     else "In this run **no feature is universal**, so there is none to show. A lower threshold "
     "(`tracking.tau`) or longer training of the dictionaries brings some."
