@@ -132,7 +132,7 @@ show_table(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 say(
     f"There are {count(len(chains))} universal chains, {count(distinct(chains))} with copies counted "
-    f"once, of which {count(sum(overview['distinct']))} belong to a class."
+    f"once, of which {count(distinct(pd.concat(in_class.values())))} belong to a class."
     if len(chains)
     else "In this run **no feature is universal**, so there is none to show. A lower threshold "
     "(`tracking.tau`) or longer training of the dictionaries brings some."
@@ -187,11 +187,7 @@ if case is not None:
 def same_text(chain):
     """A chain's features on places that the first and the last of them choose."""
     chosen = members(chain)
-    places = [
-        contexts.positions_of(found[f.dictionary], f.index, top=top, random=random, seed=seed)
-        for f, top, random in ((chosen[0], 2, 2), (chosen[-1], 1, 0))
-    ]
-    return cards.together(known, chosen, np.concatenate(places))
+    return cards.together(known, chosen, [(chosen[0], 2, 2), (chosen[-1], 1, 0)], seed)
 
 
 if case is not None:

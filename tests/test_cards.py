@@ -79,7 +79,7 @@ def test_a_table_says_what_a_feature_answers_to_where_and_what_it_raises(known):
 
 
 def test_two_features_are_shaded_on_the_same_text(known):
-    soup = parse(cards.together(known, [ONE, OTHER], [1, 6], 24))
+    soup = parse(cards.together(known, [ONE, OTHER], [(ONE, 1, 0), (OTHER, 1, 0)], seed=0))
     legend, *rows = soup.select("div[style*=grid]")
     assert len(rows) == 2
     first, second = ([p.text for p in row.find_all("p")] for row in rows)

@@ -77,6 +77,21 @@ def test_a_merge_of_three_inherits_from_any_of_them():
     assert found["a"] == ["per", "dis"]
 
 
+@pytest.mark.parametrize(
+    ("lineage", "kinds", "shared"),
+    [
+        (PAPER, {"base": "xyz", "lua": "yx", "stories": "xz", "merged": "wxz"}, "x"),
+        (CHAIN, {"a": "xyz", "b": "yxz", "c": "xy", "d": "yz"}, "y"),
+        (OF_THREE, {"a": "xyz", "b": "xz", "c": "zx", "d": "xp", "all": "pqx"}, "x"),
+    ],
+)
+def test_a_universal_feature_is_in_every_model_of_any_lineage(lineage, kinds, shared):
+    found = {model: dictionary(*text) for model, text in kinds.items()}
+    best = fates.all_matches(lineage, found, fates.Criteria(0.8, "best", 5, 3))
+    for model, mask in fates.universal(lineage, best, 0.8).items():
+        assert [kind for kind, has in zip(kinds[model], mask, strict=True) if has] == [shared]
+
+
 @pytest.mark.parametrize("dictionaries", [(), ("base-0", "lua-0", "stories-0", "merged-0")])
 def test_chains_of_a_choice_of_dictionaries_are_read_and_none_is_an_answer(tmp_path, dictionaries):
     path = tmp_path / "universal.csv"

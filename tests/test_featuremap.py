@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 from scipy import sparse
 from scipy.stats import hypergeom
 
-from featrack_utils.display import map_figures, style
+from featrack_utils.display import feature_figures, style
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import feature_map
 from featrack_utils.interpretation.feature_map import Mixed, mixed, mixed_by_chance
@@ -139,11 +139,11 @@ def mapped():
 
 
 def test_a_panel_counts_its_features_and_shows_them_over_all_others(mapped):
-    style.use_lineage(
+    style.use_style(
         Lineage({"base": {"train": ["python"]}, "lua": {"parent": "base", "train": ["lua"]}})
     )
     masks = {"Lua": np.array([False, True, True]), "none": np.zeros(3, bool)}
-    first, second = map_figures.map_panels(mapped, masks).axes
+    first, second = feature_figures.map_panels(mapped, masks).axes
     assert [axis.get_title() for axis in (first, second)] == ["Lua: 2", "none: 0"]
     everything, chosen = first.collections
     assert (len(everything.get_offsets()), len(chosen.get_offsets())) == (3, 2)
@@ -151,11 +151,24 @@ def test_a_panel_counts_its_features_and_shows_them_over_all_others(mapped):
     assert f"#{red:02X}{green:02X}{blue:02X}" == style.colour_of("lua")
 
 
+def test_the_curve_counts_features_below_each_correlation():
+    style.use_style(Lineage({"base": {"train": ["python"]}}))
+    curves = {"Base": ("base", [0.9, 0.2, 0.5]), "untouched": ("", [0.9]), "none": ("", [])}
+    (axis,) = feature_figures.how_many_below(curves, {"τ": 0.8}).axes
+    one, other = axis.lines[:2]
+    assert one.get_xdata().tolist() == [0.2, 0.5, 0.9] and one.get_ydata().tolist() == [1, 2, 3]
+    assert (one.get_color(), other.get_color()) == (style.colour_of("base"), "black")
+    assert one.get_linestyle() != other.get_linestyle()
+    assert [text.get_text() for text in axis.texts] == ["τ"]
+
+
 def test_only_the_largest_clusters_are_numbered(mapped):
-    assert [t.get_text() for t in map_figures.cluster_map(mapped, numbered=3).axes[0].texts] == [
-        "0"
-    ]
-    assert not list(map_figures.cluster_map(mapped.assign(cluster=-1), numbered=3).axes[0].texts)
+    assert [
+        t.get_text() for t in feature_figures.cluster_map(mapped, numbered=3).axes[0].texts
+    ] == ["0"]
+    assert not list(
+        feature_figures.cluster_map(mapped.assign(cluster=-1), numbered=3).axes[0].texts
+    )
 
 
 CLUSTER = np.repeat([0, 1, 2, -1], [6, 3, 2, 9])

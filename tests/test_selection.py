@@ -1,6 +1,7 @@
 """Which features are shown, and why a match fails, on planted features."""
 
 import re
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.interpretation import selection
+from featrack_utils.matching.best_matches import Matches
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.statistics.intervals import Interval
 
@@ -46,20 +48,6 @@ def test_a_class_of_tokens_holds_what_its_name_says(name, inside, outside):
     assert [t for t in outside if pattern.fullmatch(t)] == []
 
 
-@pytest.mark.parametrize(
-    ("name", "inside", "outside"),
-    [
-        ("word in -s", [" cats", "values"], ["ss", " class", "is", "s"]),
-        ("word in -ing", [" running"], [" ringer"]),
-        ("capitalised word", [" Anna", "The"], ["A", " anna", "ABC"]),
-    ],
-)
-def test_a_form_holds_what_its_name_says(name, inside, outside):
-    pattern = re.compile(selection.FORMS[name])
-    assert [t for t in inside if not pattern.fullmatch(t)] == []
-    assert [t for t in outside if pattern.fullmatch(t)] == []
-
-
 def test_exceptions_are_named_by_their_keywords_and_endings():
     pattern = re.compile(selection.EXCEPTIONS)
     assert all(map(pattern.fullmatch, [" raise", "except", " ValueError", " error", "Exception"]))
@@ -90,11 +78,16 @@ def model():
     }
 
 
+def compared(model) -> Matches:
+    """The matches of all pairs of the model's dictionaries."""
+    everything = {n: np.ones(f.acts.shape[1], bool) for n, f in model.items()}
+    best = {(a, b): correlations(model[a].acts, model[b].acts) for a, b in product(model, model)}
+    names = {"base": ("base-0", "base-1"), "lua": ("lua-0", "lua-1")}
+    return Matches(names, best, everything, {}, {}, 0.8)
+
+
 def closest(model, *others):
-    best = {
-        ("base-0", other): correlations(model["base-0"].acts, model[other].acts) for other in others
-    }
-    return selection.closest(best, "base-0", others, 4)
+    return selection.closest(compared(model), "base-0", others)
 
 
 def test_the_closest_feature_of_each_dictionary_is_found(model):
@@ -143,6 +136,37 @@ def test_without_dictionaries_or_eligible_features_nothing_is_missing(model):
     assert selection.missing(everything, own, closest(model, "lua-0"), tau=0.8).empty
 
 
+def test_a_relative_is_the_closest_match_over_all_dictionaries_of_another_model(model):
+    everything = compared(model)
+    assert selection.relatives(everything, "base-0", 0) == {("lua-0", 1): pytest.approx(1)}
+    assert selection.relatives(everything, "lua-1", 0) == {("base-0", 0): pytest.approx(1)}
+    assert selection.relatives(everything, "base-0", 3) == {}
+
+
+def test_the_interval_of_an_r_holds_what_numpy_gives_on_the_same_draws():
+    x, y = planted(9), planted(9) + planted(10)
+    found = {"base-0": features(SILENT, x), "lua-0": features(y)}
+    documents = np.random.default_rng(0).multinomial(20, [1 / 20] * 20, size=300)
+    drawn = [
+        np.corrcoef(*(np.repeat(each, np.repeat(times, WIDTH)) for each in (x, y)))[0, 1]
+        for times in documents
+    ]
+    expected = [np.corrcoef(x, y)[0, 1], *np.quantile(drawn, [0.025, 0.975])]
+    r = selection.r_interval(found, ("base-0", 1), ("lua-0", 0), documents)
+    assert r == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("index", "verdict"), [(0, "kept"), (1, "lost"), (2, "not reproducible")])
+def test_planted_features_are_judged_by_what_was_planted(model, index, verdict):
+    documents = np.random.default_rng(0).multinomial(20, [1 / 20] * 20, size=200)
+    everything = compared(model)
+    found = selection.judge(everything, model, "base-0", index, "lua", documents)
+    assert found["verdict"] == verdict
+    best = selection.closest(everything, "base-0", everything.names["lua"]).r.loc[index].max()
+    assert found["r"] == pytest.approx(best, abs=1e-6)
+    assert found["r.ci_low"] - 1e-9 <= found["r"] <= found["r.ci_high"] + 1e-9
+
+
 LOW, ACROSS, HIGH = Interval(0.5, 0.4, 0.6), Interval(0.78, 0.7, 0.85), Interval(0.9, 0.86, 0.93)
 
 
@@ -180,5 +204,6 @@ def at(**places):
     ],
 )
 def test_why_a_match_fails_follows_from_where_the_two_are_active(match, shared, elsewhere, why):
-    found = selection.overlap(features(at(p0=1, p1=3)), 0, features(SILENT, match), 1)
+    both = {"base-0": features(at(p0=1, p1=3)), "lua-0": features(SILENT, match)}
+    found = selection.overlap(both, ("base-0", 0), ("lua-0", 1))
     assert (found.shared, found.elsewhere, found.why) == (shared, elsewhere, why)

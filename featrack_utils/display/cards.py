@@ -21,6 +21,7 @@ from featrack_utils.interpretation.contexts import (
     by_feature,
     contexts_at,
     densities,
+    positions_of,
     strongest_tokens,
     token_shares,
 )
@@ -171,10 +172,20 @@ def feature_table(
 def together(
     known: Known,
     chosen: Iterable[Feature],
-    positions: Sequence[int] | np.ndarray,
+    places: Iterable[tuple[Feature, int, int]],
+    seed: int,
     width: int = WIDTH,
 ) -> HTML:
-    """What several features do around the same positions: one row of shaded text for each."""
+    """What several features do on the same text: a row of shaded contexts for each place.
+
+    `places` are (feature, n, m): its n strongest positions, and m drawn at random by the seed.
+    """
+    positions = np.concatenate(
+        [
+            positions_of(known.features[f.dictionary], f.index, top=top, random=random, seed=seed)
+            for f, top, random in places
+        ]
+    )
     sides = []
     for feature in chosen:
         found = known.features[feature.dictionary]

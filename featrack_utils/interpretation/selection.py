@@ -7,8 +7,8 @@ place in the block (book/method.md, case studies).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.interpretation.contexts import by_feature, densities
-from featrack_utils.matching.correlation import BestMatches
+from featrack_utils.matching.best_matches import Matches
 from featrack_utils.statistics.intervals import Interval
 
 # Regular expressions for whole tokens, spaces included.
@@ -34,15 +34,10 @@ TOKEN_CLASSES = {
     "condition": r"\s*([Ii]f|elif|else|elseif)",
     "verb of speech": r"\s*(said|asked|cried|whispered|replied|shouted|told|answered|called)",
 }
-# What a feature of many tokens may have in common by their form alone.
-FORMS = {
-    "word in -s": r"\s*[A-Za-z]{2,}[a-rt-z]s",
-    "word in -ing": r"\s*[A-Za-z]+ing",
-    "word in -ed": r"\s*[A-Za-z]+ed",
-    "word in -ly": r"\s*[A-Za-z]+ly",
-    "capitalised word": r"\s*[A-Z][a-z]+",
-}
 EXCEPTIONS = r"\s*(raise|except|try|\w*[Ee]rror|\w*Exception)"
+
+# A feature: its dictionary's name and its number there.
+Place = tuple[str, int]
 
 
 class Closest(NamedTuple):
@@ -80,16 +75,28 @@ class Overlap(NamedTuple):
         }[self.shared >= 0.5, self.elsewhere >= 0.5]
 
 
-def closest(
-    best: Mapping[tuple[str, str], BestMatches], name: str, others: Sequence[str], d_sae: int
-) -> Closest:
-    """Best matches of a dictionary's `d_sae` features; `best` by (dictionary, other)."""
+def closest(matches: Matches, name: str, others: Iterable[str]) -> Closest:
+    """Best matches of a dictionary's features in others, as far as they were compared."""
     r, index = {}, {}
     for other in others:
-        there = best[name, other].a_best_index >= 0
-        r[other] = np.where(there, best[name, other].a_best_r, np.nan)
-        index[other] = best[name, other].a_best_index
-    return Closest(*(pd.DataFrame(table, index=range(d_sae)) for table in (r, index)))
+        if (name, other) in matches.best:
+            best = matches.best[name, other]
+            r[other] = np.where(best.a_best_index >= 0, best.a_best_r, np.nan)
+            index[other] = best.a_best_index
+    rows = range(len(matches.eligible[name]))
+    return Closest(*(pd.DataFrame(table, index=rows) for table in (r, index)))
+
+
+def relatives(matches: Matches, name: str, index: int) -> dict[Place, float]:
+    """A feature's closest match in every other model, and its r, over all dictionaries."""
+    found = {}
+    for names in matches.names.values():
+        near = closest(matches, name, names)
+        r = near.r.loc[index].dropna()
+        if name not in names and len(r):
+            other = r.idxmax()
+            found[other, int(near.index.at[index, other])] = float(r[other])
+    return found
 
 
 def reproducible(own: Closest, tau: float) -> Bool[np.ndarray, " d_sae"]:
@@ -146,6 +153,28 @@ def missing(
     return table[columns].sort_values(["r", "feature"], ignore_index=True)
 
 
+def r_interval(
+    found: Mapping[str, Features],
+    one: Place,
+    other: Place,
+    documents: Float[np.ndarray, "n_draws n_documents"],
+) -> Interval:
+    """r of two features with its 95 % percentile interval over documents.
+
+    `documents` says how often each draw has each document. The pair stays as it is: where one was
+    chosen for being the closest, r is rather too large.
+    """
+    x, y = _activations(found, one), _activations(found, other)
+    n_documents = documents.shape[1]
+    products = (np.ones_like(x), x, y, x * x, y * y, x * y)
+    sums = np.stack([np.bincount(found[one[0]].origin, each, n_documents) for each in products])
+    n, sx, sy, sxx, syy, sxy = sums @ np.vstack([np.ones(n_documents), documents]).T
+    spread = np.sqrt((n * sxx - sx**2) * (n * syy - sy**2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = (n * sxy - sx * sy) / spread
+    return Interval(float(r[0]), *map(float, np.nanquantile(r[1:], [0.025, 0.975])))
+
+
 def judged(own_r: Sequence[float], child: Sequence[Interval], tau: float) -> str:
     """What became of a feature, over all dictionaries of its model and of the child.
 
@@ -164,9 +193,37 @@ def judged(own_r: Sequence[float], child: Sequence[Interval], tau: float) -> str
     return "kept" if any(each.low > tau for each in child) else "unclear"
 
 
-def overlap(a: Features, i: int, b: Features, j: int) -> Overlap:
-    """Where feature i of one dictionary and feature j of another are active together."""
-    x, y = (f.acts[:, [k]].toarray().ravel().astype(np.float64) for f, k in ((a, i), (b, j)))
+def judge(
+    matches: Matches,
+    found: Mapping[str, Features],
+    name: str,
+    index: int,
+    child: str,
+    documents: Float[np.ndarray, "n_draws n_documents"],
+) -> dict[str, Any]:
+    """A feature's own_r (smallest in its model's other seeds), its r in a child and the verdict.
+
+    r, with r.ci_low and r.ci_high, is that of the closest match over all the child's dictionaries;
+    `documents` as in `r_interval`, the verdict from `judged` at the matches' threshold.
+    """
+    model = next(names for names in matches.names.values() if name in names)
+    own_r = closest(matches, name, set(model) - {name}).r.loc[index]
+    near = closest(matches, name, matches.names[child])
+    partners = near.index.loc[index][near.r.loc[index].notna()].items()
+    each = [r_interval(found, (name, index), other, documents) for other in partners]
+    best = max(each, default=Interval(np.nan, np.nan, np.nan))
+    ends = zip(("r", "r.ci_low", "r.ci_high"), best, strict=True)
+    return {"own_r": own_r.min(), **dict(ends), "verdict": judged(own_r, each, matches.tau)}
+
+
+def overlap(found: Mapping[str, Features], one: Place, other: Place) -> Overlap:
+    """Where a feature of one dictionary and its match in another are active together."""
+    x, y = _activations(found, one), _activations(found, other)
     shared = float(x[y > 0].sum() / x.sum()) if x.any() else None
     elsewhere = float(y[x == 0].sum() / y.sum()) if y.any() else None
     return Overlap(shared, elsewhere)
+
+
+def _activations(found: Mapping[str, Features], place: Place) -> Float[np.ndarray, " n_tokens"]:
+    name, index = place
+    return found[name].acts[:, [index]].toarray().ravel().astype(np.float64)

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Int
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.lineage import Lineage
+from featrack_utils.matching.best_matches import Matches
 from featrack_utils.matching.chains import universal_chains
 from featrack_utils.matching.classes import Tracking, classify, eligible
 from featrack_utils.matching.correlation import BestMatches, correlations
@@ -32,6 +33,12 @@ class Criteria(NamedTuple):
     rule: str
     min_positions: int
     min_documents: int
+
+
+def first_matches(lineage: Lineage, matches: Matches) -> Best:
+    """Best matches between the first dictionaries of each two models of a run."""
+    first = {model: names[0] for model, names in matches.names.items()}
+    return {(a, b): matches.best[first[a], first[b]] for a, b in combinations(lineage.order, 2)}
 
 
 def all_matches(lineage: Lineage, features: Mapping[str, Features], criteria: Criteria) -> Best:
@@ -91,8 +98,8 @@ def classes(lineage: Lineage, trackings: Trackings) -> dict[str, Int[np.ndarray,
 def universal(lineage: Lineage, best: Best, tau: float) -> dict[str, Bool[np.ndarray, " d_sae"]]:
     """Which features belong to a chain of matches through all models, by model."""
     chains = universal_chains(lineage, best, tau)
-    sizes = {model: best[lineage.root, model].b_candidates.size for model in lineage.order[1:]}
-    sizes[lineage.root] = best[lineage.root, lineage.order[1]].a_candidates.size
+    sizes = {child: best[parent, child].b_candidates.size for parent, child in lineage.edges}
+    sizes[lineage.root] = best[lineage.edges[0]].a_candidates.size
     return {model: np.isin(np.arange(sizes[model]), chains[model]) for model in lineage.order}
 
 

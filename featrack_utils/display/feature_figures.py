@@ -1,6 +1,7 @@
-"""The map of features drawn: one panel for each model or class, and clusters by number."""
+"""Figures of single features: how many are lost, and where they lie on a map."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,28 @@ _PALE = "#d9d9d9"
 _DPI = 220  # of the dots, which would make a vector figure of megabytes
 # Neighbouring numbers differ; none of the models' own colours is asked to mean a cluster.
 _CYCLE = ("#332288", "#88CCEE", "#117733", "#999933", "#882255", "#AA4499", "#661100", "#6699CC")
+
+
+def how_many_below(
+    best_r: Mapping[str, tuple[str, Sequence[float]]], thresholds: Mapping[str, float]
+) -> Figure:
+    """Number of features whose best correlation in another dictionary lies below r.
+
+    `best_r` maps a label to the model that a curve has its colour from ("": black) and one best r
+    per feature. Each of the `thresholds` is a dotted line with its name.
+    """
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    axis = figure.subplots()
+    for (text, (model, values)), dash in zip(best_r.items(), cycle(("-", "--", ":", "-."))):
+        r, colour = np.sort(values), colour_of(model) if model else "black"
+        axis.step(r, np.arange(1, len(r) + 1), where="post", label=text, color=colour, ls=dash)
+    for name, place in thresholds.items():
+        axis.axvline(place, color=GREY, ls=":", lw=1)
+        axis.annotate(name, (place, 1.02), xycoords=("data", "axes fraction"), ha="center")
+    axis.set(xlabel="best correlation r", ylabel="features with a best r below")
+    if best_r:
+        figure.legend(loc="outside upper center", ncols=2)
+    return figure
 
 
 def map_panels(mapped: pd.DataFrame, chosen: Mapping[str, np.ndarray]) -> Figure:
