@@ -183,7 +183,7 @@ sae = training.load_sae(run / "saes" / first)
 with torch.no_grad():
     features = sae.encode(x)
     rebuilt = sae.decode(features)
-typical = (features > 0).sum(1).median()
+typical = (features > 0).sum(1).float().mean()
 token = int(((features > 0).sum(1) - typical).abs().argmin())  # about as many as usual
 if architecture == "standard":
     ours = forward(x, sae.W_enc, sae.b_enc, sae.W_dec, sae.b_dec)[1]
