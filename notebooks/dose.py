@@ -102,8 +102,6 @@ if warm := warm_start and bool(dosed):
     wanted += [start, start._replace(name=f"{child}-warm", model=child)]
 if lm_seed:
     wanted.append(jobs.train_second_root(run, corpora, SEED))
-
-# %% tags=["hide-input"]
 recipe = dict(
     architecture=architecture,
     expansion=expansion,
@@ -127,12 +125,11 @@ measured = jobs.train_and_measure(run, corpora, wanted, recipe, evaluation_block
 
 
 # %%
-def weight_distance(parent, other, part=""):
-    """Relative distance of the weights in two folders, of all or of those named like a part."""
+def weight_distance(parent, other):
+    """Relative distance of the weights in two folders."""
     before, after = (load_file(folder / "model.safetensors") for folder in (parent, other))
-    names = [name for name in before if part in name]
-    moved = sum(((after[n].astype(float) - before[n]) ** 2).sum() for n in names)
-    return float(np.sqrt(moved / sum((before[n].astype(float) ** 2).sum() for n in names)))
+    moved = sum(((after[n].astype(float) - before[n]) ** 2).sum() for n in before)
+    return float(np.sqrt(moved / sum((w.astype(float) ** 2).sum() for w in before.values())))
 
 
 def own_loss(folder, child):
@@ -150,12 +147,7 @@ for child, parent in parent_of.items():
         folder = jobs.weights(run, job.model, job.step)
         key = f"dose.{child}.{dose}"
         results[f"{key}.weight_distance"] = weight_distance(before, folder)
-        results[f"{key}.weight_distance.mlp"] = weight_distance(before, folder, "mlp")
         results[f"{key}.loss"] = own_loss(folder, child)
-    start, end = (results[f"dose.{child}.{dose}.loss"] for dose in ("0", "100"))
-    for dose in paths[child] if end < start else ():
-        gained = (start - results[f"dose.{child}.{dose}.loss"]) / (start - end)
-        results[f"dose.{child}.{dose}.gained"] = gained
 
 # %% [markdown]
 # ## What each dose keeps
@@ -191,40 +183,33 @@ for child, parent in parent_of.items():
         results |= curves.flat(f"{key}.ratio_to_dose_0", ratios[dose])
         ratio = estimate(results, f"{share}.ratio_to_ceiling")
         rows.append([child, dose, *ratio, results[f"{key}.weight_distance"]])
-    first = first_change[child]
-    results[f"dose.{child}.first_change"] = first and float(first)
-    for figure in ("weight_distance", "gained"):
-        at = results.get(f"dose.{child}.{first}.{figure}")
-        results[f"dose.{child}.first_change.{figure}"] = at
+    results[f"dose.{child}.first_change"] = first_change[child] and float(first_change[child])
 
 # %% tags=["hide-input"]
 columns = ["child", "percent", "ratio", "ratio_low", "ratio_high", "distance"]
 show(
     dose_response(pd.DataFrame(rows, columns=columns)),
-    caption="Of the parent's features that a dictionary of the parent itself would find again, the "
-    "share that is found after part of the fine-tune, with 95 % band: against the steps done and "
-    "against how far the weights have moved. Dashed: as many as in the unchanged parent. At 0 steps "
-    "only the text that the dictionary learned from differs.",
+    caption="Share of the parent's features found after part of the fine-tune, over the share that "
+    "another dictionary of the parent finds, with 95 % band: against the steps done and against how "
+    "far the weights have moved. Dashed: as many as in the unchanged parent.",
     name="fig-dose",
     alt="Share over ceiling against the dose and against the distance of the weights",
 )
 
 # %% tags=["hide-input"]
-table = [
-    {
-        "fine-tune": label(child),
-        "steps": f"{dose} %",
+table = {
+    (label(child), f"{dose} %"): {
         "share": with_interval(estimate(results, f"dose.{child}.{dose}.persisting_share")),
         "share / dose 0": with_interval(estimate(results, f"dose.{child}.{dose}.ratio_to_dose_0")),
         "weights moved": percent(results[f"dose.{child}.{dose}.weight_distance"], 1),
-        "loss": number(results[f"dose.{child}.{dose}.loss"]),
+        "own loss": number(results[f"dose.{child}.{dose}.loss"]),
         "L0": number(found[job.name].acts.nnz / found[job.name].acts.shape[0], 0),
     }
     for child, path in paths.items()
     for dose, job in path.items()
-]
-notes = {"share": "of the parent's features", "loss": "own text, nats", "L0": "active a token"}
-show_table(pd.DataFrame(table), caption="Dose by dose.", notes=notes)
+}
+table = pd.DataFrame(table).T.reset_index(names=["fine-tune", "steps"])
+show_table(table, notes={"share": "of the parent's features", "own loss": "nats a token"})
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 for child, parent in parent_of.items():
@@ -240,15 +225,14 @@ for child, parent in parent_of.items():
         unclear="That its text is another one can't be shown to matter.",
     )
     change = (
-        f"It is below 100 % from {first} % of the steps on. By then the weights have "
-        f"moved by {percent(results[f'{here}.{first}.weight_distance'], 1)}, and "
-        f"{percent(results.get(f'{here}.{first}.gained'))} of the gain in loss is made."
+        f"From the dose of {first} % of the steps on, the whole interval lies below 100 %. There the "
+        f"weights have moved by {percent(results[f'{here}.{first}.weight_distance'], 1)}."
         if first
         else "At the last dose it can't be shown to be below 100 %."
     )
     say(
         f"**{label(child)}: the text alone.** Without a single step, the dictionary that learned "
-        f"from {label(child)}'s mixture finds {with_interval(text_alone)} of what "
+        f"from the mixture of {label(child)} finds {with_interval(text_alone)} of what "
         f"{label(parent)}'s own finds. {says}",
         f"**{label(child)}: the weights alone.** Measured against dose 0, the whole fine-tune keeps "
         f"{with_interval(estimate(results, f'{here}.100.ratio_to_dose_0'))}. {change}",
@@ -256,9 +240,8 @@ for child, parent in parent_of.items():
 
 # %% [markdown]
 # The bands cover other documents and, where the parent has more than two dictionaries, other
-# dictionaries of the parent. They don't cover another dictionary of the child: every dose has one.
-# As all doses start from the same random weights, another seed should move the whole curve rather
-# than bend it.
+# dictionaries of the parent. They don't cover another dictionary of the child, of which every dose
+# has one.
 #
 # ## A dictionary that starts where the parent's ended
 #
@@ -269,81 +252,43 @@ for child, parent in parent_of.items():
 # other dictionary of the parent has as well (*reproducible*) are asked apart from the rest.
 
 # %%
-masks = response.reproducible(others[parent_of[dosed[0]]], criteria) if warm else None
-kinds = {"persisting": None}
-if masks:
-    kinds |= {"reproducible": masks, "irreproducible": [~mask for mask in masks]}
 ways = {}
 if warm:
     child, parent = dosed[0], parent_of[dosed[0]]
-    pair = (f"{child}-warm", f"{child}-warm-at-0")  # in the child, in the unchanged parent
+    masks = response.reproducible(others[parent], criteria)
+    pair = (f"{child}-warm", f"{child}-warm-at-0")  # of the child, of the unchanged parent
     told = response.compare([found[f"{parent}-0"]], {name: found[name] for name in pair}, criteria)
-    cold = (f"{child}-{SEED}", f"{child}-at-0")
-    ways = {"cold": (compared[parent], *cold), "warm": (told, *pair)}
-for way, (told, *pair) in ways.items():
-    for kind, among in kinds.items():
-        among = among and among[: len(told.matches[pair[0]].kept)]
-        results |= response.summary(f"dose.{child}.{way}.{kind}_share", told, *pair, among)
-
-# %% tags=["hide-input"]
-called = {"cold": "independent", "warm": "warm start", "persisting": "all"}
-table = pd.DataFrame(
-    {
-        "features": called.get(kind, kind),
-        "dictionary": called[way],
-        "in the child": with_interval(estimate(results, share)),
-        "in the unchanged parent": with_interval(estimate(results, f"{share}.ceiling")),
-        "ratio": with_interval(estimate(results, f"{share}.ratio_to_ceiling")),
-    }
-    for kind in kinds
-    for way in ways
-    for share in [f"dose.{child}.{way}.{kind}_share"]
-)
-show_table(table, caption="How many features a child's dictionary has, by where it starts.")
+    ways["cold"] = (compared[parent], f"{child}-{SEED}", f"{child}-at-0", masks)
+    ways["warm"] = (told, *pair, masks and masks[:1])
+for way, (told, one, at_0, among) in ways.items():
+    for kind, chosen in response.kinds(among).items():
+        key = f"dose.{child}.{way}.{kind}_share"
+        results |= response.summary(key, told, one, at_0, chosen)
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-ratio = {
-    (way, kind): estimate(results, f"dose.{child}.{way}.{kind}_share.ratio_to_ceiling")
-    for way in ways
-    for kind in ("persisting", "reproducible", "irreproducible")
-}
-
-
-def told_apart(kind, less, more, unclear):
-    """Which sentence holds: warm starts keep less than independent dictionaries, more, or neither."""
-    warm, cold = ratio["warm", kind], ratio["cold", kind]
-    return less if warm.high < cold.low else more if warm.low > cold.high else unclear
-
-
-if ways:
-    changed = sum(ratio[way, "persisting"].high < 1 for way in ways)
-    gone = ratio["warm", "irreproducible"].high < ratio["warm", "reproducible"].low
-    say(
-        f"**All features.** Of what each finds in the unchanged parent, a warm start keeps "
-        f"{with_interval(ratio['warm', 'persisting'])}, an independent dictionary "
-        f"{with_interval(ratio['cold', 'persisting'])}. "
-        + told_apart(
-            "persisting",
-            "The two ratios have different denominators. The independent one counts only features "
-            "that two seeds find; the warm one also counts features peculiar to one seed, and those "
-            "are lost easily.",
-            "One is biased against persistence and one towards it, so the truth lies in between.",
-            "The two can't be told apart here.",
+if warm:
+    ratio = {
+        (way, kind): estimate(results, f"dose.{child}.{way}.{kind}_share.ratio_to_ceiling")
+        for way in ways
+        for kind in response.kinds(masks)
+    }
+    rows = [
+        f"| {kind} | {with_interval(ratio['cold', kind])} | {with_interval(ratio['warm', kind])} |"
+        for kind in response.kinds(masks)
+    ]
+    head = "| features of the parent | independent | warm start |\n|---|--:|--:|\n"
+    hot, cold = (ratio[way, "persisting"] for way in ("warm", "cold"))
+    says = "Of all features (*persisting*) the two can't be told apart here."
+    if hot.low > cold.high:
+        says = "One errs against persistence and one towards it, so the truth lies in between."
+    if hot.high < cold.low:
+        says = (
+            "The two ratios have different denominators: the independent one counts only features "
+            "that two seeds find. The warm one also counts features peculiar to one seed, and those "
+            "are lost easily."
         )
-        + f" {['Neither interval excludes', 'Only one interval excludes', 'Both exclude'][changed]}"
-        " 100 %, no change of features at all.",
-        f"**Reproducible features alone.** A warm start keeps "
-        f"{with_interval(ratio['warm', 'reproducible'])} of them, an independent dictionary "
-        f"{with_interval(ratio['cold', 'reproducible'])}. "
-        + told_apart(
-            *("reproducible", "Here, too, the two differ.", "Here, too, the two differ."),
-            "Two ways of reading that err in opposite directions can't be told apart here.",
-        ),
-        f"Features that no other dictionary of the parent has go more easily: a warm start keeps "
-        f"{with_interval(ratio['warm', 'irreproducible'])} of them."
-        if gone
-        else "",
-    )
+    intro = f"What {label(child)} keeps of what is found in the unchanged parent:"
+    say(intro, head + "\n".join(rows), says)
 
 # %% [markdown]
 # ## Another model that read the same
@@ -355,15 +300,12 @@ if ways:
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 if lm_seed:
     key = "dose.second.persisting_share"
-    told = compared[lineage.root]
-    results |= response.summary(key, told, jobs.SECOND_ROOT, unchanged[lineage.root])
-second = estimate(results, "dose.second.persisting_share.ratio_to_ceiling")
-say(
-    f"The second root has {with_interval(second)} of the features that another dictionary of the "
-    f"first one has."
-    if lm_seed
-    else "This run trained no second root."
-)
+    pair = (jobs.SECOND_ROOT, unchanged[lineage.root])
+    results |= response.summary(key, compared[lineage.root], *pair)
+    second = with_interval(estimate(results, f"{key}.ratio_to_ceiling"))
+    say(f"It has {second} of the features that another dictionary of the first root has.")
+else:
+    say("This run trained no second root.")
 store.write_results(run, "dose", results)
 
 # %% [markdown]
@@ -377,7 +319,7 @@ store.write_results(run, "dose", results)
 for child, first in first_change.items():
     left = with_interval(estimate(results, f"dose.{child}.100.ratio_to_dose_0"))
     say(
-        f"In {label(child)} the weights' part shows from {first} % of the steps on, and by the end "
+        f"In {label(child)} the weights' part shows from a dose of {first} % on, and by the end "
         f"{left} are left of what dose 0 shows."
         if first
         else f"In {label(child)} the weights' part can't be shown at any dose ({left} are left)."

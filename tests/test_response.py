@@ -148,6 +148,13 @@ def test_reproducible_features_are_in_every_other_dictionary(parents):
     assert fewer.sum() < two[0].sum() and not (fewer & ~two[0]).any()
 
 
+def test_kinds_of_features_are_all_and_the_two_that_reproducibility_tells_apart():
+    assert response.kinds(None) == {"persisting": None}
+    kinds = response.kinds([np.array([True, False])])
+    assert list(kinds) == ["persisting", "reproducible", "irreproducible"]
+    assert (kinds["reproducible"][0] ^ kinds["irreproducible"][0]).all()
+
+
 def test_no_parent_an_unknown_rule_and_dead_children_are_refused(parents):
     with pytest.raises(FeatrackError, match="no dictionary of the parent"):
         response.compare([], {"it": parents[0]}, CRITERIA)

@@ -137,3 +137,11 @@ def reproducible(dictionaries: Sequence[Features], criteria: Criteria) -> Masks 
         masks[s] &= best.a_best_r > criteria.tau
         masks[t] &= best.b_best_r > criteria.tau
     return masks
+
+
+def kinds(masks: Masks | None) -> dict[str, Masks | None]:
+    """Which features to ask: all ("persisting"), and apart those that are reproducible or not."""
+    if masks is None:
+        return {"persisting": None}
+    others = [~mask for mask in masks]
+    return {"persisting": None, "reproducible": masks, "irreproducible": others}
