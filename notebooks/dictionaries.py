@@ -24,7 +24,7 @@
 # %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from featrack_utils.dictionaries import features, quality
 from featrack_utils.display import paper, style
@@ -194,17 +194,18 @@ say(
 # %% tags=["hide-input"]
 figure, axis = style.single(3.2)
 bins = np.linspace(-5, 0, 31)
-middle = 10 ** ((bins[1:] + bins[:-1]) / 2)
+middle = 100 * 10 ** ((bins[1:] + bins[:-1]) / 2)
 for one in table.itertuples():
     alive = one.density[one.density > 0]
     shares = np.histogram(np.log10(alive), bins)[0] / one.density.size
     first = {"label": label(one.model)} if one.seed == 0 else {}
     looks = {"color": style.colour_of(one.model), "lw": 1.5, "ls": ["-", "--", ":"][one.seed % 3]}
     axis.plot(middle, shares, **looks, **first)
-axis.axvline(quality.DENSE_SHARE, color="black", ls=":", lw=1)
-axis.set(xscale="log", xlabel="share of tokens on which a feature is active", ylabel="features")
-axis.xaxis.set_major_formatter(PercentFormatter(1))
-axis.yaxis.set_major_formatter(PercentFormatter(1))
+axis.axvline(100 * quality.DENSE_SHARE, color="black", ls=":", lw=1)
+axis.set(xscale="log", xlabel="tokens on which a feature is active, %", ylabel="features")
+axis.xaxis.set_major_formatter("{x:.4g}")
+axis.yaxis.set_major_locator(MultipleLocator(0.05))
+axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 axis.legend()
 show(
     figure,

@@ -190,12 +190,12 @@ if architecture == "standard":
     torch.testing.assert_close(ours[token], rebuilt[token], rtol=1e-3, atol=1e-4)
 
 # %% tags=["hide-input"]
-figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
+figure = Figure(figsize=(style.WIDTH, 4.0), layout="constrained")
 above, below = figure.subplots(2, 1)
 above.bar(range(x.shape[1]), x[token], width=1, color=style.GREY, label="activation")
 above.plot(rebuilt[token], color=style.colour_of(model), lw=1, label="rebuilt from features")
 above.set(xlabel="neuron", ylabel="activation")
-above.legend()
+figure.legend(loc="outside upper center", ncols=2)
 active = features[token].nonzero().flatten()
 below.vlines(active, 0, features[token][active], color=style.colour_of(model))
 below.set(xlabel="feature", ylabel="activation", xlim=(0, features.shape[1]), ylim=(0, None))
