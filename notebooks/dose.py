@@ -36,7 +36,8 @@ from featrack_utils.lineage import label
 from featrack_utils.models import evaluation, training
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.profile import dose_steps
-from featrack_utils.statistics import curves, response
+from featrack_utils.statistics.intervals import Interval
+from featrack_utils.statistics.persistence import flat, persistence, ratio, reproducible, resample
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -157,33 +158,44 @@ for child, parent in parent_of.items():
 
 # %%
 own = features.dictionary_names(lineage, root_seeds, other_seeds)
-parents = dict.fromkeys([*parent_of.values(), *([lineage.root] if lm_seed else [])])
+parents = dict.fromkeys([lineage.root, *parent_of.values()])
 names = [*measured, *(name for model in (*parents, *dosed) for name in own[model])]
 found = features.open_named(run, dict.fromkeys(names))
-criteria = response.Criteria(tau, rule, min_positions, min_documents, replicates, seed)
 unchanged = {parent: f"{parent}-{SEED}" for parent in parents}
-others, compared = {}, {}
+settings = dict(tau=tau, replicates=replicates, seed=seed)
+settings |= dict(min_positions=min_positions, min_documents=min_documents)
+samples = {}
 for parent in parents:
-    others[parent] = [found[name] for name in own[parent] if name != unchanged[parent]]
-    children = [child for child in dosed if parent_of[child] == parent]
-    asked = [unchanged[parent], *([jobs.SECOND_ROOT] if jobs.SECOND_ROOT in measured else [])]
-    asked += [job.name for child in children for job in paths[child].values()]
-    dictionaries = {name: found[name] for name in asked}
-    compared[parent] = response.compare(others[parent], dictionaries, criteria)
+    others = [found[name] for name in own[parent] if name != unchanged[parent]]
+    single = {name: [found[name]] for name in (f"{parent}-0", unchanged[parent], *measured)}
+    samples[parent] = resample({parent: others} | single, [tau], **settings)
 
-# %% tags=["hide-input"]
+
+# %%
+def kept(parent, name):
+    """Share of the parent's features that one dictionary has, beside the ceiling."""
+    return persistence(samples[parent], parent, name, rule=rule, ceiling=unchanged[parent])
+
+
+def add(figures):
+    results.update({name: value for name, value in figures.items() if value is not None})
+
+
 first_change, rows = {}, []
 for child, parent in parent_of.items():
-    path = {dose: job.name for dose, job in paths[child].items()}
-    first_change[child], ratios = response.dose_response(compared[parent], path)
-    for dose, name in path.items():
+    shares = {dose: kept(parent, job.name) for dose, job in paths[child].items()}
+    below = []  # whether the dose keeps less than dose 0, the whole interval considered
+    for dose, share in shares.items():
         key = f"dose.{child}.{dose}"
-        share = f"{key}.persisting_share"
-        results |= response.summary(share, compared[parent], name, unchanged[parent])
-        results |= curves.flat(f"{key}.ratio_to_dose_0", ratios[dose])
-        ratio = estimate(results, f"{share}.ratio_to_ceiling")
-        rows.append([child, dose, *ratio, results[f"{key}.weight_distance"]])
-    results[f"dose.{child}.first_change"] = first_change[child] and float(first_change[child])
+        add(share.as_results(f"{key}.persisting_share"))
+        to_dose_0 = ratio(share.share, shares["0"].share, tau)
+        add(flat(f"{key}.ratio_to_dose_0", to_dose_0))
+        below.append(to_dose_0 is not None and to_dose_0.high < 1)
+        to_ceiling = estimate(results, f"{key}.persisting_share.ratio_to_ceiling")
+        rows.append([child, dose, *to_ceiling, results[f"{key}.weight_distance"]])
+    since = [dose for n, dose in enumerate(shares) if all(below[n:])]
+    first_change[child] = since[0] if since else None
+    add({f"dose.{child}.first_change": float(since[0]) if since else None})
 
 # %% tags=["hide-input"]
 columns = ["child", "percent", "ratio", "ratio_low", "ratio_high", "distance"]
@@ -219,8 +231,7 @@ for child, parent in parent_of.items():
         text_alone,
         1,
         below="So part of what this comparison seems to lose is not the fine-tune's doing: a "
-        "dictionary of a given size that must also describe new text spends fewer features on the "
-        "rest.",
+        "dictionary that must also describe new text spends fewer features on the rest.",
         above="That is more than all: whatever the fine-tune loses, the text is not to blame.",
         unclear="That its text is another one can't be shown to matter.",
     )
@@ -239,9 +250,8 @@ for child, parent in parent_of.items():
     )
 
 # %% [markdown]
-# The bands cover other documents and, where the parent has more than two dictionaries, other
-# dictionaries of the parent. They don't cover another dictionary of the child, of which every dose
-# has one.
+# The bands cover other documents and, where the parent has more than two, other dictionaries of the
+# parent; not another dictionary of the child, of which every dose has one.
 #
 # ## A dictionary that starts where the parent's ended
 #
@@ -252,32 +262,28 @@ for child, parent in parent_of.items():
 # other dictionary of the parent has as well (*reproducible*) are asked apart from the rest.
 
 # %%
-ways = {}
+ways, kinds, ratios = {}, {"persisting": None}, {}
 if warm:
     child, parent = dosed[0], parent_of[dosed[0]]
-    masks = response.reproducible(others[parent], criteria)
-    pair = (f"{child}-warm", f"{child}-warm-at-0")  # of the child, of the unchanged parent
-    told = response.compare([found[f"{parent}-0"]], {name: found[name] for name in pair}, criteria)
-    ways["cold"] = (compared[parent], f"{child}-{SEED}", f"{child}-at-0", masks)
-    ways["warm"] = (told, *pair, masks and masks[:1])
-for way, (told, one, at_0, among) in ways.items():
-    for kind, chosen in response.kinds(among).items():
-        key = f"dose.{child}.{way}.{kind}_share"
-        results |= response.summary(key, told, one, at_0, chosen)
+    ways["cold"] = (parent, f"{child}-{SEED}", f"{child}-at-0")
+    ways["warm"] = (f"{parent}-0", f"{child}-warm", f"{child}-warm-at-0")
+    if len(samples[parent].features[parent]) > 1:
+        masks = reproducible(samples[parent], parent)
+        kinds |= {"reproducible": masks, "irreproducible": [~mask for mask in masks]}
+for way, (of, one, at_0) in ways.items():
+    for kind, among in kinds.items():
+        share = persistence(samples[parent], of, one, rule=rule, ceiling=at_0, among=among)
+        add(share.as_results(f"dose.{child}.{way}.{kind}_share"))
+        ratios[kind, way] = share.ratio() or Interval(np.nan, np.nan, np.nan)
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 if warm:
-    ratio = {
-        (way, kind): estimate(results, f"dose.{child}.{way}.{kind}_share.ratio_to_ceiling")
-        for way in ways
-        for kind in response.kinds(masks)
-    }
     rows = [
-        f"| {kind} | {with_interval(ratio['cold', kind])} | {with_interval(ratio['warm', kind])} |"
-        for kind in response.kinds(masks)
+        f"| {kind} | {with_interval(ratios[kind, 'cold'])} | {with_interval(ratios[kind, 'warm'])} |"
+        for kind in kinds
     ]
     head = "| features of the parent | independent | warm start |\n|---|--:|--:|\n"
-    hot, cold = (ratio[way, "persisting"] for way in ("warm", "cold"))
+    cold, hot = ratios["persisting", "cold"], ratios["persisting", "warm"]
     says = "Of all features (*persisting*) the two can't be told apart here."
     if hot.low > cold.high:
         says = "One errs against persistence and one towards it, so the truth lies in between."
@@ -300,12 +306,9 @@ if warm:
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 if lm_seed:
     key = "dose.second.persisting_share"
-    pair = (jobs.SECOND_ROOT, unchanged[lineage.root])
-    results |= response.summary(key, compared[lineage.root], *pair)
+    add(kept(lineage.root, jobs.SECOND_ROOT).as_results(key))
     second = with_interval(estimate(results, f"{key}.ratio_to_ceiling"))
     say(f"It has {second} of the features that another dictionary of the first root has.")
-else:
-    say("This run trained no second root.")
 store.write_results(run, "dose", results)
 
 # %% [markdown]
