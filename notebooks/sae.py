@@ -183,19 +183,19 @@ sae = training.load_sae(run / "saes" / first)
 with torch.no_grad():
     features = sae.encode(x)
     rebuilt = sae.decode(features)
-typical = (features > 0).sum(1).median()
+typical = (features > 0).sum(1).float().mean()
 token = int(((features > 0).sum(1) - typical).abs().argmin())  # about as many as usual
 if architecture == "standard":
     ours = forward(x, sae.W_enc, sae.b_enc, sae.W_dec, sae.b_dec)[1]
     torch.testing.assert_close(ours[token], rebuilt[token], rtol=1e-3, atol=1e-4)
 
 # %% tags=["hide-input"]
-figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
+figure = Figure(figsize=(style.WIDTH, 4.0), layout="constrained")
 above, below = figure.subplots(2, 1)
 above.bar(range(x.shape[1]), x[token], width=1, color=style.GREY, label="activation")
 above.plot(rebuilt[token], color=style.colour_of(model), lw=1, label="rebuilt from features")
 above.set(xlabel="neuron", ylabel="activation")
-above.legend()
+figure.legend(loc="outside upper center", ncols=2)
 active = features[token].nonzero().flatten()
 below.vlines(active, 0, features[token][active], color=style.colour_of(model))
 below.set(xlabel="feature", ylabel="activation", xlim=(0, features.shape[1]), ylim=(0, None))

@@ -14,24 +14,21 @@
 # # Dictionaries trained otherwise
 #
 # {cite:t}`horn2025tracking` train one kind of dictionary. The chapter on
-# [ways to count](robustness) asks its conclusions of other kinds, too, and the chapter on the
-# [published code](published) of dictionaries that learn as that code would have it. This page trains
-# one such set; the run trains as many as its profile lists, each by this notebook.
+# [ways to count](robustness) asks its conclusions of other kinds, too. This page trains one such
+# set; the run trains as many as its profile lists, each by this notebook.
 
-# %%
-
+# %% tags=["hide-input"]
 import pandas as pd
 
 from featrack_utils.corpora import prepare
-from featrack_utils.dictionaries import published_training, variants
+from featrack_utils.dictionaries import jobs, quality, variants
 from featrack_utils.display.tables import show_table
 from featrack_utils.pipeline import store
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 variant = "expansion-4"  # name of the set
-all_pairs = False  # dictionaries for all four conclusions, or for Base → Lua alone
-published = []  # choices of the published code to train by, one set each; empty: as follows
+all_pairs = False  # one dictionary of every model, or of the first parent and child alone
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
@@ -46,10 +43,10 @@ evaluation_blocks = 220  # validation blocks per domain, the same for every mode
 # %% [markdown]
 # ## Training
 #
-# Only what the comparisons need: both dictionaries of a pair at one seed, and another seed of the parent
-# for its ceiling.
+# We train only what the comparisons need: the dictionaries of a pair at one seed, and another seed
+# of each for the ceiling.
 
-# %%
+# %% tags=["hide-input"]
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
@@ -63,42 +60,32 @@ recipe = dict(
     batch_tokens=batch_tokens,
     precision=precision,
 )
-sets = {name: published_training.CHOICES[name].trained for name in published}
-sets = sets or {variant: variants.needed(all_pairs)}
-for name, trained in sets.items():
-    choice = published_training.CHOICES.get(name)
-    n_blocks = choice.blocks(evaluation_blocks) if choice else evaluation_blocks
-    variants.learn(
-        run, name, trained, corpora, recipe, n_blocks, **published_training.training(name)
-    )
+wanted = variants.needed(lineage, all_pairs)
+place = run / "sweep" / variant
+measured = jobs.train_and_measure(run, corpora, wanted, recipe, evaluation_blocks, place)
 
 # %% [markdown]
 # ## What came of it
 
 # %% tags=["hide-input"]
-words = {name: choice.text for name, choice in published_training.CHOICES.items()}
-rows = [
-    {
-        "set": words.get(name, variants.label(name)),
-        "dictionary": one,
-        **variants.mean_quality(run / "sweep" / name, [one]),
-    }
-    for name, trained in sets.items()
-    for one in trained
-]
 names = {"l0": "L0", "variance_explained": "variance explained"}
-show_table(pd.DataFrame(rows).rename(columns=names), {"L0": ".1f", "variance explained": ".3f"})
+rows = [{"dictionary": name, **quality.mean_quality(place, [name])} for name in measured]
+show_table(
+    pd.DataFrame(rows).rename(columns=names),
+    {"L0": ".0f", "variance explained": ".2f"},
+    caption=f"Dictionaries of the set {variants.label(variant)}, on the whole evaluation mix.",
+)
 
 # %% [markdown]
 # ## What we learned
 #
-# Nothing yet: sparsity and variance explained say how these dictionaries differ, the two chapters named
-# above what that does to shares.
+# Sparsity and variance explained say how these dictionaries differ from the run's own. What that
+# does to shares, [the chapter on ways to count](robustness) tells.
 #
-# :::{admonition} Exercise
+# :::{admonition} Exercise 1
 # :class: tip
-# Which kind of dictionary would you expect to give the highest share of features found again, and which
-# the highest ratio to the ceiling?
+# Which kind of dictionary would you expect to give the highest share of features found again, and
+# which the highest ratio to the ceiling?
 # :::
 #
 # :::{dropdown} Answer
@@ -106,13 +93,13 @@ show_table(pd.DataFrame(rows).rename(columns=names), {"L0": ".1f", "variance exp
 # ceiling rises with it, so nothing follows for the ratio.
 # :::
 #
-# :::{admonition} Exercise
+# :::{admonition} Exercise 2
 # :class: tip
 # Why must the parent's second dictionary be trained otherwise, too, and not only the pair that is
 # compared?
 # :::
 #
 # :::{dropdown} Answer
-# The ceiling asks what would be found if nothing had happened to the model. With a second dictionary of
-# the usual kind it would measure the kind as well.
+# The ceiling asks what would be found if nothing had happened to the model. With a second dictionary
+# of the usual kind it would measure the kind as well.
 # :::

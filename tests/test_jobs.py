@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.corpora.tokenizer import TokenStream
@@ -103,6 +104,24 @@ def test_a_model_has_a_dictionary_per_seed_that_reads_what_its_line_has_read(lin
         jobs.of_model(lineage, "chidl", (0,))
 
 
+def test_doses_go_from_the_untouched_parent_to_the_childs_own_dictionary(lineage):
+    path = jobs.of_doses(lineage, "grandchild", {"10": 3, "30": 9}, seed=1)
+    assert [job.name for job in path.values()] == [
+        "grandchild-at-0",
+        "grandchild-at-10",
+        "grandchild-at-30",
+        "grandchild-1",
+    ]
+    assert list(path) == ["0", "10", "30", "100"]
+    assert [(job.model, job.step) for job in path.values()] == [
+        ("child", None),
+        ("grandchild", 3),
+        ("grandchild", 9),
+        ("grandchild", None),
+    ]
+    assert {(job.seed, job.reads) for job in path.values()} == {(1, DOMAINS)}
+
+
 def test_a_dictionary_is_trained_and_measured_once(run, lineage, corpora):
     wanted = jobs.of_model(lineage, "root", (0, 1))
     found = jobs.train_and_measure(run, corpora, wanted, RECIPE, 4)
@@ -167,6 +186,19 @@ def test_a_dictionary_may_start_from_another(run, lineage, corpora):
 def test_weights_are_the_snapshot_or_the_whole_model(run):
     found = [jobs.weights(run, "child", step) for step in (None, 2)]
     assert [str(p.relative_to(run / "models")) for p in found] == ["child", "child/snapshots/2"]
+
+
+def test_a_second_root_differs_from_the_first_in_nothing_but_its_seed(run, corpora):
+    job = jobs.train_second_root(run, corpora, seed=1)
+    assert job == Job("second_root", "second_root", 1, ("prose", "code"))
+    first, second = (store.read_record(run / "models" / n) for n in ("root", job.model))
+    assert second["parameters"] == first["parameters"] | {"seed": 2}
+    one, two = (load_file(run / "models" / n / "model.safetensors") for n in ("root", job.model))
+    assert one.keys() == two.keys()
+    assert not any(np.array_equal(one[n], two[n]) for n in one if "norm" not in n)
+    store.write_lineage(run, {"root": {"load": "somewhere"}})
+    with pytest.raises(FeatrackError, match="root isn't trained here"):
+        jobs.train_second_root(run, corpora, seed=1)
 
 
 def test_what_is_missing_is_named(run, corpora):

@@ -117,18 +117,6 @@ def test_the_sweeps_axis_names_the_models_at_its_ends():
     assert axis.get_xlabel() == "merge weight t (0 is Left, 1 is Right)"
 
 
-def test_dead_features_are_counted_in_the_title_and_not_drawn():
-    figure = training_figures.density_histograms({"base seed 0": np.array([0.0, 0.0, 0.01, 0.1])})
-    axis = figure.axes[0]
-    assert axis.get_title() == "base seed 0: 2 dead"
-    assert sum(bar.get_height() for bar in axis.patches) == 2
-
-
-def test_a_dictionary_of_dead_features_can_be_drawn():
-    figure = training_figures.density_histograms({"lua seed 0": np.zeros(3)})
-    assert figure.axes[0].get_title() == "lua seed 0: 3 dead"
-
-
 def test_best_match_bars_sum_to_all_features_that_have_a_best_match():
     r = {"base_lua": np.array([0.1, 0.5, 0.9, np.nan])}
     axis = matching_figures.best_match_histogram(r, {"base_lua": np.array([0.5, 0.5])}, 0.8).axes[0]

@@ -7,13 +7,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries import activations, features, quality, training
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.models import capture, loading
-from featrack_utils.models.training import SNAPSHOTS
+from featrack_utils.models import training as models
 from featrack_utils.pipeline import store
+
+SECOND_ROOT = "second_root"  # no model of a lineage has an underscore in its name
+_SHAPE = ("d_model", "d_mlp", "n_heads", "n_kv_heads", "context")
 
 
 class Job(NamedTuple):
@@ -34,6 +39,57 @@ def of_model(lineage: Lineage, model: str, seeds: Iterable[int]) -> list[Job]:
     return [Job(f"{model}-{seed}", model, seed, reads) for seed in seeds]
 
 
+def of_doses(lineage: Lineage, child: str, steps: Mapping[str, int], seed: int) -> dict[str, Job]:
+    """Dictionaries along a fine-tune, by the per cent of its steps that are done.
+
+    "0" is the parent, untouched, "100" the child's own dictionary. All read what the child's does.
+
+    Args:
+        steps: the steps in between that weights were kept of, as `profile.dose_steps` gives them.
+    """
+    (own,) = of_model(lineage, child, [seed])
+    (parent,) = lineage.parents(child)
+    at = {"0": own._replace(name=f"{child}-at-0", model=parent)}
+    for percent, step in steps.items():
+        at[percent] = own._replace(name=f"{child}-at-{percent}", step=step)
+    return {**at, "100": own}
+
+
+def train_second_root(run: Path, corpora: Corpora, seed: int) -> Job:
+    """Trains a root like the run's own but from the next seed, and gives the job of its dictionary.
+
+    Raises:
+        FeatrackError: the run's root isn't trained here but loaded, or is missing.
+    """
+    lineage = store.open_lineage(run)
+    domains = lineage.trained_on(lineage.root)
+    if "train" not in lineage.models[lineage.root]:
+        raise FeatrackError(
+            f"{lineage.root} isn't trained here, so there is no second one like it; leave "
+            "arms.lm_seed off."
+        )
+    parameters = dict(store.read_record(run / "models" / lineage.root)["parameters"])
+    parameters["seed"] += 1
+    shape = {name: parameters[name] for name in _SHAPE}
+    recipe = {name: value for name, value in parameters.items() if name not in _SHAPE}
+
+    def build(work: Path) -> None:
+        model = models.new_model(
+            vocab_size=len(corpora.tokenizer), seed=parameters["seed"], **shape
+        )
+        blocks = np.concatenate([corpora.train_blocks(domain) for domain in domains])
+        models.train(model, blocks, work, tokenizer=corpora.tokenizer, **recipe)
+
+    store.make(
+        run / "models" / SECOND_ROOT,
+        build,
+        parameters=parameters,
+        inputs=[run / "corpora"],
+        code=[models],
+    )
+    return Job(SECOND_ROOT, SECOND_ROOT, seed, lineage.reads(lineage.root))
+
+
 def weights(run: Path, model: str, step: int | None = None) -> Path:
     """The folder with a model's weights, at the end of its training or after one of its steps.
 
@@ -43,7 +99,7 @@ def weights(run: Path, model: str, step: int | None = None) -> Path:
     folder = store.opened(run / "models" / model)
     if step is None:
         return folder
-    snapshot = folder / SNAPSHOTS / str(step)
+    snapshot = folder / models.SNAPSHOTS / str(step)
     if not snapshot.is_dir():
         raise FeatrackError(
             f"{folder} holds no weights of step {step}: run the finetune phase with the same "

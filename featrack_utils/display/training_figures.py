@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -14,12 +13,9 @@ from featrack_utils.display.style import (
     WIDTH,
     colour_of,
     in_order,
-    model_of,
-    panels,
     require_columns,
     single,
 )
-from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import label
 
 
@@ -107,27 +103,6 @@ def weight_label(parents: tuple[str, str] | None) -> str:
     """The axis of a merge's weight: "merge weight t (0 is A, 1 is B)"."""
     ends = "" if parents is None else f" (0 is {label(parents[0])}, 1 is {label(parents[1])})"
     return f"merge weight t{ends}"
-
-
-def density_histograms(densities: Mapping[str, np.ndarray]) -> Figure:
-    """How often features are active, one panel per dictionary: log10 of the share of tokens.
-
-    `densities` maps a label ("base seed 0") to shares, shape [d_sae]. Dead features have no
-    logarithm and are counted in the panel's title.
-    """
-    if not densities:
-        raise FeatrackError("There are no dictionaries whose densities could be drawn.")
-    alive = {name: np.asarray(d)[np.asarray(d) > 0] for name, d in densities.items()}
-    lowest = min((np.log10(d.min()) for d in alive.values() if d.size), default=-1.0)
-    bins = np.linspace(np.floor(lowest), 0, 31)
-    figure, axes = panels(len(densities), 1.75)
-    for axis, (name, density) in zip(axes, alive.items(), strict=True):
-        axis.hist(np.log10(density), bins=bins, color=colour_of(model_of(name) or ""))
-        axis.axvline(-1, color="black", ls=":", lw=1)
-        axis.set_title(f"{name}: {len(densities[name]) - len(density):,} dead")
-    figure.supxlabel("log₁₀ share of tokens on which a feature is active", fontsize=11)
-    figure.supylabel("features", fontsize=11)
-    return figure
 
 
 def dictionary_history(history: pd.DataFrame, model: str = "") -> Figure:

@@ -14,9 +14,14 @@ ALONE = (
         "counted, not matched: whether a feature is active often enough is a fact about the mix",
     ),
     (
-        r"(sae|robust|arms)\.[\w.-]*(dead|dense|copies)_share",
+        r"(sae|robust)\.[\w.-]*(dead|dense|copies)_share",
         COMPANIONS,
         "describes one dictionary by itself; other seeds stand beside it",
+    ),
+    (
+        r"dose\.[\w.-]+_share",
+        ("floor",),
+        "stands beside dose 0 and the unchanged parent; the floor is the chapter on ceilings'",
     ),
     (
         r"case\.\w+\.share",
