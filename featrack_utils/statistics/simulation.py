@@ -1,4 +1,8 @@
-"""Paired sparse activations with a known truth, to ask what the pipeline makes of them."""
+"""Paired sparse activations with a known truth, to ask what the pipeline makes of them.
+
+Documents have a domain and a topic; latent causes fire in them as *events*; a feature *watches* a
+latent's events, misses some and sees others larger or smaller (`book/method.md`, simulation).
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,12 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
-from featrack_utils.statistics.firings import Latents, Stream, draw_events, draw_stream, watch
 
-SPARSEST, DENSEST = 2e-4, 0.2
+SPARSEST, DENSEST = 2e-4, 0.2  # shares of tokens on which a feature fires
+N_DOMAINS, TOPICS_PER_DOMAIN = 4, 4
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Plan:
         if not 0 < self.rho[0] <= self.rho[1] <= 1:
             raise FeatrackError(f"rho must be 0 < low ≤ high ≤ 1, given {self.rho}.")
         groups = self.n_documents // max(self.group_size, 1)
-        if min(self.n_features, groups - len(DOMAINS) + 1, self.group_size, self.seeds) < 1:
+        if min(self.n_features, groups - N_DOMAINS + 1, self.group_size, self.seeds) < 1:
             raise FeatrackError("A simulation needs features, seeds and a group per domain.")
         dead = round(self.dead * self.n_features)
         alive = self.n_features - dead
@@ -97,8 +100,8 @@ def _dictionary(
     rng: np.random.Generator,
     plan: Plan,
     entries: tuple[np.ndarray, np.ndarray],
-    latents: Latents,
-    stream: Stream,
+    latents: _Latents,
+    stream: _Stream,
     private_ids: int,
 ) -> tuple[Features, Truth]:
     """One dictionary: its entries' activations in shuffled columns, and their truth."""
@@ -111,11 +114,11 @@ def _dictionary(
         columns = np.full(latents.density.size, -1)
         columns[latent[part]] = np.flatnonzero(part)
         parts.append(
-            watch(rng, latents.events, stream.group, columns, latents.rho, latents.density)
+            _watch(rng, latents.events, stream.group, columns, latents.rho, latents.density)
         )
     missed = np.flatnonzero(~found)
     if missed.size:  # the seed spends these columns on something no other dictionary has
-        own = draw_events(rng, stream.topic, stream.starts, latents.density[latent[missed]])
+        own = _draw_events(rng, stream.topic, stream.starts, latents.density[latent[missed]])
         parts.append((own.row, missed[own.latent], own.size))
     row, column, size = (np.concatenate(field) for field in zip(*parts, strict=True))
     place = rng.permutation(plan.n_features)
@@ -147,7 +150,7 @@ def simulate(plan: Plan, seed: int) -> Planted:
     """
     count = plan.counts()
     rng = np.random.default_rng(seed)
-    stream = draw_stream(rng, plan.n_documents, plan.tokens_per_document, plan.group_size)
+    stream = _draw_stream(rng, plan.n_documents, plan.tokens_per_document, plan.group_size)
     names = ("persisting", "splitting", "vanishing", "emerging")
     kind = np.repeat(
         (*names, "dense_a", "dense_b"), [*(count[n] for n in names), *[count["dense"]] * 2]
@@ -157,7 +160,7 @@ def simulate(plan: Plan, seed: int) -> Planted:
     dense = np.char.startswith(kind, "dense")
     density[dense] = rng.uniform(0.1, 0.4, dense.sum())
     rho = rng.uniform(*plan.rho, kind.size)
-    events = draw_events(rng, stream.topic, stream.starts, density)
+    events = _draw_events(rng, stream.topic, stream.starts, density)
 
     # In the child, each split latent's events belong to one of two new latents.
     split = np.flatnonzero(kind == "splitting")
@@ -173,8 +176,8 @@ def simulate(plan: Plan, seed: int) -> Planted:
     kind = np.concatenate([kind, np.repeat("half", halves.size)])
     density = density[family] * np.where(kind == "half", 0.5, 1.0)
     latents = (
-        Latents(events, density, rho[family], family),
-        Latents(events._replace(latent=half), density, rho[family], family),
+        _Latents(events, density, rho[family], family),
+        _Latents(events._replace(latent=half), density, rho[family], family),
     )
     originals = np.flatnonzero(kind == "persisting")
     copied = rng.choice(originals, count["copy"], replace=False)
@@ -195,3 +198,106 @@ def simulate(plan: Plan, seed: int) -> Planted:
         )
     (parent, parent_truth), (child, child_truth) = (zip(*side, strict=True) for side in made)
     return Planted(list(parent), list(child), list(parent_truth), list(child_truth))
+
+
+class _Events(NamedTuple):
+    """Firings of latent causes; int64, int64 and float64 [n_events]."""
+
+    row: np.ndarray
+    latent: np.ndarray
+    size: np.ndarray
+
+
+class _Latents(NamedTuple):
+    """Causes that features can watch: their events and, per latent, float64 [n_latents]."""
+
+    events: _Events
+    density: np.ndarray
+    rho: np.ndarray
+    family: np.ndarray
+
+
+class _Stream(NamedTuple):
+    """Simulated documents: four labels per token, then topic and first token of each."""
+
+    document: np.ndarray
+    group: np.ndarray
+    domain: np.ndarray
+    tokens: np.ndarray
+    topic: np.ndarray
+    starts: np.ndarray
+
+
+def _draw_events(
+    rng: np.random.Generator, topic: np.ndarray, starts: np.ndarray, density: np.ndarray
+) -> _Events:
+    """Firings of every latent: rates differ by topic and, gamma-wise, by document.
+
+    `topic` int [n_documents], `starts` int [n_documents + 1], `density` float [n_latents],
+    the share of tokens with an event. Sizes are exponential, their scale log-normal.
+    """
+    n_documents, n_latents = len(topic), len(density)
+    by_topic = rng.gamma(0.7, 1.0, (topic.max() + 1, n_latents)) + 0.05
+    rate = by_topic[topic] * rng.gamma(2.0, 0.5, (n_documents, n_latents))
+    lengths = np.diff(starts)
+    # Normalised so that each latent's expected density on this stream is the one asked for.
+    rate *= density / np.average(rate, axis=0, weights=lengths)
+    expected = -np.log1p(-np.minimum(rate, 0.8)) * lengths[:, None]
+    counts = rng.poisson(expected).ravel()
+    cell = np.repeat(np.arange(counts.size), counts)
+    document, latent = cell // n_latents, cell % n_latents
+    row = starts[document] + (rng.random(cell.size) * lengths[document]).astype(np.int64)
+    key = np.sort(row * n_latents + latent)
+    key = key[np.diff(key, prepend=-1) > 0]  # one firing at most per token and latent
+    row, latent = key // n_latents, key % n_latents
+    scale = rng.lognormal(0.0, 0.5, n_latents)
+    return _Events(row, latent, rng.exponential(1.0, row.size) * scale[latent])
+
+
+def _watch(
+    rng: np.random.Generator,
+    events: _Events,
+    group: np.ndarray,
+    columns: np.ndarray,
+    rho: np.ndarray,
+    density: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and activations that noisy watchers of the events report.
+
+    An event is missed with its whole group of documents or on its own (chance of being
+    seen √ρ in all) and its size is multiplied by log-normal noise, such that two
+    independent watchers of a latent have Pearson r = ρ over all tokens. `columns` int
+    [n_latents] is each latent's column, −1 if it has none.
+    """
+    seen = np.sqrt(rho)
+    keep_group = rng.random((group.max() + 1, rho.size)) < np.sqrt(seen)
+    kept = columns[events.latent] >= 0
+    kept &= keep_group[group[events.row], events.latent]
+    kept &= rng.random(events.row.size) < np.sqrt(seen)[events.latent]
+    row, latent, size = (field[kept] for field in events)
+    # For exponential sizes E[A]²/E[A²] = 1/2, so the mean's part of the variance is half
+    # the density; the size noise E[u²] is then what leaves r at ρ.
+    half = density / 2
+    second_moment = (1 - half) / seen + half * seen
+    spread = np.sqrt(np.log(np.maximum(second_moment, 1.0)))[latent]
+    noise = np.exp(spread * rng.standard_normal(row.size) - spread**2 / 2)
+    return row, columns[latent], size * noise
+
+
+def _draw_stream(
+    rng: np.random.Generator, n_documents: int, tokens_per_document: int, group_size: int = 1
+) -> _Stream:
+    """Documents of log-normal lengths, domains in equal numbers, topics within domains.
+
+    `group_size` documents of one domain in a row make a group, which has one topic.
+    """
+    lengths = rng.lognormal(0.0, 0.4, n_documents)
+    lengths = np.maximum(lengths * tokens_per_document / lengths.mean(), 4).astype(np.int64)
+    place, domain = np.divmod(np.arange(n_documents), N_DOMAINS)
+    group = place // group_size * N_DOMAINS + domain
+    topic = domain * TOPICS_PER_DOMAIN + rng.integers(TOPICS_PER_DOMAIN, size=n_documents)[group]
+    document = np.repeat(np.arange(n_documents, dtype=np.int32), lengths)
+    tokens = rng.integers(0, 4096, document.size).astype(np.int32)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    labels = (group[document].astype(np.int32), domain[document].astype(np.int8))
+    return _Stream(document, *labels, tokens, topic, starts)
