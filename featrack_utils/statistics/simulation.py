@@ -84,6 +84,34 @@ class Planted(NamedTuple):
     child_truth: list[Truth]
 
 
+class _Events(NamedTuple):
+    """Firings of latent causes; int64, int64 and float64 [n_events]."""
+
+    row: np.ndarray
+    latent: np.ndarray
+    size: np.ndarray
+
+
+class _Latents(NamedTuple):
+    """Causes that features can watch: their events and, per latent, float64 [n_latents]."""
+
+    events: _Events
+    density: np.ndarray
+    rho: np.ndarray
+    family: np.ndarray
+
+
+class _Stream(NamedTuple):
+    """Simulated documents: four labels per token, then topic and first token of each."""
+
+    document: np.ndarray
+    group: np.ndarray
+    domain: np.ndarray
+    tokens: np.ndarray
+    topic: np.ndarray
+    starts: np.ndarray
+
+
 def true_best_r(a: Truth, b: Truth) -> np.ndarray:
     """Population r of each column of ``a`` with its best column in ``b``, float64 [d_sae].
 
@@ -198,34 +226,6 @@ def simulate(plan: Plan, seed: int) -> Planted:
         )
     (parent, parent_truth), (child, child_truth) = (zip(*side, strict=True) for side in made)
     return Planted(list(parent), list(child), list(parent_truth), list(child_truth))
-
-
-class _Events(NamedTuple):
-    """Firings of latent causes; int64, int64 and float64 [n_events]."""
-
-    row: np.ndarray
-    latent: np.ndarray
-    size: np.ndarray
-
-
-class _Latents(NamedTuple):
-    """Causes that features can watch: their events and, per latent, float64 [n_latents]."""
-
-    events: _Events
-    density: np.ndarray
-    rho: np.ndarray
-    family: np.ndarray
-
-
-class _Stream(NamedTuple):
-    """Simulated documents: four labels per token, then topic and first token of each."""
-
-    document: np.ndarray
-    group: np.ndarray
-    domain: np.ndarray
-    tokens: np.ndarray
-    topic: np.ndarray
-    starts: np.ndarray
 
 
 def _draw_events(
