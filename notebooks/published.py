@@ -13,384 +13,287 @@
 # %% [markdown]
 # # What the published code measures
 #
-# {cite:t}`horn2025tracking` share their code and models, which made this book possible. Reading and
-# running it, we found choices that the paper's text doesn't mention and that anyone might have made.
-# These are replication notes: each choice is switched on by itself, on our models, beside the ceiling
-# and the floor that it has when it is counted in the same way.
+# {cite:t}`horn2025tracking` share their code and models, which made this book possible. Their code
+# makes choices that the paper's text doesn't mention, and that anyone might have made. These are
+# replication notes. Each choice is a switch of ours, written from its description in the
+# [method page](../method). We turn on one at a time, on our models and dictionaries, and set the
+# share beside the ceiling and the floor that the same way of counting gives.
+#
+# So "the paper's criterion" has two readings. By its *text*, two features match if their activations
+# correlate above 0.8. By its *code*, their mean activations on token strings do.
+#
+# **You will learn** which choices move a share, and which move what it stands beside. **You need**
+# [ceilings](ceilings), **and** a quarter of an hour.
 
-# %%
-from functools import cache
+# %% tags=["hide-input"]
+import math
 
+import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from featrack_utils.dictionaries import features, published_training, training, variants
-from featrack_utils.display import style
+from featrack_utils.dictionaries import features, training
+from featrack_utils.display import shareplots, style
 from featrack_utils.display.tables import show_table
-from featrack_utils.matching import classes
+from featrack_utils.display.text import count, number, percent, say, show, with_interval
+from featrack_utils.lineage import label
+from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
-from featrack_utils.statistics import bootstrap, curves, replication, stringdraws
-
-style.use_style()
+from featrack_utils.statistics import replication
+from featrack_utils.statistics.intervals import Interval
+from featrack_utils.statistics.persistence import Persistence, persistence, resample
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 seed = 1337  # of the bootstrap
-root_seeds = 3  # dictionaries of the base model; paper: 1
+root_seeds = 3  # dictionaries of the first model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
 tau = 0.8  # correlation above which two features match; paper: 0.8
-min_positions = 30  # active positions a feature needs to be judged; paper: none
-min_documents = 10  # documents it must be active in; paper: none
 interval_draws = 40  # bootstrap draws over groups of documents; the chapter on ceilings takes more
-trainings = []  # choices that dictionaries were trained by, too
+
+# %% [markdown]
+# ## One pair of dictionaries
+#
+# We compare a dictionary of the first model with one of its first child. Another dictionary of the
+# first model gives the ceiling. The floor is what is found where the child reads *other documents*:
+# a sanity check, for no way of counting should find anything there.
 
 # %%
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
-found = features.open_features(run, lineage, root_seeds, other_seeds)
-able = {
-    n: classes.eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()
-}
-draws = bootstrap.draw(found["base-0"], {"base": 1}, interval_draws, seed)
-weights = stringdraws.dirichlet(found["base-0"], interval_draws, seed)
-PARENT, CHILD, SAME_SEED, AGAIN = "base-0", "lua-1", "lua-0", "base-1"
-rare = {n: int(((found[n].acts.getnnz(axis=0) > 0) & ~able[n]).sum()) for n in found}
+style.use_style(lineage)
+root, child_model = lineage.edges[0]
+names = features.dictionary_names(lineage, root_seeds, other_seeds)
+PARENT, AGAIN = names[root][0], names[root][-1]
+CHILD, SAME_SEED = names[child_model][-1], names[child_model][0]
+found = features.open_named(run, {PARENT, AGAIN, CHILD, SAME_SEED})
+able = open_matches(run).eligible
+pair = style.pair_label(root, child_model)
+
+
+# %%
+def looks(child=CHILD, change=None, every=False):
+    """The parent's dictionary and the three it is compared with, by their part in the comparison."""
+    change = change or (lambda parent, other: (parent, other))
+    parent = change(found[PARENT], found[child])[0]
+    others = {"child": change(found[PARENT], found[child])[1]}
+    others["again"] = change(found[PARENT], found[AGAIN])[1]
+    others["other documents"] = features.other_documents(others["child"])
+    masks = {"parent": able[PARENT], "child": able[child], "again": able[AGAIN]}
+    masks["other documents"] = masks["child"]
+    if every:
+        masks = {part: np.ones_like(mask) for part, mask in masks.items()}
+    return {"parent": parent, **others}, masks
+
 
 # %% [markdown]
-# ## One choice at a time
-#
-# The share of the base's features found in Lua, and its ceiling: the share found in another dictionary
-# of the base, by the same choice. The floor is what is found when Lua reads other documents. We start
-# from our way of counting: dictionaries of different seeds, correlation over all positions, eligible
-# features only. Intervals come from documents drawn anew, with every match made anew.
+# We start from our way of counting: dictionaries of different seeds, correlation over all token
+# positions, and only features that are active often enough to be judged. Intervals come from groups
+# of documents resampled with replacement, with every match made again.
 
 # %%
-results, texts = {}, {}
+kept, texts, strings = {}, {}, {}
 
 
-def as_they_are(a, b):
-    return a, b
-
-
-@cache
-def drawn(child, change, every):
-    """The share over positions, with replicates."""
-    a, b = change(found[PARENT], found[child])
-    masks = None if every else (able[PARENT], able[child])
-    return replication.shares_found(a, b, tau, draws, masks)
-
-
-# %%
-def count(name, text, child=CHILD, change=as_they_are, every=False):
-    """Counts over positions."""
+def count_positions(name, text, **choice):
+    """One way to count, with correlation over positions."""
+    sides, masks = looks(**choice)
+    sample = resample(
+        {part: [one] for part, one in sides.items()},
+        [tau],
+        tau=tau,
+        replicates=interval_draws,
+        seed=seed,
+        eligible_features={part: [mask] for part, mask in masks.items()},
+    )
+    floors = {"other documents": "other documents"}
     texts[name] = text
-    a, b = change(found[PARENT], found[child])
-    masks = None if every else (able[PARENT], able[child])
-    floor = replication.share_found(a, replication.shifted(b), tau, masks)
-    shares = [drawn(n, change, every) for n in (child, AGAIN)]
-    results.update(curves.summary(f"published.{name}.share", *shares, floor, tau))
+    kept[name] = persistence(sample, "parent", "child", ceiling="again", floors=floors)
 
 
 # %%
-count("ours", "our way")
-count("one_seed", "one seed for both dictionaries", child=SAME_SEED)
-# Where no feature is rare this is our way once more.
-results["published.rare"] = sum(rare[n] for n in (PARENT, CHILD, AGAIN))
-count("no_eligibility", "rare features count", every=results["published.rare"] > 0)
-
+count_positions("ours", "our way")
+count_positions("one_seed", "one seed for both dictionaries", child=SAME_SEED)
+rare = sum(int((found[n].acts.getnnz(axis=0) > 0)[~able[n]].sum()) for n in (PARENT, CHILD, AGAIN))
+count_positions("no_eligibility", "rare features count", every=True)
 
 # %% [markdown]
-# **Correlation over token strings.** The published code describes a feature by its mean activation on
-# each token string, and correlates two features over the strings on which both were ever active. A draw
-# of documents leaves a third of them out, and their strings with them, which alone would move such a
-# share. So here documents are *weighed* anew, at random but never by zero {cite:p}`rubin1981bayesian`:
-# the strings stay, the means vary, and the features are matched by them anew.
+# ## Correlation over token strings
+#
+# This switch describes a feature by its mean activation on each token string. It correlates two
+# features over the strings on which both were ever active; two strings are enough.
+#
+# These rows have no interval. Resampling would drop a third of the documents, and some token strings
+# with them, which changes this measure by itself.
 
 
 # %%
-SAME, OTHER_TEXT = (lambda b: b), replication.shifted
-LOOKS = ((CHILD, SAME, weights), (AGAIN, SAME, weights), (CHILD, OTHER_TEXT, None))
+def count_strings(name, text, **choice):
+    """One way to count, with correlation over token strings."""
+    sides, masks = looks(**choice)
+    parent, own = sides.pop("parent"), masks.pop("parent")
+    counted = {
+        part: replication.found_by_strings(parent, one, own, masks[part], tau)
+        for part, one in sides.items()
+    }
+    shares = {part: one.share for part, one in counted.items()}
+    texts[name], strings[name] = text, counted["child"].strings
+    floors = {"other documents": shares["other documents"]}
+    kept[name] = Persistence(shares["child"], shares["again"], floors, tau)
 
 
-def count_strings(name, text, change=as_they_are, every=False):
-    """Counts over token strings."""
-    texts[name], asked = text, []
-    for n, view, weighed in LOOKS:
-        a, b = change(found[PARENT], found[n])
-        masks = None if every else (able[PARENT], able[n])
-        asked.append(replication.found_by_strings(a, view(b), tau, masks, weighed))
-    shares, floor = [one.drawn for one in asked[:2]], asked[2].share
-    results.update(curves.summary(f"published.{name}.share", *shares, floor, tau))
-    results[f"published.{name}.strings"] = asked[0].shared
-
-
+# %%
 count_strings("definition_a", "correlation over token strings")
 
 # %% [markdown]
-# **Features of reconstructions.** The hook that replaces the activations by the dictionary's
-# reconstruction stays registered, so that features are computed on reconstructions. We encode each
-# dictionary's own reconstruction again.
+# ## Features of reconstructions
+#
+# With this switch a dictionary's reconstruction has taken the activations' place before features are
+# computed. We encode each dictionary's own reconstruction again.
 
 # %%
 again = {
     id(found[name]): replication.on_reconstructions(
         found[name], training.load_sae(store.opened(run / "saes" / name))
     )
-    for name in (PARENT, CHILD, AGAIN)
+    for name in {PARENT, CHILD, AGAIN}
 }
 
 
-def reconstructed(a, b):
-    return again[id(a)], again[id(b)]
+def reconstructed(parent, other):
+    return again[id(parent)], again[id(other)]
 
 
-count("reconstructions", "features of reconstructions", change=reconstructed)
-
-# %% [markdown]
-# **Other corpora.** Three configurations compare features that were computed on different corpora. By
-# our definition such features share no position and can't match; by token strings they can.
-
-# %%
-across = replication.on_other_corpora
-count("other_corpora", "parent and child read different corpora", change=across)
-count_strings("other_corpora_a", "… and correlation over token strings", change=across)
+count_positions("reconstructions", "features of reconstructions", change=reconstructed)
 
 # %% [markdown]
-# **All together.** Token strings, rare features, reconstructions. (A filter on pairs compares names such
-# as "lua/123" with "lua" and so never holds; it changes nothing.)
+# ## Other corpora
+#
+# Here parent and child read different texts: the parent those that its model was trained on, the
+# child all others. Over positions such features can't match, for they share none. By token strings
+# they can.
 
 # %%
-count_strings("together", "token strings, rare features, reconstructions", reconstructed, True)
+first_texts = [lineage.domains.index(domain) for domain in lineage.trained_on(root)]
+
+
+def across(parent, other):
+    return replication.on_other_corpora(parent, other, first_texts)
+
+
+count_positions("other_corpora", "parent and child read different corpora", change=across)
+count_strings("other_corpora_a", "different corpora, over token strings", change=across)
+
+# %% [markdown]
+# ## All together
+#
+# Token strings, rare features and reconstructions at once. (A further choice, a filter on pairs by
+# their names, never applies, so there is nothing to switch on.)
 
 # %%
-ENDS = {"found": "", "ceiling": ".ceiling", "floor": ".floor", "ratio": ".ratio_to_ceiling"}
-BOUNDS = ("", ".ci_low", ".ci_high")
-formats = {"found": ".1%", "ceiling": ".0%", "floor": ".1%", "ratio": ".0%"}
-
-
-def row(name):
-    share = f"published.{name}.share"
-    figures = {c + b: results.get(share + e + b) for c, e in ENDS.items() for b in BOUNDS}
-    return {"choice": texts[name]} | figures
-
-
-def shares_table(names, caption):
-    df = pd.DataFrame([row(name) for name in names])
-    df = df.astype(dict.fromkeys(df.columns[1:], float)).dropna(axis=1, how="all")
-    return show_table(
-        df,
-        {c: f for c, f in formats.items() if c in df},
-        caption,
-        notes={"ratio": "found / ceiling"} if "ratio" in df else {},
-    )
-
+count_strings(
+    "together", "token strings, rare features, reconstructions", change=reconstructed, every=True
+)
 
 # %% tags=["hide-input"]
-shares_table(
-    list(texts), "Base → Lua, one pair of dictionaries, with one choice changed in each row."
+rows = pd.DataFrame({"pair": list(texts.values())})
+figures = {"share": "found", "ceiling": "at_most", "floor": "at_least"}
+for column, figure in figures.items():
+    rows[column] = [getattr(each, figure)().estimate for each in kept.values()]
+rows["ci_low"], rows["ci_high"] = zip(*(each.found()[1:] for each in kept.values()), strict=True)
+show(
+    shareplots.shares_with_ceiling(rows),
+    f"Share of the parent's features found along {pair}, one choice changed in each row, beside the "
+    "ceiling and the floor counted in the same way. Bars are 95 % intervals where there are any.",
+    "fig-published",
+    "One row for each choice: share, ceiling and floor",
+)
+
+# %% tags=["hide-input"]
+table = {
+    "choice": list(texts.values()),
+    "found": [each.found() for each in kept.values()],
+    "ceiling": [Interval(x, math.nan, math.nan) for x in rows["ceiling"]],
+    "floor": [Interval(x, math.nan, math.nan) for x in rows["floor"]],
+    "ratio": [each.ratio() for each in kept.values()],
+}
+display(
+    show_table(
+        pd.DataFrame(table),
+        dict.fromkeys(list(table)[1:], ".0%"),
+        f"{pair}, one pair of dictionaries, one choice changed in each row.",
+        {"ratio": "found / ceiling", "floor": "other documents"},
+    )
 )
 
 # %% [markdown]
-# {% if results["published.rare"] == 0 -%}
-# Every feature of these dictionaries that is ever active is active often enough to be judged, so that
-# *rare features count* is our way, figure for figure.
-# {%- else -%}
-# Counting the rare adds {{ count("published.rare") }} features of the three dictionaries to those that
-# can be judged.
-# {%- endif %}
-#
-# {% set a, ours = "published.definition_a.share", "published.ours.share" -%}
-# {% if defined(a) and defined(ours) -%}
-# **Token strings.** By the published correlation {{ share_ci(a) }} of the features are found, over
-# positions {{ share_ci(ours) }}. But its ceiling
-# {% if defined(a + ".ratio_to_ceiling") and defined(ours + ".ratio_to_ceiling") -%}
-# moves as well, to {{ share_ci(a + ".ceiling") }}, so that the ratio goes from
-# {{ share_ci(ours + ".ratio_to_ceiling", 0) }} to {{ share_ci(a + ".ratio_to_ceiling", 0) }}:
-# {% if results[a + ".ratio_to_ceiling.ci_low"] > results[ours + ".ratio_to_ceiling.ci_high"] -%}
-# a measure on which a fine-tuned model looks more like its base than positions say. With few strings in
-# common a high correlation comes easily, in the child as in the base itself
-# {%- if defined(a + ".floor") and results[a + ".floor"] > 0.05 %}, and even where the child reads
-# other documents: {{ share(a + ".floor") }} are "found" there{% endif %}.
-# {%- elif results[a + ".ratio_to_ceiling.ci_high"] < results[ours + ".ratio_to_ceiling.ci_low"] -%}
-# a measure on which a fine-tuned model looks less like its base than positions say.
-# {%- else -%}
-# the intervals overlap, so against what can be seen at most it says no more than positions do.
-# {%- endif %}
-# {%- else -%}
-# isn't defined here, and neither is a ratio.
-# {%- endif %}
-# {%- endif %}
-# {% if defined("published.other_corpora_a.share") -%}
-# Read on different corpora, {{ share("published.other_corpora_a.share") }} are still "found" that way,
-# of which none share a position.
-# {%- endif %}
-#
-# {% set re = "published.reconstructions.share" -%}
-# {% if defined(re) and defined(ours) -%}
-# **Reconstructions.** Of their features, over positions, {{ share_ci(re) }} are found
-# {%- if results[re + ".ci_low"] > results[ours + ".ci_high"] %}, clearly more than by our way
-# {%- elif results[re + ".ci_high"] < results[ours + ".ci_low"] %}, clearly fewer than by our way
-# {%- else %}; that and our way's interval overlap{% endif %}.
-# {%- endif %}
-#
-# {% if defined("published.together.strings") and defined("published.definition_a.strings") -%}
-# **All together**, {{ share("published.together.share") }} are found in Lua,
-# {{ share("published.together.share.ceiling") }} in the base's other dictionary and
-# {{ share("published.together.share.floor") }} where Lua reads other documents. Behind the median best
-# correlation stand {{ count("published.together.strings") }} strings, instead of
-# {{ count("published.definition_a.strings") }} with token strings alone
-# {%- if results["published.together.strings"] <= 2 %}, and any two points lie on a line{% endif %}.
-# {%- endif %}
-#
-# The chapter on [ways to count](robustness) crosses the definition with the other choices.
-#
-# ## What needs training anew
-#
-# Three choices act while dictionaries learn; a fourth, ghost gradients, crashes before its first use.
-# {% set choices = {"wrong_axis": "the decoder's other axis", "over_tokens": "L1 over tokens",
-#    "ten_times": "ten times the L1"} -%}
-# {% set off = [] -%}
-# {% for name in choices if not defined("published." + name + ".l0") -%}
-# {% set _ = off.append(name) -%}
-# {% endfor -%}
-# {% if off -%}
-# Not in this run {{ "is" if off | length == 1 else "are" }}
-# {% for name in off %}*{{ choices[name] }}*{{ " and " if loop.revindex == 2 else ", " if not loop.last }}
-# {%- endfor %}; `published='{training: [{{ choices | join(", ") }}]}'` trains all three.
-# {%- endif %}
-#
-# {% if "wrong_axis" not in off -%}
-# *The other axis*: the published decoder is normalised so that each *input* has length one over all
-# features, not each feature over all inputs. L1 doesn't look at lengths, so a feature may get long and
-# its activation small.
-#
-# {% endif -%}
-# {% if "over_tokens" not in off -%}
-# *L1 over tokens*: for batches of three dimensions the L1 norm is taken along the second, which holds
-# tokens, and then averaged over features, so that the same coefficient weighs as much less as a
-# dictionary has more features than a block has tokens. It leaves most features active on most tokens, so
-# that it's counted on a thirtieth of the evaluation mix.
-#
-# {% endif -%}
-# {% if "ten_times" not in off -%}
-# *Ten times the L1*: one of the four dictionaries, that of Stories, has ten times the others'
-# coefficient. Here so has the child's alone; and its ceiling is a dictionary of the base with ten times
-# the coefficient, too.
-# {%- endif %}
+# ## Reading the figure
 
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+ours, by_strings = kept["ours"], kept["definition_a"]
+say(
+    "**Token strings.** In {numref}`fig-published` correlation over token strings finds "
+    f"{percent(by_strings.found().estimate)} of the features, over positions "
+    f"{with_interval(ours.found())}. Its ceiling moves as well, to "
+    f"{percent(by_strings.at_most().estimate)}, and its floor to "
+    f"{percent(by_strings.at_least().estimate)}. The ratio goes from {with_interval(ours.ratio())} to "
+    f"{percent(by_strings.ratio().estimate)}. With few strings in common a high correlation comes "
+    "easily, in the child as in the parent itself.",
+    f"Where the two read different corpora, {percent(kept['other_corpora_a'].found().estimate)} are "
+    "still “found” over token strings, though none share a position.",
+)
 
-# %% [markdown]
-# The dictionaries of a choice, where it has any, take the places of the run's own.
-
-
-# %%
-def count_trained(name, choice):
-    held = found | (variants.opened(run, name, choice.trained) if name in trainings else {})
-    masks = {
-        n: classes.eligible(held[n].acts, held[n].origin, min_positions, min_documents)
-        for n in (PARENT, f"{choice.child}-1", AGAIN)
-    }
-    (a, own), *others = ((held[n], masks[n]) for n in masks)
-    drawn = bootstrap.draw(a, {"base": 1}, interval_draws, seed)
-    shares = [replication.shares_found(a, b, tau, drawn, (own, mask)) for b, mask in others]
-    b, mask = others[0]
-    floor = replication.share_found(a, replication.shifted(b), tau, (own, mask))
-    results.update(curves.summary(f"published.{name}.share", *shares, floor, tau))
-
-
-# %%
-chosen = {n: c for n, c in published_training.CHOICES.items() if n in trainings}
-by_child = {choice.child for choice in chosen.values()}
-plain = {
-    "lua": ("ours", "our way, Base → Lua"),
-    "stories": ("ours_stories", "our way, Base → Stories"),
-}
-compared = {
-    name: published_training.Choice(text, child, ())
-    for child, (name, text) in plain.items()
-    if child in by_child
-} | chosen
-for name, choice in compared.items():
-    texts[name] = choice.text
-    if name != "ours":
-        count_trained(name, choice)
-
-# %% [markdown]
-# A choice that makes features dense or few changes what a share can be, so L0 and the variance explained
-# of the child's dictionary come first.
-
-# %%
-trained = []
-for name, choice in compared.items():
-    child = f"{choice.child}-1"
-    place = run / "sweep" / name if choice.trained else run
-    quality = variants.mean_quality(place, [child])
-    length, low, high = published_training.lengths(place / "saes" / child).values()
-    quality |= {"length": length, "length.ci_low": low, "length.ci_high": high}
-    results |= {f"published.{name}.{figure}": value for figure, value in quality.items()}
-    trained.append({"choice": choice.text} | quality)
-
-# %% tags=["hide-input"]
-columns = {"l0": "L0", "variance_explained": "variance explained"}
-notes = {"L0": "active features a token"}
-if "wrong_axis" in trainings:
-    columns |= {f"length{b}": f"feature length{b}" for b in BOUNDS}
-    notes["feature length"] = "median, 5th and 95th percentile"
-if trained:
-    table = pd.DataFrame(trained)[["choice", *columns]].rename(columns=columns)
-    places = {"L0": ".1f", "variance explained": ".2f", "feature length": ".2f"}
-    places = {c: places[c] for c in places if c in table}
-    display(show_table(table, places, "The child's dictionary, as it learnt.", notes))
-    display(shares_table(compared, "The same questions, asked of these dictionaries."))
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+remade, together = kept["reconstructions"], kept["together"]
+low, high = remade.found().low - ours.found().high, remade.found().high - ours.found().low
+compared = (
+    "clearly more than by our way"
+    if low > 0
+    else "clearly fewer than by our way"
+    if high < 0
+    else "which can't be told from our way"
+)
+say(
+    f"**Reconstructions.** Of their features {with_interval(remade.found())} are found over positions, "
+    f"{compared}.",
+    f"**Rare features.** Counting them adds {count(rare)} features of the three dictionaries.",
+    f"**All together**, {percent(together.found().estimate)} are found in the child, "
+    f"{percent(together.at_most().estimate)} in the parent's other dictionary, and "
+    f"{percent(together.at_least().estimate)} where the child reads other documents. The median best "
+    f"correlation rests on {number(strings['together'], 0)} strings; with token strings alone on "
+    f"{number(strings['definition_a'], 0)}. Any two points lie on a line.",
+)
 
 # %% tags=["remove-cell"]
-results["published.trainings"] = len(trainings)
-counted = [n for n in texts if n not in compared and n != "other_corpora"] + ["ours"]
-for figure, end in (("share", ""), ("ratio", ".ratio_to_ceiling")):
-    values = [results[f"published.{n}.share{end}"] for n in counted]
-    values = [value for value in values if value is not None]
-    results[f"published.lowest.{figure}_found"] = min(values, default=None)
-    results[f"published.highest.{figure}_found"] = max(values, default=None)
+results = {"published.rare": rare}
+for name, each in kept.items():
+    results |= each.as_results(f"published.{name}.share")
+results |= {f"published.{name}.strings": n for name, n in strings.items() if not math.isnan(n)}
+compared_at_all = [each for name, each in kept.items() if name != "other_corpora"]
+extremes = {}
+for figure in ("found", "ratio"):
+    values = [getattr(each, figure)().estimate for each in compared_at_all]
+    extremes[figure] = np.nanmin([*values, np.inf]), np.nanmax([*values, -np.inf])
+    word = {"found": "share", "ratio": "ratio"}[figure]
+    for end, value in zip(("lowest", "highest"), extremes[figure], strict=True):
+        results[f"published.{end}.{word}_found"] = value if math.isfinite(value) else None
 store.write_results(run, "published", results)
 
 # %% [markdown]
-# {% for name, text, plain in [
-#    ("wrong_axis", "Normalised along the other axis,", "published.ours.share"),
-#    ("over_tokens", "With L1 over tokens,", "published.ours.share"),
-#    ("ten_times", "With ten times the L1,", "published.ours_stories.share")] -%}
-# {% if defined("published." + name + ".l0") -%}
-# {% set key = "published." + name + ".share" -%}
-# - {{ text }} {{ number("published." + name + ".l0", 1) }} features of the child are active a token and
-#   explain {{ share("published." + name + ".variance_explained", 0) }} of the variance;
-# {% if name == "wrong_axis" -%}
-# half of the features are longer than {{ number("published.wrong_axis.length", 2) }};
-# {% endif -%}
-# {% if defined(key) and defined(plain) -%}
-# {{ share_ci(key) }} of the base's features are found, with a ceiling of
-# {{ share(key + ".ceiling") }}, instead of {{ share_ci(plain) }} with one of
-# {{ share(plain + ".ceiling") }}.
-# {% if defined(key + ".ratio_to_ceiling") and defined(plain + ".ratio_to_ceiling") -%}
-# As a ratio that is {{ share_ci(key + ".ratio_to_ceiling", 0) }} instead of
-# {{ share_ci(plain + ".ratio_to_ceiling", 0) }}.
-# {% endif -%}
-# {% else -%}
-# no feature is active often enough for a share.
-# {% endif -%}
-# {% endif -%}
-# {% endfor %}
-#
 # ## What we learned
-#
-# None of these choices is odd by itself, and the paper's question stands.
-# {% if defined("published.lowest.share_found") -%}
-# But in the ways of the first table that compare features at all, the share of the base's features found
-# in one and the same pair of models runs from {{ share("published.lowest.share_found", 0) }} to
-# {{ share("published.highest.share_found", 0) }}
-# {%- if defined("published.lowest.ratio_found") %}, and against ceilings counted in the same way from
-# {{ share("published.lowest.ratio_found", 0) }} to {{ share("published.highest.ratio_found", 0) }}
-# {%- endif %}.
-# {%- endif %}
-# A share without the choices behind it, its ceiling and its floor is not a finding about models.
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+share_ends, ratio_ends = (" to ".join(map(percent, extremes[f])) for f in ("found", "ratio"))
+say(
+    "None of these choices is odd by itself, and the paper's question stands. But of one and the same "
+    f"pair of models, {label(root)} and {label(child_model)}, the share found runs from {share_ends} "
+    f"with the way of counting, and share / ceiling from {ratio_ends}. A share without the choices "
+    "behind it, its ceiling and its floor is not a finding about models."
+)
+
+# %% [markdown]
+# Three more choices act while dictionaries learn, such as the axis along which a decoder is
+# normalised. They are not among these switches.
 #
 # :::{admonition} Exercise
 # :class: tip
@@ -403,19 +306,19 @@ store.write_results(run, "published", results)
 #
 # :::{admonition} Exercise
 # :class: tip
-# Suppose that every feature is found, in the child and in the base's other dictionary. Which column of
-# the table tells you whether to be glad?
+# Suppose that every feature is found, in the child and in the parent's other dictionary. Which column
+# of the table tells you whether to be glad?
 # :::
 #
 # :::{dropdown} Answer
-# The floor. A measure that finds features where the child reads other documents finds them anywhere, and
-# a ratio of two shares near 100 % is near 100 % whatever happened to the model.
+# The floor. A measure that finds features where the child reads other documents finds them anywhere,
+# and a ratio of two shares near 100 % is near 100 % whatever happened to the model.
 # :::
 #
 # :::{admonition} Exercise
 # :class: tip
-# Why are documents weighed for the rows by token strings, and not drawn? What would happen to the share
-# in a replicate with two thirds of the documents?
+# Why have the rows by token strings no interval? What would happen to the share in a replicate with
+# two thirds of the documents?
 # :::
 #
 # :::{dropdown} Answer

@@ -1,9 +1,9 @@
-"""Definition (a): feature correlation as the published code computes it.
+"""Correlation over token strings, as the published code has it (`book/method.md`, token strings).
 
-Each feature is described by its mean activation on each token string, over the positions
-where it is active; two features correlate over the strings on which both were ever active.
-METHOD.md §4. With few shared strings a large r means little, and with two it is ±1 always, so
-the number of shared strings stands beside every r. Written from that description alone.
+Each feature is described by its mean activation on each token string, over the positions where it
+is active; two features correlate over the strings on which both were ever active. With few shared
+strings a large r means little, and with two it is ±1 always, so the number of shared strings
+stands beside every r.
 """
 
 from typing import NamedTuple
@@ -29,12 +29,10 @@ _CONSTANT = 1e-10
 
 
 class StringMatches(NamedTuple):
-    """Matches by definition (a), with the number of token strings behind each r."""
+    """Best matches over token strings, and how many strings stand behind each best r."""
 
     best: BestMatches
     a_shared: np.ndarray  # int32 [d_a], strings shared with the best match; 0: no match
-    b_shared: np.ndarray  # int32 [d_b]
-    pair_shared: np.ndarray  # int32 [n_pairs], for each of best.pairs
 
 
 def string_correlations(
@@ -85,13 +83,8 @@ def string_correlations(
     as_is = (np.zeros(a.shape[1]), scale_a, np.zeros(b.shape[1]), scale_b)
     args = (r, nothing, nothing, *as_is, floor, False)
     best = gathered(shared_out(match_rows, work, rows, threads, *args), scale_a, scale_b, floor)
-    i, j = np.arange(a.shape[1]), np.arange(b.shape[1])
-    return StringMatches(
-        best,
-        np.where(best.a_best_index >= 0, shared[i, best.a_best_index], 0),
-        np.where(best.b_best_index >= 0, shared[best.b_best_index, j], 0),
-        shared[best.pairs.i, best.pairs.j],
-    )
+    behind = shared[np.arange(a.shape[1]), best.a_best_index]
+    return StringMatches(best, np.where(best.a_best_index >= 0, behind, 0))
 
 
 def string_means(acts: sparse.csr_matrix, tokens: np.ndarray) -> sparse.csc_matrix:

@@ -59,6 +59,11 @@ ALONE = (
         "stands beside the share of the chapter on ceilings, whose floor is its own",
     ),
     (
+        r"published\.(definition_a|other_corpora_a|together)\.share",
+        ("ci_low", "ci_high"),
+        "counted by token strings, of which a draw of documents would leave some out",
+    ),
+    (
         r"track\.\w+\.(merging|splitting)_share",
         COMPANIONS,
         "says how matches are shared out; the parent's own dictionaries stand beside it",
