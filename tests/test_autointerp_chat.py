@@ -75,9 +75,9 @@ def test_a_server_that_fails_again_and_again_is_given_up_with_what_it_said(askin
 
 
 def test_a_server_that_is_not_there_or_never_answers_is_one_sentence(asking):
-    with ChatServer("timeout") as server:
-        with pytest.raises(FeatrackError, match="gave no answer within 0.3 seconds"):
-            asking(server, question(), retries=0)
+    silent = pytest.raises(FeatrackError, match=r"gave no answer within 0\.3 seconds")
+    with ChatServer("timeout") as server, silent:
+        asking(server, question(), retries=0)
     with pytest.raises(FeatrackError, match=f"There is no server at {server.url}"):
         asking(server, question(), retries=1)
 

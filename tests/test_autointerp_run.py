@@ -81,7 +81,9 @@ def test_counting_explains_planted_features_and_only_their_own(prepared):
     assert dead[["simulation_r", "random_r", "detection", "shuffled_r"]].isna().all()
     assert not dead["able"] and not dead["persisting"] and said["persisting"][alive].all()
     # Nothing has changed from model to model, so neither has what an explanation is worth.
-    assert set(zip(scores.mates["parent"], scores.mates["child"], strict=True)) == set(LINEAGE.edges)
+    assert set(zip(scores.mates["parent"], scores.mates["child"], strict=True)) == set(
+        LINEAGE.edges
+    )
     assert (scores.mates["feature"] == scores.mates["mate"]).all()
     assert (scores.mates["foreign_r"] == scores.mates["own_r"]).all()
 
@@ -99,10 +101,12 @@ def test_the_lookup_over_all_held_out_text_agrees_with_a_plain_correlation(prepa
 
 
 @pytest.mark.parametrize("logprobs", [True, False])
-def test_a_chat_model_that_names_the_right_token_scores_best(prepared, settings, tmp_path, logprobs):
+def test_a_chat_model_naming_the_right_token_scores_best(prepared, settings, tmp_path, logprobs):
     with ChatServer(logprobs=logprobs) as server:
         scores = run.ask(prepared, settings(server), tmp_path)
-    assert len(scores.own) == 2 * len(LINEAGE.order) and set(scores.own["explainer"]) == {"endpoint"}
+    assert len(scores.own) == 2 * len(LINEAGE.order) and set(scores.own["explainer"]) == {
+        "endpoint"
+    }
     assert (scores.own["explanation"] == [VOCABULARY[k] for k in scores.own["feature"]]).all()
     for name, expected in (("simulation_r", 1), ("random_r", 1), ("detection", 1)):
         assert scores.own[name].to_numpy() == pytest.approx(expected)

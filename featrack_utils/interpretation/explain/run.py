@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from transformers import AutoTokenizer
 
+from featrack_utils.dictionaries import features
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.interpretation.contexts import by_feature
+from featrack_utils.interpretation import contexts
 from featrack_utils.interpretation.explain import controls, judge, lookup, rules
 from featrack_utils.interpretation.explain.chat import ChatServer
 from featrack_utils.interpretation.explain.chat_explainer import ChatExplainer
@@ -23,8 +26,10 @@ from featrack_utils.interpretation.explain.excerpts import (
     true_values,
 )
 from featrack_utils.lineage import Lineage
+from featrack_utils.matching.best_matches import FOLDER, open_matches
 from featrack_utils.matching.classes import Tracking
 from featrack_utils.matching.fates import found_in_neighbour
+from featrack_utils.pipeline import store
 from featrack_utils.pipeline.profile import Interpretation
 
 ANSWERS = "answers"  # folder of a run: what was asked is no artefact to be made anew
@@ -68,6 +73,49 @@ class Scores(NamedTuple):
     mates: pd.DataFrame
 
 
+def explain_run(
+    run: Path, lineage: Lineage, settings: Interpretation, context: int, seed: int
+) -> Path:
+    """Makes the artefact `interpretation` of a run, unless it is up to date; gives its folder.
+
+    Of each model the dictionary of the first SAE seed is explained.
+
+    Raises:
+        FeatrackError: features, matches or the tokenizer are missing or damaged, or the chat
+            model can't be asked (`ChatServer.ask`).
+    """
+    matches = open_matches(run)
+    first = {model: names[0] for model, names in matches.names.items()}
+
+    def build(folder: Path) -> None:
+        opened = features.open_named(run, first.values())
+        place = store.opened(run / "corpora") / "tokenizer"
+        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
+        prepared = prepare(
+            lineage,
+            {model: opened[name] for model, name in first.items()},
+            {model: matches.eligible[name] for model, name in first.items()},
+            {(a, b): matches.tracking(first[a], first[b]) for a, b in lineage.edges},
+            contexts.vocabulary(tokenizer),
+            block=context - 1,
+            seed=seed,
+        )
+        write(folder, prepared, settings, run / ANSWERS)
+
+    return store.make(
+        run / "interpretation",
+        build,
+        parameters={
+            "context": context,
+            "seed": seed,
+            "edges": [list(edge) for edge in lineage.edges],
+            **settings.model_dump(),
+        },
+        inputs=[*(run / "features" / n for n in first.values()), run / FOLDER, run / "corpora"],
+        code=[sys.modules[__name__]],
+    )
+
+
 def prepare(
     lineage: Lineage,
     found: Mapping[str, Features],
@@ -85,8 +133,8 @@ def prepare(
     """
     text = as_text(found[lineage.root], block, seed)
     judged = {}
-    for model, features in found.items():
-        columns = by_feature(features.acts)
+    for model, each in found.items():
+        columns = contexts.by_feature(each.acts)
         excerpts = excerpts_to_judge(columns, text, seed)
         judged[model] = judge.JudgedDictionary(columns, excerpts, text)
     return Prepared(lineage, text, found, judged, able, trackings, vocabulary, seed)
@@ -95,8 +143,8 @@ def prepare(
 def count(prepared: Prepared) -> list[dict[str, judge.CountingExplainer]]:
     """Explanations by counting, by model: first the whole lookups, then the rules of them."""
     lookups, written = {}, {}
-    for model, features in prepared.found.items():
-        table = lookup.learn(features.acts, prepared.text)
+    for model, each in prepared.found.items():
+        table = lookup.learn(each.acts, prepared.text)
         explanations = rules.write_explanations(table, prepared.vocabulary)
         lookups[model], written[model] = (
             judge.CountingExplainer(each, explanations, prepared.text)
@@ -200,12 +248,12 @@ def examples(
 def _score(
     prepared: Prepared,
     explainers: Mapping[str, judge.Explainer],
-    features: Mapping[str, np.ndarray],
+    sample: Mapping[str, np.ndarray],
 ) -> Scores:
     persisting = found_in_neighbour(prepared.lineage, prepared.trackings)
     own, mates = [], []
     for model, explainer in explainers.items():
-        judged, chosen = prepared.judged[model], features[model]
+        judged, chosen = prepared.judged[model], sample[model]
         able = chosen[prepared.able[model][chosen]]
         others = controls.shuffled(able, prepared.seed)
         shuffled = judge.score_on_others(explainer, others, judged, able)
@@ -218,8 +266,8 @@ def _score(
         table["shuffled_r"] = table["feature"].map(pd.Series(shuffled, index=able))
         own.append(table)
     for parent, child in prepared.lineage.edges:
-        partner = prepared.trackings[parent, child].parent_partner[features[parent]]
-        i, j = features[parent][partner >= 0], partner[partner >= 0]
+        partner = prepared.trackings[parent, child].parent_partner[sample[parent]]
+        i, j = sample[parent][partner >= 0], partner[partner >= 0]
         judged = prepared.judged[child]
         pairs = {"feature": i, "mate": j}
         pairs["foreign_r"] = judge.score_on_others(explainers[parent], i, judged, j)
