@@ -23,15 +23,16 @@ class ChatServer:
     """Answers until the context ends; `faults` are committed one a request, in order.
 
     Faults: a status (429 and 503 take `retry_after`), "echo" (401 that repeats the key), "leak"
-    (an answer that does), "timeout", "html", "truncated", "empty" (no choices), "no content",
-    "short" (one number too few), "logprobs" (refuses them), "quota".
+    (an answer that does), "timeout", "html", "truncated", "empty" (no choices), "error" (200
+    with an error in it), "short" (one number too few), "logprobs" (refuses them).
     """
 
     def __init__(self, *faults: int | str, logprobs: bool = True, retry_after: str = "0") -> None:
         self.faults, self.logprobs, self.retry_after = list(faults), logprobs, retry_after
         self.requests: list[dict[str, Any]] = []
         self.authorizations: list[str | None] = []
-        self.usage: dict[str, int] | None = {"prompt_tokens": 10, "completion_tokens": 5}
+        self.content: str | None = ""  # what is said instead of the right answer
+        self.finish_reason = "stop"
         self.released = threading.Event()
         self._lock = threading.Lock()
 
@@ -59,12 +60,15 @@ class ChatServer:
         text = _said(request)
         if fault == "short":
             text = text.rsplit("\n", 1)[0]
-        choice: dict[str, Any] = {"message": {"role": "assistant", "content": text}}
-        if fault == "no content":
-            choice["message"]["content"] = None
+        choice: dict[str, Any] = {
+            "message": {"role": "assistant", "content": text},
+            "finish_reason": self.finish_reason,
+        }
+        if self.content != "" or self.finish_reason == "length":
+            choice["message"]["content"] = self.content
         if self.logprobs and request.get("logprobs"):
             choice["logprobs"] = {"content": _with_logprobs(text)}
-        return {"choices": [] if fault == "empty" else [choice], "usage": self.usage}
+        return {"choices": [] if fault == "empty" else [choice], "usage": {}}
 
 
 def _said(request: dict[str, Any]) -> str:
@@ -104,8 +108,8 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
                 return None
             if fault == "echo":
                 return self._send(401, {"error": {"message": f"Incorrect API key {key}"}})
-            if fault == "quota":
-                return self._send(429, {"error": {"code": "insufficient_quota"}})
+            if fault == "error":
+                return self._send(200, {"error": {"message": "the model is loading"}})
             if fault == "logprobs" and "logprobs" in request:
                 server.faults.insert(0, fault)
                 return self._send(400, {"error": {"message": "logprobs are not supported"}})

@@ -1,19 +1,19 @@
-"""Explaining by counting: the lookup by mental arithmetic, sentences by what they say."""
+"""Explaining by counting: the lookup by mental arithmetic, explanations by what they say."""
 
 import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils.interpretation.explain import lookup, sentences
-from featrack_utils.interpretation.explain.contexts import NONE, as_text
+from featrack_utils.interpretation.explain import lookup, rules
+from featrack_utils.interpretation.explain.excerpts import NONE, as_text
 from featrack_utils.interpretation.explain.lookup import Lookup
-from featrack_utils.interpretation.explain.sentences import LONGEST, SILENT, quoted
+from featrack_utils.interpretation.explain.rules import LONGEST, SILENT, quoted
 from tests.autointerp_planted import AFTER, BLOCK, DEAD, VOCABULARY, planted
 
 FEATURES = planted()
 TEXT = as_text(FEATURES, BLOCK, seed=1)
 TABLE = lookup.learn(FEATURES.acts, TEXT)
-SENTENCES = sentences.write(TABLE, VOCABULARY)
+EXPLANATIONS = rules.write_explanations(TABLE, VOCABULARY)
 
 
 def table(pairs, by_pair, n_pair, by_token, n_token, mean=0.0) -> Lookup:
@@ -57,30 +57,30 @@ def test_what_is_learnt_is_the_mean_given_the_token():
 
 
 def test_a_feature_of_one_token_is_said_in_one_rule():
-    assert [SENTENCES.text[k] for k in range(6)] == [f"“w{k}” 9" for k in range(6)]
+    assert [EXPLANATIONS.text[k] for k in range(6)] == [f"“w{k}” 9" for k in range(6)]
 
 
 def test_a_feature_of_a_pair_is_said_with_what_stands_before():
-    assert SENTENCES.text[6] == f"“w{AFTER[0]}” (after “w{AFTER[1]}” 9)"
+    assert EXPLANATIONS.text[6] == f"“w{AFTER[0]}” (after “w{AFTER[1]}” 9)"
 
 
 def test_a_feature_that_is_never_active_is_said_to_be_so_and_simulated_as_0():
-    assert SENTENCES.text[DEAD] == SILENT
-    assert not SENTENCES.values(DEAD, TEXT.pair).any()
+    assert EXPLANATIONS.text[DEAD] == SILENT
+    assert not EXPLANATIONS.values(DEAD, TEXT.pair).any()
 
 
-def test_a_sentence_is_simulated_as_it_reads():
+def test_an_explanation_is_simulated_as_it_reads():
     expected = np.where(TEXT.tokens == 2, 9, 0)
-    assert (SENTENCES.values(2, TEXT.pair) == expected).all()
+    assert (EXPLANATIONS.values(2, TEXT.pair) == expected).all()
     after = TEXT.pair_previous[TEXT.pair] == AFTER[1]
     expected = np.where((TEXT.tokens == AFTER[0]) & after, 9, 0)
-    assert (SENTENCES.values(6, TEXT.pair) == expected).all()
+    assert (EXPLANATIONS.values(6, TEXT.pair) == expected).all()
 
 
 def test_a_rule_for_a_pair_stands_beside_that_of_its_token_and_the_more_specific_holds():
     # Token 0 is worth 1 in general and 3 after token 1, each seen ninety-nine times.
     both = table([(1, 0), (2, 0)], [300, 100], [99, 99], [400, 0, 0], [198, 99, 99])
-    said = sentences.write(both, ["a", "b", "c"])
+    said = rules.write_explanations(both, ["a", "b", "c"])
     assert said.text == ["“a” 6 (after “b” 9, “c” 3)"]
     assert said.values(0, np.array([0, 1])).tolist() == [9, 3]
 
@@ -88,7 +88,7 @@ def test_a_rule_for_a_pair_stands_beside_that_of_its_token_and_the_more_specific
 def test_of_many_tokens_the_most_telling_are_named_in_at_most_a_hundred_characters():
     n = 60
     many = table([(NONE, k) for k in range(n)], [0] * n, [0] * n, range(n, 0, -1), [1] * n)
-    said = sentences.write(many, [f"token {k}" for k in range(n)])
+    said = rules.write_explanations(many, [f"token {k}" for k in range(n)])
     assert LONGEST - 12 < len(said.text[0]) <= LONGEST
     assert said.text[0].startswith("“token 0” 9, “token 1” 9, “token 2” 9")
     named = said.values(0, np.arange(n)) > 0
@@ -98,7 +98,7 @@ def test_of_many_tokens_the_most_telling_are_named_in_at_most_a_hundred_characte
 def test_rare_tokens_dont_crowd_out_common_ones():
     # Once with 4 explains less than a hundred times with 2.
     few = table([(NONE, 0), (NONE, 1)], [0, 0], [0, 0], [4, 200], [1, 100])
-    assert sentences.write(few, ["a", "b"]).text == ["“b” 9, “a” 9"]
+    assert rules.write_explanations(few, ["a", "b"]).text == ["“b” 9, “a” 9"]
 
 
 @pytest.mark.parametrize(

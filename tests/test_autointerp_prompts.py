@@ -10,8 +10,7 @@ from featrack_utils.interpretation.explain import prompts
 
 
 def answer(text, logprobs=None):
-    choice = {"message": {"content": text}}
-    return {"choice": choice | ({"logprobs": {"content": logprobs}} if logprobs else {})}
+    return {"content": text, "logprobs": {"content": logprobs} if logprobs else None}
 
 
 def token(text, **others):
@@ -86,7 +85,7 @@ def test_an_explanation_is_one_short_line():
     assert prompts.read_explanation(answer(" the word\n\x07'if'\u202e ")) == "the word 'if'"
     long = prompts.read_explanation(answer("word " * 50))
     assert len(long) <= 100 and long.endswith("word…")
-    assert prompts.read_explanation(answer(None)) == ""
+    assert prompts.read_explanation(answer("")) == ""
 
 
 def test_detection_reads_one_yes_or_no_for_each_excerpt():

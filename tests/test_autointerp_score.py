@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from featrack_utils.interpretation.explain.score import (
-    as_results,
     bootstrap,
     detection,
     simulation_r,
@@ -73,4 +72,3 @@ def test_an_interval_holds_the_median_leaves_out_nan_and_is_the_same_each_time()
 
 def test_nothing_defined_gives_no_figure():
     assert bootstrap(np.array([NAN]), np.mean, 10, 1) is None
-    assert as_results("x", None) == {"x": None, "x.ci_low": None, "x.ci_high": None}

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featrack_utils.interpretation.explain import strips, summary
+from featrack_utils.display.explanation_figures import score_histograms, show_foretold
+from featrack_utils.interpretation.explain import summary
 
 N = 40
 NAN = np.nan
@@ -15,7 +16,7 @@ def own(**columns) -> pd.DataFrame:
     table = {
         "model": "lua",
         "feature": np.arange(N),
-        "explainer": "sentence",
+        "explainer": "rules",
         "explanation": "x",
         "simulation_r": np.where(persisting, 0.9, 0.5),
         "random_r": np.where(persisting, 0.8, 0.2),
@@ -32,7 +33,7 @@ MATES = pd.DataFrame(
     {
         "parent": "base",
         "child": "lua",
-        "explainer": "sentence",
+        "explainer": "rules",
         "feature": [1, 2],
         "mate": [3, 4],
         "foreign_r": [0.6, 0.8],
@@ -43,7 +44,7 @@ MATES = pd.DataFrame(
 
 def test_figures_are_medians_and_mean_differences_of_pairs():
     found = summary.results(own(), MATES, 20, 1)
-    name = "autointerp.lua.sentence"
+    name = "autointerp.lua.rules"
     assert found[f"{name}.median_r"] == 0.5 and found[f"{name}.persisting.median_r"] == 0.9
     assert found[f"{name}.random_only.median_r"] == 0.2 and found[f"{name}.detection"] == 0.75
     assert found[f"{name}.shuffled.median_r"] == 0 and found[f"{name}.matched_pairs"] == 10
@@ -59,30 +60,30 @@ def test_features_seen_too_rarely_take_no_part():
     able = np.arange(N) % 2 == 0
     scores = np.where(able, 0.5, 0.9)
     found = summary.results(own(able=able, simulation_r=scores), MATES, 20, 1)
-    assert found["autointerp.lua.sentence.features"] == N / 2
-    assert found["autointerp.lua.sentence.median_r"] == 0.5
+    assert found["autointerp.lua.rules.features"] == N / 2
+    assert found["autointerp.lua.rules.median_r"] == 0.5
 
 
 def test_features_of_other_densities_are_no_pairs_and_the_difference_isnt_defined():
     density = np.where(np.arange(N) < 10, 0.001, 0.1)
     found = summary.results(own(density=density), MATES, 20, 1)
-    assert found["autointerp.lua.sentence.matched_pairs"] == 0
-    assert found["autointerp.lua.sentence.persisting_minus_matched"] is None
+    assert found["autointerp.lua.rules.matched_pairs"] == 0
+    assert found["autointerp.lua.rules.persisting_minus_matched"] is None
 
 
 def test_nothing_scored_gives_no_figure_and_still_a_picture():
     nothing = own(simulation_r=NAN, random_r=NAN, detection=NAN, shuffled_r=NAN, persisting=False)
     found = summary.results(nothing, MATES.iloc[:0], 20, 1)
-    assert found.pop("autointerp.lua.sentence.features") == N
+    assert found.pop("autointerp.lua.rules.features") == N
     assert found.pop("autointerp.density_caliper") > 1
-    assert found.pop("autointerp.lua.sentence.matched_pairs") == 0
-    assert found.pop("autointerp.lua.sentence.others.median_density") == 0.01
+    assert found.pop("autointerp.lua.rules.matched_pairs") == 0
+    assert found.pop("autointerp.lua.rules.others.median_density") == 0.01
     assert found and set(found.values()) == {None}
-    assert len(summary.histograms(nothing, ("lua", "merged")).axes) == 4
+    assert len(score_histograms(nothing, ("lua", "merged")).axes) == 4
 
 
 def test_the_histogram_shows_shares_of_all_and_of_persisting_features():
-    figure = summary.histograms(own(), ("lua",))
+    figure = score_histograms(own(), ("lua",))
     axis = figure.axes[0]
     bars = [patch.get_height() for patch in axis.patches if hasattr(patch, "get_height")]
     assert sorted(bar for bar in bars if bar > 0) == pytest.approx([0.25, 0.75])
@@ -97,6 +98,6 @@ def test_an_example_is_shown_as_data_with_a_link_to_the_explorer():
         "simulation_r": 0.875,
         "contexts": [(["<b>", "x"], [1.0, 0.0], [9.0, 0.0])],
     }
-    page = strips.beside(example, "lua").data
+    page = show_foretold(example, "lua").data
     assert 'href="explorer.html#lua-12"' in page and "0.88" in page
     assert "&lt;script&gt;” 9" in page and "<script>" not in page and "<b>" not in page

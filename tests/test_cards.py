@@ -10,7 +10,7 @@ from scipy import sparse
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.display import cards
-from featrack_utils.display.shading import Side, shade_side_by_side
+from featrack_utils.display.shading import ShadedFeature, shade_side_by_side
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.contexts import token_shares
 from featrack_utils.interpretation.logit_effects import LogitEffects
@@ -94,7 +94,7 @@ def test_two_features_are_shaded_on_the_same_text(known):
 
 
 def test_features_side_by_side_need_as_many_contexts_each():
-    side = Side("a", [(["x"], [1.0])], 1.0, "#0072B2")
+    side = ShadedFeature("a", [(["x"], [1.0])], 1.0, "#0072B2")
     with pytest.raises(FeatrackError, match=r"as many contexts each, but got \[0, 1\]"):
         shade_side_by_side([side, side._replace(contexts=[])])
     with pytest.raises(FeatrackError, match="peak activation above zero"):

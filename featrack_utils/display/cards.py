@@ -13,7 +13,7 @@ from IPython.display import HTML
 from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.display.shading import Side, shade_side_by_side, token_html, visible
+from featrack_utils.display.shading import ShadedFeature, shade_side_by_side, token_html, visible
 from featrack_utils.display.style import colour_of
 from featrack_utils.display.tables import format_cell, show_table
 from featrack_utils.interpretation.contexts import (
@@ -192,5 +192,5 @@ def together(
         shown = contexts_at(found, feature.index, positions, known.corpora, width)
         peak = float(found.acts[:, [feature.index]].max())
         label = link(feature, _LINK_ON_WHITE)
-        sides.append(Side(label, shown, peak, colour_of(feature.model)))
+        sides.append(ShadedFeature(label, shown, peak, colour_of(feature.model)))
     return shade_side_by_side(sides)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from IPython.display import HTML
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation.visible import visible
 
 _Contexts = Sequence[tuple[Sequence[str], Sequence[float]]]
 
@@ -15,23 +16,6 @@ _Contexts = Sequence[tuple[Sequence[str], Sequence[float]]]
 _FULL_SHADE = 0.7
 _INK = "#1a1a1a"
 _MARK = '<span class="featrack-mark" style="color: #595959">{}</span>'
-_NAMED = {"\n": "⏎", "\r": "␍", "\t": "⇥", " ": "·", "\u00a0": "⍽"}
-# Categories that show nothing of their own, or that reorder what stands beside them.
-_INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp", "Zs"}
-
-
-def visible(character: str) -> str:
-    """A printable stand-in for a character that would show nothing, else the character itself."""
-    if character in _NAMED:
-        return _NAMED[character]
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "␡"
-    if unicodedata.category(character) in _INVISIBLE:
-        return f"⟨U+{code:04X}⟩"
-    return character
 
 
 def token_html(token: str) -> str:
@@ -92,7 +76,7 @@ def _legend(peak: float, colour: str) -> str:
     )
 
 
-class Side(NamedTuple):
+class ShadedFeature(NamedTuple):
     """One feature among those shown beside each other, with what it does on each text.
 
     `label` is HTML, `contexts`, `peak` and `colour` are those of `shade_contexts`.
@@ -135,7 +119,7 @@ def shade_contexts(contexts: _Contexts, peak: float, colour: str) -> HTML:
     )
 
 
-def shade_side_by_side(sides: Sequence[Side]) -> HTML:
+def shade_side_by_side(sides: Sequence[ShadedFeature]) -> HTML:
     """Features beside each other on their contexts, one row each; below each other on a phone.
 
     Raises FeatrackError as `shade_contexts` does, or if the sides differ in their number of
@@ -164,7 +148,7 @@ def shade_side_by_side(sides: Sequence[Side]) -> HTML:
     )
 
 
-def _in_rows(sides: Sequence[Side]) -> list[tuple]:
+def _in_rows(sides: Sequence[ShadedFeature]) -> list[tuple]:
     counts = {len(side.contexts) for side in sides}
     if len(counts) > 1:
         raise FeatrackError(

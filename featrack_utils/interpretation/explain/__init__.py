@@ -1,5 +1,5 @@
 """Automated interpretation: explain a feature, simulate it from the explanation, score that.
 
-METHOD.md §7; the paper's Figure 6. Explanations come from counting (`lookup`, `sentences`) or from
-a chat model behind an endpoint (`remote`), and all are scored alike (`judge`, `score`).
+book/method.md, automated interpretation; the paper's Figure 6. Explanations come from counting
+(`lookup`, `rules`) or from a chat model (`chat_explainer`); all are scored alike (`judge`).
 """

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 CALIPER = 1.25  # two densities further apart than by this factor don't count as equal
 
 
-class Pairs(NamedTuple):
+class DensityPairs(NamedTuple):
     """Features of two groups, paired by density."""
 
     one: Int[np.ndarray, " n"]
@@ -30,7 +30,7 @@ def equally_dense(
     density: Float[np.ndarray, " d_sae"],
     one: Int[np.ndarray, " n"],
     other: Int[np.ndarray, " m"],
-) -> Pairs:
+) -> DensityPairs:
     """Pairs a feature of one group with one of another, no feature twice, densities near.
 
     Of all ways to pair the smaller group, that with the least total distance of log densities;
@@ -39,4 +39,4 @@ def equally_dense(
     logs = np.log(density[one])[:, None] - np.log(density[other])[None, :]
     rows, columns = linear_sum_assignment(np.abs(logs))
     near = np.abs(logs[rows, columns]) <= np.log(CALIPER)
-    return Pairs(one[rows[near]], other[columns[near]])
+    return DensityPairs(one[rows[near]], other[columns[near]])

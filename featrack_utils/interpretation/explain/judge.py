@@ -10,18 +10,15 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from featrack_utils.interpretation.explain import score
-from featrack_utils.interpretation.explain.contexts import (
+from featrack_utils.interpretation.explain.excerpts import (
     NONE,
     TOP,
-    Chosen,
-    Text,
-    places,
+    EvaluationText,
+    JudgingExcerpts,
     true_values,
 )
 from featrack_utils.interpretation.explain.lookup import Lookup
-from featrack_utils.interpretation.explain.sentences import Sentences
-
-_CHUNK = 2048  # features whose excerpts are held at once
+from featrack_utils.interpretation.explain.rules import Explanations
 
 
 class Explainer(Protocol):
@@ -46,28 +43,31 @@ class Explainer(Protocol):
         """How much each excerpt looks like one that activates its source; NaN: not known."""
 
 
-class Subject(NamedTuple):
+class JudgedDictionary(NamedTuple):
     """One dictionary whose features are explained: activations, and excerpts to judge on."""
 
     columns: sparse.csc_matrix
-    chosen: Chosen
+    excerpts: JudgingExcerpts
+    text: EvaluationText
 
 
-class Counted:
-    """Explanations that come from counting: the whole lookup, or its sentences."""
+class CountingExplainer:
+    """Explanations that come from counting: the whole lookup, or the rules written of it."""
 
-    def __init__(self, table: Lookup | Sentences, sentences: Sentences, text: Text) -> None:
-        self.name = "lookup" if isinstance(table, Lookup) else "sentence"
-        self._table, self._sentences, self._text = table, sentences, text
+    def __init__(
+        self, table: Lookup | Explanations, written: Explanations, text: EvaluationText
+    ) -> None:
+        self.name = "lookup" if isinstance(table, Lookup) else "rules"
+        self._table, self._written, self._text = table, written, text
 
     def explanation(self, feature: int) -> str:
-        """The sentence; that of the lookup names only its most telling rules."""
-        return self._sentences.text[feature]
+        """The rules as text; of the lookup they are only the most telling part."""
+        return self._written.text[feature]
 
     def simulate(
         self, sources: Int[np.ndarray, " n"], where: Int[np.ndarray, "n k width"]
     ) -> Float[np.ndarray, "n k width"]:
-        """Expected activations (of the lookup) or strengths (of the sentence)."""
+        """Expected activations (of the lookup) or strengths (of the rules)."""
         out = np.empty(where.shape, np.float32)
         for row, feature in enumerate(sources):
             out[row] = self._table.values(feature, self._text.pair[where[row]])
@@ -81,32 +81,25 @@ class Counted:
         inactive: Int[np.ndarray, "n m width"],
     ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n m"]]:
         """The strongest simulated activation of each excerpt."""
-        ratings = (score.strongest(self.simulate(sources, side)) for side in (active, inactive))
-        return next(ratings), next(ratings)
+        rated = [score.strongest(self.simulate(sources, side)) for side in (active, inactive)]
+        return rated[0], rated[1]
 
     def everywhere_r(
         self, columns: sparse.csc_matrix, features: Int[np.ndarray, " n"]
     ) -> Float[np.ndarray, " n"]:
         """r of simulated with true activations over all held-out text."""
         held = np.flatnonzero(~self._text.learn)
-        pairs, place, counts = np.unique(
-            self._text.pair[held], return_inverse=True, return_counts=True
-        )
+        pairs, place = np.unique(self._text.pair[held], return_inverse=True)
         true = columns[held]
-        sums = np.zeros((5, len(features)))
+        r = np.empty(len(features))
         for k, feature in enumerate(features):
-            x = self._table.values(feature, pairs)
-            stretch = slice(true.indptr[feature], true.indptr[feature + 1])
-            y = true.data[stretch].astype(np.float64)
-            at_y = x[place[true.indices[stretch]]]
-            # Not by dot products: their last digits depend on the number of threads.
-            parts = (counts * x, counts * x * x, y, y * y, at_y * y)
-            sums[:, k] = [part.sum() for part in parts]
-        return score.correlation(held.size, *sums)
+            simulated = self._table.values(feature, pairs)[place]
+            r[k] = score.simulation_r(simulated[None], true[:, [feature]].toarray().T)[0]
+        return r
 
 
-def own(
-    explainer: Explainer, subject: Subject, features: Int[np.ndarray, " n"], text: Text
+def score_own(
+    explainer: Explainer, judged: JudgedDictionary, features: Int[np.ndarray, " n"]
 ) -> pd.DataFrame:
     """Scores of each feature's own explanation.
 
@@ -114,45 +107,36 @@ def own(
     (random ones only: all held-out text where simulating costs nothing) and detection; NaN where
     a score isn't defined.
     """
-    parts = [pd.DataFrame(columns=_COLUMNS)]
-    for start in range(0, len(features), _CHUNK):
-        some = features[start : start + _CHUNK]
-        where = places(text, subject.chosen.simulated[some])
-        simulated = explainer.simulate(some, where)
-        true = true_values(subject.columns, some, where)
-        if isinstance(explainer, Counted):
-            random_r = explainer.everywhere_r(subject.columns, some)
-        else:
-            random_r = score.simulation_r(simulated[:, TOP:], true[:, TOP:])
-        active, inactive = subject.chosen.active[some], subject.chosen.inactive[some]
-        ratings = explainer.tell_apart(some, places(text, active), places(text, inactive))
-        values = (
-            some,
-            explainer.name,
-            [explainer.explanation(feature) for feature in some],
-            score.simulation_r(simulated, true),
-            random_r,
-            score.detection(*ratings),
-        )
-        parts.append(pd.DataFrame(dict(zip(_COLUMNS, values, strict=True))))
-    return pd.concat(parts[1:] or parts, ignore_index=True)
+    where = judged.text.positions_of(judged.excerpts.simulated[features])
+    simulated = explainer.simulate(features, where)
+    true = true_values(judged.columns, features, where)
+    if isinstance(explainer, CountingExplainer):
+        random_r = explainer.everywhere_r(judged.columns, features)
+    else:
+        random_r = score.simulation_r(simulated[:, TOP:], true[:, TOP:])
+    active, inactive = (
+        judged.text.positions_of(excerpts[features])
+        for excerpts in (judged.excerpts.active, judged.excerpts.inactive)
+    )
+    return pd.DataFrame(
+        {
+            "feature": features.astype(np.int32),
+            "explainer": explainer.name,
+            "explanation": [explainer.explanation(feature) for feature in features],
+            "simulation_r": score.simulation_r(simulated, true),
+            "random_r": random_r,
+            "detection": score.detection(*explainer.tell_apart(features, active, inactive)),
+        }
+    )
 
 
-_COLUMNS = ("feature", "explainer", "explanation", "simulation_r", "random_r", "detection")
-
-
-def foreign_r(
+def score_on_others(
     explainer: Explainer,
     sources: Int[np.ndarray, " n"],
-    subject: Subject,
+    judged: JudgedDictionary,
     targets: Int[np.ndarray, " n"],
-    text: Text,
 ) -> Float[np.ndarray, " n"]:
     """Simulation scores of explanations of `sources` on other features, the `targets`."""
-    parts = [np.zeros(0)]
-    for start in range(0, len(sources), _CHUNK):
-        stretch = slice(start, start + _CHUNK)
-        where = places(text, subject.chosen.simulated[targets[stretch]])
-        true = true_values(subject.columns, targets[stretch], where)
-        parts.append(score.simulation_r(explainer.simulate(sources[stretch], where), true))
-    return np.concatenate(parts)
+    where = judged.text.positions_of(judged.excerpts.simulated[targets])
+    true = true_values(judged.columns, targets, where)
+    return score.simulation_r(explainer.simulate(sources, where), true)

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from featrack_utils.interpretation.explain.sentences import LONGEST
+from featrack_utils.interpretation.explain.rules import LONGEST
 
 LEVELS = 9  # activations are told in whole numbers from 0 to this
 _ALTERNATIVES = 20  # log-probabilities asked for at each token of the answer, so that 0–9 fit
+_MOST_TOKENS = 2048  # of an answer; models that think first need many before they say anything
 _NUMBERED = re.compile(r"^\W*(\d+)[\t :.]+(\d)\b", re.MULTILINE)
 
 _EXPLAIN = (
@@ -60,14 +61,14 @@ def explain(model: str, excerpts: Sequence[tuple[Sequence[str], Sequence[int]]])
         + "\n".join(f"{_quoted(token)}\t{n}" for token, n in zip(*excerpt, strict=True))
         for number, excerpt in enumerate(excerpts, 1)
     )
-    return _request(model, _EXPLAIN, "\n\n".join(shown), LONGEST)
+    return _request(model, _EXPLAIN, "\n\n".join(shown))
 
 
 def simulate(model: str, explanation: str, tokens: Sequence[str]) -> dict[str, Any]:
     """The request to foretell a feature's level at every token of an excerpt."""
     lines = (f"{place}\t{_quoted(token)}" for place, token in enumerate(tokens, 1))
     user = f"Known of the feature: {_quoted(explanation)}\n\n" + "\n".join(lines)
-    request = _request(model, _SIMULATE, user, 8 * len(tokens) + 16)
+    request = _request(model, _SIMULATE, user)
     return request | {"logprobs": True, "top_logprobs": _ALTERNATIVES}
 
 
@@ -78,12 +79,12 @@ def detect(model: str, explanation: str, excerpts: Sequence[Sequence[str]]) -> d
         for number, tokens in enumerate(excerpts, 1)
     )
     user = f"Known of the feature: {_quoted(explanation)}\n\n" + "\n".join(lines)
-    return _request(model, _DETECT, user, 8 * len(excerpts) + 16)
+    return _request(model, _DETECT, user)
 
 
 def read_explanation(answer: dict[str, Any]) -> str:
     """The phrase: one line, nothing invisible, at most LONGEST characters."""
-    text = "".join(c if c.isprintable() else " " for c in _content(answer))
+    text = "".join(c if c.isprintable() else " " for c in answer["content"])
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
 
@@ -94,7 +95,7 @@ def read_levels(answer: dict[str, Any], n: int) -> Float[np.ndarray, " n"] | Non
     Where the server told log-probabilities, a level is the mean of the digits under them, as in
     Bills et al.; otherwise, it is the digit written.
     """
-    text = _content(answer)
+    text = answer["content"]
     lines = list(_NUMBERED.finditer(text))
     if [int(line[1]) for line in lines] != list(range(1, n + 1)):
         return None
@@ -104,7 +105,7 @@ def read_levels(answer: dict[str, Any], n: int) -> Float[np.ndarray, " n"] | Non
 
 def read_detection(answer: dict[str, Any], n: int) -> Float[np.ndarray, " n"] | None:
     """1 or 0 for each of n excerpts; None if the answer doesn't give exactly one for each."""
-    found = _NUMBERED.findall(_content(answer))
+    found = _NUMBERED.findall(answer["content"])
     if [int(place) for place, _ in found] != list(range(1, n + 1)):
         return None
     said = [digit for _, digit in found]
@@ -115,32 +116,32 @@ def _expected_digits(answer: dict[str, Any]) -> dict[int, float]:
     """Mean of the digits 0–9 by place in the text, at tokens that are a digit and no more."""
     found, place = {}, 0
     try:
-        for token in (answer["choice"].get("logprobs") or {}).get("content") or []:
+        for token in (answer["logprobs"] or {}).get("content") or []:
             written = token["token"]
-            digit = written.strip()
-            if len(digit) == 1 and digit in "0123456789":
-                weights: dict[int, float] = {}
-                for other in token.get("top_logprobs") or []:
-                    name = other["token"].strip()
-                    if len(name) == 1 and name in "0123456789":
-                        weights[int(name)] = weights.get(int(name), 0) + math.exp(other["logprob"])
-                if (total := sum(weights.values())) > 0:
-                    at = place + written.index(digit)
-                    found[at] = sum(level * weight for level, weight in weights.items()) / total
+            if _is_digit(written):
+                weights = [
+                    (int(other["token"]), math.exp(other["logprob"]))
+                    for other in token.get("top_logprobs") or []
+                    if _is_digit(other["token"])
+                ]
+                total = sum(weight for _, weight in weights)
+                if total > 0:
+                    at = place + len(written) - len(written.lstrip())
+                    found[at] = sum(level * weight for level, weight in weights) / total
             place += len(written)
     except (KeyError, TypeError, AttributeError, OverflowError):
         return {}
     return found
 
 
-def _content(answer: dict[str, Any]) -> str:
-    return answer["choice"]["message"]["content"] or ""
+def _is_digit(token: str) -> bool:
+    return token.strip() in set("0123456789")
 
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _request(model: str, system: str, user: str, max_tokens: int) -> dict[str, Any]:
+def _request(model: str, system: str, user: str) -> dict[str, Any]:
     messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-    return {"model": model, "messages": messages, "max_tokens": max_tokens, "temperature": 0}
+    return {"model": model, "messages": messages, "max_tokens": _MOST_TOKENS, "temperature": 0}

@@ -1,62 +1,59 @@
-"""Explains and scores the features of a run's four dictionaries: the artefact `interpretation`."""
+"""Explains and scores the features of a run's dictionaries: the artefact `interpretation`."""
 
 from __future__ import annotations
 
 import json
-import logging
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from transformers import AutoTokenizer
 
+from featrack_utils.dictionaries import features
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.contexts import by_feature
-from featrack_utils.interpretation.explain import controls, judge, lookup, sentences, strips
-from featrack_utils.interpretation.explain.budget import Budget, Estimate, Prices
-from featrack_utils.interpretation.explain.cache import Answers
-from featrack_utils.interpretation.explain.contexts import Text, as_text, choose
-from featrack_utils.interpretation.explain.endpoint import Endpoint
-from featrack_utils.interpretation.explain.remote import Asked, Rehearsal, Remote
-from featrack_utils.interpretation.explain.settings import Interpretation
-from featrack_utils.lineage import Lineage
-from featrack_utils.matching import fates
-from featrack_utils.matching.classes import Tracking, eligible
-from featrack_utils.matching.correlation import correlations
-from featrack_utils.pipeline.config import EDGES, MODELS
-
-log = logging.getLogger(__name__)
-
-PAPER = Lineage(
-    {
-        "base": {"train": ["english", "python"]},
-        "lua": {"parent": "base", "train": ["lua"]},
-        "stories": {"parent": "base", "train": ["stories"]},
-        "merged": {"merge": ["lua", "stories"]},
-    }
+from featrack_utils.interpretation import contexts
+from featrack_utils.interpretation.explain import controls, judge, lookup, rules
+from featrack_utils.interpretation.explain.chat import ChatServer
+from featrack_utils.interpretation.explain.chat_explainer import ChatExplainer
+from featrack_utils.interpretation.explain.excerpts import (
+    NONE,
+    EvaluationText,
+    as_text,
+    excerpts_to_judge,
+    true_values,
 )
-ANSWERS = "answers"  # folder of a run: what was paid for is no artefact to be made anew
+from featrack_utils.lineage import Lineage
+from featrack_utils.matching.best_matches import FOLDER, open_matches
+from featrack_utils.matching.classes import Tracking
+from featrack_utils.matching.fates import found_in_neighbour
+from featrack_utils.pipeline import store
+from featrack_utils.pipeline.profile import Interpretation
+
+ANSWERS = "answers"  # folder of a run: what was asked is no artefact to be made anew
 COLUMNS = ("model", "feature", "explainer", "explanation", "simulation_r", "detection")
+QUANTILES = (0.9, 0.5, 0.1)  # of the scores: features shown as examples
 
 
-class Ground(NamedTuple):
-    """What explanations are learnt from and judged on, for the dictionaries of seed 0.
+class Prepared(NamedTuple):
+    """What explanations are learnt from and judged on, one dictionary per model.
 
     Attributes:
+        found: activations, by model.
+        judged: the same by feature, with excerpts to judge on, by model.
         able: features that are seen often enough, bool [d_sae] per model.
-        density: share of positions at which each feature is active, [d_sae] per model.
-        along: classes and partners of every edge.
+        trackings: classes and partners along every edge of the lineage.
+        vocabulary: text of each token.
     """
 
-    text: Text
+    lineage: Lineage
+    text: EvaluationText
     found: Mapping[str, Features]
-    subjects: dict[str, judge.Subject]
-    able: dict[str, np.ndarray]
-    density: dict[str, np.ndarray]
-    along: dict[tuple[str, str], Tracking]
+    judged: dict[str, judge.JudgedDictionary]
+    able: Mapping[str, np.ndarray]
+    trackings: Mapping[tuple[str, str], Tracking]
     vocabulary: Sequence[str]
     seed: int
 
@@ -65,8 +62,9 @@ class Scores(NamedTuple):
     """Scores of every explainer.
 
     Attributes:
-        own: one row per model, feature and explainer: what `judge.own` gives; shuffled_r, the
-            score of another feature's explanation; able (seen often enough), persisting, density.
+        own: one row per model, feature and explainer: what `judge.score_own` gives; shuffled_r,
+            the score of another feature's explanation; able (seen often enough), persisting (a
+            neighbouring model has it), density.
         mates: one row per edge, pair of matched features and explainer: foreign_r, the parent's
             explanation scored on the child's feature, and own_r, the child's own.
     """
@@ -75,182 +73,208 @@ class Scores(NamedTuple):
     mates: pd.DataFrame
 
 
+def explain_run(
+    run: Path, lineage: Lineage, settings: Interpretation, context: int, seed: int
+) -> Path:
+    """Makes the artefact `interpretation` of a run, unless it is up to date; gives its folder.
+
+    Of each model the dictionary of the first SAE seed is explained.
+
+    Raises:
+        FeatrackError: features, matches or the tokenizer are missing or damaged, or the chat
+            model can't be asked (`ChatServer.ask`).
+    """
+    matches = open_matches(run)
+    first = {model: names[0] for model, names in matches.names.items()}
+
+    def build(folder: Path) -> None:
+        opened = features.open_named(run, first.values())
+        place = store.opened(run / "corpora") / "tokenizer"
+        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
+        prepared = prepare(
+            lineage,
+            {model: opened[name] for model, name in first.items()},
+            {model: matches.eligible[name] for model, name in first.items()},
+            {(a, b): matches.tracking(first[a], first[b]) for a, b in lineage.edges},
+            contexts.vocabulary(tokenizer),
+            block=context - 1,
+            seed=seed,
+        )
+        write(folder, prepared, settings, run / ANSWERS)
+
+    return store.make(
+        run / "interpretation",
+        build,
+        parameters={
+            "context": context,
+            "seed": seed,
+            "edges": [list(edge) for edge in lineage.edges],
+            **settings.model_dump(),
+        },
+        inputs=[*(run / "features" / n for n in first.values()), run / FOLDER, run / "corpora"],
+        code=[sys.modules[__name__]],
+    )
+
+
 def prepare(
+    lineage: Lineage,
     found: Mapping[str, Features],
+    able: Mapping[str, np.ndarray],
+    trackings: Mapping[tuple[str, str], Tracking],
     vocabulary: Sequence[str],
     *,
     block: int,
-    tau: float,
-    min_positions: int,
-    min_documents: int,
     seed: int,
-) -> Ground:
-    """Splits the text, chooses what to judge on, and matches features; `found` by model."""
-    text = as_text(found["base"], block, seed)
-    able = {m: eligible(f.acts, f.origin, min_positions, min_documents) for m, f in found.items()}
-    subjects = {
-        m: judge.Subject(by_feature(f.acts), choose(f.acts, text, seed)) for m, f in found.items()
-    }
-    density = {m: np.diff(s.columns.indptr) / len(text.tokens) for m, s in subjects.items()}
-    best = {
-        (a, b): correlations(found[a].acts, found[b].acts, eligible_a=able[a], eligible_b=able[b])
-        for a, b in EDGES
-    }
-    along = fates.tracked(PAPER, best, tau)
-    return Ground(text, found, subjects, able, density, along, vocabulary, seed)
+) -> Prepared:
+    """Splits the text and chooses what to judge on; `found` and `able` by model.
+
+    Raises:
+        FeatrackError: the positions don't fill blocks, or a domain has one document only.
+    """
+    text = as_text(found[lineage.root], block, seed)
+    judged = {}
+    for model, each in found.items():
+        columns = contexts.by_feature(each.acts)
+        excerpts = excerpts_to_judge(columns, text, seed)
+        judged[model] = judge.JudgedDictionary(columns, excerpts, text)
+    return Prepared(lineage, text, found, judged, able, trackings, vocabulary, seed)
 
 
-def count(ground: Ground) -> dict[str, tuple[judge.Counted, judge.Counted]]:
-    """Explanations by counting, by model: the whole lookup, and its sentences."""
-    explainers = {}
-    for model, features in ground.found.items():
-        table = lookup.learn(features.acts, ground.text)
-        said = sentences.write(table, ground.vocabulary)
-        explainers[model] = tuple(judge.Counted(t, said, ground.text) for t in (table, said))
-    return explainers
+def count(prepared: Prepared) -> list[dict[str, judge.CountingExplainer]]:
+    """Explanations by counting, by model: first the whole lookups, then the rules of them."""
+    lookups, written = {}, {}
+    for model, each in prepared.found.items():
+        table = lookup.learn(each.acts, prepared.text)
+        explanations = rules.write_explanations(table, prepared.vocabulary)
+        lookups[model], written[model] = (
+            judge.CountingExplainer(each, explanations, prepared.text)
+            for each in (table, explanations)
+        )
+    return [lookups, written]
 
 
-def count_scores(
-    ground: Ground, explainers: Mapping[str, tuple[judge.Counted, judge.Counted]]
-) -> Scores:
+def score_all(prepared: Prepared, kinds: Sequence[Mapping[str, judge.CountingExplainer]]) -> Scores:
     """Scores of what counting says of all features."""
-    everything = {m: np.arange(len(able)) for m, able in ground.able.items()}
-    forms = zip(*explainers.values(), strict=True)
-    return _joined(
-        [_scores(ground, dict(zip(explainers, form, strict=True)), everything) for form in forms]
-    )
+    everything = {model: np.arange(len(able)) for model, able in prepared.able.items()}
+    return _joined([_score(prepared, explainers, everything) for explainers in kinds])
 
 
-def rehearse(ground: Ground, settings: Interpretation, answers: Answers | None = None) -> Estimate:
-    """What it would cost to ask the endpoint, beyond the answers that are kept."""
-    rehearsal = Rehearsal(answers)
-    _remote_scores(ground, settings, rehearsal)
-    return rehearsal.estimate(Prices(settings.input_price, settings.output_price))
-
-
-def ask(ground: Ground, settings: Interpretation, answers: Path) -> Scores:
+def ask(prepared: Prepared, settings: Interpretation, answers: Path) -> Scores:
     """A sample of each model's features, explained by a chat model.
 
     Raises:
-        FeatrackError: the estimate exceeds what is left of the budget, the budget is used up, or
-            the endpoint fails or refuses. Whatever was answered is kept for the next run.
+        FeatrackError: see `ChatServer.ask`. Whatever was answered is kept for the next run.
     """
-    prices = Prices(settings.input_price, settings.output_price)
-    with Budget(answers / "spent.jsonl", settings.max_cost, prices) as budget:
-        kept = Answers(answers, settings.base_url)
-        ahead = rehearse(ground, settings, kept)
-        log.info("to ask: %s; left of the budget: %g", ahead, budget.left)
-        if ahead.cost > budget.left:
-            raise FeatrackError(
-                f"{ahead.requests} questions would cost about {ahead.cost:.4g}, and "
-                f"{max(budget.left, 0):.4g} is left of interpretation.max_cost "
-                f"{settings.max_cost:g}; lower interpretation.explained_features, or raise it."
-            )
-        endpoint = Endpoint(
-            settings.base_url, settings.key_variable, kept, budget, settings.requests_per_minute
+    server = ChatServer(settings.base_url, settings.key_variable, answers, settings.max_requests)
+    explainers, sample = {}, {}
+    for model, able in prepared.able.items():
+        explainers[model] = ChatExplainer(
+            server,
+            settings.chat_model,
+            model,
+            prepared.judged[model].columns,
+            prepared.text,
+            prepared.vocabulary,
+            prepared.seed,
         )
-        return _remote_scores(ground, settings, endpoint)
+        drawn = np.random.default_rng(prepared.seed).permutation(np.flatnonzero(able))
+        sample[model] = np.sort(drawn[: settings.explained_features])
+    return _score(prepared, explainers, sample)
 
 
-def write(folder: Path, ground: Ground, settings: Interpretation, answers: Path) -> None:
+def write(folder: Path, prepared: Prepared, settings: Interpretation, answers: Path) -> None:
     """Fills `folder`.
 
     interpretations.parquet has COLUMNS, one row per feature: the chat model's where it said
-    something, and the sentence elsewhere. scores.parquet and mates.parquet are the tables of
-    `Scores`, examples.json is made by `strips.examples`, and estimate.json says what asking the
-    endpoint costs from nothing.
+    something, and the rules elsewhere. scores.parquet and mates.parquet are the tables of
+    `Scores`, and examples.json has the `examples` of each model.
     """
-    explainers = count(ground)
-    scores = count_scores(ground, explainers)
-    of_lua = scores.own[(scores.own["model"] == "lua") & (scores.own["explainer"] == "sentence")]
-    shown = strips.examples(
-        explainers["lua"][1], ground.subjects["lua"], of_lua, ground.text, ground.vocabulary
-    )
-    estimate = rehearse(ground, settings)
+    kinds = count(prepared)
+    scores = score_all(prepared, kinds)
+    shown = {
+        model: examples(explainer, prepared, model, scores.own)
+        for model, explainer in kinds[-1].items()
+    }
     if settings.explainer == "endpoint":
-        scores = _joined([scores, ask(ground, settings, answers)])
+        scores = _joined([scores, ask(prepared, settings, answers)])
     scores.own.to_parquet(folder / "scores.parquet", index=False)
     scores.mates.to_parquet(folder / "mates.parquet", index=False)
-    interpretations(scores.own).to_parquet(folder / "interpretations.parquet", index=False)
+    table = interpretations(scores.own, prepared.lineage.order)
+    table.to_parquet(folder / "interpretations.parquet", index=False)
     (folder / "examples.json").write_text(json.dumps(shown))
-    (folder / "estimate.json").write_text(json.dumps(estimate._asdict()))
 
 
-def interpretations(own: pd.DataFrame) -> pd.DataFrame:
-    """One row per feature: the chat model's explanation if there is one, else the sentence."""
-    order = ["sentence", "endpoint"]
+def interpretations(own: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
+    """One row per feature: the chat model's explanation if there is one, else the rules."""
+    order = ["rules", "endpoint"]
     rows = own[own["explainer"].isin(order) & (own["explanation"] != "")]
     rows = rows.assign(
-        by=rows["explainer"].map(order.index), place=rows["model"].map(list(MODELS).index)
+        by=rows["explainer"].map(order.index), place=rows["model"].map(list(models).index)
     ).sort_values(["place", "feature", "by"])
     rows = rows.drop_duplicates(["model", "feature"], keep="last")
     return rows[list(COLUMNS)].reset_index(drop=True)
 
 
-def _remote_scores(ground: Ground, settings: Interpretation, asked: Asked) -> Scores:
-    def explainer(model: str) -> Remote:
-        return Remote(
-            asked,
-            settings.chat_model,
-            model,
-            ground.subjects[model].columns,
-            ground.text,
-            ground.vocabulary,
-            ground.seed,
-        )
+def examples(
+    explainer: judge.CountingExplainer, prepared: Prepared, model: str, own: pd.DataFrame
+) -> list[dict[str, Any]]:
+    """Features at QUANTILES of the scores, each on its strongest excerpt and a random active one.
 
-    return _scores(
-        ground,
-        {model: explainer(model) for model in MODELS},
-        {
-            m: _sample(able, settings.explained_features, ground.seed)
-            for m, able in ground.able.items()
-        },
-    )
+    Returns:
+        feature, explanation, simulation_r and contexts (tokens, true, simulated) of each.
+    """
+    rows = own[(own["model"] == model) & (own["explainer"] == explainer.name) & own["able"]]
+    rows = rows.dropna(subset="simulation_r").sort_values(["simulation_r", "feature"])
+    chosen = [round(q * (len(rows) - 1)) for q in QUANTILES] if len(rows) else []
+    columns, excerpts, text = prepared.judged[model]
+    found = []
+    for row in rows.iloc[chosen].itertuples():
+        feature = np.array([row.feature])
+        strongest, active = excerpts.simulated[row.feature][0], excerpts.active[row.feature]
+        drawn = active[active != strongest][:1]
+        where = text.positions_of(np.array([[strongest, *drawn]]))
+        true, simulated = true_values(columns, feature, where), explainer.simulate(feature, where)
+        contexts = []
+        for positions, a, b in zip(where[0], true[0], simulated[0], strict=True):
+            there = positions != NONE
+            tokens = [prepared.vocabulary[t] for t in text.tokens[positions[there]]]
+            if tokens:
+                contexts.append((tokens, a[there].tolist(), b[there].tolist()))
+        about = {"explanation": row.explanation, "simulation_r": float(row.simulation_r)}
+        found.append({"feature": int(row.feature), **about, "contexts": contexts})
+    return found
 
 
-def _sample(able: np.ndarray, n: int, seed: int) -> Int[np.ndarray, " n"]:
-    chosen = np.random.default_rng(seed).permutation(np.flatnonzero(able))[:n]
-    return np.sort(chosen)
-
-
-def _scores(
-    ground: Ground,
+def _score(
+    prepared: Prepared,
     explainers: Mapping[str, judge.Explainer],
-    features: Mapping[str, np.ndarray],
+    sample: Mapping[str, np.ndarray],
 ) -> Scores:
-    own, persisting = [], fates.found_in_neighbour(PAPER, ground.along)
+    persisting = found_in_neighbour(prepared.lineage, prepared.trackings)
+    own, mates = [], []
     for model, explainer in explainers.items():
-        subject, chosen = ground.subjects[model], features[model]
-        table = judge.own(explainer, subject, chosen, ground.text)
+        judged, chosen = prepared.judged[model], sample[model]
+        able = chosen[prepared.able[model][chosen]]
+        others = controls.shuffled(able, prepared.seed)
+        shuffled = judge.score_on_others(explainer, others, judged, able)
+        table = judge.score_own(explainer, judged, chosen)
         table.insert(0, "model", model)
-        table["feature"] = table["feature"].astype(np.int32)
-        table["able"] = ground.able[model][chosen]
+        table["able"] = prepared.able[model][chosen]
         table["persisting"] = persisting[model][chosen]
-        table["density"] = ground.density[model][chosen]
-        able = chosen[ground.able[model][chosen]]
-        others = controls.shuffled(able, ground.seed)
-        shuffled = judge.foreign_r(explainer, others, subject, able, ground.text)
+        density = np.diff(judged.columns.indptr) / len(prepared.text.tokens)
+        table["density"] = density[chosen]
         table["shuffled_r"] = table["feature"].map(pd.Series(shuffled, index=able))
         own.append(table)
-    mates = []
-    for parent, child in EDGES:
-        partner = ground.along[parent, child].parent_partner[features[parent]]
-        i, j = features[parent][partner >= 0], partner[partner >= 0]
-        subject = ground.subjects[child]
-        mates.append(
-            pd.DataFrame(
-                {
-                    "parent": parent,
-                    "child": child,
-                    "explainer": explainers[parent].name,
-                    "feature": i,
-                    "mate": j,
-                    "foreign_r": judge.foreign_r(explainers[parent], i, subject, j, ground.text),
-                    "own_r": judge.foreign_r(explainers[child], j, subject, j, ground.text),
-                }
-            )
-        )
+    for parent, child in prepared.lineage.edges:
+        partner = prepared.trackings[parent, child].parent_partner[sample[parent]]
+        i, j = sample[parent][partner >= 0], partner[partner >= 0]
+        judged = prepared.judged[child]
+        pairs = {"feature": i, "mate": j}
+        pairs["foreign_r"] = judge.score_on_others(explainers[parent], i, judged, j)
+        pairs["own_r"] = judge.score_on_others(explainers[child], j, judged, j)
+        table = pd.DataFrame({"parent": parent, "child": child, **pairs})
+        table["explainer"] = explainers[parent].name
+        mates.append(table)
     return _joined([Scores(pd.concat(own), pd.concat(mates))])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
@@ -78,9 +78,3 @@ def bootstrap(
     drawn = np.random.default_rng(seed).choice(values, (replicates, values.size))
     low, high = np.quantile(statistic(drawn, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(statistic(values)), float(low), float(high))
-
-
-def as_results(name: str, interval: Interval | None) -> dict[str, float | None]:
-    """An interval as entries of results.json."""
-    ends: Sequence[float | None] = interval or (None, None, None)
-    return {f"{name}{end}": x for end, x in zip(("", ".ci_low", ".ci_high"), ends, strict=True)}

@@ -1,19 +1,13 @@
-"""From scores of single features to the figures and the picture of the chapter."""
+"""From scores of single features to the figures of the chapter."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import PercentFormatter
 
-from featrack_utils.display.style import GREY, MODEL_COLOURS, MODEL_LABELS, panels
 from featrack_utils.interpretation.explain.controls import CALIPER, equally_dense
-from featrack_utils.interpretation.explain.score import as_results, bootstrap
+from featrack_utils.interpretation.explain.score import bootstrap
+from featrack_utils.statistics.curves import flat
 
 
 def results(
@@ -27,7 +21,7 @@ def results(
     found: dict[str, float | None] = {"autointerp.density_caliper": CALIPER}
 
     def add(name: str, values: pd.Series | np.ndarray, statistic=np.median) -> None:
-        found.update(as_results(name, bootstrap(np.asarray(values), statistic, replicates, seed)))
+        found.update(flat(name, bootstrap(np.asarray(values), statistic, replicates, seed)))
 
     for (model, explainer), rows in own[own["able"]].groupby(["model", "explainer"], sort=False):
         name = f"autointerp.{model}.{explainer}"
@@ -71,39 +65,3 @@ def pairs(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     dense[rows.index] = density
     paired = equally_dense(dense, *(kind.to_numpy() for kind in kinds))
     return rows.loc[paired.one], rows.loc[paired.other]
-
-
-def histograms(own: pd.DataFrame, models: Sequence[str]) -> Figure:
-    """The paper's Figure 6: scores of all features (grey) and of persisting ones (outline).
-
-    One column per model; above the simulation score, below the random-only one. `own` holds one
-    explainer's scores as in `run.Scores`; lines mark the medians.
-    """
-    bins = np.linspace(-0.2, 1, 31)
-    figure, axes = panels(2 * len(models), 2.0, columns=len(models))
-    each = [(column, model) for column in ("simulation_r", "random_r") for model in models]
-    for axis, (column, model) in zip(axes, each, strict=True):
-        rows = own[(own["model"] == model) & own["able"] & own[column].notna()]
-        for chosen, look in (
-            (rows, {"color": "#bbbbbb"}),
-            (
-                rows[rows["persisting"]],
-                {"color": MODEL_COLOURS[model], "histtype": "step", "lw": 2},
-            ),
-        ):
-            values = chosen[column].clip(bins[0], 1).to_numpy()
-            if values.size:
-                axis.hist(values, bins=bins, weights=np.full(values.size, 1 / values.size), **look)
-                axis.axvline(np.median(values), color=look["color"], ls=":", lw=1.5)
-        kind = "simulation" if column == "simulation_r" else "random-only"
-        axis.set_title(f"{MODEL_LABELS[model]}, {kind}")
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    figure.supxlabel("score r (higher is better)", fontsize=11)
-    figure.supylabel("share of features", fontsize=11)
-    handles = [
-        Patch(color="#bbbbbb", label="all"),
-        Patch(fill=False, ec=GREY, lw=2, label="persisting"),
-        Line2D([], [], color=GREY, ls=":", label="median"),
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    return figure

@@ -2,72 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
 
 from featrack_utils.interpretation.explain import prompts
-from featrack_utils.interpretation.explain.budget import Estimate, Prices, estimate
-from featrack_utils.interpretation.explain.cache import Answers
-from featrack_utils.interpretation.explain.contexts import NONE, Text, places, shown, true_values
-from featrack_utils.interpretation.explain.sentences import LONGEST
+from featrack_utils.interpretation.explain.chat import ChatServer
+from featrack_utils.interpretation.explain.excerpts import (
+    NONE,
+    EvaluationText,
+    excerpts_to_show,
+    true_values,
+)
 
 
-class Asked(Protocol):
-    """Whoever answers requests: an `Endpoint`, or a `Rehearsal` of one."""
-
-    def ask(self, requests: Sequence[dict[str, Any]], task: str) -> list[dict[str, Any]]:
-        """The answers to some requests, in their order."""
-
-
-class Rehearsal:
-    """Notes what would be asked, so that it can be counted before anything is paid for.
-
-    Explanations that are not known yet are taken to be as long as they may be, each another one.
-    """
-
-    def __init__(self, answers: Answers | None = None) -> None:
-        self._answers = answers
-        self._asked: dict[str, dict[str, Any]] = {}
-
-    def ask(self, requests: Sequence[dict[str, Any]], task: str) -> list[dict[str, Any]]:
-        """Kept answers, and placeholders for all others."""
-        return [self._answer(request) for request in requests]
-
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self._answers and (kept := self._answers.get(request)) is not None:
-            return kept
-        name = json.dumps(request)
-        self._asked.setdefault(name, request)
-        digest = hashlib.sha256(name.encode()).hexdigest()
-        return {"choice": {"message": {"content": digest.rjust(LONGEST, "?")}}}
-
-    def estimate(self, prices: Prices) -> Estimate:
-        """What is still to be asked, and its cost."""
-        return estimate(list(self._asked.values()), prices)
-
-
-class Remote:
+class ChatExplainer:
     """One dictionary's explanations by a chat model; see `judge.Explainer`."""
 
     name = "endpoint"
 
     def __init__(
         self,
-        asked: Asked,
+        server: ChatServer,
         chat_model: str,
         label: str,
         columns: sparse.csc_matrix,
-        text: Text,
+        text: EvaluationText,
         vocabulary: Sequence[str],
         seed: int,
     ) -> None:
-        self._asked, self._chat_model, self._label = asked, chat_model, label
+        self._server, self._chat_model, self._label = server, chat_model, label
         self._columns, self._text, self._vocabulary = columns, text, vocabulary
         self._seed = seed
         self._explanations: dict[int, str] = {}
@@ -92,7 +59,7 @@ class Remote:
                     requests.append(
                         prompts.simulate(self._chat_model, self._explanations[feature], tokens)
                     )
-        answers = self._asked.ask(requests, f"{self._label}: foretelling")
+        answers = self._server.ask(requests, f"{self._label}: foretelling")
         for (i, k, n), answer in zip(rows, answers, strict=True):
             if (levels := prompts.read_levels(answer, n)) is not None:
                 out[i, k, :n] = levels
@@ -118,7 +85,7 @@ class Remote:
                 requests.append(
                     prompts.detect(self._chat_model, self._explanations[feature], excerpts)
                 )
-        answers = self._asked.ask(requests, f"{self._label}: telling apart")
+        answers = self._server.ask(requests, f"{self._label}: telling apart")
         for (i, order), answer in zip(rows, answers, strict=True):
             if (said := prompts.read_detection(answer, order.size)) is not None:
                 out[i, order] = said
@@ -128,14 +95,16 @@ class Remote:
         unknown = [int(f) for f in dict.fromkeys(features) if int(f) not in self._explanations]
         requests = {f: self._request(f) for f in unknown}
         known = {f: request for f, request in requests.items() if request is not None}
-        answers = self._asked.ask(list(known.values()), f"{self._label}: explaining")
+        answers = self._server.ask(list(known.values()), f"{self._label}: explaining")
         self._explanations |= dict.fromkeys(unknown, "")
         self._explanations |= dict(zip(known, map(prompts.read_explanation, answers), strict=True))
 
     def _request(self, feature: int) -> dict[str, Any] | None:
-        where = places(self._text, shown(self._columns, self._text, feature, self._seed)[None])
+        shown = excerpts_to_show(self._columns, self._text, feature, self._seed)
+        where = self._text.positions_of(shown[None])
         activations = true_values(self._columns, np.array([feature]), where)[0]
-        if not (peak := np.nanmax(activations, initial=0)) > 0:
+        peak = np.nanmax(activations, initial=0)
+        if not peak > 0:
             return None  # never active in the documents to learn from
         excerpts = [
             (self._pieces(excerpt), prompts.levels(acts[excerpt != NONE], peak))

@@ -5,14 +5,13 @@ import pytest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.contexts import by_feature
-from featrack_utils.interpretation.explain.contexts import (
+from featrack_utils.interpretation.explain.excerpts import (
     NONE,
     TOP,
     WIDTH,
     as_text,
-    choose,
-    places,
-    shown,
+    excerpts_to_judge,
+    excerpts_to_show,
     true_values,
 )
 from tests.autointerp_planted import BLOCK, DEAD, LENGTH, planted
@@ -20,7 +19,7 @@ from tests.autointerp_planted import BLOCK, DEAD, LENGTH, planted
 FEATURES = planted()
 TEXT = as_text(FEATURES, BLOCK, seed=1)
 COLUMNS = by_feature(FEATURES.acts)
-CHOSEN = choose(FEATURES.acts, TEXT, seed=1)
+CHOSEN = excerpts_to_judge(COLUMNS, TEXT, seed=1)
 
 
 def test_no_document_is_learnt_from_and_judged_on():
@@ -61,14 +60,14 @@ def test_simulations_are_judged_on_the_strongest_excerpts_and_on_random_ones_all
         assert len({*TEXT.origin[TEXT.positions[top, 0]]}) == TOP
         assert len({*top, *random}) == 2 * TOP
         assert not TEXT.learnt[CHOSEN.simulated[feature]].any()
-        values = true_values(COLUMNS, np.array([feature]), places(TEXT, top[None]))
+        values = true_values(COLUMNS, np.array([feature]), TEXT.positions_of(top[None]))
         assert np.nanmax(values, axis=2).min() == FEATURES.acts[:, feature].max()
 
 
 def test_active_excerpts_are_active_and_inactive_ones_silent_and_none_comes_twice():
     every = np.arange(LENGTH)
     for excerpts, active in ((CHOSEN.active, True), (CHOSEN.inactive, False)):
-        values = true_values(COLUMNS, every, places(TEXT, excerpts))
+        values = true_values(COLUMNS, every, TEXT.positions_of(excerpts))
         there = excerpts != NONE
         peaks = np.nanmax(np.where(np.isnan(values), 0, values), axis=2)
         assert ((peaks > 0) == active)[there].all()
@@ -87,9 +86,9 @@ def test_true_values_are_the_activations_and_nan_beyond_an_excerpt():
 
 
 def test_what_is_shown_to_explain_comes_from_documents_to_learn_from():
-    found = shown(COLUMNS, TEXT, 3, seed=1)
+    found = excerpts_to_show(COLUMNS, TEXT, 3, seed=1)
     assert TEXT.learnt[found].all() and len({*found}) == found.size >= 3 * TOP - 2
-    values = true_values(COLUMNS, np.array([3]), places(TEXT, found[None]))[0]
+    values = true_values(COLUMNS, np.array([3]), TEXT.positions_of(found[None]))[0]
     assert np.nanmax(values[:TOP], axis=1).min() == 4
-    assert (shown(COLUMNS, TEXT, 3, seed=1) == found).all()
-    assert shown(COLUMNS, TEXT, DEAD, seed=1).size == TOP  # random ones only
+    assert (excerpts_to_show(COLUMNS, TEXT, 3, seed=1) == found).all()
+    assert excerpts_to_show(COLUMNS, TEXT, DEAD, seed=1).size == TOP  # random ones only

@@ -1,0 +1,202 @@
+"""Asking a chat server that misbehaves: what is repeated, what is not, and what is kept."""
+
+import logging
+import time
+
+import pytest
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation.explain import chat
+from featrack_utils.interpretation.explain.prompts import explain
+from tests.openai_server import ChatServer
+
+KEY = "sk-loopback-0123456789"
+
+
+def question(n: int = 0) -> dict:
+    return explain("tiny", [([f"a{n}", "b"], [9, 0])])
+
+
+@pytest.fixture
+def asking(tmp_path, monkeypatch):
+    """Asks a server some questions; returns the answers' texts."""
+    monkeypatch.setenv("TEST_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.01)))
+
+    def ask(server, *requests, key="TEST_KEY", url=None, max_requests=100, retries=5):
+        asked = chat.ChatServer(
+            url or server.url, key, tmp_path / "answers", max_requests, retries, timeout=0.3
+        )
+        return [answer["content"].strip() for answer in asked.ask(requests, "asking")]
+
+    return ask
+
+
+def test_answers_come_in_the_order_of_the_questions(asking):
+    with ChatServer() as server:
+        said = asking(server, *map(question, range(9)))
+    assert said == [f"a{n}" for n in range(9)]
+    assert set(server.authorizations) == {f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize("fault", [429, 500, 503, 408, "timeout", "truncated"])
+def test_what_may_pass_is_asked_again(asking, fault):
+    with ChatServer(fault, fault) as server:
+        assert asking(server, question()) == ["a0"]
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (401, "refuses the key (status 401)"),
+        (403, "TEST_KEY"),
+        ("echo", "refuses the key"),
+        (404, "with model 'tiny' (status 404): status 404 to Bearer [key]."),
+        (400, "status 400"),
+        ("html", "gave no answer but said: busy."),
+        ("error", "gave no answer but said: the model is loading."),
+        ("empty", "gave no answer but said"),
+    ],
+)
+def test_a_refusal_is_one_sentence_in_the_servers_words_and_not_asked_again(asking, fault, said):
+    with ChatServer(fault) as server, pytest.raises(FeatrackError) as caught:
+        asking(server, question())
+    assert said in str(caught.value) and KEY not in str(caught.value)
+    assert caught.value.__suppress_context__ and len(server.requests) == 1
+
+
+def test_a_server_that_fails_again_and_again_is_given_up_with_what_it_said(asking):
+    with ChatServer(*[500] * 9) as server, pytest.raises(FeatrackError, match="status 500 to"):
+        asking(server, question(), retries=2)
+    assert len(server.requests) == 3
+
+
+def test_a_server_that_is_not_there_or_never_answers_is_one_sentence(asking):
+    silent = pytest.raises(FeatrackError, match=r"gave no answer within 0\.3 seconds")
+    with ChatServer("timeout") as server, silent:
+        asking(server, question(), retries=0)
+    with pytest.raises(FeatrackError, match=f"There is no server at {server.url}"):
+        asking(server, question(), retries=1)
+
+
+def test_the_server_says_how_long_to_wait(asking, monkeypatch):
+    slept = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    with ChatServer(429, retry_after="90") as server:
+        asking(server, question())
+    assert len(server.requests) == 2 and max(slept) == 90
+
+
+def test_a_server_that_asks_to_wait_for_hours_is_not_waited_for(asking):
+    with (
+        ChatServer(429, retry_after="7200") as server,
+        pytest.raises(FeatrackError, match="status 429"),
+    ):
+        asking(server, question())
+    assert len(server.requests) == 1
+
+
+def test_a_server_without_log_probabilities_is_asked_without(asking):
+    with_logprobs = question() | {"logprobs": True, "top_logprobs": 20}
+    with ChatServer("logprobs") as server:
+        assert asking(server, with_logprobs) == ["a0"]
+    assert ["logprobs" in request for request in server.requests] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("<think>b or c?\n9</think>\n\na0", "a0"),
+        ("b or c?</think>a0", "a0"),
+        ("<think>b or c, and so on", ""),
+        ("a0", "a0"),
+    ],
+)
+def test_thinking_is_no_part_of_what_is_said(asking, content, said):
+    with ChatServer() as server:
+        server.content = content
+        assert asking(server, question()) == [said]
+
+
+@pytest.mark.parametrize("content", [None, "", "<think>well"])
+def test_an_answer_cut_off_before_anything_is_said_is_not_kept(asking, tmp_path, content):
+    with ChatServer() as server:
+        server.content, server.finish_reason = content, "length"
+        assert asking(server, question()) == [""]
+        assert not list(tmp_path.rglob("*.json"))
+        server.finish_reason = "stop"
+        asking(server, question())
+        asking(server, question())
+    assert len(server.requests) == 2 and len(list(tmp_path.rglob("*.json"))) == 1
+
+
+def test_nothing_is_asked_twice_not_even_at_once_or_by_a_later_run(asking):
+    with ChatServer() as server:
+        asking(server, question(), question(), question())
+        asking(server, question())
+        asking(server, question(), url=f"{server.url}/")
+        assert len(server.requests) == 1
+        asking(server, question() | {"temperature": 1})
+    assert len(server.requests) == 2
+
+
+def test_no_more_is_asked_than_allowed_earlier_runs_included(asking):
+    with ChatServer() as server:
+        with pytest.raises(FeatrackError, match=r"3 questions were asked.*max_requests"):
+            asking(server, *map(question, range(9)), max_requests=3)
+        with pytest.raises(FeatrackError, match="max_requests"):
+            asking(server, *map(question, range(9)), max_requests=3)
+        assert len(server.requests) == 3
+        assert len(asking(server, *map(question, range(9)), max_requests=9)) == 9
+    assert len(server.requests) == 9
+
+
+def test_a_damaged_answer_is_named(asking, tmp_path):
+    with ChatServer() as server:
+        asking(server, question())
+        (kept,) = (tmp_path / "answers").rglob("*.json")
+        kept.write_text(kept.read_text()[:-9])
+        with pytest.raises(FeatrackError, match=f"{kept.name} is damaged"):
+            asking(server, question())
+
+
+def test_what_was_answered_before_a_refusal_is_kept(asking):
+    with ChatServer() as server:
+        asking(server, question(0))
+        server.faults = [400]
+        with pytest.raises(FeatrackError):
+            asking(server, question(0), question(1))
+        assert asking(server, question(0), question(1)) == ["a0", "a1"]
+    assert len(server.requests) == 3
+
+
+def test_the_key_is_nowhere_but_in_the_header(asking, tmp_path, caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+    with ChatServer(500, 429, "timeout", "echo", "leak") as server:
+        with pytest.raises(FeatrackError) as caught:
+            asking(server, question())
+        assert asking(server, question()) == ["Bearer [key] a0"]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    said = [caplog.text, repr(caught), *capfd.readouterr(), *(path.read_text() for path in files)]
+    assert len(files) == 1 and len(server.requests) == 5
+    assert not any(KEY in text for text in said)
+
+
+def test_a_key_that_is_missing_or_odd_is_named_by_its_variable(asking, monkeypatch):
+    with ChatServer() as server:
+        for value, said in (("", "is not set"), ("ключ", "holds characters")):
+            monkeypatch.setenv("TEST_KEY", value)
+            with pytest.raises(FeatrackError, match=f"TEST_KEY.*{said}"):
+                asking(server, question())
+
+
+def test_without_a_variable_no_key_is_sent_not_even_one_meant_for_another_server(
+    asking, monkeypatch
+):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with ChatServer() as server:
+        assert asking(server, question(), key="") == ["a0"]
+    assert server.authorizations == [None]
