@@ -33,7 +33,6 @@ from featrack_utils.statistics.bootstrap import (
     mutual_only,
     weighed,
 )
-from featrack_utils.statistics.docsums import Weighted
 from featrack_utils.statistics.intervals import (
     UNDEFINED,
     Interval,
@@ -44,6 +43,7 @@ from featrack_utils.statistics.intervals import (
     over_seeds,
     shares,
 )
+from featrack_utils.statistics.weighted_correlations import Weighted
 
 RULES = ("best", "mutual", "assignment", "copies merged")
 CURVE_TAUS = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))  # 0.3 … 0.95
