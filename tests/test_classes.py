@@ -82,7 +82,6 @@ def test_unobserved_features_are_in_no_share():
     assert list(tracking.child) == ["unobserved", "matched", "emerging"]
     assert tracking.persisting_share == 0.5 and tracking.emerging_share == 0.5
     assert tracking.unobserved_share == 0.5
-    assert tracking.child_unobserved_share == pytest.approx(1 / 3)
 
 
 def test_r_must_exceed_tau_not_reach_it():

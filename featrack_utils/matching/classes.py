@@ -1,7 +1,7 @@
 """When a feature of one model is a feature of another: eligibility, rules, classes, shares.
 
-Names follow METHOD.md §4. A parent is the model that was trained further or merged, a child
-what came of it. Features outside the candidates of a `BestMatches` are *unobserved*: a class
+The classes are those of `book/method.md`. A parent is the model that was trained further or merged,
+a child what came of it. Features outside the candidates of a `BestMatches` are *unobserved*: a class
 of their own, in neither the numerator nor the denominator of a share.
 """
 
@@ -48,11 +48,6 @@ class Tracking(NamedTuple):
         """Unobserved / all features of the parent's dictionary."""
         return float(np.mean(self.parent == "unobserved"))
 
-    @property
-    def child_unobserved_share(self) -> float:
-        """Unobserved / all features of the child's dictionary."""
-        return float(np.mean(self.child == "unobserved"))
-
 
 class Multiplicity(NamedTuple):
     """How many features share one best match above the threshold, both ways."""
@@ -64,7 +59,7 @@ class Multiplicity(NamedTuple):
 
 
 class GroupShares(NamedTuple):
-    """Shares when copies within a dictionary count as one (METHOD.md §5)."""
+    """Shares when copies within a dictionary count as one."""
 
     persisting_share: float  # parent groups with a persisting member / parent groups
     emerging_share: float  # child groups without a matched member / child groups
@@ -81,7 +76,7 @@ def eligible(
     """Features seen often enough for their correlations to mean something; bool [d_sae].
 
     Active (> 0) at `min_positions` token positions or more, in `min_documents` distinct
-    origins or more. `acts` [n_tokens, d_sae], `origin` int [n_tokens]. METHOD.md §4.
+    origins or more. `acts` [n_tokens, d_sae], `origin` int [n_tokens].
 
     Raises:
         FeatrackError: `acts` and `origin` differ in length.
