@@ -1,6 +1,5 @@
 """The correlation engine against numpy in float64, planted twins and streamed sums."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
