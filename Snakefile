@@ -127,12 +127,11 @@ PHASES |= {
     "live": Phase(list(SAES)),
 }
 if PROFILE.dosed:
-    # A second base model is trained with both cores, as the first one is.
-    PHASES["arms"] = Phase(
-        ["sae"], sections=("sae", "arms"), threads=2 if PROFILE.arms.lm_seed else 1, urgent=True
+    # A second root is trained with both cores, as the first one is.
+    PHASES["dose"] = Phase(
+        list(SAES), sections=("sae", "arms"), threads=2 if PROFILE.arms.lm_seed else 1, urgent=True
     )
-    PHASES["dose"] = Phase(["arms", *SAES], sections=("arms",))
-    PHASES["changes"] = Phase(["tracking", "arms"], sections=("arms",))
+    PHASES["changes"] = Phase(["tracking", "dose"], sections=("arms",))
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 

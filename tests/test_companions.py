@@ -2,14 +2,7 @@
 
 import pytest
 
-from featrack_utils.statistics.companions import (
-    ALONE,
-    COMPANIONS,
-    reasons,
-    shares,
-    standing_alone,
-    unexplained,
-)
+from tests.companions import COMPANIONS, reasons, shares, unexplained
 
 
 def whole(name, ceiling=0.4):
@@ -47,11 +40,5 @@ def test_a_share_with_a_reason_may_stand_alone():
     assert (
         unexplained({"track.base_lua.unobserved_share": 0.0, "sae.lua.seed0.dead_share": 0}) == []
     )
-    assert set(reasons("calibration.planted_5.share")) == {"ceiling", "floor", "ratio_to_ceiling"}
+    assert set(reasons("calibration.planted_5.share")) == {"ceiling", "ratio_to_ceiling"}
     assert reasons("track.base_lua.persisting_share") == {}
-
-
-def test_the_table_gives_every_reason_in_words():
-    rows = standing_alone()
-    assert [row["why"] for row in rows] == [reason for _, _, reason in ALONE]
-    assert not any("\\" in row["shares"] for row in rows)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.statistics.companions import unexplained
 from featrack_utils.statistics.decodable import (
     constant,
     decodable_share,
@@ -16,6 +15,7 @@ from featrack_utils.statistics.decodable import (
 from featrack_utils.statistics.intervals import Shares, interval
 from featrack_utils.statistics.probes import Probe
 from featrack_utils.statistics.simex import without_noise
+from tests.companions import unexplained
 
 TAU, R = 0.8, 400
 

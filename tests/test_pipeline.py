@@ -27,7 +27,7 @@ from featrack_utils.pipeline.book import notebook_pages
 from featrack_utils.pipeline.config import EDGES, MODELS
 from featrack_utils.pipeline.profile import load_profile
 from featrack_utils.pipeline.prose import Results, Substitution
-from featrack_utils.statistics.companions import unexplained
+from tests.companions import unexplained
 
 ROOT = Path(__file__).parent.parent
 MADE = ("runs", "executed", "_build", ".*", "__pycache__", "*.egg-info")

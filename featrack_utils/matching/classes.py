@@ -1,8 +1,8 @@
 """When a feature of one model is a feature of another: eligibility, rules, classes, shares.
 
-Names follow METHOD.md §4. A parent is the model that was trained further or merged, a child
-what came of it. Features outside the candidates of a `BestMatches` are *unobserved*: a class
-of their own, in neither the numerator nor the denominator of a share.
+The classes are those of `book/method.md`. A parent is the model that was trained further or merged,
+a child what came of it. Features outside the candidates of a `BestMatches` are *unobserved*: a
+class of their own, in neither the numerator nor the denominator of a share.
 """
 
 from typing import NamedTuple
@@ -48,11 +48,6 @@ class Tracking(NamedTuple):
         """Unobserved / all features of the parent's dictionary."""
         return float(np.mean(self.parent == "unobserved"))
 
-    @property
-    def child_unobserved_share(self) -> float:
-        """Unobserved / all features of the child's dictionary."""
-        return float(np.mean(self.child == "unobserved"))
-
 
 class Multiplicity(NamedTuple):
     """How many features share one best match above the threshold, both ways."""
@@ -61,15 +56,6 @@ class Multiplicity(NamedTuple):
     children_of_parent: np.ndarray  # int64 [d_parent], children whose best match it is
     merging_share: float | None  # children of several parents / of any; None: of none
     splitting_share: float | None  # parents of several children / of any; None: of none
-
-
-class GroupShares(NamedTuple):
-    """Shares when copies within a dictionary count as one (METHOD.md §5)."""
-
-    persisting_share: float  # parent groups with a persisting member / parent groups
-    emerging_share: float  # child groups without a matched member / child groups
-    n_parent_groups: int
-    n_child_groups: int
 
 
 def eligible(
@@ -81,7 +67,7 @@ def eligible(
     """Features seen often enough for their correlations to mean something; bool [d_sae].
 
     Active (> 0) at `min_positions` token positions or more, in `min_documents` distinct
-    origins or more. `acts` [n_tokens, d_sae], `origin` int [n_tokens]. METHOD.md §4.
+    origins or more. `acts` [n_tokens, d_sae], `origin` int [n_tokens].
 
     Raises:
         FeatrackError: `acts` and `origin` differ in length.
@@ -180,32 +166,6 @@ def multiplicity(best: BestMatches, tau: float) -> Multiplicity:
         for counts in (parents, children)
     ]
     return Multiplicity(parents, children, *several)
-
-
-def merge_copies(
-    tracking: Tracking, parent_groups: np.ndarray, child_groups: np.ndarray
-) -> GroupShares:
-    """Shares of groups of copies, where one matched member is enough for its group.
-
-    `*_groups` int32 [d_*] come from `copies` with the same eligible features.
-
-    Raises:
-        FeatrackError: groups of another length, or an eligible feature without a group.
-    """
-    found, groups = [], []
-    for name, classes, group, match in (
-        ("parent", tracking.parent, parent_groups, "persisting"),
-        ("child", tracking.child, child_groups, "matched"),
-    ):
-        seen = classes != "unobserved"
-        if group.shape != classes.shape or (group[seen] < 0).any():
-            raise FeatrackError(
-                f"{name}_groups doesn't cover the {name}'s eligible features: take the groups "
-                "from copies() with the same eligible mask."
-            )
-        groups.append(np.unique(group[seen]).size)
-        found.append(np.unique(group[classes == match]).size)
-    return GroupShares(found[0] / groups[0], 1 - found[1] / groups[1], *groups)
 
 
 def require_pairs(best: BestMatches, tau: float) -> None:

@@ -1,4 +1,4 @@
-"""Other ways to compare matched features, on the same pairs (METHOD.md §4).
+"""Other ways to compare matched features, on the same pairs (`book/method.md`, other yardsticks).
 
 A yardstick takes the features i of a and j of b, int [n_pairs], and gives a float64 array
 [n_pairs] that is masked where it isn't defined; it never holds NaN.

@@ -1,4 +1,4 @@
-"""What the correlation engine and its streamed form share: types, checks, sums, threads."""
+"""What the correlations over positions and over token strings share: types, checks, threads."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

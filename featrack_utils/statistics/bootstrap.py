@@ -1,8 +1,8 @@
-"""Documents and SAE seeds drawn anew, and the features matched anew in every draw.
+"""Documents and SAE seeds are resampled, and features matched again in every replicate.
 
-Documents come by whole groups (a plot's stories, a module's docstrings), the independent units.
-The activations are read once per pair of dictionaries; a replicate is a weighted sum of what
-each document contributes (`docsums`).
+Documents are drawn by whole groups (a plot's stories, a module's docstrings), the independent
+units. The activations are read once per pair of dictionaries; a replicate is a weighted sum of what
+each document contributes (`weighted_correlations`).
 """
 
 import logging
@@ -16,8 +16,13 @@ from featrack_utils.dictionaries.features import Features, require_same_tokens
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.sums import Pairs, check_correlation, checked
-from featrack_utils.statistics.docsums import Weighted, fold_pairs, no_matches, weigh
-from featrack_utils.statistics.simex import twice_the_noise
+from featrack_utils.statistics.simex import double_noise
+from featrack_utils.statistics.weighted_correlations import (
+    Weighted,
+    empty_best,
+    update_best,
+    weigh,
+)
 
 log = logging.getLogger(__name__)
 
@@ -111,9 +116,8 @@ def bootstrap(
     which holds only 63 % of the documents, it would drop the rare ones and favour the common.
 
     A replicate knows only each feature's CLOSEST candidates on the whole mix, and no pair more
-    than MARGIN below the lowest threshold. A warning is logged if the last of the closest
-    still changes a share, or if features just inside the margin rise above that threshold,
-    for then others that were left out may matter as well.
+    than MARGIN below the lowest threshold. A warning is logged if features just inside the margin
+    rise above that threshold, for then others that were left out may matter as well.
 
     Raises:
         FeatrackError: different token streams or documents, a threshold outside (0, 1), or
@@ -140,24 +144,26 @@ def bootstrap(
                 "train it longer or evaluate on more text."
             )
     sides = weighted or (weighed(a, draws), weighed(b, draws))
-    replicated = no_matches(*sides)
-    rank = closeness(best.pairs)
-    exceeded = []
-    for ranks in (rank < CLOSEST - 1, rank == CLOSEST - 1):
-        chosen = (best.pairs.i[ranks], best.pairs.j[ranks])
-        fold_pairs(*sides, chosen, a.origin, draws.documents, replicated)
-        levels = (np.searchsorted(taus, r) for r in (replicated.r_a, replicated.r_b))
-        exceeded.append([level.astype(np.uint8) for level in levels])
+    near = closeness(best.pairs) < CLOSEST
+    drawn = empty_best(*sides)
+    pairs = (best.pairs.i[near], best.pairs.j[near])
+    update_best(*sides, pairs, a.origin, draws.documents, drawn)
+
     whole = (best.a_best_index[:, None], best.b_best_index[:, None])
-    drawn = (replicated.index_a, replicated.index_b)
+    replicated = (drawn.index_a, drawn.index_b)
     matched = []
-    for side, r in enumerate((best.a_best_r, best.b_best_r)):
-        before, after = exceeded[0][side], exceeded[1][side]
-        drawn_r = (replicated.r_a, replicated.r_b)[side]
-        twice = np.searchsorted(taus, twice_the_noise(r, drawn_r)).astype(np.uint8)
-        mutual, mutually = (_returns(way[side], way[1 - side]) for way in (whole, drawn))
-        matched.append(Matched(taus, r, candidates[side], mutual[:, 0], after, twice, mutually))
-        _warn(matched[side], before, floor)
+    for side, (r, drawn_r) in enumerate([(best.a_best_r, drawn.r_a), (best.b_best_r, drawn.r_b)]):
+        one = Matched(
+            taus=taus,
+            best_r=r,
+            asked=candidates[side],
+            mutual=_returns(whole[side], whole[1 - side])[:, 0],
+            exceeded=np.searchsorted(taus, drawn_r).astype(np.uint8),
+            twice=np.searchsorted(taus, double_noise(r, drawn_r)).astype(np.uint8),
+            mutually=_returns(replicated[side], replicated[1 - side]),
+        )
+        _warn_of_margin(one, floor)
+        matched.append(one)
     return matched[0], matched[1]
 
 
@@ -183,13 +189,13 @@ def copies_merged(matched: Matched, group: np.ndarray) -> Matched:
         return np.maximum.reduceat(values[members], starts, axis=0)
 
     return Matched(
-        matched.taus,
-        best(matched.best_r),
-        np.ones(starts.size, bool),
-        best(matched.mutual),
-        best(matched.exceeded),
-        best(matched.twice),
-        best(matched.mutually),
+        taus=matched.taus,
+        best_r=best(matched.best_r),
+        asked=np.ones(starts.size, bool),
+        mutual=best(matched.mutual),
+        exceeded=best(matched.exceeded),
+        twice=best(matched.twice),
+        mutually=best(matched.mutually),
     )
 
 
@@ -222,27 +228,16 @@ def closeness(pairs: Pairs) -> np.ndarray:
     return np.minimum(*places)
 
 
-def _warn(matched: Matched, before: np.ndarray, floor: float) -> None:
-    """Say so if candidates beyond the closest, or below the floor, may change a share."""
-    lowest, n = matched.taus[0], matched.asked.sum()
-    rising = (matched.exceeded[matched.asked & (matched.best_r < floor + 0.1)] > 0).sum()
-    rising = rising / n / matched.exceeded.shape[1]
+def _warn_of_margin(matched: Matched, floor: float) -> None:
+    """Say so if features near the floor rise above the lowest threshold in replicates."""
+    near_floor = matched.asked & (matched.best_r < floor + 0.1)
+    n_draws = matched.asked.sum() * matched.exceeded.shape[1]
+    rising = (matched.exceeded[near_floor] > 0).sum() / n_draws
     if rising > 0.002:
         log.warning(
             "Features whose best r is about %.2f rise above %.2f in replicates (%.1f points of "
             "the share): the mix has too few documents for them.",
             floor,
-            lowest,
+            matched.taus[0],
             100 * rising,
-        )
-    late = max(
-        ((matched.exceeded > k) & (before <= k))[matched.asked].mean()
-        for k in range(matched.taus.size)
-    )
-    if late > 0.005:
-        log.warning(
-            "The %d. closest candidate still adds %.1f points to a share in replicates: the "
-            "dictionaries are full of copies, or too dense, for these intervals.",
-            CLOSEST,
-            100 * late,
         )

@@ -14,7 +14,7 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics import curves
 from featrack_utils.statistics.intervals import Shares
 from featrack_utils.statistics.probes import Probe
-from featrack_utils.statistics.simex import twice_the_noise, without_noise
+from featrack_utils.statistics.simex import double_noise, without_noise
 
 # Of features with a match, and of those without: decodable, and not.
 _CELLS = (("match_decodable", "match_undecodable"), ("repartitioned", "gone"))
@@ -74,7 +74,7 @@ def decodable_share(probe: Probe, tau: float, sample: Sample, among: np.ndarray)
     total = weighed.sum(axis=1)
     # A replicate that draws no such feature has nothing to add.
     both = np.where(total > 0, (weighed * decodes).sum(axis=1) / np.maximum(total, 1e-9), documents)
-    further = twice_the_noise(r, drawn_r.T) > tau
+    further = double_noise(r, drawn_r.T) > tau
     by_documents = without_noise(estimate[0], decodes.T, further, weight)
     replicates = by_documents + both - documents
     return Shares(np.array([tau]), estimate, replicates[:, None])

@@ -1,17 +1,10 @@
-"""Bootstrap intervals for shares of matched features, over documents and SAE seeds.
+"""Intervals for shares of matched features, from resampled documents and SAE seeds.
 
-Tokens of one document are not independent, so whole documents are drawn anew, and the
-features are matched anew in every replicate (METHOD.md §5; `resample`).
-
-A share of features above a threshold is biased by the noise of r: wherever more true
-matches lie just below the threshold than above, more cross it upwards than downwards. The
-best of several candidates adds to that. Percentile intervals miss the population's share
-therefore, on the far side: in ten simulated regimes, tried to choose a method, they held it in
-32–94 % of 200 sets for a nominal 95 %.
-
-The intervals here are therefore laid around the share extrapolated to no noise, as wide as that
-one varies (`extrapolate`). How often they hold the truth, with documents that are independent and
-in groups, and over SAE seeds, is measured by benchmarks/coverage.py.
+A share of features above a threshold is biased by the noise of r, and the best of several
+candidates adds to that. Percentile intervals miss the true share therefore, on the far side: in ten
+simulated regimes they held it in 32–94 % of 200 sets for a nominal 95 %. So the intervals here are
+laid around the share extrapolated to no noise, as wide as that one varies (`simex`). How often they
+hold the truth, over documents, groups and SAE seeds, is measured by benchmarks/coverage.py.
 """
 
 from collections.abc import Mapping
@@ -24,6 +17,7 @@ from featrack_utils.statistics.bootstrap import Draws, Matched
 from featrack_utils.statistics.simex import without_noise
 
 LEVEL = 0.95
+_NEVER_DRAWN = 1e-9  # the weight of a seed that a replicate leaves out, beside the others' counts
 
 
 class Shares(NamedTuple):
@@ -49,7 +43,8 @@ UNDEFINED = Interval(np.nan, np.nan, np.nan)
 def shares(matched: Matched, among: np.ndarray | None = None) -> Shares:
     """Share of the features asked (or of those `among` them, bool [d_sae]) with a match.
 
-    Raises: FeatrackError if none is asked, where no share is defined.
+    Raises:
+        FeatrackError: none is asked, so no share is defined.
     """
     asked = matched.asked if among is None else matched.asked & among
     if not asked.any():
@@ -63,22 +58,23 @@ def shares(matched: Matched, among: np.ndarray | None = None) -> Shares:
 def over_seeds(
     tables: Mapping[tuple[int, int], Shares], draws: Draws, model_a: str, model_b: str
 ) -> Shares:
-    """Mean share over pairs of SAE seeds, seeds drawn anew beside the documents.
+    """Mean share over pairs of SAE seeds, with seeds resampled beside the documents.
 
-    What documents do to the mean over all pairs is seen with every pair; what seeds do to it,
-    in how the pairs' shares differ, with the seeds drawn anew.
+    `tables` maps (seed of a, seed of b) to that pair's shares under the same `draws`. A replicate
+    is the sum of three parts:
 
-    `tables` maps (seed of a, seed of b) to that pair's shares under the same `draws`. A
-    pair's weight is the product of its seeds' counts; where a replicate drew no listed pair
-    (a single seed, of a comparison between different ones), pairs of the seeds drawn.
+    - what documents do: the mean of all pairs' replicates;
+    - what seeds do: the mean of the pairs' shares, weighed by how often the replicate drew each
+      pair's two seeds, less their plain mean. Drawing from n seeds shows only (n − 1) / n of the
+      variance between seeds, so this part is stretched by √(n / (n − 1)). A model with a single
+      dictionary keeps it, and only the other one's seeds are drawn;
+    - what drawing a few seeds can't show, because they may agree by luck. If each feature is found
+      or not by itself, a share p of n features varies between dictionaries by p (1 − p) / n,
+      divided by the number of pairs that have no dictionary in common. What the second part varies
+      less than that comes from the draws' `luck`.
 
-    A few seeds may agree by luck, and of two seeds of one model nothing is left to draw. Whether
-    a dictionary found a feature is a matter of its seed, so that a share p of n features varies
-    between dictionaries by p·(1 − p) / n if each is found or not by itself, and by less if some
-    are found by most seeds and others by few. Where the drawn seeds vary less than that, the
-    replicates get the rest from the draws' `luck`.
-
-    Raises: FeatrackError without any pair, or when the draws lack a model or a seed.
+    Raises:
+        FeatrackError: no pair, or the draws lack a model or a seed.
     """
     if not tables:
         raise FeatrackError("There is no pair of SAE seeds to average over: give two seeds.")
@@ -90,28 +86,27 @@ def over_seeds(
                 f"The draws hold {drawn} SAE seeds of the model {model}, but {needed} are "
                 "compared: name every model and its number of seeds when drawing."
             )
-    few = 1e-9  # turns a sum of zero products into the sum of the counts
-    weights = np.stack(
-        [(draws.seeds[model_a][:, s] + few) * (draws.seeds[model_b][:, t] + few) for s, t in tables]
-    )
-    weights /= weights.sum(axis=0)
-    # Drawing from n seeds shows (n − 1) / n of the variance between seeds. A model with a single
-    # dictionary keeps it, and only the other one's seeds are drawn.
-    counts = [draws.seeds[model].shape[1] for model in (model_a, model_b)]
-    fewest = min((n for n in counts if n > 1), default=1)
-    moved = (weights - 1 / len(tables)) * np.sqrt(fewest / max(fewest - 1, 1))
     each = list(tables.values())
     estimate = np.mean([share.estimate for share in each], axis=0)
+    by_documents = np.mean([share.replicates for share in each], axis=0)
+
+    counts_a, counts_b = (draws.seeds[model] + _NEVER_DRAWN for model in (model_a, model_b))
+    weights = np.stack([counts_a[:, s] * counts_b[:, t] for s, t in tables])
+    weights /= weights.sum(axis=0)
+    n_seeds = min((c.shape[1] for c in (counts_a, counts_b) if c.shape[1] > 1), default=1)
+    stretch = np.sqrt(n_seeds / max(n_seeds - 1, 1))
+    moved = (weights - 1 / len(tables)) * stretch
     by_seeds = moved.T @ np.stack([share.estimate for share in each])
-    replicates = np.mean([share.replicates for share in each], axis=0) + by_seeds
+
+    replicates = by_documents + by_seeds
     asked = min(share.asked for share in each)
     if asked and draws.luck:
         models = {model_a, model_b}
-        apart = max(fewest * len(models) / 2, 1)  # pairs that have no dictionary in common
-        expected = estimate * (1 - estimate) / asked / apart
-        short = np.maximum(expected - by_seeds.var(axis=0), 0)
+        separate_pairs = max(n_seeds * len(models) / 2, 1)
+        expected = estimate * (1 - estimate) / asked / separate_pairs
+        missing = np.maximum(expected - by_seeds.var(axis=0), 0)
         luck = sum(draws.luck[model] for model in models) / np.sqrt(len(models))
-        replicates = replicates + luck[:, None] * np.sqrt(short)
+        replicates = replicates + luck[:, None] * np.sqrt(missing)
     return Shares(each[0].taus, estimate, replicates, asked)
 
 
@@ -120,7 +115,8 @@ def interval(share: Shares, tau: float) -> Interval:
 
     The interval always reaches to the share as counted.
 
-    Raises: FeatrackError for a threshold that was not computed.
+    Raises:
+        FeatrackError: a threshold that was not computed.
     """
     t = at(share, tau)
     estimate = float(share.estimate[t])

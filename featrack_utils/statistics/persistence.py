@@ -8,32 +8,18 @@ same draws of documents and SAE seeds, so that they can be divided and subtracte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from itertools import permutations, product
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
-from featrack_utils.dictionaries.features import Features, require_same_tokens
 from featrack_utils.errors import FeatrackError
-from featrack_utils.matching.classes import assignment, eligible
-from featrack_utils.matching.correlation import copies, correlations
-from featrack_utils.matching.sums import check_correlation
-from featrack_utils.statistics.bootstrap import (
-    Draws,
-    Matched,
-    bootstrap,
-    copies_merged,
-    draw,
-    mutual_only,
-    weighed,
-)
-from featrack_utils.statistics.docsums import Weighted
+from featrack_utils.matching.classes import assignment
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.statistics.bootstrap import Matched, copies_merged, mutual_only
 from featrack_utils.statistics.intervals import (
     UNDEFINED,
     Interval,
@@ -44,131 +30,25 @@ from featrack_utils.statistics.intervals import (
     over_seeds,
     shares,
 )
+from featrack_utils.statistics.sample import Masks, Place, Sample, resample
+
+__all__ = [
+    "CURVE_TAUS",
+    "RULES",
+    "Persistence",
+    "Sample",
+    "complement",
+    "difference",
+    "flat",
+    "persistence",
+    "ratio",
+    "reproducible",
+    "resample",
+]
 
 RULES = ("best", "mutual", "assignment", "copies merged")
 CURVE_TAUS = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))  # 0.3 … 0.95
 _ENDS = ("", ".ci_low", ".ci_high")
-
-Place = tuple[str, int]  # a model and one of its SAE seeds
-Masks = Sequence[Bool[np.ndarray, " d_sae"]]  # one for each dictionary of the parent
-
-
-@dataclass
-class Sample:
-    """Models' dictionaries on one evaluation mix, under common draws; see `resample`.
-
-    Attributes:
-        features: each model's dictionaries, in the order of their SAE seeds.
-        eligible: which features of each are active often enough to be judged.
-        draws: how often each replicate drew each document and each SAE seed.
-        taus: thresholds at which shares are counted, ascending.
-        tau: the threshold at which features are copies, or reproducible.
-    """
-
-    features: dict[str, list[Features]]
-    eligible: dict[str, list[Bool[np.ndarray, " d_sae"]]]
-    draws: Draws
-    taus: list[float]
-    tau: float
-    _weighted: dict[Place, Weighted] = field(default_factory=dict, repr=False)
-    _matched: dict[tuple[Place, Place], Matched] = field(default_factory=dict, repr=False)
-    _copies: dict[Place, Int[np.ndarray, " d_sae"]] = field(default_factory=dict, repr=False)
-
-    def seeds(self, model: str) -> range:
-        """The SAE seeds of a model."""
-        return range(len(self.features[model]))
-
-    def matched(self, pairs: Iterable[tuple[Place, Place]]) -> dict[tuple[Place, Place], Matched]:
-        """How well the first of each two dictionaries is matched by the second, in every draw.
-
-        Both directions of a pair are made at once, and kept. A pair is left out where a side has
-        no eligible feature.
-        """
-        pairs = list(pairs)
-        missing = {tuple(sorted(pair)) for pair in pairs} - self._matched.keys()
-        missing = [pair for pair in sorted(missing) if all(map(self._any_eligible, pair))]
-        with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
-            for (a, b), both in zip(missing, pool.map(self._match, missing), strict=True):
-                self._matched[a, b], self._matched[b, a] = both
-        return {pair: self._matched[pair] for pair in pairs if pair in self._matched}
-
-    def copies(self, place: Place) -> Int[np.ndarray, " d_sae"]:
-        """The groups of a dictionary's copies at `tau`; −1: not a candidate."""
-        if place not in self._copies:
-            able = self._eligible(place)
-            self._copies[place] = copies(self._features(place).acts, self.tau, eligible=able).group
-        return self._copies[place]
-
-    def _match(self, pair: tuple[Place, Place]) -> tuple[Matched, Matched]:
-        a, b = pair
-        return bootstrap(
-            self._features(a),
-            self._features(b),
-            self._eligible(a),
-            self._eligible(b),
-            self.draws,
-            self.taus,
-            weighted=(self._weighted[a], self._weighted[b]),
-            threads=1,
-        )
-
-    def _features(self, place: Place) -> Features:
-        return self.features[place[0]][place[1]]
-
-    def _eligible(self, place: Place) -> Bool[np.ndarray, " d_sae"]:
-        return self.eligible[place[0]][place[1]]
-
-    def _any_eligible(self, place: Place) -> bool:
-        return bool(self._eligible(place).any())
-
-
-def resample(
-    features: Mapping[str, Sequence[Features]],
-    taus: Iterable[float],
-    *,
-    tau: float,
-    replicates: int,
-    seed: int,
-    min_positions: int = 30,
-    min_documents: int = 10,
-    eligible_features: Mapping[str, Masks] | None = None,
-) -> Sample:
-    """Draws documents and SAE seeds once, for all models whose shares are to be compared.
-
-    `features` holds each model's dictionaries, one per SAE seed, all on one evaluation mix; a
-    control model's are listed like any other's. Eligible features are found here
-    (`classes.eligible`) or given.
-
-    Raises:
-        FeatrackError: a model without a dictionary, different token streams, a domain with one
-            group of documents, or a threshold outside (0, 1).
-    """
-    check_correlation(tau, "tau")
-    features = {model: list(each) for model, each in features.items()}
-    for model, each in features.items():
-        if not each:
-            raise FeatrackError(f"The model {model} has no dictionary: give one per SAE seed.")
-    everything = {(m, s): f for m, each in features.items() for s, f in enumerate(each)}
-    first = next(iter(everything.values()))
-    for one in everything.values():
-        require_same_tokens(first, one)
-    if eligible_features is None:
-        eligible_features = {
-            model: [eligible(f.acts, f.origin, min_positions, min_documents) for f in each]
-            for model, each in features.items()
-        }
-    draws = draw(first, {model: len(each) for model, each in features.items()}, replicates, seed)
-    sample = Sample(
-        features,
-        {model: list(masks) for model, masks in eligible_features.items()},
-        draws,
-        sorted({*taus, tau}),
-        tau,
-    )
-    with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
-        weights = pool.map(lambda one: weighed(one, draws), everything.values())
-        sample._weighted.update(zip(everything, weights, strict=True))
-    return sample
 
 
 class Persistence(NamedTuple):
@@ -324,33 +204,47 @@ def persistence(
     ceiling = parent if ceiling is None else ceiling
     floors = dict(floors or {})
     for model in (parent, child, ceiling, *floors.values()):
-        _require_model(sample, model, sample.features[parent][0] if parent != model else None)
-    seeds = sample.seeds(parent)
-    asked: list[list[np.ndarray]] = [[None]] * len(seeds)
-    own_ceiling = None
-    if isinstance(among, str):
-        asked, own_ceiling = _reproducible_asked(sample, parent, among, ceiling == parent)
-    elif among is not None:
-        asked = [[mask] for mask in among]
+        _require_model(sample, model, parent)
 
-    def share(model: str, chosen: Iterable[tuple[int, int]], own: Mapping | None = None) -> Shares:
-        masks = {(s, t): (own[s, t] if own else asked[s]) for s, t in chosen}
-        return _mean_share(sample, parent, model, masks, rule)
+    def share(model: str, chosen: Callable[[int, int], bool] | None = None) -> Shares | None:
+        places = product(sample.seeds(parent), sample.seeds(model))
+        if model == parent:
+            places = permutations(sample.seeds(parent), 2)
+        asked = {
+            (s, t): _asked(sample, (parent, s), (model, t), among, ceiling == parent)
+            for s, t in places
+            if chosen is None or chosen(s, t)
+        }
+        return _mean_share(sample, parent, model, asked, rule)
 
-    def everyone(model: str) -> list[tuple[int, int]]:
-        return list(product(seeds, sample.seeds(model)))
-
-    if ceiling == parent:
-        again = list(own_ceiling if own_ceiling is not None else permutations(seeds, 2))
-    else:
-        again = everyone(ceiling)
-    chosen = everyone(child) if child != parent else list(permutations(seeds, 2))
+    found = {name: share(model) for name, model in floors.items()}
     return Persistence(
-        share(child, [pair for pair in chosen if pairs is None or pairs(*pair)]),
-        share(ceiling, again, own_ceiling) if again else None,
-        {name: share(model, everyone(model)) for name, model in floors.items()},
-        sample.tau,
+        share=share(child, pairs) or _undefined(sample),
+        ceiling=share(ceiling),
+        floors={name: low or _undefined(sample) for name, low in found.items()},
+        tau=sample.tau,
     )
+
+
+def _asked(
+    sample: Sample, one: Place, other: Place, among: str | Masks | None, own_ceiling: bool
+) -> list[np.ndarray | None]:
+    """Which features of one dictionary to ask of another: masks whose shares are averaged."""
+    parent, seed = one
+    if among is None:
+        return [None]
+    if not isinstance(among, str):
+        return [among[seed]]
+    if among != "reproducible":
+        raise FeatrackError(f"among is {among!r}; give masks, reproducible, or None.")
+    others = set(sample.seeds(parent)) - {seed}
+    if other[0] == parent:
+        defining = [others - {other[1]}]
+    elif own_ceiling and len(others) > 1:
+        defining = [others - {left_out} for left_out in sorted(others)]
+    else:
+        defining = [others]
+    return [_found_in(sample, parent, seed, some) for some in defining if some]
 
 
 def reproducible(sample: Sample, model: str) -> list[Bool[np.ndarray, " d_sae"]]:
@@ -407,10 +301,10 @@ def _mean_share(
     sample: Sample,
     parent: str,
     other: str,
-    asked: Mapping[tuple[int, int], Sequence[np.ndarray | None]],
+    asked: Mapping[tuple[int, int], list[np.ndarray | None]],
     rule: str,
-) -> Shares:
-    """The mean, over pairs of seeds and each pair's masks, of the share that is found."""
+) -> Shares | None:
+    """The mean, over pairs of seeds and each pair's masks, of the share found; None: none asked."""
     tables = {}
     places = {(s, t): ((parent, s), (other, t)) for s, t in asked}
     matched = sample.matched(places.values())
@@ -427,14 +321,18 @@ def _mean_share(
                 np.mean([share.replicates for share in each], axis=0),
                 min(share.asked for share in each),
             )
-    if tables and rule == "assignment":
+    if not tables:
+        return None
+    if rule == "assignment":
         estimate = np.mean([share.estimate for share in tables.values()], axis=0)
         return Shares(np.array(sample.taus), estimate, np.empty((0, estimate.size)))
-    if tables:
-        return over_seeds(tables, sample.draws, parent, other)
+    return over_seeds(tables, sample.draws, parent, other)
+
+
+def _undefined(sample: Sample) -> Shares:
     nothing = np.full(len(sample.taus), np.nan)
-    n_replicates = len(sample.draws.documents)
-    return Shares(np.array(sample.taus), nothing, np.tile(nothing, (n_replicates, 1)))
+    replicates = np.tile(nothing, (len(sample.draws.documents), 1))
+    return Shares(np.array(sample.taus), nothing, replicates)
 
 
 def _one_share(
@@ -461,35 +359,12 @@ def _one_share(
 
 def _assigned_r(sample: Sample, a: Place, b: Place) -> np.ndarray:
     """r of each of a's features with the one of b that it is assigned; 0: none. [d_sae]"""
-    best = correlations(
-        sample._features(a).acts,
-        sample._features(b).acts,
-        eligible_a=sample._eligible(a),
-        eligible_b=sample._eligible(b),
-    )
+    masks = {"eligible_a": sample.eligible_of(a), "eligible_b": sample.eligible_of(b)}
+    best = correlations(sample.features_of(a).acts, sample.features_of(b).acts, **masks)
     r = np.zeros(best.a_candidates.size)
     chosen = assignment(best.pairs)
     r[chosen.i] = chosen.r
     return r
-
-
-def _reproducible_asked(
-    sample: Sample, parent: str, among: str, own: bool
-) -> tuple[list[list[np.ndarray]], dict[tuple[int, int], list[np.ndarray]] | None]:
-    """Masks to ask of each of the parent's dictionaries, and of each pair of them (the ceiling)."""
-    if among != "reproducible":
-        raise FeatrackError(f"among is {among!r}; give masks, reproducible, or None.")
-    seeds = set(sample.seeds(parent))
-    if not own:
-        return [[mask] for mask in reproducible(sample, parent)], None
-    if len(seeds) < 3:
-        return [[mask] for mask in reproducible(sample, parent)], {}
-    pairs = {
-        (s, t): [_found_in(sample, parent, s, seeds - {s, t})]
-        for s, t in permutations(sorted(seeds), 2)
-    }
-    asked = [[pairs[s, t][0] for t in sorted(seeds - {s})] for s in sorted(seeds)]
-    return asked, pairs
 
 
 def _found_in(sample: Sample, model: str, seed: int, others: set[int]) -> np.ndarray:
@@ -515,15 +390,16 @@ def _paired(one: Shares, other: Shares, tau: float) -> tuple[int, int]:
     return at(one, tau), at(other, tau)
 
 
-def _require_model(sample: Sample, model: str, like: Features | None) -> None:
-    if model not in sample.features:
+def _require_model(sample: Sample, model: str, parent: str) -> None:
+    for name in (parent, model):
+        if name not in sample.features:
+            known = ", ".join(sample.features)
+            raise FeatrackError(
+                f"There are no dictionaries of {name!r} in the sample; it has {known}."
+            )
+    of_parent, width = (sample.features[name][0].acts.shape[1] for name in (parent, model))
+    if width != of_parent:
         raise FeatrackError(
-            f"There are no dictionaries of {model!r} in the sample; it has "
-            f"{', '.join(sample.features)}."
-        )
-    width = sample.features[model][0].acts.shape[1]
-    if like is not None and width != like.acts.shape[1]:
-        raise FeatrackError(
-            f"The dictionaries have {like.acts.shape[1]} and {width} features: a share depends on "
-            "the width, so compare dictionaries of one width."
+            f"The dictionaries have {of_parent} and {width} features: a share depends on the "
+            "width, so compare dictionaries of one width."
         )

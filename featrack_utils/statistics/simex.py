@@ -1,10 +1,22 @@
-"""What a share of features above a threshold would be if correlations had no noise.
+r"""What a share of features above a threshold would be if correlations had no noise: SIMEX.
 
-A correlation r̂ from finite text is noisy, and the noise of features near the threshold shifts
-their share (more are thrown over it from the crowded side) and scatters it. A bootstrap replicate
-adds as much noise again, so that the share is seen with the noise once and twice, and with three
-times as much where the replicate's correlations are put √2 as far from r̂. SIMEX (Cook &
-Stefanski 1994) follows the parabola through the three back to no noise at all.
+**Why.** A correlation $\hat r$ from finite text is the true $r$ plus noise. The noise of features
+near the threshold τ shifts their share, because more are thrown over it from the crowded side, and
+scatters it. Cook & Stefanski (1994, doi:10.1080/01621459.1994.10476871) add *more* noise, watch
+what it does, and extrapolate back to none.
+
+**The extrapolation.** Let $S(\lambda)$ be the share where the noise has λ times its variance.
+$S(1)$ is the share as counted. A bootstrap replicate adds as much noise again, so the replicates'
+mean is $S(2)$; where each replicate's correlation is put $\sqrt 2$ as far from $\hat r$, it is
+$S(3)$. The parabola through the three points meets λ = 0 at $3 S(1) - 3 S(2) + S(3)$.
+
+**Its spread.** Let $z$ be a feature's estimated distance from τ in standard errors of $\hat r$. In
+a replicate it lies above τ with probability $\Phi(z)$, with the added noise doubled with
+$\Phi(z / \sqrt 2)$. So it adds $g(z) = 3 [z > 0] - 3 \Phi(z) + \Phi(z / \sqrt 2)$ to the
+extrapolated share, and $[z + \varepsilon > 0]$ to that of a replicate. Over new texts $z$ is normal
+around the true distance μ. The ratio of the two standard deviations, averaged over how μ is spread
+among the features (`_distances`), says how much wider the extrapolated share varies than the
+replicates do.
 """
 
 import functools
@@ -17,16 +29,18 @@ from scipy.stats import norm
 # what becomes of it.
 TAILS = 1.15
 _STEPS = 30  # of expectation maximisation: the spread of distances is smooth by then
-_FAR = np.linspace(-6, 6, 49)  # a true r's distance from τ, in errors of r̂
-# Some features' worth of even spread near τ, or few features would pretend to know their spread.
-_PRIOR = 3 * (np.abs(_FAR) <= 3) / np.count_nonzero(np.abs(_FAR) <= 3)
+_GRID = np.linspace(-6, 6, 49)  # possible true distances μ from τ, in standard errors
+# As many features, spread evenly near τ, are added to those seen: of few features the spread can't
+# be known.
+_ADDED = 3 * (np.abs(_GRID) <= 3) / np.count_nonzero(np.abs(_GRID) <= 3)
 
 
-def twice_the_noise(r: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+def double_noise(r: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """Correlations √2 as far from `r` [d] as those `drawn` are, in Fisher's z; float32 [d, R]."""
-    near = np.float32(1 - 1e-6)
-    at, z = (np.arctanh(np.clip(x, -near, near)) for x in (r[:, None].astype(np.float32), drawn))
-    return np.tanh(at + np.float32(np.sqrt(2)) * (z - at))
+    largest = np.float32(1 - 1e-6)
+    z = np.arctanh(np.clip(r.astype(np.float32), -largest, largest))[:, None]
+    z_drawn = np.arctanh(np.clip(drawn, -largest, largest))
+    return np.tanh(z + np.float32(np.sqrt(2)) * (z_drawn - z))
 
 
 def without_noise(
@@ -38,45 +52,60 @@ def without_noise(
     above the threshold in each replicate, with its own noise and with twice as much added;
     `weights` [d] is what each feature counts.
     """
-    drawn, further = (np.average(above, axis=0, weights=weights) for above in (once, twice))
-    centre = 3 * estimate - 3 * drawn.mean() + further.mean()
-    return centre + TAILS * spread_ratio(once) * (drawn - drawn.mean())
+    drawn = np.average(once, axis=0, weights=weights)
+    further = np.average(twice, axis=0, weights=weights)
+    extrapolated = 3 * estimate - 3 * drawn.mean() + further.mean()
+    return extrapolated + TAILS * spread_ratio(once) * (drawn - drawn.mean())
 
 
 def spread_ratio(once: np.ndarray) -> float:
-    """How many times more an extrapolated share varies than the replicates do.
+    """How many times more the extrapolated share varies than the replicates do.
 
-    With z a feature's estimated distance from τ in errors of r̂, it adds 3·[z > 0] − 3·Φ(z) +
-    Φ(z/√2) to the extrapolated share, and [z + ε > 0] to a replicate. Both vary most where the
-    true distance is small. How those spread is found from the features' numbers of replicates
-    above τ by expectation maximisation; evenly spread, the ratio is 2.02.
+    `once` bool [d, R] as in `without_noise`. Where the features are spread evenly it is 2.02.
     """
-    replicates = once.shape[1]
-    seen, counts = np.unique(np.count_nonzero(once, axis=1), return_counts=True)
-    likelihood = _likelihood(replicates)[seen]
-    spread = np.full(_FAR.size, 1 / _FAR.size)
+    distances = _distances(once)
+    of_extrapolated, of_replicate = _variances()
+    smallest = 1e-12  # where all features are far from τ nothing varies
+    return float(np.sqrt(distances @ of_extrapolated / max(distances @ of_replicate, smallest)))
+
+
+def _distances(once: np.ndarray) -> np.ndarray:
+    """How the features' true distances μ from τ are spread over `_GRID`; adds up to 1.
+
+    Each feature shows in how many replicates it lies above τ. Expectation maximisation finds the
+    spread under which these numbers are likeliest: every feature is shared out among the distances
+    that could have given its number, and the shares add up to the next spread.
+    """
+    n_replicates = once.shape[1]
+    numbers, n_features = np.unique(np.count_nonzero(once, axis=1), return_counts=True)
+    likelihood = _likelihood(n_replicates)[numbers]
+    spread = np.full(_GRID.size, 1 / _GRID.size)
     for _ in range(_STEPS):
         chance = np.maximum(likelihood @ spread, 1e-300)
-        spread = spread * (likelihood.T @ (counts / chance)) + _PRIOR
+        spread = spread * (likelihood.T @ (n_features / chance)) + _ADDED
         spread /= spread.sum()
-    extrapolated, replicate = _variances()
-    return float(np.sqrt(spread @ extrapolated / max(spread @ replicate, 1e-12)))
+    return spread
 
 
 @functools.cache
-def _likelihood(replicates: int) -> np.ndarray:
-    """Chance of each number of replicates above τ, given the true distance; [R + 1, n_far]."""
-    edges = norm.ppf(np.concatenate([[0], (np.arange(replicates) + 0.5) / replicates, [1]]))
-    return np.diff(norm.cdf(edges[:, None] - _FAR), axis=0)
+def _likelihood(n_replicates: int) -> np.ndarray:
+    """Chance of each number of replicates above τ, given the true distance; [R + 1, n_grid].
+
+    Of R replicates about R · Φ(z) are above, so each number belongs to an interval of z.
+    """
+    shares = (np.arange(n_replicates) + 0.5) / n_replicates
+    bounds = norm.ppf(np.concatenate([[0], shares, [1]]))
+    return np.diff(norm.cdf(bounds[:, None] - _GRID), axis=0)
 
 
 @functools.cache
 def _variances() -> tuple[np.ndarray, np.ndarray]:
-    """Variance that a feature adds to the extrapolated share and to a replicate, [n_far] each."""
+    """Variance that a feature adds to the extrapolated share and to a replicate, [n_grid] each."""
     error = np.linspace(-6, 6, 2401)
     weight = norm.pdf(error) / norm.pdf(error).sum()
-    z = _FAR[:, None] + error
-    below, above = norm.cdf(z), z > 0
-    adds = 3.0 * above - 3 * below + norm.cdf(z / np.sqrt(2))
-    replicate = (below * (1 - below)) @ weight
-    return adds**2 @ weight - (adds @ weight) ** 2, replicate
+    z = _GRID[:, None] + error
+    above = norm.cdf(z)
+    adds = 3.0 * (z > 0) - 3 * above + norm.cdf(z / np.sqrt(2))
+    of_extrapolated = adds**2 @ weight - (adds @ weight) ** 2
+    of_replicate = (above * (1 - above)) @ weight
+    return of_extrapolated, of_replicate

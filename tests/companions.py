@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 
-COMPANIONS = ("ci_low", "ci_high", "ceiling", "floor", "ratio_to_ceiling")
+COMPANIONS = ("ci_low", "ci_high", "ceiling", "ratio_to_ceiling")
 
-_NULLS = COMPANIONS[2:]
+_NULLS = ("ceiling", "ratio_to_ceiling")
 # Which shares may lack companions: a pattern of their names, the companions, the reason.
 ALONE = (
     (
@@ -70,16 +70,21 @@ ALONE = (
     ),
     (
         r"track\.\w+\.assignment_share",
-        ("ci_low", "ci_high", "floor"),
-        "solved once, not in every draw; by chance it finds no more than best match does",
+        ("ci_low", "ci_high"),
+        "solved once, not in every draw",
+    ),
+    (
+        r"track\.(\w+\.(disappearing|emerging)_share|\w+_origin\.novel)",
+        _NULLS,
+        "not found: what an unchanged model would seem to lose is its floor",
     ),
     (
         r"track\.\w+\.reproducible_share",
-        ("ceiling", "ratio_to_ceiling"),
+        _NULLS,
         "asks a third dictionary of the parent, where there are three",
     ),
 )
-_SHARE = re.compile(r"(?:.+_share|.+\.share|track\.merged_origin\.\w+)")
+_SHARE = re.compile(r"(?:.+_share|.+\.share|track\.\w+_origin\.\w+)")
 
 
 def shares(results: Mapping[str, float | None]) -> list[str]:
@@ -98,7 +103,7 @@ def reasons(name: str) -> dict[str, str]:
 
 
 def unexplained(results: Mapping[str, float | None]) -> list[str]:
-    """Companions that results lack without one of the reasons: "track.x_share.floor".
+    """Companions that results lack without one of the reasons: "track.x_share.ceiling".
 
     A ratio to a ceiling that can't be told from zero isn't defined, which is reason enough; nor
     is one where single draws give no ceiling, as they may below half of it.
@@ -111,16 +116,3 @@ def unexplained(results: Mapping[str, float | None]) -> list[str]:
             missing.discard("ratio_to_ceiling")
         lacking += [f"{name}.{companion}" for companion in COMPANIONS if companion in missing]
     return lacking
-
-
-def standing_alone() -> list[dict[str, str]]:
-    """ALONE as rows of a table, names in the way of file patterns."""
-    readable = re.compile(r"\\w\+|\[[^]]+\]\*|\[[^]]+\]\+")
-    return [
-        {
-            "shares": readable.sub("…", pattern).replace("\\.", "."),
-            "without": ", ".join(lacking),
-            "why": reason,
-        }
-        for pattern, lacking, reason in ALONE
-    ]

@@ -1,8 +1,5 @@
 """The correlation engine against numpy in float64, planted twins and streamed sums."""
 
-from functools import reduce
-from operator import add
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.matching.correlation import Moments, copies, correlations
+from featrack_utils.matching.correlation import copies, correlations
 
 
 def random_acts(n_tokens, d_sae, density, seed):
@@ -127,17 +124,6 @@ def test_duplicate_entries_count_as_their_sum():
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.permutations(range(5)), st.integers(0, 1000))
-def test_shards_add_up_in_any_order_to_the_whole(order, seed):
-    a, b = random_acts(100, 7, 0.3, seed), random_acts(100, 6, 0.3, seed + 1)
-    shards = []
-    for k in order:
-        shards.append(Moments.empty(7, 6))
-        shards[-1].accumulate(a[20 * k : 20 * k + 20], b[20 * k : 20 * k + 20])
-    assert_agrees(reduce(add, shards).matches(floor=0.1), dense_r(a, b), 0.1)
-
-
-@settings(max_examples=25, deadline=None)
 @given(st.floats(1e-3, 1e3), st.integers(0, 1000))
 def test_scaling_a_feature_leaves_r_alone(scale, seed):
     a, b = random_acts(80, 5, 0.3, seed), random_acts(80, 5, 0.3, seed + 1)
@@ -169,20 +155,6 @@ def test_appended_silent_tokens_change_r_as_the_formula_says(silent, seed):
     assert correlations(*longer).a_best_r[0] == pytest.approx(top / below, abs=1e-9)
 
 
-def test_saved_moments_come_back_and_foreign_files_are_refused(tmp_path):
-    a, b = random_acts(100, 7, 0.3, 11), random_acts(100, 6, 0.3, 12)
-    moments = Moments.empty(7, 6)
-    moments.accumulate(a, b)
-    moments.save(tmp_path / "moments.safetensors")
-    assert [p.name for p in tmp_path.iterdir()] == ["moments.safetensors"]
-    back = Moments.load(tmp_path / "moments.safetensors")
-    assert_agrees(back.matches(floor=0.1), dense_r(a, b), 0.1)
-    (tmp_path / "other").write_text("not sums")
-    for name in ("other", "missing"):
-        with pytest.raises(FeatrackError, match=name):
-            Moments.load(tmp_path / name)
-
-
 def test_copies_are_found_grouped_and_never_a_feature_itself():
     a = random_acts(500, 6, 0.1, 13).toarray()
     acts = np.column_stack([a, 2 * a[:, 1], a[:, 1], np.zeros(500)]).astype(np.float32)
@@ -212,12 +184,3 @@ def test_bad_input_is_named_in_one_sentence(change, says):
     good = {"a": random_acts(10, 4, 0.5, 0), "b": random_acts(10, 4, 0.5, 1)}
     with pytest.raises(FeatrackError, match=says):
         correlations(**{**good, **change})
-
-
-def test_moments_of_other_dictionaries_or_of_nothing_are_refused():
-    with pytest.raises(FeatrackError, match="add up"):
-        Moments.empty(3, 4) + Moments.empty(4, 3)
-    with pytest.raises(FeatrackError, match="same SAEs"):
-        Moments.empty(3, 4).accumulate(random_acts(9, 3, 0.5, 0), random_acts(9, 3, 0.5, 0))
-    with pytest.raises(FeatrackError, match="no position"):
-        Moments.empty(3, 4).matches()

@@ -24,7 +24,7 @@ class Weighted(NamedTuple):
     scale: np.ndarray  # float64 [d_sae, R], 1 / √(n Σx² − (Σx)²); 0: constant or dead
 
 
-class Best(NamedTuple):
+class BestDrawn(NamedTuple):
     """Best r of each feature in every replicate, both ways, and with which feature."""
 
     r_a: np.ndarray  # float32 [d_a, R], −1 if no pair was looked at
@@ -59,8 +59,8 @@ def _weighted_sums(ptr, row, value, document, weights, n, mean, scale):
 
 
 @njit(nogil=True, cache=True)
-def _fold(pair_i, pair_j, a, b, document, weights, n, best_a, which_a, best_b, which_b):
-    """Fold each pair's r in every replicate into the best of both its features."""
+def _update_best(pair_i, pair_j, a, b, document, weights, n, best_a, which_a, best_b, which_b):
+    """Raise the best of both features of each pair to the pair's r, in every replicate."""
     a_ptr, a_row, a_value, a_mean, a_scale = a
     b_ptr, b_row, b_value, b_mean, b_scale = b
     column = np.zeros(document.size)  # of the feature i at hand
@@ -111,19 +111,19 @@ def weigh(acts: sparse.csr_matrix, document: np.ndarray, draws: np.ndarray) -> W
     return Weighted(*parts, *moments)
 
 
-def no_matches(a: Weighted, b: Weighted) -> Best:
+def empty_best(a: Weighted, b: Weighted) -> BestDrawn:
     """What is known before any pair was looked at."""
     shapes = (a.mean.shape, b.mean.shape)
-    return Best(*(np.full(s, -1, kind) for s in shapes for kind in (np.float32, np.int32)))
+    return BestDrawn(*(np.full(s, -1, kind) for s in shapes for kind in (np.float32, np.int32)))
 
 
-def fold_pairs(
+def update_best(
     a: Weighted,
     b: Weighted,
     pairs: tuple[np.ndarray, np.ndarray],
     document: np.ndarray,
     draws: np.ndarray,
-    best: Best,
+    best: BestDrawn,
 ) -> None:
     """Raise `best`, in place, to the r of the `pairs` (i, j) in every replicate.
 
@@ -140,7 +140,7 @@ def fold_pairs(
         order = np.flatnonzero(some)
         order = order[np.argsort((i if first else j)[order], kind="stable")]
         if first:
-            _fold(i[order], j[order], tuple(a), tuple(b), document, weights, n, *best)
+            _update_best(i[order], j[order], tuple(a), tuple(b), document, weights, n, *best)
         else:
             turned = (best.r_b, best.index_b, best.r_a, best.index_a)
-            _fold(j[order], i[order], tuple(b), tuple(a), document, weights, n, *turned)
+            _update_best(j[order], i[order], tuple(b), tuple(a), document, weights, n, *turned)

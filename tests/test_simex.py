@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from featrack_utils.statistics.simex import TAILS, spread_ratio, twice_the_noise, without_noise
+from featrack_utils.statistics.simex import TAILS, spread_ratio, double_noise, without_noise
 
 SIGMA = 0.2  # error of Fisher's z
 
@@ -21,7 +21,7 @@ def test_extrapolating_finds_the_share_that_noise_hides():
     z, tau = 0.9 + 0.6 * np.linspace(0, 1, 200_000) ** 2, np.tanh(1.2)
     truth = (z > np.arctanh(tau)).mean()
     once, drawn = noisy(z, 20)
-    further = twice_the_noise(once, drawn)
+    further = double_noise(once, drawn)
     estimate, twice, thrice = ((x > tau).mean() for x in (once, drawn, further))
     # Φ tells what noise with two and three times the variance makes of the true z.
     for share, times in ((estimate, 1), (twice, 2), (thrice, 3)):
@@ -41,7 +41,7 @@ def test_the_spread_is_that_of_many_experiments(low, high):
     for seed in range(150):
         once, drawn = noisy(z, 100, seed)
         above = drawn > tau
-        replicates = without_noise((once > tau).mean(), above, twice_the_noise(once, drawn) > tau)
+        replicates = without_noise((once > tau).mean(), above, double_noise(once, drawn) > tau)
         centres.append(replicates.mean())
         deviations.append(above.mean(axis=0).std())
         ratios.append(spread_ratio(above))

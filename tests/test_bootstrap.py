@@ -20,8 +20,8 @@ from featrack_utils.statistics.bootstrap import (
     mutual_only,
     weighed,
 )
-from featrack_utils.statistics.docsums import fold_pairs, no_matches
 from featrack_utils.statistics.simulation import Plan, simulate
+from featrack_utils.statistics.weighted_correlations import empty_best, update_best
 
 PLAN = Plan(n_features=60, n_documents=40, tokens_per_document=60, density=0.03)
 
@@ -40,9 +40,9 @@ def _best_of_all_pairs(pair, documents):
     """Best r of each feature in each replicate, every pair being a candidate."""
     draws = Draws(np.asarray(documents, np.float64), {})
     sides = [weighed(side, draws) for side in pair]
-    best = no_matches(*sides)
+    best = empty_best(*sides)
     grid = np.indices([side.acts.shape[1] for side in pair]).reshape(2, -1).astype(np.int32)
-    fold_pairs(*sides, tuple(grid), pair[0].origin, draws.documents, best)
+    update_best(*sides, tuple(grid), pair[0].origin, draws.documents, best)
     return best
 
 
@@ -150,24 +150,16 @@ def test_a_group_of_copies_is_found_once():
     assert groups.asked.all()
 
 
-def test_more_near_equal_candidates_than_are_kept_are_reported(caplog):
-    """Twenty copies on either side, each with noise of its own: any two may be closest."""
-    rng = np.random.default_rng(7)
-    events = np.repeat(rng.random((2000, 10)) * (rng.random((2000, 10)) < 0.2), 20, axis=1)
-    a, b = (
-        events + 0.3 * rng.random(events.shape) * (rng.random(events.shape) < 0.2) for _ in "ab"
-    )
-    document = np.repeat(np.arange(20), 100).astype(np.int32)
-    label = np.zeros(2000, np.int8)
-    a, b = (
-        Features(sparse.csr_matrix(x.astype(np.float32)), document, label, document) for x in (a, b)
-    )
-    masks = [np.ones(side.acts.shape[1], bool) for side in (a, b)]
-    tau = float(np.median(correlations(a.acts, b.acts).a_best_r))
-    draws = draw(a, {"m": 1}, 50, seed=0)
+def test_features_that_rise_from_the_margin_are_reported(pair, caplog):
+    """With few documents a feature whose best r is low may exceed the threshold in a draw."""
     with caplog.at_level(logging.WARNING):
-        bootstrap(a, b, *masks, draws, [tau])
-    assert "closest candidate" in caplog.text
+        bootstrap(*pair, *_masks(pair), draw(pair[0], {"m": 1}, 50, seed=0), [0.8])
+    assert not caplog.text
+    planted = simulate(Plan(200, 8, 60, density=0.02), 3)
+    few = planted.parent[0], planted.child[0]
+    with caplog.at_level(logging.WARNING):
+        bootstrap(*few, *[np.ones(200, bool)] * 2, draw(few[0], {"m": 1}, 50, seed=0), [0.2])
+    assert "too few documents" in caplog.text
 
 
 def test_draws_keep_the_number_of_documents_of_every_domain(pair):

@@ -12,7 +12,6 @@ from featrack_utils.matching.classes import (
     assignment,
     classify,
     eligible,
-    merge_copies,
     multiplicity,
 )
 from featrack_utils.matching.correlation import BestMatches, Pairs, correlations
@@ -82,7 +81,6 @@ def test_unobserved_features_are_in_no_share():
     assert list(tracking.child) == ["unobserved", "matched", "emerging"]
     assert tracking.persisting_share == 0.5 and tracking.emerging_share == 0.5
     assert tracking.unobserved_share == 0.5
-    assert tracking.child_unobserved_share == pytest.approx(1 / 3)
 
 
 def test_r_must_exceed_tau_not_reach_it():
@@ -123,15 +121,6 @@ def test_multiplicity_counts_the_parents_of_a_child_and_the_children_of_a_parent
     assert list(counts.children_of_parent) == [2, 0, 0, 0]
     assert (counts.merging_share, counts.splitting_share) == (1.0, 1.0)
     assert multiplicity(matches_of(SHARED), 0.99).merging_share is None
-
-
-def test_a_group_of_copies_counts_once_and_persists_with_one_member():
-    tracking = classify(matches_of(SHARED), 0.8, "mutual")
-    shares = merge_copies(tracking, np.array([0, 0, 1, 1]), np.array([0, 0, 1]))
-    assert (shares.persisting_share, shares.emerging_share) == (0.5, 0.5)
-    assert (shares.n_parent_groups, shares.n_child_groups) == (2, 2)
-    with pytest.raises(FeatrackError, match="parent_groups"):
-        merge_copies(tracking, np.array([0, -1, 1, 1]), np.array([0, 0, 1]))
 
 
 def test_planted_twins_persist_and_the_rest_disappear_and_emerge():
