@@ -33,7 +33,7 @@ from featrack_utils.display.dose_figures import dose_response
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import estimate, number, percent, say, show, verdict, with_interval
 from featrack_utils.lineage import label
-from featrack_utils.models import evaluation, training
+from featrack_utils.models import evaluation, loading
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.profile import dose_steps
 from featrack_utils.statistics.intervals import Interval
@@ -134,7 +134,7 @@ def weight_distance(parent, other):
 
 
 def own_loss(folder, child):
-    model = training.load_model(folder)
+    model = loading.load_model(folder)
     domains = lineage.trained_on(child)
     blocks = (corpora.validation_blocks(d, evaluation_blocks).tokens for d in domains)
     return float(np.mean([evaluation.evaluate(model, tokens).loss for tokens in blocks]))

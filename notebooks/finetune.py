@@ -66,12 +66,10 @@ for model, parent in parent_of.items():
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 say(
     "In this run there are these fine-tunes: "
-    + listed(
-        [
-            f"**{label(model)}**, from {label(parent_of[model])}, on "
-            f"{listed([*map(label, lineage.trained_on(model))])}"
-            for model in tuned
-        ]
+    + "; ".join(
+        f"**{label(model)}**, from {label(parent_of[model])}, on "
+        f"{listed([*map(label, lineage.trained_on(model))])}"
+        for model in tuned
     )
     + "."
 )
@@ -200,10 +198,10 @@ say(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 before = results[f"lm.{root}.own.loss"]
 lead = results[f"lm.{root}.unigram_loss"] - before
-gone = [f"{label(m)} {percent((remembered[m].loss - before) / lead)}" for m in tuned]
+gone = [f"{label(m)} has lost {percent((remembered[m].loss - before) / lead)}" for m in tuned]
 say(
     f"On {listed([*map(label, kept)])} together {label(root)} leads token counts by "
-    f"{number(lead)} nats. Of that lead there have lost: {listed(gone)}."
+    f"{number(lead)} nats. Of that lead {listed(gone)}."
 )
 
 # %% [markdown]

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from featrack_utils.corpora.documents import Document
+from featrack_utils.corpora.prepare import Corpora
+from featrack_utils.corpora.tokenizer import encode_documents
 from featrack_utils.models import evaluation
 from featrack_utils.models.evaluation import Evaluation, continuation, evaluate
 
@@ -115,3 +118,11 @@ def test_counting_alone_loses_the_logarithm_of_each_tokens_share():
     # One and three of token 0 and 1, plus one each: shares 1/3 and 2/3.
     loss = evaluation.unigram_loss(np.array([[0, 1, 1, 1]]), np.array([[0, 1]]), 2)
     assert loss == pytest.approx((math.log(3) + math.log(1.5)) / 2)
+
+
+def test_an_opening_is_how_the_first_validation_text_begins(tokenizer):
+    texts = [Document(text, text, text) for text in ("the cat and the other cat", "def f(x):")]
+    streams = {("any", "validation"): encode_documents(texts, tokenizer)}
+    opening = evaluation.opening(Corpora(streams, tokenizer, 16), "any", n_tokens=4)
+    assert opening and "the cat and the other cat".startswith(opening)
+    assert len(tokenizer.encode(opening)) == 4

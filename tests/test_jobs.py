@@ -61,7 +61,8 @@ def trained(tmp_path_factory, tokenizer, blocks) -> Path:
         training.train(model, blocks + 60, work, tokenizer=tokenizer, **recipe, snapshots=[2])
 
     for name, build in {"root": root, "child": child}.items():
-        store.make(run / "models" / name, build, parameters=recipe | shape)
+        given = recipe | shape | {"domains": list(MODELS[name]["train"])}  # as the chapters record
+        store.make(run / "models" / name, build, parameters=given)
     return run
 
 

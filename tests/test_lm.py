@@ -49,6 +49,17 @@ def test_a_model_is_one_untied_layer_of_the_given_shape(fresh_model):
     assert model.config.sliding_window is None
 
 
+def test_every_parameter_belongs_to_a_part(fresh_model):
+    parts = [loading.part_of(name) for name, _ in fresh_model().named_parameters()]
+    assert {part: parts.count(part) for part in parts} == {
+        "embedding": 1,
+        "attention": 4,
+        "MLP": 3,
+        "norms": 3,
+        "unembedding": 1,
+    }
+
+
 def test_equal_seeds_give_equal_models_and_others_do_not(fresh_model):
     assert same(fresh_model(4).state_dict(), fresh_model(4).state_dict())
     assert not same(fresh_model(4).state_dict(), fresh_model(5).state_dict())

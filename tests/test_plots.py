@@ -165,6 +165,8 @@ def test_loss_curves_hold_each_model_twice_training_and_validation():
     axis = training_figures.loss_curves(history).axes[0]
     assert len(axis.lines) == 4
     assert [text.get_text() for text in axis.get_legend().get_texts()][:2] == ["Base", "Lua"]
+    alone = history[(history["model"] == "base") & (history["split"] == "train")]
+    assert training_figures.loss_curves(alone).axes[0].get_legend() is None
 
 
 def test_equal_figures_are_equal_files(tmp_path):

@@ -71,7 +71,8 @@ def train_second_root(run: Path, corpora: Corpora, seed: int) -> Job:
     parameters = dict(store.read_record(run / "models" / lineage.root)["parameters"])
     parameters["seed"] += 1
     shape = {name: parameters[name] for name in _SHAPE}
-    recipe = {name: value for name, value in parameters.items() if name not in _SHAPE}
+    others = (*_SHAPE, "domains")
+    recipe = {name: value for name, value in parameters.items() if name not in others}
 
     def build(work: Path) -> None:
         model = models.new_model(

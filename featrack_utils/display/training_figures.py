@@ -42,11 +42,11 @@ def loss_curves(history: pd.DataFrame) -> Figure:
     axis.set(xlabel="training tokens", ylabel="loss, nats per token\n(lower is better)")
     axis.xaxis.set_major_formatter(FuncFormatter(_readable_tokens))
     handles = [Line2D([], [], color=colour_of(m), label=label(m)) for m in models]
-    if "train" in set(history["split"]):
+    if history["split"].nunique() > 1:
         handles.append(Line2D([], [], color=GREY, lw=1, label="training"))
-    if set(history["split"]) - {"train"}:
         handles.append(Line2D([], [], color=GREY, marker="o", ms=4, label="validation"))
-    axis.legend(handles=handles, ncols=2)
+    if len(handles) > 1:
+        axis.legend(handles=handles, ncols=2)
     return figure
 
 
