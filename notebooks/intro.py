@@ -14,10 +14,13 @@
 # # featrack
 #
 # *What happens to the features inside a language model when it is fine-tuned, and when fine-tunes
-# are merged?* {cite:t}`horn2025tracking` trained a small transformer, fine-tuned it, merged the
-# fine-tunes and followed each feature from model to model. This book does the same again. Then it
-# asks what they did not: **how many features would seem to be lost if nothing had happened at
-# all?**
+# are merged?* Horn & Elliott {cite:yearpar}`horn2025tracking` trained a small transformer,
+# fine-tuned it, merged the fine-tunes and followed each feature from model to model. This book
+# does the same again. Then it asks what they did not: **how many features would seem to be lost if
+# nothing had happened at all?**
+#
+# It is for anyone who trains, tunes or merges language models: ten minutes for the headline, some
+# three hours for all of it.
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
 import pandas as pd
@@ -144,24 +147,24 @@ rows = []
 for a, b in lineage.edges:
     row = {"pair": pair_label(a, b)}
     for heading, name in RATIOS.items():
-        row[heading] = with_interval(estimate(results, f"track.{a}_{b}.{name}.ratio_to_ceiling"))
-    row["share"] = with_interval(estimate(results, f"track.{a}_{b}.persisting_share"))
-    row["ceiling"] = percent(results.get(f"track.{a}_{b}.persisting_share.ceiling"))
+        row[heading] = estimate(results, f"track.{a}_{b}.{name}.ratio_to_ceiling")
+    row["share"] = estimate(results, f"track.{a}_{b}.persisting_share")
+    row["ceiling"] = results.get(f"track.{a}_{b}.persisting_share.ceiling")
     rows.append(row)
 show_table(
     pd.DataFrame(rows),
+    dict.fromkeys((*RATIOS, "share", "ceiling"), ".0%"),
     caption="The headline in figures, with 95 % intervals.",
     notes={"ratio": "share / ceiling", "copies merged": "ratio, each counted once"},
 )
 
 # %% [markdown]
-# ## Who it is for, and what it takes
+# ## What it takes
 #
-# For anyone who trains, tunes or merges language models and wants to know what becomes of what
-# they have learned. You need some Python and an idea of what a transformer is. Sparse
-# autoencoders are explained where they are first trained. The book reads like a paper of about
-# three hours, and each chapter stands for itself. All of it runs on a laptop: every figure is made
-# by the code shown with it, and every number in the text comes from this run.
+# You need some Python and an idea of what a transformer is. Sparse autoencoders are explained
+# [where the first is trained](sae). Each chapter stands for itself and says at its head what you
+# will learn and how long it takes. All of it runs on a laptop: every figure is made by the code
+# shown with it, and every number in the text comes from this run.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 EMBEDDED = {

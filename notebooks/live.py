@@ -15,7 +15,7 @@
 #
 # Four things of this book that one understands faster with a hand on them: which features fire on a
 # text of one's own, what happens on the way from one model to another, how much hangs on the
-# threshold, and what a feature does to the next token. {cite:t}`horn2025tracking` show the second
+# threshold, and what a feature does to the next token. Horn & Elliott {cite:yearpar}`horn2025tracking` show the second
 # and the third as figures. Each section below starts with a still picture that says it without a
 # kernel, then comes the control.
 #
@@ -259,7 +259,7 @@ strength = (
 )
 say(
     f"On the last token {count(len(moves))} features are active. The one in "
-    f"{{numref}}`fig-live-ablation` moves {percent(ablated.moved)} of the probability to other "
+    f"{{numref}}`fig-live-ablation` moves {percent(ablated.moved, 1)} of the probability to other "
     f"tokens; half of them move less than {percent(moves['moved'].median(), 1)}. {strength}"
 )
 
@@ -280,7 +280,7 @@ say(
     f"{percent(high['share'])}, and the ceiling with it.\n"
     "- **Where a feature is active is half of what there is to know about it.** What it does shows "
     f"when it is taken out. Of {count(len(moves))} features active on one token the one that "
-    f"matters most moves {percent(ablated.moved)} of the probability, the median one "
+    f"matters most moves {percent(ablated.moved, 1)} of the probability, the median one "
     f"{percent(moves['moved'].median(), 1)}.",
 )
 

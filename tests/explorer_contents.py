@@ -25,6 +25,23 @@ PAPER = Lineage(
         "merged": {"merge": ["lua", "stories"]},
     }
 )
+CHAIN = Lineage(
+    {
+        "Root-1": {"train": ["w"]},
+        "a": {"parent": "Root-1", "train": ["x"]},
+        "b": {"parent": "a", "train": ["y"]},
+        "c": {"parent": "b", "train": ["z"]},
+    }
+)
+THREE = Lineage(
+    {
+        "root": {"train": ["w"]},
+        "a": {"parent": "root", "train": ["x"]},
+        "b": {"parent": "root", "train": ["y"]},
+        "c": {"parent": "root", "train": ["z"]},
+        "all": {"merge": ["a", "b", "c"], "method": "linear"},
+    }
+)
 WIDTH, BLOCKS, D = 12, 40, 260  # positions of a block, blocks, features of a dictionary
 N = WIDTH * BLOCKS
 DEAD, TWIN = 7, 3  # a feature that is never active; one that all models have
@@ -47,22 +64,25 @@ def _random_acts(rng) -> np.ndarray:
     return dense.astype(np.float32)
 
 
-def contents() -> explorer.Contents:
-    """Four dictionaries on 480 positions with planted relatives: see the comments."""
+def contents(lineage: Lineage = PAPER) -> explorer.Contents:
+    """A dictionary for each model on 480 positions with planted relatives: see the comments."""
     rng = np.random.default_rng(0)
     domain = np.repeat(np.arange(BLOCKS) * 4 // BLOCKS, WIDTH).astype(np.int8)
     origin = (np.arange(N) // 10).astype(np.int32)
     tokens = rng.integers(0, 90, N).astype(np.int32)
-    acts = {model: _random_acts(rng) for model in PAPER.order}
-    # Lua has noisy copies of forty of the base's features, merged thirty of Stories'.
-    acts["lua"][:, :40] = acts["base"][:, :40] + 0.4 * acts["lua"][:, :40]
-    acts["merged"][:, 60:90] = acts["stories"][:, 60:90]
+    acts = {model: _random_acts(rng) for model in lineage.order}
+    # The second has noisy copies of forty of the first's features, the last thirty of the third's.
+    first, second, third, *_, last = lineage.order
+    acts[second][:, :40] = acts[first][:, :40] + 0.4 * acts[second][:, :40]
+    acts[last][:, 60:90] = acts[third][:, 60:90]
     for dense in acts.values():
-        dense[:, TWIN] = acts["base"][:, TWIN]
+        dense[:, TWIN] = acts[lineage.root][:, TWIN]
         dense[:, DEAD] = 0
     effect = -np.sort(-rng.normal(size=(D, 8)), axis=1)
     logits = LogitEffects(rng.integers(0, 90, (D, 8)), effect, rng.integers(0, 90, (D, 8)), -effect)
-    rows = pd.DataFrame({"model": np.repeat(PAPER.order, D), "feature": np.tile(np.arange(D), 4)})
+    rows = pd.DataFrame(
+        {"model": np.repeat(lineage.order, D), "feature": np.tile(np.arange(D), len(lineage.order))}
+    )
     about = rows.assign(x=rows.index / 8, y=-1.0, cluster=rows["feature"] % 5 - 1)
     about["explanation"] = [None if i == DEAD else f"</script>“{i}”" for i in rows["feature"]]
     about["simulation_r"] = np.where(rows["feature"] == DEAD, np.nan, 0.12345)
@@ -71,10 +91,10 @@ def contents() -> explorer.Contents:
         for model, dense in acts.items()
     }
     return explorer.Contents(
-        lineage=PAPER,
+        lineage=lineage,
         features=features,
-        best=fates.all_matches(PAPER, features, CRITERIA),
-        logits=dict.fromkeys(PAPER.order, logits),
+        best=fates.all_matches(lineage, features, CRITERIA),
+        logits=dict.fromkeys(lineage.order, logits),
         about=about.assign(detection=0.5),
         vocabulary=HOSTILE + [f" t{i}" for i in range(90 - len(HOSTILE))],
         width=WIDTH,

@@ -127,7 +127,7 @@ def make(
             "d_sae": d_sae,
             "width": width,
             "models": [
-                {"key": k, "label": k.capitalize(), "colour": c, "parents": PARENTS[k]}
+                {"key": k, "label": k[:1].upper() + k[1:], "colour": c, "parents": PARENTS[k]}
                 for k, c in MODELS.items()
             ],
             "domains": DOMAINS,

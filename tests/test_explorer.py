@@ -12,7 +12,7 @@ from featrack_utils.display import explorer
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching import fates
 from tests import browser, explorer_contents
-from tests.explorer_contents import DEAD, PAPER, RULE, TAU, TWIN, D, read
+from tests.explorer_contents import CHAIN, DEAD, PAPER, RULE, TAU, THREE, TWIN, D, read
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,26 @@ def read_classes(index):
 def test_only_the_feature_that_all_models_share_is_universal(index):
     for model in PAPER.order:
         assert np.flatnonzero(index[model]["universal"]).tolist() == [TWIN]
+
+
+@pytest.mark.parametrize("lineage", [CHAIN, THREE], ids=["chain", "three parents"])
+def test_any_lineage_has_its_models_parents_and_classes(lineage, tmp_path):
+    folder = tmp_path / "data"
+    explorer.write_data(folder, explorer_contents.contents(lineage), TAU, RULE)
+    meta, index = read(folder, "meta"), read(folder, "index")
+    parents = {model["key"]: tuple(model["parents"]) for model in meta["models"]}
+    assert parents == {model: lineage.parents(model) for model in lineage.order}
+    assert list(parents) == list(lineage.order) and meta["domains"] == ["w", "x", "y", "z"]
+    for model in lineage.order:
+        named = {fates.CLASSES[number] for number in index[model]["cls"]} - {"unobserved"}
+        possible = {"persisting", "emerging"}
+        if model == lineage.root:
+            possible = {"persisting", "disappearing"}
+        elif model in lineage.merges:
+            possible = {"inherited", "novel"}
+        assert named == possible
+        assert index[model]["universal"][TWIN] == 1
+        assert set(index[model]["match"]) == set(lineage.order) - {model}
 
 
 def test_a_dead_feature_shows_nothing_and_never_a_number_for_what_is_unknown(index, details):

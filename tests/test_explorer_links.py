@@ -116,3 +116,19 @@ def test_it_works_the_same_from_a_web_host(site, browser):
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
+
+
+def test_models_of_any_name_are_found_and_told_apart_by_kin(browser, tmp_path, monkeypatch):
+    models = {"GPT-2": "#0072B2", "My-chat": "#D55E00", "merge-2": "#009E73"}
+    parents = {"GPT-2": [], "My-chat": ["GPT-2"], "merge-2": ["My-chat"]}
+    monkeypatch.setattr(explorer_data, "MODELS", models)
+    monkeypatch.setattr(explorer_data, "PARENTS", parents)
+    page, _ = explorer_data.make_site(tmp_path / "site", d_sae=256)
+    opened(browser, page.as_uri() + "#My-chat-12")
+    assert browser.title.startswith("My-chat 12")
+    cards = [
+        card.text.splitlines()[0] for card in browser.find_elements(By.CSS_SELECTOR, ".fx-card")
+    ]
+    assert cards == ["GPT-2 12 parent", "Merge-2 12 child"]
+    opened(browser, page.as_uri() + "#?q=gpt-2+12")
+    assert names(browser) == ["GPT-2 12"]

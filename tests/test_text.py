@@ -61,5 +61,5 @@ def test_a_caption_stands_under_its_figure_and_both_carry_the_name(monkeypatch):
     text.say("One.", "", "Two.")
     (_, picture), (caption, _), (words, _) = shown
     assert picture["featrack"] == {"caption": "What it shows.", "name": "fig-x", "alt": "a line"}
-    assert caption.data == "*Figure x.* What it shows."
+    assert caption.data == "*fig-x.* What it shows."
     assert words.data == "One.\n\nTwo."

@@ -5,7 +5,6 @@ returns a figure that is not registered with pyplot, so that it is shown once.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import pandas as pd
 import seaborn as sns
@@ -20,9 +19,6 @@ from featrack_utils.lineage import Lineage, label
 # What figures used before a run had a lineage; for callers that haven't moved to `colour_of` yet.
 MODEL_COLOURS = {"base": "#0072B2", "lua": "#D55E00", "stories": "#009E73", "merged": "#CC79A7"}
 MODEL_LABELS = {"base": "Base", "lua": "Lua", "stories": "Stories", "merged": "Merged"}
-DOMAIN_LABELS = {"english": "English", "python": "Python", "lua": "Lua", "stories": "Stories"}
-# Lua and Stories texts carry the colour of the model that is tuned on them.
-DOMAIN_COLOURS = {"english": "#56B4E9", "python": "#E69F00", "lua": "#D55E00", "stories": "#009E73"}
 GREY = "#666666"
 # Inches. At 390 px the book scales this width to three quarters, which keeps 11 pt readable.
 WIDTH = 5.0
@@ -124,13 +120,3 @@ def require_columns(df: pd.DataFrame, *columns: str) -> None:
         raise FeatrackError(f"The figure's data lack {', '.join(absent)}: add them as columns.")
     if df.empty:
         raise FeatrackError("The figure's data have no rows: there is nothing to draw.")
-
-
-# The training and matching figures stood here; callers that still look for them here find them.
-def __getattr__(name: str) -> Any:
-    from featrack_utils.display import matching_figures, training_figures
-
-    for module in (training_figures, matching_figures):
-        if name in vars(module):
-            return vars(module)[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

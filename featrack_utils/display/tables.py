@@ -111,5 +111,5 @@ def _style(values: pd.Series) -> str:
         return ' class="featrack-number" style="text-align: right"'
     texts = [_TAG.sub("", v.data) if isinstance(v, HTML) else str(v) for v in cells]
     # A narrow column would make rows a page high.
-    wide = "; vertical-align: top; min-width: 16em; white-space: normal"
+    wide = "; vertical-align: top; min-width: 13em; white-space: normal"
     return f' style="text-align: left{wide * any(len(text) > _LONG_TEXT for text in texts)}"'

@@ -25,15 +25,11 @@ def show(figure: Figure, caption: str, name: str, alt: str = "") -> None:
     """Shows a figure with its caption, one in a cell.
 
     In the book the two become a numbered figure, to which ``{numref}`` refers by its name
-    (``fig-…``); live, the caption stands under the picture.
+    (``fig-…``); live, the caption stands under the picture and begins with that name, which is
+    what a live reader sees of a ``{numref}``.
     """
     display(figure, metadata={"featrack": {"caption": caption, "name": name, "alt": alt}})
-    display(Markdown(f"*{label_of(name)}.* {caption}"), metadata={"featrack": {"caption_of": name}})
-
-
-def label_of(name: str) -> str:
-    """What a live reader sees of a figure's name: "fig-best-match" is "Figure best-match"."""
-    return f"Figure {name.removeprefix('fig-')}"
+    display(Markdown(f"*{name}.* {caption}"), metadata={"featrack": {"caption_of": name}})
 
 
 def number(value: float | None, digits: int = 2) -> str:

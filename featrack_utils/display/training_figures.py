@@ -105,7 +105,7 @@ def weight_label(parents: tuple[str, str] | None) -> str:
     return f"merge weight t{ends}"
 
 
-def dictionary_history(history: pd.DataFrame, model: str = "") -> Figure:
+def dictionary_history(history: pd.DataFrame, model: str) -> Figure:
     """Active features a token and variance explained while a model's dictionary learns.
 
     Columns: tokens (activations read), l0, variance_explained (a share of one).

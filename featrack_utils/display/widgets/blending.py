@@ -26,6 +26,7 @@ from featrack_utils.display.widgets.panel import (
     plain_html,
 )
 from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation.contexts import NOWHERE, by_feature, strongest_positions
 from featrack_utils.lineage import Lineage, label
 from featrack_utils.models import capture, evaluation, loading
 from featrack_utils.models.merging import State, slerp
@@ -104,14 +105,10 @@ def strongest_places(features: Features, feature: int, mix: Mix, count: int) -> 
             "The features were measured on other tokens than those of the mix; "
             "give both the same context and evaluation_blocks."
         )
-    column = features.acts[:, feature].tocoo()
-    ranked = column.row[np.argsort(-column.data, kind="stable")]
-    _, first = np.unique(features.origin[ranked], return_index=True)
+    column = by_feature(features.acts[:, [feature]])
+    rows = strongest_positions(column, features.origin, count)[0]
     width = mix.tokens.shape[1] - 1  # position 0 of each block is not among the features
-    return [
-        Place(mix.tokens[row // width], int(row % width) + 1)
-        for row in ranked[np.sort(first)[:count]]
-    ]
+    return [Place(mix.tokens[row // width], int(row % width) + 1) for row in rows if row != NOWHERE]
 
 
 def losses_at(blend: Blend, t: float, blocks: Mapping[str, np.ndarray]) -> dict[str, float]:
