@@ -203,7 +203,7 @@ for (model, other), names in asked.items():
 rows = []
 for (model, other), table in missing.items():
     row = {
-        "features of": f"{label(model)}, not in {label(other)}",
+        "features of": f"{label(model)}, not in {'a parent' if other == 'parents' else label(other)}",
         "reproducible": int(reproducible[model].sum()),
         "not new": not_new.get((model, other), np.nan),
         "missing": len(table),
