@@ -301,8 +301,8 @@ def meet(model, index, other):
     match = next(feature for feature in near if feature.model == other)
     display(cards.feature_table(known, [one, *near], {"r": [None, *near.values()]}))
     display(cards.together(known, [one, *near], [(one, 2, 1), (match, 1, 0)], seed))
-    between = selection.overlap(found, one, match)
-    text.say(f"What sets {match.name}, the closest in {label(other)}, apart: {between.why}.")
+    why = selection.difference(found, one, match)
+    text.say(f"What sets {match.name}, the closest in {label(other)}, apart: {why}.")
 
 
 # %% tags=["hide-input"]
