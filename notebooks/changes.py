@@ -203,7 +203,7 @@ for (model, other), names in asked.items():
 rows = []
 for (model, other), table in missing.items():
     row = {
-        "features of": f"{label(model)}, not in {label(other)}",
+        "features of": f"{label(model)}, not in {'a parent' if other == 'parents' else label(other)}",
         "reproducible": int(reproducible[model].sum()),
         "not new": not_new.get((model, other), np.nan),
         "missing": len(table),
@@ -301,8 +301,8 @@ def meet(model, index, other):
     match = next(feature for feature in near if feature.model == other)
     display(cards.feature_table(known, [one, *near], {"r": [None, *near.values()]}))
     display(cards.together(known, [one, *near], [(one, 2, 1), (match, 1, 0)], seed))
-    between = selection.overlap(found, one, match)
-    text.say(f"What sets {match.name}, the closest in {label(other)}, apart: {between.why}.")
+    why = selection.difference(found, one, match)
+    text.say(f"What sets {match.name}, the closest in {label(other)}, apart: {why}.")
 
 
 # %% tags=["hide-input"]

@@ -15,7 +15,7 @@ from featrack_utils.dictionaries.features import Features
 from featrack_utils.display import explorer
 from featrack_utils.interpretation.logit_effects import LogitEffects
 from featrack_utils.lineage import Lineage
-from featrack_utils.matching import fates
+from tests.planted_matches import all_matches
 
 PAPER = Lineage(
     {
@@ -46,7 +46,6 @@ WIDTH, BLOCKS, D = 12, 40, 260  # positions of a block, blocks, features of a di
 N = WIDTH * BLOCKS
 DEAD, TWIN = 7, 3  # a feature that is never active; one that all models have
 TAU, RULE = 0.8, "best"
-CRITERIA = fates.Criteria(TAU, RULE, min_positions=8, min_documents=3)
 HOSTILE = [
     "</script><script>alert(1)",
     "<!--",
@@ -93,7 +92,7 @@ def contents(lineage: Lineage = PAPER) -> explorer.Contents:
     return explorer.Contents(
         lineage=lineage,
         features=features,
-        best=fates.all_matches(lineage, features, CRITERIA),
+        best=all_matches(lineage, features, min_positions=8, min_documents=3),
         logits=dict.fromkeys(lineage.order, logits),
         about=about.assign(detection=0.5),
         vocabulary=HOSTILE + [f" t{i}" for i in range(90 - len(HOSTILE))],

@@ -7,6 +7,7 @@ from scipy import sparse
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching import fates
+from tests.planted_matches import all_matches
 
 N = 300
 PAPER = Lineage(
@@ -48,7 +49,7 @@ def dictionary(*kinds):
 
 def named(lineage, **kinds):
     found = {model: dictionary(*text) for model, text in kinds.items()}
-    best = fates.all_matches(lineage, found, fates.Criteria(0.8, "best", 5, 3))
+    best = all_matches(lineage, found, 5, 3)
     numbers = fates.classes(lineage, fates.tracked(lineage, best, 0.8))
     return {m: [fates.CLASSES[number][:3] for number in some] for m, some in numbers.items()}
 
@@ -87,7 +88,7 @@ def test_a_merge_of_three_inherits_from_any_of_them():
 )
 def test_a_universal_feature_is_in_every_model_of_any_lineage(lineage, kinds, shared):
     found = {model: dictionary(*text) for model, text in kinds.items()}
-    best = fates.all_matches(lineage, found, fates.Criteria(0.8, "best", 5, 3))
+    best = all_matches(lineage, found, 5, 3)
     for model, mask in fates.universal(lineage, best, 0.8).items():
         assert [kind for kind, has in zip(kinds[model], mask, strict=True) if has] == [shared]
 

@@ -36,19 +36,19 @@ def points(planted):
 
 
 def test_the_nearest_by_cosine_are_those_of_plain_sorting(planted):
-    found = feature_map.nearest(planted, 5)
+    index, distance = feature_map.nearest(planted, 5)
     cosine = planted @ planted.T
     np.fill_diagonal(cosine, 2)
-    assert found.index.tolist() == np.argsort(-cosine, axis=1, kind="stable")[:, :5].tolist()
-    np.testing.assert_allclose(found.distance[:, 0], 0)
+    assert index.tolist() == np.argsort(-cosine, axis=1, kind="stable")[:, :5].tolist()
+    np.testing.assert_allclose(distance[:, 0], 0)
     np.testing.assert_allclose(
-        found.distance[:, 1:], 1 - np.sort(cosine, axis=1)[:, ::-1][:, 1:5], atol=1e-6
+        distance[:, 1:], 1 - np.sort(cosine, axis=1)[:, ::-1][:, 1:5], atol=1e-6
     )
 
 
 def test_a_direction_is_its_own_nearest_even_among_copies():
-    found = feature_map.nearest(unit([[1, 0], [1, 0], [1, 0], [0, 1]]), 2)
-    assert found.index.tolist() == [[0, 1], [1, 0], [2, 0], [3, 0]]
+    index, _ = feature_map.nearest(unit([[1, 0], [1, 0], [1, 0], [0, 1]]), 2)
+    assert index.tolist() == [[0, 1], [1, 0], [2, 0], [3, 0]]
     with pytest.raises(FeatrackError, match=r"k is 5; choose 1 to 4"):
         feature_map.nearest(unit(np.eye(4)), 5)
 

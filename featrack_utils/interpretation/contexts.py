@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,30 +27,31 @@ STRONGEST, DRAWN = 6, 3  # contexts of a feature in the explorer
 LEVELS = 255  # of an activation, in parts of the feature's peak
 BINS = 10
 
-# Byte-level BPE writes each byte as one printable character: itself, or the next one from 256 on.
-_PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
-_OTHERS = [byte for byte in range(256) if byte not in _PRINTABLE]
-_BYTE_OF = {chr(b): b for b in _PRINTABLE} | {chr(256 + k): b for k, b in enumerate(_OTHERS)}
-
 
 def vocabulary(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """The text of every token, by id; a byte that is only part of a character as ⟨0xE2⟩."""
-    return [_piece(tokenizer, index) for index in range(len(tokenizer))]
+    from transformers.convert_slow_tokenizer import bytes_to_unicode  # slow to load
+
+    # Byte-level BPE writes each byte as one printable character.
+    byte_of = {character: byte for byte, character in bytes_to_unicode().items()}
+    pieces = []
+    for index in range(len(tokenizer)):
+        token = tokenizer.convert_ids_to_tokens(index)
+        if index in tokenizer.all_special_ids or not byte_of.keys() >= set(token):
+            pieces.append(tokenizer.decode([index]))
+        else:
+            data = bytes(byte_of[character] for character in token)
+            pieces.append(data.decode("utf-8", "featrack.bytes"))
+    return pieces
 
 
-def _piece(tokenizer: PreTrainedTokenizerBase, index: int) -> str:
-    token = tokenizer.convert_ids_to_tokens(index)
-    if index in tokenizer.all_special_ids or not _BYTE_OF.keys() >= set(token):
-        return tokenizer.decode([index])
-    data, text = bytes(_BYTE_OF[character] for character in token), ""
-    while data:
-        try:
-            return text + data.decode()
-        except UnicodeDecodeError as error:
-            good, bad = data[: error.start], data[error.start : error.end]
-            text += good.decode() + "".join(f"⟨0x{byte:02X}⟩" for byte in bad)
-            data = data[error.end :]
-    return text
+def _show_bytes(error: UnicodeDecodeError) -> tuple[str, int]:
+    """What stands for bytes that are no character."""
+    wrong = error.object[error.start : error.end]
+    return "".join(f"⟨0x{byte:02X}⟩" for byte in wrong), error.end
+
+
+codecs.register_error("featrack.bytes", _show_bytes)
 
 
 def tokens_matching(tokenizer: PreTrainedTokenizerBase, pattern: str) -> Bool[np.ndarray, " vocab"]:
@@ -132,37 +135,31 @@ def strongest_positions(
     in fewer than `n` documents.
     """
     columns = by_feature(columns)
-    feature = _column_of(columns)
-    order = np.lexsort((-columns.data, feature))
-    document = feature * (int(origin.max(initial=0)) + 1) + origin[columns.indices]
-    _, first = np.unique(document[order], return_index=True)
-    kept = order[np.sort(first)]
-    rank = np.arange(kept.size) - np.searchsorted(feature[kept], feature[kept])
-    kept, rank = kept[rank < n], rank[rank < n]
     found = np.full((columns.shape[1], n), NOWHERE, dtype=np.int32)
-    found[feature[kept], rank] = columns.indices[kept]
+    strongest = np.empty(int(origin.max(initial=0)) + 1, dtype=np.int64)
+    # Sorting feature by feature stays in the cache: ten times faster than all entries at once.
+    for row, (start, stop) in zip(found, pairwise(columns.indptr), strict=True):
+        ranked = columns.indices[start:stop]
+        ranked = ranked[np.argsort(-columns.data[start:stop], kind="stable")]
+        document, rank = origin[ranked], np.arange(ranked.size)
+        strongest[document[::-1]] = rank[::-1]  # the last one written is a document's strongest
+        chosen = ranked[strongest[document] == rank][:n]
+        row[: chosen.size] = chosen
     return found
 
 
 def random_positions(columns: sparse.csc_matrix, n: int, seed: int) -> Int[np.ndarray, "d_sae n"]:
     """`n` of each feature's active positions, drawn without replacement.
 
-    `columns` [n_tokens, d_sae]; NOWHERE where a feature has fewer. Seed and shape fix the draws.
+    `columns` [n_tokens, d_sae]; NOWHERE where a feature has fewer.
     """
     columns = by_feature(columns)
-    count = np.diff(columns.indptr).astype(np.int64)
-    chance = np.random.default_rng(seed).random((len(count), n))
-    drawn = np.zeros((len(count), 0), dtype=np.int64)
-    for k in range(n):
-        # One of the places not yet drawn, by its number among them, …
-        place = (chance[:, k] * np.maximum(count - k, 0)).astype(np.int64)
-        for earlier in np.sort(drawn, axis=1).T:
-            place += place >= earlier  # … and then by its number among all
-        drawn = np.column_stack([drawn, place])
-    there = np.arange(n) < count[:, None]
-    flat = (columns.indptr[:-1, None] + drawn)[there]
-    found = np.full(drawn.shape, NOWHERE, dtype=np.int32)
-    found[there] = columns.indices[flat]
+    rng = np.random.default_rng(seed)
+    found = np.full((columns.shape[1], n), NOWHERE, dtype=np.int32)
+    for row, (start, stop) in zip(found, pairwise(columns.indptr), strict=True):
+        active = columns.indices[start:stop]
+        drawn = rng.choice(active, min(n, active.size), replace=False)
+        row[: drawn.size] = drawn
     return found
 
 

@@ -26,13 +26,6 @@ NO_CLUSTER = -1
 _CHUNK = 1024  # directions whose cosines with all others are held at once
 
 
-class Nearest(NamedTuple):
-    """Nearest directions by cosine, the direction itself first."""
-
-    index: Int[np.ndarray, "n k"]
-    distance: Float[np.ndarray, "n k"]  # 1 − cosine
-
-
 class Mixed(NamedTuple):
     """How many clusters hold features of what kind.
 
@@ -82,8 +75,13 @@ def directions(sae_folders: Mapping[str, Path]) -> dict[str, Float[np.ndarray, "
     return found
 
 
-def nearest(unit: Float[np.ndarray, "n d"], k: int) -> Nearest:
-    """The `k` nearest of unit vectors to each by cosine, exactly; ties go to the lower index."""
+def nearest(
+    unit: Float[np.ndarray, "n d"], k: int
+) -> tuple[Int[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
+    """The `k` nearest of unit vectors to each, exactly, itself first: their index and 1 − cosine.
+
+    Ties go to the lower index.
+    """
     if not 1 <= k <= len(unit):
         raise FeatrackError(f"k is {k}; choose 1 to {len(unit)}, the number of directions.")
     index = np.empty((len(unit), k), np.int32)
@@ -98,7 +96,7 @@ def nearest(unit: Float[np.ndarray, "n d"], k: int) -> Nearest:
             order = np.argsort(np.take_along_axis(apart, chosen, 1), axis=1, kind="stable")
             index[rows] = np.take_along_axis(chosen, order, 1)
             distance[rows] = np.maximum(np.take_along_axis(apart, index[rows], 1), 0)
-    return Nearest(index, distance)
+    return index, distance
 
 
 def layout(
@@ -112,7 +110,6 @@ def layout(
     from umap import UMAP  # compiles for seconds
 
     k = min(neighbours, len(unit) - 1)
-    found = nearest(unit, k)
     reducer = UMAP(
         n_neighbors=k,
         metric="cosine",
@@ -120,7 +117,7 @@ def layout(
         random_state=seed,
         n_jobs=1,
         init="pca",
-        precomputed_knn=(found.index, found.distance),
+        precomputed_knn=nearest(unit, k),
     )
     with threadpool_limits(1), warnings.catch_warnings():
         # That nothing can be added to this map later; nothing is.

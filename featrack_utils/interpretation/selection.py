@@ -51,30 +51,6 @@ class Closest(NamedTuple):
     index: pd.DataFrame
 
 
-class Overlap(NamedTuple):
-    """Where a feature and its closest match are active; None where one of them is silent.
-
-    Attributes:
-        shared: share of the feature's activation that falls where the match is active, too.
-        elsewhere: share of the match's activation that falls where the feature is silent.
-    """
-
-    shared: float | None
-    elsewhere: float | None
-
-    @property
-    def why(self) -> str:
-        """In words, what keeps the two from being one feature."""
-        if self.shared is None or self.elsewhere is None:
-            return "one of them is silent"
-        return {
-            (True, False): "same places, other strengths",
-            (True, True): "the match is active there, and mostly elsewhere",
-            (False, False): "the match covers only a part of the places",
-            (False, True): "other places",
-        }[self.shared >= 0.5, self.elsewhere >= 0.5]
-
-
 def closest(matches: Matches, name: str, others: Iterable[str]) -> Closest:
     """Best matches of a dictionary's features in others, as far as they were compared."""
     r, index = {}, {}
@@ -216,12 +192,22 @@ def judge(
     return {"own_r": own_r.min(), **dict(ends), "verdict": judged(own_r, each, matches.tau)}
 
 
-def overlap(found: Mapping[str, Features], one: Place, other: Place) -> Overlap:
-    """Where a feature of one dictionary and its match in another are active together."""
-    x, y = _activations(found, one), _activations(found, other)
-    shared = float(x[y > 0].sum() / x.sum()) if x.any() else None
-    elsewhere = float(y[x == 0].sum() / y.sum()) if y.any() else None
-    return Overlap(shared, elsewhere)
+def difference(found: Mapping[str, Features], one: Place, match: Place) -> str:
+    """In words, what keeps a feature and its closest match from being one feature.
+
+    Asked is how much of the feature's activation falls where the match is active, too, and how
+    much of the match's falls where the feature is silent.
+    """
+    x, y = _activations(found, one), _activations(found, match)
+    if not (x.any() and y.any()):
+        return "one of them is silent"
+    shared, elsewhere = x[y > 0].sum() / x.sum(), y[x == 0].sum() / y.sum()
+    return {
+        (True, False): "same places, other strengths",
+        (True, True): "the match is active there, and mostly elsewhere",
+        (False, False): "the match covers only a part of the places",
+        (False, True): "other places",
+    }[bool(shared >= 0.5), bool(elsewhere >= 0.5)]
 
 
 def _activations(found: Mapping[str, Features], place: Place) -> Float[np.ndarray, " n_tokens"]:

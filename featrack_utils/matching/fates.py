@@ -8,51 +8,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
-from featrack_utils.dictionaries.features import Features
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.best_matches import Matches
 from featrack_utils.matching.chains import universal_chains
-from featrack_utils.matching.classes import Tracking, classify, eligible
-from featrack_utils.matching.correlation import BestMatches, correlations
+from featrack_utils.matching.classes import Tracking, classify
+from featrack_utils.matching.correlation import BestMatches
 
 CLASSES = ("persisting", "disappearing", "unobserved", "emerging", "inherited", "novel")
 Best = Mapping[tuple[str, str], BestMatches]
 Trackings = Mapping[tuple[str, str], Tracking]
 
 
-class Criteria(NamedTuple):
-    """When a feature is one of another model (book/method.md, when two features are one)."""
-
-    tau: float
-    rule: str
-    min_positions: int
-    min_documents: int
-
-
 def first_matches(lineage: Lineage, matches: Matches) -> Best:
     """Best matches between the first dictionaries of each two models of a run."""
     first = {model: names[0] for model, names in matches.names.items()}
     return {(a, b): matches.best[first[a], first[b]] for a, b in combinations(lineage.order, 2)}
-
-
-def all_matches(lineage: Lineage, features: Mapping[str, Features], criteria: Criteria) -> Best:
-    """Best matches between each two models, over eligible features; `features` by model."""
-    able = {
-        model: eligible(f.acts, f.origin, criteria.min_positions, criteria.min_documents)
-        for model, f in features.items()
-    }
-    return {
-        (a, b): correlations(
-            features[a].acts, features[b].acts, eligible_a=able[a], eligible_b=able[b]
-        )
-        for a, b in combinations(lineage.order, 2)
-    }
 
 
 def tracked(lineage: Lineage, best: Best, tau: float, rule: str = "best") -> Trackings:
