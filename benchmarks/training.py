@@ -77,7 +77,7 @@ def dictionary_steps() -> dict[str, Callable[[], object]]:
         seed=0,
     )
     trainers = {
-        "lean": SAETrainer(config, ours, iter(())),
+        "fused": SAETrainer(config, ours, iter(())),
         "sae_lens": SAETrainer(config, StandardTrainingSAE(ours.cfg), iter(())),
     }
     return {name: lambda trainer=trainer: trainer.step(acts) for name, trainer in trainers.items()}
@@ -105,8 +105,8 @@ def main() -> None:
     results = {
         "loss_chunks_vs_whole_logits": language_model["whole"] / language_model["chunks"],
         "base_tokens_per_second": BLOCKS * CONTEXT / language_model["chunks"],
-        "dictionary_vs_sae_lens": step["sae_lens"] / step["lean"],
-        "dictionary_tokens_per_second": BATCH / step["lean"],
+        "dictionary_vs_sae_lens": step["sae_lens"] / step["fused"],
+        "dictionary_tokens_per_second": BATCH / step["fused"],
     }
     held = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     held |= {name: float(f"{value:.3g}") for name, value in results.items()}

@@ -18,8 +18,8 @@
 # {cite:t}`xu2024tracking` follow features along a whole training. Here we stop the fine-tune on the
 # way, and each time ask one dictionary what it still finds of the parent.
 #
-# *You will learn* how much of a loss of features is the text's doing and how much the weights', and
-# whether it matters where a dictionary starts. *You need* [ceilings](ceilings). *Time*: 15 minutes.
+# *You will learn* how much of a loss of features is the text's doing and how much the weights'.
+# *You need* [ceilings](ceilings). *Time*: 15 minutes.
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -93,8 +93,7 @@ wanted = [job for path in paths.values() for job in path.values()]
 
 # %% [markdown]
 # Two more questions need dictionaries of their own. In a *warm start* the child's dictionary begins
-# as the parent's and learns on. And a *second root* is trained like the first, from other random
-# weights.
+# as the parent's and learns on. A *second root* is trained like the first, from another seed.
 
 # %% tags=["hide-input"]
 if warm := warm_start and bool(dosed):
@@ -153,8 +152,8 @@ for child, parent in parent_of.items():
 # %% [markdown]
 # ## What each dose keeps
 #
-# Each dictionary is asked which features of the parent it has. The ceiling is what another
-# dictionary of the parent itself finds, of the same seed as the children's.
+# Each dictionary is asked which features of the parent it has. The ceiling is what the parent's own
+# finds, of the same seed.
 
 # %%
 own = features.dictionary_names(lineage, root_seeds, other_seeds)
@@ -299,9 +298,8 @@ if warm:
 # %% [markdown]
 # ## Another model that read the same
 #
-# A fine-tune is one way to get a model that differs. Another is to train the root again from other
-# random weights, on the same text in another order (`--config arms='{lm_seed: true}'`). That model
-# owes the first nothing but the data: what the two share, data and architecture dictate.
+# A fine-tune is one way to get a model that differs. Another is to train the root again from another
+# seed (`--config arms='{lm_seed: true}'`). What the two share, data and architecture dictate.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 if lm_seed:

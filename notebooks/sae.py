@@ -136,7 +136,7 @@ torch.testing.assert_close(fast.training_forward_pass(step).loss, plain)
 #
 # Each seed draws other first weights and reads the same text in another order. At the end every
 # direction is scaled to length one, and its feature to match. Dictionaries of the same model share
-# the captured activations, which costs as much time as the training itself.
+# the captured activations, so that the model reads the text once for all of them.
 
 # %% tags=["hide-input"]
 recipe = dict(
