@@ -90,11 +90,14 @@ if LINEAGE.merges:
     PHASES["merge"] = Phase(MODELS, sections=("merge",), urgent=True)
     MODELS = ["merge"]
 
-# One kernel for each model's dictionaries; the page shows the very first, by itself.
-SAES = {"sae": (LINEAGE.root, [0])}
-for model in LINEAGE.order:
-    seeds = range(PROFILE.sae.root_seeds if model == LINEAGE.root else PROFILE.sae.other_seeds)
-    SAES[f"sae-{model}"] = (model, [s for s in seeds if (model, s) != (LINEAGE.root, 0)])
+# One kernel for each model's dictionaries, which share its captured activations. The chapter is
+# the root's.
+SEEDS = {model: PROFILE.sae.other_seeds for model in LINEAGE.order}
+SEEDS[LINEAGE.root] = PROFILE.sae.root_seeds
+SAES = {
+    "sae" if model == LINEAGE.root else f"sae-{model}": (model, list(range(SEEDS[model])))
+    for model in LINEAGE.order
+}
 TRAINED = MODELS if not LINEAGE.merges else ["finetune"]
 for page, (model, seeds) in SAES.items():
     PHASES[page] = Phase(

@@ -42,7 +42,11 @@ from featrack_utils.pipeline import store
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 model = "base"  # whose activations
-sae_seeds = [0]  # one dictionary each: first weights and order of the text; paper: 1337 for all
+sae_seeds = [
+    0,
+    1,
+    2,
+]  # one dictionary each: first weights and order of the text; paper: 1337 for all
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk

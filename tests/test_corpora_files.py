@@ -143,7 +143,7 @@ def test_names_with_braces_blanks_and_quotes_are_names(tmp_path):
 
 
 def test_the_fingerprint_follows_the_files_that_are_read_and_no_others(tmp_path):
-    sources = {"a": {"kind": "files", "globs": [f"{tmp_path}/*.txt"]}, "b": {"kind": "embedded"}}
+    sources = {"a": {"kind": "files", "globs": [f"{tmp_path}/*.txt"]}, "lua": {"kind": "embedded"}}
     write(tmp_path, one="text")
     before = fingerprint(sources)
     (tmp_path / "other.md").write_text("not matched")
@@ -310,3 +310,19 @@ def test_each_kind_of_source_reaches_its_reader(tmp_path, data_set):
     assert [d.text for d in documents_of("lua", files, seed=0)] == ["some text"]
     assert [d.text for d in documents_of("stories", hub, seed=0)] == ["one", "two"]
     assert next(documents_of("python", SourceConfig(), seed=0)).origin.startswith("python/")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"kind": "net"}, "kind of corpus source 'net'"),
+        ({"glob": ["*.lua"]}, "nearest known one is globs"),
+        ({"kind": "files", "globs": "*.lua"}, "must be a list of file patterns"),
+        ({"text": "latin"}, "'latin', which isn't there"),
+        ({"column": ["a"]}, "must be text"),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_refused_with_its_domain(source, words):
+    with pytest.raises(FeatrackError) as caught:
+        fingerprint({"lua": source})
+    assert "lua" in str(caught.value) and words in str(caught.value)

@@ -92,21 +92,6 @@ def test_numbers_that_snakemake_hands_over_as_text_are_numbers():
     assert profile.corpora.sources_of["lua"]["column"] == "*"
 
 
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ({"kind": "net"}, "kind of corpus source 'net'"),
-        ({"glob": ["*.lua"]}, "nearest known one is globs"),
-        ({"kind": "files", "globs": "*.lua"}, "must be a list of file patterns"),
-        ({"text": "latin"}, "'latin', which isn't there"),
-        ({"column": ["a"]}, "must be text"),
-    ],
-)
-def test_a_source_that_cannot_be_read_is_refused_with_its_domain(source, words):
-    sentence = refusal(corpora={"sources_of": {"lua": source}})
-    assert "lua" in sentence and words in sentence
-
-
 def test_a_rate_that_yaml_reads_as_text_is_taken_as_the_number_it_looks_like():
     assert yaml.safe_load("6e-4") == "6e-4"
     assert (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from featrack_utils.statistics.simex import TAILS, spread_ratio, double_noise, without_noise
+from featrack_utils.statistics.simex import TAILS, double_noise, spread_ratio, without_noise
 
 SIGMA = 0.2  # error of Fisher's z
 

@@ -20,6 +20,7 @@ from featrack_utils.corpora.documents import (
     END_OF_TEXT,
     MAX_DOCUMENT_CHARS,
     Document,
+    SourceConfig,
     pieces,
     readable,
 )
@@ -107,12 +108,17 @@ def matched_files(domain: str, globs: Sequence[str]) -> list[Path]:
 
 
 def fingerprint(sources: Mapping[str, Mapping[str, Any]]) -> str:
-    """Changes whenever a file that a source reads is added, removed or written to."""
+    """Changes whenever a file that a source reads is added, removed or written to.
+
+    Raises:
+        FeatrackError: what `SourceConfig.read` refuses, or files that aren't there.
+    """
+    configs = {domain: SourceConfig.read(domain, source) for domain, source in sources.items()}
     files = [
         path
-        for domain, source in sources.items()
-        if source["kind"] == "files"
-        for path in matched_files(domain, source["globs"])
+        for domain, config in configs.items()
+        if config.kind == "files"
+        for path in matched_files(domain, config.globs)
     ]
     states = [f"{p} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(files)]
     return hashlib.sha256("\n".join(states).encode(errors="surrogateescape")).hexdigest()

@@ -22,7 +22,6 @@ from pydantic import (
     model_validator,
 )
 
-from featrack_utils.corpora.documents import SourceConfig
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 
@@ -47,7 +46,7 @@ class Section(BaseModel):
 
 
 class Corpora(Section):
-    """What is read, and how much of it. Sources: see SourceConfig."""
+    """What is read, and how much of it. Sources: see corpora.documents.SourceConfig."""
 
     sources_of: dict[str, dict[str, Any]]
     train_tokens: dict[str, Count]
@@ -55,13 +54,6 @@ class Corpora(Section):
     validation_share: Annotated[Real, Field(gt=0, lt=0.5)]
     vocab_size: Annotated[Whole, Field(gt=256)]  # byte-level BPE begins with 256
     context: Annotated[Whole, Field(ge=8)]
-
-    @field_validator("sources_of")
-    @classmethod
-    def _sources_can_be_read(cls, sources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        for domain, source in sources.items():
-            SourceConfig.read(domain, source)
-        return sources
 
 
 class Training(Section):
