@@ -27,6 +27,7 @@
 
 # %% tags=["hide-input"]
 import math
+import textwrap
 
 import numpy as np
 import pandas as pd
@@ -196,7 +197,7 @@ count_strings(
 )
 
 # %% tags=["hide-input"]
-rows = pd.DataFrame({"pair": list(texts.values())})
+rows = pd.DataFrame({"pair": [textwrap.fill(text, 22) for text in texts.values()]})
 figures = {"share": "found", "ceiling": "at_most", "floor": "at_least"}
 for column, figure in figures.items():
     rows[column] = [getattr(each, figure)().estimate for each in kept.values()]
