@@ -42,7 +42,8 @@ from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import replication
 from featrack_utils.statistics.intervals import Interval
-from featrack_utils.statistics.persistence import Persistence, persistence, resample
+from featrack_utils.statistics.persistence import Persistence, persistence
+from featrack_utils.statistics.sample import resample
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"

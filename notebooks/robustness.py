@@ -31,7 +31,8 @@ from featrack_utils.display.text import count, listed, percent, say, show, with_
 from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import specification
-from featrack_utils.statistics.persistence import persistence, resample
+from featrack_utils.statistics.persistence import persistence
+from featrack_utils.statistics.sample import resample
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"

@@ -7,7 +7,8 @@ from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, turned
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.token_correlation import string_correlations
-from featrack_utils.statistics.persistence import persistence, resample
+from featrack_utils.statistics.persistence import persistence
+from featrack_utils.statistics.sample import resample
 from featrack_utils.statistics.simulation import Plan, simulate
 from featrack_utils.statistics.specification import (
     FACTORS,

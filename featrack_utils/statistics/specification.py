@@ -22,7 +22,8 @@ from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.sums import BestMatches
 from featrack_utils.matching.token_correlation import string_correlations
 from featrack_utils.statistics.intervals import Shares
-from featrack_utils.statistics.persistence import Persistence, persistence, resample
+from featrack_utils.statistics.persistence import Persistence, persistence
+from featrack_utils.statistics.sample import resample
 
 TAUS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 RULES = ("best", "mutual", "assignment")
@@ -196,6 +197,9 @@ def _counted(
             replicates=counting.replicates,
             seed=counting.seed,
             eligible_features={name: [mask] for name, mask in able.items()},
+        )
+        sample.matched(  # all at once, on all cores
+            ((parent, 0), (name, 0)) for _, _, (parent, *others) in edges for name in others
         )
     for pair, seed, (parent, child, other) in edges:
         ways = {POSITIONS: _by_positions}
