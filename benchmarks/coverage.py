@@ -8,15 +8,21 @@ Usage: python benchmarks/coverage.py [number of sets per case]
 import itertools
 import json
 import logging
+import math
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numba
+import numpy as np
 
-from featrack_utils.statistics.calibration import calibrate, calibrate_seeds
-from featrack_utils.statistics.intervals import Interval
-from featrack_utils.statistics.simulation import Plan
+from featrack_utils.errors import FeatrackError
+from featrack_utils.matching.classes import eligible
+from featrack_utils.statistics.bootstrap import bootstrap, draw
+from featrack_utils.statistics.calibration import calibrate, mean_interval, proportion
+from featrack_utils.statistics.intervals import Interval, interval, over_seeds, shares
+from featrack_utils.statistics.persistence import ratio
+from featrack_utils.statistics.simulation import Plan, Planted, simulate, true_best_r
 
 # Sizes of evaluation mix with few features, where chance dominates, and with many, where bias
 # would; with documents that are independent, and with groups of three that are not.
@@ -104,6 +110,77 @@ def _row(
     }
     logging.info("%s", row)
     return row
+
+
+def calibrate_seeds(
+    trained: int, plan: Plan, *, tau: float = 0.8, sets: int, replicates: int = 200, seed: int = 0
+) -> dict[str, tuple[float, Interval, Interval]]:
+    """How often intervals over SAE seeds hold what all seeds there could be would show.
+
+    Of each simulated set's `plan.seeds` dictionaries a model, `trained` are looked at; the truth
+    is the mean of true shares over the others, so that no dictionary is compared with itself. For
+    the "share" kept, its "ceiling" and their "ratio": mean truth, bias (estimate − truth, with
+    Student's interval) and coverage (with Wilson's). No "ratio" where no ceiling can be told
+    from zero.
+
+    Raises: FeatrackError: fewer than two seeds trained, or than two others.
+    """
+    if not 2 <= trained <= plan.seeds - 2:
+        raise FeatrackError(
+            f"{trained} of {plan.seeds} seeds can't be looked at: two are needed, and two others."
+        )
+    rows: dict[str, list] = {"share": [], "ceiling": [], "ratio": []}
+    for number in range(sets):
+        simulated = simulate(plan, seed + number)
+        sides = (simulated.parent, simulated.child)
+        asked = (sides[0], sides[1][:trained])
+        masks = [[eligible(one.acts, one.origin) for one in side] for side in asked]
+        draws = draw(sides[0][0], {"parent": trained, "child": trained}, replicates, seed + number)
+        kept, own = {}, {}
+        for s, t in np.ndindex(trained, trained):
+            place = (sides[0][s], sides[1][t], masks[0][s], masks[1][t])
+            kept[s, t] = shares(bootstrap(*place, draws, [tau])[0])
+            if s < t:
+                place = (sides[0][s], sides[0][t], masks[0][s], masks[0][t])
+                own[s, t], own[t, s] = map(shares, bootstrap(*place, draws, [tau]))
+        found = {
+            "share": over_seeds(kept, draws, "parent", "child"),
+            "ceiling": over_seeds(own, draws, "parent", "parent"),
+        }
+        truth = _over_others(simulated, masks[0], trained, tau)
+        intervals = {name: interval(share, tau) for name, share in found.items()}
+        of_ceiling = ratio(found["share"], found["ceiling"], tau)
+        if not math.isnan(of_ceiling.estimate):  # otherwise the ceiling can't be told from zero
+            intervals["ratio"] = of_ceiling
+        for name, (estimate, low, high) in intervals.items():
+            rows[name].append((truth[name], estimate - truth[name], low <= truth[name] <= high))
+    columns = {name: np.array(found, float).T for name, found in rows.items() if found}
+    return {
+        name: (float(truth.mean()), mean_interval(error), proportion(held > 0))
+        for name, (truth, error, held) in columns.items()
+    }
+
+
+def _over_others(
+    simulated: Planted, masks: list[np.ndarray], trained: int, tau: float
+) -> dict[str, float]:
+    """True figures of the seeds from number `trained` on."""
+    parent, child = simulated.parent_truth[trained:], simulated.child_truth[trained:]
+
+    def mean(others: list, skip: bool) -> float:
+        return float(
+            np.mean(
+                [
+                    (true_best_r(a, b)[mask] > tau).mean()
+                    for s, (a, mask) in enumerate(zip(parent, masks[trained:], strict=True))
+                    for t, b in enumerate(others)
+                    if not (skip and s == t)
+                ]
+            )
+        )
+
+    share, ceiling = mean(child, False), mean(parent, True)
+    return {"share": share, "ceiling": ceiling, "ratio": share / ceiling}
 
 
 if __name__ == "__main__":

@@ -17,15 +17,31 @@
 # reported share against the truth. In simulated activations the truth is planted: we decide which
 # features persist, emerge, vanish, split or are copied, and ask the same code that the other chapters
 # use. {cite:t}`horn2025tracking` report no such check.
+#
+# **You will learn** how far a reported share can be off, and how often its interval holds the truth.
+# **You need** [ceilings](ceilings), **and** a quarter of an hour.
 
-# %%
-
+# %% tags=["hide-input"]
 import pandas as pd
+from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.display import shareplots, style
 from featrack_utils.display.tables import show_table
+from featrack_utils.display.text import (
+    count,
+    listed,
+    number,
+    percent,
+    points,
+    say,
+    show,
+    verdict,
+    with_interval,
+)
 from featrack_utils.pipeline import store
-from featrack_utils.statistics import calibration, intervals
+from featrack_utils.statistics import calibration
+from featrack_utils.statistics.intervals import LEVEL, UNDEFINED
+from featrack_utils.statistics.persistence import flat
 from featrack_utils.statistics.simulation import Plan, simulate
 
 style.use_style()
@@ -40,11 +56,11 @@ calibration_features = 1000  # features per simulated dictionary
 # %% [markdown]
 # ## What is planted
 #
-# Documents have a domain and a topic, so that firings cluster; densities are heavy-tailed, from a few
+# Documents have a domain and a topic, so that firings cluster. Densities are heavy-tailed, from a few
 # tokens in ten thousand to a tenth of all. A *persisting* feature fires on the same events in both
 # models with noise of its own, so that its true r with its mate is known. *Vanishing* and *emerging*
-# features are in one model only, a *split* one is two in the child, a *copy* appears twice in the
-# parent, *dense* ones fire everywhere and mean nothing, *dead* ones never.
+# features are in one model only. A *split* one is two in the child, a *copy* appears twice in the
+# parent. *Dense* ones fire everywhere and mean nothing, *dead* ones never fire.
 
 # %%
 plan = Plan(n_features=calibration_features, n_documents=300, tokens_per_document=150)
@@ -70,197 +86,165 @@ made = {
     )
     for share in PLANTED
 }
-rows = [
-    {
-        "planted": c.planted,
-        "share": c.share.estimate,
-        "share.ci_low": c.share.low,
-        "share.ci_high": c.share.high,
-        "bias": c.bias.estimate,
-        "bias.ci_low": c.bias.low,
-        "bias.ci_high": c.bias.high,
-    }
-    for c in made.values()
-]
-
-# %% mystnb={"figure": {"caption": "Error of the share of persisting features that the pipeline reports, against the share that was planted: mean over simulated sets with its 95 % interval. Dashed: the largest error that we ask for.", "name": "fig-recovered"}, "image": {"alt": "Errors of five planted shares, within half a point of zero"}} tags=["hide-input"]
-TOLERANCE = 0.02  # largest error that we ask for, a share of one
-shareplots.recovered_shares(pd.DataFrame(rows), TOLERANCE)
 
 # %% tags=["hide-input"]
-reported = pd.DataFrame(rows).rename(columns=lambda c: c.replace("share", "reported"))
-show_table(
-    reported.rename(columns=lambda c: c.replace("bias", "reported − planted")),
-    {"planted": ".1%", "reported": ".1%", "reported − planted": ".1pt"},
-    caption="Shares planted and reported: means over simulated sets with 95 % intervals.",
-    notes={"reported − planted": "points"},
+TOLERANCE = 0.02  # largest error that we ask for, a share of one
+errors = pd.DataFrame([{"planted": c.planted, **flat("bias", c.bias)} for c in made.values()])
+show(
+    shareplots.recovered_shares(errors, TOLERANCE),
+    "Error of the share of persisting features that the pipeline reports, against the share that was "
+    "planted: mean over simulated sets with its 95 % interval. Dashed: the largest error that we ask "
+    "for.",
+    "fig-recovered",
+    "Errors of five planted shares, beside zero",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+largest = max(abs(c.bias.estimate) for share, c in made.items() if share)
+biased = [percent(s) for s, c in made.items() if c.bias.low > 0 or c.bias.high < 0]
+nothing = made[0.0].share
+met = largest <= TOLERANCE and nothing.estimate <= 0.01
+say(
+    f"In {{numref}}`fig-recovered` the largest error among the planted shares is {points(largest, 1)}. "
+    f"Where nothing persists, {percent(nothing.estimate, 2)} is reported. We ask for errors of at most "
+    "two points, and one false alarm in a hundred where nothing persists: "
+    + ("met." if met else "**not met here**."),
+    f"Small is not none: the interval of the error excludes zero where {listed(biased)} of the features "
+    "persist. Such errors are what the misses and false alarms of the next section leave when they "
+    "don't cancel."
+    if biased
+    else "Every interval of an error includes zero.",
 )
 
 # %% [markdown]
-# {numref}`fig-recovered` shows the errors in points. The largest among the planted shares is {{ number(100 * results["calibration.largest_error"], 1) }} points, and where nothing
-# persists {{ share("calibration.nothing.share", 2) }} is reported
-# {% if results["calibration.largest_error"] <= 0.02 and results["calibration.nothing.share"] <= 0.01 -%}
-# (we ask for errors of at most two points, and one false alarm in a hundred where nothing persists).
-# {%- else -%}
-# (we ask for errors of at most two points, and one false alarm in a hundred where nothing
-# persists: **not met here**).
-# {%- endif %}
-# {% if results["calibration.planted_with_bias"] > 0 -%}
-# Small is not none: where
-# {% for planted, name in [("0", "nothing"), ("5", "planted_5"), ("20", "planted_20"),
-#    ("50", "planted_50"), ("80", "planted_80")]
-#    if results["calibration." + name + ".bias.ci_low"] > 0
-#    or results["calibration." + name + ".bias.ci_high"] < 0 -%}
-# {% if not loop.first %}{{ " and " if loop.last else ", " }}{% endif %}{{ planted }} %
-# {%- endfor %}
-# of the features persist, the interval of the error excludes zero. Errors that small are what the
-# misses and false alarms of the next section leave when they don't cancel.
-# {%- else -%}
-# Every interval of an error includes zero.
-# {%- endif %}
-#
 # ## Hits and false alarms
 #
 # Feature by feature: how many of the truly persisting are called so (*sensitivity*), how many of the
-# others are not (*specificity*).
-
+# others are not (*specificity*)?
 
 # %%
-def rates(share, c):
-    row = {"planted": share}
-    for name in ("sensitivity", "specificity"):
-        figure = getattr(c, name) or (None, None, None)
-        ends = ("", ".ci_low", ".ci_high")
-        row |= {name + end: value for end, value in zip(ends, figure, strict=True)}
-    return row
-
-
-table = pd.DataFrame(rates(share, c) for share, c in made.items())
+columns = {
+    "planted": [c.planted for c in made.values()],
+    "reported": [c.share for c in made.values()],
+    "sensitivity": [c.sensitivity or UNDEFINED for c in made.values()],
+    "specificity": [c.specificity or UNDEFINED for c in made.values()],
+}
 show_table(
-    table.astype(float),
-    {"planted": ".0%", "sensitivity": ".1%", "specificity": ".1%"},
-    caption="Hits among the truly persisting, and rejections among the others, with 95 % intervals.",
+    pd.DataFrame(columns),
+    dict.fromkeys(columns, ".1%"),
+    caption="Shares reported, hits among the truly persisting, and rejections among the others.",
 )
 
 # %% [markdown]
 # ## Where mates are no better than the threshold
 #
 # Real mates don't all correlate at 0.9. If their true r spreads from 0.5 to 1, many lie within the
-# noise of the threshold; more of them may cross it one way than the other, and the share is biased.
+# noise of the threshold. More of them may cross it one way than the other, and the share is biased.
 
 # %%
 spread = calibration.calibrate(
     0.5, (0.5, 1.0), tau=tau, sets=calibration_sets, seed=seed, plan=plan
 )
 
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+low, high = (number(100 * bound, 1) for bound in spread.bias[1:])
+also = "Such shares are also reported too {}. In real dictionaries many mates lie at the threshold, too, "
+also += "so expect the raw shares of this book, and their ceilings, to be off by about as much."
+say(
+    f"{percent(spread.planted, 1)} of the features truly correlate above τ with a mate, and "
+    f"{with_interval(spread.share, 1)} are reported. The bias is {points(spread.bias.estimate, 1)} "
+    f"[{low}, {high}]. "
+    + verdict(
+        spread.bias,
+        0,
+        below=also.format("low"),
+        above=also.format("high, since the best of many candidates is also chosen for its luck"),
+        unclear="With so few sets that can't be told from none.",
+    )
+)
+
+# %% [markdown]
+# ## Do the intervals hold the truth?
+#
+# The intervals of the [chapter on ceilings](ceilings) allow for such a bias by extrapolating to no
+# noise. How often do they hold the truth? That was measured once, on many more simulated sets than
+# fit into a run of this book (`benchmarks/coverage.py`, whose table is kept with the book).
+#
+# Some simulations group documents in threes that share their errors. Others train two or three
+# simulated dictionaries that each miss some features; there "truth" is the average over many further
+# dictionaries.
+
+# %%
+coverage = calibration.measured_coverage().sort_values("coverage", ignore_index=True)
+names = [
+    f"{row.size}; {row.figure}; true r {row.rho_low:g}–{row.rho_high:g}"
+    for row in coverage.itertuples()
+]
+
+# %% tags=["hide-input"]
+figure, axis = style.single(0.23 * len(coverage) + 0.9)
+ends = coverage["coverage.ci_low"], coverage["coverage.ci_high"]
+axis.hlines(coverage.index, *ends, color=style.GREY, lw=1.5)
+axis.plot(coverage["coverage"], coverage.index, "o", ms=4, color=style.PALETTE[0])
+axis.axvline(LEVEL, color="black", ls="--", lw=1)
+axis.set_yticks(coverage.index, names, fontsize=6)
+axis.set(xlabel="sets whose interval holds the truth", ylim=(-0.7, len(coverage) - 0.3))
+axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+axis.grid(axis="y", visible=False)
+show(
+    figure,
+    "Coverage: the share of simulated sets whose 95 % interval holds the true figure, with Wilson's "
+    "interval, one row for each kind of evaluation mix, figure and range of the mates' true r.",
+    "fig-coverage",
+    "Dots around a dashed line at 95 %",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+below = int((coverage["coverage.ci_high"] < LEVEL).sum())
+above = int((coverage["coverage.ci_low"] > LEVEL).sum())
+fewest = int(coverage["sets"].min())
+say(
+    f"Over the {count(len(coverage))} cases of {{numref}}`fig-coverage`, {count(fewest)} sets each, "
+    f"coverage goes from {percent(coverage['coverage'].min(), 1)} to "
+    f"{percent(coverage['coverage'].max(), 1)}. By more than the number of sets explains, it lies below "
+    f"{percent(LEVEL)} in {count(below)} of them. It lies above in {count(above)}, where intervals are "
+    "wider than they need be. All mixes have a hundred groups of documents or more. With a "
+    "dozen groups, as a small domain may have, a bootstrap is known to cover less."
+)
+
 # %% tags=["remove-cell"]
-results = {}
-
-
-def write(name, figure):
-    ends = ("", ".ci_low", ".ci_high")
-    results.update(zip([name + end for end in ends], figure or (None,) * 3, strict=True))
-
-
+results = {
+    "calibration.largest_error": largest,
+    "calibration.planted_with_bias": len(biased),
+    "calibration.spread.planted": spread.planted,
+    **flat("calibration.spread.bias", spread.bias),
+    **flat("calibration.spread.share", spread.share),
+    "calibration.coverage.lowest": coverage["coverage"].min(),
+    "calibration.coverage.highest": coverage["coverage"].max(),
+    "calibration.coverage.nominal": LEVEL,
+    "calibration.coverage.sets": fewest,
+    "calibration.coverage.regimes": len(coverage),
+    "calibration.coverage.too_low": below,
+    "calibration.coverage.too_high": above,
+}
 for share, c in made.items():
     name = f"calibration.planted_{share:.0%}".rstrip("%") if share else "calibration.nothing"
     for key in ("share", "sensitivity", "specificity", "bias"):
-        write(f"{name}.{key}", getattr(c, key))
-write("calibration.spread.bias", spread.bias)
-write("calibration.spread.share", spread.share)
-errors = [abs(c.bias.estimate) for share, c in made.items() if share]
-biased = [c.bias.low > 0 or c.bias.high < 0 for c in made.values()]
-results |= {
-    "calibration.largest_error": max(errors),
-    "calibration.spread.planted": spread.planted,
-    "calibration.planted_with_bias": sum(biased),
-}
-
-# %% [markdown]
-# {{ share("calibration.spread.planted") }} of the features truly correlate above τ with a mate, and
-# {{ share_ci("calibration.spread.share") }} are reported. The bias is
-# {{ number(100 * results["calibration.spread.bias"], 1) }} points
-# [{{ number(100 * results["calibration.spread.bias.ci_low"], 1) }},
-# {{ number(100 * results["calibration.spread.bias.ci_high"], 1) }}].
-# {% set low, high = results["calibration.spread.bias.ci_low"], results["calibration.spread.bias.ci_high"] -%}
-# {% set share_of, top = results["track.base_lua.persisting_share"], results["track.base.seed_ceiling"] -%}
-# {% set bias = results["calibration.spread.bias"] -%}
-# {% if low <= 0 <= high -%}
-# With so few sets that can't be told from none.
-# {%- else -%}
-# The interval excludes zero: shares like this one are reported too
-# {{ "high, for the best of many candidates is chosen for its luck, too" if bias > 0 else "low" }}.
-# The real dictionaries are of this kind: in the [chapter on tracking](tracking) no gap lies at the
-# threshold either. So the shares of this book must be expected to be off by about as much, their
-# ceilings alike.
-# {% if top > bias and share_of > bias -%}
-# Were both too {{ "high" if bias > 0 else "low" }} by these points, the ratio of Base → Lua would be
-# {{ share((share_of - bias) / (top - bias), 0) }} instead of {{ share(share_of / top, 0) }}: a
-# comparison of share and ceiling suffers less than the share, but a little.
-# {%- endif %}
-# {%- endif %}
-#
-# ## Do the intervals hold the truth?
-#
-# The intervals of the [chapter on ceilings](ceilings) must allow for such a bias, and do so by
-# extrapolating to no noise. How often they hold the truth was measured once, on many more simulated
-# sets than fit into a run of this book (`benchmarks/coverage.py`, whose table is kept with the book):
-# the share of sets whose interval holds the planted share. It should be
-# {{ share("calibration.coverage.nominal", 0) }}. In some of the mixes documents come in groups of
-# three: of one topic, and what one dictionary misses in one of them it misses in all. And in some
-# two or three SAE seeds are looked at, as in this book, each of which found only some of what its
-# model has; there the truth is what many other seeds show together.
-
-# %%
-coverage = calibration.measured_coverage()
-shown = coverage.assign(
-    mates=[
-        f"{low:g}–{high:g}"
-        for low, high in zip(coverage["rho_low"], coverage["rho_high"], strict=True)
-    ]
-)
-parts = ["size", "coverage", "coverage.ci_low", "coverage.ci_high", "figure", "mates"]
-show_table(
-    shown[[*parts, "planted", "bias"]].rename(
-        columns={"size": "evaluation mix", "mates": "true r"}
-    ),
-    {"planted": ".1%", "bias": ".1pt", "coverage": ".1%"},
-    caption="Simulated sets whose 95 % interval holds the true figure, with Wilson's interval.",
-    notes={"bias": "points"},
-)
-
-# %% tags=["remove-cell"]
-low, high = coverage["coverage.ci_low"], coverage["coverage.ci_high"]
-results |= {
-    "calibration.coverage.lowest": coverage["coverage"].min(),
-    "calibration.coverage.highest": coverage["coverage"].max(),
-    "calibration.coverage.nominal": intervals.LEVEL,
-    "calibration.coverage.sets": coverage["sets"].min(),
-    "calibration.coverage.regimes": len(coverage),
-    "calibration.coverage.too_low": (high < intervals.LEVEL).sum(),
-    "calibration.coverage.too_high": (low > intervals.LEVEL).sum(),
-}
+        results |= flat(f"{name}.{key}", getattr(c, key) or UNDEFINED)
 store.write_results(store.open_run(run_dir), "calibration", results)
 
 # %% [markdown]
-# Over {{ count("calibration.coverage.regimes") }} cases, {{ count("calibration.coverage.sets") }} sets
-# each, coverage goes from {{ share("calibration.coverage.lowest") }} to
-# {{ share("calibration.coverage.highest") }}.
-# {% set low = results["calibration.coverage.too_low"] -%}
-# {% set high = results["calibration.coverage.too_high"] -%}
-# By more than the number of sets explains it lies below {{ share("calibration.coverage.nominal", 0) }}
-# in {{ low or "none" }} of them, and above it in {{ high or "none" }}, where intervals are wider than
-# they need be.
-# These simulations aren't made anew in a run.
-#
 # ## What we learned
-#
-# A share reported by this pipeline is the share of features with a mate above τ, within
-# {{ number(100 * results["calibration.largest_error"], 1) }} points where mates are clear and with a
-# bias of {{ number(100 * results["calibration.spread.bias"], 1) }} points where many lie at the
-# threshold. What it can't say is whether two dictionaries of *one* model would agree: that is what
-# ceilings are for.
-#
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    "A share reported by this pipeline is the share of features with a mate above τ: within "
+    f"{points(largest, 1)} where mates are clear, and with a bias of {points(spread.bias.estimate, 1)} "
+    "where many lie at the threshold. What it can't say is whether two dictionaries of *one* model "
+    "would agree: that is what ceilings are for."
+)
+
+# %% [markdown]
 # :::{admonition} Exercise
 # :class: tip
 # Raise τ to 0.95 (`-p tau 0.95`). What happens to the sensitivity, and why is that no fault?
@@ -279,7 +263,6 @@ store.write_results(store.open_run(run_dir), "calibration", results)
 #
 # :::{dropdown} Answer
 # The noise of r falls with the number of documents, and with it both the false alarms and the bias of
-# mates near τ; the table of coverage shows that bias for two numbers of documents. But more documents
-# only halve the noise when there are four times as many, and close to τ there is always some mate that
-# half the noise still throws over.
+# mates near τ. But more documents only halve the noise when there are four times as many, and close
+# to τ there is always some mate that half the noise still throws over.
 # :::

@@ -27,6 +27,7 @@
 
 # %% tags=["hide-input"]
 import math
+import textwrap
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,8 @@ from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import replication
 from featrack_utils.statistics.intervals import Interval
-from featrack_utils.statistics.persistence import Persistence, persistence, resample
+from featrack_utils.statistics.persistence import Persistence, persistence
+from featrack_utils.statistics.sample import resample
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -196,7 +198,7 @@ count_strings(
 )
 
 # %% tags=["hide-input"]
-rows = pd.DataFrame({"pair": list(texts.values())})
+rows = pd.DataFrame({"pair": [textwrap.fill(text, 22) for text in texts.values()]})
 figures = {"share": "found", "ceiling": "at_most", "floor": "at_least"}
 for column, figure in figures.items():
     rows[column] = [getattr(each, figure)().estimate for each in kept.values()]

@@ -13,271 +13,242 @@
 # %% [markdown]
 # # Which conclusions depend on how we counted?
 #
-# Every chapter so far made choices: a threshold, a rule, a definition of correlation, a text to read, a
-# seed, a kind of dictionary. {cite:t}`horn2025tracking` made others. Here all combinations are counted
-# side by side, in the manner of a *specification curve*, and each conclusion is asked how many of them
-# support it.
+# Every chapter so far made choices: a threshold, a rule, a definition of correlation, a text to read,
+# a seed, a kind of dictionary. {cite:t}`horn2025tracking` made others. Here all combinations are
+# counted side by side, in the manner of a *specification curve*. Then each conclusion is asked how
+# many of them support it.
+#
+# **You will learn** which choices move a result. **You need** [ceilings](ceilings), **and** a quarter
+# of an hour.
 
-# %%
-
+# %% tags=["hide-input"]
 import pandas as pd
 
-from featrack_utils.dictionaries import features, variants
+from featrack_utils.dictionaries import features, quality, variants
 from featrack_utils.display import shareplots, style
 from featrack_utils.display.tables import show_table
+from featrack_utils.display.text import count, listed, percent, say, show, with_interval
+from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
-from featrack_utils.statistics import bootstrap, curves, pairshares, specification
-
-style.use_style()
+from featrack_utils.statistics import specification
+from featrack_utils.statistics.persistence import persistence
+from featrack_utils.statistics.sample import resample
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 seed = 1337  # of the bootstrap
-root_seeds = 3  # dictionaries of the base model; paper: 1
+root_seeds = 3  # dictionaries of the first model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
 tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 interval_draws = 40  # bootstrap draws over groups of documents; the chapter on ceilings takes more
 sweep = ["expansion-4"]  # dictionaries trained otherwise, by name
-all_pairs = False  # which are there for all four conclusions, or for Base → Lua alone
+all_pairs = False  # which are there for all conclusions, or for the first pair alone
 
 # %% [markdown]
 # ## All the ways to count
 #
-# Six thresholds; best, mutual or one-to-one matches; the whole mix or one domain; dictionaries of
-# seed 0 or 1; and, on the whole mix, correlation as published (a) beside ours (b). For each, the share
-# that persists, and its ceiling **counted in the same way**.
+# We cross six thresholds, three rules (best, mutual and one-to-one matches), the whole mix or one
+# domain, and dictionaries of seed 0 or 1. On the whole mix we also count with correlation over token
+# strings, as the paper's code has it. For each way we count the share that persists, and its ceiling
+# in the same way.
 #
-# {% if results["robust.variants"] -%}
-# All that is done again on dictionaries that were *trained* otherwise: another L1 coefficient, another
-# width, another kind, as the profile asks. Sets of dictionaries besides this run's own:
-# {{ count("robust.variants") }}.{% if not results["robust.all_pairs"] %} They are asked about Base → Lua
-# alone; the profile `real` has five, asked about every pair.{% endif %}
-# {%- else -%}
-# Sparsity and width of the dictionaries are choices, too, but each needs dictionaries to be
-# trained anew, which this profile leaves out: the profile `real` has five such sets, and
-# `robustness='{sweep: [{expansion: 16}]}'` adds one to any run.
-# {%- endif %}
+# All that is done again on dictionaries that were *trained* otherwise, as the profile's
+# `robustness.sweep` asks. Unless `all_pairs` is set, these are there for the first pair alone.
 
 # %%
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
+style.use_style(lineage)
+root, child = lineage.edges[0]
+pair_name, pair = f"{root}_{child}", style.pair_label(root, child)
 sets = {specification.OWN: features.open_features(run, lineage, root_seeds, other_seeds)}
-trained = variants.needed(all_pairs)
+trained = [job.name for job in variants.needed(lineage, all_pairs)]
 sets |= {variants.label(name): variants.opened(run, name, trained) for name in sweep}
-table = pd.concat(
-    specification.specifications(found, min_positions, min_documents, name)
-    for name, found in sets.items()
-)
-factors = [factor for factor in specification.FACTORS if table[factor].nunique() > 1]
 
 # %% [markdown]
-# On the whole mix, best and mutual matches by our definition get intervals: texts drawn anew, and
-# every match made anew. The other ways go without: an assignment would have to be solved in every draw,
-# and the published definition is slow to recount, so that only the [next chapter](published) does it.
-
+# Best and mutual matches on the whole mix get intervals from groups of documents resampled with
+# replacement. The other ways have none. An assignment would have to be solved in every draw,
+# resampling changes correlation over token strings by itself, and one domain has few documents.
 
 # %%
-def ratios(name, found, number):
-    names = f"base-{number}", f"lua-{number}", f"base-{1 - number}"
-    draws = bootstrap.draw(found["base-0"], {"base": 2}, interval_draws, seed)
-    taus = sorted({*specification.TAUS, tau})
-    return pairshares.pair_shares(found, names, draws, taus, min_positions, min_documents)
-
-
-drawn = {(name, k): ratios(name, found, k) for name, found in sets.items() for k in (0, 1)}
-bounds = pd.concat(
-    pairshares.ratio_intervals(by_rule).assign(dictionary=name, seed=k)
-    for (name, k), by_rule in drawn.items()
-).assign(pair="base_lua", domain="all", definition="(b)")
-table = table.merge(bounds, how="left", on=["pair", *specification.FACTORS])
-
-# %% mystnb={"figure": {"caption": "Share over ceiling for Base → Lua under every way to count, sorted; bars are 95 % intervals where there are any. The marks below say which choices each used. Dashed: no loss.", "name": "fig-specifications"}, "image": {"alt": "Sorted ratios, some with intervals, with a grid of choices below"}} tags=["hide-input"]
-shareplots.specification_curve(table, "base_lua", factors)
-
-# %% [markdown]
-# In {numref}`fig-specifications` each column is one way to count. Look for marks that crowd at one end
-# of a row: that choice moves the ratio. The next table says how far: it sets medians against each other,
-# over those combinations of the *other* choices that were counted with every choice of this one. So the
-# whole mix doesn't get the credit for the published definition, which was counted on nothing else.
+counting = specification.Counting(min_positions, min_documents, interval_draws, seed)
+table = pd.concat(
+    specification.specifications(found, lineage, counting, name) for name, found in sets.items()
+)
+moves = specification.effects(table, pair_name)
+factors = moves["factor"].tolist()  # the one that moves the ratio most comes first
 
 # %% tags=["hide-input"]
-moves = specification.effects(table, "base_lua")
-moves["factor"] = moves["factor"].replace("tau", "threshold τ")
-moves["moves the ratio by"] = moves.pop("range")
-moves = moves.rename(columns={"lowest_choice": "with", "highest_choice": "with "})
+show(
+    shareplots.specification_curve(table, pair_name, factors),
+    f"Share over ceiling for {pair} under every way to count, sorted; bars are 95 % intervals where "
+    "there are any. The marks below say which choices each used; the choice that moves the ratio most "
+    "comes first. Dashed: no loss.",
+    "fig-specifications",
+    "Sorted ratios, some with intervals, with a grid of choices below",
+)
+
+# %% [markdown]
+# In {numref}`fig-specifications` each column is one way to count. Look for marks that crowd at one
+# end of a row: that choice moves the ratio. The table says how far. For each choice it compares only
+# ways that differ in that choice. Without this, the whole mix would look important merely because
+# correlation over token strings was only counted there.
+
+# %% tags=["hide-input"]
+shown = moves.replace({"factor": {"tau": "threshold τ"}})
+shown = shown.rename(
+    columns={
+        "lowest_choice": "with",
+        "highest_choice": "with ",
+        "range": "moves the ratio by",
+    }
+)
 show_table(
-    moves,
+    shown,
     {"lowest": ".0%", "highest": ".0%", "moves the ratio by": ".0pt"},
     notes={"lowest": "median ratio", "highest": "median ratio", "moves the ratio by": "points"},
-    caption="Base → Lua: what each choice does to share / ceiling.",
+    caption=f"{pair}: what each choice does to share / ceiling.",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+ratios = table.loc[(table["pair"] == pair_name) & table["ratio"].notna(), "ratio"]
+bounded = table.dropna(subset=["ratio_low", "ratio_high"])
+below = int((bounded["ratio_high"] < 1).sum())
+say(
+    f"Over all ways the ratio of {pair} goes from {percent(ratios.min())} to {percent(ratios.max())}, "
+    f"with a median of {percent(ratios.median())}. A figure without its way of counting says little. "
+    f"Of the {count(len(bounded))} ways with an interval, over all pairs, {count(below)} exclude 100 %."
 )
 
 # %% [markdown]
-# {% if defined("robust.base_lua.ratio.median") -%}
-# Over all ways the ratio goes from {{ share("robust.base_lua.ratio.lowest", 0) }} to
-# {{ share("robust.base_lua.ratio.highest", 0) }}, with a median of
-# {{ share("robust.base_lua.ratio.median", 0) }}: a figure without its way of counting says little.
-# {%- endif %}
-# {% if results["robust.intervals"] -%}
-# Of the {{ count("robust.intervals") }} ways with an interval, {{ count("robust.intervals_below") }}
-# exclude 100 %
-# {%- if results["robust.intervals_below"] == results["robust.intervals"] %}: documents alone can't
-# explain the loss in any of them{% endif %}.
-# {%- else -%}
-# None of these ratios has an interval here: nothing is reproducible enough for one.
-# {%- endif %}
-#
 # ## Dictionaries side by side
 #
-# A stronger L1 or a narrower dictionary finds fewer, commoner features, and those come back more easily:
-# to compare shares of dictionaries of different sparsity is to measure the sparsity. So each share stands
-# beside L0 (active features a token), the variance explained, and its own ceiling.
+# A stronger L1 or a narrower dictionary finds fewer, commoner features, and those come back more
+# easily. To compare shares of dictionaries of different sparsity is to measure the sparsity. So each
+# share stands beside L0, the variance explained, and its own ceiling.
+
 
 # %%
-results = {}
-
-
-def described(name, place, key):
-    by_rule = drawn[name, 0].get("best", (None, None))
-    summary = curves.summary(f"robust.{key}.share", *by_rule, None, tau)
-    quality = variants.mean_quality(place, trained)
-    results.update(summary | {f"robust.{key}.{k}": v for k, v in quality.items()})
-    ends = (
-        "",
-        ".ci_low",
-        ".ci_high",
-        ".ceiling",
-        ".ratio_to_ceiling",
-        ".ratio_to_ceiling.ci_low",
-        ".ratio_to_ceiling.ci_high",
+def counted(found):
+    """Persistence of the first pair in one set of dictionaries, at seed 0."""
+    names = f"{root}-0", f"{child}-0", f"{root}-1"
+    sample = resample(
+        {name: [found[name]] for name in names},
+        [tau],
+        tau=tau,
+        replicates=interval_draws,
+        seed=seed,
+        min_positions=min_positions,
+        min_documents=min_documents,
     )
-    return [name, *quality.values(), *(summary[f"robust.{key}.share{end}"] for end in ends)]
+    return persistence(sample, names[0], names[1], ceiling=names[2])
 
+
+kept = {name: counted(found) for name, found in sets.items()}
+places = {specification.OWN: run} | {variants.label(name): run / "sweep" / name for name in sweep}
+good = {name: quality.mean_quality(place, trained) for name, place in places.items()}
 
 # %% tags=["hide-input"]
-places = {specification.OWN: (run, "own")}
-places |= {variants.label(name): (run / "sweep" / name, name) for name in sweep}
-columns = [
-    "dictionaries",
-    "L0",
-    "variance explained",
-    "share",
-    "share.ci_low",
-    "share.ci_high",
-    "ceiling",
-    "ratio",
-    "ratio.ci_low",
-    "ratio.ci_high",
-]
-side_by_side = pd.DataFrame([described(n, *places[n]) for n in sets], columns=columns)
-side_by_side = side_by_side.astype({column: float for column in columns[1:]})
+columns = {
+    "dictionaries": list(sets),
+    "L0": [good[name]["l0"] for name in sets],
+    "variance explained": [good[name]["variance_explained"] for name in sets],
+    "share": [each.found() for each in kept.values()],
+    "ceiling": [each.at_most() for each in kept.values()],
+    "ratio": [each.ratio() for each in kept.values()],
+}
 show_table(
-    side_by_side,
-    {"L0": ".1f", "variance explained": ".3f"} | dict.fromkeys(columns[3:], ".1%"),
-    caption="Base → Lua, dictionaries of seed 0, best matches on the whole mix.",
+    pd.DataFrame(columns),
+    {"L0": ".1f", "variance explained": ".2f"}
+    | dict.fromkeys(("share", "ceiling", "ratio"), ".0%"),
+    caption=f"{pair}, dictionaries of seed 0, best matches on the whole mix.",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+clear = [name for name, each in kept.items() if each.ratio().high < 1]
+say(
+    f"By {count(len(clear))} of {count(len(kept))} kinds of dictionaries the features of {label(root)} "
+    f"are found less often in {label(child)} than in {label(root)} itself. The ratio is "
+    + listed([f"{with_interval(each.ratio())} by {name}" for name, each in kept.items()])
+    + "."
 )
 
 # %% [markdown]
-# {% if results["robust.variants"] and defined("robust.ratio.lowest") -%}
-# Between these kinds of dictionaries the share goes from {{ share("robust.share.lowest") }} to
-# {{ share("robust.share.highest") }}, L0 from {{ number("robust.l0.lowest", 1) }} to
-# {{ number("robust.l0.highest", 1) }}, and the ratio to the ceiling from
-# {{ share("robust.ratio.lowest", 0) }} to {{ share("robust.ratio.highest", 0) }}.
-# {% if results["robust.ratio.highest"] < 1 -%}
-# By every kind the base's features are found less often in Lua than in the base itself.
-# {%- else -%}
-# Not every kind finds them less often in Lua than in the base itself.
-# {%- endif %}
-# {%- else -%}
-# With one kind of dictionary there is nothing to compare here.
-# {%- endif %}
+# ## Conclusions, and who supports them
 #
-# ## Four conclusions
+# - *changes*: fewer features persist in the child than an unchanged parent would show;
+# - *mostly noise*: of what seems lost, an unchanged parent would seem to lose more than half;
+# - *keeps more*: a merge loses less of its parent than fine-tuning lost of that parent's own parent.
 #
-# - *lua changes*, *stories changes*: fewer features persist than an unchanged model would show;
-# - *merging keeps more*: Lua → merged loses less than Base → Lua;
-# - *mostly noise*: an unchanged base would seem to lose over half of what Base → Lua seems to lose.
+# A way to count supports a conclusion if its whole interval does, and contradicts it if its whole
+# interval lies on the other side. Ways without an interval have no say.
 
 # %%
-claims = specification.conclusions(table)
-support = specification.flips(claims)
+claims = specification.conclusions(table, lineage)
+support = specification.support_by_choice(claims)
 overall = support[support["factor"] == "any"]
-show_table(overall[["conclusion", "support", "specifications"]], {"support": ".0%"})
+words = {"yes": "support", "no": "contradict"}
+show_table(
+    overall[["conclusion", "yes", "unclear", "no", "specifications"]].rename(columns=words),
+    {"support": ".0%", "unclear": ".0%", "contradict": ".0%"},
+    caption="Of the ways to count with an interval, how many support each conclusion.",
+)
 
 # %% [markdown]
 # ## Who disagrees?
 #
-# For each conclusion the choices under which it finds least support, where not all ways agree; again
-# among combinations that were counted with every choice of that factor.
+# The choices under which a conclusion finds least support, where some way doesn't support it. Again
+# only ways are compared that differ in that choice alone.
 
 # %% tags=["hide-input"]
-by_choice = support[support["factor"] != "any"]
-split = by_choice[by_choice["support"] < 1].sort_values("support", kind="stable")
-least = split.groupby("conclusion", sort=False).head(3)
+by_choice = support[(support["factor"] != "any") & (support["yes"] < 1)]
+least = by_choice.sort_values("yes", kind="stable").groupby("conclusion", sort=False).head(3)
 show_table(
-    least.sort_values("conclusion", kind="stable"),
-    {"support": ".0%"},
-    caption="" if len(least) else "None: every way supports every conclusion.",
+    least.sort_values("conclusion", kind="stable").rename(columns=words),
+    {"support": ".0%", "unclear": ".0%", "contradict": ".0%"},
+    caption="Choices with least support for each conclusion.",
 )
 
 # %% tags=["remove-cell"]
-results |= {
-    f"robust.{r.conclusion.replace(' ', '_')}.support": r.support for r in overall.itertuples()
-}
-results |= {
-    f"robust.{r.conclusion.replace(' ', '_')}.definition_{r.choice.strip('()')}": r.support
-    for r in support[support["factor"] == "definition"].itertuples()
-}
-results |= {
-    "robust.specifications": len(claims),
+results = {
+    "robust.specifications": len(table.drop_duplicates(list(specification.FACTORS))),
     "robust.conclusions": len(overall),
-    "robust.unanimous": (overall["support"].isin((0, 1))).sum(),
+    "robust.unanimous": int(overall[["yes", "no"]].eq(1).any(axis=1).sum()),
     "robust.variants": len(sweep),
     "robust.all_pairs": int(all_pairs),
+    "robust.intervals": len(bounded),
+    "robust.intervals_below": below,
 }
-bounded = table["ratio_high"].dropna()
-results |= {"robust.intervals": len(bounded), "robust.intervals_below": (bounded < 1).sum()}
-
-# %% tags=["remove-cell"]
-for name, column in (("share", "share"), ("l0", "L0"), ("ratio", "ratio")):
-    ends = side_by_side[column].agg(["min", "max"])
-    if ends.notna().all():
-        results |= {f"robust.{name}.lowest": ends["min"], f"robust.{name}.highest": ends["max"]}
-counted = table.loc[table["pair"] == "base_lua", "ratio"].dropna()
-if len(counted):
-    results |= {
-        "robust.base_lua.ratio.lowest": counted.min(),
-        "robust.base_lua.ratio.median": counted.median(),
-        "robust.base_lua.ratio.highest": counted.max(),
-    }
+for row in overall.itertuples():
+    name = f"robust.{row.conclusion.replace(' ', '_')}"
+    results |= {f"{name}.support": row.yes, f"{name}.contradict": row.no}
+for name, key in zip(sets, ("own", *sweep), strict=True):
+    results |= kept[name].as_results(f"robust.{key}.share")
+    results |= {f"robust.{key}.{figure}": value for figure, value in good[name].items()}
+if len(ratios):
+    ends = {"lowest": ratios.min(), "median": ratios.median(), "highest": ratios.max()}
+    results |= {f"robust.{pair_name}.ratio.{end}": value for end, value in ends.items()}
 store.write_results(run, "robustness", results)
 
 # %% [markdown]
-# {{ count("robust.unanimous") }} of {{ count("robust.conclusions") }} conclusions come out the same in
-# all {{ count("robust.specifications") }} ways to count.
-# {% for name, text in [("lua_changes", "That Lua changes features"),
-#    ("merging_keeps_more", "That merging keeps more than fine-tuning")] -%}
-# {% set a = "robust." + name + ".definition_a" -%}
-# {% set b = "robust." + name + ".definition_b" -%}
-# {% if defined(a) and defined(b) -%}
-# {{ text }} is supported by {{ share(a, 0) }} of the ways that use the published definition of
-# correlation and by {{ share(b, 0) }} of the same ways with ours.
-# {% endif -%}
-# {% endfor -%}
-# {% if defined("robust.mostly_noise.support") and results["robust.mostly_noise.support"] < 1 -%}
-# That the loss is mostly noise is a matter of the threshold: {{ share("robust.mostly_noise.support", 0) }}
-# of the ways support it, and the table above says which don't.
-# {%- endif %}
-# These are counts of choices, not probabilities: some choices are better than others, and the next
-# chapter says why.
-#
 # ## What we learned
-#
-# A conclusion that survives all reasonable ways to count is about the models. One that flips with a
-# choice is about the choice until somebody argues for it.
-#
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+strings = table[(table["pair"] == pair_name) & (table["definition"] == specification.STRINGS)]
+strings = strings.loc[strings["tau"] == tau, "ratio"]
+say(
+    f"{count(results['robust.unanimous'])} of {count(len(overall))} conclusions come out the same in "
+    "all ways to count that have an interval. With correlation over token strings, the paper's code, "
+    f"the ratio of {pair} at τ = {tau} lies between {percent(strings.min())} and "
+    f"{percent(strings.max())}, with no interval to tell it from 100 %.",
+    "These are counts of choices, not probabilities: some choices are better than others, and the "
+    "[next chapter](published) says why. A conclusion that survives all reasonable ways to count is "
+    "about the models. One that flips with a choice is about the choice until somebody argues for it.",
+)
+
+# %% [markdown]
 # :::{admonition} Exercise
 # :class: tip
 # Which factor moves the *share* most, and does it move the ratio as much? Group `table` by each.
@@ -296,5 +267,6 @@ store.write_results(run, "robustness", results)
 #
 # :::{dropdown} Answer
 # The share rises, and so does its ceiling: fewer features are left, the common ones, and they come back
-# with any seed. The variance explained falls, which is the price. Read the ratio for what Lua did.
+# with any seed. The variance explained falls, which is the price. Read the ratio for what the
+# fine-tune did.
 # :::

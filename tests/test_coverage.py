@@ -1,12 +1,19 @@
 """The table of coverage that the book keeps, read back."""
 
+import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.statistics.calibration import calibrate_seeds, measured_coverage
+from featrack_utils.statistics.calibration import measured_coverage
 from featrack_utils.statistics.simulation import Plan
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "coverage.py"
+_SPEC = importlib.util.spec_from_file_location("coverage_benchmark", SCRIPT)
+benchmark = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(benchmark)
 
 ROW = {
     "size": "small",
@@ -64,7 +71,7 @@ def test_over_seeds_the_truth_is_what_capture_makes_of_the_planted_share():
         capture=0.5,
         seeds=6,
     )
-    found = calibrate_seeds(2, plan, sets=12, replicates=40)
+    found = benchmark.calibrate_seeds(2, plan, sets=12, replicates=40)
     planted = {name: truth for name, (truth, _, _) in found.items()}
     # A dictionary's columns: half found, half spent on something no other dictionary has.
     assert planted["ceiling"] == pytest.approx(0.25, abs=0.03)
@@ -74,4 +81,4 @@ def test_over_seeds_the_truth_is_what_capture_makes_of_the_planted_share():
     assert all(abs(bias.estimate) < 0.1 for _, bias, _ in found.values())
     for trained in (1, 5):
         with pytest.raises(FeatrackError, match=f"{trained} of 6 seeds"):
-            calibrate_seeds(trained, plan, sets=2)
+            benchmark.calibrate_seeds(trained, plan, sets=2)

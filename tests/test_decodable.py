@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.statistics.decodable import (
-    constant,
+from featrack_utils.statistics.intervals import Shares, interval
+from featrack_utils.statistics.probes import (
+    Probe,
     decodable_share,
     either,
+    fate_results,
     fates,
     sampled,
-    summary,
 )
-from featrack_utils.statistics.intervals import Shares, interval
-from featrack_utils.statistics.probes import Probe
 from featrack_utils.statistics.simex import without_noise
 from tests.companions import unexplained
 
@@ -127,15 +126,13 @@ def test_of_no_feature_nothing_need_be_known():
 def test_every_fate_has_its_companions_for_results(without):
     found = fates(shares(0.2, 0.01), shares(0.9, 0.01), without and shares(without, 0.01))
     same = fates(shares(0.4, 0.01), shares(0.99, 0.001), shares(0.95, 0.01))
-    nothing = constant(0.0, same["persisting"])
-    results = summary("gone.base_lua", found, same, fates(nothing, nothing, nothing), TAU)
+    results = fate_results("gone.base_lua", found, same, TAU)
     assert unexplained(results) == []
     if without:
         gone = "gone.base_lua.gone_share"
         assert results[gone] == pytest.approx(0.48)
         assert results[f"{gone}.floor"] == pytest.approx(0.6 * 0.05)
         assert results[f"{gone}.excess"] == pytest.approx(0.48 - 0.03)
-        assert results[f"{gone}.ceiling"] == 1
 
 
 def test_a_sample_of_other_features_is_refused():

@@ -1,4 +1,7 @@
-"""How well the pipeline recovers shares that were planted in simulated activations."""
+"""How well the pipeline recovers shares that were planted in simulated activations.
+
+See `book/method.md`, simulation.
+"""
 
 import json
 from collections.abc import Sequence
@@ -16,9 +19,8 @@ from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.sums import check_correlation
 from featrack_utils.statistics.bootstrap import bootstrap, draw
-from featrack_utils.statistics.curves import ratio_to_ceiling
-from featrack_utils.statistics.intervals import LEVEL, Interval, interval, over_seeds, shares
-from featrack_utils.statistics.simulation import Plan, Planted, simulate, true_best_r
+from featrack_utils.statistics.intervals import LEVEL, Interval, interval, shares
+from featrack_utils.statistics.simulation import Plan, simulate, true_best_r
 
 COVERAGE = Path(__file__).parents[2] / "benchmarks" / "coverage.json"
 _COVERAGE_KEYS = ("size", "figure", "rho", "planted", "bias", "coverage", "sets")
@@ -76,83 +78,12 @@ def calibrate(
     called, truth = np.concatenate(called_truth, axis=1)
     return Calibration(
         planted=float(planted.mean()),
-        share=_mean(share),
-        bias=_mean(share - planted),
-        sensitivity=_proportion(called[truth]),
-        specificity=_proportion(~called[~truth]),
-        coverage=_proportion(holds > 0),
+        share=mean_interval(share),
+        bias=mean_interval(share - planted),
+        sensitivity=proportion(called[truth]),
+        specificity=proportion(~called[~truth]),
+        coverage=proportion(holds > 0),
     )
-
-
-def calibrate_seeds(
-    trained: int, plan: Plan, *, tau: float = 0.8, sets: int, replicates: int = 200, seed: int = 0
-) -> dict[str, tuple[float, Interval, Interval]]:
-    """How often intervals over SAE seeds hold what all seeds there could be would show.
-
-    Of each simulated set's `plan.seeds` dictionaries a model, `trained` are looked at; the truth
-    is the mean of true shares over the others, so that no dictionary is compared with itself. For
-    the "share" kept, its "ceiling" and their "ratio": mean truth, bias (estimate − truth, with
-    Student's interval) and coverage (with Wilson's). No "ratio" where no ceiling can be told
-    from zero.
-
-    Raises: FeatrackError: fewer than two seeds trained, or than two others.
-    """
-    if not 2 <= trained <= plan.seeds - 2:
-        raise FeatrackError(
-            f"{trained} of {plan.seeds} seeds can't be looked at: two are needed, and two others."
-        )
-    rows: dict[str, list] = {"share": [], "ceiling": [], "ratio": []}
-    for number in tqdm(range(sets), desc=f"calibrating {trained} seeds"):
-        simulated = simulate(plan, seed + number)
-        sides = (simulated.parent, simulated.child)
-        asked = (sides[0], sides[1][:trained])
-        masks = [[eligible(one.acts, one.origin) for one in side] for side in asked]
-        draws = draw(sides[0][0], {"parent": trained, "child": trained}, replicates, seed + number)
-        kept, own = {}, {}
-        for s, t in np.ndindex(trained, trained):
-            place = (sides[0][s], sides[1][t], masks[0][s], masks[1][t])
-            kept[s, t] = shares(bootstrap(*place, draws, [tau])[0])
-            if s < t:
-                place = (sides[0][s], sides[0][t], masks[0][s], masks[0][t])
-                own[s, t], own[t, s] = map(shares, bootstrap(*place, draws, [tau]))
-        found = {
-            "share": over_seeds(kept, draws, "parent", "child"),
-            "ceiling": over_seeds(own, draws, "parent", "parent"),
-        }
-        truth = _over_others(simulated, masks[0], trained, tau)
-        intervals = {name: interval(share, tau) for name, share in found.items()}
-        ratio = ratio_to_ceiling(found["share"], found["ceiling"], tau)
-        if ratio:  # where the ceiling can't be told from zero, nothing is said
-            intervals["ratio"] = ratio
-        for name, (estimate, low, high) in intervals.items():
-            rows[name].append((truth[name], estimate - truth[name], low <= truth[name] <= high))
-    columns = {name: np.array(found, float).T for name, found in rows.items() if found}
-    return {
-        name: (float(truth.mean()), _mean(error), _proportion(held > 0))
-        for name, (truth, error, held) in columns.items()
-    }
-
-
-def _over_others(
-    simulated: Planted, masks: list[np.ndarray], trained: int, tau: float
-) -> dict[str, float]:
-    """True figures of the seeds from number `trained` on."""
-    parent, child = simulated.parent_truth[trained:], simulated.child_truth[trained:]
-
-    def mean(others: list, skip: bool) -> float:
-        return float(
-            np.mean(
-                [
-                    (true_best_r(a, b)[mask] > tau).mean()
-                    for s, (a, mask) in enumerate(zip(parent, masks[trained:], strict=True))
-                    for t, b in enumerate(others)
-                    if not (skip and s == t)
-                ]
-            )
-        )
-
-    share, ceiling = mean(child, False), mean(parent, True)
-    return {"share": share, "ceiling": ceiling, "ratio": share / ceiling}
 
 
 def measured_coverage(path: Path = COVERAGE) -> pd.DataFrame:
@@ -182,12 +113,14 @@ def measured_coverage(path: Path = COVERAGE) -> pd.DataFrame:
     return table
 
 
-def _mean(values: np.ndarray) -> Interval:
+def mean_interval(values: np.ndarray) -> Interval:
+    """A mean with Student's 95 % interval; values [n], n ≥ 2."""
     half = stats.t.ppf((1 + LEVEL) / 2, values.size - 1) * stats.sem(values)
     return Interval(*(float(values.mean() + side * half) for side in (0, -1, 1)))
 
 
-def _proportion(hits: Sequence[bool] | np.ndarray) -> Interval | None:
+def proportion(hits: Sequence[bool] | np.ndarray) -> Interval | None:
+    """A share of hits with Wilson's 95 % interval; None of none."""
     if len(hits) == 0:
         return None
     test = stats.binomtest(int(np.sum(hits)), len(hits))

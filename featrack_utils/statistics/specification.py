@@ -1,105 +1,95 @@
-"""Every defensible way to count, side by side: which conclusions depend on the choice?"""
+"""Every defensible way to count, side by side: which conclusions depend on the choice?
 
-from collections.abc import Mapping, Sequence
-from itertools import product
+A *specification* is one combination of choices (Simonsohn, Simmons & Nelson 2020; `book/method.md`,
+ways to count).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 from tqdm import tqdm
 
-from featrack_utils.corpora.documents import DOMAINS
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
-from featrack_utils.matching.classes import assignment, eligible, mutual, turned
+from featrack_utils.lineage import Lineage
+from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.sums import BestMatches
 from featrack_utils.matching.token_correlation import string_correlations
-from featrack_utils.pipeline.config import EDGES
+from featrack_utils.statistics.intervals import Shares
+from featrack_utils.statistics.persistence import Persistence, persistence
+from featrack_utils.statistics.sample import resample
 
 TAUS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 RULES = ("best", "mutual", "assignment")
 FACTORS = ("dictionary", "domain", "definition", "rule", "seed", "tau")
 OWN = "this run's"  # the choice of `dictionary` that the other chapters make
-_FLOOR = 0.3
+POSITIONS, STRINGS = "positions", "token strings"
+_NUMBERS = ("share", "ceiling", "ratio", "ratio_low", "ratio_high", "noise_low", "noise_high")
+
+
+@dataclass(frozen=True)
+class Counting:
+    """What all specifications have in common.
+
+    Attributes:
+        min_positions, min_documents: what makes a feature eligible (`classes.eligible`).
+        replicates: draws of groups of documents.
+        seed: of these draws.
+    """
+
+    min_positions: int
+    min_documents: int
+    replicates: int
+    seed: int
 
 
 def specifications(
-    found: Mapping[str, Features], min_positions: int, min_documents: int, dictionary: str = OWN
+    found: Mapping[str, Features], lineage: Lineage, counting: Counting, dictionary: str = OWN
 ) -> pd.DataFrame:
-    """Persisting share, ceiling and their ratio of every edge under every choice.
+    """Share, ceiling and their ratio of every edge under every choice, one row each.
 
-    `found` maps "base-0" and so on to features. One row per pair ("base_lua"), domain (all, or
-    one of DOMAINS), definition ((b), ours; (a), as published), rule, seed (0 or 1, of parent and
-    child alike; the ceiling is that seed's dictionary in the other's) and tau; `dictionary`
-    names how they were trained. Definition (a) is slow and done for the whole mix and seed 0
-    alone. Where no feature is eligible, or nothing is reproducible, ratio is NaN. Of
-    dictionaries trained otherwise, an edge at a seed whose three dictionaries aren't all there
-    is left out.
+    `found` maps dictionaries' names ("base-0": model and SAE seed) to features; `dictionary` says
+    how they were trained. Columns: pair ("base_lua"), FACTORS, share, ceiling, ratio with its 95 %
+    bounds ratio_low and ratio_high, and the bounds of `Persistence.unchanged_loss`, noise_low and
+    noise_high. Seed 0 or 1 is the parent's and the child's alike; the ceiling is the parent's
+    other dictionary. Bounds are there for best and mutual matches over positions on the whole mix.
+    Correlation over token strings is counted on the whole mix at seed 0 alone. An edge is left out
+    at a seed at which one of its three dictionaries isn't there.
 
-    Raises: FeatrackError if one of the run's own dictionaries is missing, or all are.
+    Raises:
+        FeatrackError: no edge has its three dictionaries.
     """
-    missing = {f"{m}-{s}" for edge in EDGES for m in edge for s in (0, 1)} - set(found)
-    if missing and (dictionary == OWN or not found):
-        raise FeatrackError(f"The dictionary {min(missing)} is missing: train two seeds each.")
+    edges = [
+        (f"{parent}_{child}", seed, (f"{parent}-{seed}", f"{child}-{seed}", f"{parent}-{1 - seed}"))
+        for parent, child in lineage.edges
+        for seed in (0, 1)
+    ]
+    edges = [edge for edge in edges if set(edge[2]) <= found.keys()]
+    if not edges:
+        raise FeatrackError(
+            "No edge of the lineage has two dictionaries of its parent and one of its child: "
+            "train two seeds each."
+        )
     rows = []
-    for domain in tqdm(("all", *DOMAINS), desc=f"counting in every way, {dictionary}"):
-        side = {name: _within(features, domain) for name, features in found.items()}
+    for number, domain in enumerate(
+        tqdm(("all", *lineage.domains), desc=f"counting in every way, {dictionary}"), start=-1
+    ):
+        sides = {n: f if number < 0 else f.at(f.domain == number) for n, f in found.items()}
         able = {
-            n: eligible(f.acts, f.origin, min_positions, min_documents) for n, f in side.items()
+            name: eligible(f.acts, f.origin, counting.min_positions, counting.min_documents)
+            for name, f in sides.items()
         }
-        ways = {"(b)": (0, 1), "(a)": (0,)} if domain == "all" else {"(b)": (0, 1)}
-        for definition, seeds in ways.items():
-            rows += _rows(side, able, domain, definition, seeds)
-    table = pd.DataFrame(rows).assign(dictionary=dictionary)
-    table["ratio"] = table["share"] / table["ceiling"].where(table["ceiling"] > 0)
-    return table
-
-
-def _within(features: Features, domain: str) -> Features:
-    if domain == "all":
-        return features
-    rows = features.domain == DOMAINS.index(domain)
-    return features.at(rows)
-
-
-def _rows(
-    side: Mapping[str, Features],
-    able: Mapping[str, np.ndarray],
-    domain: str,
-    definition: str,
-    seeds: Sequence[int],
-) -> list[dict]:
-    shares: dict[tuple[str, str], dict] = {}
-
-    def counted(one: str, other: str) -> dict:
-        if (one, other) not in shares:
-            best = matches(*(side[n] for n in (one, other)), able[one], able[other], definition)
-            shares[one, other] = {rule: rule_shares(best, rule, TAUS) for rule in RULES}
-            if one.split("-")[0] == other.split("-")[0]:  # asked for with the other seed
-                back = turned(best)
-                shares[other, one] = {rule: rule_shares(back, rule, TAUS) for rule in RULES}
-        return shares[one, other]
-
-    rows = []
-    for seed, (parent, child) in product(seeds, EDGES):
-        one, other, again = f"{parent}-{seed}", f"{child}-{seed}", f"{parent}-{1 - seed}"
-        if not {one, other, again} <= side.keys():
-            continue
-        kept, ceiling = counted(one, other), counted(one, again)
-        for rule, (k, tau) in product(RULES, enumerate(TAUS)):
-            rows.append(
-                {
-                    "pair": f"{parent}_{child}",
-                    "domain": domain,
-                    "definition": definition,
-                    "rule": rule,
-                    "seed": seed,
-                    "tau": tau,
-                    "share": kept[rule][k],
-                    "ceiling": ceiling[rule][k],
-                }
-            )
-    return rows
+        for pair, seed, definition, rule, each in _counted(sides, able, edges, counting, domain):
+            choices = {"dictionary": dictionary, "domain": domain, "definition": definition}
+            choices |= {"rule": rule, "seed": seed}
+            rows += [{"pair": pair, **choices, "tau": tau, **_figures(each, tau)} for tau in TAUS]
+    return pd.DataFrame(rows)
 
 
 def effects(table: pd.DataFrame, pair: str) -> pd.DataFrame:
@@ -124,82 +114,134 @@ def effects(table: pd.DataFrame, pair: str) -> pd.DataFrame:
 def comparable(table: pd.DataFrame, factor: str) -> pd.DataFrame:
     """The specifications whose other choices were counted with every choice of `factor`.
 
-    Definition (a) is counted on the whole mix alone. Set against other domains with it, the whole
-    mix would get the credit for what (a) does.
+    Correlation over token strings is counted on the whole mix alone. Without this the whole mix
+    would seem to matter for what only that definition does.
     """
     others = [name for name in FACTORS if name != factor]
     choices = table.groupby(others)[factor].transform("nunique")
     return table[choices == table[factor].nunique()]
 
 
-def matches(
-    a: Features, b: Features, able_a: np.ndarray, able_b: np.ndarray, definition: str
-) -> BestMatches:
-    """Best matches by definition (b) or (a) of METHOD.md §4."""
-    masks = {"eligible_a": able_a, "eligible_b": able_b, "floor": _FLOOR}
-    if definition == "(b)":
-        return correlations(a.acts, b.acts, **masks)
+def conclusions(table: pd.DataFrame, lineage: Lineage) -> pd.DataFrame:
+    """What each specification with intervals says of each conclusion; one row for each of the two.
+
+    Columns: conclusion, FACTORS, and *says*: "yes", "no" or "unclear".
+
+    - "<child> changes", for a child that isn't a merge: its ratio's interval lies below 1;
+    - "<child> mostly noise": of what seems lost, an unchanged parent would lose more than half;
+    - "<merge> keeps more than <parent>": the interval of the ratio from that parent to the merge
+      lies above that of the ratio from the parent's own parent to it.
+    """
+    by_pair = {pair: rows.set_index(list(FACTORS)) for pair, rows in table.groupby("pair")}
+    found = {}
+    for parent, child in lineage.edges:
+        rows = by_pair.get(f"{parent}_{child}")
+        if rows is None:
+            continue
+        if child not in lineage.merges:
+            found[f"{child} changes"] = _says(1 - rows["ratio_high"], 1 - rows["ratio_low"])
+            found[f"{child} mostly noise"] = _says(
+                rows["noise_low"] - 0.5, rows["noise_high"] - 0.5
+            )
+            continue
+        for before in lineage.parents(parent) if parent in lineage.parents(child) else ():
+            earlier = by_pair.get(f"{before}_{parent}")
+            if earlier is not None:
+                low = rows["ratio_low"] - earlier["ratio_high"]
+                high = rows["ratio_high"] - earlier["ratio_low"]
+                found[f"{child} keeps more than {parent}"] = _says(low, high)
+    parts = [says.dropna().rename("says").reset_index() for says in found.values()]
+    named = [part.assign(conclusion=name) for name, part in zip(found, parts, strict=True)]
+    columns = ["conclusion", *FACTORS, "says"]
+    return pd.concat(named)[columns] if named else pd.DataFrame(columns=columns)
+
+
+def support_by_choice(claims: pd.DataFrame) -> pd.DataFrame:
+    """Shares of the specifications that support each conclusion: of all, and by choice.
+
+    Columns: conclusion, factor (`any` for all together), choice, yes, no, unclear (shares of one)
+    and specifications (how many). By choice only `comparable` ones are counted.
+    """
+    rows = []
+    for name, known in claims.groupby("conclusion", sort=False):
+        groups = [("any", "any", known)]
+        groups += [
+            (factor, choice, part)
+            for factor in FACTORS
+            for choice, part in comparable(known, factor).groupby(factor, sort=False)
+        ]
+        for factor, choice, part in groups:
+            shares = [float((part["says"] == word).mean()) for word in ("yes", "no", "unclear")]
+            rows.append((name, factor, str(choice), *shares, len(part)))
+    columns = ["conclusion", "factor", "choice", "yes", "no", "unclear", "specifications"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+Edge = tuple[str, int, tuple[str, str, str]]  # pair, seed, and parent's, child's, parent's other
+
+
+def _counted(
+    sides: Mapping[str, Features],
+    able: Mapping[str, Bool[np.ndarray, " d_sae"]],
+    edges: list[Edge],
+    counting: Counting,
+    domain: str,
+) -> Iterator[tuple[str, int, str, str, Persistence]]:
+    """Pair, seed, definition, rule and what was counted so, on one choice of text."""
+    whole = domain == "all"
+    if whole:
+        sample = resample(
+            {name: [features] for name, features in sides.items()},
+            TAUS,
+            tau=TAUS[-1],
+            replicates=counting.replicates,
+            seed=counting.seed,
+            eligible_features={name: [mask] for name, mask in able.items()},
+        )
+        sample.matched(  # all at once, on all cores
+            ((parent, 0), (name, 0)) for _, _, (parent, *others) in edges for name in others
+        )
+    for pair, seed, (parent, child, other) in edges:
+        ways = {POSITIONS: _by_positions}
+        if whole and seed == 0:
+            ways[STRINGS] = _by_strings
+        for definition, match in ways.items():
+            best = [
+                match(sides[parent], sides[name], eligible_a=able[parent], eligible_b=able[name])
+                for name in (child, other)
+            ]
+            for rule in RULES:
+                if whole and definition == POSITIONS and rule != "assignment":
+                    each = persistence(sample, parent, child, ceiling=other, rule=rule)
+                else:
+                    share, ceiling = (_shares(one, rule) for one in best)
+                    each = Persistence(share, ceiling, {}, TAUS[-1])
+                yield pair, seed, definition, rule, each
+
+
+def _by_positions(a: Features, b: Features, **masks: np.ndarray) -> BestMatches:
+    return correlations(a.acts, b.acts, **masks)
+
+
+def _by_strings(a: Features, b: Features, **masks: np.ndarray) -> BestMatches:
     return string_correlations(a.acts, b.acts, a.tokens, **masks).best
 
 
-def rule_shares(best: BestMatches, rule: str, taus: Sequence[float]) -> list[float]:
-    """Share of a's candidates with a match above each τ, by one of RULES; NaN without any."""
-    r = np.where(best.a_candidates, best.a_best_r, np.nan)
-    if rule == "mutual":
-        r = np.where(mutual(best), r, 0.0)
-    elif rule == "assignment":
-        r = np.zeros(best.a_candidates.size)
-        i, _, r_assigned = assignment(best.pairs)
-        r[i] = r_assigned
-    asked = r[best.a_candidates]
-    return [float((asked > tau).mean()) if asked.size else float("nan") for tau in taus]
+def _shares(best: BestMatches, rule: str) -> Shares:
+    """Shares found at each of TAUS, without replicates; NaN where a side has no candidate."""
+    estimate = np.full(len(TAUS), np.nan)
+    if best.a_candidates.any() and best.b_candidates.any():
+        estimate = np.array([classify(best, tau, rule).persisting_share for tau in TAUS])
+    return Shares(np.array(TAUS), estimate, np.empty((0, len(TAUS))))
 
 
-def conclusions(table: pd.DataFrame) -> pd.DataFrame:
-    """Which of four conclusions each specification supports, one row per specification.
-
-    Columns: FACTORS, and a bool each (NA where a ratio isn't defined): *lua changes* and
-    *stories changes* (share below ceiling), *merging keeps more* (Lua → merged loses less than
-    base → Lua), *mostly noise* (of what base → Lua seems to lose, an unchanged base would lose
-    more than half).
-    """
-    wide = table.pivot(index=list(FACTORS), columns="pair", values=["ratio", "share", "ceiling"])
-    ratio, share, ceiling = (wide[name] for name in ("ratio", "share", "ceiling"))
-    claims = {
-        "lua changes": (ratio["base_lua"] < 1, ratio["base_lua"]),
-        "stories changes": (ratio["base_stories"] < 1, ratio["base_stories"]),
-        "merging keeps more": (
-            ratio["lua_merged"] > ratio["base_lua"],
-            ratio["lua_merged"] + ratio["base_lua"],
-        ),
-        "mostly noise": (
-            1 - ceiling["base_lua"] > 0.5 * (1 - share["base_lua"]),
-            share["base_lua"],
-        ),
-    }
-    holds = {
-        name: held.astype("boolean").where(known.notna()) for name, (held, known) in claims.items()
-    }
-    return pd.DataFrame(holds).reset_index()
+def _figures(each: Persistence, tau: float) -> dict[str, float]:
+    ratio, noise = each.ratio(tau), each.unchanged_loss(tau)
+    values = (each.found(tau).estimate, each.at_most(tau).estimate, *ratio, noise.low, noise.high)
+    return dict(zip(_NUMBERS, values, strict=True))
 
 
-def flips(claims: pd.DataFrame) -> pd.DataFrame:
-    """Share of specifications that support each conclusion: of all, and by choice (`comparable`).
-
-    Columns: conclusion, factor (`any` for all together), choice, support, specifications.
-    """
-    rows = []
-    for name in [column for column in claims if column not in FACTORS]:
-        known = claims[claims[name].notna()]
-        groups = [("any", "any", known)]
-        groups += [
-            (f, c, part) for f in FACTORS for c, part in comparable(known, f).groupby(f, sort=False)
-        ]
-        rows += [
-            (name, f, str(c), float(part[name].mean()), len(part))
-            for f, c, part in groups
-            if len(part)
-        ]
-    return pd.DataFrame(
-        rows, columns=["conclusion", "factor", "choice", "support", "specifications"]
-    )
+def _says(low: pd.Series, high: pd.Series) -> pd.Series:
+    """Whether a figure with these bounds is above 0; NaN where it has none."""
+    words = np.select([low > 0, high < 0], ["yes", "no"], "unclear")
+    return pd.Series(words, low.index).where(low.notna() & high.notna())
