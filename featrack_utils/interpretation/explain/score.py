@@ -24,19 +24,14 @@ def simulation_r(
     there = np.isfinite(x) & np.isfinite(y)
     x, y = np.where(there, x, 0.0), np.where(there, y, 0.0)
     n = there.sum(axis=1)
-    moments = (m.sum(axis=1) for m in (x, x * x, y, y * y, x * y))
-    return correlation(n, *moments)
-
-
-def correlation(
-    n: np.ndarray, x: np.ndarray, xx: np.ndarray, y: np.ndarray, yy: np.ndarray, xy: np.ndarray
-) -> Float[np.ndarray, " k"]:
-    """Pearson r from sums over n points; NaN where a side is constant."""
-    spread = n * xx - x * x, n * yy - y * y
-    varies = (spread[0] > CONSTANT * n * xx) & (spread[1] > CONSTANT * n * yy)
+    spread_x = n * (x * x).sum(axis=1) - x.sum(axis=1) ** 2
+    spread_y = n * (y * y).sum(axis=1) - y.sum(axis=1) ** 2
+    varies = (spread_x > CONSTANT * n * (x * x).sum(axis=1)) & (
+        spread_y > CONSTANT * n * (y * y).sum(axis=1)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
-        r = (n * xy - x * y) / np.sqrt(spread[0] * spread[1])
-    return np.where(varies, r, np.nan)
+        together = n * (x * y).sum(axis=1) - x.sum(axis=1) * y.sum(axis=1)
+        return np.where(varies, together / np.sqrt(spread_x * spread_y), np.nan)
 
 
 def detection(
