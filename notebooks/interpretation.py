@@ -75,8 +75,7 @@ max_requests = 4000  # to the chat model, in all
 #
 # $$ \hat a = \frac{s + m}{n + 1}, $$
 #
-# as if the token had been seen once more. So pairs seen once or never do little harm. This is the
-# baseline of Bills et al.
+# as if the token had been seen once more. This is the baseline of Bills et al.
 #
 # Nobody can read a table of thousands of pairs. So we also write each feature's **rules** down, in
 # at most a hundred characters: those that explain most of the activation, with strengths from 1 to 9.
@@ -152,7 +151,6 @@ show_table(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-names = [label(model) for model in lineage.order]
 medians = {
     who: [figure(model, who, "median_r").estimate for model in lineage.order] for who in explainers
 }
@@ -167,7 +165,7 @@ say(
         unclear="Whether two tokens simulate half of the features well can't be told.",
     )
     + f" Knowing no more, the lookup reaches a median r of "
-    f"{listed([number(r) for r in medians['lookup']])} in {listed(names)}. Written down as one "
+    f"{listed([number(r) for r in medians['lookup']])} in {listed([*map(label, lineage.order)])}. Written down as one "
     f"line of rules, it still reaches {listed([number(r) for r in medians['rules']])}. Somebody "
     f"else's explanation scores {wrong} in {label(child)}."
 )
@@ -222,8 +220,7 @@ show_table(
     pd.DataFrame(rows),
     {"difference": ".3f", "random-only difference": ".3f"},
     notes={"difference": "persisting − equally dense"},
-    caption="Scores of persisting features less those of equally dense others "
-    "[95 % over features].",
+    caption="Scores of persisting features less those of equally dense others.",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
@@ -265,8 +262,7 @@ show_table(
     pd.DataFrame(rows),
     dict.fromkeys(("own", "parent's", "difference"), ".3f"),
     notes={"own": "median r", "parent's": "median r", "difference": "mean"},
-    caption="Explanations of the parent's feature scored on its match in the child "
-    "[95 % over features].",
+    caption="Explanations of the parent's feature scored on its match in the child.",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
@@ -344,11 +340,10 @@ say(
 #
 # :::{admonition} Exercise 2
 # :class: tip
-# Which explanation of at most a hundred characters would beat the rules for the worst example
-# above? Foretell a number for each token of an excerpt you have not looked at, as a chat model would.
+# Which explanation of at most a hundred characters would beat the rules for the worst example above?
 # :::
 #
 # :::{dropdown} Answer
 # One that names what the tokens have in common or what stands before them, if there is anything.
-# For many of the badly scored features there may be nothing: they are what is left of several causes.
+# Badly scored features may have nothing: they are what is left of several causes.
 # :::

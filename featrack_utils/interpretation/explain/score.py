@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -19,8 +20,8 @@ def simulation_r(
     Positions at which either is NaN are left out. NaN where one of the two is constant: what never
     varies can't be simulated well or badly.
     """
-    x = simulated.reshape(len(simulated), -1).astype(np.float64)
-    y = true.reshape(len(true), -1).astype(np.float64)
+    shape = len(true), math.prod(true.shape[1:])  # -1 would fail where there is no row
+    x, y = (side.reshape(shape).astype(np.float64) for side in (simulated, true))
     there = np.isfinite(x) & np.isfinite(y)
     x, y = np.where(there, x, 0.0), np.where(there, y, 0.0)
     n = there.sum(axis=1)
