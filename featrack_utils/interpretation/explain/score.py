@@ -62,15 +62,15 @@ def bootstrap(
     statistic: Callable[..., np.ndarray],
     replicates: int,
     seed: int,
-) -> Interval | None:
+) -> Interval:
     """A statistic (np.median, np.mean) with its 95 % percentile interval, features drawn anew.
 
-    NaN, a score that isn't defined, is left out; None where nothing is left.
+    NaN, a score that isn't defined, is left out; NaN where nothing is left.
     """
     values = np.asarray(values, np.float64)
     values = values[np.isfinite(values)]
     if not values.size:
-        return None
+        return Interval(math.nan, math.nan, math.nan)
     drawn = np.random.default_rng(seed).choice(values, (replicates, values.size))
     low, high = np.quantile(statistic(drawn, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(statistic(values)), float(low), float(high))
