@@ -75,8 +75,7 @@ max_requests = 4000  # to the chat model, in all
 #
 # $$ \hat a = \frac{s + m}{n + 1}, $$
 #
-# as if the token had been seen once more. So pairs seen once or never do little harm. This is the
-# baseline of Bills et al.
+# as if the token had been seen once more. This is the baseline of Bills et al.
 #
 # Nobody can read a table of thousands of pairs. So we also write each feature's **rules** down, in
 # at most a hundred characters: those that explain most of the activation, with strengths from 1 to 9.
@@ -152,7 +151,6 @@ show_table(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-names = [label(model) for model in lineage.order]
 medians = {
     who: [figure(model, who, "median_r").estimate for model in lineage.order] for who in explainers
 }
@@ -167,7 +165,7 @@ say(
         unclear="Whether two tokens simulate half of the features well can't be told.",
     )
     + f" Knowing no more, the lookup reaches a median r of "
-    f"{listed([number(r) for r in medians['lookup']])} in {listed(names)}. Written down as one "
+    f"{listed([number(r) for r in medians['lookup']])} in {listed([*map(label, lineage.order)])}. Written down as one "
     f"line of rules, it still reaches {listed([number(r) for r in medians['rules']])}. Somebody "
     f"else's explanation scores {wrong} in {label(child)}."
 )
@@ -175,20 +173,16 @@ say(
 # %% [markdown]
 # This is the baseline that any other explanation has to be read against. The lookup knows no
 # meaning, no grammar and nothing that stands further back. So a chat model that reaches the same
-# score has not shown that it *understood* a feature: counting gets as far. Only what it scores above
-# that is evidence of more.
-#
-# In a model of one layer much of what a feature does depends on the token at hand. How far two
-# tokens would go in a deeper one is another question.
+# score has not shown that it *understood* a feature: counting gets as far. And in a model of one
+# layer much of what a feature does depends on the token at hand; in a deeper one less may.
 #
 # ## Are persisting features easier to explain?
 
 # %% tags=["hide-input"]
 shown = "endpoint" if "endpoint" in explainers else "rules"
 compared = (child, lineage.order[-1])
-drawn = score_histograms(own[own["explainer"] == shown], compared)
 show(
-    drawn,
+    score_histograms(own[own["explainer"] == shown], compared),
     caption="After the paper's Figure 6: scores of all features (grey) and of those that persist "
     f"(outline), for {label(compared[0])} and {label(compared[1])}. Above on the strongest and on "
     "random excerpts, below on random text alone. Dotted: medians.",
@@ -197,19 +191,17 @@ show(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-dense = {
-    kind: results.get(f"autointerp.{child}.rules.{kind}.median_density")
+dense, other = (
+    percent(results.get(f"autointerp.{child}.rules.{kind}.median_density"), 2)
     for kind in ("persisting", "others")
-}
+)
 say(
     "A feature of {numref}`fig-scores` persists if a model that its own was made from has it, too "
     "(of the first model: if one made from it has). But persisting features may differ in other "
-    f"ways. In {label(child)} half of them are active on more than "
-    f"{percent(dense['persisting'], 2)} of the tokens, half of the others on more than "
-    f"{percent(dense['others'], 2)}; and how often a feature is active may bear on its score. So "
-    "each persisting feature is paired with another one of the same model that is active on as "
-    f"many tokens, up to a factor of {number(results['autointerp.density_caliper'])}, no feature "
-    "twice."
+    f"ways. In {label(child)} half of them are active on more than {dense} of the tokens, half of "
+    f"the others on more than {other}; and how often a feature is active may bear on its score. So "
+    "each is paired with another one of the same model that is active on as many tokens, up to a "
+    f"factor of {number(results['autointerp.density_caliper'])}, no feature twice."
 )
 
 # %% tags=["hide-input"]
@@ -228,34 +220,28 @@ show_table(
     pd.DataFrame(rows),
     {"difference": ".3f", "random-only difference": ".3f"},
     notes={"difference": "persisting − equally dense"},
-    caption="Scores of persisting features less those of equally dense others "
-    "[95 % over features].",
+    caption="Scores of persisting features less those of equally dense others.",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-sentences = []
+lines = []
 for model in lineage.order:
     difference = figure(model, "rules", "persisting_minus_matched")
-    than = f"than equally dense ones, by {with_interval(difference, 3, share=False)} of r."
-    sentences.append(
-        f"- In {label(model)} "
-        + verdict(
-            difference,
-            0,
-            below=f"persisting features are **harder** to explain {than}",
-            above=f"persisting features are **easier** to explain {than}",
-            unclear=f"it can't be told whether persisting features score better {than}",
-        )
+    found = verdict(
+        difference,
+        0,
+        below="persisting features are **harder** to explain than equally dense ones",
+        above="persisting features are **easier** to explain than equally dense ones",
+        unclear="no difference between persisting features and equally dense ones can be told",
     )
-say("\n".join(sentences))
+    lines.append(f"- In {label(model)} {found}: {with_interval(difference, 3, share=False)} of r.")
+say("\n".join(lines))
 
 # %% [markdown]
 # That doesn't say why. A feature that follows single tokens is easy to explain by tokens *and* easy
-# for another dictionary to find again; both may be the same simplicity, seen twice.
-#
-# All intervals of this chapter come from drawing *features*, on one split of the text. Documents
-# aren't drawn, as they are in [ceilings](ceilings). Features share their documents, so the intervals
-# are too narrow for what other text would give.
+# for another dictionary to find again; both may be the same simplicity, seen twice. And all intervals
+# of this chapter come from drawing *features*, on one split of the text. Features share their
+# documents, so the intervals are too narrow for what other text would give.
 #
 # ## Does the explanation move along?
 #
@@ -276,27 +262,26 @@ show_table(
     pd.DataFrame(rows),
     dict.fromkeys(("own", "parent's", "difference"), ".3f"),
     notes={"own": "median r", "parent's": "median r", "difference": "mean"},
-    caption="Explanations of the parent's feature scored on its match in the child "
-    "[95 % over features].",
+    caption="Explanations of the parent's feature scored on its match in the child.",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 parent, tuned = lineage.edges[0]
-moved = {
-    name: figure(tuned, "rules", f"mates.{parent}.{name}")
+foreign, its_own, change = (
+    figure(tuned, "rules", f"mates.{parent}.{name}")
     for name in ("foreign_median_r", "own_median_r", "foreign_minus_own")
-}
+)
 say(
     f"What was said of a feature of {label(parent)} describes its match in {label(tuned)} with a "
-    f"median score of {number(moved['foreign_median_r'].estimate)}; what was said of the match "
-    f"itself, with {number(moved['own_median_r'].estimate)}. "
-    + verdict(
-        moved["foreign_minus_own"],
+    f"median score of {number(foreign.estimate)}; what was said of the match itself, with "
+    f"{number(its_own.estimate)}.",
+    verdict(
+        change,
         0,
         below="So something is lost when an explanation moves to the match.",
         above="The parent's words serve the child's feature even better than its own.",
         unclear="No loss can be told from the differences of single pairs.",
-    )
+    ),
 )
 
 # %% [markdown]
@@ -304,9 +289,8 @@ say(
 #
 # The lookup sees two tokens. "Inside a string", "the second argument", "a name that was
 # assigned before" or "an animal in a tale" mean nothing to it. It can only list the tokens by
-# which such things show, and of tokens that it never saw while learning it knows nothing. Nor is a
-# list of word pieces an idea: a good score says that a feature is *predictable from tokens*, not
-# that anybody understands it. And the score is judged on text like that from which it was learnt.
+# which such things show. Nor is a list of word pieces an idea: a good score says that a feature is
+# *predictable from tokens*, on text like that from which it was learnt.
 #
 # ## Ask a chat model
 #
@@ -322,7 +306,6 @@ say(
 # some from between, and random ones. It writes a phrase. Then, from the phrase alone, it foretells
 # the number at every token of the held-out excerpts: the mean of 0–9 under the log-probabilities
 # of its answer, or the digit written where the server tells none. The three controls are the same.
-#
 # Answers are kept in the run's folder `answers`: nothing is asked twice, and a run that was stopped
 # goes on. A feature takes some fifty questions, its matches included. At most `max_requests` are
 # asked in all, so look up what that many cost at your provider.
@@ -357,11 +340,10 @@ say(
 #
 # :::{admonition} Exercise 2
 # :class: tip
-# Which explanation of at most a hundred characters would beat the rules for the worst example
-# above? Foretell a number for each token of an excerpt you have not looked at, as a chat model would.
+# Which explanation of at most a hundred characters would beat the rules for the worst example above?
 # :::
 #
 # :::{dropdown} Answer
 # One that names what the tokens have in common or what stands before them, if there is anything.
-# For many of the badly scored features there may be nothing: they are what is left of several causes.
+# Badly scored features may have nothing: they are what is left of several causes.
 # :::

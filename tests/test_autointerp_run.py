@@ -9,8 +9,8 @@ import pytest
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.explain import run, summary
 from featrack_utils.lineage import Lineage
-from featrack_utils.matching import fates
-from featrack_utils.matching.classes import eligible
+from featrack_utils.matching.classes import classify, eligible
+from featrack_utils.matching.correlation import correlations
 from featrack_utils.pipeline.profile import Interpretation
 from tests.autointerp_planted import BLOCK, DEAD, LENGTH, VOCABULARY, planted
 from tests.openai_server import ChatServer
@@ -36,8 +36,10 @@ CHAIN = Lineage(
 def prepared_for(lineage):
     found = {model: planted() for model in lineage.order}
     able = {model: eligible(f.acts, f.origin, 5, 2) for model, f in found.items()}
-    best = fates.all_matches(lineage, found, fates.Criteria(0.8, "best", 5, 2))
-    trackings = fates.tracked(lineage, best, 0.8)
+    trackings = {}
+    for a, b in lineage.edges:
+        masks = {"eligible_a": able[a], "eligible_b": able[b]}
+        trackings[a, b] = classify(correlations(found[a].acts, found[b].acts, **masks), 0.8)
     return run.prepare(lineage, found, able, trackings, VOCABULARY, block=BLOCK, seed=1)
 
 

@@ -23,6 +23,10 @@ def test_r_is_numpys_row_by_row_and_whatever_the_shape():
     assert simulation_r(x, y) == pytest.approx(expected)
 
 
+def test_no_rows_have_no_scores():
+    assert simulation_r(np.zeros((0, 4, 9)), np.zeros((0, 4, 9))).size == 0
+
+
 def test_positions_that_are_unknown_on_either_side_are_left_out():
     x = np.array([[1.0, 2.0, 5.0, NAN, 9.0]])
     y = np.array([[2.0, 4.0, 10.0, 7.0, NAN]])
@@ -71,4 +75,4 @@ def test_an_interval_holds_the_median_leaves_out_nan_and_is_the_same_each_time()
 
 
 def test_nothing_defined_gives_no_figure():
-    assert bootstrap(np.array([NAN]), np.mean, 10, 1) is None
+    assert np.isnan(bootstrap(np.array([NAN]), np.mean, 10, 1)).all()

@@ -100,7 +100,7 @@ class ChatServer:
         try:
             choice = body["choices"][0]
             content = _without_thinking(choice["message"]["content"] or "")
-        except (KeyError, IndexError, TypeError):
+        except (KeyError, IndexError, TypeError, AttributeError):
             raise FeatrackError(
                 f"{self._url} gave no answer but said: {_words(body, self._key)}"
             ) from None
@@ -113,8 +113,7 @@ class ChatServer:
 
     def _post(self, request: dict[str, Any]) -> Any:
         """What the server says to a request it accepts: JSON, or else text."""
-        logprobs = self._logprobs
-        if not logprobs:
+        if not self._logprobs:
             request = {name: value for name, value in request.items() if name not in _LOGPROBS}
         # Each error is raised "from None": chained, it would carry request and headers along.
         ask = self._client.chat.completions.with_raw_response.create
@@ -208,8 +207,9 @@ def _words(body: Any, key: str) -> str:
 def _without_thinking(content: str) -> str:
     """What is said after thinking; spaces stand in for it, as log-probabilities count places."""
     begin, end = _THOUGHT
-    if begin not in content and end not in content:
+    start, stop = content.find(begin), content.rfind(end)
+    if start == stop == -1:
         return content
-    start, stop = max(content.find(begin), 0), content.rfind(end)
+    start = max(start, 0)  # some servers leave out where thinking begins
     stop = len(content) if stop < start else stop + len(end)
     return content[:start] + " " * (stop - start) + content[stop:]

@@ -14,6 +14,9 @@ from featrack_utils.interpretation.explain.chat import ChatServer
 from featrack_utils.interpretation.explain.excerpts import (
     NONE,
     EvaluationText,
+    Numbers,
+    Places,
+    Simulated,
     excerpts_to_show,
     true_values,
 )
@@ -44,52 +47,42 @@ class ChatExplainer:
         self._explain([feature])
         return self._explanations[feature]
 
-    def simulate(
-        self, sources: Int[np.ndarray, " n"], where: Int[np.ndarray, "n k width"]
-    ) -> Float[np.ndarray, "n k width"]:
+    def simulate(self, sources: Numbers, where: Places) -> Simulated:
         """Levels foretold for each excerpt; NaN where the answer was of no use."""
         self._explain(sources)
         out = np.full(where.shape, np.nan, np.float32)
         requests, rows = [], []
-        for i, feature in enumerate(sources):
-            for k, excerpt in enumerate(where[i]):
-                if self._explanations[feature] and (excerpt != NONE).any():
-                    tokens = self._pieces(excerpt)
-                    rows.append((i, k, len(tokens)))
-                    requests.append(
-                        prompts.simulate(self._chat_model, self._explanations[feature], tokens)
-                    )
+        for i, k in np.ndindex(where.shape[:2]):
+            explanation, tokens = self._explanations[sources[i]], self._pieces(where[i, k])
+            if explanation and tokens:
+                requests.append(prompts.simulate(self._chat_model, explanation, tokens))
+                rows.append((i, k, len(tokens)))
         answers = self._server.ask(requests, f"{self._label}: foretelling")
         for (i, k, n), answer in zip(rows, answers, strict=True):
-            if (levels := prompts.read_levels(answer, n)) is not None:
+            levels = prompts.read_levels(answer, n)
+            if levels is not None:
                 out[i, k, :n] = levels
         return out
 
-    def tell_apart(
-        self,
-        sources: Int[np.ndarray, " n"],
-        active: Int[np.ndarray, "n k width"],
-        inactive: Int[np.ndarray, "n m width"],
-    ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n m"]]:
-        """1 or 0 for each excerpt, active and inactive ones asked about in one shuffled list."""
+    def rate(self, sources: Numbers, where: Places) -> Float[np.ndarray, "n k"]:
+        """1 or 0 for each excerpt, all of a feature's asked about in one shuffled list."""
         self._explain(sources)
-        both = np.concatenate([active, inactive], axis=1)
-        out = np.full(both.shape[:2], np.nan)
+        out = np.full(where.shape[:2], np.nan)
         requests, rows = [], []
         for i, feature in enumerate(sources):
-            there = np.flatnonzero((both[i] != NONE).any(axis=1))
+            there = np.flatnonzero((where[i] != NONE).any(axis=1))
             order = np.random.default_rng([self._seed, feature]).permutation(there)
-            if self._explanations[feature] and order.size:
+            explanation = self._explanations[feature]
+            if explanation and order.size:
+                excerpts = [self._pieces(excerpt) for excerpt in where[i][order]]
+                requests.append(prompts.detect(self._chat_model, explanation, excerpts))
                 rows.append((i, order))
-                excerpts = [self._pieces(excerpt) for excerpt in both[i][order]]
-                requests.append(
-                    prompts.detect(self._chat_model, self._explanations[feature], excerpts)
-                )
         answers = self._server.ask(requests, f"{self._label}: telling apart")
         for (i, order), answer in zip(rows, answers, strict=True):
-            if (said := prompts.read_detection(answer, order.size)) is not None:
+            said = prompts.read_detection(answer, order.size)
+            if said is not None:
                 out[i, order] = said
-        return out[:, : active.shape[1]], out[:, active.shape[1] :]
+        return out
 
     def _explain(self, features: Sequence[int]) -> None:
         unknown = [int(f) for f in dict.fromkeys(features) if int(f) not in self._explanations]

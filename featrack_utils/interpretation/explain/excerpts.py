@@ -21,6 +21,9 @@ TOP, RANDOM = 5, 5  # excerpts that a simulation is scored on, as in Bills et al
 INTERVALS = 5  # excerpts shown from between the strongest and the weakest
 DETECTION = 10  # excerpts of each kind, active and not, that are to be told apart
 NONE = -1
+Numbers = Int[np.ndarray, " n"]  # of features or of excerpts
+Places = Int[np.ndarray, "n k width"]  # positions of k excerpts for each of n features, or NONE
+Simulated = Float[np.ndarray, "n k width"]  # activations there; NaN: not known
 
 
 class EvaluationText(NamedTuple):
@@ -127,7 +130,7 @@ def excerpts_to_judge(
 
 def excerpts_to_show(
     columns: sparse.csc_matrix, text: EvaluationText, feature: int, seed: int
-) -> Int[np.ndarray, " n_shown"]:
+) -> Numbers:
     """Excerpts to explain a feature from, all of documents to learn from; at most 15.
 
     The strongest of five documents, one from each fifth of the other active excerpts in the order
@@ -141,11 +144,7 @@ def excerpts_to_show(
     return np.array(list(dict.fromkeys([*top, *fifths, *drawn])), dtype=np.int32)
 
 
-def true_values(
-    columns: sparse.csc_matrix,
-    features: Int[np.ndarray, " n"],
-    where: Int[np.ndarray, "n k width"],
-) -> Float[np.ndarray, "n k width"]:
+def true_values(columns: sparse.csc_matrix, features: Numbers, where: Places) -> Simulated:
     """Activations of each feature at its own positions; NaN where the position is NONE."""
     out = np.empty(where.shape, np.float32)
     for row, feature in enumerate(features):
@@ -156,7 +155,7 @@ def true_values(
 
 def _active_excerpts(
     columns: sparse.csc_matrix, text: EvaluationText, feature: int, *, learnt: bool
-) -> Int[np.ndarray, " n"]:
+) -> Numbers:
     """The excerpts of one half in which a feature is active, by their peaks, strongest first."""
     stretch = slice(columns.indptr[feature], columns.indptr[feature + 1])
     positions, values = columns.indices[stretch], columns.data[stretch]
@@ -167,9 +166,7 @@ def _active_excerpts(
     return excerpts[np.argsort(-peaks, kind="stable")]
 
 
-def _split_top(
-    ranked: Int[np.ndarray, " n"], text: EvaluationText
-) -> tuple[Int[np.ndarray, " top"], Int[np.ndarray, " others"]]:
+def _split_top(ranked: Numbers, text: EvaluationText) -> tuple[Numbers, Numbers]:
     """The first TOP excerpts that are each of another document, and all others."""
     documents = text.origin[text.positions[ranked, 0]]
     _, first = np.unique(documents, return_index=True)

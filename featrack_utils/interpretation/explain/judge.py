@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy import sparse
 
 from featrack_utils.interpretation.explain import score
@@ -15,6 +15,9 @@ from featrack_utils.interpretation.explain.excerpts import (
     TOP,
     EvaluationText,
     JudgingExcerpts,
+    Numbers,
+    Places,
+    Simulated,
     true_values,
 )
 from featrack_utils.interpretation.explain.lookup import Lookup
@@ -29,17 +32,10 @@ class Explainer(Protocol):
     def explanation(self, feature: int) -> str:
         """What is said of a feature."""
 
-    def simulate(
-        self, sources: Int[np.ndarray, " n"], where: Int[np.ndarray, "n k width"]
-    ) -> Float[np.ndarray, "n k width"]:
+    def simulate(self, sources: Numbers, where: Places) -> Simulated:
         """From the explanations of `sources`, activations at positions; NaN: not known."""
 
-    def tell_apart(
-        self,
-        sources: Int[np.ndarray, " n"],
-        active: Int[np.ndarray, "n k width"],
-        inactive: Int[np.ndarray, "n m width"],
-    ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n m"]]:
+    def rate(self, sources: Numbers, where: Places) -> Float[np.ndarray, "n k"]:
         """How much each excerpt looks like one that activates its source; NaN: not known."""
 
 
@@ -64,9 +60,7 @@ class CountingExplainer:
         """The rules as text; of the lookup they are only the most telling part."""
         return self._written.text[feature]
 
-    def simulate(
-        self, sources: Int[np.ndarray, " n"], where: Int[np.ndarray, "n k width"]
-    ) -> Float[np.ndarray, "n k width"]:
+    def simulate(self, sources: Numbers, where: Places) -> Simulated:
         """Expected activations (of the lookup) or strengths (of the rules)."""
         out = np.empty(where.shape, np.float32)
         for row, feature in enumerate(sources):
@@ -74,18 +68,12 @@ class CountingExplainer:
         out[where == NONE] = np.nan
         return out
 
-    def tell_apart(
-        self,
-        sources: Int[np.ndarray, " n"],
-        active: Int[np.ndarray, "n k width"],
-        inactive: Int[np.ndarray, "n m width"],
-    ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n m"]]:
+    def rate(self, sources: Numbers, where: Places) -> Float[np.ndarray, "n k"]:
         """The strongest simulated activation of each excerpt."""
-        rated = [score.strongest(self.simulate(sources, side)) for side in (active, inactive)]
-        return rated[0], rated[1]
+        return score.strongest(self.simulate(sources, where))
 
     def everywhere_r(
-        self, columns: sparse.csc_matrix, features: Int[np.ndarray, " n"]
+        self, columns: sparse.csc_matrix, features: Numbers
     ) -> Float[np.ndarray, " n"]:
         """r of simulated with true activations over all held-out text."""
         held = np.flatnonzero(~self._text.learn)
@@ -98,9 +86,7 @@ class CountingExplainer:
         return r
 
 
-def score_own(
-    explainer: Explainer, judged: JudgedDictionary, features: Int[np.ndarray, " n"]
-) -> pd.DataFrame:
+def score_own(explainer: Explainer, judged: JudgedDictionary, features: Numbers) -> pd.DataFrame:
     """Scores of each feature's own explanation.
 
     Columns: feature, explainer, explanation, simulation_r (top and random excerpts), random_r
@@ -114,10 +100,9 @@ def score_own(
         random_r = explainer.everywhere_r(judged.columns, features)
     else:
         random_r = score.simulation_r(simulated[:, TOP:], true[:, TOP:])
-    active, inactive = (
-        judged.text.positions_of(excerpts[features])
-        for excerpts in (judged.excerpts.active, judged.excerpts.inactive)
-    )
+    active, inactive = judged.excerpts.active[features], judged.excerpts.inactive[features]
+    both = judged.text.positions_of(np.hstack([active, inactive]))
+    ratings = np.hsplit(explainer.rate(features, both), [active.shape[1]])
     return pd.DataFrame(
         {
             "feature": features.astype(np.int32),
@@ -125,16 +110,16 @@ def score_own(
             "explanation": [explainer.explanation(feature) for feature in features],
             "simulation_r": score.simulation_r(simulated, true),
             "random_r": random_r,
-            "detection": score.detection(*explainer.tell_apart(features, active, inactive)),
+            "detection": score.detection(*ratings),
         }
     )
 
 
 def score_on_others(
     explainer: Explainer,
-    sources: Int[np.ndarray, " n"],
+    sources: Numbers,
     judged: JudgedDictionary,
-    targets: Int[np.ndarray, " n"],
+    targets: Numbers,
 ) -> Float[np.ndarray, " n"]:
     """Simulation scores of explanations of `sources` on other features, the `targets`."""
     where = judged.text.positions_of(judged.excerpts.simulated[targets])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -19,24 +20,19 @@ def simulation_r(
     Positions at which either is NaN are left out. NaN where one of the two is constant: what never
     varies can't be simulated well or badly.
     """
-    x = simulated.reshape(len(simulated), -1).astype(np.float64)
-    y = true.reshape(len(true), -1).astype(np.float64)
+    shape = len(true), math.prod(true.shape[1:])  # -1 would fail where there is no row
+    x, y = (side.reshape(shape).astype(np.float64) for side in (simulated, true))
     there = np.isfinite(x) & np.isfinite(y)
     x, y = np.where(there, x, 0.0), np.where(there, y, 0.0)
     n = there.sum(axis=1)
-    moments = (m.sum(axis=1) for m in (x, x * x, y, y * y, x * y))
-    return correlation(n, *moments)
-
-
-def correlation(
-    n: np.ndarray, x: np.ndarray, xx: np.ndarray, y: np.ndarray, yy: np.ndarray, xy: np.ndarray
-) -> Float[np.ndarray, " k"]:
-    """Pearson r from sums over n points; NaN where a side is constant."""
-    spread = n * xx - x * x, n * yy - y * y
-    varies = (spread[0] > CONSTANT * n * xx) & (spread[1] > CONSTANT * n * yy)
+    spread_x = n * (x * x).sum(axis=1) - x.sum(axis=1) ** 2
+    spread_y = n * (y * y).sum(axis=1) - y.sum(axis=1) ** 2
+    varies = (spread_x > CONSTANT * n * (x * x).sum(axis=1)) & (
+        spread_y > CONSTANT * n * (y * y).sum(axis=1)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
-        r = (n * xy - x * y) / np.sqrt(spread[0] * spread[1])
-    return np.where(varies, r, np.nan)
+        together = n * (x * y).sum(axis=1) - x.sum(axis=1) * y.sum(axis=1)
+        return np.where(varies, together / np.sqrt(spread_x * spread_y), np.nan)
 
 
 def detection(
@@ -66,15 +62,15 @@ def bootstrap(
     statistic: Callable[..., np.ndarray],
     replicates: int,
     seed: int,
-) -> Interval | None:
+) -> Interval:
     """A statistic (np.median, np.mean) with its 95 % percentile interval, features drawn anew.
 
-    NaN, a score that isn't defined, is left out; None where nothing is left.
+    NaN, a score that isn't defined, is left out; NaN where nothing is left.
     """
     values = np.asarray(values, np.float64)
     values = values[np.isfinite(values)]
     if not values.size:
-        return None
+        return Interval(math.nan, math.nan, math.nan)
     drawn = np.random.default_rng(seed).choice(values, (replicates, values.size))
     low, high = np.quantile(statistic(drawn, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(statistic(values)), float(low), float(high))
