@@ -75,6 +75,23 @@ def test_two_seeds_vary_at_least_as_binomial_counts_do():
     np.testing.assert_array_equal(lucky, plain)
 
 
+def test_a_child_with_one_dictionary_keeps_it_and_its_luck_is_not_averaged_away():
+    rng = np.random.default_rng(0)
+    seeds = {"a": rng.multinomial(3, [1 / 3] * 3, 20_000).astype(float), "b": np.ones((20_000, 1))}
+    each = Shares(np.array([0.8]), np.array([0.4]), np.full((20_000, 1), 0.4), 500)
+    tables = {(s, 0): each._replace(estimate=each.estimate + 0.1 * s) for s in range(3)}
+    drawn = over_seeds(tables, Draws(np.ones((20_000, 1)), seeds), "a", "b").replicates
+    # The mean of three of .4, .5 and .6, drawn with replacement, stretched by √(3 / 2).
+    assert drawn.std() == pytest.approx(
+        np.sqrt(1.5) * np.std([0.4, 0.5, 0.6]) / np.sqrt(3), rel=0.02
+    )
+    # Where the parent's dictionaries agree, the child's still found each feature by luck or not.
+    luck = {model: rng.normal(size=20_000) for model in "ab"}
+    same = dict.fromkeys(tables, each)
+    lucky = over_seeds(same, Draws(np.ones((20_000, 1)), seeds, luck), "a", "b").replicates
+    assert lucky.std() == pytest.approx(np.sqrt(0.4 * 0.6 / 500), rel=0.02)
+
+
 def test_an_interval_stays_within_bounds_and_reaches_its_estimate():
     replicates = np.linspace(0.9, 1.3, 101)[:, None]
     share = Shares(np.array([0.8]), np.array([0.85]), replicates)

@@ -93,8 +93,9 @@ def over_seeds(
     counts_a, counts_b = (draws.seeds[model] + _NEVER_DRAWN for model in (model_a, model_b))
     weights = np.stack([counts_a[:, s] * counts_b[:, t] for s, t in tables])
     weights /= weights.sum(axis=0)
-    n_seeds = min((c.shape[1] for c in (counts_a, counts_b) if c.shape[1] > 1), default=1)
-    stretch = np.sqrt(n_seeds / max(n_seeds - 1, 1))
+    n_seeds = [counts.shape[1] for counts in (counts_a, counts_b)]
+    n_drawn = min((n for n in n_seeds if n > 1), default=1)
+    stretch = np.sqrt(n_drawn / max(n_drawn - 1, 1))
     moved = (weights - 1 / len(tables)) * stretch
     by_seeds = moved.T @ np.stack([share.estimate for share in each])
 
@@ -102,7 +103,7 @@ def over_seeds(
     asked = min(share.asked for share in each)
     if asked and draws.luck:
         models = {model_a, model_b}
-        separate_pairs = max(n_seeds * len(models) / 2, 1)
+        separate_pairs = max(min(n_seeds) * len(models) / 2, 1)
         expected = estimate * (1 - estimate) / asked / separate_pairs
         missing = np.maximum(expected - by_seeds.var(axis=0), 0)
         luck = sum(draws.luck[model] for model in models) / np.sqrt(len(models))
