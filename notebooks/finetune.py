@@ -198,7 +198,8 @@ say(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 before = results[f"lm.{root}.own.loss"]
 lead = results[f"lm.{root}.unigram_loss"] - before
-gone = [f"{label(m)} has lost {percent((remembered[m].loss - before) / lead)}" for m in tuned]
+forgotten = {m: (remembered[m].loss - before) / lead for m in tuned}
+gone = [f"{label(m)} has lost {percent(share)}" for m, share in forgotten.items()]
 say(
     f"On {listed([*map(label, kept)])} together {label(root)} leads token counts by "
     f"{number(lead)} nats. Of that lead {listed(gone)}."
@@ -254,9 +255,12 @@ samples.show_samples(written)
 # ## What we learned
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+most = max(forgotten, key=forgotten.get)
 say(
-    f"At {number(ratio, 2)} times the base's learning rate, {count(train_tokens)} tokens moved every "
-    f"fine-tune on the measure that training optimises: {listed(gained)}."
+    f"At {number(ratio, 2)} times the base's learning rate, {count(train_tokens)} tokens lowered the "
+    f"loss on the text trained on: {listed(gained)}. The price is what the base knew: {label(most)} "
+    f"has lost {percent(forgotten[most])} of its lead over token counts. What is said of "
+    "features in later chapters is said of this much forgetting."
 )
 
 # %% [markdown]
