@@ -88,14 +88,17 @@ say(
 # :::{admonition} Exercises
 # :class: tip
 # 1. Find the feature for variable assignment: search for `=` and sort by density. Is its closest
-#    feature in the merged model the one you would have chosen?
-# 2. Filter for features of the base that disappeared, and sort by *best r*. What do those that just
-#    missed the threshold share with their closest match, and what not?
+#    feature in another model the one you would have chosen?
+# 2. Filter for features that disappeared, and sort by *best r*. The first may have one above the
+#    threshold. With a feature of which model, and how can that be? Then go down to those that just
+#    missed it: what do they share with their closest match, and what not?
 # :::
 #
 # :::{dropdown} Answers
 # 1. [Meeting features in four models](case-study) finds it by a rule. Compare the random contexts, not the
 #    strongest: the strongest of almost any feature for `=` look alike.
-# 2. Often the tokens, but not their weights: two dictionaries cut the same activity at different
-#    places. [Gone, or carved up differently?](repartitioned) asks how often.
+# 2. A feature has *disappeared* if no model made directly from its own has it; *best r* looks at all
+#    models, grandchildren too. What near misses share is often the tokens, but not their weights:
+#    two dictionaries cut the same activity at different places.
+#    [Gone, or carved up differently?](repartitioned) asks how often.
 # :::

@@ -196,33 +196,30 @@ say(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 feature = results.get(f"case.assignment.{lineage.root}")
 met = (
-    ""
+    "any of them in the [explorer](explorer)"
     if feature is None
-    else f'<a href="explorer.html#{lineage.root}-{feature:.0f}">one feature</a> in '
+    else f'<a href="explorer.html#{lineage.root}-{feature:.0f}">one of them</a> in the '
+    "[explorer](explorer)"
 )
-merged = [
-    "- **How are models merged, and what for?** [Merging](merge) does it at every weight."
-] * bool(lineage.merges)
-say(
-    "\n".join(
-        [
-            "- **How many features persist?** [Which features persist?](tracking) counts them, "
-            "and [what the number would be if nothing had happened](ceilings) puts the count "
-            "between its ends. Read these two if you have ten minutes.",
-            "- **Can the counting be trusted?** [Planted truths](calibration) are found again, "
-            "[other ways to count](robustness) are compared, and so is "
-            "[what the published code measures](published).",
-            "- **Gone, or only seen differently?** [Probes](repartitioned) look for lost features "
-            "in the model itself.",
-            "- **How soon do features go?** [Step by step](dose) through a fine-tune.",
-            "- **What is a dictionary?** [One is trained](sae), then [all](dictionaries).",
-            *merged,
-            f"- **What do features look like?** Meet {met}the [explorer](explorer), "
-            "[some in all models](case-study), [those that changed](changes), all of them "
-            "[on a map](map), and [in words](interpretation).",
-            "- **Hands on:** [four controls](live) to type, slide and ablate, in JupyterLab.",
-            "- **What is it made of?** [The texts](corpora), and [this run](status): its targets, "
-            "times and versions.",
-        ]
-    )
-)
+# By the chapter that a line is about: a lineage without merges, say, has no chapter on merging.
+QUESTIONS = {
+    "tracking": "**How many features persist?** [Which features persist?](tracking) counts them, "
+    "and [what the number would be if nothing had happened](ceilings) puts the count between its "
+    "ends. Read these two if you have ten minutes.",
+    "robustness": "**Can the counting be trusted?** [Planted truths](calibration) are found again, "
+    "[other ways to count](robustness) are compared, and so is "
+    "[what the published code measures](published).",
+    "repartitioned": "**Gone, or only seen differently?** [Probes](repartitioned) look for lost "
+    "features in the model itself.",
+    "changes": "**Which are lost, and which are new?** [Those that changed](changes), one by one.",
+    "dose": "**How soon do features go?** [Step by step](dose) through a fine-tune.",
+    "sae": "**What is a dictionary?** [One is trained](sae), then [all](dictionaries).",
+    "merge": "**How are models merged, and what for?** [Merging](merge) does it at every weight.",
+    "explorer": f"**What do features look like?** Meet {met}, [some in all models](case-study), "
+    "all [on a map](map), and [in words](interpretation).",
+    "live": "**Hands on:** [four controls](live) to type, slide and ablate, in JupyterLab.",
+    "corpora": "**What is it made of?** [The texts](corpora), and [this run](status): its targets, "
+    "times and versions.",
+}
+chapters = {path.stem for path in (run / "executed").glob("*.ipynb")}
+say("\n".join(f"- {line}" for page, line in QUESTIONS.items() if page in chapters))

@@ -22,7 +22,7 @@ _SEPARATED = 10_000  # from here on thousands are separated; seeds and widths ar
 def phase_times(executed: Path, pages: Sequence[str], without: str = "status") -> pd.DataFrame:
     """When each phase of a run started and how long it took, in the pipeline's order.
 
-    That order is the book's, whose first page, the summary, is made last; "sae-lua" follows "sae".
+    That order is the book's, whose first page, the summary, is made last; "sae-chat" follows "sae".
     Phases that aren't pages stand before the summary.
 
     executed: folder of executed notebooks. pages: the book's pages in reading order. without: the
@@ -70,7 +70,7 @@ def duration(seconds: float) -> str:
 def parameter_table(records: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """The parameters of all artefacts; those of one kind that agree on one share a line.
 
-    records: run.json by artefact, such as "saes/base-0". Columns: `artefact`, `parameter`, `value`.
+    records: run.json by artefact, such as "saes/chat-0". Columns: `artefact`, `parameter`, `value`.
     """
     given = pd.DataFrame(
         [

@@ -84,13 +84,13 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def pair_label(parent: str, child: str | None = None) -> str:
-    """A pair as read: "base", "lua" (or "base_lua", as results have it) is "Base → Lua"."""
+    """A pair as read: "old", "new" (or "old_new", as results have it) is "Old → New"."""
     names = parent.split("_") if child is None else (parent, child)
     return " → ".join(map(label, names))
 
 
 def model_of(text: str) -> str | None:
-    """The model of the lineage in use that "Merged seed 1" or "lua_stories" names first."""
+    """The model of the lineage in use that "Chat seed 1" or "chat_tuned" names first."""
     first = text.replace("_", " ").split(" ")[0].lower()
     return next((model for model in _models if model.lower() == first), None)
 

@@ -74,13 +74,13 @@ def domain_heatmap(df: pd.DataFrame, value: str, title: str, best: str = "low") 
 
 def sweep_figure(
     df: pd.DataFrame,
-    base: Mapping[str, float],
+    before: Mapping[str, float],
     t_balanced: float | None,
     parents: tuple[str, str] | None = None,
 ) -> Figure:
     """The paper's Figure 5: accuracy on both domains against the merge weight t.
 
-    Columns: t, domain, accuracy. `base` gives the base model's accuracy per domain (dashed),
+    Columns: t, domain, accuracy. `before` gives, per domain, that of the model tuned (dashed),
     `parents` names the models that t = 0 and t = 1 stand for.
     """
     require_columns(df, "t", "domain", "accuracy")
@@ -89,8 +89,9 @@ def sweep_figure(
         colour, text = colour_of(domain), label(domain)
         rows = rows.sort_values("t")
         axis.plot(rows["t"], rows["accuracy"], color=colour, marker="o", ms=4, label=text)
-        if domain in base:
-            axis.axhline(base[domain], color=colour, ls="--", lw=1.5, label=f"{text}, base model")
+        if domain in before:
+            label_before = f"{text}, before tuning"
+            axis.axhline(before[domain], color=colour, ls="--", lw=1.5, label=label_before)
     if t_balanced is not None:
         axis.axvline(t_balanced, color=GREY, ls=":", label=f"balanced t = {t_balanced:.2f}")
     axis.set(xlabel=weight_label(parents), xlim=(-0.02, 1.02))
