@@ -14,6 +14,7 @@ from featrack_utils.matching.classes import eligible
 from featrack_utils.pipeline.profile import Interpretation
 from tests.autointerp_planted import BLOCK, DEAD, LENGTH, VOCABULARY, planted
 from tests.openai_server import ChatServer
+from tests.planted_matches import all_matches
 
 KEY = "sk-loopback-9876543210"
 LINEAGE = Lineage(
@@ -36,7 +37,7 @@ CHAIN = Lineage(
 def prepared_for(lineage):
     found = {model: planted() for model in lineage.order}
     able = {model: eligible(f.acts, f.origin, 5, 2) for model, f in found.items()}
-    best = fates.all_matches(lineage, found, fates.Criteria(0.8, "best", 5, 2))
+    best = all_matches(lineage, found, min_positions=5, min_documents=2)
     trackings = fates.tracked(lineage, best, 0.8)
     return run.prepare(lineage, found, able, trackings, VOCABULARY, block=BLOCK, seed=1)
 
