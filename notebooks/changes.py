@@ -180,8 +180,7 @@ text.say(
 # %% [markdown]
 # ## Which features are missing?
 #
-# The guards leave these. A merge is asked, too: what does it have that none of its parents had? Its
-# weights were averaged, nothing was trained.
+# The guards leave these. What does a merge have that none of its parents had? Nothing was trained.
 
 # %%
 asked = {(p, c): matches.names[c] for c, p in parent_of.items()}
@@ -202,8 +201,9 @@ for (model, other), names in asked.items():
 # %% tags=["hide-input"]
 rows = []
 for (model, other), table in missing.items():
+    where = "in no parent" if other == "parents" else f"not in {label(other)}"
     row = {
-        "features of": f"{label(model)}, not in {'a parent' if other == 'parents' else label(other)}",
+        "features of": f"{label(model)}, {where}",
         "reproducible": int(reproducible[model].sum()),
         "not new": not_new.get((model, other), np.nan),
         "missing": len(table),
