@@ -2,7 +2,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline.outputs import clean_notebook, replace_paths
+from featrack_utils.pipeline.book import clean_notebook, replace_paths
 
 KERNEL = {"name": "python3", "display_name": "Python 3"}
 PATHS = {"/home/r/book": "", "/home/r/book/runs/quick": "runs/quick", "/opt/venv": "<environment>"}

@@ -1,4 +1,3 @@
-import json
 import shutil
 import subprocess
 import sys
@@ -6,29 +5,16 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.book import notebook_pages, render_book
-from featrack_utils.pipeline.prose import Results, Substitution
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = {
-    "a.share": 0.2134,
-    "a.share.ci_low": 0.2012,
-    "a.share.ci_high": 0.2241,
-    "b.share": 0.5,
-    "b.share.ci_low": None,
-    "b.share.ci_high": None,
-    "undefined": None,
-    "count": -1234.5,
-}
+SAID = "It is **21.3\u00a0% [20.1, 22.4]**, see [dictionaries](sae) and {cite:t}`horn2025tracking`."
 KERNEL = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
-
-
-def filled(text):
-    return Substitution(Results(RESULTS)).fill(text, "intro").replace("\u00a0", " ")
 
 
 @pytest.fixture
@@ -37,12 +23,13 @@ def book(tmp_path):
     book_dir, run_dir = tmp_path / "book", tmp_path / "runs" / "quick"
     book_dir.mkdir()
     (run_dir / "executed").mkdir(parents=True)
-    (run_dir / "results.json").write_text(json.dumps(RESULTS))
     (book_dir / "_toc.yml").write_text(
         "format: jb-book\nroot: executed/intro\nparts:\n- caption: P\n  chapters:\n"
         "  - file: executed/sae\n  - file: bibliography\n"
     )
-    write_page(run_dir, "intro", [new_markdown_cell('# Intro\n\nIt is {{ share_ci("a.share") }}.')])
+    said = new_output("display_data", data={"text/markdown": SAID})
+    cells = [new_markdown_cell("# Intro"), new_code_cell("say(…)", outputs=[said])]
+    write_page(run_dir, "intro", cells)
     write_page(run_dir, "sae", [new_markdown_cell("# Dictionaries")])
     return run_dir, book_dir
 
@@ -58,54 +45,6 @@ def rendered_cells(book, *cells):
     write_page(run_dir, "sae", list(cells))
     render_book(run_dir, book_dir)
     return nbformat.read(book_dir / "executed" / "sae.ipynb", as_version=4).cells
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ('{{ share("a.share") }}', "21.3 %"),
-        ('{{ percent("a.share") }}', "21 %"),
-        ('{{ share_ci("a.share") }}', "21.3 % [20.1, 22.4]"),
-        ('{{ share_ci("b.share") }}', "50.0 %"),
-        ('{{ number("count", 1) }}', "−1,234.5"),
-        ('{{ count(2 * results["b.share"]) }}', "1"),
-        ('{{ number("undefined") }}', "not defined"),
-        ('{% if results["a.share.ci_low"] > 0 %}yes{% else %}no{% endif %}', "yes"),
-        ('{% if defined("undefined") or defined("nowhere") %}yes{% else %}no{% endif %}', "no"),
-        ("$\\frac{a}{b}$ and {#label}", "$\\frac{a}{b}$ and {#label}"),
-    ],
-)
-def test_numbers_are_filled_into_prose(text, expected):
-    assert filled(text) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('{{ share("a.shore") }}', r"Page intro: .*'a.shore'; the nearest known one is 'a.share'"),
-        ("{{ shore }}", "Page intro: .*'shore' is undefined"),
-        ("so {{ share( }}", r"Page intro: the expression in '\{\{ share\( \}\}' fails"),
-        ('{{ results["undefined"] > 0 }}', "Page intro: .*not supported"),
-    ],
-)
-def test_an_expression_that_fails_names_page_and_trouble(text, message):
-    with pytest.raises(FeatrackError, match=message):
-        filled(text)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{", "not valid JSON"),
-        ("[1]", "no names with numbers"),
-        ('{"a": "<b>"}', "'a' as '<b>'"),
-        ('{"a": true}', "'a' as True"),
-    ],
-)
-def test_results_that_are_no_flat_numbers_are_refused(tmp_path, content, message):
-    (tmp_path / "results.json").write_text(content)
-    with pytest.raises(FeatrackError, match=message):
-        Results.load(tmp_path / "results.json")
 
 
 def test_pages_come_from_the_table_of_contents_in_order(book):
@@ -125,7 +64,8 @@ def test_a_failing_page_leaves_the_earlier_book_as_it_was(book):
     render_book(run_dir, book_dir)
     before = (book_dir / "executed" / "intro.ipynb").read_bytes()
     write_page(run_dir, "intro", [new_markdown_cell("changed")])
-    write_page(run_dir, "sae", [new_markdown_cell('{{ share("unknown") }}')])
+    wrong = new_output("error", ename="ValueError", evalue="no", traceback=[])
+    write_page(run_dir, "sae", [new_code_cell("1", outputs=[wrong])])
     with pytest.raises(FeatrackError, match="Page sae"):
         render_book(run_dir, book_dir)
     assert (book_dir / "executed" / "intro.ipynb").read_bytes() == before
@@ -150,24 +90,13 @@ def test_equal_content_gives_equal_bytes(book):
     assert written[0] == written[1]
 
 
-def test_numbers_in_captions_are_filled_in(book):
-    cell = new_code_cell("figure()")
-    cell.metadata["mystnb"] = {"figure": {"caption": "It is {{ share('b.share') }}.", "name": "f"}}
-    figure = rendered_cells(book, cell)[0].metadata["mystnb"]["figure"]
-    assert figure == {"caption": "It is 50.0\u00a0%.", "name": "f"}
-
-
-def test_code_is_not_taken_for_prose(book):
-    assert rendered_cells(book, new_code_cell('f"{{ x }}"'))[0].source == 'f"{{ x }}"'
-
-
 def test_a_damaged_page_is_named(book):
     (book[0] / "executed" / "sae.ipynb").write_text("{")
     with pytest.raises(FeatrackError, match="page sae"):
         render_book(*book)
 
 
-def test_a_built_book_shows_the_number_and_needs_no_other_host(book):
+def test_a_built_book_shows_what_cells_say_and_needs_no_other_host(book):
     run_dir, book_dir = book
     for name in ("_ext", "_static"):
         shutil.copytree(ROOT / "book" / name, book_dir / name)
@@ -184,7 +113,8 @@ def test_a_built_book_shows_the_number_and_needs_no_other_host(book):
     assert done.returncode == 0, done.stdout + done.stderr
     html = book_dir / "_build" / "html"
     intro = (html / "executed" / "intro.html").read_text("utf-8")
-    assert "21.3\u00a0% [20.1, 22.4]" in intro
+    assert "21.3\u00a0% [20.1, 22.4]" in intro and 'href="sae.html' in intro
+    assert "Horn" in intro, "a citation in an output is resolved"
     assert "lab/tree/notebooks/intro.py" in intro
     assert "<math" in (html / "executed" / "sae.html").read_text("utf-8")
     for page in html.rglob("*.html"):
@@ -257,3 +187,13 @@ def test_a_folder_with_a_persons_own_files_is_not_replaced(book):
     with pytest.raises(FeatrackError, match=r"notes\.txt was not made by featrack"):
         render_book(run_dir, book_dir)
     assert (book_dir / "executed" / "notes.txt").read_text() == "mine"
+
+
+def test_pages_of_other_lineages_and_links_to_them_are_left_out(book):
+    run_dir, book_dir = book
+    render_book(run_dir, book_dir, ["intro", "status"])
+    assert [path.name for path in (book_dir / "executed").iterdir()] == ["intro.ipynb"]
+    page = nbformat.read(book_dir / "executed" / "intro.ipynb", as_version=4)
+    assert "see dictionaries and" in page.cells[1].outputs[0].data["text/markdown"]
+    toc = yaml.safe_load((run_dir / "_toc.yml").read_text())
+    assert toc["parts"] == [{"caption": "P", "chapters": [{"file": "bibliography"}]}]

@@ -14,7 +14,7 @@ from featrack_utils.display.widgets import live, reading, text_reader, threshold
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.best_matches import Matches, pairs_to_match
 from featrack_utils.matching.correlation import correlations
-from featrack_utils.pipeline.outputs import clean_notebook
+from featrack_utils.pipeline.book import clean_notebook
 
 # ruff: noqa: F401, F811 (fixtures are imported, and then named as arguments)
 from tests.widget_run import (

@@ -13,8 +13,6 @@ from typing import Any
 
 from featrack_utils.errors import FeatrackError
 
-DOMAINS = ("english", "python", "lua", "stories")
-BASE_DOMAINS = ("english", "python")
 SPLITS = ("train", "validation")
 KINDS = ("embedded", "files", "hub")
 # The embedded texts, and the characters that a token of each holds at most, so that enough of it is

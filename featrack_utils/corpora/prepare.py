@@ -15,8 +15,6 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from featrack_utils.corpora import lua, tokenizer
 from featrack_utils.corpora.documents import (
-    BASE_DOMAINS,
-    DOMAINS,
     EMBEDDED,
     SPLITS,
     Document,
@@ -27,12 +25,6 @@ from featrack_utils.corpora.tokenizer import Blocks, TokenStream
 from featrack_utils.errors import FeatrackError
 
 CHARS_PER_TOKEN = 5.0  # of the reader's own text, about which nothing is known
-TRAINED_ON = {
-    "base": BASE_DOMAINS,
-    "lua": (*BASE_DOMAINS, "lua"),
-    "stories": (*BASE_DOMAINS, "stories"),
-    "merged": DOMAINS,
-}  # the mixture each model has seen
 
 
 class Corpora(NamedTuple):

@@ -16,9 +16,6 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage, label
 
-# What figures used before a run had a lineage; for callers that haven't moved to `colour_of` yet.
-MODEL_COLOURS = {"base": "#0072B2", "lua": "#D55E00", "stories": "#009E73", "merged": "#CC79A7"}
-MODEL_LABELS = {"base": "Base", "lua": "Lua", "stories": "Stories", "merged": "Merged"}
 GREY = "#666666"
 # Inches. At 390 px the book scales this width to three quarters, which keeps 11 pt readable.
 WIDTH = 5.0

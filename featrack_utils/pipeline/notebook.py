@@ -29,7 +29,6 @@ from traitlets import default
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.pipeline import forkserver
-from featrack_utils.pipeline.checks import typed
 from featrack_utils.pipeline.profile import require_known
 
 NOTEBOOKS = Path("notebooks")
@@ -93,6 +92,39 @@ def checked(parameters: dict[str, Any], declared: dict[str, Any], notebook: str)
         )
         for name, value in parameters.items()
     }
+
+
+def typed(value: Any, annotation: str, where: str) -> Any:
+    """The value as a number or text of the annotated type; other annotations let it pass.
+
+    bool is an int to Python, and YAML reads 6e-4 as text: the first is refused as a number, the
+    second taken for the number that it looks like. ``list[float]`` and such check every element.
+
+    Raises:
+        FeatrackError: the value is of another type.
+    """
+    if annotation.startswith("list["):
+        if not isinstance(value, list):
+            raise FeatrackError(f"{where} is {value!r}; it must be a list in brackets.")
+        return [typed(element, annotation[5:-1], where) for element in value]
+    wanted = {
+        "bool": bool,
+        "int": int,
+        "float": (int, float),
+        "float | None": (int, float, type(None)),
+        "str": str,
+    }
+    if annotation not in wanted:
+        return value
+    if annotation.startswith("float") and isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise FeatrackError(f"{where} is {value!r}; it must be a number.") from None
+    is_odd = isinstance(value, bool) and annotation != "bool"
+    if is_odd or not isinstance(value, wanted[annotation]):
+        raise FeatrackError(f"{where} is {value!r}; it must be of type {annotation}.")
+    return value
 
 
 def find(name: str) -> Path:
