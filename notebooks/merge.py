@@ -180,8 +180,6 @@ print((folder / merging.RECIPE).read_text())
 
 # %% tags=["remove-cell"]
 results = {
-    "merge.sweep_points": sweep_points,
-    "merge.tensors": len(angles),
     "merge.lerp_fallback_tensors": int(angles["on_line"].sum()),
     "merge.slerp_minus_lerp_max": float(angles["slerp_minus_lerp"].max()),
 }
@@ -203,9 +201,9 @@ for model, (table, before) in swept.items():
 if pairs:
     model, (table, before) = next(iter(swept.items()))
     long = table.melt("t", var_name="domain", value_name="accuracy")
-    balanced = results[f"{place[model]}.t_balanced"]
+    t = results[f"{place[model]}.t_balanced"]
     show(
-        training_figures.sweep_figure(long, before, balanced, pairs[model]),
+        training_figures.sweep_figure(long, before, t, pairs[model]),
         caption="Accuracy on the parents' text against the merge weight, after the paper's Figure 5. "
         "Dashed: the model that both descend from. Dotted: the balanced weight.",
         name="fig-sweep",
@@ -275,7 +273,7 @@ show(
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 loss = scores.set_index(["model", "domain"])["loss"]
-beats = {}
+beats, old = {}, lineage.trained_on(lineage.root)[0]
 for model in lineage.merges:
     parents, before = lineage.parents(model), lineage.common_ancestor(lineage.parents(model))
     beats[model] = [d for d in own[model] if loss[model, d] < loss[before, d]]
@@ -287,13 +285,15 @@ for model in lineage.merges:
     ]
     say(
         f"{label(model)}, which was trained on nothing itself, has {listed(against)}. It beats "
-        f"{label(before)} on {len(beats[model])} of {len(own[model])}."
+        f"{label(before)} on {len(beats[model])} of {len(own[model])}. On {label(old)}, which "
+        f"{label(lineage.root)} was trained on, it has {number(loss[model, old])}; its parents have "
+        f"{listed([number(loss[parent, old]) for parent in parents])}. Where it has less than any of "
+        "them, averaging has gone back towards what they descend from."
     )
 
 # %% [markdown]
-# A loss is measured on *given* text. When a model writes, it reads what it wrote itself. The samples go on
-# from the beginning of a validation text, the first of a fixed seed; the prompt is bold, ⏎ is a line
-# break. A merge that soon writes line breaks alone has fallen silent, whatever its loss.
+# A loss is measured on *given* text. When a model writes, it reads what it wrote itself. The samples, the
+# first of a fixed seed, go on from the beginning of a validation text (bold); ⏎ is a line break.
 
 # %%
 written = {}
