@@ -291,9 +291,9 @@ def difference(minuend: Shares, subtrahend: Shares, tau: float) -> Interval:
     return Interval(estimate, max(low, -1.0), min(high, 1.0))
 
 
-def flat(name: str, figure: Interval) -> dict[str, float | None]:
+def flat(name: str, figure: Interval | None) -> dict[str, float | None]:
     """A figure with its interval, flat for results.json; None: not defined."""
-    values = (None if np.isnan(value) else value for value in figure)
+    values = (None if np.isnan(value) else value for value in figure or UNDEFINED)
     return {name + end: value for end, value in zip(_ENDS, values, strict=True)}
 
 
