@@ -7,7 +7,7 @@ import pandas as pd
 
 from featrack_utils.interpretation.explain.controls import CALIPER, equally_dense
 from featrack_utils.interpretation.explain.score import bootstrap
-from featrack_utils.statistics.curves import flat
+from featrack_utils.statistics.persistence import flat
 
 
 def results(
