@@ -104,7 +104,9 @@ def test_the_sweep_has_a_dashed_line_at_each_base_accuracy():
             "accuracy": [0.5, 0.4, 0.2, 0.2, 0.4, 0.5],
         }
     )
-    axis = training_figures.sweep_figure(sweep, {"lua": 0.3, "stories": 0.25}, 0.5).axes[0]
+    axis = training_figures.sweep_figure(
+        sweep, {"lua": 0.3, "stories": 0.25}, 0.5, ("lua", "stories")
+    ).axes[0]
     dashed = [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == "--"]
     dotted = [line.get_xdata()[0] for line in axis.lines if line.get_linestyle() == ":"]
     assert dashed == [0.3, 0.25]
@@ -114,7 +116,7 @@ def test_the_sweep_has_a_dashed_line_at_each_base_accuracy():
 def test_the_sweeps_axis_names_the_models_at_its_ends():
     sweep = pd.DataFrame({"t": [0, 1], "domain": "lua", "accuracy": [0.5, 0.2]})
     axis = training_figures.sweep_figure(sweep, {}, None, ("left", "right")).axes[0]
-    assert axis.get_xlabel() == "merge weight t (0 is Left, 1 is Right)"
+    assert axis.get_xlabel() == "weight t (0 is Left, 1 is Right)"
 
 
 def test_best_match_bars_sum_to_all_features_that_have_a_best_match():

@@ -39,6 +39,7 @@ _STYLE = {
 
 # Okabe and Ito's colours, told apart with any kind of sight; given out in a lineage's order.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
+MARKERS = "osD^vPX*"  # beside colour, for those who can't tell the colours apart
 _colours: dict[str, str] = {}
 _models: list[str] = []  # of the lineage in use, in its order
 

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from featrack_utils.display.style import (
     GREY,
+    MARKERS,
     WIDTH,
     colour_of,
     in_order,
@@ -76,7 +77,7 @@ def sweep_figure(
     df: pd.DataFrame,
     before: Mapping[str, float],
     t_balanced: float | None,
-    parents: tuple[str, str] | None = None,
+    parents: tuple[str, str],
 ) -> Figure:
     """The paper's Figure 5: accuracy on both domains against the merge weight t.
 
@@ -85,10 +86,10 @@ def sweep_figure(
     """
     require_columns(df, "t", "domain", "accuracy")
     figure, axis = single(3.4)
-    for domain, rows in df.groupby("domain", sort=True):
+    for number, (domain, rows) in enumerate(df.groupby("domain", sort=True)):
         colour, text = colour_of(domain), label(domain)
-        rows = rows.sort_values("t")
-        axis.plot(rows["t"], rows["accuracy"], color=colour, marker="o", ms=4, label=text)
+        rows, marker = rows.sort_values("t"), MARKERS[number % len(MARKERS)]
+        axis.plot(rows["t"], rows["accuracy"], color=colour, marker=marker, ms=4, label=text)
         if domain in before:
             label_before = f"{text}, before tuning"
             axis.axhline(before[domain], color=colour, ls="--", lw=1.5, label=label_before)
@@ -100,10 +101,9 @@ def sweep_figure(
     return figure
 
 
-def weight_label(parents: tuple[str, str] | None) -> str:
-    """The axis of a merge's weight: "merge weight t (0 is A, 1 is B)"."""
-    ends = "" if parents is None else f" (0 is {label(parents[0])}, 1 is {label(parents[1])})"
-    return f"merge weight t{ends}"
+def weight_label(ends: tuple[str, str]) -> str:
+    """The axis of a weight between two models: "weight t (0 is A, 1 is B)"."""
+    return f"weight t (0 is {label(ends[0])}, 1 is {label(ends[1])})"
 
 
 def dictionary_history(history: pd.DataFrame, model: str) -> Figure:

@@ -9,7 +9,8 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from featrack_utils.display.shading import visible
-from featrack_utils.display.style import GREY, WIDTH, colour_of, require_columns
+from featrack_utils.display.style import GREY, MARKERS, WIDTH, colour_of, require_columns
+from featrack_utils.display.training_figures import weight_label
 from featrack_utils.lineage import label
 
 _FONT = "DejaVu Sans Mono"  # comes with matplotlib
@@ -33,13 +34,12 @@ def blend_figure(
     require_columns(losses, "t", "domain", "loss")
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 2))
-    markers = "osD^vPX*"  # beside colour, for those who can't tell the colours apart
     for number, (domain, rows) in enumerate(losses.groupby("domain", sort=False)):
         above.plot(
             rows["t"],
             rows["loss"],
             color=colour_of(domain),
-            marker=markers[number % len(markers)],
+            marker=MARKERS[number % len(MARKERS)],
             ms=4,
             label=label(domain),
         )
@@ -51,7 +51,7 @@ def blend_figure(
         below.text(0.5, 0.5, "never active", ha="center", transform=below.transAxes)
     below.set(ylabel=f"activation of\n{model} {feature}", xlim=(-0.02, 1.02))
     below.set_ylim(bottom=0)
-    below.set_xlabel(f"weight t (0 is {label(ends[0])}, 1 is {label(ends[1])})")
+    below.set_xlabel(weight_label(ends))
     if t is not None:
         for axis in (above, below):
             axis.axvline(t, color=GREY, ls=":")
