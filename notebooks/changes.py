@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Lost, found and new
 #
-# {cite:t}`horn2025tracking` show in their Figure 4 a feature for Python *exceptions* that the Lua
-# model has lost: its closest match there is a feature for something else. Such a picture is easily
-# made: whoever picks the worst matched of two thousand features picks noise, unless that was ruled out.
+# {cite:t}`horn2025tracking` show in their Figure 4 a feature for Python *exceptions* that the Lua model
+# has lost: its closest match there is a feature for something else. Such a picture is easily made.
+# Whoever picks the worst matched of two thousand features picks noise, unless that was ruled out.
 #
 # :::{admonition} What you will learn
 # :class: note
@@ -39,8 +39,9 @@ from featrack_utils.lineage import label
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.pipeline import store
-from featrack_utils.statistics import persistence
 from featrack_utils.statistics.intervals import Interval
+from featrack_utils.statistics.persistence import persistence
+from featrack_utils.statistics.sample import resample
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -77,7 +78,7 @@ for child in filter(parent_of.get, dosed):
 # %% [markdown]
 # ## What would fool us
 #
-# Features of the seed 0 dictionaries are chosen by rule, which first sets aside what only looks lost:
+# Features of the seed 0 dictionaries are chosen by rule. It first sets aside what only looks lost:
 #
 # - **an accident of the dictionary**: a feature must be *reproducible*, that is, found with r > τ in
 #   every other dictionary of its own model;
@@ -105,7 +106,7 @@ fit = {m: selection.passes(found[name], context - 1, **guards) for m, name in fi
 # %%
 dictionaries = {m: [found[name] for name in names] for m, names in matches.names.items()}
 controls = {f"untouched {child}": [each] for child, each in untouched.items()}
-sample = persistence.resample(
+sample = resample(
     dictionaries | controls,
     [far],
     tau=tau,
@@ -119,7 +120,7 @@ sample = persistence.resample(
 def kept(model, other, child):
     """The share of a model's reproducible features in another, beside that in the untouched."""
     control = f"untouched {child}" if child in untouched else None
-    return persistence.persistence(sample, model, other, among="reproducible", ceiling=control)
+    return persistence(sample, model, other, among="reproducible", ceiling=control)
 
 
 shares = {(p, c): kept(p, c, c) for c, p in parent_of.items()}
@@ -156,9 +157,8 @@ results = {}
 def told(model, other, each):
     name = f"changes.{model}_{other}.missed_share"
     results.update(each.lost_results(name))
-    missed, anyway, excess = (
-        text.estimate(results, name + end) for end in ("", ".floor", ".excess")
-    )
+    ends = ("", ".floor", ".excess")
+    missed, anyway, excess = (text.estimate(results, name + end) for end in ends)
     sentence = f"- **{style.pair_label(model, other)}**: {text.with_interval(missed)} are missed"
     if anyway.estimate is None:
         return f"{sentence}; how many an unchanged model would miss isn't known in this run."
@@ -288,7 +288,7 @@ else:
 # %%
 def farthest(pairs):
     """Of some (model, other) the missing feature of lowest best r: model, number, other."""
-    pairs = [pair for pair in pairs if len(missing[pair])]
+    pairs = filter(lambda pair: len(missing[pair]), pairs)
     pair = min(pairs, key=lambda pair: missing[pair]["r"].iloc[0], default=None)
     return pair and (pair[0], int(missing[pair]["feature"].iloc[0]), pair[1])
 
