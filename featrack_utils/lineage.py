@@ -64,6 +64,7 @@ class Lineage:
                 "lineage descend from one."
             )
         self.root = roots[0]
+        self._check_tuned()
 
     @classmethod
     def open(cls, run: Path) -> Lineage:
@@ -170,6 +171,15 @@ class Lineage:
                     f"{near}."
                 )
 
+    def _check_tuned(self) -> None:
+        # Phases come in this order: the root, all fine-tunes, all merges.
+        for model in self.tuned:
+            if merged := [name for name in self.ancestors(model) if name in self.merges]:
+                raise FeatrackError(
+                    f"models.{model} is tuned from the merge {merged[0]}, and merges are made "
+                    "last; tune before merging."
+                )
+
     def _parents_first(self) -> tuple[str, ...]:
         order: list[str] = []
         waiting = list(self.models)
@@ -227,6 +237,11 @@ def _check_merge(where: str, entry: Mapping[str, Any]) -> None:
         wanted = "two" if method == "slerp" else "two or more"
         raise FeatrackError(
             f"{where} merges {len(entry['merge'])} models by {method}, which takes {wanted}."
+        )
+    if "t" in entry and method != "slerp":
+        raise FeatrackError(
+            f"{where} has a t, which {method} doesn't use; leave it out, or merge two models by "
+            "slerp."
         )
     t = entry.get("t", "balanced")
     if t != "balanced" and not (isinstance(t, int | float) and 0 <= t <= 1):

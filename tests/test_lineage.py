@@ -89,6 +89,14 @@ BAD = {
         "merged": {"merge": ["lua", "stories"], "method": "ties?"},
     },
     "which takes two": {**PAPER, "merged": {"merge": ["base", "lua", "stories"]}},
+    "has a t, which linear doesn't use": {
+        **PAPER,
+        "merged": {"merge": ["lua", "stories"], "method": "linear", "t": 0.5},
+    },
+    "models.late is tuned from the merge merged": {
+        **PAPER,
+        "late": {"parent": "merged", "train": ["lua"]},
+    },
     "balanced or a number": {**PAPER, "merged": {"merge": ["lua", "stories"], "t": 2}},
     "write a mapping": {"a": ["english"]},
 }

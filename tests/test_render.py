@@ -28,7 +28,7 @@ def book(tmp_path):
         "  - file: executed/sae\n  - file: bibliography\n"
     )
     said = new_output("display_data", data={"text/markdown": SAID})
-    cells = [new_markdown_cell("# Intro"), new_code_cell("say(…)", outputs=[said])]
+    cells = [new_markdown_cell("# Intro"), new_code_cell("say()", outputs=[said])]
     write_page(run_dir, "intro", cells)
     write_page(run_dir, "sae", [new_markdown_cell("# Dictionaries")])
     return run_dir, book_dir
