@@ -159,7 +159,8 @@ def test_the_curve_counts_features_below_each_correlation():
     assert one.get_xdata().tolist() == [0.2, 0.5, 0.9] and one.get_ydata().tolist() == [1, 2, 3]
     assert (one.get_color(), other.get_color()) == (style.colour_of("base"), "black")
     assert one.get_linestyle() != other.get_linestyle()
-    assert [text.get_text() for text in axis.texts] == ["τ"]
+    assert [text.get_text() for text in axis.texts] == ["τ"] and axis.get_yscale() == "log"
+    assert not feature_figures.how_many_below({}, {}).legends
 
 
 def test_only_the_largest_clusters_are_numbered(mapped):

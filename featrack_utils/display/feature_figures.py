@@ -34,6 +34,8 @@ def how_many_below(
         axis.axvline(place, color=GREY, ls=":", lw=1)
         axis.annotate(name, (place, 1.02), xycoords=("data", "axes fraction"), ha="center")
     axis.set(xlabel="best correlation r", ylabel="features with a best r below")
+    if any(len(values) for _, values in best_r.values()):
+        axis.set_yscale("log")  # the few on the far left are what matters
     if best_r:
         figure.legend(loc="outside upper center", ncols=2)
     return figure
