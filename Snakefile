@@ -127,14 +127,15 @@ PHASES |= {
     "interpretation": Phase(["tracking"], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
-    "live": Phase(list(SAES)),
+    "live": Phase(["tracking"]),
+    "changes": Phase(["tracking"], sections=("arms",), given={"dosed": PROFILE.dosed}),
 }
 if PROFILE.dosed:
     # A second root is trained with both cores, as the first one is.
     PHASES["dose"] = Phase(
         list(SAES), sections=("sae", "arms"), threads=2 if PROFILE.arms.lm_seed else 1, urgent=True
     )
-    PHASES["changes"] = Phase(["tracking", "dose"], sections=("arms",))
+    PHASES["changes"].needs.append("dose")
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 

@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         parameters.update({name: yaml.safe_load(value) for name, value in options.p})
         source = notebook.find(options.notebook)
         if store.PIPELINE_RUN in os.environ:
+            os.environ[store.PIPELINE_PAGE] = options.output.stem
             notebook.run_notebook(source, options.output, parameters)
         else:
             _run_by_hand(source, options.output, parameters)
@@ -57,7 +58,7 @@ def _run_by_hand(source: Path, output: Path, parameters: dict[str, object]) -> N
     try:
         notebook.run_notebook(source, output, parameters)
     finally:
-        os.environ.pop(store.PIPELINE_RUN, None)
+        os.environ.pop(store.PIPELINE_RUN)
 
 
 if __name__ == "__main__":

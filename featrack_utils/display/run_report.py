@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,6 +15,7 @@ import pandas as pd
 
 from featrack_utils.display.tables import format_cell
 from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline import store
 
 _OF_NOTHING = hashlib.sha256(b"").hexdigest()
 _SEPARATED = 10_000  # from here on thousands are separated; seeds and widths are not
@@ -41,7 +43,7 @@ def phase_times(executed: Path, pages: Sequence[str], without: str = "status") -
             continue
         place = places.get(name, places.get(name.split("-")[0], len(order) - 1.5))
         started = datetime.fromisoformat(ran["start_time"])
-        cores = metadata.get("featrack", {}).get("core_seconds", math.nan)
+        cores = _core_seconds(executed.parent / store.TIMES / f"{name}.json")
         rows.append((place, name not in places, started, name, ran["duration"], cores))
     if not rows:
         raise FeatrackError(f"{executed}/ holds no executed page with its times; run `make book`.")
@@ -49,6 +51,10 @@ def phase_times(executed: Path, pages: Sequence[str], without: str = "status") -
     return pd.DataFrame(
         [(name, started, *took) for _, _, started, name, *took in sorted(rows)], columns=columns
     )
+
+
+def _core_seconds(path: Path) -> float:
+    return json.loads(path.read_text())["core_seconds"] if path.is_file() else math.nan
 
 
 def span(times: pd.DataFrame) -> float:

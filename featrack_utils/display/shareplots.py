@@ -32,7 +32,9 @@ def shares_with_ceiling(df: pd.DataFrame) -> Figure:
     Columns: pair, share, ci_low, ci_high, ceiling, floor (shares of one; a missing interval,
     ceiling or floor isn't drawn). Pairs are drawn from top to bottom in the order given.
     """
-    require_columns(df, "pair", "share", "ci_low", "ci_high", "ceiling", "floor")
+    figures = ("share", "ci_low", "ci_high", "ceiling", "floor")
+    require_columns(df, "pair", *figures)
+    df = df.astype(dict.fromkeys(figures, float))
     figure = Figure(figsize=(WIDTH, 0.45 * len(df) + 1.5), layout="constrained")
     axis = figure.subplots()
     for place, row in enumerate(df.itertuples(index=False)):

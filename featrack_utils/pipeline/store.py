@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import importlib.metadata
 import itertools
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 _RECORD = "run.json"
 # The pipeline names here the run that its notebooks may write to; see `open_run`.
 PIPELINE_RUN = "FEATRACK_RUN"
+PIPELINE_PAGE = "FEATRACK_PAGE"  # and here the phase, whose core-seconds are kept
+TIMES = "times"
 TRIALS = "trials"
 _RECORDED_PACKAGES = ("torch", "transformers", "transformer-lens", "sae-lens", "mergekit", "numpy")
 
@@ -40,6 +43,8 @@ def open_run(run_dir: str | Path) -> Path:
     """
     start = Path(run_dir)
     if (own := os.environ.get(PIPELINE_RUN)) and Path(own).resolve() == start.resolve():
+        if page := os.environ.get(PIPELINE_PAGE):
+            atexit.register(_write_core_seconds, start.resolve() / TIMES / f"{page}.json")
         return start
     copy = trial_run(start)
     print(f"This notebook works on a copy of {start}/, which stays as it is: {copy}/.")
@@ -56,6 +61,10 @@ def write_lineage(run: Path, models: Mapping[str, Any]) -> Lineage:
     lineage = Lineage(models)
     _write_json(run / FILE, lineage.models)
     return lineage
+
+
+def _write_core_seconds(path: Path) -> None:
+    _write_json(path, {"core_seconds": round(time.process_time(), 1)})
 
 
 def trial_run(start: Path) -> Path:
