@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics import intervals
 from featrack_utils.statistics.origins import merge_origins, origin_shares
 from featrack_utils.statistics.persistence import resample
@@ -85,3 +86,8 @@ def test_a_parent_with_one_dictionary_leaves_no_ceiling():
     models = {"lua": planted.parent[:1], "stories": planted.child[:2], "merged": planted.parent[2:]}
     sample = resample(models, [TAU], tau=TAU, replicates=2, seed=0)
     assert merge_origins(sample, "merged", ("lua", "stories"))["both"].ceiling is None
+
+
+def test_an_assignment_has_no_origins(sample):
+    with pytest.raises(FeatrackError, match="best or mutual, not 'assignment'"):
+        merge_origins(sample, "merged", ("lua", "stories"), "assignment")

@@ -303,6 +303,15 @@ def test_a_share_of_no_feature_is_not_defined(planted, sample):
     assert np.isnan(persistence(sample, "base", "lua").found().estimate)
 
 
+def test_an_assignment_of_no_feature_is_divided_by_nothing_and_no_error(sample):
+    nobody = [np.zeros_like(mask) for mask in sample.eligible["base"]]
+    none = persistence(sample, "base", "lua", rule="assignment", among=nobody)
+    all_of_them = persistence(sample, "base", "lua", rule="assignment")
+    assert none.ratio() is UNDEFINED
+    assert all_of_them._replace(ceiling=none.share).ratio() is UNDEFINED
+    assert np.isnan(difference(all_of_them.share, none.share, TAU).estimate)
+
+
 def test_bad_input_is_named(planted, sample):
     features = planted.parent[0]
     with pytest.raises(FeatrackError, match="different token streams"):

@@ -111,7 +111,7 @@ def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
 def probe_distributions(r2: Mapping[str, tuple[np.ndarray, np.ndarray]], tau: float) -> Figure:
     """Share of probed features whose held-out R² is at least so large, one panel per pair.
 
-    `r2` maps a pair's label ("Base → Lua") to the R² of each feature asked of the child, and of
+    `r2` maps a pair's label ("Parent → Child") to the R² of each feature asked of the child, and of
     the parent itself. The line at τ² says what counts as decodable.
     """
     figure, axes = panels(len(r2), 2.6)
@@ -165,7 +165,7 @@ def recovered_shares(df: pd.DataFrame, tolerance: float) -> Figure:
 def specification_curve(table: pd.DataFrame, pair: str, factors: Sequence[str]) -> Figure:
     """Ratio to the ceiling under every choice, sorted; below it, which choices made each.
 
-    Columns: pair, ratio, and the `factors`; rows of `pair` ("base_lua") with a defined ratio.
+    Columns: pair, ratio, and the `factors`; rows of `pair` ("parent_child") with a defined ratio.
     Where ratio_low and ratio_high are known, a bar spans them.
     """
     require_columns(table, "pair", "ratio", *factors)

@@ -27,7 +27,7 @@ _DICTIONARIES = "dictionaries.safetensors"
 
 
 class Matches(NamedTuple):
-    """What `match_run` made, by the names of dictionaries ("base-0": model and SAE seed).
+    """What `match_run` made, by the names of dictionaries (model and SAE seed, "root-0").
 
     Attributes:
         names: each model's dictionaries, in the order of their SAE seeds.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.flow import origin_masks
 from featrack_utils.statistics.bootstrap import Matched, mutual_only
 from featrack_utils.statistics.intervals import Shares
@@ -25,7 +26,12 @@ def merge_origins(
     only* is read off that parent's own case, what several have or none off the mean of the cases.
     Without a second dictionary of every parent there is none. The entry *novel* holds the share
     that is *not* novel, so that its `lost_results` are of the novel ones.
+
+    Raises:
+        FeatrackError: a rule other than best and mutual, which alone can be counted in every draw.
     """
+    if rule not in ("best", "mutual"):
+        raise FeatrackError(f"Origins are counted by the rule best or mutual, not {rule!r}.")
     shares = _origin_shares(sample, (merge, 0), parents, rule)
     cases = {}
     if all(len(sample.seeds(parent)) > 1 for parent in parents):

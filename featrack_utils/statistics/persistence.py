@@ -219,9 +219,9 @@ def persistence(
 
     found = {name: share(model) for name, model in floors.items()}
     return Persistence(
-        share=share(child, pairs) or _undefined(sample),
+        share=share(child, pairs) or _undefined(sample, rule),
         ceiling=share(ceiling),
-        floors={name: low or _undefined(sample) for name, low in found.items()},
+        floors={name: low or _undefined(sample, rule) for name, low in found.items()},
         tau=sample.tau,
     )
 
@@ -329,10 +329,10 @@ def _mean_share(
     return over_seeds(tables, sample.draws, parent, other)
 
 
-def _undefined(sample: Sample) -> Shares:
+def _undefined(sample: Sample, rule: str) -> Shares:
+    n_replicates = 0 if rule == "assignment" else len(sample.draws.documents)
     nothing = np.full(len(sample.taus), np.nan)
-    replicates = np.tile(nothing, (len(sample.draws.documents), 1))
-    return Shares(np.array(sample.taus), nothing, replicates)
+    return Shares(np.array(sample.taus), nothing, np.tile(nothing, (n_replicates, 1)))
 
 
 def _one_share(
