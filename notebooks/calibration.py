@@ -19,7 +19,8 @@
 # use. {cite:t}`horn2025tracking` report no such check.
 #
 # **You will learn** how far a reported share can be off, and how often its interval holds the truth.
-# **You need** [ceilings](ceilings), **and** a quarter of an hour.
+# **You need** [ceilings](ceilings), **and** a quarter of an hour. Its terms are
+# [defined](method-simulation) on the method page.
 
 # %% tags=["hide-input"]
 import pandas as pd

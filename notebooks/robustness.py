@@ -19,7 +19,7 @@
 # many of them support it.
 #
 # **You will learn** which choices move a result. **You need** [ceilings](ceilings), **and** a quarter
-# of an hour.
+# of an hour. Its terms are [defined](method-ways) on the method page.
 
 # %% tags=["hide-input"]
 import pandas as pd
