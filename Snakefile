@@ -201,6 +201,7 @@ rule book:
         "_config.yml",
         TOC,
         "book/bibliography.md",
+        "book/method.md",
         "book/references.bib",
         # The explorer's data, a folder lower, are put there by this very rule.
         sorted(str(p) for at in STATIC for p in Path(at).glob("*") if p.is_file()),
@@ -209,7 +210,8 @@ rule book:
     params:
         profile=PROFILE.name,
         pages=" ".join(PHASES),
+        toc=str((RUN / "_toc.yml").resolve()),
     shell:
         "python -m featrack_utils.pipeline.book {RUN} book --phases {params.pages}"
-        " && jupyter-book build book --toc {RUN}/_toc.yml --config _config.yml"
+        " && jupyter-book build book --toc {params.toc:q} --config _config.yml"
         " --path-output book -W -q > /dev/null"

@@ -19,7 +19,8 @@
 # use. {cite:t}`horn2025tracking` report no such check.
 #
 # **You will learn** how far a reported share can be off, and how often its interval holds the truth.
-# **You need** [ceilings](ceilings), **and** a quarter of an hour.
+# **You need** [ceilings](ceilings), **and** a quarter of an hour. Its terms are
+# [defined](method-simulation) on the method page.
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -175,20 +176,25 @@ say(
 # dictionaries.
 
 # %%
-coverage = calibration.measured_coverage().sort_values("coverage", ignore_index=True)
-names = [
-    f"{row.size}; {row.figure}; true r {row.rho_low:g}–{row.rho_high:g}"
-    for row in coverage.itertuples()
-]
+coverage = calibration.measured_coverage()
+places, names, place = [], {}, 0
+for size, rows in coverage.groupby("size", sort=False):
+    names[place] = f"{size}:"
+    for row in rows.itertuples():
+        place += 1
+        places.append(place)
+        names[place] = f"{row.figure}, true r {row.rho_low:g}–{row.rho_high:g}"
+    place += 1
 
 # %% tags=["hide-input"]
-figure, axis = style.single(0.23 * len(coverage) + 0.9)
+figure, axis = style.single(0.19 * len(names) + 0.9)
 ends = coverage["coverage.ci_low"], coverage["coverage.ci_high"]
-axis.hlines(coverage.index, *ends, color=style.GREY, lw=1.5)
-axis.plot(coverage["coverage"], coverage.index, "o", ms=4, color=style.PALETTE[0])
+axis.hlines(places, *ends, color=style.GREY, lw=1.5)
+axis.plot(coverage["coverage"], places, "o", ms=4, color=style.PALETTE[0])
 axis.axvline(LEVEL, color="black", ls="--", lw=1)
-axis.set_yticks(coverage.index, names, fontsize=6)
-axis.set(xlabel="sets whose interval holds the truth", ylim=(-0.7, len(coverage) - 0.3))
+axis.set_yticks(list(names), list(names.values()), fontsize=8)
+axis.set_xticks([0.9, 0.92, 0.94, 0.96, 0.98, 1])
+axis.set(xlabel="coverage", ylim=(place - 0.3, -0.7))
 axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 axis.grid(axis="y", visible=False)
 show(

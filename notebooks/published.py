@@ -16,7 +16,7 @@
 # {cite:t}`horn2025tracking` share their code and models, which made this book possible. Their code
 # makes choices that the paper's text doesn't mention, and that anyone might have made. These are
 # replication notes. Each choice is a switch of ours, written from its description in the
-# [method page](../method). We turn on one at a time, on our models and dictionaries, and set the
+# [method page](method-published). We turn on one at a time, on our models and dictionaries, and set the
 # share beside the ceiling and the floor that the same way of counting gives.
 #
 # So "the paper's criterion" has two readings. By its *text*, two features match if their activations

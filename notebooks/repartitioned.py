@@ -20,6 +20,7 @@
 # raw activations**?
 #
 # **You will learn** what a dictionary misses. **You need** [ceilings](ceilings), **and** twenty minutes.
+# Its terms are [defined](method-probes) on the method page.
 
 # %% tags=["hide-input"]
 import numpy as np

@@ -19,7 +19,7 @@
 # many of them support it.
 #
 # **You will learn** which choices move a result. **You need** [ceilings](ceilings), **and** a quarter
-# of an hour.
+# of an hour. Its terms are [defined](method-ways) on the method page.
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -119,7 +119,7 @@ below = int((bounded["ratio_high"] < 1).sum())
 say(
     f"Over all ways the ratio of {pair} goes from {percent(ratios.min())} to {percent(ratios.max())}, "
     f"with a median of {percent(ratios.median())}. A figure without its way of counting says little. "
-    f"Of the {count(len(bounded))} ways with an interval, over all pairs, {count(below)} exclude 100 %."
+    f"Of the {count(len(bounded))} ratios with an interval, over all pairs, {count(below)} exclude 100 %."
 )
 
 # %% [markdown]

@@ -1,4 +1,4 @@
-"""What unrelated text shows: features as if they read other documents."""
+"""Features that answer to other documents: what unrelated text would show."""
 
 import numpy as np
 import pytest
@@ -9,12 +9,24 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.statistics.simulation import Plan, simulate
 
+PLAN = Plan(
+    600,
+    200,
+    100,
+    rho=(0.95, 0.95),
+    capture=0.7,
+    seeds=2,
+    copies=0,
+    splitting=0,
+    dead=0.02,
+    density=0.01,
+)
 TAU = 0.8
 
 
 @pytest.fixture(scope="module")
 def planted():
-    return simulate(Plan(600, 200, 100, density=0.01), 11)
+    return simulate(PLAN, 11)
 
 
 def test_a_shift_moves_whole_documents_within_their_domain():

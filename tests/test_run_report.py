@@ -36,10 +36,9 @@ def test_phases_come_in_the_pipelines_order_and_their_span_is_less_than_their_su
 def test_core_seconds_are_shown_where_they_were_counted(tmp_path):
     page(tmp_path, "base", "01:00", 60.0)
     page(tmp_path, "sae", "02:00", 60.0)
-    path = tmp_path / "sae.ipynb"
-    notebook = nbformat.read(path, as_version=4)
-    notebook.metadata.featrack = {"core_seconds": 101.5}
-    nbformat.write(notebook, path)
+    times = tmp_path.parent / "times"
+    times.mkdir(exist_ok=True)
+    (times / "sae.json").write_text('{"core_seconds": 101.5}')
     counted = phase_times(tmp_path, ["intro", "base", "sae"]).set_index("phase")["core_seconds"]
     assert counted["sae"] == 101.5 and math.isnan(counted["base"])
 

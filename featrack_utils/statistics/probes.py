@@ -155,22 +155,6 @@ def encoder_probe(
     return _judged(_by_document(rest, origin[~fit], draws), target, fit, origin, draws)
 
 
-def linear_probe(
-    target: sparse.csr_matrix,
-    raw: Float[Tensor, "n_tokens d_mlp"],
-    fit: np.ndarray,
-    origin: np.ndarray,
-    draws: Draws,
-) -> Probe:
-    """The same without the cut at zero, by ridge regression in closed form."""
-    half = torch.from_numpy(fit)
-    x = raw - raw[half].mean(dim=0)
-    y = torch.from_numpy(target.toarray())
-    mean = y[half].mean(dim=0)
-    rest = x[~half] @ _ridge(x[half], y[half] - mean) + mean - y[~half]
-    return _judged(_by_document(rest, origin[~fit], draws), target, fit, origin, draws)
-
-
 def _by_document(rest: Tensor, document: np.ndarray, draws: Draws) -> np.ndarray:
     """Squared errors [n, n_probed] summed by document, float64 [n_documents, n_probed]."""
     member = sparse.csr_matrix(
@@ -225,8 +209,8 @@ def _judged(
     return Probe(r2(np.ones((1, n_documents)))[0], r2(draws.documents))
 
 
-class Probed(NamedTuple):
-    """Probed features, and what each of them stands for."""
+class ProbedSample(NamedTuple):
+    """ProbedSample features, and what each of them stands for."""
 
     weight: np.ndarray  # float64 [n_probed], how many features of the parent
     draws: np.ndarray  # float64 [n_replicates, n_probed], how often a replicate drew it
@@ -234,7 +218,7 @@ class Probed(NamedTuple):
 
 def sampled(
     probed: Sequence[int], asked: Sequence[int], replicates: int, seed: int
-) -> tuple[Probed, list[np.ndarray]]:
+) -> tuple[ProbedSample, list[np.ndarray]]:
     """Features drawn anew, kind by kind, and masks of the kinds, bool [n_probed] each.
 
     Of each kind so many of the parent's features were `asked` about and so many `probed`.
@@ -244,7 +228,7 @@ def sampled(
     weight = np.repeat([a / max(p, 1) for a, p in zip(asked, probed, strict=True)], probed)
     draws = [rng.multinomial(n, np.full(n, 1 / n), size=replicates) for n in probed if n]
     drawn = np.concatenate(draws, axis=1) if draws else np.zeros((replicates, 0))
-    sample = Probed(weight.astype(float), drawn.astype(float))
+    sample = ProbedSample(weight.astype(float), drawn.astype(float))
     return sample, [kinds == kind for kind in range(len(probed))]
 
 
@@ -253,7 +237,9 @@ def either(one: Probe, other: Probe) -> Probe:
     return Probe(*(np.maximum(a, b) for a, b in zip(one, other, strict=True)))
 
 
-def decodable_share(probe: Probe, tau: float, sample: Probed, among: np.ndarray) -> Shares | None:
+def decodable_share(
+    probe: Probe, tau: float, sample: ProbedSample, among: np.ndarray
+) -> Shares | None:
     """Share of the features that `among` (bool [n_probed]) stand for with R² > τ²; None: no one.
 
     A single feature that matches at r > τ predicts the target with R² > τ², so this asks of
