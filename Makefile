@@ -19,8 +19,14 @@ book: $(VENV)/installed
 test: $(VENV)/installed
 	@python -m pytest
 
+# A double click opens a chapter as a notebook: said in a settings folder of the project's own.
+LAB := $(CURDIR)/$(VENV)/etc/featrack-lab
 lab: $(VENV)/installed
-	@jupyter lab notebooks --MappingKernelManager.root_dir="$(CURDIR)"
+	@mkdir -p "$(LAB)/labconfig"
+	@jupytext-config --settings-file "$(LAB)/labconfig/default_setting_overrides.json" set-default-viewer python > /dev/null
+	@echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' > "$(LAB)/labconfig/page_config.json"
+	@JUPYTER_CONFIG_PATH="$(LAB)" JUPYTERLAB_SETTINGS_DIR="$(LAB)/settings" JUPYTERLAB_WORKSPACES_DIR="$(LAB)/workspaces" \
+		jupyter lab notebooks --MappingKernelManager.root_dir="$(CURDIR)" $(LABFLAGS)
 
 bench: $(VENV)/installed
 	@for script in benchmarks/*.py; do python $$script; done
