@@ -49,7 +49,7 @@ other_seeds = 2  # of every other model; paper: 1
 context = 128  # tokens; paper: 256
 class_share = 0.5  # of a feature's activation must fall on a class's tokens
 max_density = 0.1  # of all tokens, above which a feature is dense
-seed = 0  # of the random contexts
+seed = 1337  # of the random contexts
 
 # %%
 run = store.open_run(run_dir)
