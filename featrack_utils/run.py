@@ -58,7 +58,7 @@ def _run_by_hand(source: Path, output: Path, parameters: dict[str, object]) -> N
     try:
         notebook.run_notebook(source, output, parameters)
     finally:
-        os.environ.pop(store.PIPELINE_RUN)
+        os.environ.pop(store.PIPELINE_RUN, None)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from safetensors.numpy import load_file
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import Document
 from featrack_utils.corpora.tokenizer import encode_documents
-from featrack_utils.errors import FeatrackError
 from featrack_utils.pipeline import store
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -137,12 +136,3 @@ def test_a_number_as_t_is_kept_and_several_merges_have_names_of_their_own(make_r
     assert distance(run, "near-x", "x") < distance(run, "near-x", "y")
     record = json.loads((run / "models" / "both" / "run.json").read_text())
     assert record["parameters"]["weights"] == [0.5, 0.5]
-
-
-def test_a_model_tuned_from_a_merge_is_refused_before_anything_is_trained(make_run):
-    tuned = {name: {"parent": "a", "train": [name]} for name in "xy"}
-    models = {"a": {"train": ["p"]}, **tuned, "m": {"merge": ["x", "y"]}}
-    run = make_run(models | {"late": {"parent": "m", "train": ["z"]}})
-    with pytest.raises(FeatrackError, match=r"models\.late is tuned from the merge m"):
-        chapter("finetune", run, FINETUNE)
-    assert not (run / "models").exists()

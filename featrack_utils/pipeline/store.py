@@ -186,7 +186,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def write_results(run_dir: Path, phase: str, results: dict[str, float | None]) -> None:
-    """Writes one phase's figures; None (not defined) is left out.
+    """Writes one phase's figures, sorted by name; None (not defined) is left out.
 
     Raises:
         FeatrackError: a figure is not finite.
@@ -198,7 +198,7 @@ def write_results(run_dir: Path, phase: str, results: dict[str, float | None]) -
         if not math.isfinite(value):
             raise FeatrackError(f"{name} came out as {value} in phase {phase}; report it as a bug.")
         numbers[name] = int(value) if float(value).is_integer() else float(value)
-    _write_json(run_dir / "results" / f"{phase}.json", numbers)
+    _write_json(run_dir / "results" / f"{phase}.json", dict(sorted(numbers.items())))
 
 
 def collect_results(run_dir: Path, phases: Iterable[str]) -> dict[str, float]:
