@@ -116,18 +116,19 @@ show(
 
 # %% tags=["hide-input"]
 pairs = [style.pair_label(*edge) for edge in kept]
-headline = {
-    "share": [each.found() for each in kept.values()],
-    "floor": [each.at_least() for each in kept.values()],
-    "ceiling": [each.at_most() for each in kept.values()],
-    "ratio": [each.ratio() for each in kept.values()],
-    "rescaled": [each.rescaled() for each in kept.values()],
-}
-show_table(
-    pd.DataFrame({"pair": pairs, **headline}),
-    dict.fromkeys(headline, ".0%"),
-    caption="Share of each parent's features that persist in its child, with 95 % intervals.",
-)
+FIGURES = {"share": "found", "floor": "at_least", "ceiling": "at_most"}
+FIGURES |= {name: name for name in ("ratio", "rescaled")}
+
+
+def between_its_ends(counted, caption):
+    table = pd.DataFrame(
+        {name: getattr(each, of)() for name, of in FIGURES.items()} for each in counted.values()
+    )
+    table.insert(0, "pair", pairs)
+    return show_table(table, dict.fromkeys(FIGURES, ".0%"), caption)
+
+
+between_its_ends(kept, "Share of each parent's features that persist, with 95 % intervals.")
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 main = kept[first]
@@ -159,16 +160,10 @@ show(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-low, high = 0.5, 0.9
-rescaled, noise = (
-    [with_interval(figure(tau=t)) for t in (low, high)]
-    for figure in (main.rescaled, main.unchanged_loss)
-)
+low, high = (f"{with_interval(main.rescaled(tau=t))} at τ = {t}" for t in (0.5, 0.9))
 say(
-    "In {numref}`fig-threshold` no value of τ separates “the same feature” from “another one”. How "
-    f"much is lost depends on it: along {pair} rescaled persistence is {rescaled[0]} at τ = {low} and "
-    f"{rescaled[1]} at τ = {high}. So does how much of the loss is the dictionaries' own noise: of what "
-    f"seems lost, an unchanged parent would lose {noise[0]} and {noise[1]}."
+    "In {numref}`fig-threshold` no value of τ separates “the same feature” from “another one”, and "
+    f"how much is lost depends on it: along {pair} rescaled persistence is {low} and {high}."
 )
 
 # %% [markdown]
@@ -210,17 +205,8 @@ say(
 
 # %% tags=["hide-input"]
 clean = {edge: count_edge(*edge, among="reproducible") for edge in kept}
-rows = {
-    "share": [each.found() for each in clean.values()],
-    "floor": [each.at_least() for each in clean.values()],
-    "ceiling": [each.at_most() for each in clean.values()],
-    "ratio": [each.ratio() for each in clean.values()],
-    "rescaled": [each.rescaled() for each in clean.values()],
-}
-show_table(
-    pd.DataFrame({"pair": pairs, **rows}),
-    dict.fromkeys(rows, ".0%"),
-    caption="Reproducible features. A dash: too few dictionaries of the parent to have a ceiling.",
+between_its_ends(
+    clean, "Reproducible features. A dash: the parent has too few dictionaries for a ceiling."
 )
 
 # %% [markdown]
@@ -335,14 +321,13 @@ store.write_results(run, "ceilings", results)
 loss = main.unchanged_loss()
 part = verdict(loss, 0.5, below="not mostly", above="mostly", unclear="about half")
 say(
-    "A share of features found again mixes three things: how much of a model a dictionary of that "
-    "size finds *at all*, what any model with this embedding and attention would have, and how much "
-    "of what the MLP learned is still there. Only its place between floor and ceiling speaks of the "
-    f"third. Along {pair} that is {with_interval(main.rescaled())}, where share / ceiling says "
-    f"{with_interval(main.ratio())}; both depend on τ and on how copies are counted. Of what seems "
-    f"lost there, an unchanged parent would lose {with_interval(loss)}: that few features persist is "
-    f"{part} the dictionary's own noise. Not found is still not gone: a [later chapter](repartitioned) "
-    "looks for what a feature carried."
+    "A share of features found again mixes three things: how much of a model a dictionary finds *at "
+    "all*, what any MLP behind this embedding and attention would show, and how much of what the MLP "
+    f"learned is still there. The place between floor and ceiling speaks of the third. Along {pair} it "
+    f"is {with_interval(main.rescaled())}, where share / ceiling says {with_interval(main.ratio())}. Of "
+    f"what seems lost there, an unchanged parent would lose {with_interval(loss)}: that few features "
+    f"persist is {part} the dictionary's own noise. Not found is still not gone: a [later "
+    "chapter](repartitioned) looks for what a feature carried."
 )
 
 # %% [markdown]

@@ -225,18 +225,18 @@ r = {name: best_r(name) for name in names[1:]}
 
 # %% tags=["hide-input"]
 figure, axes = style.panels(len(of_children), 2.4)
-for axis, child in zip(axes, of_children, strict=True):
+for axis, model in zip(axes, of_children, strict=True):
     lines = {
         names[1]: ("the same model, another seed", "black", "--"),
-        f"{child}-0": ("child", style.colour_of(child), "-"),
-        f"{child}.mlp-0": ("child with a random MLP", style.GREY, "-"),
+        f"{model}-0": ("child", style.colour_of(model), "-"),
+        f"{model}.mlp-0": ("child with a random MLP", style.GREY, "-"),
         names[2]: ("random model", style.GREY, ":"),
     }
     for name, (words, colour, dashes) in lines.items():
         at_least = 1 - np.arange(r[name].size) / r[name].size
         axis.step(np.sort(r[name]), at_least, color=colour, ls=dashes, where="pre", label=words)
     axis.axvline(tau, color=style.GREY, lw=1)
-    axis.set(title=style.pair_label(root, child), xlim=(0, 1), ylim=(0, 1))
+    axis.set(title=style.pair_label(root, model), xlim=(0, 1), ylim=(0, 1))
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 figure.supxlabel("best correlation r", fontsize=11)
 figure.supylabel("features that reach it", fontsize=11)
