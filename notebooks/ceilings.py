@@ -19,8 +19,7 @@
 # share that another seed's dictionary of the *same* model finds; and a **floor**, the share found in
 # the child once its MLP is [random](floors).
 #
-# **You will learn** to read a share between its ends. **You need** [the counts](tracking), **and**
-# half an hour.
+# **You will learn** to read a share between its ends. **You need** [the counts](tracking). **Time**: 30′.
 
 # %% tags=["hide-input"]
 from itertools import chain
@@ -109,7 +108,8 @@ lowest = [each.at_least("random_model").estimate for each in kept.values()]
 show(
     shareplots.shares_with_ceiling(at_tau.assign(floor_random_model=lowest)),
     "Share of each parent's features that persist (dot, 95 % interval) between floor and ceiling: what "
-    "is found in the child with a random MLP, and by another dictionary of the parent itself.",
+    "is found in the child with a random MLP, and by another dictionary of the parent itself. Read the "
+    "dot between grey and black bar, never between 0 and 100 %.",
     "fig-ceilings",
     "Persisting share of each pair, between its floors and its ceiling",
 )
@@ -133,9 +133,9 @@ between_its_ends(kept, "Share of each parent's features that persist, with 95 % 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 main = kept[first]
 say(
-    f"Along {pair} {percent(main.found().estimate)} persist, where {with_interval(main.at_least())} "
-    f"would with a random MLP, and {with_interval(main.at_least('random_model'))} in a random model. "
-    f"Rescaled that is {with_interval(main.rescaled())}: "
+    f"Along {pair} ({{numref}}`fig-ceilings`) {percent(main.found().estimate)} persist, where "
+    f"{with_interval(main.at_least())} would with a random MLP, and in a random model "
+    f"{with_interval(main.at_least('random_model'))}. Rescaled that is {with_interval(main.rescaled())}: "
     + verdict(
         main.rescaled(),
         0,
@@ -147,8 +147,6 @@ say(
 )
 
 # %% [markdown]
-# In {numref}`fig-ceilings` read the dot between grey and black bar, never between 0 and 100 %.
-#
 # ## The threshold is a choice
 
 # %% tags=["hide-input"]
@@ -267,7 +265,7 @@ for merge, each in origins.items():
 #
 # **A child that nothing happened to**: where the first model's last dictionary stands for its child
 # and the others for the parent, the ratio must be 100 %. **Equal seeds**: dictionaries that start from
-# the same random numbers may agree more often.
+# the same random numbers may agree more often, and a share then is partly a memory of that.
 
 # %%
 last, of_itself = root_seeds - 1, (sample, root, root)
@@ -285,8 +283,7 @@ for edge in lineage.edges:
 higher = sum(gain.low > 0 for gain in gains)
 say(
     f"- A child that nothing happened to: {with_interval(zero_steps.ratio())}.\n"
-    f"- Equal seeds: along {count(higher)} of {count(len(gains))} edges the gain's interval excludes "
-    "zero: there a share is partly a memory of the common start."
+    f"- Equal seeds: they surely agree more along {count(higher)} of {count(len(gains))} edges."
 )
 
 # %% tags=["remove-cell"]
