@@ -115,8 +115,9 @@ SWEPT = {"sweep": list(PROFILE.swept), "all_pairs": PROFILE.robustness.all_pairs
 
 PHASES |= {
     "dictionaries": Phase(list(SAES)),
+    "floors": Phase(list(SAES), sections=("sae",), urgent=True),
     "tracking": Phase(list(SAES)),
-    "ceilings": Phase(["tracking", "dictionaries"], urgent=True),
+    "ceilings": Phase(["tracking", "dictionaries", "floors"], urgent=True),
     "repartitioned": Phase(["ceilings"], urgent=True),
     "calibration": Phase(["tracking"]),
     "robustness": Phase(

@@ -11,17 +11,19 @@
 # ---
 
 # %% [markdown]
-# # What would the number be if nothing had happened?
+# # What would the number be if nothing had happened, or everything?
 #
-# Features that seem to disappear might seem to disappear from an unchanged model, too.
-# {cite:t}`horn2025tracking` train one dictionary per model, so their shares have nothing to be
-# compared with. Here each share gets what a measurement needs: an **interval**, and a **ceiling**,
-# the share that another seed's dictionary of the *same* model finds.
+# Features that seem to disappear might seem to disappear from an unchanged model, too, and some that
+# persist would persist in any model. {cite:t}`horn2025tracking` train one dictionary per model, so
+# their shares have nothing to be compared with. Here each gets an **interval**; a **ceiling**, the
+# share that another seed's dictionary of the *same* model finds; and a **floor**, the share found in
+# the child once its MLP is [random](floors).
 #
-# **You will learn** to read a share beside its ceiling. **You need** [the counts](tracking), **and**
-# half an hour.
+# **You will learn** to read a share between its ends. **You need** [the counts](tracking). **Time**: 30′.
 
 # %% tags=["hide-input"]
+from itertools import chain
+
 import numpy as np
 import pandas as pd
 
@@ -30,7 +32,6 @@ from featrack_utils.display import shareplots, style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import count, percent, say, show, verdict, with_interval
 from featrack_utils.lineage import label
-from featrack_utils.matching.correlation import correlations
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.origins import merge_origins
 from featrack_utils.statistics.persistence import (
@@ -49,6 +50,7 @@ other_seeds = 2  # of every other model; paper: 1
 seed = 1337  # of the bootstrap
 tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual; paper: best match
+control_draws = 3  # models with a random MLP for each child; paper: none
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 replicates = 200  # bootstrap draws over groups of documents and seeds
@@ -61,89 +63,105 @@ replicates = 200  # bootstrap draws over groups of documents and seeds
 # and SAE seeds, too, and match again each time. All shares use the same replicates, so that a ratio
 # of two shares has an interval of its own.
 #
-# Sampling noise pushes a share up, because more features lie just below τ than above. We recount with
-# double and triple noise, draw the curve back to zero noise (SIMEX, {cite:p}`cook1994simulation`) and
-# centre the interval there. The dot is the raw count, so it sits off-centre, usually too high. How
-# often such intervals hold the truth is measured in [calibration](calibration).
+# Noise pushes a share up, because more features lie just below τ than above. So intervals are centred
+# where the share would be [without noise](method-intervals), and the dot, the raw count, sits
+# off-centre. How often they hold the truth is measured in [calibration](calibration).
 
 # %%
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)
-found = features.open_features(run, lineage, root_seeds, other_seeds)
 names = features.dictionary_names(lineage, root_seeds, other_seeds)
+for _, child in lineage.edges:
+    names[f"{child}.mlp"] = [f"{child}.mlp-{draw}" for draw in range(control_draws)]
+names[f"{lineage.root}.random"] = [f"{lineage.root}.random-0"]
+found = features.open_named(run, chain(*names.values()))
 of_models = {model: [found[name] for name in each] for model, each in names.items()}
 criteria = {"min_positions": min_positions, "min_documents": min_documents}
 sample = resample(of_models, CURVE_TAUS, tau=tau, replicates=replicates, seed=seed, **criteria)
 
 # %% [markdown]
-# ## What could be seen at most
+# ## What could be seen at most, and at least
 #
-# The **ceiling** of a share is found in the parent itself. Of one dictionary's features, how many
-# does another dictionary *of the same model* have? Of what could be seen to persist, the ratio tells
-# how much does:
+# The **ceiling** $u$ of a share $s$ is found in the parent itself: of one dictionary's features, how
+# many does another dictionary *of the same model* have? The **floor** $l$ is found in controls, whose
+# draws count like a model's seeds. Two numbers say where a share stands between them:
 #
-# $$\text{ratio} = \frac{\text{share found in the child}}{\text{share found in the parent itself}}.$$
+# $$\text{ratio} = \frac{s}{u}, \qquad \text{rescaled persistence} = \frac{s - l}{u - l}.$$
+#
+# The second is 0 if nothing of the MLP's own is left, and 1 if nothing happened.
+
 
 # %%
-kept = {edge: persistence(sample, *edge, rule=rule) for edge in lineage.edges}
+def count_edge(parent, child, **how):
+    controls = {"random_mlp": f"{child}.mlp", "random_model": f"{lineage.root}.random"}
+    return persistence(sample, parent, child, floors=controls, **{"rule": rule, **how})
+
+
+kept = {edge: count_edge(*edge) for edge in lineage.edges}
 first, root, pair = lineage.edges[0], lineage.root, style.pair_label(*lineage.edges[0])
 
 # %% tags=["hide-input"]
 curve = pd.concat(each.curve(f"{a}_{b}") for (a, b), each in kept.items())
 at_tau = curve[curve["tau"] == tau].rename(columns={"share_low": "ci_low", "share_high": "ci_high"})
+lowest = [each.at_least("random_model").estimate for each in kept.values()]
 show(
-    shareplots.shares_with_ceiling(at_tau),
-    "Share of each parent's features that persist (dot, 95 % interval) and the ceiling: the share that "
-    "another dictionary of the parent itself finds.",
+    shareplots.shares_with_ceiling(at_tau.assign(floor_random_model=lowest)),
+    "Share of each parent's features that persist (dot, 95 % interval) between floor and ceiling: what "
+    "is found in the child with a random MLP, and by another dictionary of the parent itself. Read the "
+    "dot between grey and black bar, never between 0 and 100 %.",
     "fig-ceilings",
-    "Persisting share of each pair, beside its ceiling",
+    "Persisting share of each pair, between its floors and its ceiling",
 )
 
 # %% tags=["hide-input"]
-words = {"below": "some are gone", "above": "easier to find there", "unclear": "no loss to be told"}
 pairs = [style.pair_label(*edge) for edge in kept]
-headline = {
-    "pair": pairs,
-    "share": [each.found() for each in kept.values()],
-    "ceiling": [each.at_most() for each in kept.values()],
-    "ratio": [each.ratio() for each in kept.values()],
-    "so": [verdict(each.ratio(), 1, **words) for each in kept.values()],
-}
-show_table(
-    pd.DataFrame(headline),
-    dict.fromkeys(("share", "ceiling", "ratio"), ".0%"),
-    caption="Share of each parent's features that persist in its child, with 95 % intervals.",
+FIGURES = {"share": "found", "floor": "at_least", "ceiling": "at_most"}
+FIGURES |= {name: name for name in ("ratio", "rescaled")}
+
+
+def between_its_ends(counted, caption):
+    table = pd.DataFrame(
+        {name: getattr(each, of)() for name, of in FIGURES.items()} for each in counted.values()
+    )
+    table.insert(0, "pair", pairs)
+    return show_table(table, dict.fromkeys(FIGURES, ".0%"), caption)
+
+
+between_its_ends(kept, "Share of each parent's features that persist, with 95 % intervals.")
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+main = kept[first]
+say(
+    f"Along {pair} ({{numref}}`fig-ceilings`) {percent(main.found().estimate)} persist, where "
+    f"{with_interval(main.at_least())} would with a random MLP, and in a random model "
+    f"{with_interval(main.at_least('random_model'))}. Rescaled that is {with_interval(main.rescaled())}: "
+    + verdict(
+        main.rescaled(),
+        0,
+        below="less than the control keeps.",
+        above="something that the MLP had learned is still there.",
+        unclear="that anything of the MLP's own is left can't be shown.",
+    )
+    + f" The ratio, {percent(main.ratio().estimate)}, includes what any MLP would pass on."
 )
 
 # %% [markdown]
-# In {numref}`fig-ceilings` read the dot against the black bar, never against 100 %.
-#
-# With two or three dictionaries we can't measure how much seeds vary. We assume that each feature is
-# found independently, so that a share $p$ of $n$ features varies by $\sqrt{p(1-p)/n}$. If features
-# come and go together, the true intervals are wider.
-#
 # ## The threshold is a choice
 
 # %% tags=["hide-input"]
 show(
     shareplots.threshold_curve(curve.dropna(axis="columns", how="all"), tau),
-    "Persisting share and ceiling against the threshold, with 95 % bands; the line: τ elsewhere.",
+    "Share, ceiling and floor against the threshold, with 95 % bands; the line: τ elsewhere.",
     "fig-threshold",
     "Panels, one for each pair, with curves falling with the threshold",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-low, high = 0.5, 0.9
-ratios, noise = (
-    [with_interval(figure(t)) for t in (low, high)]
-    for figure in (kept[first].ratio, kept[first].unchanged_loss)
-)
+low, high = (f"{with_interval(main.rescaled(tau=t))} at τ = {t}" for t in (0.5, 0.9))
 say(
-    "In {numref}`fig-threshold` no value of τ separates “the same feature” from “another one”. How "
-    f"much is lost depends on it: along {pair} the ratio goes from {ratios[0]} at τ = {low} to "
-    f"{ratios[1]} at τ = {high}. So does how much of the loss is the dictionaries' own noise: of what "
-    f"seems lost, an unchanged parent would lose {noise[0]} and {noise[1]}."
+    "In {numref}`fig-threshold` no value of τ separates “the same feature” from “another one”, and "
+    f"how much is lost depends on it: along {pair} rescaled persistence is {low} and {high}."
 )
 
 # %% [markdown]
@@ -151,23 +169,21 @@ say(
 #
 # A best match may be shared by several features. A *mutual* match may not, and an *assignment* pairs
 # features one to one. Merging the copies within a dictionary is a fourth way. If copies did no more
-# than inflate shares and ceilings alike, the ratio would stay.
+# than inflate shares and their ends alike, rescaled persistence would stay.
 
 # %% tags=["hide-input"]
-by_way = {
-    way: {edge: persistence(sample, *edge, rule=way) for edge in lineage.edges} for way in RULES
-}
-ratios = {way: [each.ratio() for each in by_way[way].values()] for way in RULES}
+by_way = {way: {edge: count_edge(*edge, rule=way) for edge in lineage.edges} for way in RULES}
+by_rule = {way: [each.rescaled() for each in by_way[way].values()] for way in RULES}
 show_table(
-    pd.DataFrame({"pair": pairs, **ratios}),
+    pd.DataFrame({"pair": pairs, **by_rule}),
     dict.fromkeys(RULES, ".0%"),
-    caption="Share / ceiling by four ways to count. An assignment is solved once, without interval.",
+    caption="Rescaled persistence by four ways to count. An assignment is solved once, without interval.",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-full, once = kept[first].ratio(), by_way["copies merged"][first].ratio()
+full, once = main.rescaled(), by_way["copies merged"][first].rescaled()
 say(
-    f"Along {pair} the ratio is {with_interval(full)} with copies, and {with_interval(once)} where "
+    f"Along {pair} it is {with_interval(full)} with copies, and {with_interval(once)} where "
     "each feature counts once. "
     + verdict(
         once,
@@ -186,18 +202,9 @@ say(
 # asked instead, in turn. That takes three.
 
 # %% tags=["hide-input"]
-clean = {edge: persistence(sample, *edge, rule=rule, among="reproducible") for edge in kept}
-rows = {
-    "pair": pairs,
-    "of all": [each.found() for each in kept.values()],
-    "of reproducible": [each.found() for each in clean.values()],
-    "ceiling": [each.at_most() for each in clean.values()],
-    "ratio": [each.ratio() for each in clean.values()],
-}
-show_table(
-    pd.DataFrame(rows),
-    dict.fromkeys(list(rows)[1:], ".0%"),
-    caption="Shares that persist. A dash: the parent has too few dictionaries to have a ceiling.",
+clean = {edge: count_edge(*edge, among="reproducible") for edge in kept}
+between_its_ends(
+    clean, "Reproducible features. A dash: the parent has too few dictionaries for a ceiling."
 )
 
 # %% [markdown]
@@ -258,8 +265,7 @@ for merge, each in origins.items():
 #
 # **A child that nothing happened to**: where the first model's last dictionary stands for its child
 # and the others for the parent, the ratio must be 100 %. **Equal seeds**: dictionaries that start from
-# the same random numbers may agree more often. **Unrelated text**: where the child reads other
-# documents than the parent, nothing must be found.
+# the same random numbers may agree more often, and a share then is partly a memory of that.
 
 # %%
 last, of_itself = root_seeds - 1, (sample, root, root)
@@ -273,22 +279,15 @@ for edge in lineage.edges:
     different = persistence(sample, *edge, rule=rule, pairs=lambda s, t: s != t)
     gains.append(difference(equal.share, different.share, tau))
 
-one, other = (found[names[model][0]] for model in first)
-able = {"eligible_a": sample.eligible[first[0]][0], "eligible_b": sample.eligible[first[1]][0]}
-best = correlations(one.acts, features.other_documents(other).acts, **able)
-by_chance = np.mean(best.a_best_r[best.a_candidates] > tau)
-
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 higher = sum(gain.low > 0 for gain in gains)
 say(
     f"- A child that nothing happened to: {with_interval(zero_steps.ratio())}.\n"
-    f"- Equal seeds: along {count(higher)} of {count(len(gains))} edges the gain's interval excludes "
-    "zero: there a share is partly a memory of the common start.\n"
-    f"- Unrelated text: {percent(by_chance, 1)} are found along {pair}."
+    f"- Equal seeds: they surely agree more along {count(higher)} of {count(len(gains))} edges."
 )
 
 # %% tags=["remove-cell"]
-results = {"track.tau": tau, "track.same_seed.pairs_higher": higher, "track.by_chance": by_chance}
+results = {"track.tau": tau, "track.same_seed.pairs_higher": higher}
 if root_seeds > 2:
     results |= zero_steps.as_results("track.zero_steps.persisting_share")
 for m in lineage.order:
@@ -316,15 +315,16 @@ store.write_results(run, "ceilings", results)
 # ## What we learned
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-loss = kept[first].unchanged_loss()
+loss = main.unchanged_loss()
 part = verdict(loss, 0.5, below="not mostly", above="mostly", unclear="about half")
 say(
-    "A share of features found again is a product of two things: how much of a model a dictionary of "
-    "that size finds *at all*, and how much of it is still there in the child. Only its ratio to the "
-    f"ceiling speaks of the second. Along {pair} it is {with_interval(kept[first].ratio())}, and it "
-    "depends on τ and on how copies are counted. Of what seems lost there, an unchanged parent would "
-    f"lose {with_interval(loss)}: that few features persist is {part} the dictionary's own noise. Not "
-    "found is still not gone: a [later chapter](repartitioned) looks for what a feature carried."
+    "A share of features found again mixes three things: how much of a model a dictionary finds *at "
+    "all*, what any MLP behind this embedding and attention would show, and how much of what the MLP "
+    f"learned is still there. The place between floor and ceiling speaks of the third. Along {pair} it "
+    f"is {with_interval(main.rescaled())}, where share / ceiling says {with_interval(main.ratio())}. Of "
+    f"what seems lost there, an unchanged parent would lose {with_interval(loss)}: that few features "
+    f"persist is {part} the dictionary's own noise. Not found is still not gone: a [later "
+    "chapter](repartitioned) looks for what a feature carried."
 )
 
 # %% [markdown]
@@ -344,6 +344,6 @@ say(
 # :::
 #
 # :::{dropdown} Answer
-# A lower threshold lets in looser matches for share and ceiling alike. Only the distance to the
-# ceiling at the same threshold, in {numref}`fig-threshold`, says anything about the models.
+# A lower threshold lets in looser matches for share, ceiling and floor alike. Only the place between
+# the two at the same threshold, in {numref}`fig-threshold`, says anything about the models.
 # :::

@@ -17,7 +17,7 @@
 # are merged?* Horn & Elliott {cite:yearpar}`horn2025tracking` trained a small transformer,
 # fine-tuned it, merged the fine-tunes and followed each feature from model to model. This book
 # does the same again. Then it asks what they did not: **how many features would seem to be lost if
-# nothing had happened at all?**
+# nothing had happened at all, and how many would seem to be kept if all that was learned were gone?**
 #
 # It is for anyone who trains, tunes or merges language models: ten minutes for the headline, some
 # three hours for all of it.
@@ -53,11 +53,12 @@ results = store.read_results(run, "tracking", "ceilings", "case-study")
 parent, child = lineage.edges[0]
 share = f"track.{parent}_{child}.persisting_share"
 ratio = estimate(results, f"{share}.ratio_to_ceiling")
+rescaled = estimate(results, f"{share}.rescaled")
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 say(
     f"""
-::::{{grid}} 1 1 3 3
+::::{{grid}} 1 2 2 4
 :gutter: 2
 :class-container: featrack-headline
 
@@ -70,13 +71,17 @@ would be found again in *the very same model*, read a second time.
 :::{{grid-item-card}} {percent(ratio.estimate)}
 is the first number divided by the second: the part of what can be found at all.
 :::
+:::{{grid-item-card}} {with_interval(rescaled)}
+is what is left of it on a scale from 0 %, where the {label(child)} model's MLP is random numbers, to
+100 %, where nothing happened.
+:::
 ::::
 """
 )
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
 ENDS = {"share": "", "ci_low": ".ci_low", "ci_high": ".ci_high", "ceiling": ".ceiling"}
-ENDS |= {"floor": ".floor"}
+ENDS |= {"floor": ".floor", "floor_random_model": ".floor_random_model"}
 shares = pd.DataFrame(
     {"pair": f"{a}_{b}"}
     | {column: results.get(f"track.{a}_{b}.persisting_share{end}") for column, end in ENDS.items()}
@@ -87,14 +92,14 @@ shares = pd.DataFrame(
 show(
     shareplots.shares_with_ceiling(shares.dropna(subset="share")),
     caption="The headline: the share of each parent's features that persists in its child (dot, "
-    "95 % interval), between what chance would show (its floor) and what an unchanged model would "
-    "(its ceiling).",
+    "95 % interval), between what the child would show if its MLP were random (its floor) and what an "
+    "unchanged model would (its ceiling). Light: a model that is random altogether.",
     name="fig-headline",
-    alt="Persisting shares of each pair of models, each between its floor and its ceiling",
+    alt="Persisting shares of each pair of models, each between its floors and its ceiling",
 )
 
 # %% [markdown]
-# :::{admonition} Five words
+# :::{admonition} Seven words
 # :class: note
 # - **Feature**: a direction in the model's activations that answers to one kind of thing, such as
 #   the `=` of an assignment. A token's activations are a sum of a few features.
@@ -104,28 +109,33 @@ show(
 #   with those of some feature of the child, on the same text.
 # - **Ceiling**: the share that persists where nothing happened, between two dictionaries of one
 #   model.
+# - **Floor**: the share found in the child after its MLP was replaced by random numbers. Tokens and
+#   attention are still there, so it isn't zero.
 # - **Ratio**: share / ceiling.
+# - **Rescaled**: (share − floor) / (ceiling − floor).
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 loss = estimate(results, f"track.{parent}_{child}.unchanged_loss")
+floor = estimate(results, f"{share}.floor")
+edge = f"From {label(parent)} to {label(child)}"
+stands = f"between a random MLP (0 %) and no change (100 %) it comes to {with_interval(rescaled)}"
 changed = verdict(
-    ratio,
+    rescaled,
     1,
-    below=f"From {label(parent)} to {label(child)} features did change: the ratio, "
-    f"{with_interval(ratio)}, lies below 100 %.",
-    above=f"From {label(parent)} to {label(child)} no loss is seen: the ratio, "
-    f"{with_interval(ratio)}, lies above 100 %.",
-    unclear=f"From {label(parent)} to {label(child)} change can't be told from none with these "
-    f"dictionaries: the ratio is {with_interval(ratio)}.",
+    below=f"{edge} features did change: {stands}.",
+    above=f"{edge} no loss is seen: {stands}.",
+    unclear=f"{edge} change can't be told from none with these dictionaries: {stands}.",
 )
 part = verdict(loss, 0.5, below="less than half", above="most", unclear="about half")
 say(
-    f"**What follows.** {changed} But {part} of what seems lost at the threshold τ = "
+    f"**What follows.** {changed} The ratio, {with_interval(ratio)}, leaves out that a child whose MLP "
+    f"is random still has {with_interval(floor)} of the features, which tokens and attention carry.",
+    f"And {part} of what seems lost at the threshold τ = "
     f"{number(results.get('track.tau'), 1)} would seem lost from an unchanged model as well: "
-    f"{with_interval(loss)} of it. Both depend on how matches are counted, and "
+    f"{with_interval(loss)} of it. All this depends on how matches are counted, and "
     "[a chapter](robustness) says how.",
-    "One language model was trained for each name in the figure. So the intervals tell how sure "
+    "**One** language model was trained for each name in the figure. So the intervals tell how sure "
     "one can be about *these* models, given other text and other dictionaries. They don't tell "
     "how much another fine-tune of the same kind would differ.",
 )
@@ -142,20 +152,22 @@ show(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-RATIOS = {"ratio": "persisting_share", "copies merged": "copies_merged_share"}
+RESCALED = {"rescaled": "persisting_share", "copies merged": "copies_merged_share"}
 rows = []
 for a, b in lineage.edges:
     row = {"pair": pair_label(a, b)}
-    for heading, name in RATIOS.items():
-        row[heading] = estimate(results, f"track.{a}_{b}.{name}.ratio_to_ceiling")
+    for heading, name in RESCALED.items():
+        row[heading] = estimate(results, f"track.{a}_{b}.{name}.rescaled")
+    row["ratio"] = estimate(results, f"track.{a}_{b}.persisting_share.ratio_to_ceiling")
     row["share"] = estimate(results, f"track.{a}_{b}.persisting_share")
-    row["ceiling"] = results.get(f"track.{a}_{b}.persisting_share.ceiling")
+    for end in ("floor", "ceiling"):
+        row[end] = results.get(f"track.{a}_{b}.persisting_share.{end}")
     rows.append(row)
 show_table(
     pd.DataFrame(rows),
-    dict.fromkeys((*RATIOS, "share", "ceiling"), ".0%"),
+    dict.fromkeys((*RESCALED, "ratio", "share", "floor", "ceiling"), ".0%"),
     caption="The headline in figures, with 95 % intervals.",
-    notes={"ratio": "share / ceiling", "copies merged": "ratio, each counted once"},
+    notes={"ratio": "share / ceiling", "copies merged": "rescaled, each counted once"},
 )
 
 # %% [markdown]
@@ -204,8 +216,8 @@ met = (
 # By the chapter that a line is about: a lineage without merges, say, has no chapter on merging.
 QUESTIONS = {
     "tracking": "**How many features persist?** [Which features persist?](tracking) counts them, "
-    "and [what the number would be if nothing had happened](ceilings) puts the count between its "
-    "ends. Read these two if you have ten minutes.",
+    "and [what the number would be if nothing had happened, or everything](ceilings) puts the count "
+    "between its ends. Where the lower one comes from is [a chapter of its own](floors). Read the first two if you have ten minutes.",
     "robustness": "**Can the counting be trusted?** [Planted truths](calibration) are found again, "
     "[other ways to count](robustness) are compared, and so is "
     "[what the published code measures](published).",

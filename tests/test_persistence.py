@@ -166,6 +166,25 @@ def test_a_child_as_far_away_as_a_control_has_kept_nothing(planted):
     assert {"share.rescaled", "share.rescaled.ci_low", "share.ratio_to_ceiling"} <= set(results)
 
 
+def test_a_child_that_differs_by_its_seeds_alone_has_kept_everything(planted):
+    seeds = simulate(replace(PLAN, seeds=4), 5)
+    sample = sampled(base=seeds.parent[:2], lua=seeds.parent[2:], control=seeds.child[:3])
+    kept = persistence(sample, "base", "lua", floors={"random_mlp": "control"})
+    rescaled = kept.rescaled()
+    assert rescaled.low <= 1 <= rescaled.high
+    assert rescaled.low > 0 and kept.at_least().high < kept.at_most().low
+
+
+def test_each_floor_has_a_name_in_the_results_and_the_first_is_the_floor(planted):
+    sample = sampled(base=planted.parent, lua=planted.parent, far=planted.child[:1])
+    floors = {"random_mlp": "lua", "random_model": "far"}
+    results = persistence(sample, "base", "lua", floors=floors).as_results("share")
+    ends = ("", ".ci_low", ".ci_high")
+    for name in ("floor", "floor_random_model", "rescaled"):
+        assert {f"share.{name}{end}" for end in ends} <= set(results)
+    assert results["share.floor_random_model"] < results["share.floor"] == results["share"]
+
+
 def test_without_controls_there_is_no_floor(kept):
     assert kept.at_least() is kept.rescaled() is UNDEFINED
     assert "share.floor" not in kept.as_results("share")

@@ -144,7 +144,10 @@ def test_results_hold_every_figure_and_all_are_finite(results):
     for a, b in PROFILE.lineage.edges:
         shares = ("persisting", "emerging", "disappearing", "unobserved")
         wanted |= {f"track.{a}_{b}.{share}_share" for share in shares}
-        wanted |= {f"track.{a}_{b}.persisting_share.{end}" for end in ("ci_low", "ci_high")}
+        ends = ("ci_low", "ci_high", "floor", "floor.ci_high", "floor_random_model")
+        wanted |= {f"track.{a}_{b}.persisting_share.{end}" for end in ends}
+        for draw in range(PROFILE.tracking.control_draws):
+            wanted |= {f"floors.{b}.mlp-{draw}.{end}" for end in ("l0", "variance_explained")}
     wanted |= {"merge.t_balanced", "track.base.seed_ceiling", "track.universal_count"}
     assert wanted - results.keys() == set()
     assert list(results) == sorted(results)

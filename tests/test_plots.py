@@ -86,6 +86,12 @@ def test_an_unknown_ceiling_and_floor_are_left_out():
     assert "floor" not in legend_of(figure)
 
 
+def test_a_random_model_is_a_second_floor_of_its_own_grey():
+    figure = shareplots.shares_with_ceiling(shares().assign(floor_random_model=0.005))
+    assert {"floor", "random model"} <= set(legend_of(figure))
+    assert "random model" not in legend_of(shareplots.shares_with_ceiling(shares()))
+
+
 def test_missing_columns_are_named():
     with pytest.raises(FeatrackError, match=r"lack ci_low, ci_high"):
         shareplots.shares_with_ceiling(shares().drop(columns=["ci_low", "ci_high"]))

@@ -151,6 +151,7 @@ def test_a_value_of_another_type_is_refused_by_name(section, name, value):
         ("tracking", "tau", float("nan")),
         ("tracking", "rule", "greedy"),
         ("tracking", "replicates", 0),
+        ("tracking", "control_draws", 0),
     ],
 )
 def test_a_value_outside_its_range_is_refused_by_name(section, name, value):

@@ -39,6 +39,17 @@ def of_model(lineage: Lineage, model: str, seeds: Iterable[int]) -> list[Job]:
     return [Job(f"{model}-{seed}", model, seed, reads) for seed in seeds]
 
 
+def of_controls(lineage: Lineage, model: str, kind: str, draws: int) -> list[Job]:
+    """Dictionaries of a model's controls, one per draw; the first of "child.mlp" is "child.mlp-0".
+
+    Each is named like its control model (`models.controls.make_control`), with a dot that no model
+    of a lineage has. It reads what the model's own dictionaries read, and is as sparse.
+    """
+    reads = lineage.reads(lineage.require(model))
+    names = [f"{model}.{kind}-{draw}" for draw in range(draws)]
+    return [Job(name, name, draw, reads, like=f"{model}-0") for draw, name in enumerate(names)]
+
+
 def of_doses(lineage: Lineage, child: str, steps: Mapping[str, int], seed: int) -> dict[str, Job]:
     """Dictionaries along a fine-tune, by the per cent of its steps that are done.
 

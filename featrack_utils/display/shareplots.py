@@ -27,12 +27,15 @@ def _colour(pair: str) -> str:
 
 
 def shares_with_ceiling(df: pd.DataFrame) -> Figure:
-    """Persisting share of each pair between its floor and its ceiling: the headline picture.
+    """Persisting share of each pair between its floors and its ceiling: the headline picture.
 
-    Columns: pair, share, ci_low, ci_high, ceiling, floor (shares of one; a missing interval,
-    ceiling or floor isn't drawn). Pairs are drawn from top to bottom in the order given.
+    Columns: pair, share, ci_low, ci_high, ceiling, floor, and where known
+    floor_random_model (shares of one; a missing interval, ceiling or floor isn't drawn). Pairs are
+    drawn from top to bottom in the order given.
     """
-    figures = ("share", "ci_low", "ci_high", "ceiling", "floor")
+    floors = {"floor": ("#999999", "floor"), "floor_random_model": ("#cccccc", "random model")}
+    floors = {name: looks for name, looks in floors.items() if name in df or name == "floor"}
+    figures = ("share", "ci_low", "ci_high", "ceiling", *floors)
     require_columns(df, "pair", *figures)
     df = df.astype(dict.fromkeys(figures, float))
     figure = Figure(figsize=(WIDTH, 0.45 * len(df) + 1.5), layout="constrained")
@@ -43,8 +46,9 @@ def shares_with_ceiling(df: pd.DataFrame) -> Figure:
             left = row.floor if np.isfinite(row.floor) else 0
             axis.hlines(place, left, row.ceiling, color="#bbbbbb", lw=1)
             axis.vlines(row.ceiling, place - 0.3, place + 0.3, color="black", lw=2)
-        if np.isfinite(row.floor):
-            axis.vlines(row.floor, place - 0.3, place + 0.3, color="#999999", lw=3)
+        for name, (grey, _) in floors.items():
+            if np.isfinite(low := getattr(row, name)):
+                axis.vlines(low, place - 0.3, place + 0.3, color=grey, lw=3)
         if np.isfinite(row.ci_low) and np.isfinite(row.ci_high):
             axis.hlines(place, row.ci_low, row.ci_high, color=colour, lw=3)
         axis.plot(row.share, place, "o", ms=9, color=colour, mec="white", zorder=3)
@@ -58,11 +62,12 @@ def shares_with_ceiling(df: pd.DataFrame) -> Figure:
         Line2D([], [], color=GREY, marker="o", ms=8, lw=3, label="persisting [95 % CI]"),
         Line2D([], [], color="black", marker="|", ms=13, mew=2, ls="", label="ceiling"),
     ]
-    if df["floor"].notna().any():
-        marks.append(
-            Line2D([], [], color="#999999", marker="|", ms=13, mew=2, ls="", label="floor")
-        )
-    figure.legend(handles=marks, loc="outside lower center", ncols=3, handletextpad=0.5)
+    marks += [
+        Line2D([], [], color=grey, marker="|", ms=13, mew=3, ls="", label=words)
+        for name, (grey, words) in floors.items()
+        if df[name].notna().any()
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=2, handletextpad=0.5)
     return figure
 
 

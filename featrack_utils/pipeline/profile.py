@@ -125,6 +125,7 @@ class Tracking(Section):
     min_documents: Count
     evaluation_blocks: Count
     replicates: Count
+    control_draws: Count
     probed_features: Count
     calibration_sets: Annotated[Whole, Field(ge=2)]
     calibration_features: Annotated[Whole, Field(ge=100)]

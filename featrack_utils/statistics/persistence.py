@@ -113,7 +113,7 @@ class Persistence(NamedTuple):
 
     def as_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
         """Flat for results.json: `prefix`, .ceiling, .ratio_to_ceiling and, where there are
-        controls, .floor and .rescaled (by the first) and .floor.<name> of each other, each with
+        controls, .floor and .rescaled (by the first) and .floor_<name> of each other, each with
         .ci_low and .ci_high. None: not defined.
         """
         figures = {
@@ -124,7 +124,7 @@ class Persistence(NamedTuple):
         if self.floors:
             figures |= {".floor": self.at_least(tau=tau), ".rescaled": self.rescaled(tau=tau)}
         for name in list(self.floors)[1:]:
-            figures[f".floor.{name}"] = self.at_least(name, tau)
+            figures[f".floor_{name}"] = self.at_least(name, tau)
         return {
             name: value
             for key, figure in figures.items()

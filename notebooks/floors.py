@@ -1,0 +1,331 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What is left when the MLP is random
+#
+# Suppose that a child had lost everything that its parent's MLP ever learned. Would none of the
+# parent's features be found in it? Many would. A feature that answers to one token needs an
+# embedding that tells tokens apart, and any MLP behind it will do. So the zero of a persisting share
+# is not where nothing is found. It is what is found in a model whose MLP knows nothing: the **floor**.
+#
+# **You will learn** what a control model is, how one is made, and why its dictionary must be as
+# sparse as the child's. **You need** the chapter on [dictionaries](dictionaries). **It takes** fifteen
+# minutes. {cite:t}`horn2025tracking` have no such control.
+
+# %% tags=["hide-input"]
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.ticker import PercentFormatter
+from safetensors.torch import load_file
+
+from featrack_utils.corpora import prepare
+from featrack_utils.dictionaries import features, jobs, quality
+from featrack_utils.display import style
+from featrack_utils.display.tables import show_table
+from featrack_utils.display.text import count, number, percent, say, show
+from featrack_utils.lineage import label
+from featrack_utils.matching.classes import eligible
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.models import controls
+from featrack_utils.pipeline import store
+
+# %% tags=["parameters"]
+run_dir = "runs/quick"
+control_draws = 3  # models with a random MLP for each child; paper: none
+tau = 0.8  # correlation above which two features match; paper: 0.8
+min_positions = 30  # active positions a feature needs to be judged; paper: none
+min_documents = 10  # documents it must be active in; paper: none
+precision = "auto"  # bfloat16 where the machine multiplies it faster
+context = 128  # tokens; paper: 256
+architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
+expansion = 8  # features per MLP neuron; paper: 16
+l1_coefficient = 2.2  # where a control's coefficient begins
+k = 32  # active features a token; topk and batchtopk only
+learning_rate = 1e-3  # paper: 1e-4
+train_tokens = 600_000  # activations read by each dictionary
+batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
+evaluation_blocks = 220  # validation blocks per domain, the same for every model
+
+# %% [markdown]
+# ## A control model
+#
+# A control is the child itself, with one thing taken away. Embedding, attention and norms stay; each
+# of the MLP's three matrices is drawn anew from a normal distribution, and scaled to the length that
+# it had:
+#
+# $$W_\text{control} = \frac{\lVert W \rVert}{\lVert N \rVert}\,N, \qquad N_{ij} \sim \mathcal N(0, 1).$$
+#
+# So activations keep their size, and lose what training wrote into them. For one matrix this takes
+# five lines. The package does the same for all three, from the same random numbers:
+
+# %%
+run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
+style.use_style(lineage)
+parent, child = lineage.edges[0]
+
+weights = load_file(store.opened(run / "models" / child) / "model.safetensors")
+name = min(filter(controls.is_mlp_matrix, weights))
+W = weights[name].double()
+N = torch.randn(W.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+drawn = (N * W.norm() / N.norm()).float()
+torch.testing.assert_close(controls.redrawn(weights, controls.is_mlp_matrix, seed=0)[name], drawn)
+
+# %% [markdown]
+# One draw may be lucky, so every child gets several. Beside them stands a **random model**, in which
+# all matrices are redrawn, embedding and attention included. It tells how much is found in a model
+# that has learned nothing at all.
+
+# %%
+children = list(dict.fromkeys(child for _, child in lineage.edges))
+wanted = {f"{c}.mlp": jobs.of_controls(lineage, c, "mlp", control_draws) for c in children}
+of_root = f"{lineage.root}.random"
+wanted[of_root] = jobs.of_controls(lineage, lineage.root, "random", 1)
+
+for control, each in wanted.items():
+    source = control.split(".")[0]
+    which = controls.is_matrix if control == of_root else controls.is_mlp_matrix
+    for job in each:
+        controls.make_control(run, source, job.model, which, job.seed)
+
+# %% [markdown]
+# ## Dictionaries of equal sparsity
+#
+# A control's dictionary reads what the child's does. With the same L1 coefficient it would come out
+# less sparse, for activations of a random MLP are spread more evenly; and a dictionary that is less
+# sparse finds fewer of the parent's features, by that alone. So while it is trained, its coefficient
+# is moved until as many features are active a token as in the child's first dictionary.
+
+# %% tags=["hide-input"]
+corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
+recipe = dict(
+    architecture=architecture,
+    expansion=expansion,
+    l1_coefficient=l1_coefficient,
+    k=k,
+    learning_rate=learning_rate,
+    train_tokens=train_tokens,
+    batch_tokens=batch_tokens,
+    precision=precision,
+)
+every_job = [job for each in wanted.values() for job in each]
+measured = jobs.train_and_measure(run, corpora, every_job, recipe, evaluation_blocks)
+
+# %% [markdown]
+# Whether that worked shows on the evaluation mix, on which features will be compared. The table
+# also says how much worse than its original each control predicts the mix.
+
+
+# %%
+def sums_of(name):
+    return quality.Sums.load(run / "features" / name / "sums.safetensors")
+
+
+def beside(job):
+    """A control's dictionary beside that of the model it was made from."""
+    its, own = sums_of(job.name), sums_of(job.like)
+    found, original = quality.quality(its), quality.quality(own)
+    return {
+        "name": job.name,
+        "l0": found.l0,
+        "original_l0": original.l0,
+        "off": found.l0 / original.l0 - 1,
+        "variance_explained": found.variance_explained,
+        "original_variance_explained": original.variance_explained,
+        "loss": float(its.losses[:, 0].sum() / own.losses[:, 0].sum() - 1),
+    }
+
+
+table = pd.DataFrame(
+    {"control": control, **beside(job)} for control, each in wanted.items() for job in each
+)
+
+
+# %% tags=["hide-input"]
+def described(control):
+    model, kind = control.split(".")
+    return f"{label(model)}, {'random MLP' if kind == 'mlp' else 'random model'}"
+
+
+mean = table.drop(columns="name").groupby("control", sort=False).mean().reset_index()
+heads = {"control": "control", "l0": "L0", "original_l0": "L0 of its original"}
+heads |= {
+    "variance_explained": "variance explained",
+    "original_variance_explained": "of its original",
+}
+heads |= {"loss": "loss"}
+mean["control"] = mean["control"].map(described)
+formats = {"L0": ".1f", "L0 of its original": ".1f", "variance explained": ".2f"}
+show_table(
+    mean[list(heads)].rename(columns=heads),
+    formats | {"of its original": ".2f", "loss": ".1%"},
+    caption="Dictionaries of the controls, means over draws, beside those of the models they were "
+    "made from. On the evaluation mix.",
+    notes={"L0": "active a token", "loss": "above its original's"},
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+WITHIN = 0.05  # of the original's L0
+worst = table.loc[table["off"].abs().idxmax()]
+worst_off = float(abs(worst["off"]))
+missed = table[table["off"].abs() > WITHIN]
+rows = {control: rest["l0"] for control, rest in table.groupby("control", sort=False)}
+spread = max(np.ptp(l0) for l0 in rows.values())
+say(
+    f"The largest deviation is that of `{worst['name']}`: its L0 is off by "
+    f"{percent(worst_off, 1)}. "
+    + (
+        f"So all are as sparse as their originals within {percent(WITHIN)}."
+        if missed.empty
+        else f"We asked for {percent(WITHIN)}, and {count(len(missed))} of {count(len(table))} are "
+        "further off: a dictionary is steered by the text it learns from, and here it reads other "
+        "text. The floors of these are a little too low where L0 is too high, and the reverse."
+    ),
+    f"Draws of one control differ by at most {number(spread, 1)} in L0.",
+)
+
+# %% [markdown]
+# ## How close is the closest, if nothing was learned?
+#
+# We take the first dictionary of the lineage's first model. For each of its observable features we
+# look up the best correlation with any feature of another dictionary: the model's own from another
+# seed, that of a child, that of the child with a random MLP, and that of the random model. The curves
+# tell which share of the features reaches which r.
+
+# %%
+root = lineage.root
+of_children = [child for parent, child in lineage.edges if parent == root]
+names = [f"{root}-0", f"{root}-1", wanted[of_root][0].name]
+names += [name for child in of_children for name in (f"{child}-0", f"{child}.mlp-0")]
+found = features.open_named(run, names)
+criteria = {"min_positions": min_positions, "min_documents": min_documents}
+able = {name: eligible(each.acts, each.origin, **criteria) for name, each in found.items()}
+
+
+def best_r(other):
+    """Best r of each observable feature of the root's first dictionary; none found is 0."""
+    one = f"{root}-0"
+    masks = {"eligible_a": able[one], "eligible_b": able[other]}
+    best = correlations(found[one].acts, found[other].acts, **masks)
+    return np.clip(best.a_best_r[best.a_candidates], 0, 1)
+
+
+r = {name: best_r(name) for name in names[1:]}
+
+# %% tags=["hide-input"]
+figure, axes = style.panels(len(of_children), 2.4)
+for axis, model in zip(axes, of_children, strict=True):
+    lines = {
+        names[1]: ("the same model, another seed", "black", "--"),
+        f"{model}-0": ("child", style.colour_of(model), "-"),
+        f"{model}.mlp-0": ("child with a random MLP", style.GREY, "-"),
+        names[2]: ("random model", style.GREY, ":"),
+    }
+    for name, (words, colour, dashes) in lines.items():
+        at_least = 1 - np.arange(r[name].size) / r[name].size
+        axis.step(np.sort(r[name]), at_least, color=colour, ls=dashes, where="pre", label=words)
+    axis.axvline(tau, color=style.GREY, lw=1)
+    axis.set(title=style.pair_label(root, model), xlim=(0, 1), ylim=(0, 1))
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+figure.supxlabel("best correlation r", fontsize=11)
+figure.supylabel("features that reach it", fontsize=11)
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+show(
+    figure,
+    f"Share of {label(root)}'s observable features whose best correlation with a feature of another "
+    "dictionary is at least r. Seeds and draws 0 (another seed: 1). The line: the threshold.",
+    "fig-floors",
+    "Falling curves: another seed highest, then the child, its control, and the random model",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+above = {name: float(np.mean(each > tau)) for name, each in r.items()}
+lines = [
+    f"- **{style.pair_label(root, child)}**: {percent(above[f'{child}-0'])} in the child, "
+    f"{percent(above[f'{child}.mlp-0'])} in the child with a random MLP."
+    for child in of_children
+]
+say(
+    f"At the threshold of {number(tau, 1)} {percent(above[names[1]])} of these features are found in "
+    f"the same model with another seed, {percent(above[names[2]])} in the random model, and",
+    "\n".join(lines),
+    "These are single dictionaries. [Ceilings and floors](ceilings) counts all of them, with "
+    "intervals.",
+)
+
+# %% [markdown]
+# What {numref}`fig-floors` shows of the grey line can't be owed to what the MLP has learned. It is
+# carried by the token and by what attention brings. So between child and control, and not between
+# child and zero, lies what the MLP itself has kept.
+#
+# There is a much lower zero. If the child's features answer to the documents half a domain further
+# on, the two read unrelated text, and what is found is chance.
+
+# %%
+elsewhere = features.other_documents(found[f"{child}-0"]).acts
+masks = {"eligible_a": able[f"{root}-0"], "eligible_b": able[f"{child}-0"]}
+unrelated = correlations(found[f"{root}-0"].acts, elsewhere, **masks)
+by_chance = float(np.mean(unrelated.a_best_r[unrelated.a_candidates] > tau))
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    f"On unrelated text {percent(by_chance, 1)} are found. That tests the measure. It says nothing "
+    "about models, which all read the same text."
+)
+
+# %% [markdown]
+# One caveat. A control's MLP passes on whatever reaches it, in many random mixtures. That is an
+# opportunity for a dictionary to find what the embedding knows, and a trained MLP may use its
+# neurons for better things. So the floor isn't a part of the child's share, feature by feature; it is
+# the share that needs no explanation by learning in the MLP.
+
+# %% tags=["remove-cell"]
+results = {"floors.l0_largest_deviation": worst_off, "floors.by_chance": by_chance}
+for row in table.to_dict("records"):
+    for figure in ("l0", "variance_explained"):
+        results[f"floors.{row['name']}.{figure}"] = row[figure]
+        original = row["name"].split(".")[0]
+        results[f"floors.{original}.{figure}"] = row[f"original_{figure}"]
+store.write_results(run, "floors", results)
+
+# %% [markdown]
+# ## What we learned
+#
+# A share of persisting features has a zero, and it lies above nothing. A model whose MLP is random
+# still gives a dictionary some of the parent's features, because tokens and attention are still
+# there. Controls have dictionaries of their own, as sparse as the child's, since sparsity alone moves a
+# share. The chapter on [ceilings and floors](ceilings) puts each share between its two ends.
+#
+# :::{admonition} Exercise 1
+# :class: tip
+# Why is the control made from the child, and not from the parent?
+# :::
+#
+# :::{dropdown} Answer
+# Training has also moved the child's embedding and attention. The parent with a random MLP would keep
+# the parent's, and find more of its features. The question is what would be left if the child's MLP
+# knew nothing, and everything else were as the child has it.
+# :::
+#
+# :::{admonition} Exercise 2
+# :class: tip
+# Train one more dictionary of a control with the L1 coefficient of all others:
+# `job._replace(name="trial", like=None)`. What are its L0 and its best correlations?
+# :::
+#
+# :::{dropdown} Answer
+# Give it to `jobs.train_and_measure` in a list, and then to `sums_of` and `open_named` by its name. More
+# features are active a token, and fewer of the parent's reach the threshold. That floor would make the
+# child look better than it is.
+# :::
