@@ -15,7 +15,7 @@ import jupytext
 import pytest
 
 from featrack_utils.pipeline.book import notebook_pages
-from featrack_utils.pipeline.notebook import declared_parameters
+from featrack_utils.pipeline.notebook import declared_parameters, page_of
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
@@ -86,12 +86,12 @@ def cells(source: Path, kind: str) -> list:
 
 
 def test_every_notebook_is_a_phase_and_every_phase_a_notebook(passed):
-    assert {values["notebook"] for values in passed.values()} == {s.stem for s in SOURCES}
+    assert {values["notebook"] for values in passed.values()} == {page_of(s) for s in SOURCES}
 
 
 @each_notebook
 def test_literals_are_those_of_the_quick_profile(source, passed):
-    values = {k: v for k, v in passed[source.stem].items() if k != "notebook"}
+    values = {k: v for k, v in passed[page_of(source)].items() if k != "notebook"}
     declared = declared_parameters(jupytext.read(source))
     assert values == {name: declared.get(name, "not declared") for name in values}
 

@@ -1,8 +1,7 @@
-"""What the book asks of Sphinx beyond its theme: formulas without scripts, links to sources."""
+"""What the book asks of Sphinx beyond its theme: formulas without scripts, pages without dead weight."""
 
 from html import escape
 from typing import Any
-from urllib.parse import quote
 
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -65,32 +64,10 @@ def drop_thebe(
     ]
 
 
-def link_sources(
-    app: Sphinx, pagename: str, _template: str, context: dict[str, Any], _doctree: object
-) -> None:
-    """Point Binder at notebooks/<page>.py, which the repository holds.
-
-    Executed pages are made, never committed, so links to them would lead nowhere.
-    """
-    folder, _, page = pagename.rpartition("/")
-    if folder != "executed":
-        return
-    for button in _all_buttons(context.get("header_buttons", [])):
-        if button.get("text") == "Binder":
-            start = button["url"].split("?urlpath=")[0]
-            button["url"] = f"{start}?urlpath={quote(f'lab/tree/notebooks/{page}.py')}"
-
-
-def _all_buttons(buttons: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    nested = [inner for button in buttons for inner in _all_buttons(button.get("buttons", []))]
-    return buttons + nested
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_display_math, None))
     app.connect("config-inited", keep_explorer_apart)
-    # After the theme, which makes the buttons at its own late place.
+    # After the theme, which adds scripts at its own late place.
     app.connect("html-page-context", drop_thebe, priority=900)
-    app.connect("html-page-context", link_sources, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
