@@ -1,4 +1,4 @@
-"""What the book asks of Sphinx beyond its theme: formulas without scripts, pages without dead weight."""
+"""What the book asks of Sphinx beyond its theme: formulas without scripts, light pages."""
 
 from html import escape
 from typing import Any
