@@ -103,9 +103,9 @@ for control, each in wanted.items():
 # ## Dictionaries of equal sparsity
 #
 # A control's dictionary reads what the child's does. With the same L1 coefficient it would come out
-# less sparse, for activations of a random MLP are spread more evenly; and a dictionary that is less
-# sparse finds fewer of the parent's features, by that alone. So while it is trained, its coefficient
-# is moved until as many features are active a token as in the child's first dictionary.
+# less sparse, and a dictionary that is less sparse finds fewer of the parent's features, by that
+# alone. So while it is trained, its coefficient is moved until as many features are active a token as
+# in the child's first dictionary.
 
 # %% tags=["hide-input"]
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
@@ -189,8 +189,8 @@ say(
         f"So all are as sparse as their originals within {percent(WITHIN)}."
         if missed.empty
         else f"We asked for {percent(WITHIN)}, and {count(len(missed))} of {count(len(table))} are "
-        "further off: a dictionary is steered by the text it learns from, and here it reads other "
-        "text. The floors of these are a little too low where L0 is too high, and the reverse."
+        "further off: a dictionary is steered while it learns, so it takes enough steps, and text "
+        "like the mix's. The floors of these are a little too low where L0 is too high, and the reverse."
     ),
     f"Draws of one control differ by at most {number(spread, 1)} in L0.",
 )
