@@ -95,7 +95,7 @@ sample = resample(of_models, CURVE_TAUS, tau=tau, replicates=replicates, seed=se
 # %%
 def count_edge(parent, child, **how):
     controls = {"random_mlp": f"{child}.mlp", "random_model": f"{lineage.root}.random"}
-    return persistence(sample, parent, child, floors=controls, **{"rule": rule, **how})
+    return persistence(sample, parent, child, **{"rule": rule, "floors": controls, **how})
 
 
 kept = {edge: count_edge(*edge) for edge in lineage.edges}
@@ -168,16 +168,19 @@ say(
 # ## Four ways to count
 #
 # A best match may be shared by several features. A *mutual* match may not, and an *assignment* pairs
-# features one to one. Merging the copies within a dictionary is a fourth way. If copies did no more
-# than inflate shares and their ends alike, rescaled persistence would stay.
+# features one to one; it is solved once, without floor and interval. Merging the copies within a
+# dictionary is a fourth way. If copies raised share, floor and ceiling alike, the other three would agree.
 
 # %% tags=["hide-input"]
-by_way = {way: {edge: count_edge(*edge, rule=way) for edge in lineage.edges} for way in RULES}
-by_rule = {way: [each.rescaled() for each in by_way[way].values()] for way in RULES}
+given = {way: {"rule": way} for way in RULES} | {"assignment": dict(rule="assignment", floors={})}
+by_way = {way: {edge: count_edge(*edge, **how) for edge in kept} for way, how in given.items()}
+stands = {way: [each.rescaled() for each in by_way[way].values()] for way in RULES}
+stands["assignment"] = [each.ratio() for each in by_way["assignment"].values()]
 show_table(
-    pd.DataFrame({"pair": pairs, **by_rule}),
+    pd.DataFrame({"pair": pairs, **stands}),
     dict.fromkeys(RULES, ".0%"),
-    caption="Rescaled persistence by four ways to count. An assignment is solved once, without interval.",
+    caption="Rescaled persistence by four ways to count.",
+    notes={"assignment": "share / ceiling"},
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
@@ -233,8 +236,7 @@ show_table(
 # ## Where a merge's features come from
 #
 # A merge that changes nothing gives back one of its parents. So let a second dictionary of a parent
-# stand for the merge, and ask for *its* features' origins in the same dictionaries. What one parent
-# alone has is read against that parent's own case, the others against the mean of the cases.
+# stand for the merge, and ask for *its* features' origins in the same dictionaries.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 origins = {
@@ -263,9 +265,8 @@ for merge, each in origins.items():
 # %% [markdown]
 # ## Controls of the measure itself
 #
-# **A child that nothing happened to**: where the first model's last dictionary stands for its child
-# and the others for the parent, the ratio must be 100 %. **Equal seeds**: dictionaries that start from
-# the same random numbers may agree more often, and a share then is partly a memory of that.
+# **A child that nothing happened to**: where the first model's last dictionary stands for its child,
+# the ratio must be 100 %. **Equal seeds** may agree more often, as a memory of their common start.
 
 # %%
 last, of_itself = root_seeds - 1, (sample, root, root)
@@ -330,12 +331,11 @@ say(
 # %% [markdown]
 # :::{admonition} Exercise
 # :class: tip
-# Train with three seeds for every model (`sae='{other_seeds: 3}'`). Which intervals shrink, and
-# which dashes go?
+# Train with three seeds for every model (`sae='{other_seeds: 3}'`). Which intervals shrink?
 # :::
 #
 # :::{dropdown} Answer
-# Those that are wide because of the seeds; and every parent's reproducible features get a ceiling.
+# Those that are wide because of the seeds; and all parents' reproducible features get a ceiling.
 # :::
 #
 # :::{admonition} Exercise

@@ -103,9 +103,9 @@ for control, each in wanted.items():
 # ## Dictionaries of equal sparsity
 #
 # A control's dictionary reads what the child's does. With the same L1 coefficient it would come out
-# less sparse, for activations of a random MLP are spread more evenly; and a dictionary that is less
-# sparse finds fewer of the parent's features, by that alone. So while it is trained, its coefficient
-# is moved until as many features are active a token as in the child's first dictionary.
+# less sparse, and a dictionary that is less sparse finds fewer of the parent's features, by that
+# alone. So while it is trained, its coefficient is moved until as many features are active a token as
+# in the child's first dictionary.
 
 # %% tags=["hide-input"]
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
@@ -158,18 +158,17 @@ def described(control):
     return f"{label(model)}, {'random MLP' if kind == 'mlp' else 'random model'}"
 
 
-mean = table.drop(columns="name").groupby("control", sort=False).mean().reset_index()
-heads = {"control": "control", "l0": "L0", "original_l0": "L0 of its original"}
-heads |= {
-    "variance_explained": "variance explained",
-    "original_variance_explained": "of its original",
-}
-heads |= {"loss": "loss"}
+mean = table.drop(columns=["name", "off"]).groupby("control", sort=False).mean().reset_index()
 mean["control"] = mean["control"].map(described)
-formats = {"L0": ".1f", "L0 of its original": ".1f", "variance explained": ".2f"}
+HEADS = {
+    "l0": "L0",
+    "original_l0": "original's L0",
+    "variance_explained": "variance explained",
+    "original_variance_explained": "original's",
+}
 show_table(
-    mean[list(heads)].rename(columns=heads),
-    formats | {"of its original": ".2f", "loss": ".1%"},
+    mean.rename(columns=HEADS),
+    {"loss": ".1%"} | {head: ".1f" if "L0" in head else ".2f" for head in HEADS.values()},
     caption="Dictionaries of the controls, means over draws, beside those of the models they were "
     "made from. On the evaluation mix.",
     notes={"L0": "active a token", "loss": "above its original's"},
@@ -180,8 +179,7 @@ WITHIN = 0.05  # of the original's L0
 worst = table.loc[table["off"].abs().idxmax()]
 worst_off = float(abs(worst["off"]))
 missed = table[table["off"].abs() > WITHIN]
-rows = {control: rest["l0"] for control, rest in table.groupby("control", sort=False)}
-spread = max(np.ptp(l0) for l0 in rows.values())
+spread = table.groupby("control")["l0"].agg(np.ptp).max()
 say(
     f"The largest deviation is that of `{worst['name']}`: its L0 is off by "
     f"{percent(worst_off, 1)}. "
@@ -189,8 +187,8 @@ say(
         f"So all are as sparse as their originals within {percent(WITHIN)}."
         if missed.empty
         else f"We asked for {percent(WITHIN)}, and {count(len(missed))} of {count(len(table))} are "
-        "further off: a dictionary is steered by the text it learns from, and here it reads other "
-        "text. The floors of these are a little too low where L0 is too high, and the reverse."
+        "further off: a dictionary is steered while it learns, so it takes enough steps, and text "
+        "like the mix's. The floors of these are a little too low where L0 is too high, and the reverse."
     ),
     f"Draws of one control differ by at most {number(spread, 1)} in L0.",
 )
