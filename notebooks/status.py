@@ -18,13 +18,15 @@
 # numbers, digit for digit.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+import json
 import math
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 
-from featrack_utils.display import run_report
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import count, estimate, number, percent, say, with_interval
 from featrack_utils.lineage import label
@@ -137,30 +139,50 @@ show_table(
 # last end is less than their sum. A core-second is one core busy for one second: two threads that
 # work for a minute make 120.
 
+
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-times = run_report.phase_times(run / "executed", pages)
-total = {
-    "phase": "all together",
-    "seconds": times["seconds"].sum(),
-    "core_seconds": times["core_seconds"].sum(min_count=1),
-}
+def duration(seconds):
+    """ "43 s", "2 min 05 s", "3 h 07 min": what a reader can picture."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+rows = []
+for path in (run / "executed").glob("[!.]*.ipynb"):
+    ran = nbformat.read(path, as_version=4).metadata.get("papermill", {})
+    if path.stem == "status" or ran.get("duration") is None:
+        continue  # this page isn't finished
+    counted = run / store.TIMES / f"{path.stem}.json"
+    cores = json.loads(counted.read_text())["core_seconds"] if counted.is_file() else math.nan
+    rows.append((path.stem, datetime.fromisoformat(ran["start_time"]), ran["duration"], cores))
+columns = ["phase", "started", "seconds", "core_seconds"]
+times = pd.DataFrame(sorted(rows, key=lambda row: row[1]), columns=columns)
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+total = {"phase": "all together"} | times[["seconds", "core_seconds"]].sum(min_count=1).to_dict()
 shown = pd.concat([times, pd.DataFrame([total])])
 show_table(
     pd.DataFrame(
         {
             "phase": shown["phase"],
             "started": [f"{at:%Y-%m-%d %H:%M:%S}" if at == at else None for at in shown["started"]],
-            "took": shown["seconds"].map(run_report.duration),
+            "took": shown["seconds"].map(duration),
             "core-seconds": shown["core_seconds"].map(count),
         }
     ),
-    caption="The phases in the pipeline's order.",
+    caption="The phases in the order in which they began.",
     notes={"started": "UTC", "took": "a kernel's time"},
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+ends = times["started"] + pd.to_timedelta(times["seconds"], unit="s")
+passed = (ends.max() - times["started"].min()).total_seconds()
 say(
-    f"From the first start to the last end {run_report.duration(run_report.span(times))} passed. "
+    f"From the first start to the last end {duration(passed)} passed. "
     "If part of a run was made again later, this includes the pause between the two."
 )
 
@@ -210,7 +232,7 @@ show_table(
 
 # %% mystnb={"code_prompt_show": "Every artefact", "code_prompt_hide": "Every artefact"} tags=["remove-input", "hide-output"] jupyter={"source_hidden": true}
 built = pd.DataFrame(
-    [{"artefact": name, "took": run_report.duration(r["seconds"])} for name, r in records.items()]
+    [{"artefact": name, "took": duration(r["seconds"])} for name, r in records.items()]
 )
 show_table(built, caption="What the phases left behind, and how long each took to make.")
 
@@ -218,7 +240,19 @@ show_table(built, caption="What the phases left behind, and how long each took t
 # What every artefact was made with. Artefacts of one kind that agree on a parameter share a line.
 
 # %% mystnb={"code_prompt_show": "Every parameter", "code_prompt_hide": "Every parameter"} tags=["remove-input", "hide-output"] jupyter={"source_hidden": true}
-show_table(run_report.parameter_table(records))
+given = pd.DataFrame(
+    [
+        (name.split("/")[0], name, key, value if isinstance(value, str) else json.dumps(value))
+        for name, record in records.items()
+        for key, value in record["parameters"].items()
+    ],
+    columns=["kind", "artefact", "parameter", "value"],
+)
+agreed = given.groupby(["kind", "parameter", "value"])["artefact"].agg(["first", "size"])
+agreed = agreed.reset_index()
+many = agreed["size"].astype(str) + " " + agreed["kind"]
+agreed["artefact"] = agreed["first"].where(agreed["size"] == 1, many)
+show_table(agreed[["artefact", "parameter", "value"]])
 
 # %% [markdown]
 # ## Every figure of this run

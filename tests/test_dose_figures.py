@@ -2,11 +2,9 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from featrack_utils.display.dose_figures import dose_response
 from featrack_utils.display.style import colour_of, use_style
-from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 
 
@@ -40,8 +38,3 @@ def test_doses_without_a_ratio_are_left_out_and_none_at_all_is_said():
     nothing = dict.fromkeys(("ratio", "ratio_low", "ratio_high"))
     for axis in dose_response(table(**nothing)).axes:
         assert [text.get_text() for text in axis.texts] == ["not defined"]
-
-
-def test_a_response_without_its_columns_is_refused():
-    with pytest.raises(FeatrackError, match="lack distance"):
-        dose_response(table().drop(columns="distance"))

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from featrack_utils.display import matching_figures, shareplots, style, training_figures
-from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 
 FOUR = Lineage(
@@ -42,12 +41,6 @@ def shares(**changes):
 def test_pairs_are_named_as_arrows():
     assert style.pair_label("base_lua") == style.pair_label("base", "lua") == "Base → Lua"
     assert style.pair_label("my-base", "my-chat") == "My-base → My-chat"
-
-
-def test_a_label_belongs_to_the_model_it_names_first():
-    assert style.model_of("Merged seed 1") == "merged"
-    assert style.model_of("seed 1") is None
-    assert style.model_of("English text") is None
 
 
 def test_names_stand_in_the_lineages_order_and_strangers_at_the_end():
@@ -90,16 +83,6 @@ def test_a_random_model_is_a_second_floor_of_its_own_grey():
     figure = shareplots.shares_with_ceiling(shares().assign(floor_random_model=0.005))
     assert {"floor", "random model"} <= set(legend_of(figure))
     assert "random model" not in legend_of(shareplots.shares_with_ceiling(shares()))
-
-
-def test_missing_columns_are_named():
-    with pytest.raises(FeatrackError, match=r"lack ci_low, ci_high"):
-        shareplots.shares_with_ceiling(shares().drop(columns=["ci_low", "ci_high"]))
-
-
-def test_no_rows_are_refused():
-    with pytest.raises(FeatrackError, match="nothing to draw"):
-        shareplots.shares_with_ceiling(shares().head(0))
 
 
 def test_the_sweep_has_a_dashed_line_at_each_base_accuracy():

@@ -2,7 +2,7 @@
 
 from bs4 import BeautifulSoup
 
-from featrack_utils.display.samples import break_share, show_samples
+from featrack_utils.display.samples import show_samples
 
 
 def shown(prompt: str, text: str) -> str:
@@ -22,8 +22,3 @@ def test_what_a_model_writes_is_data():
     soup = BeautifulSoup(html, "html.parser")
     assert soup.find(["u", "b", "script"]) is None
     assert soup.pre.text == "<b><script>⟨U+202E⟩" and soup.strong.text == "<b>"
-
-
-def test_the_share_of_breaks_is_of_what_was_added():
-    assert break_share("a\n", "a\n\n\nbc") == 0.5
-    assert break_share("a", "a") == 0

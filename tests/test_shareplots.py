@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 
 from featrack_utils.display import shareplots, style
-from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 
 
@@ -37,8 +36,6 @@ def test_errors_of_recovered_shares_are_drawn_in_points_with_their_intervals():
         "error [95 % CI]",
         "asked for: ± 2 points",
     ]
-    with pytest.raises(FeatrackError, match="ci_high"):
-        shareplots.recovered_shares(rows.drop(columns="bias.ci_high"), 0.02)
 
 
 def test_a_specification_curve_sorts_ratios_and_marks_their_choices():

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from featrack_utils.display.style import GREY, WIDTH, colour_of, require_columns
+from featrack_utils.display.style import GREY, WIDTH, colour_of
 from featrack_utils.lineage import label
 
 
@@ -14,7 +14,6 @@ def dose_response(df: pd.DataFrame) -> Figure:
     Columns: child, percent (of the steps, as text), ratio, ratio_low, ratio_high, distance (of the
     weights, relative). A ratio that is missing isn't drawn. Doses are evenly spaced.
     """
-    require_columns(df, "child", "percent", "ratio", "ratio_low", "ratio_high", "distance")
     figure = Figure(figsize=(WIDTH, 0.62 * WIDTH), layout="constrained")
     by_dose, by_distance = figure.subplots(1, 2, sharey=True)
     doses = list(dict.fromkeys(df["percent"]))

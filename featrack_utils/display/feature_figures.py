@@ -9,7 +9,7 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from featrack_utils.display.style import GREY, WIDTH, colour_of, panels, require_columns
+from featrack_utils.display.style import GREY, WIDTH, colour_of, panels
 
 _PALE = "#d9d9d9"
 _DPI = 220  # of the dots, which would make a vector figure of megabytes
@@ -46,7 +46,6 @@ def map_panels(mapped: pd.DataFrame, chosen: Mapping[str, np.ndarray]) -> Figure
 
     `mapped` has the columns model, x and y; `chosen` maps a panel's title to bool [n_features].
     """
-    require_columns(mapped, "model", "x", "y")
     figure, axes = panels(len(chosen), 2.3)
     figure.set_dpi(_DPI)
     # In random order, or the model drawn last would hide the others.
@@ -65,7 +64,6 @@ def cluster_map(mapped: pd.DataFrame, numbered: int) -> Figure:
 
     `mapped` has the columns x, y and cluster (−1: none, in pale grey).
     """
-    require_columns(mapped, "x", "y", "cluster")
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained", dpi=_DPI)
     axis = figure.subplots()
     inside = mapped[mapped["cluster"] >= 0]

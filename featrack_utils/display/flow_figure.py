@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-from featrack_utils.display.style import GREY, WIDTH, colour_of, require_columns
+from featrack_utils.display.style import GREY, WIDTH, colour_of
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage, label
 from featrack_utils.matching.flow import SHARED_ORIGINS, origin_names
@@ -62,9 +62,6 @@ def flow_diagram(volumes: pd.DataFrame, lineage: Lineage) -> Figure:
     Raises:
         FeatrackError: a class or stage that the lineage doesn't have.
     """
-    require_columns(
-        volumes, "source_stage", "source_class", "target_stage", "target_class", "volume"
-    )
     columns = columns_of(lineage)
     links, born = _links_of(volumes, {node for column in columns for node in column})
     heights = _heights_of(links, born)

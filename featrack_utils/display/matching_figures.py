@@ -8,7 +8,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from featrack_utils.display.style import GREY, colour_of, pair_label, panels
-from featrack_utils.errors import FeatrackError
 
 
 def best_match_histogram(
@@ -20,8 +19,6 @@ def best_match_histogram(
     drawn as an outline; a pair without has none. Correlations have no unit; `tau` is the
     threshold above which a feature persists.
     """
-    if not r:
-        raise FeatrackError("There are no pairs whose best matches could be drawn.")
     bins = np.linspace(min(0.0, *(np.nanmin(v) for v in r.values() if len(v)), 0.0), 1, 41)
     figure, axes = panels(len(r), 1.9)
     for axis, (pair, values) in zip(axes, r.items(), strict=True):

@@ -32,12 +32,6 @@ def show_samples(samples: Mapping[str, tuple[str, str]]) -> HTML:
     return HTML(f'<div class="featrack-tokens">\n{shown}\n</div>')
 
 
-def break_share(prompt: str, text: str) -> float:
-    """Share of what was written after the prompt that is line breaks; 0 if nothing was."""
-    added = text.removeprefix(prompt)
-    return added.count("\n") / len(added) if added else 0.0
-
-
 def _written(text: str) -> str:
     return "".join(
         _breaks(len(part)) if part.startswith("\n") else "".join(map(_sign, part))

@@ -17,9 +17,7 @@ from featrack_utils.display.style import (
     colour_of,
     pair_label,
     panels,
-    require_columns,
 )
-from featrack_utils.errors import FeatrackError
 
 
 def _colour(pair: str) -> str:
@@ -36,7 +34,6 @@ def shares_with_ceiling(df: pd.DataFrame) -> Figure:
     floors = {"floor": ("#999999", "floor"), "floor_random_model": ("#cccccc", "random model")}
     floors = {name: looks for name, looks in floors.items() if name in df or name == "floor"}
     figures = ("share", "ci_low", "ci_high", "ceiling", *floors)
-    require_columns(df, "pair", *figures)
     df = df.astype(dict.fromkeys(figures, float))
     figure = Figure(figsize=(WIDTH, 0.45 * len(df) + 1.5), layout="constrained")
     axis = figure.subplots()
@@ -85,9 +82,6 @@ def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
     Columns: pair, tau, share, and where known ceiling and floor; `<name>_low` and `<name>_high`
     beside any of the three are drawn as its band. `tau` marks the threshold used elsewhere.
     """
-    require_columns(df, "pair", "tau", "share")
-    if not 0 < tau < 1:
-        raise FeatrackError(f"The marked threshold must lie between 0 and 1, but is {tau}.")
     pairs = list(dict.fromkeys(df["pair"]))
     figure, axes = panels(len(pairs), 1.9)
     marks = [Line2D([], [], color=GREY, lw=1.1, label="persisting")]
@@ -145,7 +139,6 @@ def recovered_shares(df: pd.DataFrame, tolerance: float) -> Figure:
     Columns: planted, bias and its interval bias.ci_low and bias.ci_high (reported − planted,
     shares of one; drawn in points). Dashed lines stand at ± `tolerance`.
     """
-    require_columns(df, "planted", "bias", "bias.ci_low", "bias.ci_high")
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     axis = figure.subplots()
     for side in (-100 * tolerance, 100 * tolerance):
@@ -173,7 +166,6 @@ def specification_curve(table: pd.DataFrame, pair: str, factors: Sequence[str]) 
     Columns: pair, ratio, and the `factors`; rows of `pair` ("parent_child") with a defined ratio.
     Where ratio_low and ratio_high are known, a bar spans them.
     """
-    require_columns(table, "pair", "ratio", *factors)
     rows = table[(table["pair"] == pair) & table["ratio"].notna()].sort_values("ratio")
     choices = [(f, c) for f in factors for c in sorted(rows[f].unique(), key=str)]
     figure = Figure(figsize=(WIDTH, 2.2 + 0.2 * len(choices)), layout="constrained")

@@ -6,14 +6,12 @@ returns a figure that is not registered with pyplot, so that it is shown once.
 
 from collections.abc import Iterable
 
-import pandas as pd
 import seaborn as sns
 from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage, label
 
 GREY = "#666666"
@@ -41,7 +39,6 @@ _STYLE = {
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
 MARKERS = "osD^vPX*"  # beside colour, for those who can't tell the colours apart
 _colours: dict[str, str] = {}
-_models: list[str] = []  # of the lineage in use, in its order
 
 
 def use_style(lineage: Lineage | None = None) -> None:
@@ -59,7 +56,6 @@ def use_style(lineage: Lineage | None = None) -> None:
 
 
 def _give_colours(lineage: Lineage) -> None:
-    _models[:] = lineage.order
     _colours.clear()
     left = iter(PALETTE[len(lineage.order) :] + PALETTE * len(lineage.domains))
     _colours.update(zip(lineage.order, PALETTE * len(lineage.order), strict=False))
@@ -87,12 +83,6 @@ def pair_label(parent: str, child: str | None = None) -> str:
     return " → ".join(map(label, names))
 
 
-def model_of(text: str) -> str | None:
-    """The model of the lineage in use that "Chat seed 1" or "chat_tuned" names first."""
-    first = text.replace("_", " ").split(" ")[0].lower()
-    return next((model for model in _models if model.lower() == first), None)
-
-
 def panels(count: int, height: float, columns: int = 2) -> tuple[Figure, list[Axes]]:
     """A grid of `count` panels, each `height` inches high, that share both axes."""
     rows = -(-count // columns)
@@ -110,11 +100,3 @@ def single(height: float) -> tuple[Figure, Axes]:
     """A figure of one panel, `height` inches high."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots()
-
-
-def require_columns(df: pd.DataFrame, *columns: str) -> None:
-    """Raise FeatrackError if a figure's data lack one of `columns` or have no rows."""
-    if absent := [column for column in columns if column not in df.columns]:
-        raise FeatrackError(f"The figure's data lack {', '.join(absent)}: add them as columns.")
-    if df.empty:
-        raise FeatrackError("The figure's data have no rows: there is nothing to draw.")

@@ -14,7 +14,6 @@ from featrack_utils.display.style import (
     WIDTH,
     colour_of,
     in_order,
-    require_columns,
     single,
 )
 from featrack_utils.lineage import label
@@ -31,7 +30,6 @@ def loss_curves(history: pd.DataFrame) -> Figure:
 
     Training is drawn thin, validation thick with a dot at each evaluation.
     """
-    require_columns(history, "model", "tokens", "loss", "split")
     figure, axis = single(3.4)
     models = in_order(history["model"])
     for model in models:
@@ -56,7 +54,6 @@ def domain_heatmap(df: pd.DataFrame, value: str, title: str, best: str = "low") 
 
     Columns: model, domain, `value`. `best` is "low" for losses, "high" for accuracies.
     """
-    require_columns(df, "model", "domain", value)
     grid = df.pivot(index="model", columns="domain", values=value)
     grid = grid.reindex(index=in_order(df["model"]), columns=in_order(df["domain"]))
     figure, axis = single(0.5 * len(grid) + 1.1)
@@ -84,7 +81,6 @@ def sweep_figure(
     Columns: t, domain, accuracy. `before` gives, per domain, that of the model tuned (dashed),
     `parents` names the models that t = 0 and t = 1 stand for.
     """
-    require_columns(df, "t", "domain", "accuracy")
     figure, axis = single(3.4)
     for number, (domain, rows) in enumerate(df.groupby("domain", sort=True)):
         colour, text = colour_of(domain), label(domain)
@@ -111,7 +107,6 @@ def dictionary_history(history: pd.DataFrame, model: str) -> Figure:
 
     Columns: tokens (activations read), l0, variance_explained (a share of one).
     """
-    require_columns(history, "tokens", "l0", "variance_explained")
     figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
     axes = figure.subplots(1, 2)
     for axis, column, title in zip(

@@ -9,7 +9,7 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from featrack_utils.display.shading import visible
-from featrack_utils.display.style import GREY, MARKERS, WIDTH, colour_of, require_columns
+from featrack_utils.display.style import GREY, MARKERS, WIDTH, colour_of
 from featrack_utils.display.training_figures import weight_label
 from featrack_utils.lineage import label
 
@@ -31,7 +31,6 @@ def blend_figure(
     activation, one line a place; without rows that half says so. The feature is one of `model`'s
     dictionary, `ends` are the models at t = 0 and 1; `t` is marked by a vertical line.
     """
-    require_columns(losses, "t", "domain", "loss")
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 2))
     for number, (domain, rows) in enumerate(losses.groupby("domain", sort=False)):
@@ -71,7 +70,6 @@ def probability_figure(changes: pd.DataFrame, model: str) -> Figure:
     Columns: token (text), clean, without. From top to bottom in the order given. On a logarithmic
     axis, for one token often has nearly all of the probability; what is below LEAST is drawn there.
     """
-    require_columns(changes, "token", "clean", "without")
     figure = Figure(figsize=(WIDTH, 0.3 * len(changes) + 1.2), layout="constrained")
     axis = figure.subplots()
     rows = np.arange(len(changes))
