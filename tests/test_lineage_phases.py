@@ -59,7 +59,7 @@ def make_run(tmp_path, tokenizer, monkeypatch):
 def chapter(name: str, run: Path, given: dict) -> dict:
     """Runs a notebook's code with other parameters; returns what it leaves defined."""
     code = []
-    for cell in jupytext.read(NOTEBOOKS / f"{name}.py").cells:
+    for cell in jupytext.read(next(NOTEBOOKS.glob(f"*{name}.py"))).cells:
         if cell.cell_type == "code":
             is_parameters = "parameters" in cell.metadata.get("tags", [])
             values = {"run_dir": str(run), **given}
