@@ -127,11 +127,17 @@ changed = verdict(
     above=f"{edge} no loss is seen: {stands}.",
     unclear=f"{edge} change can't be told from none with these dictionaries: {stands}.",
 )
-part = verdict(loss, 0.5, below="less than half", above="most", unclear="about half")
+part = verdict(
+    loss,
+    0.5,
+    below="Less than half of what seems lost",
+    above="Most of what seems lost",
+    unclear="Whether it is more than half isn't clear, but part of what seems lost",
+)
 say(
     f"**What follows.** {changed} The ratio, {with_interval(ratio)}, leaves out that a child whose MLP "
     f"is random still has {with_interval(floor)} of the features, which tokens and attention carry.",
-    f"And {part} of what seems lost at the threshold τ = "
+    f"{part} at the threshold τ = "
     f"{number(results.get('track.tau'), 1)} would seem lost from an unchanged model as well: "
     f"{with_interval(loss)} of it. All this depends on how matches are counted, and "
     "[a chapter](robustness) says how.",

@@ -317,7 +317,9 @@ store.write_results(run, "ceilings", results)
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 loss = main.unchanged_loss()
-part = verdict(loss, 0.5, below="not mostly", above="mostly", unclear="about half")
+part = verdict(
+    loss, 0.5, below="not mostly", above="mostly", unclear="only in part, how large isn't clear,"
+)
 say(
     "A share of features found again mixes three things: how much of a model a dictionary finds *at "
     "all*, what any MLP behind this embedding and attention would show, and how much of what the MLP "
