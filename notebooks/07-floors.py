@@ -187,8 +187,8 @@ say(
         f"So all are as sparse as their originals within {percent(WITHIN)}."
         if missed.empty
         else f"We asked for {percent(WITHIN)}, and {count(len(missed))} of {count(len(table))} are "
-        "further off: a dictionary is steered while it learns, so it takes enough steps, and text "
-        "like the mix's. The floors of these are a little too low where L0 is too high, and the reverse."
+        "further off: steering a dictionary while it learns takes enough steps, and text like "
+        "the mix's. The floors of these are a little too low where L0 is too high, and the reverse."
     ),
     f"Draws of one control differ by at most {number(spread, 1)} in L0.",
 )
