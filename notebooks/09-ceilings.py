@@ -235,8 +235,7 @@ show_table(
 # %% [markdown]
 # ## Where a merge's features come from
 #
-# A merge that changes nothing gives back one of its parents. So let a second dictionary of a parent
-# stand for the merge, and ask for *its* features' origins in the same dictionaries.
+# An idle merge gives back a parent. So let a parent's second dictionary stand for it, and ask the same.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 origins = {
@@ -346,6 +345,5 @@ say(
 # :::
 #
 # :::{dropdown} Answer
-# A lower threshold lets in looser matches for share, ceiling and floor alike. Only the place between
-# the two at the same threshold, in {numref}`fig-threshold`, says anything about the models.
+# A lower one lets in looser matches for share, ceiling and floor alike. Only {numref}`fig-threshold` tells.
 # :::
