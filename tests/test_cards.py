@@ -10,8 +10,6 @@ from scipy import sparse
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.display import cards
-from featrack_utils.display.shading import ShadedFeature, shade_side_by_side
-from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.contexts import token_shares
 from featrack_utils.interpretation.logit_effects import LogitEffects
 
@@ -43,7 +41,7 @@ def test_only_features_of_the_explorers_dictionaries_are_links():
     assert (link["href"], link.text) == ("explorer.html#base-0", "base 0")
     assert cards.link(OTHER) == "lua 1 (seed 1)"
     dashed = cards.Feature("my-chat-0", 7)
-    assert (dashed.model, dashed.target) == ("my-chat", "explorer.html#my-chat-7")
+    assert dashed.model == "my-chat" and "explorer.html#my-chat-7" in cards.link(dashed)
 
 
 def test_a_token_is_shown_as_data():
@@ -91,11 +89,3 @@ def test_two_features_are_shaded_on_the_same_text(known):
     assert marked == [["b"], ["e", "g"]]
     assert "3, strongest" in legend.text and "2, strongest" in legend.text
     assert [a["href"] for a in legend.select("a")] == ["explorer.html#base-0"]
-
-
-def test_features_side_by_side_need_as_many_contexts_each():
-    side = ShadedFeature("a", [(["x"], [1.0])], 1.0, "#0072B2")
-    with pytest.raises(FeatrackError, match=r"as many contexts each, but got \[0, 1\]"):
-        shade_side_by_side([side, side._replace(contexts=[])])
-    with pytest.raises(FeatrackError, match="peak activation above zero"):
-        shade_side_by_side([side._replace(peak=0.0)])

@@ -7,7 +7,6 @@ from matplotlib.colors import to_rgb
 
 from featrack_utils.display import style
 from featrack_utils.display.flow_figure import columns_of, flow_diagram
-from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 
 PAPER = Lineage(
@@ -122,11 +121,6 @@ def test_labels_of_a_column_stay_apart():
     )
     merged = sorted(t.get_position()[1] for t in figure.axes[0].texts if t.get_position()[0] >= 2)
     assert min(np.diff(merged)) > 0.04
-
-
-def test_an_unknown_class_is_named():
-    with pytest.raises(FeatrackError, match="'sideways' of 'lua'"):
-        drawn(flow_rows(("base", "eligible", "lua", "sideways", 1)))
 
 
 LINEAR = {"method": "linear"}

@@ -1,10 +1,8 @@
 """The table beside the paper: its cells, its missing ones, and what it refuses."""
 
-import pytest
 from bs4 import BeautifulSoup
 
 from featrack_utils.display.paper import PAPER, Row, beside_paper, interval, published
-from featrack_utils.errors import FeatrackError
 
 
 def cells(html) -> list[list[str]]:
@@ -48,10 +46,3 @@ def test_an_interval_is_taken_where_there_is_one():
 def test_every_figure_says_where_it_is_from():
     assert all(figure.source for figure in PAPER.values())
     assert published("merge.t") == 0.58
-
-
-def test_unknown_names_and_empty_tables_are_refused():
-    with pytest.raises(FeatrackError, match="none named 'base lost'"):
-        published("base lost")
-    with pytest.raises(FeatrackError, match="has no rows"):
-        beside_paper([])

@@ -105,8 +105,8 @@ def test_a_match_at_the_threshold_or_below_gets_a_row_of_its_own():
 
 def test_where_nothing_fires_the_table_says_so(models, matches, corpora):
     silent = {m: one._replace(sae=Silent()) for m, one in models.items()}
-    shown = reading.read_text("x", silent, matches, corpora, tau=0.8, top=3).data
-    assert shown == "<p>No feature of any model fires on this text.</p>"
+    panel = text_reader(silent, matches, corpora, tau=0.8, text="x")
+    assert texts(panel) == "<p>No feature of any model fires on this text.</p>"
 
 
 class Silent:
@@ -217,9 +217,11 @@ def test_a_ratio_to_a_ceiling_of_zero_is_a_dash(known):
     best = {pair: planted(6, (0, 0)) for pair in known.best}
     for model in LINEAGE.order:
         best[f"{model}-0", f"{model}-1"].a_best_r[:] = 0
-    shares = thresholds.shares_at(LINEAGE, known._replace(best=best), 0.8, "best")
+    known = known._replace(best=best)
+    shares = thresholds.shares_at(LINEAGE, known, 0.8, "best")
     assert (shares["ceiling"] == 0).all() and shares["ratio"].isna().all()
-    assert thresholds.shares_html(shares).count("–") == len(LINEAGE.edges)
+    panel = threshold_slider(LINEAGE, known, tau=0.8, rule="best")
+    assert texts(panel).count("–") == len(LINEAGE.edges)
 
 
 def test_where_no_feature_can_be_judged_the_reader_is_told(known):

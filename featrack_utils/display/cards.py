@@ -59,21 +59,9 @@ class Feature(NamedTuple):
         seed = self.dictionary.rpartition("-")[2]
         return f"{self.model} {self.index}" + (f" (seed {seed})" if seed != "0" else "")
 
-    @property
-    def target(self) -> str | None:
-        """Its place in the explorer, which shows the dictionaries of seed 0."""
-        shown = self.dictionary.endswith("-0")
-        return f"explorer.html#{self.model}-{self.index}" if shown else None
-
 
 class Known(NamedTuple):
-    """What is known of the dictionaries of a run, each by its name.
-
-    Attributes:
-        shares: from `contexts.token_shares`.
-        effects: from `logit_effects.top_logits`.
-        domains: names of the domains in the order of their numbers in the features.
-    """
+    """What is known of a run's dictionaries; `shares` come from `contexts.token_shares`."""
 
     features: Mapping[str, Features]
     shares: Mapping[str, sparse.csc_matrix]
@@ -85,11 +73,7 @@ class Known(NamedTuple):
 def read_known(
     run: Path, lineage: Lineage, corpora: Corpora, features: Mapping[str, Features]
 ) -> Known:
-    """What is known of a run's dictionaries; `features` by their names.
-
-    Raises:
-        FeatrackError: a model or dictionary is missing or damaged.
-    """
+    """What is known of a run's dictionaries; FeatrackError if one is missing or damaged."""
     vocab = len(corpora.tokenizer)
     shares = {name: token_shares(found, vocab) for name, found in features.items()}
     effects = {}
@@ -100,10 +84,12 @@ def read_known(
 
 
 def link(feature: Feature, colour: str = "inherit") -> str:
-    """A feature's name as HTML that leads to its page in the explorer, if it has one."""
-    if feature.target is None:
-        return escape(feature.name)
-    return f'<a href="{escape(feature.target)}" style="color: {colour}">{escape(feature.name)}</a>'
+    """A feature's name as HTML; one of seed 0 leads to its page in the explorer."""
+    name = escape(feature.name)
+    if not feature.dictionary.endswith("-0"):
+        return name
+    target = escape(f"explorer.html#{feature.model}-{feature.index}")
+    return f'<a href="{target}" style="color: {colour}">{name}</a>'
 
 
 def linked(feature: Feature) -> HTML:

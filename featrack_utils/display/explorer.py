@@ -61,13 +61,10 @@ PAGE = "book/_build/html/executed/explorer.html"
 
 
 class Contents(NamedTuple):
-    """What the explorer shows; mappings by model.
+    """What the explorer shows; mappings by model, `best` by (earlier, later) model.
 
-    Attributes:
-        best: best matches of each two models' features, by (earlier, later) model.
-        about: table of columns model, feature, explanation, simulation_r, detection, x, y and
-            cluster, one row per feature of every model; missing values where there is none.
-        width: positions of a block of the evaluation mix.
+    `about` has the columns model, feature, explanation, simulation_r, detection, x, y and cluster
+    for each feature. `width` is the number of positions of a block.
     """
 
     lineage: Lineage
@@ -92,8 +89,7 @@ def inputs(run: Path, lineage: Lineage) -> list[Path]:
 def read_contents(run: Path, context: int, seed: int) -> Contents:
     """Gathers what the explorer shows; `seed` draws the random contexts.
 
-    Raises:
-        FeatrackError: an artefact is missing or damaged.
+    Raises FeatrackError: an artefact is missing or damaged.
     """
     from featrack_utils.corpora.prepare import open_corpora  # slow to load
 
@@ -122,8 +118,7 @@ def read_contents(run: Path, context: int, seed: int) -> Contents:
 def write_data(folder: Path, contents: Contents, tau: float, rule: str) -> None:
     """Fills `folder` with the explorer's files; τ and the rule say which features match.
 
-    Raises:
-        FeatrackError: the models' features come from different tokens, or don't fill blocks.
+    Raises FeatrackError: the models' features come from different tokens, or don't fill blocks.
     """
     first = contents.features[contents.lineage.root]
     for other in contents.features.values():
@@ -144,11 +139,7 @@ def write_data(folder: Path, contents: Contents, tau: float, rule: str) -> None:
 
 
 def page() -> HTML:
-    """What the explorer's page holds: a place for it, its styles and its scripts in order.
-
-    In a notebook, where the scripts aren't found, the place keeps a sentence that says where
-    they are.
-    """
+    """A place for the explorer, its styles and scripts; a notebook shows the way to the page."""
     styles = [f'<link rel="stylesheet" href="{_AT}/{name}">' for name in STYLES]
     scripts = [f'<script defer src="{_AT}/{name}"></script>' for name in SCRIPTS]
     return HTML(

@@ -20,7 +20,6 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
 from featrack_utils.display.style import GREY, WIDTH, colour_of
-from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage, label
 from featrack_utils.matching.flow import SHARED_ORIGINS, origin_names
 
@@ -58,12 +57,9 @@ def flow_diagram(volumes: pd.DataFrame, lineage: Lineage) -> Figure:
 
     Takes the table of `matching.flow.flow`: source_stage, source_class, target_stage,
     target_class, volume (features).
-
-    Raises:
-        FeatrackError: a class or stage that the lineage doesn't have.
     """
     columns = columns_of(lineage)
-    links, born = _links_of(volumes, {node for column in columns for node in column})
+    links, born = _links_of(volumes)
     heights = _heights_of(links, born)
     columns = [[node for node in column if heights[node] > 0] for column in columns]
     boxes = _stacked(columns, heights)
@@ -129,21 +125,14 @@ def _node(stage: str, name: str, other: str) -> Node:
     return Node(stage, name, other if name in _WORDS else "")
 
 
-def _links_of(volumes: pd.DataFrame, known: set[Node]) -> tuple[Links, dict[Node, float]]:
+def _links_of(volumes: pd.DataFrame) -> tuple[Links, dict[Node, float]]:
     """Volumes between nodes, and for nodes with features from nowhere how many they are."""
     links: Links = defaultdict(float)
     born: dict[Node, float] = defaultdict(float)
     for row in volumes.itertuples(index=False):
         source = _node(row.source_stage, row.source_class, row.target_stage)
         target = _node(row.target_stage, row.target_class, row.source_stage)
-        outside = row.source_stage == "outside"
-        for node in (target,) if outside else (source, target):
-            if node not in known:
-                raise FeatrackError(
-                    f"The flow diagram has no place for class {node.name!r} of {node.stage!r}: "
-                    "give it the table that featrack_utils.matching.flow.flow makes."
-                )
-        if outside:
+        if row.source_stage == "outside":
             born[target] += row.volume
         else:
             links[source, target] += row.volume

@@ -8,7 +8,7 @@ from html import escape
 
 from IPython.display import HTML
 
-from featrack_utils.display.shading import visible
+from featrack_utils.display.shading import signs
 
 _SHOWN_BREAKS = 2  # so many in a row are shown one by one, a longer run as its number
 _MARK = '<span style="color: #595959">{}</span>'
@@ -34,7 +34,7 @@ def show_samples(samples: Mapping[str, tuple[str, str]]) -> HTML:
 
 def _written(text: str) -> str:
     return "".join(
-        _breaks(len(part)) if part.startswith("\n") else "".join(map(_sign, part))
+        _breaks(len(part)) if part.startswith("\n") else " ".join(map(signs, part.split(" ")))
         for part in re.split(r"(\n+)", text)
     )
 
@@ -43,8 +43,3 @@ def _breaks(count: int) -> str:
     if count <= _SHOWN_BREAKS:
         return (_MARK.format("⏎") + "\n") * count
     return _MARK.format(f"⏎ × {count}") + "\n"
-
-
-def _sign(character: str) -> str:
-    sign = character if character == " " else visible(character)
-    return escape(sign) if sign == character else _MARK.format(sign)

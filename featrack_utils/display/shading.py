@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from IPython.display import HTML
 
-from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.visible import visible
 
 _Contexts = Sequence[tuple[Sequence[str], Sequence[float]]]
@@ -28,46 +27,49 @@ def token_html(token: str) -> str:
     core = token.strip(" ")
     before = len(token) - len(token.lstrip(" "))
     after = len(token) - before - len(core)
-    lead = " " if core and before == 1 else _shown(" " * before)
+    lead = " " if core and before == 1 else signs(" " * before)
     if core and unicodedata.combining(core[0]):
         lead += "◌"
     # Spaces inside a token are read as spaces.
-    return lead + " ".join(map(_shown, core.split(" "))) + _shown(" " * after)
+    return lead + " ".join(map(signs, core.split(" "))) + signs(" " * after)
 
 
-def _shown(text: str) -> str:
-    signs = ((character, visible(character)) for character in text)
-    return "".join(escape(c) if sign == c else _MARK.format(sign) for c, sign in signs)
+def signs(text: str) -> str:
+    """Escaped text in which a character that can't be seen is a sign."""
+    shown = ((character, visible(character)) for character in text)
+    return "".join(escape(c) if sign == c else _MARK.format(sign) for c, sign in shown)
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+def _shade(colour: str, part: float) -> str:
+    return f"{colour}{round(255 * _FULL_SHADE * part):02x}"
 
 
-def _strip(tokens: Sequence[str], acts: Sequence[float], peak: float, colour: str) -> str:
-    red, green, blue = _rgb(colour)
+def token_spans(tokens: Sequence[str], acts: Sequence[float], peak: float, colour: str) -> str:
+    """Tokens in HTML, each shaded by its activation / peak, the strongest underlined."""
     strongest = max(range(len(acts)), key=acts.__getitem__)
     spans = []
     for place, (token, act) in enumerate(zip(tokens, acts, strict=True)):
         style = ""
         if act > 0:
-            shade = _FULL_SHADE * min(act / peak, 1.0)
-            style = f"background: rgba({red}, {green}, {blue}, {shade:.3f})"
+            style = f"background: {_shade(colour, min(act / peak, 1.0))}"
         if act > 0 and place == strongest:
             # Underlined too: the strongest token is found without seeing colours.
             style += "; text-decoration: underline; font-weight: 600"
         attributes = f' style="{style}"' if style else ""
         spans.append(f'<span title="{act:.3g}"{attributes}><bdi>{token_html(token)}</bdi></span>')
+    return "".join(spans)
+
+
+def _strip(context: tuple[Sequence[str], Sequence[float]], peak: float, colour: str) -> str:
     return (
         '<p style="margin: 0.35em 0; line-height: 1.7; white-space: pre-wrap; '
         "overflow-wrap: anywhere; font-family: monospace; font-size: 0.9em; "
-        f'color: {_INK}">' + "".join(spans) + "</p>"
+        f'color: {_INK}">' + token_spans(*context, peak, colour) + "</p>"
     )
 
 
 def _legend(peak: float, colour: str) -> str:
-    red, green, blue = _rgb(colour)
-    full = f"rgba({red}, {green}, {blue}, {_FULL_SHADE})"
+    full = _shade(colour, 1)
     return (
         f'<p style="margin: 0 0 0.3em; font-size: 0.8em; color: {_INK}">activation 0 '
         '<span style="display: inline-block; width: 6em; height: 0.8em; border: 1px solid #999; '
@@ -88,30 +90,12 @@ class ShadedFeature(NamedTuple):
     colour: str
 
 
-def _require_shown(contexts: _Contexts, peak: float) -> None:
-    if not peak > 0:
-        raise FeatrackError(f"Shading needs a peak activation above zero, but got {peak}.")
-    for number, (tokens, acts) in enumerate(contexts):
-        if len(tokens) != len(acts) or not tokens:
-            raise FeatrackError(
-                f"Context {number} to be shaded has {len(tokens)} tokens and {len(acts)} "
-                "activations; it needs one activation for each of at least one token."
-            )
-
-
-def _shaded(context: tuple[Sequence[str], Sequence[float]], peak: float, colour: str) -> str:
-    tokens, acts = context
-    return _strip(tokens, [float(act) for act in acts], peak, colour)
-
-
 def shade_contexts(contexts: _Contexts, peak: float, colour: str) -> HTML:
     """Several contexts under one colour scale, each (tokens, activations of the same length).
 
     `peak` is the activation of full colour, `colour` is "#RRGGBB". A token's value is its title.
-    Raises FeatrackError if lengths differ, a context is empty or the peak isn't above zero.
     """
-    _require_shown(contexts, peak)
-    strips = "\n".join(_shaded(context, peak, colour) for context in contexts)
+    strips = "\n".join(_strip(context, peak, colour) for context in contexts)
     return HTML(
         '<div class="featrack-tokens" style="background: white; padding: 0.6em 0.8em; '
         f'border-left: 4px solid {colour}; border-radius: 4px; margin: 0.5em 0">\n'
@@ -120,17 +104,11 @@ def shade_contexts(contexts: _Contexts, peak: float, colour: str) -> HTML:
 
 
 def shade_side_by_side(sides: Sequence[ShadedFeature]) -> HTML:
-    """Features beside each other on their contexts, one row each; below each other on a phone.
-
-    Raises FeatrackError as `shade_contexts` does, or if the sides differ in their number of
-    contexts.
-    """
-    for side in sides:
-        _require_shown(side.contexts, side.peak)
+    """Features beside each other on their contexts, one row each; below each other on a phone."""
     rows = [[_legend(side.peak, side.colour) for side in sides]]
     rows += [
-        [_shaded(c, s.peak, s.colour) for c, s in zip(row, sides, strict=True)]
-        for row in _in_rows(sides)
+        [_strip(c, s.peak, s.colour) for c, s in zip(row, sides, strict=True)]
+        for row in zip(*(side.contexts for side in sides), strict=True)
     ]
     # Each strip is named: below each other, colours alone would not tell the features apart.
     cell = (
@@ -146,17 +124,3 @@ def shade_side_by_side(sides: Sequence[ShadedFeature]) -> HTML:
         '<div class="featrack-tokens" style="background: white; padding: 0.2em 0.8em; '
         f'border-radius: 4px; margin: 0.5em 0; color: {_INK}">\n{inside}\n</div>'
     )
-
-
-def _in_rows(sides: Sequence[ShadedFeature]) -> list[tuple]:
-    counts = {len(side.contexts) for side in sides}
-    if len(counts) > 1:
-        raise FeatrackError(
-            f"Features side by side need as many contexts each, but got {sorted(counts)}."
-        )
-    return list(zip(*(side.contexts for side in sides), strict=True))
-
-
-def shade_tokens(tokens: Sequence[str], acts: Sequence[float], peak: float, colour: str) -> HTML:
-    """One context's tokens shaded by activation; see `shade_contexts`."""
-    return shade_contexts([(tokens, acts)], peak, colour)

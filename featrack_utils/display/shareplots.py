@@ -87,11 +87,10 @@ def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
     marks = [Line2D([], [], color=GREY, lw=1.1, label="persisting")]
     for axis, pair in zip(axes, pairs, strict=True):
         rows = df[df["pair"] == pair].sort_values("tau")
-        if "ceiling" in rows:
-            _line_with_band(axis, rows, "ceiling", "black", "--")
-        if "floor" in rows:
-            _line_with_band(axis, rows, "floor", GREY, ":")
-        _line_with_band(axis, rows, "share", _colour(pair), "-")
+        looks = {"ceiling": ("black", "--"), "floor": (GREY, ":"), "share": (_colour(pair), "-")}
+        for name, (colour, dashes) in looks.items():
+            if name in rows:
+                _line_with_band(axis, rows, name, colour, dashes)
         axis.axvline(tau, color=GREY, lw=1)
         axis.set(title=pair_label(pair), ylim=(0, 1))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from featrack_utils.corpora.prepare import Corpora
-from featrack_utils.display.shading import shade_tokens, visible
+from featrack_utils.display.shading import shade_contexts, visible
 from featrack_utils.display.style import colour_of
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.widgets.figures import probability_figure
@@ -49,8 +49,7 @@ def ablate(live: LiveModel, ids: Sequence[int], feature: int) -> Ablation:
 
     All else stays, what the dictionary can't explain of x included (book/method.md, ablation).
 
-    Raises:
-        FeatrackError: the dictionary has no such feature.
+    Raises FeatrackError: the dictionary has no such feature.
     """
     direction = live.sae.W_dec[check_feature(live, feature)]
     tokens = torch.tensor([list(ids)])
@@ -116,11 +115,7 @@ def summary(ablation: Ablation, name: str, active: Sequence[int]) -> str:
 def ablation(
     models: Mapping[str, LiveModel], corpora: Corpora, *, text: str, model: str, feature: int
 ) -> Panel:
-    """Take a feature out of a model and see the next token's probabilities change.
-
-    Args:
-        text, model, feature: to begin with.
-    """
+    """Take a feature out of a model and see the next token's probabilities change."""
     controls = {
         "text": labelled(
             ipywidgets.Textarea, "Your text", "Text that the model goes on from", value=text, rows=3
@@ -129,29 +124,21 @@ def ablation(
     }
 
     def show(text: str, model: str, feature: int) -> str:
-        live = models[model]
+        live, name = models[model], f"{model} {feature}"
         ids = encode(corpora.tokenizer, text, corpora.context)
         result = ablate(live, ids, feature)
-        name = f"{model} {feature}"
+        pieces = corpora.pieces(np.array(ids[1:]))
+        # A feature that is active nowhere shades nothing.
+        peak = max(live.peaks[feature], result.acts.max())
         changes = largest_changes(result, corpora)
-        drawn = probability_figure(changes, model)
+        words = f"Probabilities of the next token with and without {name}; the table gives them"
         readable = changes.assign(token=["".join(map(visible, t)) for t in changes["token"]])
         formats = {"clean": ".2%", "without": ".2%", "change": ".2pt"}
-        words = f"Probabilities of the next token with and without {name}; the table gives them"
-        return "\n".join(
-            (
-                f"<p>{summary(result, name, active_last(live, ids))}</p>",
-                _strip(result, live, feature, corpora.pieces(np.array(ids[1:]))),
-                picture(drawn, words),
-                show_table(readable, formats, notes={"change": "points"}).data,
-            )
+        return (
+            f"<p>{summary(result, name, active_last(live, ids))}</p>"
+            + shade_contexts([(pieces, result.acts)], peak, colour_of(model)).data
+            + picture(probability_figure(changes, model), words)
+            + show_table(readable, formats, notes={"change": "points"}).data
         )
 
     return Panel("ablation", controls, show)
-
-
-def _strip(result: Ablation, live: LiveModel, feature: int, pieces: Sequence[str]) -> str:
-    peak = max(float(live.peaks[feature]), float(result.acts.max()))
-    if peak == 0:
-        return "<p>This feature is active neither here nor anywhere on the evaluation mix.</p>"
-    return shade_tokens(pieces, result.acts.tolist(), peak, colour_of(live.name)).data

@@ -18,13 +18,7 @@ from featrack_utils.display import shading
 from featrack_utils.display.style import colour_of
 from featrack_utils.display.widgets.figures import blend_figure
 from featrack_utils.display.widgets.live import LiveModel, check_feature, encode
-from featrack_utils.display.widgets.panel import (
-    Panel,
-    feature_controls,
-    labelled,
-    picture,
-    plain_html,
-)
+from featrack_utils.display.widgets.panel import Panel, feature_controls, labelled, picture
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.contexts import NOWHERE, by_feature, strongest_positions
 from featrack_utils.lineage import Lineage, label
@@ -36,6 +30,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 _NEW_TOKENS = 40
+_WRITTEN = '<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>'
 _SHOWN = 24  # tokens of a context, two thirds of them before the strongest
 
 
@@ -69,8 +64,7 @@ def ends_of(lineage: Lineage) -> tuple[str, str]:
 def open_blend(run_dir: Path, ends: tuple[str, str]) -> Blend:
     """The way between two models of a run.
 
-    Raises:
-        FeatrackError: one of them is missing or damaged.
+    Raises FeatrackError: one of them is missing or damaged.
     """
     first, second = (store.opened(run_dir / "models" / name) for name in ends)
     states = (loading.load_model(first).state_dict(), loading.load_model(second).state_dict())
@@ -81,8 +75,7 @@ def open_blend(run_dir: Path, ends: tuple[str, str]) -> Blend:
 def set_weight(blend: Blend, t: float) -> None:
     """Gives the model the weights of the slerp at t.
 
-    Raises:
-        FeatrackError: t outside [0, 1], or models that don't fit each other.
+    Raises FeatrackError: t outside [0, 1], or models that don't fit each other.
     """
     # The bridge wraps each module of the model and leaves the parameters as they are, so its
     # names with the wrappers taken out are those of the models' files.
@@ -97,8 +90,7 @@ def set_weight(blend: Blend, t: float) -> None:
 def strongest_places(features: Features, feature: int, mix: Mix, count: int) -> list[Place]:
     """Where a feature is strongest on the mix, each place in another document.
 
-    Raises:
-        FeatrackError: the features were measured on other text.
+    Raises FeatrackError: the features were measured on other text.
     """
     if not np.array_equal(features.tokens, mix.tokens[:, 1:].ravel()):
         raise FeatrackError(
@@ -135,8 +127,7 @@ def acts_at(
 def text_at(blend: Blend, t: float, corpora: Corpora, prompt: str, seed: int) -> str:
     """What the model at t writes after a prompt, sampled with a fixed seed.
 
-    Raises:
-        FeatrackError: no prompt, or one that leaves no room to write.
+    Raises FeatrackError: no prompt, or one that leaves no room to write.
     """
     encode(corpora.tokenizer, prompt, corpora.context - 1)
     set_weight(blend, t)
@@ -195,11 +186,8 @@ def merge_slider(
 ) -> Panel:
     """Slide t and watch the model's loss, its writing and one feature change.
 
-    Args:
-        found: features on `mix`, by dictionary, which say where a feature is strongest.
-        blocks: validation blocks by domain for the loss; losses: `loss_curve` on them.
-        t, model, feature, prompt: to begin with. The feature is read by the dictionary of that
-            model, whatever t is.
+    The feature is read by the dictionary of its model, whatever t is. `found` are the features on
+    `mix`, `losses` is the `loss_curve` on `blocks`.
     """
     first, second = map(label, blend.ends)
     controls = {
@@ -233,7 +221,10 @@ def merge_slider(
         by_domain = ", ".join(f"{label(domain)} {loss:.2f}" for domain, loss in now.items())
         words = f"Loss at t = {t:.2f}, nats per token: {by_domain}."
         drawn = blend_figure(losses, curve, live.name, feature, blend.ends, t)
+        signs = "\n".join(
+            " ".join(map(shading.signs, line.split(" "))) for line in text.split("\n")
+        )
         contexts = contexts_html(blend, t, live, feature, places, corpora)
-        return f"{picture(drawn, words)}<p>{words}</p>{plain_html(text)}{contexts}"
+        return f"{picture(drawn, words)}<p>{words}</p>{_WRITTEN.format(signs)}{contexts}"
 
     return Panel("merge slider", controls, show)

@@ -23,25 +23,18 @@ def blend_figure(
     model: str,
     feature: int,
     ends: tuple[str, str],
-    t: float | None,
+    t: float,
 ) -> Figure:
     """Loss between two models' weights against t, and below it one feature's activation.
 
-    Columns of `losses`: t, domain, loss (nats per token); of `activations`: t, place,
-    activation, one line a place; without rows that half says so. The feature is one of `model`'s
-    dictionary, `ends` are the models at t = 0 and 1; `t` is marked by a vertical line.
+    Columns of `losses`: t, domain, loss (nats per token); of `activations`: t, place, activation.
+    `ends` are the models at t = 0 and 1; `t` is marked by a vertical line.
     """
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 2))
     for number, (domain, rows) in enumerate(losses.groupby("domain", sort=False)):
-        above.plot(
-            rows["t"],
-            rows["loss"],
-            color=colour_of(domain),
-            marker=MARKERS[number % len(MARKERS)],
-            ms=4,
-            label=label(domain),
-        )
+        look = {"color": colour_of(domain), "marker": MARKERS[number % len(MARKERS)], "ms": 4}
+        above.plot(rows["t"], rows["loss"], **look, label=label(domain))
     above.set_ylabel("loss, nats per token\n(lower is better)")
     for _, rows in activations.groupby("place"):
         below.plot(rows["t"], rows["activation"], color=colour_of(model), lw=1.5)
@@ -51,16 +44,10 @@ def blend_figure(
     below.set(ylabel=f"activation of\n{model} {feature}", xlim=(-0.02, 1.02))
     below.set_ylim(bottom=0)
     below.set_xlabel(weight_label(ends))
-    if t is not None:
-        for axis in (above, below):
-            axis.axvline(t, color=GREY, ls=":")
-    figure.legend(
-        *above.get_legend_handles_labels(),
-        loc="outside upper center",
-        ncols=4,
-        handlelength=1.2,
-        columnspacing=1,
-    )
+    for axis in (above, below):
+        axis.axvline(t, color=GREY, ls=":")
+    handles = above.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=4, handlelength=1.2, columnspacing=1)
     return figure
 
 
@@ -74,17 +61,11 @@ def probability_figure(changes: pd.DataFrame, model: str) -> Figure:
     axis = figure.subplots()
     rows = np.arange(len(changes))
     clean, without = (np.maximum(changes[c].to_numpy(), LEAST) for c in ("clean", "without"))
-    axis.hlines(rows, clean, without, color=colour_of(model), lw=1.5, zorder=1)
+    colour = colour_of(model)
+    axis.hlines(rows, clean, without, color=colour, lw=1.5, zorder=1)
     axis.scatter(clean, rows, s=42, color=GREY, label="clean", zorder=2)
-    axis.scatter(
-        without,
-        rows,
-        s=42,
-        color=colour_of(model),
-        marker="D",
-        label="without the feature",
-        zorder=3,
-    )
+    look = {"color": colour, "marker": "D", "zorder": 3}
+    axis.scatter(without, rows, s=42, **look, label="without the feature")
     axis.set_yticks(rows, [_drawable(token) for token in changes["token"]])
     for text in axis.get_yticklabels():
         text.set_parse_math(False)  # a token with two dollar signs is no formula

@@ -41,8 +41,7 @@ def open_models(
 ) -> dict[str, LiveModel]:
     """The models of a run; `found` holds the features of each one's dictionary of seed 0.
 
-    Raises:
-        FeatrackError: a model or dictionary is missing or damaged.
+    Raises FeatrackError: a model or dictionary is missing or damaged.
     """
     from featrack_utils.dictionaries.training import load_sae  # takes seconds to load
 
@@ -62,8 +61,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str, limit: int) -> list[in
 
     A text that spells that token out gets ordinary tokens for it. `limit` counts all ids.
 
-    Raises:
-        FeatrackError: no text, more tokens than `limit`, or text that isn't valid Unicode.
+    Raises FeatrackError: no text, more tokens than `limit`, or text that isn't valid Unicode.
     """
     if not text:
         raise FeatrackError("There is no text to read: type some.")
@@ -84,11 +82,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str, limit: int) -> list[in
 
 
 def check_feature(live: LiveModel, feature: int) -> int:
-    """The number of a feature that exists.
-
-    Raises:
-        FeatrackError: the dictionary has no such feature.
-    """
+    """The number of a feature; raises FeatrackError if the dictionary has no such one."""
     if not 0 <= feature < len(live.peaks):
         raise FeatrackError(
             f"{label(live.name)} has no feature {feature:,}: "

@@ -11,17 +11,14 @@ from typing import Any
 import ipywidgets
 from matplotlib.figure import Figure
 
-from featrack_utils.display.shading import visible
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import label
 
 
 class Panel(ipywidgets.VBox):
-    """Controls, and below them what `show` makes of their values; as text it is its name alone.
+    """Controls, by argument of `show`, and below them the HTML that it makes of their values.
 
-    Args:
-        controls: by the name of the argument of `show` that takes their value.
-        show: gives HTML. What a reader can cause (FeatrackError) stands there as one sentence.
+    What a reader can cause (FeatrackError) stands there as one sentence.
     """
 
     def __init__(
@@ -86,9 +83,3 @@ def picture(figure: Figure, alt: str) -> str:
         f'<img alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}" '
         'style="max-width: 100%; height: auto; background: white">'
     )
-
-
-def plain_html(text: str) -> str:
-    """Text of several lines as escaped HTML; what would show nothing is shown as a sign."""
-    shown = "".join(c if c in "\n " else visible(c) for c in text)
-    return f'<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{escape(shown)}</pre>'

@@ -13,7 +13,7 @@ from IPython.display import HTML
 from jaxtyping import Float
 
 from featrack_utils.corpora.prepare import Corpora
-from featrack_utils.display.shading import token_html
+from featrack_utils.display.shading import token_spans
 from featrack_utils.display.style import colour_of
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.widgets.live import LiveModel, encode, feature_acts
@@ -25,7 +25,6 @@ from featrack_utils.matching.correlation import BestMatches
 # By (model, model): for each two models, in either direction.
 Pairs = Mapping[tuple[str, str], BestMatches]
 
-_SHADE = 0.7  # of the full colour, at most, so that dark text on it stays legible
 _BEFORE, _AFTER = 15, 8  # tokens shown around a feature's strongest one
 
 
@@ -56,14 +55,9 @@ def strongest_rows(
 ) -> list[dict[str, Fired]]:
     """The strongest features of each model on a text, one row for each and for its matches.
 
-    Args:
-        acts: by model.
-        tau: a row holds another model's best match if its r exceeds this.
-        top: how many features of each model get a row; one that stands in a stronger feature's
-            row gets none of its own.
-
-    Returns:
-        rows from model to feature, the row with the strongest activation first.
+    A row maps models to features and holds another model's best match if its r exceeds `tau`; the
+    strongest comes first. `top` features of each model (those of `acts`) get a row, unless they
+    stand in a stronger one's.
     """
     leaders = []
     for place, (model, each) in enumerate(acts.items()):
@@ -124,14 +118,8 @@ def _strip(pieces: Sequence[str], fired: Fired, live: LiveModel) -> str:
     peak = max(live.peaks[fired.feature], acts.max())
     strongest = int(acts.argmax())
     start, end = max(0, strongest - _BEFORE), min(len(acts), strongest + _AFTER + 1)
-    spans = []
-    for piece, act in zip(pieces[start:end], acts[start:end], strict=True):
-        alpha = round(255 * _SHADE * act / peak)
-        spans.append(
-            f'<span title="{act:.3g}" style="background: {colour_of(live.name)}{alpha:02x}">'
-            f"<bdi>{token_html(piece)}</bdi></span>"
-        )
-    inside = "…" * (start > 0) + "".join(spans) + "…" * (end < len(acts))
+    spans = token_spans(pieces[start:end], acts[start:end], peak, colour_of(live.name))
+    inside = "…" * (start > 0) + spans + "…" * (end < len(acts))
     return (
         '<span class="featrack-tokens" style="display: inline-block; background: white; '
         "color: #1a1a1a; padding: 0 0.3em; white-space: pre-wrap; overflow-wrap: anywhere; "
@@ -139,44 +127,10 @@ def _strip(pieces: Sequence[str], fired: Fired, live: LiveModel) -> str:
     )
 
 
-def read_text(
-    text: str,
-    models: Mapping[str, LiveModel],
-    matches: Pairs,
-    corpora: Corpora,
-    *,
-    tau: float,
-    top: int,
-    linked: bool = False,
-) -> HTML:
-    """What the models' features make of a text, as a table.
-
-    Raises:
-        FeatrackError: no text, or more than the models can read.
-    """
-    ids = encode(corpora.tokenizer, text, corpora.context)
-    acts = {name: feature_acts(live, ids) for name, live in models.items()}
-    rows = strongest_rows(acts, matches, tau, top)
-    if not rows:
-        return HTML("<p>No feature of any model fires on this text.</p>")
-    caption = f"The strongest features on these {len(ids) - 1} tokens."
-    return rows_table(rows, corpora.pieces(np.array(ids[1:])), models, caption, linked=linked)
-
-
 def text_reader(
-    models: Mapping[str, LiveModel],
-    matches: Pairs,
-    corpora: Corpora,
-    *,
-    tau: float,
-    text: str,
+    models: Mapping[str, LiveModel], matches: Pairs, corpora: Corpora, *, tau: float, text: str
 ) -> Panel:
-    """Type a text and see which features fire in each model.
-
-    Args:
-        tau: correlation above which features share a row.
-        text: to begin with.
-    """
+    """Type a text and see which features fire in each model; above τ they share a row."""
     controls = {
         "text": labelled(
             ipywidgets.Textarea, "Your text", "Text that all models read", value=text, rows=3
@@ -192,6 +146,13 @@ def text_reader(
     }
 
     def show(text: str, top: int) -> str:
-        return read_text(text, models, matches, corpora, tau=tau, top=top).data
+        ids = encode(corpora.tokenizer, text, corpora.context)
+        acts = {name: feature_acts(live, ids) for name, live in models.items()}
+        rows = strongest_rows(acts, matches, tau, top)
+        if not rows:
+            return "<p>No feature of any model fires on this text.</p>"
+        caption = f"The strongest features on these {len(ids) - 1} tokens."
+        pieces = corpora.pieces(np.array(ids[1:]))
+        return rows_table(rows, pieces, models, caption, linked=False).data
 
     return Panel("text reader", controls, show)

@@ -21,8 +21,7 @@ def shares_at(lineage: Lineage, matches: Matches, tau: float, rule: str) -> pd.D
     The ceiling is the share of the parent's features that its dictionary of the next seed has; the
     ratio to a ceiling of zero isn't defined (None).
 
-    Raises:
-        FeatrackError: τ outside (0, 1), an unknown rule, or no eligible feature.
+    Raises FeatrackError: τ outside (0, 1), an unknown rule, or no eligible feature.
     """
     rows = []
     for a, b in lineage.edges:
@@ -43,23 +42,8 @@ def flow_at(lineage: Lineage, matches: Matches, tau: float, rule: str) -> Figure
     return flow_diagram(flow(lineage, trackings), lineage)
 
 
-def shares_html(shares: pd.DataFrame) -> str:
-    """The table of `shares_at` for a page."""
-    return show_table(
-        shares.assign(pair=shares["pair"].map(pair_label)),
-        dict.fromkeys(("share", "ceiling", "ratio"), ".0%"),
-        notes={"ceiling": "another seed", "ratio": "share / ceiling"},
-    ).data
-
-
 def threshold_slider(lineage: Lineage, matches: Matches, *, tau: float, rule: str) -> Panel:
-    """Slide τ and watch the flow diagram, and each share beside its ceiling.
-
-    Args:
-        matches: of a run (`best_matches.open_matches`), with two dictionaries of each parent.
-        tau: to begin with.
-        rule: of matching, best or mutual.
-    """
+    """Slide τ and watch the flow diagram, and each share beside its ceiling."""
     slider = labelled(
         ipywidgets.FloatSlider,
         "Threshold τ",
@@ -75,7 +59,12 @@ def threshold_slider(lineage: Lineage, matches: Matches, *, tau: float, rule: st
         shares = shares_at(lineage, matches, tau, rule)
         first = shares.iloc[0]
         words = f"at τ = {tau:.2f}; {pair_label(first['pair'])}: {first['share']:.0%} persist"
+        table = show_table(
+            shares.assign(pair=shares["pair"].map(pair_label)),
+            dict.fromkeys(("share", "ceiling", "ratio"), ".0%"),
+            notes={"ceiling": "another seed", "ratio": "share / ceiling"},
+        )
         diagram = flow_at(lineage, matches, tau, rule)
-        return shares_html(shares) + picture(diagram, f"Flow of features {words}")
+        return table.data + picture(diagram, f"Flow of features {words}")
 
     return Panel("threshold slider", {"tau": slider}, show)
