@@ -8,6 +8,7 @@ import pytest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.explain import run, summary
+from featrack_utils.interpretation.explain.excerpts import NONE
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import correlations
@@ -100,6 +101,13 @@ def test_the_lookup_over_all_held_out_text_agrees_with_a_plain_correlation(prepa
     ]
     expected = [np.corrcoef(v, dense[held, k])[0, 1] for k, v in enumerate(values)]
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_excerpt_is_rated_by_its_strongest_place_and_one_without_places_not_at_all(prepared):
+    lookup = run.count(prepared)[0]["base"]
+    where = np.array([[[0, 1, NONE], [NONE, NONE, NONE]]])
+    some, none = lookup.rate(np.array([0]), where)[0]
+    assert some == lookup.simulate(np.array([0]), where[:, :1, :2]).max() and np.isnan(none)
 
 
 @pytest.mark.parametrize("logprobs", [True, False])

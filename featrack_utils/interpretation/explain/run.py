@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 from featrack_utils.dictionaries import features
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.interpretation import contexts
-from featrack_utils.interpretation.explain import controls, judge, lookup, rules
+from featrack_utils.interpretation.explain import judge, lookup, rules
 from featrack_utils.interpretation.explain.chat import ChatServer
 from featrack_utils.interpretation.explain.chat_explainer import ChatExplainer
 from featrack_utils.interpretation.explain.excerpts import (
@@ -25,6 +25,7 @@ from featrack_utils.interpretation.explain.excerpts import (
     excerpts_to_judge,
     true_values,
 )
+from featrack_utils.interpretation.explain.score import shuffled
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.best_matches import FOLDER, open_matches
 from featrack_utils.matching.classes import Tracking
@@ -199,20 +200,12 @@ def write(folder: Path, prepared: Prepared, settings: Interpretation, answers: P
         scores = _joined([scores, ask(prepared, settings, answers)])
     scores.own.to_parquet(folder / "scores.parquet", index=False)
     scores.mates.to_parquet(folder / "mates.parquet", index=False)
-    table = interpretations(scores.own, prepared.lineage.order)
+    said = scores.own[scores.own["explainer"].isin(["rules", "endpoint"])]
+    said = said[said["explanation"] != ""].drop_duplicates(["model", "feature"], keep="last")
+    place = said["model"].map(prepared.lineage.order.index)
+    table = said.assign(place=place).sort_values(["place", "feature"])[list(COLUMNS)]
     table.to_parquet(folder / "interpretations.parquet", index=False)
     (folder / "examples.json").write_text(json.dumps(shown))
-
-
-def interpretations(own: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """One row per feature: the chat model's explanation if there is one, else the rules."""
-    order = ["rules", "endpoint"]
-    rows = own[own["explainer"].isin(order) & (own["explanation"] != "")]
-    rows = rows.assign(
-        by=rows["explainer"].map(order.index), place=rows["model"].map(list(models).index)
-    ).sort_values(["place", "feature", "by"])
-    rows = rows.drop_duplicates(["model", "feature"], keep="last")
-    return rows[list(COLUMNS)].reset_index(drop=True)
 
 
 def examples(
@@ -247,7 +240,7 @@ def examples(
 
 def _score(
     prepared: Prepared,
-    explainers: Mapping[str, judge.Explainer],
+    explainers: Mapping[str, judge.CountingExplainer | ChatExplainer],
     sample: Mapping[str, np.ndarray],
 ) -> Scores:
     persisting = found_in_neighbour(prepared.lineage, prepared.trackings)
@@ -255,15 +248,15 @@ def _score(
     for model, explainer in explainers.items():
         judged, chosen = prepared.judged[model], sample[model]
         able = chosen[prepared.able[model][chosen]]
-        others = controls.shuffled(able, prepared.seed)
-        shuffled = judge.score_on_others(explainer, others, judged, able)
+        others = shuffled(able, prepared.seed)
+        shuffled_r = judge.score_on_others(explainer, others, judged, able)
         table = judge.score_own(explainer, judged, chosen)
         table.insert(0, "model", model)
         table["able"] = prepared.able[model][chosen]
         table["persisting"] = persisting[model][chosen]
         density = np.diff(judged.columns.indptr) / len(prepared.text.tokens)
         table["density"] = density[chosen]
-        table["shuffled_r"] = table["feature"].map(pd.Series(shuffled, index=able))
+        table["shuffled_r"] = table["feature"].map(pd.Series(shuffled_r, index=able))
         own.append(table)
     for parent, child in prepared.lineage.edges:
         partner = prepared.trackings[parent, child].parent_partner[sample[parent]]

@@ -1,4 +1,4 @@
-"""How good is an explanation? Scores of what was simulated from it against what is true."""
+"""How good is an explanation? Scores of what was simulated from it, and their controls."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
 
 from featrack_utils.matching.sums import CONSTANT
-from featrack_utils.statistics.intervals import LEVEL, Interval
+from featrack_utils.statistics.intervals import LEVEL, UNDEFINED, Interval
+
+CALIPER = 1.25  # two densities further apart than by this factor don't count as equal
 
 
 def simulation_r(
@@ -51,12 +54,6 @@ def detection(
     return np.divide(won, n, out=np.full(len(n), np.nan), where=n > 0)
 
 
-def strongest(simulated: Float[np.ndarray, "n k width"]) -> Float[np.ndarray, "n k"]:
-    """The strongest activation in each excerpt; NaN where none is known."""
-    highest = np.where(np.isfinite(simulated), simulated, -np.inf).max(axis=-1)
-    return np.where(np.isfinite(highest), highest, np.nan)
-
-
 def bootstrap(
     values: Float[np.ndarray, " n"],
     statistic: Callable[..., np.ndarray],
@@ -70,7 +67,31 @@ def bootstrap(
     values = np.asarray(values, np.float64)
     values = values[np.isfinite(values)]
     if not values.size:
-        return Interval(math.nan, math.nan, math.nan)
+        return UNDEFINED
     drawn = np.random.default_rng(seed).choice(values, (replicates, values.size))
     low, high = np.quantile(statistic(drawn, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(statistic(values)), float(low), float(high))
+
+
+def shuffled(features: Int[np.ndarray, " n"], seed: int) -> Int[np.ndarray, " n"]:
+    """For each feature another one, each used once; a single feature has none, and stays."""
+    order = np.random.default_rng(seed).permutation(len(features))
+    other = np.empty_like(features)
+    other[order] = features[np.roll(order, 1)]
+    return other
+
+
+def equally_dense(
+    density: Float[np.ndarray, " d_sae"],
+    one: Int[np.ndarray, " n"],
+    other: Int[np.ndarray, " m"],
+) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
+    """Pairs a feature of one group with one of another, no feature twice, densities near.
+
+    Of all ways to pair the smaller group, that with the least total distance of log densities;
+    pairs further apart than CALIPER are left out, for those would compare the rare with the common.
+    """
+    logs = np.log(density[one])[:, None] - np.log(density[other])[None, :]
+    rows, columns = linear_sum_assignment(np.abs(logs))
+    near = np.abs(logs[rows, columns]) <= np.log(CALIPER)
+    return one[rows[near]], other[columns[near]]

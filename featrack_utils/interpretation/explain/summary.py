@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from featrack_utils.interpretation.explain.controls import CALIPER, equally_dense
-from featrack_utils.interpretation.explain.score import bootstrap
+from featrack_utils.interpretation.explain.score import CALIPER, bootstrap, equally_dense
 from featrack_utils.statistics.persistence import flat
 
 
@@ -25,7 +24,6 @@ def results(
 
     for (model, explainer), rows in own[own["able"]].groupby(["model", "explainer"], sort=False):
         name = f"autointerp.{model}.{explainer}"
-        rows = rows.set_index("feature")
         found[f"{name}.features"] = len(rows)
         add(f"{name}.median_r", rows["simulation_r"])
         add(f"{name}.random_only.median_r", rows["random_r"])
@@ -55,13 +53,8 @@ def results(
 def pairs(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Persisting features and equally dense others, from scores of one model and explainer.
 
-    `rows` has the feature as its index and columns persisting, density and simulation_r; features
-    without a score take no part.
+    Features without a score take no part.
     """
-    rows = rows[rows["simulation_r"].notna()]
-    density = pd.Series(rows["density"], index=rows.index)
-    kinds = (rows.index[rows["persisting"]], rows.index[~rows["persisting"]])
-    dense = np.zeros(rows.index.max() + 1 if len(rows) else 0)
-    dense[rows.index] = density
-    paired = equally_dense(dense, *(kind.to_numpy() for kind in kinds))
-    return rows.loc[paired.one], rows.loc[paired.other]
+    rows = rows[rows["simulation_r"].notna()].reset_index(drop=True)
+    kinds = (np.flatnonzero(rows["persisting"]), np.flatnonzero(~rows["persisting"]))
+    return tuple(rows.loc[kind] for kind in equally_dense(rows["density"].to_numpy(), *kinds))
