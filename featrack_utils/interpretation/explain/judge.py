@@ -37,10 +37,9 @@ class CountingExplainer:
     """Explanations that come from counting: the whole lookup, or the rules written of it."""
 
     def __init__(
-        self, table: Lookup | Explanations, written: Explanations, text: EvaluationText
+        self, name: str, table: Lookup | Explanations, written: Explanations, text: EvaluationText
     ) -> None:
-        self.name = "lookup" if isinstance(table, Lookup) else "rules"
-        self._table, self._written, self._text = table, written, text
+        self.name, self._table, self._written, self._text = name, table, written, text
 
     def explanation(self, feature: int) -> str:
         """The rules as text; of the lookup they are only the most telling part."""

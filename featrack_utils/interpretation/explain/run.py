@@ -146,18 +146,10 @@ def count(prepared: Prepared) -> list[dict[str, judge.CountingExplainer]]:
     lookups, written = {}, {}
     for model, each in prepared.found.items():
         table = lookup.learn(each.acts, prepared.text)
-        explanations = rules.write_explanations(table, prepared.vocabulary)
-        lookups[model], written[model] = (
-            judge.CountingExplainer(each, explanations, prepared.text)
-            for each in (table, explanations)
-        )
+        said = rules.write_explanations(table, prepared.vocabulary)
+        lookups[model] = judge.CountingExplainer("lookup", table, said, prepared.text)
+        written[model] = judge.CountingExplainer("rules", said, said, prepared.text)
     return [lookups, written]
-
-
-def score_all(prepared: Prepared, kinds: Sequence[Mapping[str, judge.CountingExplainer]]) -> Scores:
-    """Scores of what counting says of all features."""
-    everything = {model: np.arange(len(able)) for model, able in prepared.able.items()}
-    return _joined([_score(prepared, explainers, everything) for explainers in kinds])
 
 
 def ask(prepared: Prepared, settings: Interpretation, answers: Path) -> Scores:
@@ -180,7 +172,7 @@ def ask(prepared: Prepared, settings: Interpretation, answers: Path) -> Scores:
         )
         drawn = np.random.default_rng(prepared.seed).permutation(np.flatnonzero(able))
         sample[model] = np.sort(drawn[: settings.explained_features])
-    return _score(prepared, explainers, sample)
+    return score(prepared, explainers, sample)
 
 
 def write(folder: Path, prepared: Prepared, settings: Interpretation, answers: Path) -> None:
@@ -191,16 +183,17 @@ def write(folder: Path, prepared: Prepared, settings: Interpretation, answers: P
     `Scores`, and examples.json has the `examples` of each model.
     """
     kinds = count(prepared)
-    scores = score_all(prepared, kinds)
+    scores = [score(prepared, explainers) for explainers in kinds]
     shown = {
-        model: examples(explainer, prepared, model, scores.own)
+        model: examples(explainer, prepared, model, scores[-1].own)
         for model, explainer in kinds[-1].items()
     }
     if settings.explainer == "endpoint":
-        scores = _joined([scores, ask(prepared, settings, answers)])
-    scores.own.to_parquet(folder / "scores.parquet", index=False)
-    scores.mates.to_parquet(folder / "mates.parquet", index=False)
-    said = scores.own[scores.own["explainer"].isin(["rules", "endpoint"])]
+        scores.append(ask(prepared, settings, answers))
+    own, mates = (pd.concat(tables, ignore_index=True) for tables in zip(*scores, strict=True))
+    own.to_parquet(folder / "scores.parquet", index=False)
+    mates.to_parquet(folder / "mates.parquet", index=False)
+    said = own[own["explainer"].isin(["rules", "endpoint"])]
     said = said[said["explanation"] != ""].drop_duplicates(["model", "feature"], keep="last")
     place = said["model"].map(prepared.lineage.order.index)
     table = said.assign(place=place).sort_values(["place", "feature"])[list(COLUMNS)]
@@ -216,7 +209,7 @@ def examples(
     Returns:
         feature, explanation, simulation_r and contexts (tokens, true, simulated) of each.
     """
-    rows = own[(own["model"] == model) & (own["explainer"] == explainer.name) & own["able"]]
+    rows = own[(own["model"] == model) & own["able"]]
     rows = rows.dropna(subset="simulation_r").sort_values(["simulation_r", "feature"])
     chosen = [round(q * (len(rows) - 1)) for q in QUANTILES] if len(rows) else []
     columns, excerpts, text = prepared.judged[model]
@@ -238,11 +231,13 @@ def examples(
     return found
 
 
-def _score(
+def score(
     prepared: Prepared,
     explainers: Mapping[str, judge.CountingExplainer | ChatExplainer],
-    sample: Mapping[str, np.ndarray],
+    sample: Mapping[str, np.ndarray] | None = None,
 ) -> Scores:
+    """What one explainer says of every model, scored on all features or on those of `sample`."""
+    sample = sample or {model: np.arange(len(able)) for model, able in prepared.able.items()}
     persisting = found_in_neighbour(prepared.lineage, prepared.trackings)
     own, mates = [], []
     for model, explainer in explainers.items():
@@ -268,8 +263,4 @@ def _score(
         table = pd.DataFrame({"parent": parent, "child": child, **pairs})
         table["explainer"] = explainers[parent].name
         mates.append(table)
-    return _joined([Scores(pd.concat(own), pd.concat(mates))])
-
-
-def _joined(parts: Sequence[Scores]) -> Scores:
-    return Scores(*(pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True)))
+    return Scores(pd.concat(own, ignore_index=True), pd.concat(mates, ignore_index=True))
