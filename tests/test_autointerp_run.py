@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.explain import run, summary
+from featrack_utils.interpretation.explain import run, score
 from featrack_utils.interpretation.explain.excerpts import NONE
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, eligible
@@ -158,7 +158,7 @@ def test_answers_of_no_use_leave_their_excerpt_out(prepared, settings, tmp_path)
         server.faults = ["short"] * 10_000
         scores = run.ask(prepared, settings(server), tmp_path)
     assert scores.own[["simulation_r", "random_r", "detection", "shuffled_r"]].isna().all(axis=None)
-    found = summary.results(scores.own, scores.mates, 10, 1)
+    found = score.results(scores.own, scores.mates, 10, 1)
     assert found["autointerp.lua.endpoint.median_r"] is None
     assert found["autointerp.lua.endpoint.mates.base.foreign_minus_own"] is None
 
