@@ -84,9 +84,7 @@ def matching(pattern):
 def share_in_all(table, tokens, names):
     """For each chain, the smallest share of activation that its features put on some tokens."""
     by_model = zip(lineage.order, names, strict=True)
-    return np.min(
-        [contexts.share_on(known.shares[n], tokens)[table[m]] for m, n in by_model], axis=0
-    )
+    return np.min([(known.shares[n].T @ tokens)[table[m]] for m, n in by_model], axis=0)
 
 
 def of_class(pattern):

@@ -235,7 +235,7 @@ show_table(
 root = first[lineage.root]
 children = [child for child, parent in parent_of.items() if parent == lineage.root]
 words = contexts.tokens_matching(corpora.tokenizer, selection.EXCEPTIONS)
-on_words = contexts.share_on(known.shares[root], words)
+on_words = known.shares[root].T @ words
 wanted = matches.eligible[root] & (on_words >= word_share) & ("python" in lineage.domains)
 
 

@@ -47,7 +47,7 @@ from featrack_utils.display.text import (
     verdict,
     with_interval,
 )
-from featrack_utils.interpretation.explain import summary
+from featrack_utils.interpretation.explain import score
 from featrack_utils.interpretation.explain.run import explain_run
 from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
@@ -97,7 +97,7 @@ settings = Interpretation(
 )
 made = explain_run(run, lineage, settings, context, seed)
 own, mates = (pd.read_parquet(made / f"{name}.parquet") for name in ("scores", "mates"))
-results = summary.results(own, mates, replicates, seed)
+results = score.results(own, mates, replicates, seed)
 
 
 def figure(model, who, name):

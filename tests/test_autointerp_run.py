@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.explain import run, summary
+from featrack_utils.interpretation.explain import run, score
+from featrack_utils.interpretation.explain.excerpts import NONE
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import correlations
@@ -73,8 +74,8 @@ def by(table, **values):
 
 
 def test_counting_explains_planted_features_and_only_their_own(prepared):
-    scores = run.score_all(prepared, run.count(prepared))
-    assert len(scores.own) == len(LINEAGE.order) * 2 * LENGTH
+    scores = run.score(prepared, run.count(prepared)[1])
+    assert len(scores.own) == len(LINEAGE.order) * LENGTH
     said = by(scores.own, model="lua", explainer="rules")
     alive = said.index != DEAD
     assert (said["simulation_r"][alive] > 0.999).all() and (said["random_r"][alive] > 0.999).all()
@@ -100,6 +101,13 @@ def test_the_lookup_over_all_held_out_text_agrees_with_a_plain_correlation(prepa
     ]
     expected = [np.corrcoef(v, dense[held, k])[0, 1] for k, v in enumerate(values)]
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_excerpt_is_rated_by_its_strongest_place_and_one_without_places_not_at_all(prepared):
+    lookup = run.count(prepared)[0]["base"]
+    where = np.array([[[0, 1, NONE], [NONE, NONE, NONE]]])
+    some, none = lookup.rate(np.array([0]), where)[0]
+    assert some == lookup.simulate(np.array([0]), where[:, :1, :2]).max() and np.isnan(none)
 
 
 @pytest.mark.parametrize("logprobs", [True, False])
@@ -150,7 +158,7 @@ def test_answers_of_no_use_leave_their_excerpt_out(prepared, settings, tmp_path)
         server.faults = ["short"] * 10_000
         scores = run.ask(prepared, settings(server), tmp_path)
     assert scores.own[["simulation_r", "random_r", "detection", "shuffled_r"]].isna().all(axis=None)
-    found = summary.results(scores.own, scores.mates, 10, 1)
+    found = score.results(scores.own, scores.mates, 10, 1)
     assert found["autointerp.lua.endpoint.median_r"] is None
     assert found["autointerp.lua.endpoint.mates.base.foreign_minus_own"] is None
 

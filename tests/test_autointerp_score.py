@@ -1,4 +1,4 @@
-"""Scores against numpy and scipy, and what isn't defined."""
+"""Scores against numpy and scipy, what isn't defined, and what they are compared with."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from featrack_utils.interpretation.explain.score import (
+    CALIPER,
     bootstrap,
     detection,
+    equally_dense,
+    shuffled,
     simulation_r,
-    strongest,
 )
 
 RNG = np.random.default_rng(0)
@@ -62,11 +64,6 @@ def test_detection_leaves_out_what_is_unknown_and_needs_both_kinds():
     assert some[0] == 1 and np.isnan(some[1])
 
 
-def test_the_strongest_of_an_excerpt_without_a_known_position_is_unknown():
-    found = strongest(np.array([[[1, 3, NAN], [NAN, NAN, NAN]]]))
-    assert found[0, 0] == 3 and np.isnan(found[0, 1])
-
-
 def test_an_interval_holds_the_median_leaves_out_nan_and_is_the_same_each_time():
     values = np.append(np.arange(101.0), [NAN] * 50)
     found = bootstrap(values, np.median, 200, 1)
@@ -76,3 +73,46 @@ def test_an_interval_holds_the_median_leaves_out_nan_and_is_the_same_each_time()
 
 def test_nothing_defined_gives_no_figure():
     assert np.isnan(bootstrap(np.array([NAN]), np.mean, 10, 1)).all()
+
+
+@given(st.integers(2, 50), st.integers(0, 5))
+def test_shuffled_explanations_are_all_used_once_and_never_for_their_own_feature(n, seed):
+    features = np.arange(n) * 3 + 1
+    other = shuffled(features, seed)
+    assert set(other) == set(features) and (other != features).all()
+
+
+def test_one_feature_alone_has_no_other():
+    assert shuffled(np.array([5]), 0).tolist() == [5]
+    assert shuffled(np.array([], int), 0).size == 0
+
+
+def test_each_is_paired_with_the_nearest_in_density_and_no_feature_twice():
+    density = np.array([0.010, 0.020, 0.040, 0.011, 0.021, 0.9])
+    one, other = equally_dense(density, np.array([0, 1, 2]), np.array([3, 4, 5]))
+    # 0.040 and 0.9 are what is left over, and too far apart.
+    assert one.tolist() == [0, 1] and other.tolist() == [3, 4]
+
+
+def test_the_smaller_group_is_paired_whichever_it_is_and_an_empty_one_gives_no_pair():
+    density = np.full(9, 0.1)
+    assert len(equally_dense(density, np.arange(6), np.arange(6, 9))[0]) == 3
+    assert len(equally_dense(density, np.arange(3), np.arange(3, 9))[0]) == 3
+    assert len(equally_dense(density, np.arange(0), np.arange(9))[0]) == 0
+
+
+@given(st.lists(st.floats(1e-4, 0.5), min_size=4, max_size=30), st.integers(1, 3))
+def test_pairs_are_within_the_caliper_and_disjoint(density, cut):
+    density = np.array(density)
+    one, other = equally_dense(density, np.arange(cut), np.arange(cut, density.size))
+    ratio = density[one] / density[other]
+    assert (np.abs(np.log(ratio)) <= np.log(CALIPER) + 1e-9).all()
+    assert len({*one}) == len({*other}) == len(one)
+
+
+def test_rare_features_are_compared_with_rare_ones():
+    rng = np.random.default_rng(0)
+    density = np.concatenate([rng.uniform(0.001, 0.01, 40), rng.uniform(0.001, 0.1, 400)])
+    one, other = equally_dense(density, np.arange(40), np.arange(40, 440))
+    assert len(one) > 20
+    assert np.median(density[other]) == pytest.approx(np.median(density[one]), rel=0.1)

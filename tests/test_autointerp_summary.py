@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from featrack_utils.display.explanation_figures import score_histograms, show_foretold
-from featrack_utils.interpretation.explain import summary
+from featrack_utils.interpretation.explain import score
 
 N = 40
 NAN = np.nan
@@ -43,7 +43,7 @@ MATES = pd.DataFrame(
 
 
 def test_figures_are_medians_and_mean_differences_of_pairs():
-    found = summary.results(own(), MATES, 20, 1)
+    found = score.results(own(), MATES, 20, 1)
     name = "autointerp.lua.rules"
     assert found[f"{name}.median_r"] == 0.5 and found[f"{name}.persisting.median_r"] == 0.9
     assert found[f"{name}.random_only.median_r"] == 0.2 and found[f"{name}.detection"] == 0.75
@@ -59,21 +59,21 @@ def test_figures_are_medians_and_mean_differences_of_pairs():
 def test_features_seen_too_rarely_take_no_part():
     able = np.arange(N) % 2 == 0
     scores = np.where(able, 0.5, 0.9)
-    found = summary.results(own(able=able, simulation_r=scores), MATES, 20, 1)
+    found = score.results(own(able=able, simulation_r=scores), MATES, 20, 1)
     assert found["autointerp.lua.rules.features"] == N / 2
     assert found["autointerp.lua.rules.median_r"] == 0.5
 
 
 def test_features_of_other_densities_are_no_pairs_and_the_difference_isnt_defined():
     density = np.where(np.arange(N) < 10, 0.001, 0.1)
-    found = summary.results(own(density=density), MATES, 20, 1)
+    found = score.results(own(density=density), MATES, 20, 1)
     assert found["autointerp.lua.rules.matched_pairs"] == 0
     assert found["autointerp.lua.rules.persisting_minus_matched"] is None
 
 
 def test_nothing_scored_gives_no_figure_and_still_a_picture():
     nothing = own(simulation_r=NAN, random_r=NAN, detection=NAN, shuffled_r=NAN, persisting=False)
-    found = summary.results(nothing, MATES.iloc[:0], 20, 1)
+    found = score.results(nothing, MATES.iloc[:0], 20, 1)
     assert found.pop("autointerp.lua.rules.features") == N
     assert found.pop("autointerp.density_caliper") > 1
     assert found.pop("autointerp.lua.rules.matched_pairs") == 0

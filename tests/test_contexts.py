@@ -20,7 +20,6 @@ from featrack_utils.interpretation.contexts import (
     peaks,
     positions_of,
     random_positions,
-    share_on,
     strongest_positions,
     strongest_tokens,
     token_shares,
@@ -48,13 +47,6 @@ def test_a_pattern_must_match_a_whole_token(tokenizer):
     assert {"=", "+"} <= set(texts)
     assert all(text.strip() in ("=", "+") for text in texts)
     assert not tokens_matching(tokenizer, "nothing like this").any()
-
-
-def test_a_share_on_some_tokens_is_a_ratio_of_sums_and_0_for_a_dead_feature():
-    found = features([[3, 0, 1, 0], [0, 2, 0, 0], [0, 0, 0, 0]], tokens=[5, 6, 7, 5])
-    chosen = np.zeros(10, dtype=bool)
-    chosen[5] = True
-    assert share_on(token_shares(found, 10), chosen).tolist() == [0.75, 0, 0]
 
 
 def test_token_shares_add_up_to_one_and_a_dead_feature_has_none():

@@ -49,8 +49,6 @@ def test_the_nearest_by_cosine_are_those_of_plain_sorting(planted):
 def test_a_direction_is_its_own_nearest_even_among_copies():
     index, _ = feature_map.nearest(unit([[1, 0], [1, 0], [1, 0], [0, 1]]), 2)
     assert index.tolist() == [[0, 1], [1, 0], [2, 0], [3, 0]]
-    with pytest.raises(FeatrackError, match=r"k is 5; choose 1 to 4"):
-        feature_map.nearest(unit(np.eye(4)), 5)
 
 
 def test_a_layout_finds_the_planted_groups_and_clusters_them(points):

@@ -74,13 +74,6 @@ def token_shares(features: Features, vocab: int) -> sparse.csc_matrix:
     return sums
 
 
-def share_on(
-    shares: sparse.csc_matrix, chosen: Bool[np.ndarray, " vocab"]
-) -> Float[np.ndarray, " d_sae"]:
-    """The share of each feature's activation on some tokens together; `shares` [vocab, d_sae]."""
-    return shares.T @ chosen.astype(np.float64)
-
-
 def effective_tokens(shares: sparse.csc_matrix) -> Float[np.ndarray, " d_sae"]:
     """How many different tokens each feature answers to: e to the entropy of its shares.
 

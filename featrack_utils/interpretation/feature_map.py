@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 from safetensors.numpy import load_file
 from scipy import sparse
@@ -19,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.contexts import strongest_tokens
+from featrack_utils.interpretation.logit_effects import largest
 from featrack_utils.matching.correlation import BestMatches
 from featrack_utils.statistics.intervals import LEVEL, Interval
 
@@ -82,8 +84,6 @@ def nearest(
 
     Ties go to the lower index.
     """
-    if not 1 <= k <= len(unit):
-        raise FeatrackError(f"k is {k}; choose 1 to {len(unit)}, the number of directions.")
     index = np.empty((len(unit), k), np.int32)
     distance = np.empty((len(unit), k), np.float32)
     # The last bits of a product depend on the number of threads, and a layout magnifies them.
@@ -92,10 +92,8 @@ def nearest(
             rows = np.arange(start, min(start + _CHUNK, len(unit)))
             apart = 1 - (unit[rows] @ unit.T).astype(np.float32)
             apart[np.arange(len(rows)), rows] = -1.0  # itself first, whatever its copies
-            chosen = np.sort(np.argpartition(apart, k - 1, axis=1)[:, :k], axis=1)
-            order = np.argsort(np.take_along_axis(apart, chosen, 1), axis=1, kind="stable")
-            index[rows] = np.take_along_axis(chosen, order, 1)
-            distance[rows] = np.maximum(np.take_along_axis(apart, index[rows], 1), 0)
+            index[rows], close = largest(-apart, k)
+            distance[rows] = np.maximum(-close, 0)
     return index, distance
 
 
@@ -213,20 +211,12 @@ def mixed(
     new: Bool[np.ndarray, " n"],
 ) -> Mixed:
     """Counts the clusters (from 0 on; −1: in none) by what they hold."""
-    inside, n = cluster >= 0, int(cluster.max(initial=NO_CLUSTER)) + 1
-
-    def holds(labels: np.ndarray, kinds: int) -> np.ndarray:
-        cells = cluster[inside] * kinds + labels[inside]
-        return np.bincount(cells, minlength=n * kinds).reshape(n, kinds) > 0
-
-    names, number = np.unique(model, return_inverse=True)
-    models = holds(number, len(names)).sum(axis=1)
-    kinds = holds(np.select([gone, new], [0, 1], 2), 3)
-    return Mixed(
-        int((models == 1).sum()),
-        int((models == len(names)).sum()),
-        int((kinds[:, 0] & kinds[:, 1]).sum()),
-    )
+    table = pd.DataFrame({"model": np.asarray(model), "gone": gone, "new": new})
+    held = table[cluster >= 0].groupby(cluster[cluster >= 0])
+    models = held["model"].nunique()
+    replaced = held["gone"].any() & held["new"].any()
+    everyone = table["model"].nunique()
+    return Mixed(int((models == 1).sum()), int((models == everyone).sum()), int(replaced.sum()))
 
 
 def mixed_by_chance(

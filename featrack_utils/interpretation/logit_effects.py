@@ -92,13 +92,13 @@ def top_logits(model_folder: Path, sae_folder: Path, n: int) -> LogitEffects:
         chosen = np.arange(start, min(start + _CHUNK, d_sae))
         # Rounded, so that the last bits, which depend on the number of threads, decide nothing.
         effects = logit_effects(writing, chosen).astype(np.float32)
-        parts.append((*_largest(effects, n), *_largest(-effects, n)))
+        parts.append((*largest(effects, n), *largest(-effects, n)))
     up, up_effect, down, down_effect = map(np.concatenate, zip(*parts, strict=True))
     return LogitEffects(up, up_effect, down, -down_effect)
 
 
-def _largest(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and values of each row's `n` largest entries, largest first."""
+def largest(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and values of each row's `n` largest entries, largest first; ties by column."""
     columns = np.sort(np.argpartition(-values, n - 1, axis=1)[:, :n], axis=1)
     order = np.argsort(-np.take_along_axis(values, columns, axis=1), axis=1, kind="stable")
     columns = np.take_along_axis(columns, order, axis=1)

@@ -18,7 +18,7 @@ from scipy import sparse
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.interpretation.contexts import by_feature, densities
 from featrack_utils.matching.best_matches import Matches
-from featrack_utils.statistics.intervals import Interval
+from featrack_utils.statistics.intervals import UNDEFINED, Interval
 
 # Regular expressions for whole tokens, spaces included.
 TOKEN_CLASSES = {
@@ -187,7 +187,7 @@ def judge(
     near = closest(matches, name, matches.names[child])
     partners = near.index.loc[index][near.r.loc[index].notna()].items()
     each = [r_interval(found, (name, index), other, documents) for other in partners]
-    best = max(each, default=Interval(np.nan, np.nan, np.nan))
+    best = max(each, default=UNDEFINED)
     ends = zip(("r", "r.ci_low", "r.ci_high"), best, strict=True)
     return {"own_r": own_r.min(), **dict(ends), "verdict": judged(own_r, each, matches.tau)}
 

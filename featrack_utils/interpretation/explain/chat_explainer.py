@@ -23,7 +23,7 @@ from featrack_utils.interpretation.explain.excerpts import (
 
 
 class ChatExplainer:
-    """One dictionary's explanations by a chat model; see `judge.Explainer`."""
+    """One dictionary's explanations by a chat model; methods as in `judge.CountingExplainer`."""
 
     name = "endpoint"
 

@@ -113,18 +113,20 @@ def excerpts_to_judge(
 ) -> JudgingExcerpts:
     """Held-out excerpts to judge each feature on; `columns` [n_tokens, d_sae]."""
     n_features = columns.shape[1]
-    held = ~text.learnt
+    held = np.flatnonzero(~text.learnt)
     simulated = np.full((n_features, TOP + RANDOM), NONE, np.int32)
-    active = np.full((n_features, DETECTION), NONE, np.int32)
-    inactive = np.full((n_features, DETECTION), NONE, np.int32)
+    active, inactive = np.full((2, n_features, DETECTION), NONE, np.int32)
     for feature in range(n_features):
         rng = np.random.default_rng([seed, feature])
         ranked = _active_excerpts(columns, text, feature, learnt=False)
         top, _ = _split_top(ranked, text)
-        _fill(simulated[feature, :TOP], top)
-        _fill(simulated[feature, TOP:], _draw(rng, _without(held, top), RANDOM))
-        _fill(active[feature], _draw(rng, ranked, DETECTION))
-        _fill(inactive[feature], _draw(rng, _without(held, ranked), DETECTION))
+        drawn = _draw(rng, np.setdiff1d(held, top), RANDOM)
+        simulated[feature, : top.size] = top
+        simulated[feature, TOP : TOP + drawn.size] = drawn
+        drawn = _draw(rng, ranked, DETECTION)
+        active[feature, : drawn.size] = drawn
+        drawn = _draw(rng, np.setdiff1d(held, ranked), DETECTION)
+        inactive[feature, : drawn.size] = drawn
     return JudgingExcerpts(simulated, active, inactive)
 
 
@@ -174,15 +176,5 @@ def _split_top(ranked: Numbers, text: EvaluationText) -> tuple[Numbers, Numbers]
     return ranked[top], np.delete(ranked, top)
 
 
-def _without(chosen: Bool[np.ndarray, " n"], left_out: np.ndarray) -> Int[np.ndarray, " k"]:
-    remaining = chosen.copy()
-    remaining[left_out] = False
-    return np.flatnonzero(remaining)
-
-
 def _draw(rng: np.random.Generator, population: np.ndarray, n: int) -> np.ndarray:
     return rng.choice(population, min(n, population.size), replace=False)
-
-
-def _fill(row: np.ndarray, values: np.ndarray) -> None:
-    row[: len(values)] = values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from scipy import sparse
 
 from featrack_utils.interpretation.explain import score
+from featrack_utils.interpretation.explain.chat_explainer import ChatExplainer
 from featrack_utils.interpretation.explain.excerpts import (
     NONE,
     TOP,
@@ -24,21 +25,6 @@ from featrack_utils.interpretation.explain.lookup import Lookup
 from featrack_utils.interpretation.explain.rules import Explanations
 
 
-class Explainer(Protocol):
-    """One dictionary's explanations, and what can be foretold from them alone."""
-
-    name: str
-
-    def explanation(self, feature: int) -> str:
-        """What is said of a feature."""
-
-    def simulate(self, sources: Numbers, where: Places) -> Simulated:
-        """From the explanations of `sources`, activations at positions; NaN: not known."""
-
-    def rate(self, sources: Numbers, where: Places) -> Float[np.ndarray, "n k"]:
-        """How much each excerpt looks like one that activates its source; NaN: not known."""
-
-
 class JudgedDictionary(NamedTuple):
     """One dictionary whose features are explained: activations, and excerpts to judge on."""
 
@@ -51,10 +37,9 @@ class CountingExplainer:
     """Explanations that come from counting: the whole lookup, or the rules written of it."""
 
     def __init__(
-        self, table: Lookup | Explanations, written: Explanations, text: EvaluationText
+        self, name: str, table: Lookup | Explanations, written: Explanations, text: EvaluationText
     ) -> None:
-        self.name = "lookup" if isinstance(table, Lookup) else "rules"
-        self._table, self._written, self._text = table, written, text
+        self.name, self._table, self._written, self._text = name, table, written, text
 
     def explanation(self, feature: int) -> str:
         """The rules as text; of the lookup they are only the most telling part."""
@@ -69,8 +54,10 @@ class CountingExplainer:
         return out
 
     def rate(self, sources: Numbers, where: Places) -> Float[np.ndarray, "n k"]:
-        """The strongest simulated activation of each excerpt."""
-        return score.strongest(self.simulate(sources, where))
+        """The strongest simulated activation of each excerpt; NaN without a position."""
+        simulated = self.simulate(sources, where)
+        highest = np.where(where == NONE, -np.inf, simulated).max(axis=-1)
+        return np.where(np.isfinite(highest), highest, np.nan)
 
     def everywhere_r(
         self, columns: sparse.csc_matrix, features: Numbers
@@ -86,7 +73,9 @@ class CountingExplainer:
         return r
 
 
-def score_own(explainer: Explainer, judged: JudgedDictionary, features: Numbers) -> pd.DataFrame:
+def score_own(
+    explainer: CountingExplainer | ChatExplainer, judged: JudgedDictionary, features: Numbers
+) -> pd.DataFrame:
     """Scores of each feature's own explanation.
 
     Columns: feature, explainer, explanation, simulation_r (top and random excerpts), random_r
@@ -116,7 +105,7 @@ def score_own(explainer: Explainer, judged: JudgedDictionary, features: Numbers)
 
 
 def score_on_others(
-    explainer: Explainer,
+    explainer: CountingExplainer | ChatExplainer,
     sources: Numbers,
     judged: JudgedDictionary,
     targets: Numbers,

@@ -33,9 +33,7 @@ class Rule(NamedTuple):
 
     token: int
     pair: int  # NONE: whatever stands before the token
-    strength: (
-        float  # a mean activation while rules are chosen, 1 to STRONGEST when they are written
-    )
+    strength: float  # a mean while rules are chosen, 1 to STRONGEST as written
 
 
 class Explanations(NamedTuple):

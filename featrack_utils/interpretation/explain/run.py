@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 from featrack_utils.dictionaries import features
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.interpretation import contexts
-from featrack_utils.interpretation.explain import controls, judge, lookup, rules
+from featrack_utils.interpretation.explain import judge, lookup, rules
 from featrack_utils.interpretation.explain.chat import ChatServer
 from featrack_utils.interpretation.explain.chat_explainer import ChatExplainer
 from featrack_utils.interpretation.explain.excerpts import (
@@ -25,6 +25,7 @@ from featrack_utils.interpretation.explain.excerpts import (
     excerpts_to_judge,
     true_values,
 )
+from featrack_utils.interpretation.explain.score import shuffled
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.best_matches import FOLDER, open_matches
 from featrack_utils.matching.classes import Tracking
@@ -145,18 +146,10 @@ def count(prepared: Prepared) -> list[dict[str, judge.CountingExplainer]]:
     lookups, written = {}, {}
     for model, each in prepared.found.items():
         table = lookup.learn(each.acts, prepared.text)
-        explanations = rules.write_explanations(table, prepared.vocabulary)
-        lookups[model], written[model] = (
-            judge.CountingExplainer(each, explanations, prepared.text)
-            for each in (table, explanations)
-        )
+        said = rules.write_explanations(table, prepared.vocabulary)
+        lookups[model] = judge.CountingExplainer("lookup", table, said, prepared.text)
+        written[model] = judge.CountingExplainer("rules", said, said, prepared.text)
     return [lookups, written]
-
-
-def score_all(prepared: Prepared, kinds: Sequence[Mapping[str, judge.CountingExplainer]]) -> Scores:
-    """Scores of what counting says of all features."""
-    everything = {model: np.arange(len(able)) for model, able in prepared.able.items()}
-    return _joined([_score(prepared, explainers, everything) for explainers in kinds])
 
 
 def ask(prepared: Prepared, settings: Interpretation, answers: Path) -> Scores:
@@ -179,7 +172,7 @@ def ask(prepared: Prepared, settings: Interpretation, answers: Path) -> Scores:
         )
         drawn = np.random.default_rng(prepared.seed).permutation(np.flatnonzero(able))
         sample[model] = np.sort(drawn[: settings.explained_features])
-    return _score(prepared, explainers, sample)
+    return score(prepared, explainers, sample)
 
 
 def write(folder: Path, prepared: Prepared, settings: Interpretation, answers: Path) -> None:
@@ -190,29 +183,22 @@ def write(folder: Path, prepared: Prepared, settings: Interpretation, answers: P
     `Scores`, and examples.json has the `examples` of each model.
     """
     kinds = count(prepared)
-    scores = score_all(prepared, kinds)
+    scores = [score(prepared, explainers) for explainers in kinds]
     shown = {
-        model: examples(explainer, prepared, model, scores.own)
+        model: examples(explainer, prepared, model, scores[-1].own)
         for model, explainer in kinds[-1].items()
     }
     if settings.explainer == "endpoint":
-        scores = _joined([scores, ask(prepared, settings, answers)])
-    scores.own.to_parquet(folder / "scores.parquet", index=False)
-    scores.mates.to_parquet(folder / "mates.parquet", index=False)
-    table = interpretations(scores.own, prepared.lineage.order)
+        scores.append(ask(prepared, settings, answers))
+    own, mates = (pd.concat(tables, ignore_index=True) for tables in zip(*scores, strict=True))
+    own.to_parquet(folder / "scores.parquet", index=False)
+    mates.to_parquet(folder / "mates.parquet", index=False)
+    said = own[own["explainer"].isin(["rules", "endpoint"])]
+    said = said[said["explanation"] != ""].drop_duplicates(["model", "feature"], keep="last")
+    place = said["model"].map(prepared.lineage.order.index)
+    table = said.assign(place=place).sort_values(["place", "feature"])[list(COLUMNS)]
     table.to_parquet(folder / "interpretations.parquet", index=False)
     (folder / "examples.json").write_text(json.dumps(shown))
-
-
-def interpretations(own: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """One row per feature: the chat model's explanation if there is one, else the rules."""
-    order = ["rules", "endpoint"]
-    rows = own[own["explainer"].isin(order) & (own["explanation"] != "")]
-    rows = rows.assign(
-        by=rows["explainer"].map(order.index), place=rows["model"].map(list(models).index)
-    ).sort_values(["place", "feature", "by"])
-    rows = rows.drop_duplicates(["model", "feature"], keep="last")
-    return rows[list(COLUMNS)].reset_index(drop=True)
 
 
 def examples(
@@ -223,7 +209,7 @@ def examples(
     Returns:
         feature, explanation, simulation_r and contexts (tokens, true, simulated) of each.
     """
-    rows = own[(own["model"] == model) & (own["explainer"] == explainer.name) & own["able"]]
+    rows = own[(own["model"] == model) & own["able"]]
     rows = rows.dropna(subset="simulation_r").sort_values(["simulation_r", "feature"])
     chosen = [round(q * (len(rows) - 1)) for q in QUANTILES] if len(rows) else []
     columns, excerpts, text = prepared.judged[model]
@@ -245,25 +231,27 @@ def examples(
     return found
 
 
-def _score(
+def score(
     prepared: Prepared,
-    explainers: Mapping[str, judge.Explainer],
-    sample: Mapping[str, np.ndarray],
+    explainers: Mapping[str, judge.CountingExplainer | ChatExplainer],
+    sample: Mapping[str, np.ndarray] | None = None,
 ) -> Scores:
+    """What one explainer says of every model, scored on all features or on those of `sample`."""
+    sample = sample or {model: np.arange(len(able)) for model, able in prepared.able.items()}
     persisting = found_in_neighbour(prepared.lineage, prepared.trackings)
     own, mates = [], []
     for model, explainer in explainers.items():
         judged, chosen = prepared.judged[model], sample[model]
         able = chosen[prepared.able[model][chosen]]
-        others = controls.shuffled(able, prepared.seed)
-        shuffled = judge.score_on_others(explainer, others, judged, able)
+        others = shuffled(able, prepared.seed)
+        shuffled_r = judge.score_on_others(explainer, others, judged, able)
         table = judge.score_own(explainer, judged, chosen)
         table.insert(0, "model", model)
         table["able"] = prepared.able[model][chosen]
         table["persisting"] = persisting[model][chosen]
         density = np.diff(judged.columns.indptr) / len(prepared.text.tokens)
         table["density"] = density[chosen]
-        table["shuffled_r"] = table["feature"].map(pd.Series(shuffled, index=able))
+        table["shuffled_r"] = table["feature"].map(pd.Series(shuffled_r, index=able))
         own.append(table)
     for parent, child in prepared.lineage.edges:
         partner = prepared.trackings[parent, child].parent_partner[sample[parent]]
@@ -275,8 +263,4 @@ def _score(
         table = pd.DataFrame({"parent": parent, "child": child, **pairs})
         table["explainer"] = explainers[parent].name
         mates.append(table)
-    return _joined([Scores(pd.concat(own), pd.concat(mates))])
-
-
-def _joined(parts: Sequence[Scores]) -> Scores:
-    return Scores(*(pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True)))
+    return Scores(pd.concat(own, ignore_index=True), pd.concat(mates, ignore_index=True))
