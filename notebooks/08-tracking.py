@@ -30,7 +30,7 @@ from scipy import sparse
 from featrack_utils.dictionaries import features
 from featrack_utils.display import flow_figure, matching_figures, style
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import count, listed, percent, say, show
+from featrack_utils.display.text import check, count, listed, percent, say, show
 from featrack_utils.interpretation import logit_effects
 from featrack_utils.lineage import label
 from featrack_utils.matching import best_matches, chains, classes, flow, similarity
@@ -326,7 +326,26 @@ say(
 )
 
 # %% [markdown]
-# :::{admonition} Exercise
+# :::{admonition} Exercise 1
+# :class: tip
+# Which share of the first edge's features would persist at a threshold of 0.7? You need the array
+# `best_r(*pair)`, with the best correlation of each observable feature of the parent.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+pair = seed_0[next(iter(edges))]
+share_at_07 = matches.tracking(*pair, 0.7).persisting_share
+
+# %%
+answer = ...  # your share, from 0 to 1
+check(answer, share_at_07)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+answer = (best_r(*pair) > 0.7).mean()
+check(answer, share_at_07)
+
+# %% [markdown]
+# :::{admonition} Exercise 2
 # :class: tip
 # Set `rule` to `assignment`. Why do the shares fall? Why does the ratio to the ceiling move less?
 # :::
@@ -337,7 +356,7 @@ say(
 # falls, too.
 # :::
 #
-# :::{admonition} Exercise
+# :::{admonition} Exercise 3
 # :class: tip
 # A feature of the parent and one of the child correlate by 0.85, but the cosine of their decoders is
 # 0.3. Is that the same feature? Which of the two would you ask if you wanted to *steer* with it?

@@ -119,6 +119,19 @@ def test_every_page_of_the_book_is_there_without_a_trace_of_a_failure(book):
         assert str(book) not in text, f"{page} shows a path of this machine"
 
 
+def test_every_answer_to_an_exercise_is_right(book):
+    said = {}
+    for path in sorted((book / "runs" / "smoke" / "executed").glob("*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        answers = [cell for cell in cells if "answer" in cell.metadata.get("tags", [])]
+        said |= {
+            f"{path.stem}, {number}": [o.data["text/markdown"] for o in cell.outputs]
+            for number, cell in enumerate(answers, 1)
+        }
+    assert said
+    assert {name: words for name, words in said.items() if words[-1] != "**Right.**"} == {}
+
+
 def test_a_finished_run_leaves_nothing_half_written(book):
     left = [p.name for p in (book / "runs").rglob("*") if p.name.startswith(".")]
     left += [p.name for p in (book / "runs").rglob("*.failed.ipynb")]

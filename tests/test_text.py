@@ -63,3 +63,19 @@ def test_a_caption_stands_under_its_figure_and_both_carry_the_name(monkeypatch):
     assert picture["featrack"] == {"caption": "What it shows.", "name": "fig-x", "alt": "a line"}
     assert caption.data == "*fig-x.* What it shows."
     assert words.data == "One.\n\nTwo."
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (..., "*Not answered yet*"),
+        (0.304, "**Right.**"),
+        (0.4, "**Not yet**: it is off by 0.100"),
+        ([0.3, 0.3], "**Not yet**: the answer has the shape (2,); () is asked for."),
+    ],
+)
+def test_an_exercise_says_whether_the_answer_is_right(answer, says, monkeypatch):
+    shown = []
+    monkeypatch.setattr(text, "display", lambda output: shown.append(output.data))
+    text.check(answer, 0.3)
+    assert shown[0].startswith(says)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import EllipsisType
 
+import numpy as np
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from featrack_utils.display.tables import MISSING, format_cell
 from featrack_utils.statistics.intervals import Interval
@@ -84,3 +87,21 @@ def estimate(results: Mapping[str, float], name: str) -> Interval:
 def listed(words: list[str]) -> str:
     """Words as a sentence lists them: "a", "a and b", "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def check(answer: ArrayLike | EllipsisType, expected: ArrayLike, within: float = 0.005) -> None:
+    """Says whether the answer to an exercise is right: within so much of what is expected.
+
+    Numbers or arrays of any shape, in the answer's own unit; `...` is no answer yet.
+    """
+    if answer is ...:
+        say("*Not answered yet*: put your value in the place of `...`.")
+        return
+    given, right = np.asarray(answer, dtype=float), np.asarray(expected, dtype=float)
+    if given.shape != right.shape:
+        say(f"**Not yet**: the answer has the shape {given.shape}; {right.shape} is asked for.")
+    elif np.allclose(given, right, rtol=0, atol=within, equal_nan=True):
+        say("**Right.**")
+    else:
+        off = float(np.nanmax(np.abs(given - right)))
+        say(f"**Not yet**: it is off by {number(off, 3)}.")
