@@ -142,7 +142,7 @@ def find(name: str) -> Path:
 
 
 def page_of(source: Path) -> str:
-    """A chapter's name without the number that orders it: 07-tracking.py is "tracking"."""
+    """A chapter's name without the number that orders it: 09-tracking.py is "tracking"."""
     return re.sub(r"^\d+-", "", source.stem)
 
 

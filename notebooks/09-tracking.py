@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Which features persist?
 #
-# {cite:t}`horn2025tracking` call a feature of a parent model *persisting* if some feature of the
+# {cite:t}`horn2025tracking` call a feature of a parent model {term}`persisting` if some feature of the
 # child is active on the same tokens with the same strength: if their activations correlate above
 # 0.8 (their section 4). A parent's feature without such a partner *disappears*, a child's *emerges*.
 # This chapter counts them along every edge of the lineage.
