@@ -1,6 +1,8 @@
 """Code that an artefact depends on is followed through the package's imports."""
 
-from featrack_utils.corpora import split
+from pathlib import Path
+
+from featrack_utils.corpora import prepare, split
 from featrack_utils.pipeline import sources
 
 
@@ -13,6 +15,11 @@ def test_what_a_module_imports_counts_even_from_inside_a_function():
 
 def test_what_a_module_does_not_import_does_not_count():
     assert not {"sae.py", "plots.py"} & set(sources.digests([split]))
+
+
+def test_an_edit_of_the_pipeline_makes_no_artefact_anew():
+    assert "import store" in Path(prepare.__file__).read_text()
+    assert [name for name in sources.digests([prepare]) if name.startswith("pipeline")] == []
 
 
 def test_functions_that_read_alike_have_one_hash():
