@@ -134,7 +134,7 @@ PHASES |= {
 if PROFILE.dosed:
     # A second root is trained with both cores, as the first one is.
     PHASES["dose"] = Phase(
-        list(SAES), sections=("sae", "arms"), threads=2 if PROFILE.arms.lm_seed else 1, urgent=True
+        ["floors"], sections=("sae", "arms"), threads=2 if PROFILE.arms.lm_seed else 1, urgent=True
     )
     PHASES["changes"].needs.append("dose")
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
