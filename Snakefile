@@ -146,7 +146,8 @@ def executed(page):
 
 
 # Whatever says something may be the first to fail: they go to standard error, once.
-logger.addHandler(Progress())
+PROGRESS = Progress()
+logger.addHandler(PROGRESS)
 
 
 onstart:
@@ -157,6 +158,7 @@ onstart:
     except FeatrackError as error:
         print(f"featrack: {error}", file=sys.stderr)
         raise
+    PROGRESS.relay(Path(".snakemake") / "featrack.progress")
     FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
 
 
