@@ -135,7 +135,7 @@ PHASES |= {
 if PROFILE.dosed:
     # A second root is trained with both cores, as the first one is.
     PHASES["dose"] = Phase(
-        list(SAES), sections=("sae", "arms"), threads=2 if PROFILE.arms.lm_seed else 1, urgent=True
+        ["floors"], sections=("sae", "arms"), threads=2 if PROFILE.arms.lm_seed else 1, urgent=True
     )
     PHASES["changes"].needs.append("dose")
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
@@ -147,7 +147,8 @@ def executed(page):
 
 
 # Whatever says something may be the first to fail: they go to standard error, once.
-logger.addHandler(Progress())
+PROGRESS = Progress()
+logger.addHandler(PROGRESS)
 
 
 onstart:
@@ -158,6 +159,7 @@ onstart:
     except FeatrackError as error:
         print(f"featrack: {error}", file=sys.stderr)
         raise
+    PROGRESS.relay(Path(".snakemake") / "featrack.progress")
     FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
 
 

@@ -82,13 +82,13 @@ run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-SEED = 1  # of all dictionaries of this page
+SEED = jobs.ZERO_SEED  # of all dictionaries of this page
 parent_of = {child: lineage.parents(child)[0] for child in dosed}
 paths = {}
 for child in parent_of:
     given = store.read_record(run / "models" / child)["parameters"]
     steps = given["train_tokens"] // (given["batch_blocks"] * context)
-    paths[child] = jobs.of_doses(lineage, child, dose_steps(doses, steps), SEED)
+    paths[child] = jobs.of_doses(lineage, child, dose_steps(doses, steps))
 wanted = [job for path in paths.values() for job in path.values()]
 
 # %% [markdown]
