@@ -114,6 +114,7 @@ for name, sae in PROFILE.swept.items():
 SWEPT = {"sweep": list(PROFILE.swept), "all_pairs": PROFILE.robustness.all_pairs}
 
 PHASES |= {
+    "neurons": Phase(MODELS),
     "dictionaries": Phase(list(SAES)),
     "floors": Phase(list(SAES), sections=("sae",), urgent=True),
     "tracking": Phase(list(SAES)),
