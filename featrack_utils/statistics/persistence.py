@@ -40,6 +40,7 @@ __all__ = [
     "complement",
     "difference",
     "flat",
+    "headline",
     "persistence",
     "ratio",
     "reproducible",
@@ -48,6 +49,7 @@ __all__ = [
 
 RULES = ("best", "mutual", "assignment", "copies merged")
 CURVE_TAUS = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))  # 0.3 … 0.95
+ZERO_STEP_SEED = 1  # of the dictionary "<child>-at-0" (`dictionaries.jobs.of_doses`)
 _ENDS = ("", ".ci_low", ".ci_high")
 
 
@@ -179,8 +181,8 @@ def persistence(
 ) -> Persistence:
     """Share of the parent's features that persist in the child, with its ceiling and floors.
 
-    Every share is the mean over pairs of dictionaries (seed of the parent, seed of the other),
-    of all of them or of those that `pairs` (parent's seed, child's seed) chooses.
+    Every share is the mean over pairs of dictionaries (seed of the parent, seed of the other).
+    `pairs` (parent's seed, child's seed) chooses among those with the child.
 
     Args:
         rule: best, mutual, assignment (one to one; without intervals, for it is solved once), or
@@ -222,6 +224,52 @@ def persistence(
         share=share(child, pairs) or _undefined(sample, rule),
         ceiling=share(ceiling),
         floors={name: low or _undefined(sample, rule) for name, low in found.items()},
+        tau=sample.tau,
+    )
+
+
+def headline(
+    sample: Sample,
+    parent: str,
+    child: str,
+    unchanged: str | None = None,
+    floors: Mapping[str, str] | None = None,
+) -> Persistence:
+    """The book's one number, to be read `rescaled` (`book/method.md`, headline).
+
+    Of the parent's reproducible features, those found in the child. The ceiling is `unchanged`,
+    the parent read by a dictionary that has learned from the child's text; its seed is
+    ZERO_STEP_SEED. Without one the parent's own other dictionaries are the ceiling, and three of
+    them are needed.
+
+    No match is owed to a common start. Dictionaries of equal seeds aren't compared; the one that
+    shares its seed with the dictionary asked has no say in what is reproducible, unless it is the
+    only other one; and the parent's dictionary of the seed of `unchanged` isn't asked at all, so
+    that share, floors and ceiling are of the same features.
+    """
+    floors = dict(floors or {})
+    for model in filter(None, (parent, child, unchanged, *floors.values())):
+        _require_model(sample, model, parent)
+
+    def share(model: str) -> Shares | None:
+        asked = {}
+        for s, t in product(sample.seeds(parent), sample.seeds(model)):
+            seed = ZERO_STEP_SEED if model == unchanged else t
+            if s == seed or (unchanged and s == ZERO_STEP_SEED):
+                continue
+            others = {*sample.seeds(parent)} - {s}
+            left_out = [seed] if seed in others else sorted(others)
+            defining = [others - {one} for one in left_out if len(others) > 1]
+            if unchanged and len(others) == 1:
+                defining = [others]
+            asked[s, t] = [_found_in(sample, parent, s, some) for some in defining]
+        return _mean_share(sample, parent, model, asked, "best")
+
+    found = {name: share(model) for name, model in floors.items()}
+    return Persistence(
+        share=share(child) or _undefined(sample, "best"),
+        ceiling=share(unchanged or parent),
+        floors={name: low or _undefined(sample, "best") for name, low in found.items()},
         tau=sample.tau,
     )
 
