@@ -130,8 +130,11 @@ def count_edge(parent, child, **how):
 kept = {edge: count_edge(*edge) for edge in lineage.edges}
 main = kept[parent, child]
 if rule == "best":
-    counted = [each().estimate for each in (main.found, main.at_most, main.at_least)]
-    assert np.allclose([share, ceiling, floor], counted, equal_nan=True)
+    raw = [
+        part.counted[sample.taus.index(tau)]
+        for part in (main.share, main.ceiling, main.floors["random_mlp"])
+    ]
+    assert np.allclose([share, ceiling, floor], raw)
 
 # %% tags=["hide-input"]
 pair, pairs = style.pair_label(parent, child), [style.pair_label(*edge) for edge in kept]
