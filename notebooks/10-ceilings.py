@@ -34,6 +34,7 @@ from featrack_utils.display.text import (
     check,
     count,
     estimate,
+    number,
     percent,
     points,
     say,
@@ -53,6 +54,7 @@ from featrack_utils.statistics.persistence import (
     persistence,
     resample,
 )
+from featrack_utils.statistics.simex import SPREAD
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -174,8 +176,19 @@ say(
 # and dictionaries, too. Features are matched again in each {term}`replicate`. All shares use the same
 # replicates, so a ratio of two shares has an interval of its own.
 #
-# No interval holds another training run. Of each model there is one, so n = 1 for every arm.
-#
+# Noise pushes a count up, because more features lie just below τ than above it. So we count again with
+# twice and with three times the noise, and follow the curve [back to none](method-intervals). The dot
+# is that corrected share, the small grey dot the raw count. All numbers below are corrected.
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    f"A corrected share varies more than a count. So the replicates' spread is multiplied by "
+    f"{number(SPREAD, 1)}. Whether such intervals hold the truth is measured in "
+    "[calibration](calibration). No interval holds another training run: of each model there is one, "
+    "so n = 1 for every arm."
+)
+
+# %% [markdown]
 # ## The threshold is a choice
 
 # %% tags=["hide-input"]

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
+from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import assignment
 from featrack_utils.matching.correlation import correlations
@@ -50,7 +51,6 @@ __all__ = [
 
 RULES = ("best", "mutual", "assignment", "copies merged")
 CURVE_TAUS = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))  # 0.3 … 0.95
-ZERO_STEP_SEED = 1  # of the dictionary "<child>-at-0" (`dictionaries.jobs.of_doses`)
 _ENDS = ("", ".ci_low", ".ci_high")
 
 
@@ -140,8 +140,9 @@ class Persistence(NamedTuple):
     def lost_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
         """The share *not* found, flat for results.json, with floor and ceiling in turned places.
 
-        `prefix`, .raw (as counted), .floor (what an unchanged model would seem to lose, 1 − ceiling) and .excess
-        (the difference of the two, what was really lost), each with .ci_low and .ci_high.
+        `prefix`, .floor (what an unchanged model would seem to lose, 1 − ceiling) and .excess
+        (the difference of the two, what was really lost), each with .ci_low and .ci_high; and
+        .raw, as counted.
         """
         anyway = UNDEFINED
         if self.ceiling is not None:
@@ -244,7 +245,7 @@ def headline(
 
     Of the parent's reproducible features, those found in the child. The ceiling is `unchanged`,
     the parent read by a dictionary that has learned from the child's text; its seed is
-    ZERO_STEP_SEED. Without one the parent's own other dictionaries are the ceiling, and three of
+    ZERO_SEED. Without one the parent's own other dictionaries are the ceiling, and three of
     them are needed.
 
     No match is owed to a common start. Dictionaries of equal seeds aren't compared; the one that
@@ -259,8 +260,8 @@ def headline(
     def share(model: str) -> Shares | None:
         asked = {}
         for s, t in product(sample.seeds(parent), sample.seeds(model)):
-            seed = ZERO_STEP_SEED if model == unchanged else t
-            if s == seed or (unchanged and s == ZERO_STEP_SEED):
+            seed = ZERO_SEED if model == unchanged else t
+            if s == seed or (unchanged and s == ZERO_SEED):
                 continue
             others = {*sample.seeds(parent)} - {s}
             left_out = [seed] if seed in others else sorted(others)
