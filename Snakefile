@@ -114,6 +114,7 @@ for name, sae in PROFILE.swept.items():
 SWEPT = {"sweep": list(PROFILE.swept), "all_pairs": PROFILE.robustness.all_pairs}
 
 PHASES |= {
+    "neurons": Phase(MODELS),
     "dictionaries": Phase(list(SAES)),
     "floors": Phase(list(SAES), sections=("sae",), urgent=True),
     "tracking": Phase(list(SAES)),
@@ -132,9 +133,14 @@ PHASES |= {
     "changes": Phase(["tracking"], sections=("arms",), given={"dosed": PROFILE.dosed}),
 }
 if PROFILE.dosed:
-    # A second root is trained with both cores, as the first one is.
+    # A second root is trained with both cores, as the first one is; a loaded one has none like it.
+    second = PROFILE.arms.lm_seed and bool(ROOT_TOKENS)
     PHASES["dose"] = Phase(
-        list(SAES), sections=("sae", "arms"), threads=2 if PROFILE.arms.lm_seed else 1, urgent=True
+        ["floors"],
+        sections=("sae", "arms"),
+        given={"lm_seed": second},
+        threads=2 if second else 1,
+        urgent=True,
     )
     PHASES["changes"].needs.append("dose")
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])

@@ -19,11 +19,6 @@ ALONE = (
         "describes one dictionary by itself; other seeds stand beside it",
     ),
     (
-        r"dose\.[\w.-]+_share",
-        ("floor",),
-        "stands beside dose 0 and the unchanged parent; the floor is the chapter on ceilings'",
-    ),
-    (
         r"probe\.[\w.-]+_share",
         ("floor",),
         "its floor is a child with a random MLP, which this edition doesn't probe yet",
