@@ -126,7 +126,7 @@ PHASES |= {
     ),
     "published": Phase(["tracking"], given=DRAWS, urgent=True),
     "case-study": Phase(["tracking"]),
-    "interpretation": Phase(["tracking"], sections=("interpretation",), urgent=True),
+    "interpretation": Phase(["tracking", "floors"], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
     "live": Phase(["tracking"]),

@@ -24,7 +24,7 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.statistics.bootstrap import Draws
-from featrack_utils.statistics.intervals import Shares
+from featrack_utils.statistics.intervals import Shares, corrected
 from featrack_utils.statistics.simex import double_noise, without_noise
 
 CANDIDATES = 10  # features of the child that may rebuild one of the parent's
@@ -255,16 +255,17 @@ def decodable_share(
     weight, drawn = sample.weight[among], sample.draws[:, among]
     r, drawn_r = (np.sqrt(np.maximum(r2[..., among], 0)) for r2 in probe)
     decodes = drawn_r > tau
-    estimate = np.array([np.average(probe.r2[among] > tau**2, weights=weight)])
+    counted = np.average(probe.r2[among] > tau**2, weights=weight)
     documents = np.average(decodes, axis=1, weights=weight)
     weighed = drawn * weight
     total = weighed.sum(axis=1)
     # A replicate that draws no such feature has nothing to add.
     both = np.where(total > 0, (weighed * decodes).sum(axis=1) / np.maximum(total, 1e-9), documents)
     further = double_noise(r, drawn_r.T) > tau
-    by_documents = without_noise(estimate[0], decodes.T, further, weight)
+    by_documents = without_noise(counted, decodes.T, further, weight)
     replicates = by_documents + both - documents
-    return Shares(np.array([tau]), estimate, replicates[:, None])
+    share = corrected(np.array([tau]), np.array([counted]), replicates[:, None])
+    return share._replace(estimate=np.array([by_documents.mean()]))
 
 
 def product(share: Shares, of_these: Shares) -> Shares:
@@ -272,4 +273,5 @@ def product(share: Shares, of_these: Shares) -> Shares:
     return share._replace(
         estimate=share.estimate * of_these.estimate,
         replicates=share.replicates * of_these.replicates,
+        raw=share.counted * of_these.counted,
     )
