@@ -1,6 +1,6 @@
 """Figures of persisting shares beside what they could be at most and by chance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -107,32 +107,6 @@ def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
     figure.supxlabel("threshold τ on the correlation r", fontsize=11)
     figure.supylabel("share of parent features", fontsize=11)
     figure.legend(handles=marks, loc="outside upper center", ncols=4, columnspacing=1.2)
-    return figure
-
-
-def probe_distributions(r2: Mapping[str, tuple[np.ndarray, np.ndarray]], tau: float) -> Figure:
-    """Share of probed features whose held-out R² is at least so large, one panel per pair.
-
-    `r2` maps a pair's label ("Parent → Child") to the R² of each feature asked of the child, and of
-    the parent itself. The line at τ² says what counts as decodable.
-    """
-    figure, axes = panels(len(r2), 2.6)
-    for axis, (label, (child, parent)) in zip(axes, r2.items(), strict=True):
-        colour = _colour(label.lower().split(" ")[-1])
-        for values, line, ink in ((child, "-", colour), (parent, "--", "black")):
-            ordered = np.sort(np.clip(values, 0, 1))
-            at_least = 1 - np.arange(ordered.size) / max(ordered.size, 1)
-            axis.step([0, *ordered, 1], [1, *at_least, 0], color=ink, ls=line, where="pre")
-        axis.axvline(tau**2, color=GREY, ls=":")
-        axis.set(title=label, xlim=(0, 1), ylim=(0, 1))
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    figure.supxlabel("held-out R² (below 0 drawn at 0)", fontsize=11)
-    figure.supylabel("features with at least this R²", fontsize=11)
-    marks = [
-        Line2D([], [], color=GREY, label="asked of the child"),
-        Line2D([], [], color="black", ls="--", label="asked of the parent itself"),
-    ]
-    figure.legend(handles=marks, loc="outside upper center", ncols=2)
     return figure
 
 
