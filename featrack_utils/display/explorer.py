@@ -70,7 +70,7 @@ class Contents(NamedTuple):
     `own` holds each feature's best r in another dictionary of its own model, the least of them if
     there are several: a feature is reproducible if it exceeds τ. NaN where it can't be judged; no
     entry for a model with one dictionary. `copies` numbers groups of copies (−1: can't be judged).
-    `about` has the columns model, feature, explanation, simulation_r, detection, x, y and cluster
+    `about` has the columns model, feature, explanation, simulation_r, x, y and cluster
     for each feature. `width` is the number of positions of a block.
     """
 
@@ -107,7 +107,7 @@ def read_contents(run: Path, context: int, seed: int) -> Contents:
     found = open_features(run, lineage, root_seeds=1, other_seeds=1)
     mapped = pd.read_parquet(store.opened(run / "map") / "map.parquet")
     read = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")
-    columns = ["model", "feature", "explanation", "simulation_r", "detection"]
+    columns = ["model", "feature", "explanation", "simulation_r"]
     return Contents(
         lineage=lineage,
         features={model: found[f"{model}-0"] for model in lineage.order},
@@ -233,7 +233,6 @@ def _index(
             "copies": contents.copies[model].tolist(),
             "text": about["explanation"].fillna("").tolist(),
             "sim": _decimals(about["simulation_r"]),
-            "det": _decimals(about["detection"]),
             "xy": list(zip(_decimals(about["x"]), _decimals(about["y"]), strict=True)),
             "cluster": about["cluster"].fillna(-1).astype(int).tolist(),
         }
