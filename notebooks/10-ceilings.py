@@ -249,6 +249,12 @@ lines = [
 say("\n".join(lines), "Each line is about one trained model (n = 1)." if lines else "")
 
 # %% [markdown]
+# And at other thresholds? In the built book the slider moves all four numbers.
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+shareplots.moving_threshold(heads, tau)
+
+# %% [markdown]
 # ## Do copies matter?
 #
 # Several features may share one best match. A {term}`mutual match` may not, and an
