@@ -109,7 +109,7 @@ for page, (model, seeds) in SAES.items():
     )
 for name, sae in PROFILE.swept.items():
     PHASES[f"sweep-{name}"] = Phase(
-        MODELS, notebook="sweep", sections=("sae",), given={"variant": name, "all_pairs": PROFILE.robustness.all_pairs} | sae.model_dump()
+        ["floors"], notebook="sweep", sections=("sae",), given={"variant": name, "all_pairs": PROFILE.robustness.all_pairs} | sae.model_dump()
     )
 SWEPT = {"sweep": list(PROFILE.swept), "all_pairs": PROFILE.robustness.all_pairs}
 

@@ -1,4 +1,3 @@
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -21,17 +20,3 @@ def test_errors_of_recovered_shares_are_drawn_in_points_with_their_intervals():
         "error [95 % CI]",
         "asked for: ± 2 points",
     ]
-
-
-def test_a_specification_curve_sorts_ratios_and_marks_their_choices():
-    rows = pd.DataFrame(
-        {
-            "pair": ["base_lua"] * 3 + ["lua_merged"],
-            "ratio": [0.9, 0.5, np.nan, 0.1],
-            "rule": ["best", "mutual", "best", "best"],
-        }
-    )
-    curve, below = shareplots.specification_curve(rows, "base_lua", ["rule"]).axes
-    assert list(curve.lines[0].get_ydata()) == [0.5, 0.9]
-    assert [text.get_text() for text in below.get_yticklabels()] == ["rule best", "rule mutual"]
-    assert [list(line.get_xdata()) for line in below.lines] == [[1], [0]]

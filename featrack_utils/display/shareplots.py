@@ -1,7 +1,5 @@
 """Figures of persisting shares beside what they could be at most and by chance."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -134,32 +132,4 @@ def recovered_shares(df: pd.DataFrame, tolerance: float) -> Figure:
         ),
     ]
     figure.legend(handles=marks, loc="outside upper center", ncols=2)
-    return figure
-
-
-def specification_curve(table: pd.DataFrame, pair: str, factors: Sequence[str]) -> Figure:
-    """Ratio to the ceiling under every choice, sorted; below it, which choices made each.
-
-    Columns: pair, ratio, and the `factors`; rows of `pair` ("parent_child") with a defined ratio.
-    Where ratio_low and ratio_high are known, a bar spans them.
-    """
-    rows = table[(table["pair"] == pair) & table["ratio"].notna()].sort_values("ratio")
-    choices = [(f, c) for f in factors for c in sorted(rows[f].unique(), key=str)]
-    figure = Figure(figsize=(WIDTH, 2.2 + 0.2 * len(choices)), layout="constrained")
-    heights = [2.2, 0.2 * len(choices)]
-    curve, below = figure.subplots(2, sharex=True, height_ratios=heights)
-    if {"ratio_low", "ratio_high"} <= set(rows):
-        bounds = rows["ratio_low"], rows["ratio_high"]
-        curve.vlines(range(len(rows)), *bounds, color=_colour(pair), alpha=0.4, lw=2)
-    curve.plot(range(len(rows)), rows["ratio"], ".", color=_colour(pair))
-    curve.axhline(1, color="black", ls="--", lw=1)
-    curve.set(title=pair_label(pair), ylabel="share / ceiling", ylim=(0, None))
-    curve.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    for place, (factor, choice) in enumerate(choices):
-        chosen = np.flatnonzero((rows[factor] == choice).to_numpy())
-        shade = "black" if factors.index(factor) % 2 else GREY
-        below.plot(chosen, np.full(chosen.size, place), "|", color=shade, ms=6)
-    below.set_yticks(range(len(choices)), [f"{f} {c}" for f, c in choices], fontsize=8)
-    below.set(ylim=(len(choices) - 0.5, -0.5), xlabel="ways to count, sorted")
-    below.grid(visible=False)
     return figure
