@@ -337,11 +337,12 @@ def _validated(kind: type[Section], mapping: Mapping[str, Any], where: str) -> A
     try:
         return kind.model_validate(dict(mapping))
     except ValidationError as error:
-        raise FeatrackError(_sentence(kind, error.errors()[0], where)) from None
+        raise FeatrackError(sentence(error, where, kind)) from None
 
 
-def _sentence(kind: type[Section], error: Any, where: str) -> str:
+def sentence(invalid: ValidationError, where: str, kind: type[Section] | None = None) -> str:
     """What pydantic found first, as a sentence in the words of the profile."""
+    error: Any = invalid.errors()[0]
     place = [str(part) for part in error["loc"]]
     name = where + ".".join(place)
     if isinstance(own := error.get("ctx", {}).get("error"), FeatrackError):

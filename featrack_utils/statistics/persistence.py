@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
+from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import assignment
 from featrack_utils.matching.correlation import correlations
@@ -27,6 +28,7 @@ from featrack_utils.statistics.intervals import (
     around,
     at,
     interval,
+    mean,
     over_seeds,
     shares,
 )
@@ -40,6 +42,7 @@ __all__ = [
     "complement",
     "difference",
     "flat",
+    "headline",
     "persistence",
     "ratio",
     "reproducible",
@@ -69,6 +72,10 @@ class Persistence(NamedTuple):
     def found(self, tau: float | None = None) -> Interval:
         """The share, with its 95 % interval."""
         return interval(self.share, tau or self.tau)
+
+    def counted(self, tau: float | None = None) -> float:
+        """The share as counted, before its noise is corrected."""
+        return float(self.share.counted[at(self.share, tau or self.tau)])
 
     def at_most(self, tau: float | None = None) -> Interval:
         """The ceiling, with its interval; undefined (NaN) if there is none."""
@@ -114,7 +121,7 @@ class Persistence(NamedTuple):
     def as_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
         """Flat for results.json: `prefix`, .ceiling, .ratio_to_ceiling and, where there are
         controls, .floor and .rescaled (by the first) and .floor_<name> of each other, each with
-        .ci_low and .ci_high. None: not defined.
+        .ci_low and .ci_high; and .raw, the share as counted. None: not defined.
         """
         figures = {
             "": self.found(tau),
@@ -125,35 +132,36 @@ class Persistence(NamedTuple):
             figures |= {".floor": self.at_least(tau=tau), ".rescaled": self.rescaled(tau=tau)}
         for name in list(self.floors)[1:]:
             figures[f".floor_{name}"] = self.at_least(name, tau)
-        return {
-            name: value
-            for key, figure in figures.items()
-            for name, value in flat(prefix + key, figure).items()
-        }
+        results = _raw(prefix, self.counted(tau))
+        for key, figure in figures.items():
+            results |= flat(prefix + key, figure)
+        return results
 
     def lost_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
         """The share *not* found, flat for results.json, with floor and ceiling in turned places.
 
         `prefix`, .floor (what an unchanged model would seem to lose, 1 − ceiling) and .excess
-        (the difference of the two, what was really lost), each with .ci_low and .ci_high.
+        (the difference of the two, what was really lost), each with .ci_low and .ci_high; and
+        .raw, as counted.
         """
         anyway = UNDEFINED
         if self.ceiling is not None:
             anyway = interval(complement(self.ceiling), tau or self.tau)
         return {
+            **_raw(prefix, 1 - self.counted(tau)),
             **flat(prefix, interval(complement(self.share), tau or self.tau)),
             **flat(f"{prefix}.floor", anyway),
             **flat(f"{prefix}.excess", self.excess(tau)),
         }
 
     def curve(self, pair: str) -> pd.DataFrame:
-        """One row for each threshold: pair, tau, and share, ceiling and the first floor, each with
-        its _low and _high; missing where there is none.
+        """One row for each threshold: pair, tau, raw (the share as counted), and share, ceiling and
+        the first floor, each with its _low and _high; missing where there is none.
         """
         parts = {"share": self.share, "ceiling": self.ceiling, "floor": self._floor(None)}
         rows = []
         for tau in self.share.taus:
-            row = {"pair": pair, "tau": tau}
+            row = {"pair": pair, "tau": tau, "raw": self.counted(tau)}
             for name, part in parts.items():
                 bounds = interval(part, tau) if part else UNDEFINED
                 row |= dict(zip((name, f"{name}_low", f"{name}_high"), bounds, strict=True))
@@ -179,8 +187,8 @@ def persistence(
 ) -> Persistence:
     """Share of the parent's features that persist in the child, with its ceiling and floors.
 
-    Every share is the mean over pairs of dictionaries (seed of the parent, seed of the other),
-    of all of them or of those that `pairs` (parent's seed, child's seed) chooses.
+    Every share is the mean over pairs of dictionaries (seed of the parent, seed of the other).
+    `pairs` (parent's seed, child's seed) chooses among those with the child.
 
     Args:
         rule: best, mutual, assignment (one to one; without intervals, for it is solved once), or
@@ -226,6 +234,52 @@ def persistence(
     )
 
 
+def headline(
+    sample: Sample,
+    parent: str,
+    child: str,
+    unchanged: str | None = None,
+    floors: Mapping[str, str] | None = None,
+) -> Persistence:
+    """The book's one number, to be read `rescaled` (`book/method.md`, headline).
+
+    Of the parent's reproducible features, those found in the child. The ceiling is `unchanged`,
+    the parent read by a dictionary that has learned from the child's text; its seed is
+    ZERO_SEED. Without one the parent's own other dictionaries are the ceiling, and three of
+    them are needed.
+
+    No match is owed to a common start. Dictionaries of equal seeds aren't compared; the one that
+    shares its seed with the dictionary asked has no say in what is reproducible, unless it is the
+    only other one; and the parent's dictionary of the seed of `unchanged` isn't asked at all, so
+    that share, floors and ceiling are of the same features.
+    """
+    floors = dict(floors or {})
+    for model in filter(None, (parent, child, unchanged, *floors.values())):
+        _require_model(sample, model, parent)
+
+    def share(model: str) -> Shares | None:
+        asked = {}
+        for s, t in product(sample.seeds(parent), sample.seeds(model)):
+            seed = ZERO_SEED if model == unchanged else t
+            if s == seed or (unchanged and s == ZERO_SEED):
+                continue
+            others = {*sample.seeds(parent)} - {s}
+            left_out = [seed] if seed in others else sorted(others)
+            defining = [others - {one} for one in left_out if len(others) > 1]
+            if unchanged and len(others) == 1:
+                defining = [others]
+            asked[s, t] = [_found_in(sample, parent, s, some) for some in defining]
+        return _mean_share(sample, parent, model, asked, "best")
+
+    found = {name: share(model) for name, model in floors.items()}
+    return Persistence(
+        share=share(child) or _undefined(sample, "best"),
+        ceiling=share(unchanged or parent),
+        floors={name: low or _undefined(sample, "best") for name, low in found.items()},
+        tau=sample.tau,
+    )
+
+
 def _asked(
     sample: Sample, one: Place, other: Place, among: str | Masks | None, own_ceiling: bool
 ) -> list[np.ndarray | None]:
@@ -259,42 +313,47 @@ def reproducible(sample: Sample, model: str) -> list[Bool[np.ndarray, " d_sae"]]
 
 def complement(share: Shares) -> Shares:
     """1 − a share, replicate by replicate."""
-    return share._replace(estimate=1 - share.estimate, replicates=1 - share.replicates)
+    return share._replace(
+        estimate=1 - share.estimate, replicates=1 - share.replicates, raw=1 - share.counted
+    )
 
 
 def ratio(top: Shares, bottom: Shares, tau: float, lowest: float = 0.0) -> Interval:
-    """One share over another at τ, its interval from the replicates of both; not below `lowest`.
+    """One share over another at τ, its interval from the same draws of both; not below `lowest`.
 
     Undefined (NaN) where the bottom can't be told from zero.
 
     Raises:
-        FeatrackError: a threshold that wasn't counted, or replicates of different draws.
+        FeatrackError: a threshold that wasn't counted.
     """
-    t, b = _paired(top, bottom, tau)
+    t, b = at(top, tau), at(bottom, tau)
     below = bottom.replicates[:, b]
     if not bottom.estimate[b] > 0 or (below <= 0).any():
         return UNDEFINED
-    estimate = float(top.estimate[t] / bottom.estimate[b])
-    low, high = around(estimate, top.replicates[:, t] / below)
-    return Interval(estimate, max(low, lowest), high)
+    figures = top.estimate[t] / bottom.estimate[b], *around(top.replicates[:, t] / below)
+    return Interval(*(max(float(x), lowest) for x in figures))
 
 
 def difference(minuend: Shares, subtrahend: Shares, tau: float) -> Interval:
-    """One share less another at τ, its interval from the replicates of both; within −1…1.
+    """One share less another at τ, its interval from the same draws of both; within −1…1.
 
     Raises:
-        FeatrackError: a threshold that wasn't counted, or replicates of different draws.
+        FeatrackError: a threshold that wasn't counted.
     """
-    m, s = _paired(minuend, subtrahend, tau)
-    estimate = float(minuend.estimate[m] - subtrahend.estimate[s])
-    low, high = around(estimate, minuend.replicates[:, m] - subtrahend.replicates[:, s])
-    return Interval(estimate, max(low, -1.0), min(high, 1.0))
+    m, s = at(minuend, tau), at(subtrahend, tau)
+    bounds = around(minuend.replicates[:, m] - subtrahend.replicates[:, s])
+    figures = minuend.estimate[m] - subtrahend.estimate[s], *bounds
+    return Interval(*(float(np.clip(x, -1, 1)) for x in figures))
 
 
 def flat(name: str, figure: Interval | None) -> dict[str, float | None]:
     """A figure with its interval, flat for results.json; None: not defined."""
     values = (None if np.isnan(value) else value for value in figure or UNDEFINED)
     return {name + end: value for end, value in zip(_ENDS, values, strict=True)}
+
+
+def _raw(name: str, counted: float) -> dict[str, float | None]:
+    return {f"{name}.raw": None if np.isnan(counted) else counted}
 
 
 def _mean_share(
@@ -315,17 +374,11 @@ def _mean_share(
         each = [_one_share(sample, pair, matched[pair], mask, rule) for mask in masks]
         each = [share for share in each if share is not None]
         if each:
-            tables[s, t] = Shares(
-                each[0].taus,
-                np.mean([share.estimate for share in each], axis=0),
-                np.mean([share.replicates for share in each], axis=0),
-                min(share.asked for share in each),
-            )
+            tables[s, t] = mean(each)
     if not tables:
         return None
     if rule == "assignment":
-        estimate = np.mean([share.estimate for share in tables.values()], axis=0)
-        return Shares(np.array(sample.taus), estimate, np.empty((0, estimate.size)))
+        return mean(list(tables.values()))
     return over_seeds(tables, sample.draws, parent, other)
 
 
@@ -380,14 +433,10 @@ def _found_in(sample: Sample, model: str, seed: int, others: set[int]) -> np.nda
 
 def _minus(one: Shares, other: Shares) -> Shares:
     return one._replace(
-        estimate=one.estimate - other.estimate, replicates=one.replicates - other.replicates
+        estimate=one.estimate - other.estimate,
+        replicates=one.replicates - other.replicates,
+        raw=one.counted - other.counted,
     )
-
-
-def _paired(one: Shares, other: Shares, tau: float) -> tuple[int, int]:
-    if len(one.replicates) != len(other.replicates):
-        raise FeatrackError("The shares come from different draws: use the same for both.")
-    return at(one, tau), at(other, tau)
 
 
 def _require_model(sample: Sample, model: str, parent: str) -> None:
