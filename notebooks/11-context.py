@@ -15,7 +15,8 @@
 #
 # Some features answer to one token wherever it stands. Others need the words before it. The first kind
 # would survive in any model that can tell tokens apart; only the second says much about what an MLP
-# has learned. {cite:t}`horn2025tracking` don't separate the two. So how much of what is called
+# has learned. {cite:t}`horn2025tracking` don't separate the two, and {cite:t}`heap2025sparse` find that
+# dictionaries of random transformers look interpretable, too. So how much of what is called
 # persistence is carried by the token, and by attention, alone?
 #
 # **You will learn** how to measure what a token explains of a feature, and how to compare features
@@ -211,6 +212,7 @@ show_table(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+OVERLAP = "the intervals overlap, so which of them keeps more isn't clear."
 first = kept[parent, child]
 low, high = first["context"], first["token"]
 bounds = [float(cut) for cut in np.quantile(of_eligible(parent, 0), [1 / 3, 2 / 3])]
@@ -223,11 +225,17 @@ say(
     f"{{term}}`Rescaled <rescaled persistence>` it is {with_interval(low.rescaled())} for context and "
     f"{with_interval(high.rescaled())} for tokens: "
     + verdict(
-        Interval(high.rescaled().estimate, high.rescaled().low, high.rescaled().high),
+        high.rescaled(),
         low.rescaled().high,
-        below="the two can't be told apart.",
+        below=verdict(
+            high.rescaled(),
+            low.rescaled().low,
+            below="features that need context keep more, beyond what any MLP passes on.",
+            above=OVERLAP,
+            unclear=OVERLAP,
+        ),
         above="features of the token keep more, even beyond what any MLP passes on.",
-        unclear="the intervals overlap, so which of them keeps more isn't clear.",
+        unclear=OVERLAP,
     )
 )
 
@@ -329,7 +337,7 @@ def each_half(a, s, b, t):
 own = {
     (m, s): [each_half(m, s, m, t) for t in sample.seeds(m) if t != s]
     for m in lineage.order
-    for s in (sample.seeds(m) if lineage.parents(m) else (0,))
+    for s in sample.seeds(m)
     if s == 0 or lineage.parents(m)
 }
 
@@ -343,7 +351,7 @@ def mean_r(matched, k):
 def compare(a, b):
     """Each feature's r to its own other seeds, to the child and to the control; r corrected."""
     to_child = [each_half(a, 0, b, t) for t in sample.seeds(b)]
-    to_control = [each_half(a, 0, f"{b}.mlp", t) for t in range(control_draws)]
+    to_control = [each_half(a, 0, f"{b}.mlp", 0)]
     r = {"own": [], "child": [], "control": [], "corrected": [], "null": []}
     for k in (0, 1):
         reliable, control = mean_r(own[a, 0], k), mean_r(to_control, k)
@@ -363,13 +371,12 @@ by_feature = {edge: compare(*edge) for edge in lineage.edges}
 
 
 def median(each):
-    """Median over features, mean over halves (and dictionaries), with a 95 % interval."""
-    values = np.mean([np.nanmedian(one, axis=1) for one in each], axis=0)
-    return values
+    """Median over features, mean over halves and dictionaries: [1 + draws]."""
+    return np.mean([np.nanmedian(one, axis=1) for one in each], axis=0)
 
 
-def estimate(values):
-    return Interval(values[0], *around(values[0], values[1:]))
+def with_bounds(values):
+    return Interval(float(values[0]), *around(values[1:]))
 
 
 # %% tags=["hide-input"]
@@ -398,11 +405,11 @@ per_edge = {}
 for edge, r in by_feature.items():
     middle = {name: median(each) for name, each in r.items()}
     per_edge[edge] = {
-        "own": estimate(middle["own"]),
-        "shift": estimate(middle["child"] - middle["own"]),
-        "control_shift": estimate(middle["control"] - middle["own"]),
-        "corrected": estimate(middle["corrected"]),
-        "null": estimate(middle["null"]),
+        "own": with_bounds(middle["own"]),
+        "shift": with_bounds(middle["child"] - middle["own"]),
+        "control_shift": with_bounds(middle["control"] - middle["own"]),
+        "corrected": with_bounds(middle["corrected"]),
+        "null": with_bounds(middle["null"]),
     }
 heads = {
     "own": "own seeds",
@@ -452,4 +459,88 @@ for (a, b), thirds in kept.items():
         results |= flat(f"{key}.{name}.carried", carried(one))
     for name, one in per_edge[a, b].items():
         results |= flat(f"{key}.{'own_r' if name == 'own' else name}", one)
-store.write_results(run, "context", {n: x for n, x in results.items()})
+store.write_results(run, "context", results)
+
+# %% [markdown]
+# ## What we learned
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    f"The median feature of {label(parent)} is explained to {percent(median_share[parent][0])} by its "
+    f"token, and {percent(part.estimate)} of what persists along {style.pair_label(parent, child)} would "
+    "also be shown by a child whose MLP is random. Of features that need context "
+    f"{percent(low.found().estimate)} persist, of those that are mostly their token "
+    f"{percent(high.found().estimate)}. What the MLP has learned shows in the distance between floor "
+    "and ceiling, and without a threshold in the distance of the disattenuated r, "
+    f"{number(main['corrected'].estimate)}, from its null, {number(main['null'].estimate)}.",
+    "How far such numbers can be trusted is the subject of [calibration](calibration).",
+)
+
+# %% [markdown]
+# :::{admonition} Exercise 1
+# :class: tip
+# How much would the token seem to explain of the feature `x` if its own text weren't left out? Predict
+# `x` by the plain mean over all positions with the same token, `mix.tokens`, and compute the share of
+# the variance that is explained.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+times = np.bincount(mix.tokens)
+mean_of_token = np.bincount(mix.tokens, weights=x) / np.maximum(times, 1)
+with_own_text = 1 - np.mean((x - mean_of_token[mix.tokens]) ** 2) / x.var()
+
+# %%
+answer = ...  # your share, from 0 to 1
+check(answer, with_own_text)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+guess = pd.Series(x).groupby(mix.tokens).transform("mean")
+answer = guess.var(ddof=0) / x.var()  # the variance between tokens, as in an analysis of variance
+check(answer, with_own_text)
+
+# %% [markdown]
+# :::{admonition} Exercise 2
+# :class: tip
+# How optimistic is a best match? Compute the median r of the eligible features of the first parent's
+# first dictionary with their best match in the child's first dictionary, chosen *and* measured on the
+# half `half` of the text, less the median on the other half, where `by_half.r[0]` has the held-out r.
+# `np.corrcoef` of two columns will do; `by_half.index` names the matches.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+by_half = each_half(parent, 0, child, 0)[0]
+able = sample.eligible[parent][0]
+chosen_on = held_out.paired_r(
+    of_models[parent][0].acts[half][:, able],
+    of_models[child][0].acts[half][:, by_half.index[able]],
+    mix.origin[half],
+    draws[:1],
+)
+optimism = np.nanmedian(chosen_on) - np.nanmedian(by_half.r[0, able])
+
+# %%
+answer = ...  # the difference of the two medians
+check(answer, optimism)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+ours, theirs = (of_models[model][0].acts[half].tocsc() for model in (parent, child))
+on_chosen = [
+    np.corrcoef(ours[:, [i]].toarray().ravel(), theirs[:, [by_half.index[i]]].toarray().ravel())[
+        0, 1
+    ]
+    for i in np.flatnonzero(able)
+]
+answer = np.nanmedian(on_chosen) - np.nanmedian(by_half.r[0, able])
+check(answer, optimism)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
+# :class: tip
+# Two features have a disattenuated r of 1, and an r of 0.7. Are they the same feature?
+# :::
+#
+# :::{dropdown} Answer
+# Each is then as close to the other as to itself in another dictionary. So the two *models* needn't
+# differ. Whether these two *dictionaries* show the same thing is another question: in 0.7 there is much
+# that one of them has and the other lacks.
+# :::

@@ -11,7 +11,7 @@ from featrack_utils.matching.correlation import correlations
 
 
 class HeldOut(NamedTuple):
-    """Matches chosen on one half of the text, with their r on the other; NaN where there is none."""
+    """Matches chosen on one half of the text, with r on the other; NaN: no match."""
 
     index: Int[np.ndarray, " d_a"]  # feature of b; −1: none
     r: Float[np.ndarray, "n_weightings d_a"]
