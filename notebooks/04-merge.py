@@ -258,7 +258,7 @@ validation = {domain: corpora.validation_blocks(domain, 400) for domain in linea
 merged = {model: loading.load_model(run / "models" / model) for model in lineage.merges}
 for model in merged:
     scores = evaluation.evaluate_each(merged[model], validation)
-    results |= evaluation.score_results(model, scores)
+    results |= evaluation.score_results(f"lm.{model}", scores)
 store.write_results(run, "merge", results)
 results = store.read_results(run, "base", "finetune", "merge")
 scores = evaluation.score_table(results, lineage.domains)

@@ -24,6 +24,11 @@ ALONE = (
         "stands beside dose 0 and the unchanged parent; the floor is the chapter on ceilings'",
     ),
     (
+        r"neurons\.\w+\.(share|same_best_share)",
+        _NULLS,
+        "neurons keep their index, so an unchanged model has 1",
+    ),
+    (
         r"probe\.[\w.-]+_share",
         ("floor",),
         "its floor is a child with a random MLP, which this edition doesn't probe yet",
