@@ -126,16 +126,21 @@ PHASES |= {
     ),
     "published": Phase(["tracking"], given=DRAWS, urgent=True),
     "case-study": Phase(["tracking"]),
-    "interpretation": Phase(["tracking"], sections=("interpretation",), urgent=True),
+    "interpretation": Phase(["tracking", "floors"], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
     "live": Phase(["tracking"]),
     "changes": Phase(["tracking"], sections=("arms",), given={"dosed": PROFILE.dosed}),
 }
 if PROFILE.dosed:
-    # A second root is trained with both cores, as the first one is.
+    # A second root is trained with both cores, as the first one is; a loaded one has none like it.
+    second = PROFILE.arms.lm_seed and bool(ROOT_TOKENS)
     PHASES["dose"] = Phase(
-        ["floors"], sections=("sae", "arms"), threads=2 if PROFILE.arms.lm_seed else 1, urgent=True
+        ["floors"],
+        sections=("sae", "arms"),
+        given={"lm_seed": second},
+        threads=2 if second else 1,
+        urgent=True,
     )
     PHASES["changes"].needs.append("dose")
 PRETRAINED = "train" in LINEAGE.models[LINEAGE.root]

@@ -46,7 +46,7 @@ learning_rate = 1e-4  # a thirtieth of the base model's, as in the paper: 2e-5
 batch_blocks = 32  # blocks of `context` tokens a step; paper: 64
 weight_decay = 0.01  # as published
 warmup_share = 0.05  # of the steps; paper: 500 steps
-doses = [0.01, 0.03, 0.1, 0.3]  # shares of the steps after which the weights are kept
+doses = [0.03, 0.3]  # shares of the steps after which the weights are kept
 dosed = ["lua"]  # whose weights are kept on the way
 
 # %% tags=["hide-input"]

@@ -186,14 +186,14 @@ def compare(parent, other):
 
 def figures(r, in_draws, best, best_in_draws):
     """What is read off a comparison: each figure with its 95 % interval."""
-    share, once, twice = (r > tau).mean(), in_draws.T, double_noise(r, in_draws.T)
-    shares = without_noise(share, once > tau, twice > tau)
+    counted, once, twice = (r > tau).mean(), in_draws.T, double_noise(r, in_draws.T)
+    shares = np.clip(without_noise(counted, once > tau, twice > tau), 0, 1)
     found = {
-        "share": (share, np.clip(shares, 0, 1)),
+        "share": (shares.mean(), shares),
         "median_r": (np.median(r), np.median(in_draws, axis=1)),
         "same_best_share": (best.mean(), best_in_draws.mean(axis=1)),
     }
-    return {name: Interval(float(one), *around(one, draws)) for name, (one, draws) in found.items()}
+    return {name: Interval(float(one), *around(draws)) for name, (one, draws) in found.items()}
 
 
 # %% tags=["hide-input"]
@@ -204,6 +204,8 @@ for parent, child in lineage.edges:
         r[parent, other] = compared[0]
         for name, interval in figures(*compared).items():
             results |= flat(f"neurons.{parent}_{child}.{name}{end}", interval)
+    raw = np.mean(r[parent, child] > tau)  # as counted, with the noise
+    results[f"neurons.{parent}_{child}.share.raw"] = float(raw)
 store.write_results(run, "neurons", results)
 
 # %% tags=["hide-input"]

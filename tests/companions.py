@@ -19,11 +19,6 @@ ALONE = (
         "describes one dictionary by itself; other seeds stand beside it",
     ),
     (
-        r"dose\.[\w.-]+_share",
-        ("floor",),
-        "stands beside dose 0 and the unchanged parent; the floor is the chapter on ceilings'",
-    ),
-    (
         r"neurons\.\w+\.(share|same_best_share)",
         _NULLS,
         "neurons keep their index, so an unchanged model has 1",

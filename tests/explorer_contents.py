@@ -94,7 +94,7 @@ def contents(lineage: Lineage = PAPER) -> explorer.Contents:
         features=features,
         best=all_matches(lineage, features, min_positions=8, min_documents=3),
         logits=dict.fromkeys(lineage.order, logits),
-        about=about.assign(detection=0.5),
+        about=about,
         vocabulary=HOSTILE + [f" t{i}" for i in range(90 - len(HOSTILE))],
         width=WIDTH,
         profile="made up",

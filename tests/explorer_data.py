@@ -204,7 +204,6 @@ def _index(rng: np.random.Generator, model: str, d_sae: int, vocab: list[str]) -
             "" if no else _explanation(vocab, row) for row, no in zip(tops, unread, strict=True)
         ],
         "sim": _gaps(rng.random(d_sae), unread),
-        "det": _gaps(0.5 + 0.5 * rng.random(d_sae), unread),
         "xy": np.round(rng.normal(size=(d_sae, 2)), 3).tolist(),
         "cluster": [-1] * d_sae,
     }

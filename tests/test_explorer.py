@@ -134,7 +134,7 @@ def test_a_dead_feature_shows_nothing_and_never_a_number_for_what_is_unknown(ind
     row, one = index["lua"], details["lua"][DEAD]
     assert one["c"] == one["r"] == [] and sum(one["h"]) == 0
     assert (row["top"][DEAD], row["peak"][DEAD], row["text"][DEAD]) == ([], 0, "")
-    assert (row["sim"][DEAD], row["det"][DEAD]) == (None, 0.5)
+    assert row["sim"][DEAD] is None
     assert row["match"]["base"]["r"][DEAD] is None
     assert (row["text"][5], row["sim"][5], row["cluster"][5]) == ("</script>“5”", 0.123, -1)
     assert row["xy"][2] == [(D + 2) / 8, -1]

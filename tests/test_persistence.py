@@ -121,7 +121,7 @@ def test_the_curve_falls_with_the_threshold_below_its_ceiling(planted):
     sample = resample(models, [0.4, 0.6, 0.8, 0.99], tau=TAU, replicates=20, seed=0)
     curve = persistence(sample, "base", "lua").curve("base_lua")
     assert set(curve["pair"]) == {"base_lua"}
-    assert (np.diff(curve[["share", "ceiling"]], axis=0) <= 0).all()
+    assert (np.diff(curve["raw"]) <= 0).all()
     assert (curve["share_low"] <= curve["share"]).all()
     assert (curve["share"] <= curve["share_high"]).all()
     at_tau = curve[curve["tau"] == TAU].iloc[0]
@@ -206,9 +206,10 @@ def test_a_rule_counts_as_classifying_by_it_does(planted, sample, rule):
             }
             best = correlations(one.acts, other.acts, **masks)
             shares.append(classify(best, TAU, rule).persisting_share)
-    found = persistence(sample, "base", "lua", rule=rule).found()
-    assert found.estimate == pytest.approx(np.mean(shares))
-    assert np.isnan(found.low) == (rule == "assignment")
+    kept = persistence(sample, "base", "lua", rule=rule)
+    assert kept.counted() == pytest.approx(np.mean(shares))
+    assert kept.as_results("share")["share.raw"] == kept.counted()
+    assert np.isnan(kept.found().low) == (rule == "assignment")
 
 
 def test_copies_count_once_where_they_are_merged():
@@ -223,7 +224,7 @@ def test_copies_count_once_where_they_are_merged():
     expected = np.mean(list(in_groups.values()))
     assert len(in_groups) < (group >= 0).sum()
     found = persistence(sample, "base", "lua", rule="copies merged")
-    assert found.found().estimate == pytest.approx(expected)
+    assert found.counted() == pytest.approx(expected)
     assert found.ceiling is None  # one dictionary has nobody to ask
 
 
@@ -306,7 +307,7 @@ def test_given_features_are_asked_and_no_others(planted, sample):
         for (a, _), m in pairs.items()
         if (m.asked & masks[a[1]]).any()
     ]
-    assert kept.found().estimate == pytest.approx(np.mean(truth))
+    assert kept.counted() == pytest.approx(np.mean(truth))
 
 
 # --- the headline --------------------------------------------------------------------------------

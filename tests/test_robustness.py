@@ -81,10 +81,11 @@ def test_ratios_and_their_bounds_are_those_of_persistence(found, table):
     sample = resample(
         sides, [0.7], tau=0.9, replicates=20, seed=0, min_positions=20, min_documents=5
     )
-    expected = persistence(sample, "root-1", "one-1", ceiling="root-0").ratio(0.7)
+    kept = persistence(sample, "root-1", "one-1", ceiling="root-0")
+    expected = kept.ratio(0.7)
     rows = table.set_index(["pair", *FACTORS])
     row = rows.loc["root_one", OWN, "all", POSITIONS, "best", 1, 0.7]
-    assert row["ratio"] == expected.estimate
+    assert row["ratio"] == kept.counted(0.7) / kept._replace(share=kept.ceiling).counted(0.7)
     assert row["ratio_low"] < expected.estimate < row["ratio_high"]
 
 

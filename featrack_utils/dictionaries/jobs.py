@@ -11,13 +11,13 @@ import numpy as np
 
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries import activations, features, quality, training
+from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.models import capture, loading
 from featrack_utils.models import training as models
 from featrack_utils.pipeline import store
 
-ZERO_SEED = 1  # of zero-step dictionaries: they are compared with the parent's of other seeds
 SECOND_ROOT = "second_root"  # no model of a lineage has an underscore in its name
 _SHAPE = ("d_model", "d_mlp", "n_heads", "n_kv_heads", "context")
 

@@ -63,7 +63,7 @@ PAGE = "book/_build/html/executed/explorer.html"
 class Contents(NamedTuple):
     """What the explorer shows; mappings by model, `best` by (earlier, later) model.
 
-    `about` has the columns model, feature, explanation, simulation_r, detection, x, y and cluster
+    `about` has the columns model, feature, explanation, simulation_r, x, y and cluster
     for each feature. `width` is the number of positions of a block.
     """
 
@@ -98,7 +98,7 @@ def read_contents(run: Path, context: int, seed: int) -> Contents:
     found = open_features(run, lineage, root_seeds=1, other_seeds=1)
     mapped = pd.read_parquet(store.opened(run / "map") / "map.parquet")
     read = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")
-    columns = ["model", "feature", "explanation", "simulation_r", "detection"]
+    columns = ["model", "feature", "explanation", "simulation_r"]
     return Contents(
         lineage=lineage,
         features={model: found[f"{model}-0"] for model in lineage.order},
@@ -205,7 +205,6 @@ def _index(
             ],
             "text": about["explanation"].fillna("").tolist(),
             "sim": _decimals(about["simulation_r"]),
-            "det": _decimals(about["detection"]),
             "xy": list(zip(_decimals(about["x"]), _decimals(about["y"]), strict=True)),
             "cluster": about["cluster"].fillna(-1).astype(int).tolist(),
         }

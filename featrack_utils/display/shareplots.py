@@ -27,9 +27,9 @@ def _colour(pair: str) -> str:
 def shares_with_ceiling(df: pd.DataFrame) -> Figure:
     """Persisting share of each pair between its floors and its ceiling: the headline picture.
 
-    Columns: pair, share, ci_low, ci_high, ceiling, floor, and where known
-    floor_random_model (shares of one; a missing interval, ceiling or floor isn't drawn). Pairs are
-    drawn from top to bottom in the order given.
+    Columns: pair, share, ci_low, ci_high, ceiling, floor, and where known raw (the share as
+    counted) and floor_random_model; shares of one. A missing interval, ceiling or floor isn't
+    drawn. Pairs are drawn from top to bottom in the order given.
     """
     floors = {"floor": ("#999999", "floor"), "floor_random_model": ("#cccccc", "random model")}
     floors = {name: looks for name, looks in floors.items() if name in df or name == "floor"}
@@ -49,6 +49,8 @@ def shares_with_ceiling(df: pd.DataFrame) -> Figure:
         if np.isfinite(row.ci_low) and np.isfinite(row.ci_high):
             axis.hlines(place, row.ci_low, row.ci_high, color=colour, lw=3)
         axis.plot(row.share, place, "o", ms=9, color=colour, mec="white", zorder=3)
+        if "raw" in df:
+            axis.plot(row.raw, place, "o", ms=5, color="#999999", mec="white", zorder=4)
     axis.set_yticks(range(len(df)), [pair_label(pair) for pair in df["pair"]])
     axis.set_ylim(len(df) - 0.5, -0.5)
     axis.set_xlim(left=-0.01)  # a floor at 0 is to be seen
@@ -59,6 +61,8 @@ def shares_with_ceiling(df: pd.DataFrame) -> Figure:
         Line2D([], [], color=GREY, marker="o", ms=8, lw=3, label="persisting [95 % CI]"),
         Line2D([], [], color="black", marker="|", ms=13, mew=2, ls="", label="ceiling"),
     ]
+    if "raw" in df:
+        marks.append(Line2D([], [], color="#999999", marker="o", ms=5, ls="", label="as counted"))
     marks += [
         Line2D([], [], color=grey, marker="|", ms=13, mew=3, ls="", label=words)
         for name, (grey, words) in floors.items()

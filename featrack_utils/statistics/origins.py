@@ -5,14 +5,14 @@ stands for the merge: its features' origins, in the very dictionaries that the m
 with, are what the shares could be at most.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.flow import origin_masks
 from featrack_utils.statistics.bootstrap import Matched, mutual_only
-from featrack_utils.statistics.intervals import Shares
+from featrack_utils.statistics.intervals import Shares, corrected, mean
 from featrack_utils.statistics.persistence import Persistence, Sample, complement
 from featrack_utils.statistics.simex import without_noise
 
@@ -40,7 +40,7 @@ def merge_origins(
     for name, share in shares.items():
         own = [cases[parent] for parent in cases if name == f"{parent} only"]
         ceilings = [case[name] for case in own or cases.values()]
-        ceiling = _mean(ceilings) if ceilings else None
+        ceiling = mean(ceilings) if ceilings else None
         if name == "novel":
             share, ceiling = complement(share), ceiling and complement(ceiling)
         origins[name] = Persistence(share, ceiling, {}, sample.tau)
@@ -55,34 +55,18 @@ def _origin_shares(
     by_parent = {parent: matched[place, (parent, 0)] for parent in parents}
     if rule == "mutual":
         by_parent = {parent: mutual_only(each) for parent, each in by_parent.items()}
-    return origin_shares(by_parent)
+    first = by_parent[parents[0]]
+    asked, levels = first.asked, np.arange(first.taus.size)[:, None, None]
 
+    def by_origin(above: Callable[[Matched], np.ndarray]) -> dict[str, np.ndarray]:
+        return origin_masks({parent: above(each) for parent, each in by_parent.items()})
 
-def origin_shares(by_parent: Mapping[str, Matched]) -> dict[str, Shares]:
-    """Shares of one dictionary's features by origin, from how each parent matches them."""
-    first = next(iter(by_parent.values()))
-    asked, taus = first.asked, first.taus
-    levels = np.arange(taus.size)[:, None, None]
-    whole, drawn, twice = (
-        origin_masks({parent: above(each) for parent, each in by_parent.items()})
-        for above in (
-            lambda m: m.best_r[asked] > taus[:, None],
-            lambda m: m.exceeded[asked] > levels,
-            lambda m: m.twice[asked] > levels,
-        )
-    )
+    whole = by_origin(lambda m: m.best_r[asked] > m.taus[:, None])
+    drawn = by_origin(lambda m: m.exceeded[asked] > levels)
+    twice = by_origin(lambda m: m.twice[asked] > levels)
     shares = {}
     for name, masks in whole.items():
-        estimate = masks.mean(axis=1)
-        each = zip(estimate, drawn[name], twice[name], strict=True)
-        replicates = np.stack([without_noise(*one) for one in each], axis=1)
-        shares[name] = Shares(taus, estimate, replicates)
+        counted = masks.mean(axis=1)
+        each = [without_noise(*one) for one in zip(counted, drawn[name], twice[name], strict=True)]
+        shares[name] = corrected(first.taus, counted, np.stack(each, axis=1))
     return shares
-
-
-def _mean(shares: Sequence[Shares]) -> Shares:
-    return Shares(
-        shares[0].taus,
-        np.mean([share.estimate for share in shares], axis=0),
-        np.mean([share.replicates for share in shares], axis=0),
-    )

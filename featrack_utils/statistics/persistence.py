@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
+from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import assignment
 from featrack_utils.matching.correlation import correlations
@@ -27,6 +28,7 @@ from featrack_utils.statistics.intervals import (
     around,
     at,
     interval,
+    mean,
     over_seeds,
     shares,
 )
@@ -49,7 +51,6 @@ __all__ = [
 
 RULES = ("best", "mutual", "assignment", "copies merged")
 CURVE_TAUS = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))  # 0.3 … 0.95
-ZERO_STEP_SEED = 1  # of the dictionary "<child>-at-0" (`dictionaries.jobs.of_doses`)
 _ENDS = ("", ".ci_low", ".ci_high")
 
 
@@ -71,6 +72,10 @@ class Persistence(NamedTuple):
     def found(self, tau: float | None = None) -> Interval:
         """The share, with its 95 % interval."""
         return interval(self.share, tau or self.tau)
+
+    def counted(self, tau: float | None = None) -> float:
+        """The share as counted, before its noise is corrected."""
+        return float(self.share.counted[at(self.share, tau or self.tau)])
 
     def at_most(self, tau: float | None = None) -> Interval:
         """The ceiling, with its interval; undefined (NaN) if there is none."""
@@ -116,7 +121,7 @@ class Persistence(NamedTuple):
     def as_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
         """Flat for results.json: `prefix`, .ceiling, .ratio_to_ceiling and, where there are
         controls, .floor and .rescaled (by the first) and .floor_<name> of each other, each with
-        .ci_low and .ci_high. None: not defined.
+        .ci_low and .ci_high; and .raw, the share as counted. None: not defined.
         """
         figures = {
             "": self.found(tau),
@@ -127,35 +132,36 @@ class Persistence(NamedTuple):
             figures |= {".floor": self.at_least(tau=tau), ".rescaled": self.rescaled(tau=tau)}
         for name in list(self.floors)[1:]:
             figures[f".floor_{name}"] = self.at_least(name, tau)
-        return {
-            name: value
-            for key, figure in figures.items()
-            for name, value in flat(prefix + key, figure).items()
-        }
+        results = _raw(prefix, self.counted(tau))
+        for key, figure in figures.items():
+            results |= flat(prefix + key, figure)
+        return results
 
     def lost_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
         """The share *not* found, flat for results.json, with floor and ceiling in turned places.
 
         `prefix`, .floor (what an unchanged model would seem to lose, 1 − ceiling) and .excess
-        (the difference of the two, what was really lost), each with .ci_low and .ci_high.
+        (the difference of the two, what was really lost), each with .ci_low and .ci_high; and
+        .raw, as counted.
         """
         anyway = UNDEFINED
         if self.ceiling is not None:
             anyway = interval(complement(self.ceiling), tau or self.tau)
         return {
+            **_raw(prefix, 1 - self.counted(tau)),
             **flat(prefix, interval(complement(self.share), tau or self.tau)),
             **flat(f"{prefix}.floor", anyway),
             **flat(f"{prefix}.excess", self.excess(tau)),
         }
 
     def curve(self, pair: str) -> pd.DataFrame:
-        """One row for each threshold: pair, tau, and share, ceiling and the first floor, each with
-        its _low and _high; missing where there is none.
+        """One row for each threshold: pair, tau, raw (the share as counted), and share, ceiling and
+        the first floor, each with its _low and _high; missing where there is none.
         """
         parts = {"share": self.share, "ceiling": self.ceiling, "floor": self._floor(None)}
         rows = []
         for tau in self.share.taus:
-            row = {"pair": pair, "tau": tau}
+            row = {"pair": pair, "tau": tau, "raw": self.counted(tau)}
             for name, part in parts.items():
                 bounds = interval(part, tau) if part else UNDEFINED
                 row |= dict(zip((name, f"{name}_low", f"{name}_high"), bounds, strict=True))
@@ -239,7 +245,7 @@ def headline(
 
     Of the parent's reproducible features, those found in the child. The ceiling is `unchanged`,
     the parent read by a dictionary that has learned from the child's text; its seed is
-    ZERO_STEP_SEED. Without one the parent's own other dictionaries are the ceiling, and three of
+    ZERO_SEED. Without one the parent's own other dictionaries are the ceiling, and three of
     them are needed.
 
     No match is owed to a common start. Dictionaries of equal seeds aren't compared; the one that
@@ -254,8 +260,8 @@ def headline(
     def share(model: str) -> Shares | None:
         asked = {}
         for s, t in product(sample.seeds(parent), sample.seeds(model)):
-            seed = ZERO_STEP_SEED if model == unchanged else t
-            if s == seed or (unchanged and s == ZERO_STEP_SEED):
+            seed = ZERO_SEED if model == unchanged else t
+            if s == seed or (unchanged and s == ZERO_SEED):
                 continue
             others = {*sample.seeds(parent)} - {s}
             left_out = [seed] if seed in others else sorted(others)
@@ -307,7 +313,9 @@ def reproducible(sample: Sample, model: str) -> list[Bool[np.ndarray, " d_sae"]]
 
 def complement(share: Shares) -> Shares:
     """1 − a share, replicate by replicate."""
-    return share._replace(estimate=1 - share.estimate, replicates=1 - share.replicates)
+    return share._replace(
+        estimate=1 - share.estimate, replicates=1 - share.replicates, raw=1 - share.counted
+    )
 
 
 def ratio(top: Shares, bottom: Shares, tau: float, lowest: float = 0.0) -> Interval:
@@ -322,9 +330,8 @@ def ratio(top: Shares, bottom: Shares, tau: float, lowest: float = 0.0) -> Inter
     below = bottom.replicates[:, b]
     if not bottom.estimate[b] > 0 or (below <= 0).any():
         return UNDEFINED
-    estimate = float(top.estimate[t] / bottom.estimate[b])
-    low, high = around(estimate, top.replicates[:, t] / below)
-    return Interval(estimate, max(low, lowest), high)
+    figures = top.estimate[t] / bottom.estimate[b], *around(top.replicates[:, t] / below)
+    return Interval(*(max(float(x), lowest) for x in figures))
 
 
 def difference(minuend: Shares, subtrahend: Shares, tau: float) -> Interval:
@@ -334,15 +341,19 @@ def difference(minuend: Shares, subtrahend: Shares, tau: float) -> Interval:
         FeatrackError: a threshold that wasn't counted, or replicates of different draws.
     """
     m, s = _paired(minuend, subtrahend, tau)
-    estimate = float(minuend.estimate[m] - subtrahend.estimate[s])
-    low, high = around(estimate, minuend.replicates[:, m] - subtrahend.replicates[:, s])
-    return Interval(estimate, max(low, -1.0), min(high, 1.0))
+    bounds = around(minuend.replicates[:, m] - subtrahend.replicates[:, s])
+    figures = minuend.estimate[m] - subtrahend.estimate[s], *bounds
+    return Interval(*(float(np.clip(x, -1, 1)) for x in figures))
 
 
 def flat(name: str, figure: Interval | None) -> dict[str, float | None]:
     """A figure with its interval, flat for results.json; None: not defined."""
     values = (None if np.isnan(value) else value for value in figure or UNDEFINED)
     return {name + end: value for end, value in zip(_ENDS, values, strict=True)}
+
+
+def _raw(name: str, counted: float) -> dict[str, float | None]:
+    return {f"{name}.raw": None if np.isnan(counted) else counted}
 
 
 def _mean_share(
@@ -363,17 +374,11 @@ def _mean_share(
         each = [_one_share(sample, pair, matched[pair], mask, rule) for mask in masks]
         each = [share for share in each if share is not None]
         if each:
-            tables[s, t] = Shares(
-                each[0].taus,
-                np.mean([share.estimate for share in each], axis=0),
-                np.mean([share.replicates for share in each], axis=0),
-                min(share.asked for share in each),
-            )
+            tables[s, t] = mean(each)
     if not tables:
         return None
     if rule == "assignment":
-        estimate = np.mean([share.estimate for share in tables.values()], axis=0)
-        return Shares(np.array(sample.taus), estimate, np.empty((0, estimate.size)))
+        return mean(list(tables.values()))
     return over_seeds(tables, sample.draws, parent, other)
 
 
@@ -428,7 +433,9 @@ def _found_in(sample: Sample, model: str, seed: int, others: set[int]) -> np.nda
 
 def _minus(one: Shares, other: Shares) -> Shares:
     return one._replace(
-        estimate=one.estimate - other.estimate, replicates=one.replicates - other.replicates
+        estimate=one.estimate - other.estimate,
+        replicates=one.replicates - other.replicates,
+        raw=one.counted - other.counted,
     )
 
 

@@ -25,7 +25,7 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.statistics.bootstrap import Draws
-from featrack_utils.statistics.intervals import Shares
+from featrack_utils.statistics.intervals import Shares, corrected
 from featrack_utils.statistics.persistence import Persistence, complement
 from featrack_utils.statistics.simex import double_noise, without_noise
 
@@ -259,16 +259,17 @@ def decodable_share(
     weight, drawn = sample.weight[among], sample.draws[:, among]
     r, drawn_r = (np.sqrt(np.maximum(r2[..., among], 0)) for r2 in probe)
     decodes = drawn_r > tau
-    estimate = np.array([np.average(probe.r2[among] > tau**2, weights=weight)])
+    counted = np.average(probe.r2[among] > tau**2, weights=weight)
     documents = np.average(decodes, axis=1, weights=weight)
     weighed = drawn * weight
     total = weighed.sum(axis=1)
     # A replicate that draws no such feature has nothing to add.
     both = np.where(total > 0, (weighed * decodes).sum(axis=1) / np.maximum(total, 1e-9), documents)
     further = double_noise(r, drawn_r.T) > tau
-    by_documents = without_noise(estimate[0], decodes.T, further, weight)
+    by_documents = without_noise(counted, decodes.T, further, weight)
     replicates = by_documents + both - documents
-    return Shares(np.array([tau]), estimate, replicates[:, None])
+    share = corrected(np.array([tau]), np.array([counted]), replicates[:, None])
+    return share._replace(estimate=np.array([by_documents.mean()]))
 
 
 def fates(
@@ -296,7 +297,12 @@ def _product(kind: Shares, share: Shares | None) -> Shares | None:
     """A share of a share; a share of none is none."""
     if share is None:
         return kind if not kind.estimate.any() else None
-    return Shares(kind.taus, kind.estimate * share.estimate, kind.replicates * share.replicates)
+    return Shares(
+        kind.taus,
+        kind.estimate * share.estimate,
+        kind.replicates * share.replicates,
+        raw=kind.counted * share.counted,
+    )
 
 
 def fate_results(

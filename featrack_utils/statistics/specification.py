@@ -21,7 +21,7 @@ from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.sums import BestMatches
 from featrack_utils.matching.token_correlation import string_correlations
-from featrack_utils.statistics.intervals import Shares
+from featrack_utils.statistics.intervals import Shares, at
 from featrack_utils.statistics.persistence import Persistence, persistence
 from featrack_utils.statistics.sample import resample
 
@@ -236,8 +236,14 @@ def _shares(best: BestMatches, rule: str) -> Shares:
 
 
 def _figures(each: Persistence, tau: float) -> dict[str, float]:
+    # As counted, since not every way to count can be corrected for noise; the bounds are.
+    share, ceiling = (
+        np.nan if part is None else part.counted[at(part, tau)]
+        for part in (each.share, each.ceiling)
+    )
     ratio, noise = each.ratio(tau), each.unchanged_loss(tau)
-    values = (each.found(tau).estimate, each.at_most(tau).estimate, *ratio, noise.low, noise.high)
+    as_counted = np.nan if np.isnan(ratio.estimate) else share / ceiling
+    values = (share, ceiling, as_counted, *ratio[1:], *noise[1:])
     return dict(zip(_NUMBERS, values, strict=True))
 
 

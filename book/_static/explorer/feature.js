@@ -59,7 +59,6 @@
   /* The explanation, and how well it does: where there is none, that is said. */
   function reading(data, id) {
     const text = explorer.part(data, id, "text");
-    const detection = explorer.part(data, id, "det");
     const facts = [
       ["Density", explorer.percent(data.density[id]), "Share of all tokens on which it is active"],
       ["Peak", explorer.digits(data.peak[id]), "Its strongest activation"],
@@ -67,10 +66,6 @@
       [
         "Simulation r", explorer.fixed(data.score[id], 2),
         "Correlation of its activations with those that the explanation predicts",
-      ],
-      [
-        "Detection", explorer.fixed(detection, 2),
-        "How well the explanation tells its contexts from others",
       ],
     ];
     const lede = text ? explorer.prose(text) : el("span", { class: "fx-hint" }, UNREAD);
