@@ -91,7 +91,7 @@ def neurons_of(model):
         model.model(input_ids=batch, use_cache=False)
     hook.remove()
     x = torch.cat(seen)
-    return x.sub_(x.mean(0)).div_(x.std(0)).numpy()
+    return x.sub_(x.mean(0)).div_(x.std(0, correction=0)).numpy()
 
 
 neurons = {name: neurons_of(loading.load_model(run / "models" / name)) for name in lineage.order}
