@@ -73,8 +73,9 @@ evaluation_blocks = 220  # validation blocks per domain, the same for every mode
 # %% [markdown]
 # ## The same fine-tune at other rates
 #
-# We repeat every fine-tune of the root: the same text in the same order, as many steps, the same
-# schedule. Only its peak, the learning rate, is another.
+# We repeat fine-tunes of the root: the same text in the same order, as many steps, the same schedule.
+# Only its peak, the learning rate, is another. The first fine-tune is repeated at every rate, others at
+# the highest alone.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
@@ -122,10 +123,12 @@ def tune(child, rate):
 
 
 # %%
+first = tuned[0]
 models = {}  # by child and rate, in order of the rate
 for child in tuned:
     own = recipe_of[child]["learning_rate"]
-    others = {rate * base_rate for rate in rates if fraction(rate * base_rate) != fraction(own)}
+    asked = rates if child == first else rates[-1:]
+    others = {rate * base_rate for rate in asked if fraction(rate * base_rate) != fraction(own)}
     for rate in sorted({own, *others}):
         models[child, fraction(rate)] = child if rate == own else tune(child, rate)
 
@@ -198,7 +201,6 @@ def standardised_neurons(model):
     return (x - x.mean(0)) / x.std(0)
 
 
-first = tuned[0]
 of_root = standardised_neurons(root)
 for (child, rate), model in models.items():
     if child == first:
@@ -295,9 +297,10 @@ persists, nats, *far = figure.subplots(3 if ends else 2, 1, sharex=True)
 
 def line(axis, child, figure, text, **look):
     """A figure of a child against the rate, in the child's colour."""
-    y = [results.get(f"rate.{child}.{rate}.{figure}", np.nan) for rate in names]
+    x = [place for place, rate in enumerate(names) if (child, rate) in models]
+    y = [results.get(f"rate.{child}.{names[place]}.{figure}", np.nan) for place in x]
     marker = style.MARKERS[tuned.index(child)] + look.pop("dash", "-")
-    axis.plot(y, marker, color=style.colour_of(child), mec="white", label=text, **look)
+    axis.plot(x, y, marker, color=style.colour_of(child), mec="white", label=text, **look)
 
 
 bounds = np.array([[*kept[rate].rescaled()] for rate in names], dtype=float).T
