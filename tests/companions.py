@@ -24,16 +24,6 @@ ALONE = (
         "neurons keep their index, so an unchanged model has 1",
     ),
     (
-        r"probe\.[\w.-]+_share",
-        ("floor",),
-        "its floor is a child with a random MLP, which this edition doesn't probe yet",
-    ),
-    (
-        r"gone\.[\w.-]+\.(persisting|match_decodable|match_undecodable|repartitioned)_share",
-        ("floor",),
-        "adds up with the others to all; the chapter on ceilings has the floor of what persists",
-    ),
-    (
         r"gone\.[\w.-]+\.gone_share",
         ("ceiling", "ratio_to_ceiling"),
         "a loss: what an unchanged model would seem to lose is its floor",

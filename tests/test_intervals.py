@@ -106,12 +106,3 @@ def test_intervals_hold_the_population_share_as_often_as_they_say():
     plan = Plan(80, 100, 100, density=0.01, density_spread=0.8, splitting=0.0)
     result = calibrate(0.5, (0.5, 1.0), sets=200, replicates=200, plan=plan)
     assert 0.90 <= result.coverage.estimate <= 0.99
-
-
-def test_bad_seeds_are_named():
-    draws = Draws(np.ones((2, 1)), {"m": np.ones((2, 1))})
-    with pytest.raises(FeatrackError, match="pair of SAE seeds"):
-        over_seeds({}, draws, "m", "m")
-    for model in ("m", "unknown"):
-        with pytest.raises(FeatrackError, match=f"SAE seeds of the model {model}"):
-            over_seeds({(0, 1): _constant(0.5)}, draws, model, model)

@@ -110,12 +110,6 @@ def test_a_share_differs_from_itself_by_nothing(kept):
     assert difference(kept.share, kept.share, TAU) == (0.0, 0.0, 0.0)
 
 
-def test_shares_of_different_draws_are_not_divided(kept):
-    fewer = kept.ceiling._replace(replicates=kept.ceiling.replicates[:50])
-    with pytest.raises(FeatrackError, match="different draws"):
-        kept._replace(ceiling=fewer).ratio()
-
-
 def test_the_curve_falls_with_the_threshold_below_its_ceiling(planted):
     models = {"base": planted.parent, "lua": planted.child}
     sample = resample(models, [0.4, 0.6, 0.8, 0.99], tau=TAU, replicates=20, seed=0)

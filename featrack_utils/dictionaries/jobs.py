@@ -31,7 +31,7 @@ class Job(NamedTuple):
     reads: tuple[str, ...]  # the domains that it learns from
     step: int | None = None  # the snapshot of the model's training; None: its end
     start: str | None = None  # the dictionary it starts from; None: random weights
-    like: str | None = None  # a dictionary of the run whose L0 it is to have; None: as it comes
+    like: str | None = None  # a dictionary beside it whose L0 it is to have; None: as it comes
 
 
 def of_model(lineage: Lineage, model: str, seeds: Iterable[int]) -> list[Job]:
@@ -200,7 +200,7 @@ def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[
     start = place / "saes" / job.start if job.start else None
     given = {**recipe, "seed": job.seed}
     if job.like and recipe["architecture"] == "standard":  # the others have the L0 of their k
-        given["target_l0"] = training.final_l0(store.opened(run / "saes" / job.like))
+        given["target_l0"] = training.final_l0(store.opened(place / "saes" / job.like))
 
     def build(work: Path) -> None:
         training.train_sae(subject.buffers, work, **given, start_from=start)

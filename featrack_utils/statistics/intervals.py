@@ -85,20 +85,7 @@ def over_seeds(
     `tables` maps (seed of a, seed of b) to that pair's shares under the same `draws`. To the mean
     of the pairs' replicates, which only documents move, two parts are added: what the seeds that a
     replicate drew do (`_by_seeds`), and what a few seeds can't show (`_by_luck`).
-
-    Raises:
-        FeatrackError: no pair, or the draws lack a model or a seed.
     """
-    if not tables:
-        raise FeatrackError("There is no pair of SAE seeds to average over: give two seeds.")
-    for model, side in ((model_a, 0), (model_b, 1)):
-        needed = 1 + max(pair[side] for pair in tables)
-        drawn = draws.seeds[model].shape[1] if model in draws.seeds else 0
-        if drawn < needed:
-            raise FeatrackError(
-                f"The draws hold {drawn} SAE seeds of the model {model}, but {needed} are "
-                "compared: name every model and its number of seeds when drawing."
-            )
     share = mean(list(tables.values()))
     by_seeds = _by_seeds(tables, draws, model_a, model_b)
     by_luck = _by_luck(share, by_seeds, draws, model_a, model_b)

@@ -319,14 +319,14 @@ def complement(share: Shares) -> Shares:
 
 
 def ratio(top: Shares, bottom: Shares, tau: float, lowest: float = 0.0) -> Interval:
-    """One share over another at τ, its interval from the replicates of both; not below `lowest`.
+    """One share over another at τ, its interval from the same draws of both; not below `lowest`.
 
     Undefined (NaN) where the bottom can't be told from zero.
 
     Raises:
-        FeatrackError: a threshold that wasn't counted, or replicates of different draws.
+        FeatrackError: a threshold that wasn't counted.
     """
-    t, b = _paired(top, bottom, tau)
+    t, b = at(top, tau), at(bottom, tau)
     below = bottom.replicates[:, b]
     if not bottom.estimate[b] > 0 or (below <= 0).any():
         return UNDEFINED
@@ -335,12 +335,12 @@ def ratio(top: Shares, bottom: Shares, tau: float, lowest: float = 0.0) -> Inter
 
 
 def difference(minuend: Shares, subtrahend: Shares, tau: float) -> Interval:
-    """One share less another at τ, its interval from the replicates of both; within −1…1.
+    """One share less another at τ, its interval from the same draws of both; within −1…1.
 
     Raises:
-        FeatrackError: a threshold that wasn't counted, or replicates of different draws.
+        FeatrackError: a threshold that wasn't counted.
     """
-    m, s = _paired(minuend, subtrahend, tau)
+    m, s = at(minuend, tau), at(subtrahend, tau)
     bounds = around(minuend.replicates[:, m] - subtrahend.replicates[:, s])
     figures = minuend.estimate[m] - subtrahend.estimate[s], *bounds
     return Interval(*(float(np.clip(x, -1, 1)) for x in figures))
@@ -437,12 +437,6 @@ def _minus(one: Shares, other: Shares) -> Shares:
         replicates=one.replicates - other.replicates,
         raw=one.counted - other.counted,
     )
-
-
-def _paired(one: Shares, other: Shares, tau: float) -> tuple[int, int]:
-    if len(one.replicates) != len(other.replicates):
-        raise FeatrackError("The shares come from different draws: use the same for both.")
-    return at(one, tau), at(other, tau)
 
 
 def _require_model(sample: Sample, model: str, parent: str) -> None:
