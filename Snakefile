@@ -124,7 +124,7 @@ PHASES |= {
     "robustness": Phase(
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
     ),
-    "published": Phase(["tracking"], given=DRAWS, urgent=True),
+    "published": Phase(["tracking", "floors"], given=DRAWS, urgent=True),
     "case-study": Phase(["tracking"]),
     "interpretation": Phase(["tracking", "floors"], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),

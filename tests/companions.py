@@ -59,7 +59,7 @@ ALONE = (
         "stands beside the share of the chapter on ceilings, whose floor is its own",
     ),
     (
-        r"published\.(definition_a|other_corpora_a|together)\.share",
+        r"published\.(definition_a|strings_with_zeros|other_corpora_a|by_correlation)\.share",
         ("ci_low", "ci_high"),
         "counted by token strings, of which a draw of documents would leave some out",
     ),
