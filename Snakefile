@@ -119,6 +119,7 @@ PHASES |= {
     "floors": Phase(list(SAES), sections=("sae",), urgent=True),
     "tracking": Phase(list(SAES)),
     "ceilings": Phase(["tracking", "dictionaries", "floors"], urgent=True),
+    "context": Phase(["ceilings"], given=DRAWS),
     "repartitioned": Phase(["tracking", "floors"], sections=("sae",), urgent=True),
     "calibration": Phase(["tracking"]),
     "robustness": Phase(
@@ -130,7 +131,7 @@ PHASES |= {
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
     "live": Phase(["tracking"]),
-    "changes": Phase(["tracking"], sections=("arms",), given={"dosed": PROFILE.dosed}),
+    "changes": Phase(["tracking", "floors"]),
 }
 if PROFILE.dosed:
     # A second root is trained with both cores, as the first one is; a loaded one has none like it.
@@ -142,7 +143,6 @@ if PROFILE.dosed:
         threads=2 if second else 1,
         urgent=True,
     )
-    PHASES["changes"].needs.append("dose")
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 

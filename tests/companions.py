@@ -78,11 +78,6 @@ ALONE = (
         _NULLS,
         "not found: what an unchanged model would seem to lose is its floor",
     ),
-    (
-        r"track\.\w+\.reproducible_share",
-        _NULLS,
-        "asks a third dictionary of the parent, where there are three",
-    ),
 )
 _SHARE = re.compile(r"(?:.+_share|.+\.share|track\.\w+_origin\.\w+)")
 
