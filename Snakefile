@@ -119,12 +119,13 @@ PHASES |= {
     "floors": Phase(list(SAES), sections=("sae",), urgent=True),
     "tracking": Phase(list(SAES)),
     "ceilings": Phase(["tracking", "dictionaries", "floors"], urgent=True),
+    "context": Phase(["ceilings"], given=DRAWS),
     "repartitioned": Phase(["tracking", "floors"], sections=("sae",), urgent=True),
     "calibration": Phase(["tracking"]),
     "robustness": Phase(
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
     ),
-    "published": Phase(["tracking"], given=DRAWS, urgent=True),
+    "published": Phase(["tracking", "floors"], given=DRAWS, urgent=True),
     "case-study": Phase(["tracking"]),
     "interpretation": Phase(["tracking", "floors"], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
