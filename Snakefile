@@ -119,12 +119,13 @@ PHASES |= {
     "floors": Phase(list(SAES), sections=("sae",), urgent=True),
     "tracking": Phase(list(SAES)),
     "ceilings": Phase(["tracking", "dictionaries", "floors"], urgent=True),
+    "context": Phase(["ceilings"], given=DRAWS),
     "repartitioned": Phase(["tracking", "floors"], sections=("sae",), urgent=True),
     "calibration": Phase(["tracking"]),
     "robustness": Phase(
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
     ),
-    "published": Phase(["tracking"], given=DRAWS, urgent=True),
+    "published": Phase(["tracking", "floors"], given=DRAWS, urgent=True),
     "case-study": Phase(["tracking"]),
     "interpretation": Phase(["tracking", "floors"], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
@@ -142,6 +143,9 @@ if PROFILE.dosed:
         threads=2 if second else 1,
         urgent=True,
     )
+PRETRAINED = "train" in LINEAGE.models[LINEAGE.root]
+if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
+    PHASES["rate"] = Phase(["floors"], sections=("sae", "arms"), threads=2, urgent=True)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 

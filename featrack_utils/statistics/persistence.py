@@ -9,7 +9,7 @@ same draws of documents and SAE seeds, so that they can be divided and subtracte
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import permutations, product
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -32,22 +32,8 @@ from featrack_utils.statistics.intervals import (
     over_seeds,
     shares,
 )
-from featrack_utils.statistics.sample import Masks, Place, Sample, resample
-
-__all__ = [
-    "CURVE_TAUS",
-    "RULES",
-    "Persistence",
-    "Sample",
-    "complement",
-    "difference",
-    "flat",
-    "headline",
-    "persistence",
-    "ratio",
-    "reproducible",
-    "resample",
-]
+from featrack_utils.statistics.sample import Masks, Place, Sample
+from featrack_utils.statistics.sample import resample as resample  # chapters need both
 
 RULES = ("best", "mutual", "assignment", "copies merged")
 CURVE_TAUS = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))  # 0.3 … 0.95
@@ -196,42 +182,24 @@ def persistence(
         among: which of the parent's features are asked: masks, one per dictionary; "reproducible"
             (see `reproducible`); None: all eligible ones.
         ceiling: the model whose dictionaries show what could be found; the parent itself by
-            default, whose different dictionaries are then asked of each other.
+            default, whose different dictionaries are then asked of each other. Reproducible
+            features have been found there already, so they need another.
         floors: control models by the floor's name; the headline's first.
 
-    A reproducible feature was found in other dictionaries of its model, so these can't be asked
-    again. Where the ceiling is the parent's own, one of them is left out of the definition and
-    asked instead, in turn; share and floors are then counted with one left out, too, so that all
-    are of features that as many dictionaries have. That needs three; with two there is no ceiling.
-
     Raises:
-        FeatrackError: an unknown rule or model, or dictionaries of different widths.
+        FeatrackError: an unknown rule or model.
     """
     if rule not in RULES:
         raise FeatrackError(f"The rule is {rule!r}; choose one of {', '.join(RULES)}.")
-    ceiling = parent if ceiling is None else ceiling
-    floors = dict(floors or {})
-    for model in (parent, child, ceiling, *floors.values()):
-        _require_model(sample, model, parent)
+    masks = reproducible(sample, parent) if among == "reproducible" else among
 
-    def share(model: str, chosen: Callable[[int, int], bool] | None = None) -> Shares | None:
-        places = product(sample.seeds(parent), sample.seeds(model))
-        if model == parent:
-            places = permutations(sample.seeds(parent), 2)
-        asked = {
-            (s, t): _asked(sample, (parent, s), (model, t), among, ceiling == parent)
-            for s, t in places
-            if chosen is None or chosen(s, t)
-        }
-        return _mean_share(sample, parent, model, asked, rule)
+    def asked(s: int, model: str, t: int) -> list[np.ndarray | None]:
+        left_out = (model == parent and s == t) or (model == child and pairs and not pairs(s, t))
+        return [] if left_out else [None if masks is None else masks[s]]
 
-    found = {name: share(model) for name, model in floors.items()}
-    return Persistence(
-        share=share(child, pairs) or _undefined(sample, rule),
-        ceiling=share(ceiling),
-        floors={name: low or _undefined(sample, rule) for name, low in found.items()},
-        tau=sample.tau,
-    )
+    own_again = ceiling is None and among == "reproducible"
+    top = None if own_again else (ceiling or parent)
+    return _between(sample, parent, child, top, floors, asked, rule)
 
 
 def headline(
@@ -244,61 +212,70 @@ def headline(
     """The book's one number, to be read `rescaled` (`book/method.md`, headline).
 
     Of the parent's reproducible features, those found in the child. The ceiling is `unchanged`,
-    the parent read by a dictionary that has learned from the child's text; its seed is
-    ZERO_SEED. Without one the parent's own other dictionaries are the ceiling, and three of
-    them are needed.
+    the parent read by a dictionary that has learned from the child's text; its seed is ZERO_SEED.
+    Without one the parent's own other dictionaries are the ceiling, and three of them are needed.
 
     No match is owed to a common start. Dictionaries of equal seeds aren't compared; the one that
     shares its seed with the dictionary asked has no say in what is reproducible, unless it is the
     only other one; and the parent's dictionary of the seed of `unchanged` isn't asked at all, so
     that share, floors and ceiling are of the same features.
     """
-    floors = dict(floors or {})
-    for model in filter(None, (parent, child, unchanged, *floors.values())):
-        _require_model(sample, model, parent)
+
+    def asked(s: int, model: str, t: int) -> list[np.ndarray | None]:
+        seed = ZERO_SEED if model == unchanged else t
+        if s == seed or (unchanged and s == ZERO_SEED):
+            return []
+        others = {*sample.seeds(parent)} - {s}
+        if len(others) < 2:
+            return [_found_in(sample, parent, s, others)] if unchanged else []
+        # A seed that the parent has no dictionary of leaves out each other one, in turn.
+        left_out = [seed] if seed in others else sorted(others)
+        return [_found_in(sample, parent, s, others - {one}) for one in left_out]
+
+    return _between(sample, parent, child, unchanged or parent, floors, asked, "best")
+
+
+def _between(
+    sample: Sample,
+    parent: str,
+    child: str,
+    ceiling: str | None,
+    floors: Mapping[str, str] | None,
+    asked: Callable[[int, str, int], list[np.ndarray | None]],
+    rule: str,
+) -> Persistence:
+    """The shares found in child, ceiling and controls; `asked` (parent's seed, model, its seed)
+    says which of the parent's features: masks whose shares are averaged, None for all.
+    """
 
     def share(model: str) -> Shares | None:
-        asked = {}
-        for s, t in product(sample.seeds(parent), sample.seeds(model)):
-            seed = ZERO_SEED if model == unchanged else t
-            if s == seed or (unchanged and s == ZERO_SEED):
-                continue
-            others = {*sample.seeds(parent)} - {s}
-            left_out = [seed] if seed in others else sorted(others)
-            defining = [others - {one} for one in left_out if len(others) > 1]
-            if unchanged and len(others) == 1:
-                defining = [others]
-            asked[s, t] = [_found_in(sample, parent, s, some) for some in defining]
-        return _mean_share(sample, parent, model, asked, "best")
+        pairs = {
+            (s, t): ((parent, s), (model, t))
+            for s, t in product(sample.seeds(parent), sample.seeds(model))
+        }
+        masks = {place: each for place in pairs if (each := asked(place[0], model, place[1]))}
+        matched = sample.matched(pairs[place] for place in masks)
+        tables = {}
+        for place, each in masks.items():
+            if one := matched.get(pairs[place]):
+                found = [_one_share(sample, pairs[place], one, mask, rule) for mask in each]
+                if found := [share for share in found if share is not None]:
+                    tables[place] = mean(found)
+        if not tables:
+            return None
+        if rule == "assignment":
+            return mean(list(tables.values()))
+        return over_seeds(tables, sample.draws, parent, model)
 
-    found = {name: share(model) for name, model in floors.items()}
+    n_replicates = 0 if rule == "assignment" else len(sample.draws.documents)
+    nothing = np.full((n_replicates, len(sample.taus)), np.nan)
+    undefined = Shares(np.array(sample.taus), np.full(len(sample.taus), np.nan), nothing)
     return Persistence(
-        share=share(child) or _undefined(sample, "best"),
-        ceiling=share(unchanged or parent),
-        floors={name: low or _undefined(sample, "best") for name, low in found.items()},
+        share=share(child) or undefined,
+        ceiling=share(ceiling) if ceiling else None,
+        floors={name: share(model) or undefined for name, model in (floors or {}).items()},
         tau=sample.tau,
     )
-
-
-def _asked(
-    sample: Sample, one: Place, other: Place, among: str | Masks | None, own_ceiling: bool
-) -> list[np.ndarray | None]:
-    """Which features of one dictionary to ask of another: masks whose shares are averaged."""
-    parent, seed = one
-    if among is None:
-        return [None]
-    if not isinstance(among, str):
-        return [among[seed]]
-    if among != "reproducible":
-        raise FeatrackError(f"among is {among!r}; give masks, reproducible, or None.")
-    others = set(sample.seeds(parent)) - {seed}
-    if other[0] == parent:
-        defining = [others - {other[1]}]
-    elif own_ceiling and len(others) > 1:
-        defining = [others - {left_out} for left_out in sorted(others)]
-    else:
-        defining = [others]
-    return [_found_in(sample, parent, seed, some) for some in defining if some]
 
 
 def reproducible(sample: Sample, model: str) -> list[Bool[np.ndarray, " d_sae"]]:
@@ -356,38 +333,6 @@ def _raw(name: str, counted: float) -> dict[str, float | None]:
     return {f"{name}.raw": None if np.isnan(counted) else counted}
 
 
-def _mean_share(
-    sample: Sample,
-    parent: str,
-    other: str,
-    asked: Mapping[tuple[int, int], list[np.ndarray | None]],
-    rule: str,
-) -> Shares | None:
-    """The mean, over pairs of seeds and each pair's masks, of the share found; None: none asked."""
-    tables = {}
-    places = {(s, t): ((parent, s), (other, t)) for s, t in asked}
-    matched = sample.matched(places.values())
-    for (s, t), masks in asked.items():
-        pair = places[s, t]
-        if pair not in matched:
-            continue
-        each = [_one_share(sample, pair, matched[pair], mask, rule) for mask in masks]
-        each = [share for share in each if share is not None]
-        if each:
-            tables[s, t] = mean(each)
-    if not tables:
-        return None
-    if rule == "assignment":
-        return mean(list(tables.values()))
-    return over_seeds(tables, sample.draws, parent, other)
-
-
-def _undefined(sample: Sample, rule: str) -> Shares:
-    n_replicates = 0 if rule == "assignment" else len(sample.draws.documents)
-    nothing = np.full(len(sample.taus), np.nan)
-    return Shares(np.array(sample.taus), nothing, np.tile(nothing, (n_replicates, 1)))
-
-
 def _one_share(
     sample: Sample,
     pair: tuple[Place, Place],
@@ -412,8 +357,8 @@ def _one_share(
 
 def _assigned_r(sample: Sample, a: Place, b: Place) -> np.ndarray:
     """r of each of a's features with the one of b that it is assigned; 0: none. [d_sae]"""
-    masks = {"eligible_a": sample.eligible_of(a), "eligible_b": sample.eligible_of(b)}
-    best = correlations(sample.features_of(a).acts, sample.features_of(b).acts, **masks)
+    one, other = (sample.dictionary(place) for place in (a, b))
+    best = correlations(one[0].acts, other[0].acts, eligible_a=one[1], eligible_b=other[1])
     r = np.zeros(best.a_candidates.size)
     chosen = assignment(best.pairs)
     r[chosen.i] = chosen.r
@@ -437,18 +382,3 @@ def _minus(one: Shares, other: Shares) -> Shares:
         replicates=one.replicates - other.replicates,
         raw=one.counted - other.counted,
     )
-
-
-def _require_model(sample: Sample, model: str, parent: str) -> None:
-    for name in (parent, model):
-        if name not in sample.features:
-            known = ", ".join(sample.features)
-            raise FeatrackError(
-                f"There are no dictionaries of {name!r} in the sample; it has {known}."
-            )
-    of_parent, width = (sample.features[name][0].acts.shape[1] for name in (parent, model))
-    if width != of_parent:
-        raise FeatrackError(
-            f"The dictionaries have {of_parent} and {width} features: a share depends on the "
-            "width, so compare dictionaries of one width."
-        )
