@@ -33,13 +33,13 @@ from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, percent, points, say, show, verdict, with_interval
 from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.origins import merge_origins
 from featrack_utils.statistics.persistence import (
     CURVE_TAUS,
     RULES,
     difference,
     flat,
     headline,
+    merge_origins,
     persistence,
     resample,
 )
