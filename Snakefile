@@ -109,7 +109,7 @@ for page, (model, seeds) in SAES.items():
     )
 for name, sae in PROFILE.swept.items():
     PHASES[f"sweep-{name}"] = Phase(
-        MODELS, notebook="sweep", sections=("sae",), given={"variant": name, "all_pairs": PROFILE.robustness.all_pairs} | sae.model_dump()
+        ["floors"], notebook="sweep", sections=("sae",), given={"variant": name, "all_pairs": PROFILE.robustness.all_pairs} | sae.model_dump()
     )
 SWEPT = {"sweep": list(PROFILE.swept), "all_pairs": PROFILE.robustness.all_pairs}
 
@@ -119,18 +119,19 @@ PHASES |= {
     "floors": Phase(list(SAES), sections=("sae",), urgent=True),
     "tracking": Phase(list(SAES)),
     "ceilings": Phase(["tracking", "dictionaries", "floors"], urgent=True),
-    "repartitioned": Phase(["ceilings"], urgent=True),
+    "context": Phase(["ceilings"], given=DRAWS),
+    "repartitioned": Phase(["tracking", "floors"], sections=("sae",), urgent=True),
     "calibration": Phase(["tracking"]),
     "robustness": Phase(
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
     ),
-    "published": Phase(["tracking"], given=DRAWS, urgent=True),
+    "published": Phase(["tracking", "floors"], given=DRAWS, urgent=True),
     "case-study": Phase(["tracking"]),
-    "interpretation": Phase(["tracking"], sections=("interpretation",), urgent=True),
+    "interpretation": Phase(["tracking", "floors"], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
     "live": Phase(["tracking"]),
-    "changes": Phase(["tracking"], sections=("arms",), given={"dosed": PROFILE.dosed}),
+    "changes": Phase(["tracking", "floors"]),
 }
 if PROFILE.dosed:
     # A second root is trained with both cores, as the first one is; a loaded one has none like it.
@@ -142,7 +143,9 @@ if PROFILE.dosed:
         threads=2 if second else 1,
         urgent=True,
     )
-    PHASES["changes"].needs.append("dose")
+PRETRAINED = "train" in LINEAGE.models[LINEAGE.root]
+if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
+    PHASES["rate"] = Phase(["floors"], sections=("sae", "arms"), threads=2, urgent=True)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 

@@ -261,9 +261,9 @@ def test_a_label_is_the_name_in_words():
     assert variants.label("l1_coefficient-4") == "L1 coefficient 4"
 
 
-def test_the_first_pair_alone_needs_the_first_four_of_those_that_all_pairs_need(lineage):
+def test_the_first_pair_alone_needs_the_first_five_of_those_that_all_pairs_need(lineage):
     few, all_pairs = ([j.name for j in variants.needed(lineage, a)] for a in (False, True))
-    assert few == ["root-0", "root-1", "child-0", "child-1"]
+    assert few == ["root-0", "root-1", "child-0", "child-1", "child.mlp-0"]
     assert all_pairs == [*few, "grandchild-0"]
     alone = variants.needed(Lineage({"root": MODELS["root"]}), all_pairs=True)
     assert [job.name for job in alone] == ["root-0", "root-1"]

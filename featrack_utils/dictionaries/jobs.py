@@ -11,13 +11,13 @@ import numpy as np
 
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries import activations, features, quality, training
+from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.models import capture, loading
 from featrack_utils.models import training as models
 from featrack_utils.pipeline import store
 
-ZERO_SEED = 1  # of zero-step dictionaries: they are compared with the parent's of other seeds
 SECOND_ROOT = "second_root"  # no model of a lineage has an underscore in its name
 _SHAPE = ("d_model", "d_mlp", "n_heads", "n_kv_heads", "context")
 
@@ -31,7 +31,7 @@ class Job(NamedTuple):
     reads: tuple[str, ...]  # the domains that it learns from
     step: int | None = None  # the snapshot of the model's training; None: its end
     start: str | None = None  # the dictionary it starts from; None: random weights
-    like: str | None = None  # a dictionary of the run whose L0 it is to have; None: as it comes
+    like: str | None = None  # a dictionary beside it whose L0 it is to have; None: as it comes
 
 
 def of_model(lineage: Lineage, model: str, seeds: Iterable[int]) -> list[Job]:
@@ -200,7 +200,7 @@ def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[
     start = place / "saes" / job.start if job.start else None
     given = {**recipe, "seed": job.seed}
     if job.like and recipe["architecture"] == "standard":  # the others have the L0 of their k
-        given["target_l0"] = training.final_l0(store.opened(run / "saes" / job.like))
+        given["target_l0"] = training.final_l0(store.opened(place / "saes" / job.like))
 
     def build(work: Path) -> None:
         training.train_sae(subject.buffers, work, **given, start_from=start)
