@@ -252,7 +252,7 @@ assert np.isclose(answers[child]["child"]["rebuilt"].r2[0], r2, atol=1e-3)
 ROOM = 0.05
 
 
-def place(each):
+def rescaled_between(each):
     """Rescaled, if there is room between floor and ceiling."""
     room = each.at_most().estimate - each.at_least().estimate
     return each.rescaled() if room > ROOM else UNDEFINED
@@ -276,7 +276,7 @@ for child in chosen:
             )
             name = f"probe.{root}_{child}.lost_{probe}_share"
             results |= lost[child, probe].as_results(name)
-            results |= flat(f"{name}.rescaled", place(lost[child, probe]))
+            results |= flat(f"{name}.rescaled", rescaled_between(lost[child, probe]))
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 figure, axes = style.panels(len(chosen), 2.6)
@@ -317,7 +317,7 @@ rows = [
         "decodable": each.found(),
         "changed harmlessly": each.at_most(),
         "random MLP": each.at_least(),
-        "rescaled": place(each),
+        "rescaled": rescaled_between(each),
     }
     for (child, probe), each in lost.items()
 ]
@@ -427,9 +427,10 @@ for child in chosen:
         verdicts[child] = "All of the features asked have a match."
         continue
     each = lost[child, "either"]
+    where = rescaled_between(each)
     rescaled = (
-        f"Rescaled, that is {with_interval(place(each))}. {verdict(place(each), 0.5, **VERDICTS)}"
-        if np.isfinite(place(each).estimate)
+        f"Rescaled, that is {with_interval(where)}. {verdict(where, 0.5, **VERDICTS)}"
+        if np.isfinite(where.estimate)
         else "The last two can't be told apart, so probes of this kind have nothing to say here."
     )
     verdicts[child] = (
