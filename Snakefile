@@ -143,6 +143,9 @@ if PROFILE.dosed:
         threads=2 if second else 1,
         urgent=True,
     )
+PRETRAINED = "train" in LINEAGE.models[LINEAGE.root]
+if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
+    PHASES["rate"] = Phase(["floors"], sections=("sae", "arms"), threads=2, urgent=True)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 

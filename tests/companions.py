@@ -19,6 +19,11 @@ ALONE = (
         "describes one dictionary by itself; other seeds stand beside it",
     ),
     (
+        r"neurons\.\w+\.(share|same_best_share)",
+        _NULLS,
+        "neurons keep their index, so an unchanged model has 1",
+    ),
+    (
         r"gone\.[\w.-]+\.gone_share",
         ("ceiling", "ratio_to_ceiling"),
         "a loss: what an unchanged model would seem to lose is its floor",

@@ -132,10 +132,14 @@ class Tracking(Section):
 
 
 class Arms(Section):
-    """Controls that need models or dictionaries of their own; doses are shares of the steps."""
+    """Controls that need models or dictionaries of their own.
+
+    Doses are shares of a fine-tune's steps, rates shares of the root's learning rate.
+    """
 
     doses: list[Real]
     dosed: list[str]
+    rates: list[Annotated[Real, Field(gt=0, le=1)]]
     warm_start: bool
     lm_seed: bool
 
@@ -144,6 +148,17 @@ class Arms(Section):
     def _doses_increase(cls, doses: list[float]) -> list[float]:
         check_doses(doses)
         return doses
+
+    @field_validator("rates")
+    @classmethod
+    def _rates_have_names(cls, rates: list[float]) -> list[float]:
+        names = [round(1 / rate) for rate in rates]  # 0.333 is 1/3
+        if names != sorted({*names}, reverse=True):
+            raise FeatrackError(
+                f"arms.rates are {rates}, as fractions {', '.join(f'1/{n}' for n in names)}; write "
+                "each once, in increasing order."
+            )
+        return rates
 
 
 class Interpretation(Section):
