@@ -137,6 +137,8 @@ if PROFILE.dosed:
         list(SAES), sections=("sae", "arms"), threads=2 if PROFILE.arms.lm_seed else 1, urgent=True
     )
     PHASES["changes"].needs.append("dose")
+if PROFILE.planted:
+    PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=True)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 
