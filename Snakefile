@@ -109,34 +109,43 @@ for page, (model, seeds) in SAES.items():
     )
 for name, sae in PROFILE.swept.items():
     PHASES[f"sweep-{name}"] = Phase(
-        MODELS, notebook="sweep", sections=("sae",), given={"variant": name, "all_pairs": PROFILE.robustness.all_pairs} | sae.model_dump()
+        ["floors"], notebook="sweep", sections=("sae",), given={"variant": name, "all_pairs": PROFILE.robustness.all_pairs} | sae.model_dump()
     )
 SWEPT = {"sweep": list(PROFILE.swept), "all_pairs": PROFILE.robustness.all_pairs}
 
 PHASES |= {
+    "neurons": Phase(MODELS),
     "dictionaries": Phase(list(SAES)),
     "floors": Phase(list(SAES), sections=("sae",), urgent=True),
     "tracking": Phase(list(SAES)),
     "ceilings": Phase(["tracking", "dictionaries", "floors"], urgent=True),
-    "repartitioned": Phase(["ceilings"], urgent=True),
+    "context": Phase(["ceilings"], given=DRAWS),
+    "repartitioned": Phase(["tracking", "floors"], sections=("sae",), urgent=True),
     "calibration": Phase(["tracking"]),
     "robustness": Phase(
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
     ),
-    "published": Phase(["tracking"], given=DRAWS, urgent=True),
+    "published": Phase(["tracking", "floors"], given=DRAWS, urgent=True),
     "case-study": Phase(["tracking"]),
-    "interpretation": Phase(["tracking"], sections=("interpretation",), urgent=True),
+    "interpretation": Phase(["tracking", "floors"], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
     "live": Phase(["tracking"]),
-    "changes": Phase(["tracking"], sections=("arms",), given={"dosed": PROFILE.dosed}),
+    "changes": Phase(["tracking", "floors"]),
 }
 if PROFILE.dosed:
-    # A second root is trained with both cores, as the first one is.
+    # A second root is trained with both cores, as the first one is; a loaded one has none like it.
+    second = PROFILE.arms.lm_seed and bool(ROOT_TOKENS)
     PHASES["dose"] = Phase(
-        list(SAES), sections=("sae", "arms"), threads=2 if PROFILE.arms.lm_seed else 1, urgent=True
+        ["floors"],
+        sections=("sae", "arms"),
+        given={"lm_seed": second},
+        threads=2 if second else 1,
+        urgent=True,
     )
-    PHASES["changes"].needs.append("dose")
+PRETRAINED = "train" in LINEAGE.models[LINEAGE.root]
+if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
+    PHASES["rate"] = Phase(["floors"], sections=("sae", "arms"), threads=2, urgent=True)
 if PROFILE.planted:
     PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=True)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
@@ -148,7 +157,8 @@ def executed(page):
 
 
 # Whatever says something may be the first to fail: they go to standard error, once.
-logger.addHandler(Progress())
+PROGRESS = Progress()
+logger.addHandler(PROGRESS)
 
 
 onstart:
@@ -159,6 +169,7 @@ onstart:
     except FeatrackError as error:
         print(f"featrack: {error}", file=sys.stderr)
         raise
+    PROGRESS.relay(Path(".snakemake") / "featrack.progress")
     FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
 
 

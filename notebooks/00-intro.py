@@ -231,6 +231,8 @@ QUESTIONS = {
     "features in the model itself.",
     "changes": "**Which are lost, and which are new?** [Those that changed](changes), one by one.",
     "dose": "**How soon do features go?** [Step by step](dose) through a fine-tune.",
+    "neurons": "**What of single neurons?** [Compared](neurons) before any dictionary is trained.",
+    "rate": "**Does it matter how fast a model is tuned?** [The learning rate](rate) is a dose, too.",
     "sae": "**What is a dictionary?** [One is trained](sae), then [all](dictionaries).",
     "merge": "**How are models merged, and what for?** [Merging](merge) does it at every weight.",
     "explorer": f"**What do features look like?** Meet {met}, [some in all models](case-study), "

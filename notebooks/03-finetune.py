@@ -46,7 +46,7 @@ learning_rate = 1e-4  # a thirtieth of the base model's, as in the paper: 2e-5
 batch_blocks = 32  # blocks of `context` tokens a step; paper: 64
 weight_decay = 0.01  # as published
 warmup_share = 0.05  # of the steps; paper: 500 steps
-doses = [0.01, 0.03, 0.1, 0.3]  # shares of the steps after which the weights are kept
+doses = [0.03, 0.3]  # shares of the steps after which the weights are kept
 dosed = ["lua"]  # whose weights are kept on the way
 
 # %% tags=["hide-input"]
@@ -144,7 +144,7 @@ for model in tuned:
     scores = evaluation.evaluate_each(models[model], validation)
     own = evaluation.pooled(*(scores[d] for d in lineage.trained_on(model)))
     remembered[model] = evaluation.pooled(*(scores[d] for d in lineage.trained_on(root)))
-    figures |= evaluation.score_results(model, scores | {"own": own})
+    figures |= evaluation.score_results(f"lm.{model}", scores | {"own": own})
 
 # %%
 for model in tuned:

@@ -235,7 +235,7 @@ table = pd.DataFrame(
         "read before": domain in seen,
         "L0": result.l0,
         "variance explained": result.variance_explained,
-        "CE score": quality.meaningful_score(sums, [domain]),
+        "CE score": result.meaningful_score,
         "silent features": result.dead_share,
     }
     for domain, result in by_domain.items()

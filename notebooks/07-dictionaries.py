@@ -13,13 +13,15 @@
 # %% [markdown]
 # # Are the dictionaries comparable?
 #
-# A share of features found again means nothing if one dictionary is twice as sparse as the other:
-# the comparison would measure the sparsity. {cite:t}`horn2025tracking` trained four dictionaries,
-# one of them with a sparsity coefficient ten times the others'. We train all with **one**
-# coefficient and several seeds, and this chapter checks whether they are alike.
+# A share of features found again means nothing if one {term}`dictionary` is twice as sparse as the
+# other: the comparison would measure the sparsity. {cite:t}`horn2025tracking` trained four
+# dictionaries, one of them with a sparsity coefficient ten times the others'. We train all with
+# **one** coefficient and several seeds, and this chapter checks whether they are alike, and whether
+# they are worth having.
 #
-# *You will learn* how sparse and precise each dictionary is, what its model's MLP is worth, and how
-# many features are copies of another. *You need* [the chapter before](sae). *Time*: ten minutes.
+# **You will learn** how sparse and precise each dictionary is, whether it describes its model better
+# than the model's own neurons do, and how many features are copies of another. **You need**
+# [the chapter before](sae). **It takes** ten minutes.
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -29,7 +31,7 @@ from matplotlib.ticker import MultipleLocator, PercentFormatter
 from featrack_utils.dictionaries import features, quality
 from featrack_utils.display import paper, style
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import count, listed, number, percent, say, show
+from featrack_utils.display.text import check, count, listed, number, percent, points, say, show
 from featrack_utils.lineage import label
 from featrack_utils.matching import classes, correlation
 from featrack_utils.pipeline import store
@@ -51,14 +53,36 @@ found = features.open_features(run, lineage, root_seeds, other_seeds)
 sums = {name: quality.Sums.load(run / "features" / name / "sums.safetensors") for name in found}
 
 # %% [markdown]
-# ## Quality on the text each model was trained on
+# ## Better than neurons?
 #
-# Three figures tell how good a dictionary is. *L0* is the number of active features a token.
-# *Variance explained* is how much of the activations they account for. The *CE score* says how much
-# of what the MLP contributes to prediction survives when the reconstruction takes the activations'
-# place (1: all of it). We take it on the model's **own** text, the domains it learned last; the next
-# section shows why. *Copies* are features that correlate with another of their own dictionary above
-# τ.
+# Two figures tell how good a dictionary is: {term}`L0`, the number of active features a token, and
+# the variance explained, the share of the activations that they account for. But how much is much?
+# The model has a description of its own activations that costs nothing, its neurons. So we ask what
+# each token's $k$ largest neurons would explain if all others were zero:
+#
+# $$
+# 1 - \frac{\sum_t \sum_{i \notin \text{top}_k(t)} x_{ti}^2}
+#          {\sum_t \lVert x_t - \bar x \rVert^2} .
+# $$
+#
+# A dictionary of L0 = $k$ that explains no more than that is not worth its training.
+#
+# While a dictionary was measured, the squared activations of each token were sorted and added up by
+# rank. From these sums the formula follows for all $k$ at once, on any mixture of texts:
+
+
+# %%
+def kept_by_neurons(sums, domains):
+    """Share of variance that each token's k largest neurons explain, for k = 0, 1, 2, …"""
+    rows = [sums.domains.index(domain) for domain in domains]
+    ranked = sums.ranked[rows].sum(0).numpy()  # squared activations, each token's largest first
+    mean = sums.total[rows].sum(0) / sums.count[rows].sum()
+    variance = ranked.sum() - float(sums.count[rows].sum() * mean.square().sum())
+    left = ranked.sum() - np.cumsum([0, *ranked])
+    return 1 - left / variance
+
+
+curves = {m: kept_by_neurons(sums[names[m][0]], lineage.reads(m)) for m in lineage.order}
 
 
 # %%
@@ -80,80 +104,73 @@ def row(model, seed, name):
 table = pd.DataFrame(
     row(model, seed, name) for model in lineage.order for seed, name in enumerate(names[model])
 )
+for one in table.itertuples():
+    curve = curves[one.model]
+    by_hand = np.interp(one.l0, range(len(curve)), curve)
+    np.testing.assert_allclose(by_hand, one.neuron_variance_explained)
 
 # %% tags=["hide-input"]
-figure, axis = style.single(3.2)
-markers = "os^Dv*P"
+figure, axis = style.single(3.4)
+shape = dict(zip(lineage.order, style.MARKERS * len(lineage.order), strict=False))
 for model in lineage.order:
-    for _, one in table[table["model"] == model].iterrows():
-        looks = {"color": style.colour_of(model), "ls": "", "ms": 8}
-        first = {"label": label(model)} if one["seed"] == 0 else {}
-        marker = markers[one["seed"] % len(markers)]
-        axis.plot(one["l0"], one["variance_explained"], marker, **looks, **first)
-axis.set(xlabel="L0, active features a token", ylabel="variance explained")
-axis.set(xlim=(0, 1.1 * table["l0"].max()), ylim=(0, 1))
+    axis.plot(curves[model], color=style.colour_of(model), lw=1)
+    mine = table[table["model"] == model]
+    looks = {"color": style.colour_of(model), "marker": shape[model], "ls": "", "ms": 8}
+    axis.plot(mine["l0"], mine["variance_explained"], **looks, label=label(model))
+axis.set(xlabel="active a token: features (L0), or neurons (k)", ylabel="variance explained")
+axis.set(xlim=(0, 2 * table["l0"].max()), ylim=(0, 1))
 axis.yaxis.set_major_formatter(PercentFormatter(1))
-axis.legend(ncols=2, loc="lower left")
+axis.legend(ncols=2, loc="lower right")
 show(
     figure,
-    caption="Sparsity and precision of all dictionaries, on validation text of the domains that "
-    "their model has read. One colour a model, one marker a seed.",
+    caption="Variance explained by each dictionary (markers) and by as many of its model's largest "
+    "neurons (lines). On validation text of the domains that the model has read.",
     name="fig-quality",
-    alt="Dots of L0 and variance explained, close together",
+    alt="Markers of all dictionaries close together, beside rising curves of the neurons",
 )
-
-# %% tags=["hide-input"]
-columns = {
-    "l0": "L0",
-    "variance_explained": "variance explained",
-    "own_ce_loss_score": "CE score",
-    "copies_share": "copies",
-}
-shown = table[["model", "seed", *columns]].astype({"own_ce_loss_score": float})
-shown["model"] = shown["model"].map(label)
-show_table(
-    shown.rename(columns=columns),
-    {"L0": ".0f", "variance explained": ".2f", "CE score": ".2f", "copies": ".0%"},
-    caption="All dictionaries, on validation text of the domains that their model has read.",
-    notes={"L0": "active a token", "CE score": "on its model's own text"},
-)
-
-# %% tags=["hide-input"]
-by_model = table.groupby("model")["l0"]
-seed_spread = (by_model.max() - by_model.min()).max()
-model_spread = by_model.mean().max() - by_model.mean().min()
-low, high = table.min(numeric_only=True), table.max(numeric_only=True)
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-seed_or_model = (
-    "So the seed is not what makes a dictionary sparse or dense. Where two models' dictionaries "
-    "differ in sparsity, a lower share of matches is partly that."
-    if seed_spread < model_spread
-    else "So a seed changes as much as a model does, and no difference of sparsity between models "
-    "can be read off this table."
-)
+table["gain"] = table["variance_explained"] - table["neuron_variance_explained"]
+worse = table.loc[table["gain"] <= 0, "model"]
+by_model = table.groupby("model", sort=False)
+seed_spread = (by_model["l0"].max() - by_model["l0"].min()).max()
+model_spread = by_model["l0"].mean().max() - by_model["l0"].mean().min()
+low, high = table.min(numeric_only=True), table.max(numeric_only=True)
 say(
-    f"Variance explained ranges from {percent(low['variance_explained'])} to "
-    f"{percent(high['variance_explained'])} and L0 from {number(low['l0'], 0)} to "
-    f"{number(high['l0'], 0)}. Two seeds of one model are at most {number(seed_spread, 1)} apart in "
-    f"L0, the means of two models {number(model_spread, 1)}. {seed_or_model}",
-    f"Of a dictionary's features at most {percent(high['dead_share'])} are *dead*, never active on "
-    f"that text, and at most {percent(high['dense_share'])} *dense*, active on over a tenth of it. "
-    f"At least {percent(low['eligible_share'])} are active often enough on the mix to be judged: at "
-    f"{count(min_positions)} positions, in {count(min_documents)} documents. The others are called "
-    '*unobserved* from here on, never "disappeared".',
+    f"The dictionaries explain {percent(low['variance_explained'])} to "
+    f"{percent(high['variance_explained'])} of the variance with an L0 from {number(low['l0'], 0)} to "
+    f"{number(high['l0'], 0)}. As many neurons would explain "
+    f"{percent(low['neuron_variance_explained'])} to {percent(high['neuron_variance_explained'])}. "
+    + (
+        f"So every dictionary beats its neurons, the least by {points(low['gain'], 1)}."
+        if worse.empty
+        else "So these models' dictionaries don't all beat their neurons: "
+        f"{listed([label(model) for model in worse.unique()])}. More text to learn "
+        "from helps most."
+    ),
+    f"Two seeds of one model are at most {number(seed_spread, 1)} apart in L0, the means of two models "
+    f"{number(model_spread, 1)}. "
+    + (
+        "The seed is not what makes a dictionary sparse. Where two models' dictionaries differ in "
+        "sparsity, a lower share of matches is partly that."
+        if seed_spread < model_spread
+        else "A seed changes as much as a model does, so no difference of sparsity between models can "
+        "be read off the figure."
+    ),
 )
 
 # %% [markdown]
 # ## What the MLP is worth, and where
 #
-# The CE score divides by what the MLP is worth: the loss without it, less the loss with it. The
-# table shows that worth on each domain that the model has read.
+# The *CE score* says how much of what the MLP contributes to prediction survives when the
+# reconstruction takes the activations' place (1: all of it). It divides by what the MLP is worth: the
+# loss without it, less the loss with it. The table shows that worth on each domain that a model has
+# read.
 
 # %%
 worth = {
     model: {
-        domain: quality.mlp_worth(sums[names[model][0]], [domain])
+        domain: quality.quality(sums[names[model][0]], [domain]).mlp_worth
         for domain in lineage.reads(model)
     }
     for model in lineage.order
@@ -182,10 +199,44 @@ say(
     "that the model has forgotten this misleads."
     if harmed
     else "On every domain that it has read each model needs its MLP.",
-    "Where the worth is small or below zero, a CE score divides by next to nothing and is no share of "
-    f"anything. So this book shows none where the MLP saves less than {percent(quality.NEEDED, 1)} of "
-    "the loss. On its own text a model needs its MLP, and the score says how much of that need the "
-    "dictionary meets.",
+    "Where the worth is small or below zero, the score is no share of anything. This book shows none "
+    f"where the MLP saves less than {percent(quality.NEEDED, 1)} of the loss. On its **own** text, "
+    "the domains it learned last, a model needs its MLP. There the score says how much of that need "
+    "the dictionary meets.",
+)
+
+# %% [markdown]
+# ## Scores and copies
+#
+# A {term}`copy` is a feature that correlates above τ with another of its own dictionary. Either of
+# two copies will do as a match, so copies inflate every share of features found again.
+
+# %% tags=["hide-input"]
+figure = style.Figure(figsize=(style.WIDTH, 0.8 + 0.35 * len(lineage.order)), layout="constrained")
+heads = {"own_ce_loss_score": "CE score on own text", "copies_share": "copies among features"}
+axes = figure.subplots(1, 2, sharey=True)
+for axis, (column, head) in zip(axes, heads.items(), strict=True):
+    for place, model in enumerate(lineage.order):
+        values = table.loc[table["model"] == model, column]
+        looks = {"color": style.colour_of(model), "marker": shape[model], "ls": "", "ms": 8}
+        axis.plot(values, [place] * len(values), **looks)
+    axis.set(xlabel=head, xlim=(0, 1.05 * max(1 if axis is axes[0] else 0, table[column].max())))
+axes[1].xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+axes[0].set_yticks(range(len(lineage.order)), map(label, lineage.order))
+axes[0].set_ylim(len(lineage.order) - 0.5, -0.5)
+show(
+    figure,
+    caption="All dictionaries: what is left of the MLP's use for prediction, and how many features "
+    "are copies of another.",
+    name="fig-copies",
+    alt="Dots by model for the score and for the share of copies",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    f"On its own text each dictionary keeps at least {percent(low['own_ce_loss_score'])} of what its "
+    f"model's MLP is worth. {percent(low['copies_share'])} to {percent(high['copies_share'])} of the "
+    "features are copies. The chapters on tracking report shares with copies merged, too."
 )
 
 # %% [markdown]
@@ -216,16 +267,26 @@ show(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-median = float(np.median(table["density"].iloc[0]))
+density = table["density"].iloc[0]
+median = float(np.median(density))
+rare = float(np.mean(density < 0.001))
 say(
     f"In {{numref}}`fig-density` the median feature of {label(lineage.root)}'s first dictionary is "
-    f"active on {percent(median, 1)} of the tokens."
+    f"active on {percent(median, 1)} of the tokens, and {percent(rare)} of its features on less than "
+    "one token in a thousand. In large models' dictionaries most features are that rare "
+    "{cite:p}`bricken2023monosemanticity`.",
+    f"Of a dictionary's features at most {percent(high['dead_share'])} are *dead*, never active on "
+    f"that text, and at most {percent(high['dense_share'])} *dense*, active on over a tenth of it. "
+    f"At least {percent(low['eligible_share'])} are {{term}}`eligible`: active often enough on the mix "
+    f"to be judged, at {count(min_positions)} positions in {count(min_documents)} documents. The "
+    'others are called *unobserved* from here on, never "disappeared".',
 )
 
 # %% tags=["remove-cell"]
 figures = [
     "l0",
     "variance_explained",
+    "neuron_variance_explained",
     "ce_loss_score",
     "own_ce_loss_score",
     "dead_share",
@@ -240,12 +301,13 @@ results = {
 for figure in figures:
     results |= {f"sae.min_{figure}": table[figure].min(), f"sae.max_{figure}": table[figure].max()}
 for model, (first, *_) in names.items():
-    own = quality.own_domains(lineage, model)
-    results |= {
-        f"sae.{model}.mlp_worth": quality.mlp_worth(sums[first], lineage.reads(model)),
-        f"sae.{model}.own_mlp_worth": quality.mlp_worth(sums[first], own),
-    }
+    for which, domains in {
+        "mlp_worth": lineage.reads(model),
+        "own_mlp_worth": quality.own_domains(lineage, model),
+    }.items():
+        results[f"sae.{model}.{which}"] = quality.quality(sums[first], domains).mlp_worth
 results |= {
+    "sae.min_gain_over_neurons": low["gain"],
     "sae.seed_spread_l0": seed_spread,
     "sae.model_spread_l0": model_spread,
     "sae.harmful_domains": len(harmed),
@@ -295,28 +357,59 @@ say(
     if alike
     else "The dictionaries differ in sparsity or precision, so a share of matches between two models "
     "must be read beside these figures.",
-    "On its own text each keeps at least "
-    f"{percent(low['own_ce_loss_score'])} of what its model's MLP is worth. But "
-    f"{percent(low['copies_share'])} to {percent(high['copies_share'])} of the features are copies "
-    'of another one. Copies inflate every "found again" share, because either of two twins will do '
-    "as a match. So the chapters on tracking report shares with copies merged, too.",
+    "All describe their models better than as many neurons would."
+    if worse.empty
+    else f"{count(len(worse))} of {count(len(table))} describe their models no better than as many "
+    "neurons would.",
+    f"Up to {percent(high['copies_share'])} of the features are copies of another one, and inflate "
+    'every "found again" share.',
 )
 
 # %% [markdown]
-# This chapter took the dictionaries as they are; [the chapter on ceilings](ceilings) asks how much
-# of one comes back with another seed.
+# This chapter took the dictionaries as they are. [The next one](floors) trains some on models that
+# know nothing, and [the chapter on ceilings](ceilings) asks how much of one comes back with another
+# seed.
 #
 # :::{admonition} Exercise 1
 # :class: tip
-# Raise τ to 0.95. Are there still copies?
+# How many neurons a token would it take to explain as much of the root's activations as its first
+# dictionary does? `curves[lineage.root]` has the neurons' share for every `k`, and
+# `table["variance_explained"].iloc[0]` the dictionary's. Give the smallest whole `k`.
 # :::
-#
-# :::{dropdown} Answer
-# `python -m featrack_utils.run dictionaries out.ipynb -p tau 0.95`. Copies that remain at 0.95
-# are the same direction learned twice; those that go are near-synonyms.
-# :::
-#
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+by_neurons = int(np.searchsorted(curves[lineage.root], table["variance_explained"].iloc[0]))
+
+# %%
+answer = ...  # a number of neurons
+check(answer, by_neurons)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+explained = table["variance_explained"].iloc[0]
+answer = next(k for k, share in enumerate(curves[lineage.root]) if share >= explained)
+check(answer, by_neurons)
+
+# %% [markdown]
 # :::{admonition} Exercise 2
+# :class: tip
+# `acts = found[names[lineage.root][0]].acts` is a sparse matrix of features, one row a token of the
+# whole mix. What is the dictionary's L0 on the mix?
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+l0_on_mix = quality.quality(sums[names[lineage.root][0]]).l0
+
+# %%
+answer = ...  # features a token
+check(answer, l0_on_mix)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+acts = found[names[lineage.root][0]].acts
+answer = acts.nnz / acts.shape[0]
+check(answer, l0_on_mix)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
 # :class: tip
 # A dictionary that reconstructs nothing, always zero: what are its variance explained and its CE
 # score? And one that reconstructs the mean?

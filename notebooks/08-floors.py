@@ -100,6 +100,17 @@ for control, each in wanted.items():
         controls.make_control(run, source, job.model, which, job.seed)
 
 # %% [markdown]
+# ## A child that was never trained
+#
+# A child's dictionary has also read other text than the parent's, and that alone may cost some
+# features. A **zero-step child** controls for it: the untouched parent, whose dictionary reads what
+# the child's reads. [Ceilings](ceilings) and [doses](dose) ask what it still finds. A merge has no
+# such control, for it is tuned on nothing.
+
+# %%
+untrained = [jobs.of_zero_steps(lineage, c) for c in children if len(lineage.parents(c)) == 1]
+
+# %% [markdown]
 # ## Dictionaries of equal sparsity
 #
 # A control's dictionary reads what the child's does. With the same L1 coefficient it would come out
@@ -119,7 +130,7 @@ recipe = dict(
     batch_tokens=batch_tokens,
     precision=precision,
 )
-every_job = [job for each in wanted.values() for job in each]
+every_job = [*untrained, *(job for each in wanted.values() for job in each)]
 measured = jobs.train_and_measure(run, corpora, every_job, recipe, evaluation_blocks)
 
 # %% [markdown]

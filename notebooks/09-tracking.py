@@ -304,11 +304,12 @@ for end, one in {"": counted[0], ".mean": mean, ".unchanged": ceiling}.items():
     results[f"track.universal_count.copies_merged{end}"] = one.groups
 for name, (a, _) in edges.items():
     row = table.set_index("pair").loc[name]
-    results |= {f"track.{name}.{share}": row[share] for share in SHARES}
+    results |= {f"track.{name}.{share}.raw": row[share] for share in SHARES[:-1]}
+    results[f"track.{name}.unobserved_share"] = row["unobserved_share"]
     results |= {f"track.{name}.{kind}_share": x for kind, x in many[name].items()}
     results |= {f"track.{name}.{kind}_share.unchanged": x for kind, x in unchanged_many[a].items()}
 for merge, shares in origins.items():
-    results |= {f"track.{merge}_origin.{n.replace(' ', '_')}": x for n, x in shares.items()}
+    results |= {f"track.{merge}_origin.{n.replace(' ', '_')}.raw": x for n, x in shares.items()}
 for key, row in by_yardstick.items():
     results |= {f"track.{key}.yardstick.{name}.median": x for name, x in row.items()}
 store.write_results(run, "tracking", {n: None if pd.isna(x) else x for n, x in results.items()})

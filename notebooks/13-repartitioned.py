@@ -13,48 +13,41 @@
 # %% [markdown]
 # # Gone, or carved up differently?
 #
-# A parent feature without a match in the child may be gone. Or the child's dictionary holds it in
-# pieces, or the child still computes it and its dictionary spends no feature on it.
-# {cite:t}`horn2025tracking` call all of these *disappearing*. Here two probes tell them apart: can the
-# feature's activations be rebuilt from **a few of the child's features**, or read from **the child's
-# raw activations**?
+# A parent feature without a {term}`match` in the child may be gone. Or the child's dictionary holds
+# it in pieces, or the child still computes it and its dictionary spends no feature on it.
+# {cite:t}`horn2025tracking` call all of these *disappearing*. Here two {term}`probes <probe>` tell
+# them apart: can the feature's activations be rebuilt from **a few of the child's features**, or
+# read from **the child's raw activations**?
 #
-# **You will learn** what a dictionary misses. **You need** [ceilings](ceilings), **and** twenty minutes.
-# Its terms are [defined](method-probes) on the method page.
+# **You will learn** what a dictionary misses, and what to set a probe's success beside. **You need**
+# [ceilings and floors](ceilings). **It takes** 20 minutes.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import display
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from scipy.optimize import nnls
 
 from featrack_utils.corpora import prepare
-from featrack_utils.dictionaries import features
-from featrack_utils.display import shareplots, style
+from featrack_utils.dictionaries import features, jobs
+from featrack_utils.dictionaries.training import load_sae
+from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import (
-    estimate,
-    number,
-    percent,
-    points,
-    say,
-    show,
-    verdict,
-    with_interval,
-)
+from featrack_utils.display.text import check, percent, say, show, verdict, with_interval
 from featrack_utils.lineage import label
 from featrack_utils.matching.best_matches import open_matches
-from featrack_utils.models import capture, loading
+from featrack_utils.models import capture, loading, training
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import probes
-from featrack_utils.statistics.intervals import Interval
-from featrack_utils.statistics.persistence import Persistence, persistence
-from featrack_utils.statistics.sample import resample
+from featrack_utils.statistics.persistence import Persistence, complement, persistence, resample
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 root_seeds = 3  # dictionaries of the first model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
+control_draws = 3  # models with a random MLP for each child; paper: none
 seed = 1337  # of the halves, the sample and the bootstrap
 tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged
@@ -63,65 +56,121 @@ replicates = 200  # bootstrap draws over the held-out documents
 context = 128  # tokens; paper: 256
 evaluation_blocks = 220  # validation blocks per domain
 probed_features = 100  # of each kind, with a match and without
+precision = "auto"  # bfloat16 where the machine multiplies it faster
+architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
+expansion = 8  # features per MLP neuron; paper: 16
+l1_coefficient = 2.2  # the same for every dictionary of the book
+k = 32  # active features a token; topk and batchtopk only
+learning_rate = 1e-3  # of the dictionary; paper: 1e-4
+train_tokens = 600_000  # activations it reads
+batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
 
 # %% [markdown]
-# ## Whom we ask
+# ## A child that changed harmlessly
 #
-# For each child of the first model we sample features of the parent that have a match in the child,
-# and features that have none (dictionaries of different seeds). Probes are fitted on half of each
-# domain's documents and judged on the other half, so only features that are active in both are asked.
+# What would a probe find if nothing had happened? Asking the parent itself is no answer. The reading
+# probe has the form of the encoder that *defined* the feature, so the parent decodes nearly all of
+# its own by construction. Any change of the weights ends that, a harmless one, too.
+#
+# The fair {term}`ceiling` is a child that changed as much as a fine-tune does and had nothing new to
+# learn: the parent trained on for as many steps, at the same rate, **on its own text**. (The smallest
+# [dose](dose) of a fine-tune would come for free. But it has hardly moved.) The {term}`floor` is the
+# child with a {term}`random MLP`.
 
 # %%
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)
 root = lineage.root
+corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
+CONTINUED = "continued_root"
+tuned = [child for child in lineage.children(root) if child in lineage.tuned]
+
+
+def train_on(work):
+    given = store.read_record(run / "models" / tuned[0])["parameters"]
+    names = ("train_tokens", "learning_rate", "batch_blocks", "weight_decay", "warmup_share")
+    blocks = np.concatenate([corpora.train_blocks(d) for d in lineage.trained_on(root)])
+    model = loading.load_model(run / "models" / root)
+    recipe = {name: given[name] for name in (*names, "precision")}
+    training.train(
+        model, blocks, work, tokenizer=corpora.tokenizer, seed=given["seed"] + 1, **recipe
+    )
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 names = features.dictionary_names(lineage, root_seeds, other_seeds)
-OWN, AGAIN = names[root][0], names[root][-1]
+OWN, AGAIN = names[root][0], names[root][1]
 chosen = {child: names[child][-1] for child in lineage.children(root)}
-found = features.open_named(run, [OWN, AGAIN, *chosen.values()])
+floors = {child: f"{child}.mlp-{control_draws - 1}" for child in chosen}
+harmless, HARMLESS = (CONTINUED, CONTINUED) if tuned else (root, AGAIN)
+if tuned:
+    inputs = [run / "corpora", run / "models" / root, run / "models" / tuned[0]]
+    store.make(run / "models" / CONTINUED, train_on, parameters={}, inputs=inputs, code=[training])
+    recipe = dict(
+        architecture=architecture,
+        expansion=expansion,
+        l1_coefficient=l1_coefficient,
+        k=k,
+        learning_rate=learning_rate,
+        train_tokens=train_tokens,
+        batch_tokens=batch_tokens,
+        precision=precision,
+    )
+    job = jobs.Job(CONTINUED, CONTINUED, jobs.ZERO_SEED, lineage.reads(root))
+    jobs.train_and_measure(run, corpora, [job], recipe, evaluation_blocks)
+else:
+    say("No child is fine-tuned here, so the parent itself stands in for a harmless child.")
+
+# %% [markdown]
+# ## Whom we ask
+#
+# We ask for the parent's {term}`reproducible` features, for what only one dictionary has ever seen
+# may be noise. For each child we sample some that have a match in it, and some that have none. Probes
+# are fitted on half of each domain's documents and judged on the other half, so only features that
+# are active in both halves are asked.
+
+# %%
+found = features.open_named(run, [OWN, AGAIN, HARMLESS, *chosen.values(), *floors.values()])
 parent = found[OWN]
 matches = open_matches(run)
-able = matches.eligible[OWN]
+asked = matches.eligible[OWN].copy()
+for other in names[root][1:]:
+    asked &= matches.best[OWN, other].a_best_r > tau
+
+models = {root: OWN, "harmless": HARMLESS, **chosen} | {f: f for f in floors.values()}
+criteria = dict(min_positions=min_positions, min_documents=min_documents)
 sample = resample(
-    {root: [parent], "again": [found[AGAIN]]} | {c: [found[n]] for c, n in chosen.items()},
+    {model: [found[name]] for model, name in models.items()},
     [tau],
     tau=tau,
     replicates=replicates,
     seed=seed,
-    min_positions=min_positions,
-    min_documents=min_documents,
+    **criteria,
 )
 fit = probes.halves(parent, seed)
 
 
-# %%
-def matched(other):
-    """Which of the parent's eligible features another dictionary has, and which not."""
-    best_r = matches.best[OWN, other].a_best_r
-    return able & (best_r > tau), able & (best_r <= tau)
+def has_match(model):
+    """Which of the parent's features have a match in a model's dictionary."""
+    pair = ((root, 0), (model, 0))
+    matched = sample.matched([pair])[pair]
+    return matched.asked & (matched.best_r > tau)
 
 
-def probed(kind, most=probed_features):
-    """A sample of the features of one kind that can be probed."""
-    return probes.probed(parent, fit, kind, most, seed, min_positions, min_documents)
-
-
-kinds = {child: matched(name) for child, name in chosen.items()}
-picked = {child: [probed(kind) for kind in both] for child, both in kinds.items()}
-samples = {
-    child: probes.sampled(
-        [len(p) for p in picked[child]], [k.sum() for k in both], replicates, seed
-    )
-    for child, both in kinds.items()
-}
-judged = len(probed(able, able.size)) / able.sum()
+kinds, picked, samples = {}, {}, {}
+for child in chosen:
+    kinds[child] = asked & has_match(child), asked & ~has_match(child)
+    picked[child] = [
+        probes.probed(parent, fit, kind, probed_features, seed, **criteria) for kind in kinds[child]
+    ]
+    sizes = [len(p) for p in picked[child]], [kind.sum() for kind in kinds[child]]
+    samples[child] = probes.sampled(*sizes, replicates, seed)
 
 # %% [markdown]
 # The raw activations of the MLP, before any dictionary, come from the same tokens.
 
 # %%
-corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 mix = features.evaluation_mix(
     {domain: corpora.validation_blocks(domain, evaluation_blocks) for domain in lineage.domains}
 )
@@ -134,206 +183,320 @@ def raw_activations(model):
     return torch.cat(parts).flatten(0, 1).float()
 
 
-raw = {model: raw_activations(model) for model in (root, *chosen)}
-
 # %% [markdown]
 # ## Two probes
 #
 # The *rebuilding* probe takes the ten features of the child that correlate best and weighs them,
-# never negatively. The *reading* probe is what a dictionary's encoder is, relu(w·x + b), fitted for
-# this one feature. A single match at r > τ explains more than τ² of a feature's variance, so we call
-# a feature **decodable** if a probe explains that much on held-out documents.
+# never negatively. The *reading* probe is what a dictionary's encoder is, fitted for this one feature:
 #
-# The same is asked of the parent *itself*: of its activations, and of its other dictionary. For the
-# reading probe that is no fair ceiling: it has the form of the encoder that defined the feature, so
-# the parent decodes nearly all of its own by construction. A child that changed harmlessly would be a
-# fairer one. Read these shares by themselves, therefore, and the parent's as a check of the probe.
+# $$\hat f_\text{rebuilt} = c + \sum_{j=1}^{10} w_j\, g_j \;\text{ with } w_j \ge 0,
+# \qquad \hat f_\text{read} = \operatorname{ReLU}(w \cdot x + b).$$
+#
+# A single match at r > τ explains more than τ² of a feature's variance, so we call a feature
+# {term}`decodable` if a probe explains that much on held-out documents.
 
 
 # %%
-def ask(target, other, activations):
+def ask(target, other, activations, draws):
     """Both probes of one model, rebuilt from features and read from activations; the better."""
-    common = (fit, parent.origin, sample.draws)
+    common = (fit, parent.origin, draws)
     rebuilt = probes.sparse_probe(target, other, *common)
     read = probes.encoder_probe(target, activations, *common, seed)
     return {"rebuilt": rebuilt, "read": read, "either": probes.either(rebuilt, read)}
 
 
-answers = {}
-for child, name in chosen.items():
-    target = parent.acts[:, np.concatenate(picked[child])]
-    answers[child] = {
-        "child": ask(target, found[name].acts, raw[child]),
-        "parent": ask(target, found[AGAIN].acts, raw[root]),
-    }
+answers = {child: {} for child in chosen}
+for model in (harmless, *chosen, *floors.values()):
+    raw = raw_activations(model)
+    for child in chosen:
+        source = {harmless: "harmless", child: "child", floors[child]: "floor"}.get(model)
+        if source:
+            target = parent.acts[:, np.concatenate(picked[child])]
+            other = {"harmless": HARMLESS, "child": chosen[child], "floor": floors[child]}[source]
+            answers[child][source] = ask(target, found[other].acts, raw, sample.draws)
 
 # %% [markdown]
-# ## Match or not, decodable or not
+# For one feature the rebuilding probe takes a few lines of numpy and scipy. The package's, which never
+# makes the sparse activations dense, gives the same:
 
 # %%
-KINDS = {"match": "yes", "lost": "no"}
-HOW = {"rebuilt": "few features", "read": "activations"}
-results = {"gone.judged": judged}
-rows = []
+child = next(iter(chosen))
+feature = np.concatenate(picked[child])[0]
+y = parent.acts[:, [feature]].toarray()[:, 0].astype(float)
+G = found[chosen[child]].acts.toarray()
+centred = G[fit] - G[fit].mean(axis=0)
+norms = np.linalg.norm(centred, axis=0) * np.linalg.norm(y[fit] - y[fit].mean())
+r = np.divide(
+    centred.T @ (y[fit] - y[fit].mean()), norms, out=np.zeros_like(norms), where=norms > 0
+)
+G = G[:, np.argsort(-r)[:10]].astype(float)
+weights, _ = nnls(G[fit] - G[fit].mean(axis=0), y[fit] - y[fit].mean())
+error = y - y[fit].mean() - (G - G[fit].mean(axis=0)) @ weights
+r2 = 1 - np.sum(error[~fit] ** 2) / np.sum((y[~fit] - y[~fit].mean()) ** 2)
+assert np.isclose(answers[child]["child"]["rebuilt"].r2[0], r2, atol=1e-3)
+
+# %% [markdown]
+# ## Of the features without a match
+
+# %%
+SOURCES = {"child": "child", "harmless": "changed harmlessly", "floor": "random MLP"}
+results = {}
+lost = {}
 for child in chosen:
     features_of, masks = samples[child]
-    for (kind, word), mask in zip(KINDS.items(), masks, strict=True):
-        for probe, how in HOW.items():
-            both = [
-                probes.decodable_share(answers[child][source][probe], tau, features_of, mask)
-                for source in ("child", "parent")
-            ]
-            row = {"child": label(child), "match": word, "decoded from": how}
-            if None not in both:
-                kept = Persistence(*both, {}, tau)
-                results |= kept.as_results(f"probe.{root}_{child}.{kind}_{probe}_share")
-                row |= {"decodable": kept.found(), "parent itself": kept.at_most()}
-            rows.append(row)
+    for probe in ("rebuilt", "read", "either"):
+        each = {
+            source: probes.decodable_share(
+                answers[child][source][probe], tau, features_of, masks[1]
+            )
+            for source in SOURCES
+        }
+        if each["child"]:
+            lost[child, probe] = Persistence(
+                each["child"], each["harmless"], {"random_mlp": each["floor"]}, tau
+            )
+            results |= lost[child, probe].as_results(f"probe.{root}_{child}.lost_{probe}_share")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+figure, axes = style.panels(len(chosen), 2.6)
+LINES = {"child": "-", "harmless": "--", "floor": ":"}
+for axis, child in zip(axes, chosen, strict=True):
+    for source, line in LINES.items():
+        values = answers[child][source]["read"].r2[samples[child][1][1]]
+        ordered = np.sort(np.clip(values, 0, 1))
+        at_least = 1 - np.arange(ordered.size) / max(ordered.size, 1)
+        ink = style.colour_of(child) if source == "child" else "black"
+        axis.step([0, *ordered, 1], [1, *at_least, 0], color=ink, ls=line, where="pre")
+    axis.axvline(tau**2, color=style.GREY, lw=1)
+    axis.set(title=style.pair_label(root, child), xlim=(0, 1), ylim=(0, 1))
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+for source, line in LINES.items():
+    axes[0].plot(
+        [], [], color="black" if source != "child" else style.GREY, ls=line, label=SOURCES[source]
+    )
+figure.supxlabel("held-out R² (below 0 drawn at 0)", fontsize=11)
+figure.supylabel("features with at least this R²", fontsize=11)
+figure.legend(loc="outside upper center", ncols=3)
+show(
+    figure,
+    "Held-out R² of the reading probe, for reproducible features of the parent without a match in the "
+    "child: asked of the child, of a child that changed harmlessly, and of the child with a random "
+    "MLP. The vertical line: decodable.",
+    "fig-probes",
+    "Falling curves for child, harmless child and random MLP",
+)
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+rows = [
+    {
+        "child": label(child),
+        "decoded from": {"rebuilt": "few features", "read": "activations", "either": "either"}[
+            probe
+        ],
+        "decodable": each.found(),
+        "changed harmlessly": each.at_most(),
+        "random MLP": each.at_least(),
+        "rescaled": each.rescaled(),
+    }
+    for (child, probe), each in lost.items()
+]
 show_table(
     pd.DataFrame(rows),
-    dict.fromkeys(("decodable", "parent itself"), ".0%"),
-    "Which of the parent's features the probes find, by whether they have a match.",
+    dict.fromkeys(("decodable", "changed harmlessly", "random MLP", "rescaled"), ".0%"),
+    "Of the parent's reproducible features without a match in the child, those that probes find.",
 )
 
-# %% tags=["hide-input"]
-without = {
-    style.pair_label(root, child): [
-        told[source]["read"].r2[samples[child][1][1]] for source in ("child", "parent")
-    ]
-    for child, told in answers.items()
-}
+# %% [markdown]
+# Not decodable doesn't mean that nothing is left: a feature whose R² lies just below the line of
+# {numref}`fig-probes` counts as not decodable. And decodable doesn't mean used: a probe finds what is
+# there for it to find, whether or not the model reads it. A random MLP uses nothing.
+#
+# ## What became of all of them
+#
+# We probed as many matched as unmatched features. Since one kind is more common than the other, each
+# is weighted by how many features of the parent it stands for. A feature **persists** if it has a
+# match. It was **re-partitioned** if it has none and either probe finds it. It is **gone** if neither
+# does. With the share $m$ that has a match, and the share $d$ of the others that is decodable, these
+# are $m$, $(1 - m)\,d$ and $(1 - m)(1 - d)$.
+
+# %%
+FATES = {"persisting": "persist", "repartitioned": "were re-partitioned", "gone": "are gone"}
+OTHERS = {"child": lambda child: child, "harmless": lambda _: "harmless", "floor": floors.get}
+
+
+def fates(child, source):
+    """Shares of the parent's features by what became of them in one model; None: not defined."""
+    model = OTHERS[source](child)
+    match = persistence(sample, root, model, among=[asked]).share
+    without = ~has_match(model)[np.concatenate(picked[child])]
+    probe, features_of = answers[child][source]["either"], samples[child][0]
+    decoded = probes.decodable_share(probe, tau, features_of, without)
+    if decoded is None:
+        return None
+    no_match = complement(match)
+    parts = match, probes.product(no_match, decoded), probes.product(no_match, complement(decoded))
+    return dict(zip(FATES, parts, strict=True))
+
+
+told = {child: {source: fates(child, source) for source in SOURCES} for child in chosen}
+told = {child: each for child, each in told.items() if all(each.values())}
+for child, each in told.items():
+    for fate in FATES:
+        three = [each[source][fate] for source in SOURCES]
+        name = f"gone.{root}_{child}.{fate}_share"
+        if fate == "gone":
+            kept = Persistence(*(complement(share) for share in three[:2]), {}, tau)
+            results |= kept.lost_results(name)
+        else:
+            kept = Persistence(three[0], three[1], {"random_mlp": three[2]}, tau)
+            results |= kept.as_results(name)
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+figure = Figure(figsize=(style.WIDTH, 0.9 + 1.1 * len(told)), layout="constrained")
+axis = figure.subplots()
+shades = {"persisting": 1, "repartitioned": 0.45, "gone": 0.1}
+places = []
+for n, (child, each) in enumerate(told.items()):
+    for m, source in enumerate(SOURCES):
+        left, place = 0.0, 4 * n + m
+        places.append((place, f"{label(child)}, {SOURCES[source]}" if m else label(child)))
+        for fate, alpha in shades.items():
+            width = float(each[source][fate].estimate[0])
+            colour = style.colour_of(child) if source == "child" else style.GREY
+            axis.barh(place, width, left=left, color=colour, alpha=alpha, height=0.8)
+            if width > 0.06:
+                dark = "white" if fate == "persisting" else "black"
+                middle = left + width / 2
+                axis.text(
+                    middle, place, f"{width:.0%}", ha="center", va="center", color=dark, size=9
+                )
+            left += width
+axis.set_yticks(*(zip(*places, strict=True) if places else ([], [])))
+axis.set(xlim=(0, 1), xlabel="parent's reproducible features")
+axis.invert_yaxis()
+axis.grid(visible=False)
+axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+for fate, alpha in shades.items():
+    axis.barh(0, 0, color=style.GREY, alpha=alpha, label=FATES[fate])
+figure.legend(loc="outside upper center", ncols=3)
 show(
-    shareplots.probe_distributions(without, tau),
-    "Held-out R² of the reading probe for parent features without a match: asked of the child, and of "
-    "the parent itself. Dotted: decodable.",
-    "fig-probes",
-    "Cumulative distributions of R² for each child beside the parent",
+    figure,
+    "What became of the parent's reproducible features in each child, and what the same look makes of "
+    "a child that changed harmlessly and of the child with a random MLP.",
+    "fig-fates",
+    "Stacked bars: persisting, re-partitioned, gone",
 )
+
+# %% [markdown]
+# ## One verdict
+#
+# The question is about features without a match: are they still there? Between what a harmless change
+# leaves decodable and what a random MLP leaves, we ask whether the child keeps more than half of the
+# way, by either probe.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 VERDICTS = {
-    "below": "Most of them are not merely hidden by the dictionary.",
-    "above": "Most of what seemed to disappear is still there, and only the dictionary misses it.",
-    "unclear": "Whether most of them are still there can't be told from this sample.",
+    "below": "Most of what seems to disappear is gone: the dictionary isn't to blame.",
+    "above": "Most of what seems to disappear is still there, and only the dictionary misses it.",
+    "unclear": "Whether most of it is still there can't be told from this sample.",
 }
-reading = {child: estimate(results, f"probe.{root}_{child}.lost_read_share") for child in chosen}
-verdicts = {child: verdict(share, 0.5, **VERDICTS) for child, share in reading.items()}
+verdicts = {}
+for child in chosen:
+    if (child, "either") not in lost:
+        verdicts[child] = "All of the features asked have a match."
+        continue
+    each = lost[child, "either"]
+    rescaled = (
+        f"Rescaled, that is {with_interval(each.rescaled())}. "
+        f"{verdict(each.rescaled(), 0.5, **VERDICTS)}"
+        if np.isfinite(each.rescaled().estimate)
+        else "The last two can't be told apart, so probes of this kind have nothing to say here."
+    )
+    verdicts[child] = (
+        f"{with_interval(each.found())} of the features without a match can still be decoded, where "
+        f"{percent(each.at_most().estimate)} can after a harmless change and "
+        f"{percent(each.at_least().estimate)} with a random MLP. {rescaled}"
+    )
 say(
-    *(
-        f"**{label(child)}**: of the features without a match {with_interval(share)} can still be read "
-        f"from the activations. {verdicts[child]}"
-        for child, share in reading.items()
-    ),
+    *(f"**{label(child)}**: {text}" for child, text in verdicts.items()),
     "The intervals come from resampled documents and from a resampled sample of features; they are "
-    "corrected for noise, so that a share needn't lie in the middle of its own.",
-)
-
-# %% [markdown]
-# Not decodable doesn't mean that nothing is left: a feature whose R² lies just below the dotted line
-# of {numref}`fig-probes` counts as not decodable. And decodable doesn't mean used: a probe finds what
-# is there for it to find, whether or not the model reads it.
-#
-# ## What became of the parent's features
-#
-# We probed as many matched as unmatched features. Since one kind is more common than the other, each
-# kind is weighted by how many features of the parent it stands for. A feature **persists** if it has a
-# match. It was **re-partitioned** if it has none and either probe finds it. It is **gone** if neither
-# does.
-
-# %%
-FATES = {
-    "persisting": "persist",
-    "repartitioned": "were re-partitioned",
-    "gone": "are gone",
-}
-
-
-def fates(child, source, match, masks):
-    """Shares of the parent's features by what became of them, as one source tells it."""
-    probe, features_of = answers[child][source]["either"], samples[child][0]
-    decoded = (probes.decodable_share(probe, tau, features_of, mask) for mask in masks)
-    return probes.fates(match, *decoded)
-
-
-for child in chosen:
-    kept = persistence(sample, root, child, ceiling="again")
-    of_parent = matched(AGAIN)[0][np.concatenate(picked[child])]
-    asked = fates(child, "child", kept.share, samples[child][1])
-    unchanged = fates(child, "parent", kept.ceiling, (of_parent, ~of_parent))
-    results |= probes.fate_results(f"gone.{root}_{child}", asked, unchanged, tau)
-
-# %% tags=["hide-input"]
-table = []
-for child in chosen:
-    for fate in FATES:
-        name = f"gone.{root}_{child}.{fate}_share"
-        unchanged = estimate(results, name + (".floor" if fate == "gone" else ".ceiling"))
-        row = {"child": label(child), "so many": FATES[fate]}
-        table.append(row | {"share": estimate(results, name), "parent itself": unchanged})
-display(
-    show_table(
-        pd.DataFrame(table),
-        dict.fromkeys(("share", "parent itself"), ".0%"),
-        "What became of the parent's eligible features, and what the same look makes of the parent "
-        "itself, where nothing happened.",
-    )
-)
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-lines = []
-for child in chosen:
-    excess = estimate(results, f"gone.{root}_{child}.gone_share.excess")
-    bounds = Interval(*(100 * value for value in excess))
-    lines.append(
-        f"**{label(child)}**: beyond what the same look misses in the parent itself, "
-        f"{points(excess.estimate)} [{number(bounds.low, 0)}, {number(bounds.high, 0)}] are gone. "
-        + verdict(
-            excess,
-            0,
-            below="Fewer seem gone than in the parent itself.",
-            above="The fine-tune did change what the model computes.",
-            unclear="That can't be told from zero.",
-        )
-    )
-say(
-    *lines,
-    f"Of the eligible features {percent(judged)} are active often enough in both halves to be probed; "
-    "the rest are taken to fare like those of their kind.",
+    "corrected for noise. One harmless child and one random MLP of each child were asked.",
 )
 
 # %% tags=["remove-cell"]
+results = {name: value for name, value in results.items() if value is not None}
 store.write_results(run, "repartitioned", results)
 
 # %% [markdown]
 # ## What we learned
 #
 # "Disappeared" is three things: missed by the child's dictionary, carved up differently, and really
-# gone. The ceiling of the last chapter accounts for the dictionary's part on average; the probes say
-# it feature by feature.
+# gone. What a probe finds must stand beside a harmless change and a random MLP, too: the parent's own
+# activations say nothing, because there the probe is the encoder.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-say(*(f"{style.pair_label(root, child)}: {text}" for child, text in verdicts.items()))
+for child in told:
+    gone = Persistence(*(told[child][s]["gone"] for s in ("child", "harmless")), {}, tau)
+    say(
+        f"In {label(child)} {with_interval(gone.found())} of the parent's reproducible features are "
+        f"gone, after a harmless change {with_interval(gone.at_most())}."
+    )
 
 # %% [markdown]
-# :::{admonition} Exercise
+# What comes next: [how soon they go](dose), step by step through a fine-tune.
+#
+# :::{admonition} Exercise 1
 # :class: tip
-# In the parent itself many features have no match in its other dictionary, and yet hardly any is gone.
+# Show the tautology. Read `activations`, the parent's own, with the encoder of the dictionary `sae`
+# that defined the features. Which R² has it for the feature called `feature`? (`y` holds its
+# activations.)
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+activations, sae = raw_activations(root), load_sae(store.opened(run / "saes" / OWN))
+by_construction = 1.0
+
+# %%
+answer = ...  # an R², at most 1
+check(answer, by_construction)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+with torch.no_grad():
+    encoded = torch.cat([sae.encode(part)[:, feature] for part in activations.split(4096)])
+answer = 1 - np.sum((y - encoded.numpy()) ** 2) / np.sum((y - y.mean()) ** 2)
+check(answer, by_construction)
+
+# %% [markdown]
+# :::{admonition} Exercise 2
+# :class: tip
+# Which share of the first child's features *with* a match does neither of its probes find? Their R²
+# stand in `r2_rebuilt` and `r2_read`.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+child = next(iter(chosen))
+features_of, (with_match, _) = samples[child]
+r2_rebuilt, r2_read = (answers[child]["child"][p].r2[with_match] for p in ("rebuilt", "read"))
+either = probes.either(answers[child]["child"]["rebuilt"], answers[child]["child"]["read"])
+undecodable = float(
+    np.average(either.r2[with_match] <= tau**2, weights=features_of.weight[with_match])
+)
+
+# %%
+answer = ...  # a share, from 0 to 1
+check(answer, undecodable)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+answer = 1 - np.mean((r2_rebuilt > tau**2) | (r2_read > tau**2))
+check(answer, undecodable)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
+# :class: tip
 # How can a feature be read from the activations and be missing in a dictionary of the same activations?
 # :::
 #
 # :::{dropdown} Answer
 # A dictionary has a fixed number of features and chooses what to spend them on. Two of them choose
 # differently; what one leaves out is still a direction that a probe made for it can find.
-# :::
-#
-# :::{admonition} Exercise
-# :class: tip
-# Be stricter: run the chapter with `tau = 0.9`. Which of the three shares grows?
-# :::
-#
-# :::{dropdown} Answer
-# A match needs a higher r, and so does decodable a higher R², so fewer persist and more are gone. What
-# becomes of the re-partitioned depends on which of the two falls faster.
 # :::

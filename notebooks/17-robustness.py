@@ -13,21 +13,33 @@
 # %% [markdown]
 # # Which conclusions depend on how we counted?
 #
-# Every chapter so far made choices: a threshold, a rule, a definition of correlation, a text to read,
-# a seed, a kind of dictionary. {cite:t}`horn2025tracking` made others. Here all combinations are
-# counted side by side, in the manner of a *specification curve*. Then each conclusion is asked how
-# many of them support it.
+# Every chapter so far made choices: a {term}`threshold`, a rule, a definition of correlation, a text to
+# read, a {term}`seed`, a kind of {term}`dictionary`. {cite:t}`horn2025tracking` made others. Here all
+# combinations are counted side by side, in the manner of a *specification curve*. Then each
+# conclusion is asked how many of them support it.
 #
-# **You will learn** which choices move a result. **You need** [ceilings](ceilings), **and** a quarter
-# of an hour. Its terms are [defined](method-ways) on the method page.
+# **You will learn** which choices move a result. **You need** [ceilings and floors](ceilings). **It
+# takes** 15 minutes.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.dictionaries import features, quality, variants
-from featrack_utils.display import shareplots, style
+from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import count, listed, percent, say, show, with_interval
+from featrack_utils.display.text import (
+    check,
+    count,
+    listed,
+    percent,
+    points,
+    say,
+    show,
+    with_interval,
+)
 from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import specification
@@ -39,6 +51,7 @@ run_dir = "runs/quick"
 seed = 1337  # of the bootstrap
 root_seeds = 3  # dictionaries of the first model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
+control_draws = 3  # models with a random MLP for each child; paper: none
 tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
@@ -51,11 +64,14 @@ all_pairs = False  # which are there for all conclusions, or for the first pair 
 #
 # We cross six thresholds, three rules (best, mutual and one-to-one matches), the whole mix or one
 # domain, and dictionaries of seed 0 or 1. On the whole mix we also count with correlation over token
-# strings, as the paper's code has it. For each way we count the share that persists, and its ceiling
-# in the same way.
+# strings, as the paper's code has it. All that is done again on dictionaries that were *trained*
+# otherwise, as the profile's `robustness.sweep` asks. Each way has a {term}`ceiling` and a
+# {term}`floor` of its own, from dictionaries of the same kind. So each has its own
+# {term}`rescaled persistence`, unless the two ends almost meet.
 #
-# All that is done again on dictionaries that were *trained* otherwise, as the profile's
-# `robustness.sweep` asks. Unless `all_pairs` is set, these are there for the first pair alone.
+# Best and mutual matches on the whole mix get intervals, along every {term}`edge`. The other ways are
+# counted for the first pair alone, without: an assignment would have to be solved in every draw,
+# resampling changes correlation over token strings by itself, and one domain has few documents.
 
 # %%
 run = store.open_run(run_dir)
@@ -63,63 +79,110 @@ lineage = store.open_lineage(run)
 style.use_style(lineage)
 root, child = lineage.edges[0]
 pair_name, pair = f"{root}_{child}", style.pair_label(root, child)
-sets = {specification.OWN: features.open_features(run, lineage, root_seeds, other_seeds)}
+OWN, FACTORS = specification.OWN, list(specification.FACTORS)
+own = features.open_features(run, lineage, root_seeds, other_seeds)
+children = dict.fromkeys(model for _, model in lineage.edges)
+of_controls = [f"{c}.mlp-{draw}" for c in children for draw in range(min(control_draws, 2))]
+sets = {OWN: own | features.open_named(run, of_controls)}
 trained = [job.name for job in variants.needed(lineage, all_pairs)]
 sets |= {variants.label(name): variants.opened(run, name, trained) for name in sweep}
 
-# %% [markdown]
-# Best and mutual matches on the whole mix get intervals from groups of documents resampled with
-# replacement. The other ways have none. An assignment would have to be solved in every draw,
-# resampling changes correlation over token strings by itself, and one domain has few documents.
-
-# %%
 counting = specification.Counting(min_positions, min_documents, interval_draws, seed)
 table = pd.concat(
     specification.specifications(found, lineage, counting, name) for name, found in sets.items()
 )
-moves = specification.effects(table, pair_name)
-factors = moves["factor"].tolist()  # the one that moves the ratio most comes first
+known = table[(table["pair"] == pair_name) & table["rescaled"].notna()]
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+figure = Figure(figsize=(style.WIDTH, 2.6), layout="constrained")
+axis = figure.subplots()
+ordered = known.sort_values("rescaled", kind="stable").reset_index(drop=True)
+looks = {
+    specification.POSITIONS: ("o", style.colour_of(child)),
+    specification.STRINGS: ("x", "black"),
+}
+for definition, (marker, colour) in looks.items():
+    rows = ordered[ordered["definition"] == definition]
+    axis.vlines(rows.index, rows["rescaled_low"], rows["rescaled_high"], color=colour, alpha=0.4)
+    axis.plot(
+        rows.index, rows["rescaled"], marker, color=colour, ms=3.5, label=f"over {definition}"
+    )
+for line in (0, 1):
+    axis.axhline(line, color="black", lw=1)
+axis.set(ylim=(-0.5, 1.5), xlabel="ways to count, sorted", ylabel="rescaled persistence")
+axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+figure.legend(loc="outside upper center", ncols=2)
 show(
-    shareplots.specification_curve(table, pair_name, factors),
-    f"Share over ceiling for {pair} under every way to count, sorted; bars are 95 % intervals where "
-    "there are any. The marks below say which choices each used; the choice that moves the ratio most "
-    "comes first. Dashed: no loss.",
+    figure,
+    f"Rescaled persistence along {pair} under every way to count, sorted; bars are 95 % intervals "
+    "where there are any. 0 %: as with a random MLP; 100 %: as if nothing had happened. Values beyond "
+    "the frame are cut.",
     "fig-specifications",
-    "Sorted ratios, some with intervals, with a grid of choices below",
+    "Sorted dots, some with intervals, between 0 and 100 per cent",
 )
 
 # %% [markdown]
-# In {numref}`fig-specifications` each column is one way to count. Look for marks that crowd at one
-# end of a row: that choice moves the ratio. The table says how far. For each choice it compares only
-# ways that differ in that choice. Without this, the whole mix would look important merely because
-# correlation over token strings was only counted there.
+# ## Which choice moves it?
+#
+# For each choice we compare only ways that were counted with every choice of its kind, all else being
+# equal. Without this, the whole mix would look important merely because correlation over token strings
+# was only counted there.
 
-# %% tags=["hide-input"]
-shown = moves.replace({"factor": {"tau": "threshold τ"}})
-shown = shown.rename(
-    columns={
-        "lowest_choice": "with",
-        "highest_choice": "with ",
-        "range": "moves the ratio by",
-    }
-)
-show_table(
-    shown,
-    {"lowest": ".0%", "highest": ".0%", "moves the ratio by": ".0pt"},
-    notes={"lowest": "median ratio", "highest": "median ratio", "moves the ratio by": "points"},
-    caption=f"{pair}: what each choice does to share / ceiling.",
+
+# %%
+def comparable(table, factor):
+    """The ways whose other choices were counted with every choice of `factor`."""
+    others = [name for name in FACTORS if name != factor]
+    choices = table.groupby(others)[factor].transform("nunique")
+    return table[choices == table[factor].nunique()]
+
+
+def medians(table, factor, figure="rescaled"):
+    """Median of a figure by choice, and its quartiles."""
+    by_choice = comparable(table, factor).groupby(factor, sort=False)[figure]
+    return by_choice.quantile([0.25, 0.5, 0.75]).unstack()
+
+
+moves = {factor: medians(known, factor) for factor in FACTORS}
+moves = {factor: each for factor, each in moves.items() if len(each) > 1}
+ranges = {factor: float(np.ptp(each[0.5])) for factor, each in moves.items()}
+factors = sorted(moves, key=lambda factor: -ranges[factor])
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+NAMES = {"tau": "threshold τ"}
+rows = [(f, choice, each) for f in factors for choice, each in moves[f].iterrows()]
+figure = Figure(figsize=(style.WIDTH, 0.8 + 0.24 * len(rows)), layout="constrained")
+axis = figure.subplots()
+for place, (factor, _, each) in enumerate(rows):
+    colour = style.PALETTE[factors.index(factor) % len(style.PALETTE)]
+    axis.hlines(place, each[0.25], each[0.75], color=colour, lw=2, alpha=0.5)
+    axis.plot(each[0.5], place, "o", color=colour, ms=6)
+labels = [f"{NAMES.get(factor, factor)}: {choice}" for factor, choice, _ in rows]
+axis.set_yticks(range(len(rows)), labels, fontsize=9)
+axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel=f"rescaled persistence, {pair}", xlim=(-0.5, 1.5))
+axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+show(
+    figure,
+    "Median rescaled persistence by choice (dot) and the middle half of the ways (bar), the choice that "
+    "moves it most on top.",
+    "fig-choices",
+    "One row for each choice, grouped by kind and sorted by how much it matters",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-ratios = table.loc[(table["pair"] == pair_name) & table["ratio"].notna(), "ratio"]
-bounded = table.dropna(subset=["ratio_low", "ratio_high"])
-below = int((bounded["ratio_high"] < 1).sum())
+bounded = table.dropna(subset=["rescaled_low", "rescaled_high"])
+below = int((bounded["rescaled_high"] < 1).sum())
+above = int((bounded["rescaled_low"] > 0).sum())
+rescaled = known["rescaled"]
 say(
-    f"Over all ways the ratio of {pair} goes from {percent(ratios.min())} to {percent(ratios.max())}, "
-    f"with a median of {percent(ratios.median())}. A figure without its way of counting says little. "
-    f"Of the {count(len(bounded))} ratios with an interval, over all pairs, {count(below)} exclude 100 %."
+    f"Over all ways the rescaled persistence of {pair} goes from {percent(rescaled.min())} to "
+    f"{percent(rescaled.max())}, with a median of {percent(rescaled.median())}. A figure without its "
+    f"way of counting says little. Of the {count(len(bounded))} intervals, over all pairs, "
+    f"{count(below)} lie below 100 % and {count(above)} above 0 %.",
+    f"What moves it most, in {{numref}}`fig-choices`, is the "
+    f"{NAMES.get(factors[0], factors[0])}: by {points(ranges[factors[0]])}."
+    if factors
+    else "",
 )
 
 # %% [markdown]
@@ -127,13 +190,13 @@ say(
 #
 # A stronger L1 or a narrower dictionary finds fewer, commoner features, and those come back more
 # easily. To compare shares of dictionaries of different sparsity is to measure the sparsity. So each
-# share stands beside L0, the variance explained, and its own ceiling.
+# share stands beside {term}`L0`, the variance explained, and its own ceiling and floor.
 
 
 # %%
 def counted(found):
     """Persistence of the first pair in one set of dictionaries, at seed 0."""
-    names = f"{root}-0", f"{child}-0", f"{root}-1"
+    names = f"{root}-0", f"{child}-0", f"{root}-1", f"{child}.mlp-0"
     sample = resample(
         {name: [found[name]] for name in names},
         [tau],
@@ -143,35 +206,43 @@ def counted(found):
         min_positions=min_positions,
         min_documents=min_documents,
     )
-    return persistence(sample, names[0], names[1], ceiling=names[2])
+    parent, one, again, control = names
+    return persistence(sample, parent, one, ceiling=again, floors={"random_mlp": control})
 
 
 kept = {name: counted(found) for name, found in sets.items()}
-places = {specification.OWN: run} | {variants.label(name): run / "sweep" / name for name in sweep}
-good = {name: quality.mean_quality(place, trained) for name, place in places.items()}
+places = {OWN: run} | {variants.label(name): run / "sweep" / name for name in sweep}
+models = [name for name in trained if ".mlp-" not in name]
+good = {name: quality.mean_quality(place, models) for name, place in places.items()}
 
-# %% tags=["hide-input"]
+# %% [markdown]
+# These are the curve's own ways, at seed 0:
+
+# %%
+ways = table[table["pair"] == pair_name].set_index(FACTORS)["share"]
+for name, each in kept.items():
+    way = (name, "all", specification.POSITIONS, "best", 0, tau)
+    assert way not in ways.index or np.isclose(ways[way], each.counted())
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+figures = {"share": "found", "ceiling": "at_most", "floor": "at_least", "rescaled": "rescaled"}
 columns = {
     "dictionaries": list(sets),
     "L0": [good[name]["l0"] for name in sets],
     "variance explained": [good[name]["variance_explained"] for name in sets],
-    "share": [each.found() for each in kept.values()],
-    "ceiling": [each.at_most() for each in kept.values()],
-    "ratio": [each.ratio() for each in kept.values()],
-}
+} | {name: [getattr(each, of)() for each in kept.values()] for name, of in figures.items()}
 show_table(
     pd.DataFrame(columns),
-    {"L0": ".1f", "variance explained": ".2f"}
-    | dict.fromkeys(("share", "ceiling", "ratio"), ".0%"),
+    {"L0": ".0f", "variance explained": ".2f"} | dict.fromkeys(figures, ".0%"),
     caption=f"{pair}, dictionaries of seed 0, best matches on the whole mix.",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-clear = [name for name, each in kept.items() if each.ratio().high < 1]
+clear = [name for name, each in kept.items() if each.rescaled().high < 1]
 say(
-    f"By {count(len(clear))} of {count(len(kept))} kinds of dictionaries the features of {label(root)} "
-    f"are found less often in {label(child)} than in {label(root)} itself. The ratio is "
-    + listed([f"{with_interval(each.ratio())} by {name}" for name, each in kept.items()])
+    f"By {count(len(clear))} of {count(len(kept))} kinds of dictionaries {label(child)} has lost "
+    f"features of {label(root)}. Rescaled persistence is "
+    + listed([f"{with_interval(each.rescaled())} by {name}" for name, each in kept.items()])
     + "."
 )
 
@@ -179,57 +250,105 @@ say(
 # ## Conclusions, and who supports them
 #
 # - *changes*: fewer features persist in the child than an unchanged parent would show;
+# - *keeps something*: more persist than in the child with a random MLP;
 # - *mostly noise*: of what seems lost, an unchanged parent would seem to lose more than half;
-# - *keeps more*: a merge loses less of its parent than fine-tuning lost of that parent's own parent.
+# - *keeps more*: rescaled, a merge loses less of its parent than fine-tuning lost of that parent's own
+#   parent.
 #
 # A way to count supports a conclusion if its whole interval does, and contradicts it if its whole
 # interval lies on the other side. Ways without an interval have no say.
 
 # %%
 claims = specification.conclusions(table, lineage)
-support = specification.support_by_choice(claims)
-overall = support[support["factor"] == "any"]
-words = {"yes": "support", "no": "contradict"}
-show_table(
-    overall[["conclusion", "yes", "unclear", "no", "specifications"]].rename(columns=words),
-    {"support": ".0%", "unclear": ".0%", "contradict": ".0%"},
-    caption="Of the ways to count with an interval, how many support each conclusion.",
+
+
+def support(claims):
+    """Share of the ways that say so, that say the opposite, and that can't tell."""
+    says = claims.groupby("conclusion", sort=False)["says"]
+    shares = says.value_counts(normalize=True).unstack(fill_value=0.0)
+    shares = shares.reindex(columns=["yes", "unclear", "no"], fill_value=0.0)
+    return shares.reindex(claims["conclusion"].unique()).assign(ways=says.size())
+
+
+overall = support(claims)
+
+
+def in_words(conclusion):
+    """A conclusion with its models by their labels."""
+    return " ".join(label(w) if w in lineage.order else w for w in conclusion.split())
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+figure = Figure(figsize=(style.WIDTH, 0.9 + 0.32 * len(overall)), layout="constrained")
+axis = figure.subplots()
+left = np.zeros(len(overall))
+shades = {
+    "yes": ("#0072B2", "support"),
+    "unclear": ("#cccccc", "unclear"),
+    "no": ("#D55E00", "contradict"),
+}
+for answer, (colour, words) in shades.items():
+    axis.barh(range(len(overall)), overall[answer], left=left, color=colour, label=words)
+    left += overall[answer].to_numpy()
+axis.set_yticks(
+    range(len(overall)), [f"{in_words(name)} ({n:.0f})" for name, n in overall["ways"].items()]
+)
+axis.set(xlim=(0, 1), ylim=(len(overall) - 0.5, -0.5), xlabel="ways to count with an interval")
+axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+axis.grid(visible=False)
+figure.legend(loc="outside upper center", ncols=3)
+show(
+    figure,
+    "Of the ways to count with an interval (how many, in brackets), those that support each conclusion, "
+    "those that contradict it, and those that can't tell.",
+    "fig-support",
+    "Stacked bars, one for each conclusion",
 )
 
 # %% [markdown]
-# ## Who disagrees?
-#
-# The choices under which a conclusion finds least support, where some way doesn't support it. Again
-# only ways are compared that differ in that choice alone.
+# Who disagrees? These choices give a conclusion least support. Again only ways are compared that
+# differ in that choice alone.
 
-# %% tags=["hide-input"]
-by_choice = support[(support["factor"] != "any") & (support["yes"] < 1)]
-least = by_choice.sort_values("yes", kind="stable").groupby("conclusion", sort=False).head(3)
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+least = [
+    support(part).reset_index().assign(choice=f"{NAMES.get(factor, factor)}: {choice}")
+    for _, one in claims.groupby("conclusion", sort=False)
+    for factor in FACTORS
+    if one[factor].nunique() > 1
+    for choice, part in comparable(one, factor).groupby(factor, sort=False)
+]
+least = pd.concat(least).sort_values("yes", kind="stable").groupby("conclusion", sort=False).head(1)
+least["conclusion"] = least["conclusion"].map(in_words)
 show_table(
-    least.sort_values("conclusion", kind="stable").rename(columns=words),
-    {"support": ".0%", "unclear": ".0%", "contradict": ".0%"},
-    caption="Choices with least support for each conclusion.",
+    least[least["yes"] < 1].head(7)[["conclusion", "choice", "yes", "unclear", "no"]],
+    {"yes": ".0%", "unclear": ".0%", "no": ".0%"},
+    caption="The choice with least support for each conclusion that some way doesn't support.",
 )
 
 # %% tags=["remove-cell"]
+unanimous = int((overall[["yes", "no"]] == 1).any(axis=1).sum())
 results = {
-    "robust.specifications": len(table.drop_duplicates(list(specification.FACTORS))),
+    "robust.specifications": len(table.drop_duplicates(FACTORS)),
     "robust.conclusions": len(overall),
-    "robust.unanimous": int(overall[["yes", "no"]].eq(1).any(axis=1).sum()),
+    "robust.unanimous": unanimous,
     "robust.variants": len(sweep),
     "robust.all_pairs": int(all_pairs),
     "robust.intervals": len(bounded),
     "robust.intervals_below": below,
+    "robust.intervals_above": above,
 }
-for row in overall.itertuples():
-    name = f"robust.{row.conclusion.replace(' ', '_')}"
-    results |= {f"{name}.support": row.yes, f"{name}.contradict": row.no}
+for name, row in overall.iterrows():
+    key = f"robust.{name.replace(' ', '_')}"
+    results |= {f"{key}.support": row["yes"], f"{key}.contradict": row["no"]}
 for name, key in zip(sets, ("own", *sweep), strict=True):
     results |= kept[name].as_results(f"robust.{key}.share")
     results |= {f"robust.{key}.{figure}": value for figure, value in good[name].items()}
-if len(ratios):
-    ends = {"lowest": ratios.min(), "median": ratios.median(), "highest": ratios.max()}
-    results |= {f"robust.{pair_name}.ratio.{end}": value for end, value in ends.items()}
+for figure in ("ratio", "rescaled"):
+    if len(known):
+        ends = {"lowest": "min", "median": "median", "highest": "max"}
+        results |= {
+            f"robust.{pair_name}.{figure}.{e}": known[figure].agg(of) for e, of in ends.items()
+        }
 store.write_results(run, "robustness", results)
 
 # %% [markdown]
@@ -237,36 +356,69 @@ store.write_results(run, "robustness", results)
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 strings = table[(table["pair"] == pair_name) & (table["definition"] == specification.STRINGS)]
-strings = strings.loc[strings["tau"] == tau, "ratio"]
+strings = strings[strings["tau"] == tau]
+no_room = strings["rescaled"].isna()
 say(
-    f"{count(results['robust.unanimous'])} of {count(len(overall))} conclusions come out the same in "
-    "all ways to count that have an interval. With correlation over token strings, the paper's code, "
-    f"the ratio of {pair} at τ = {tau} lies between {percent(strings.min())} and "
-    f"{percent(strings.max())}, with no interval to tell it from 100 %.",
+    f"{count(unanimous)} of {count(len(overall))} conclusions come out the same in all ways to count "
+    "that have an interval.",
+    f"By the paper's code, with correlation over token strings, {pair} has no interval. At τ = {tau} "
+    f"share / ceiling lies between {percent(strings['ratio'].min())} and "
+    f"{percent(strings['ratio'].max())}, and in {count(no_room.sum())} of {count(len(strings))} such ways "
+    f"floor and ceiling lie within {points(specification.ROOM)}, so that nothing can be told between "
+    "them.",
     "These are counts of choices, not probabilities: some choices are better than others, and the "
     "[next chapter](published) says why. A conclusion that survives all reasonable ways to count is "
     "about the models. One that flips with a choice is about the choice until somebody argues for it.",
 )
 
 # %% [markdown]
-# :::{admonition} Exercise
+# :::{admonition} Exercise 1
 # :class: tip
-# Which factor moves the *share* most, and does it move the ratio as much? Group `table` by each.
+# By how much does the threshold move the *share*, from its lowest median to its highest? The table
+# `known_everywhere` holds the first pair's ways that were counted at every threshold.
 # :::
-#
-# :::{dropdown} Answer
-# The threshold moves the share most, since looser matches are more; the ceiling moves with it, so the
-# ratio moves less.
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+known_everywhere = comparable(known, "tau")
+moved = float(np.ptp(medians(known, "tau", "share")[0.5])) if len(known_everywhere) else np.nan
+
+# %%
+answer = ...  # a difference of two shares
+check(answer, moved)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+by_tau = [np.median(rows["share"]) for _, rows in known_everywhere.groupby("tau")]
+answer = max(by_tau) - min(by_tau) if by_tau else np.nan
+check(answer, moved)
+
+# %% [markdown]
+# :::{admonition} Exercise 2
+# :class: tip
+# A reader asks whether less than half is kept. How many of the intervals in `bounded` leave that open,
+# because they include one half? Give a share of all of them.
 # :::
-#
-# :::{admonition} Exercise
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+low, high = bounded["rescaled_low"].to_numpy(), bounded["rescaled_high"].to_numpy()
+left_open = 1 - np.mean((high < 0.5) | (low > 0.5)) if len(bounded) else np.nan
+
+# %%
+answer = ...  # a share, from 0 to 1
+check(answer, left_open)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+answer = bounded.eval("rescaled_low <= 0.5 <= rescaled_high").mean() if len(bounded) else np.nan
+check(answer, left_open)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
 # :class: tip
 # Add dictionaries with twice the L1 coefficient: `robustness='{sweep: [{l1_coefficient: 4.0}]}'`. Before
-# you look: will the share rise or fall? And the ratio?
+# you look: will the share rise or fall? And rescaled persistence?
 # :::
 #
 # :::{dropdown} Answer
-# The share rises, and so does its ceiling: fewer features are left, the common ones, and they come back
-# with any seed. The variance explained falls, which is the price. Read the ratio for what the
-# fine-tune did.
+# The share rises, and so do its ceiling and its floor: fewer features are left, the common ones, and
+# they come back with any seed and in any model. The variance explained falls, which is the price. Read
+# rescaled persistence for what the fine-tune did.
 # :::

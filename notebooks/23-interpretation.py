@@ -15,39 +15,40 @@
 #
 # Thousands of features are too many to read. {cite:t}`horn2025tracking` let a chat model explain
 # them, as {cite:t}`bills2023language` did with neurons. From the explanation *alone* the activations
-# are simulated, and the correlation of simulated with true ones is the explanation's score (their
-# Figure 6). We do the same without a chat model, by counting, and with one for whoever has it.
-# The paper's question is: are the features that persist easier to explain than the others?
+# are simulated. The correlation of simulated with true ones is the explanation's score (their Figure 6).
+# We do the same without a chat model, by counting, and with one for whoever has it. Then we ask the
+# paper's question: are the features that persist easier to explain than the others?
 #
-# :::{admonition} What you will learn
-# :class: note
-# - how an explanation is scored, and what the score would be for the wrong explanation;
-# - how far one gets by counting tokens, the baseline for every chat model;
-# - why persisting features must be compared with others that are as rare.
-#
-# You need the [chapter on tracking](tracking). Reading takes fifteen minutes, computing one or two.
-# :::
+# **You will learn** how an explanation is scored, how far counting tokens gets, and what a model that
+# learned nothing would score. **You need** the chapters on [tracking](tracking) and [floors](floors).
+# **It takes** twenty minutes.
 
-# %% tags=["hide-input"]
-import json
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+from collections import Counter
 
+import numpy as np
 import pandas as pd
 from IPython.display import display
 
+from featrack_utils.corpora import prepare
+from featrack_utils.dictionaries import features
 from featrack_utils.display import style
 from featrack_utils.display.explanation_figures import score_histograms, show_foretold
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import (
+    check,
+    count,
     estimate,
     listed,
     number,
-    percent,
     say,
     show,
     verdict,
     with_interval,
 )
-from featrack_utils.interpretation.explain import score
+from featrack_utils.interpretation import contexts
+from featrack_utils.interpretation.explain import lookup, score
+from featrack_utils.interpretation.explain.excerpts import NONE, as_text
 from featrack_utils.interpretation.explain.run import explain_run
 from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
@@ -57,36 +58,39 @@ from featrack_utils.pipeline.profile import Interpretation
 run_dir = "runs/quick"
 seed = 1337  # of the split, the random excerpts, the sample and the bootstrap
 context = 128  # tokens; paper: 256
+min_positions = 30  # active positions a feature needs to be judged; paper: none
+min_documents = 10  # documents it must be active in; paper: none
 replicates = 200  # bootstrap draws over features
 explainer = "lookup"  # counting alone; or endpoint: a chat model as well; paper: GPT-4 Turbo
 base_url = "http://localhost:8000/v1"  # any server that speaks OpenAI's protocol
 chat_model = "your-model"  # its name there
 key_variable = "FEATRACK_KEY"  # environment variable that holds the key; "": none is needed
 explained_features = 20  # by the chat model, per model, drawn at random; paper: not stated
-max_requests = 4000  # to the chat model, in all
+max_requests = 6000  # to the chat model, in all
 
 # %% [markdown]
 # ## Learn on one half of the documents, judge on the other
 #
-# Half of each domain's documents of the evaluation mix are there to learn from, the other half to
-# judge on. No document is on both sides. What is learnt is a **lookup**: the mean activation given a
-# token, refined by the token before it where the pair was seen. Of a pair seen $n$ times with
-# summed activation $s$, whose token alone is worth $m$, we expect
+# Half of each {term}`domain`'s documents of the {term}`evaluation mix` are there to learn from, the other
+# half to judge on. No document is on both sides. What is learnt is a **lookup**, the baseline of Bills
+# et al.: the mean activation given a token, refined by the token before it. Of a pair seen $n$ times
+# with summed activation $s$, whose token alone is worth $m$, we expect
 #
 # $$ \hat a = \frac{s + m}{n + 1}, $$
 #
-# as if the token had been seen once more. This is the baseline of Bills et al.
-#
-# Nobody can read a table of thousands of pairs. So we also write each feature's **rules** down, in
-# at most a hundred characters: those that explain most of the activation, with strengths from 1 to 9.
-# `“=” 9 (after “)” 4)` says: strongly active at `=`, but less so where `)` stands before it. The rules
-# are scored for what they say and no more: they foretell 0 wherever none applies. They are the
-# explanations that the [explorer](explorer) shows.
+# as if the token had been seen once more. A token's own worth comes from the same formula, with the
+# mean over all text for $m$. Beside the models we explain two {term}`control models <control model>`:
+# each child with a {term}`random MLP`, and the {term}`random model`.
 
 # %%
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)
+children = list(dict.fromkeys(child for _, child in lineage.edges))
+random_model = f"{lineage.root}.random-0"
+controls = {
+    child: {"random_mlp": f"{child}.mlp-0", "random_model": random_model} for child in children
+}
 settings = Interpretation(
     explainer=explainer,
     base_url=base_url,
@@ -95,9 +99,11 @@ settings = Interpretation(
     explained_features=explained_features,
     max_requests=max_requests,
 )
-made = explain_run(run, lineage, settings, context, seed)
+enough = {"min_positions": min_positions, "min_documents": min_documents}
+of_controls = [*(controls[child]["random_mlp"] for child in children), random_model]
+made = explain_run(run, lineage, settings, of_controls, context, seed, **enough)
 own, mates = (pd.read_parquet(made / f"{name}.parquet") for name in ("scores", "mates"))
-results = score.results(own, mates, replicates, seed)
+results = score.results(own, mates, controls, replicates, seed)
 
 
 def figure(model, who, name):
@@ -105,44 +111,100 @@ def figure(model, who, name):
 
 
 # %% [markdown]
+# For one feature the whole method fits into a few lines: count on one half, look up on the other, and
+# correlate.
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+child = lineage.order[1]
+scores = own[(own["model"] == child) & (own["explainer"] == "lookup") & own["able"]]
+scores = scores.dropna(subset=["simulation_r", "random_r"]).sort_values(["simulation_r", "feature"])
+best, median, worst = (scores.iloc[round(q * (len(scores) - 1))] for q in (0.9, 0.5, 0.1))
+feature = int(median["feature"])
+
+found = features.open_named(run, [f"{child}-0"])[f"{child}-0"]
+tokenizer = prepare.open_corpora(store.opened(run / "corpora"), context).tokenizer
+text = as_text(found, context - 1, seed)
+table = lookup.learn(found.acts, text, contexts.vocabulary(tokenizer))
+
+# %%
+tokens, before = text.tokens, text.pair_previous[text.pair]  # NONE where a document begins
+acts = found.acts[:, [feature]].toarray()[:, 0].astype(float)
+seen, total, held = Counter(), Counter(), np.flatnonzero(~text.learn)
+for t in np.flatnonzero(text.learn):
+    for key in (tokens[t], (before[t], tokens[t])):
+        seen[key] += 1
+        total[key] += acts[t]
+
+
+def foretold(t):
+    """What we expect at position t, knowing its token and the one before."""
+    worth = (total[tokens[t]] + acts[text.learn].mean()) / (seen[tokens[t]] + 1)
+    pair = (before[t], tokens[t])
+    return worth if before[t] == NONE else (total[pair] + worth) / (seen[pair] + 1)
+
+
+simulated = [foretold(t) for t in held]
+np.testing.assert_allclose(simulated, table.values(feature)[text.pair[held]], atol=1e-9)
+r = np.corrcoef(simulated, acts[held])[0, 1]
+np.testing.assert_allclose(r, median["random_r"], atol=1e-6)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(f"Feature {feature} of {label(child)} gets r = {number(r)} over all held-out text.")
+
+# %% [markdown]
 # ## What such explanations look like
 #
-# Here are three features of one model: one that is explained better than nine tenths of them, the
-# median one, and one that only a tenth is worse than. Each is shown on its strongest held-out
-# excerpt and on one drawn from all in which it is active. In colour stands what the feature does,
-# in grey what its rules foretell.
+# Here are three features: one that is explained better than nine tenths of them, the median one from
+# above, and one that only a tenth is worse than. Each is shown on its strongest held-out excerpt and on
+# one drawn from all in which it is active. In colour stands what the feature does, in grey what the
+# lookup foretells. The line above names the tokens that most of the activation falls on, with their
+# mean strength from 1 to 9. It is a summary for readers; the score is that of the whole lookup.
 
-# %% tags=["hide-input"]
-child = lineage.order[1]
-for example in json.loads((made / "examples.json").read_text())[child]:
-    display(show_foretold(example, child))
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+def on_excerpts(row):
+    """A feature's true and simulated activations on two held-out excerpts, for show_foretold."""
+    true = found.acts[:, [row["feature"]]].toarray()[:, 0]
+    simulated = table.values(row["feature"])[text.pair]
+    active = held[true[held] > 0]
+    strongest = active[np.argmax(true[active])]
+    others = active[text.excerpt[active] != text.excerpt[strongest]]
+    drawn = np.random.default_rng(seed).permutation(others)[:1]
+    shown = []
+    for excerpt in text.excerpt[[strongest, *drawn]]:
+        places = text.positions[excerpt][text.positions[excerpt] != NONE]
+        pieces = [table.names[token] for token in tokens[places]]
+        shown.append((pieces, true[places].tolist(), simulated[places].tolist()))
+    return {**row, "contexts": shown}
+
+
+for row in (best, median, worst):
+    display(show_foretold(on_excerpts(row), child))
 
 # %% [markdown]
 # ## Scores, and what they would be for the wrong explanation
 #
 # Each feature is scored on ten excerpts of at most 32 tokens: the five strongest, each of another
-# held-out document, and five drawn at random, so that most activations are zero. The r of simulated
-# with true activations over these is the **simulation score**. The strongest excerpts flatter:
-# wherever a feature answers to several things, they show the loudest one. So there is a
-# **random-only** score, too, here over all held-out text.
-#
-# The **detection score** asks less. Of ten excerpts with the feature and ten without it, both drawn
-# at random, are those with it rated higher? A coin scores one half. For the **shuffled** control each
-# feature gets the explanation of another one of its model.
+# held-out document, and five drawn at random, so that most activations are zero. The r over these is
+# the **simulation score**. The strongest excerpts flatter: wherever a feature answers to several
+# things, they show the loudest one. So there is a **random-only** score, too, here over all held-out
+# text. For the **shuffled** control each feature gets the explanation of another one of its model.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 explainers = list(dict.fromkeys(own["explainer"]))
 columns = {
     "simulation": "median_r",
     "random-only": "random_only.median_r",
-    "detection": "detection",
     "shuffled": "shuffled.median_r",
 }
+named = {model: label(model) for model in lineage.order}
+named |= {controls[c]["random_mlp"]: f"{label(c)}, random MLP" for c in children}
+named |= {random_model: "random model"}
+shown = explainers[-1]
 rows = [
-    {"model": label(model), "explained by": who}
-    | {title: figure(model, who, name).estimate for title, name in columns.items()}
-    for model in lineage.order
-    for who in explainers
+    {"features of": name}
+    | {title: figure(model, shown, key).estimate for title, key in columns.items()}
+    for model, name in named.items()
 ]
 show_table(
     pd.DataFrame(rows),
@@ -151,10 +213,9 @@ show_table(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-medians = {
-    who: [figure(model, who, "median_r").estimate for model in lineage.order] for who in explainers
-}
-wrong = number(figure(child, "rules", "shuffled.median_r").estimate)
+medians = [figure(model, "lookup", "median_r") for model in lineage.order]
+wrong = number(figure(child, "lookup", "shuffled.median_r").estimate)
+blank = figure(controls[child]["random_mlp"], "lookup", "median_r")
 say(
     verdict(
         figure(child, "lookup", "median_r"),
@@ -165,21 +226,24 @@ say(
         unclear="Whether two tokens simulate half of the features well can't be told.",
     )
     + f" Knowing no more, the lookup reaches a median r of "
-    f"{listed([number(r) for r in medians['lookup']])} in {listed([*map(label, lineage.order)])}. Written down as one "
-    f"line of rules, it still reaches {listed([number(r) for r in medians['rules']])}. Somebody "
-    f"else's explanation scores {wrong} in {label(child)}."
+    f"{listed([number(each.estimate) for each in medians])} in "
+    f"{listed([*map(label, lineage.order)])}. Somebody else's explanation scores {wrong} in "
+    f"{label(child)}.",
+    f"Now look at the controls. In {label(child)} with a random MLP the median is "
+    f"{with_interval(blank, 2, share=False)}. Nobody would say that *its* features stand for "
+    "something it has understood. {cite:t}`heap2025sparse` found the same with chat models and larger "
+    "transformers: dictionaries of random ones are explained about as well as those of trained ones.",
 )
 
 # %% [markdown]
-# This is the baseline that any other explanation has to be read against. The lookup knows no
-# meaning, no grammar and nothing that stands further back. So a chat model that reaches the same
-# score has not shown that it *understood* a feature: counting gets as far. And in a model of one
-# layer much of what a feature does depends on the token at hand; in a deeper one less may.
+# Any other explanation has to be read against this baseline. The lookup knows no meaning, no grammar
+# and nothing that stands further back. So a chat model that reaches the same score has not shown that
+# it *understood* a feature: counting gets as far. And in a model of one layer much of what a feature
+# does depends on the token at hand; in a deeper one less may.
 #
 # ## Are persisting features easier to explain?
 
-# %% tags=["hide-input"]
-shown = "endpoint" if "endpoint" in explainers else "rules"
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 compared = (child, lineage.order[-1])
 show(
     score_histograms(own[own["explainer"] == shown], compared),
@@ -190,97 +254,112 @@ show(
     alt="Four histograms of scores, two for each model, with an outline for persisting features",
 )
 
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-dense, other = (
-    percent(results.get(f"autointerp.{child}.rules.{kind}.median_density"), 2)
-    for kind in ("persisting", "others")
-)
-say(
-    "A feature of {numref}`fig-scores` persists if a model that its own was made from has it, too "
-    "(of the first model: if one made from it has). But persisting features may differ in other "
-    f"ways. In {label(child)} half of them are active on more than {dense} of the tokens, half of "
-    f"the others on more than {other}; and how often a feature is active may bear on its score. So "
-    "each is paired with another one of the same model that is active on as many tokens, up to a "
-    f"factor of {number(results['autointerp.density_caliper'])}, no feature twice."
+# %% [markdown]
+# A feature of {numref}`fig-scores` persists if a model that its own was made from has it, too. But such
+# features may differ in other ways. Many are active more often, and how often a feature is active
+# bears on its score. So each is paired with a feature of equal **density**, the share of tokens it is
+# active on, no feature twice. The partner comes from one of three places: from the features of the same
+# model that *don't* persist, from the model's control with a random MLP, or from the random model.
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+kinds = {
+    "matched": ("another of the same model", "o"),
+    "random_mlp": ("one of its random MLP", "s"),
+    "random_model": ("one of the random model", "^"),
+}
+plot, axes = style.panels(2, 0.55 * len(children) + 1.2)
+for axis, key, title in zip(axes, ("", "random_only."), ("simulation", "random-only"), strict=True):
+    for row, model in enumerate(children):
+        for k, (kind, (words, marker)) in enumerate(kinds.items()):
+            point = figure(model, shown, f"{key}persisting_minus_{kind}")
+            height = row + 0.22 * (k - 1)
+            colour = style.colour_of(model) if k == 0 else style.GREY
+            axis.plot([point.low, point.high], [height] * 2, color=colour, lw=1.5)
+            known = words if row == 0 else None
+            axis.plot(point.estimate, height, marker, color=colour, ls="", ms=5, label=known)
+    axis.axvline(0, color="black", lw=1)
+    axis.set(title=f"{title} score", yticks=range(len(children)), yticklabels=map(label, children))
+    axis.invert_yaxis()
+plot.supxlabel("score of a persisting feature less that of …", fontsize=11)
+plot.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+show(
+    plot,
+    "How much better persisting features are explained than equally dense ones, as a mean difference "
+    "of r, with 95 % intervals over features. Right of zero: persisting ones are easier.",
+    "fig-matched-scores",
+    "For each model three differences with intervals: to others, to a random MLP, to a random model",
 )
 
-# %% tags=["hide-input"]
-rows = [
-    {
-        "model": label(model),
-        "explained by": who,
-        "pairs": results.get(f"autointerp.{model}.{who}.matched_pairs"),
-        "difference": figure(model, who, "persisting_minus_matched"),
-        "random-only difference": figure(model, who, "random_only.persisting_minus_matched"),
-    }
-    for model in lineage.order
-    for who in explainers
-]
-show_table(
-    pd.DataFrame(rows),
-    {"difference": ".3f", "random-only difference": ".3f"},
-    notes={"difference": "persisting − equally dense"},
-    caption="Scores of persisting features less those of equally dense others.",
-)
-
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-lines = []
-for model in lineage.order:
-    difference = figure(model, "rules", "persisting_minus_matched")
+AGAINST = {
+    "matched": "equally dense others",
+    "random_mlp": "equally dense features of a random MLP",
+}
+
+
+def judged(model, kind, against):
+    difference = figure(model, shown, f"persisting_minus_{kind}")
     found = verdict(
         difference,
         0,
-        below="persisting features are **harder** to explain than equally dense ones",
-        above="persisting features are **easier** to explain than equally dense ones",
-        unclear="no difference between persisting features and equally dense ones can be told",
+        below=f"**harder** to explain than {against}",
+        above=f"**easier** to explain than {against}",
+        unclear=f"not told apart from {against}",
     )
-    lines.append(f"- In {label(model)} {found}: {with_interval(difference, 3, share=False)} of r.")
-say("\n".join(lines))
+    return f"{found}, {with_interval(difference, 2, share=False)}"
+
+
+say(
+    "The differences of simulation scores in words. Persisting features are",
+    "\n".join(
+        f"- in {label(model)} " + "; ".join(judged(model, *each) for each in AGAINST.items())
+        for model in children
+    ),
+)
 
 # %% [markdown]
-# That doesn't say why. A feature that follows single tokens is easy to explain by tokens *and* easy
-# for another dictionary to find again; both may be the same simplicity, seen twice. And all intervals
-# of this chapter come from drawing *features*, on one split of the text. Features share their
-# documents, so the intervals are too narrow for what other text would give.
+# Two readings, then. If persisting features score higher than other features of the *same* model, that
+# doesn't say why. A feature that follows single tokens is easy to explain by tokens *and* easy for
+# another dictionary to find again; both may be the same simplicity, seen twice. And if a random MLP's
+# features score as high as those that persist, a high score is no sign of something learned.
+#
+# All intervals of this chapter come from drawing *features*, on one split of the text and one draw of
+# the controls. Features share their documents. So the intervals are too narrow for what other text, or
+# another random MLP, would give.
 #
 # ## Does the explanation move along?
 #
 # If two features of different models are the same, an explanation written for one must serve the
 # other. So the parent's explanation is scored on its match in the child, beside the child's own.
 
-# %% tags=["hide-input"]
-rows = []
-for a, b in lineage.edges:
-    for who in explainers:
-        row = {"pair": style.pair_label(a, b), "explained by": who}
-        row["pairs"] = results.get(f"autointerp.{b}.{who}.mates.{a}.count")
-        row["own"] = figure(b, who, f"mates.{a}.own_median_r").estimate
-        row["parent's"] = figure(b, who, f"mates.{a}.foreign_median_r").estimate
-        row["difference"] = figure(b, who, f"mates.{a}.foreign_minus_own")
-        rows.append(row)
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+rows = [
+    {
+        "pair": style.pair_label(a, b),
+        "own": figure(b, shown, f"mates.{a}.own_median_r").estimate,
+        "parent's": figure(b, shown, f"mates.{a}.foreign_median_r").estimate,
+        "difference": figure(b, shown, f"mates.{a}.foreign_minus_own"),
+    }
+    for a, b in lineage.edges
+]
 show_table(
     pd.DataFrame(rows),
-    dict.fromkeys(("own", "parent's", "difference"), ".3f"),
+    dict.fromkeys(("own", "parent's"), ".2f") | {"difference": ".3f"},
     notes={"own": "median r", "parent's": "median r", "difference": "mean"},
     caption="Explanations of the parent's feature scored on its match in the child.",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 parent, tuned = lineage.edges[0]
-foreign, its_own, change = (
-    figure(tuned, "rules", f"mates.{parent}.{name}")
-    for name in ("foreign_median_r", "own_median_r", "foreign_minus_own")
-)
 say(
-    f"What was said of a feature of {label(parent)} describes its match in {label(tuned)} with a "
-    f"median score of {number(foreign.estimate)}; what was said of the match itself, with "
-    f"{number(its_own.estimate)}.",
     verdict(
-        change,
+        figure(tuned, shown, f"mates.{parent}.foreign_minus_own"),
         0,
-        below="So something is lost when an explanation moves to the match.",
-        above="The parent's words serve the child's feature even better than its own.",
-        unclear="No loss can be told from the differences of single pairs.",
+        below=f"Along {style.pair_label(parent, tuned)} something is lost when an explanation moves to "
+        "the match. How much, the table says.",
+        above=f"Along {style.pair_label(parent, tuned)} the parent's explanation serves the child's "
+        "feature even better than its own.",
+        unclear=f"Along {style.pair_label(parent, tuned)} no loss can be told.",
     ),
 )
 
@@ -305,9 +384,10 @@ say(
 # It is shown excerpts of the documents to learn from, with activations from 0 to 9: the strongest,
 # some from between, and random ones. It writes a phrase. Then, from the phrase alone, it foretells
 # the number at every token of the held-out excerpts: the mean of 0–9 under the log-probabilities
-# of its answer, or the digit written where the server tells none. The three controls are the same.
+# of its answer, or the digit written where the server tells none. Controls and comparisons are the
+# same, and the tables above then show the chat model's scores.
 # Answers are kept in the run's folder `answers`: nothing is asked twice, and a run that was stopped
-# goes on. A feature takes some fifty questions, its matches included. At most `max_requests` are
+# goes on. A feature takes some forty questions, its matches included. At most `max_requests` are
 # asked in all, so look up what that many cost at your provider.
 
 # %% tags=["remove-cell"]
@@ -317,30 +397,71 @@ store.write_results(run, "interpretation", results)
 # ## What we learned
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+easier = [
+    model for model in children if figure(model, "lookup", "persisting_minus_random_mlp").low > 0
+]
 say(
-    f"One line about tokens simulates half of {label(child)}'s features with r above "
-    f"{number(medians['rules'][1])}, where explanations of other features score about {wrong}. A "
-    'claim that a chat model "understands" features begins above this line. We know the paper\'s '
-    "Figure 6, explained by GPT-4 Turbo, as a picture, and have no certain figures to set beside.",
-    "Next: find a feature yourself in the [explorer](explorer), by a token, a word of its "
-    "explanation, or its score.",
+    f"Looking up two tokens simulates half of {label(child)}'s features with r above "
+    f"{number(medians[1].estimate)}, where explanations of other features score about {wrong}. "
+    'A claim that a chat model "understands" features begins above this line.',
+    f"In {count(len(easier))} of {count(len(children))} children persisting features are clearly "
+    "easier to explain than equally dense ones of a random MLP. "
+    + (
+        "Where they aren't, a good explanation doesn't tell a learned feature from one that comes "
+        "with the tokens."
+        if len(easier) < len(children)
+        else "So persisting features have something that tokens and attention alone don't give."
+    ),
+    "We know the paper's Figure 6, explained by GPT-4 Turbo, as a picture, and have no certain figures "
+    "to set beside. Next: find a feature yourself in the [explorer](explorer), by a token, a word of "
+    "its explanation, or its score.",
 )
 
 # %% [markdown]
 # :::{admonition} Exercise 1
 # :class: tip
-# In the explorer, find a feature with a high detection score and a low simulation score. What does its
-# explanation get right?
+# How well would the median feature from above be simulated, over all held-out text, if we looked up the
+# token alone? You need `seen`, `total`, `tokens`, `acts` and `held`.
 # :::
-#
-# :::{dropdown} Answer
-# It names tokens that stand in the right excerpts, but not the places or the strengths: the kind of
-# text, and not the token. A feature that is active along a whole stretch of text looks like that.
-# :::
-#
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+alone = (table.by_token[[feature]].toarray()[0] + table.mean[feature]) / (table.n_token + 1)
+from_token_alone = np.corrcoef(alone[tokens[held]], acts[held])[0, 1]
+
+# %%
+answer = ...  # r, from −1 to 1
+check(answer, from_token_alone)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+overall = acts[text.learn].mean()
+worth = [(total[tokens[t]] + overall) / (seen[tokens[t]] + 1) for t in held]
+answer = np.corrcoef(worth, acts[held])[0, 1]
+check(answer, from_token_alone)
+
+# %% [markdown]
 # :::{admonition} Exercise 2
 # :class: tip
-# Which explanation of at most a hundred characters would beat the rules for the worst example above?
+# By how much do the median simulation scores of persisting and other features differ in `scores`, if
+# nothing is paired? Compare it with {numref}`fig-matched-scores`: what did pairing by density take away?
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+persist, others = (figure(child, "lookup", f"{kind}.median_r") for kind in ("persisting", "others"))
+unpaired = persist.estimate - others.estimate
+
+# %%
+answer = ...  # a difference of two medians of r
+check(answer, unpaired)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+middle = scores.groupby("persisting")["simulation_r"].median().reindex([False, True])
+answer = middle[True] - middle[False]
+check(answer, unpaired)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
+# :class: tip
+# Which explanation of at most a hundred characters would beat the lookup for the worst example above?
 # :::
 #
 # :::{dropdown} Answer

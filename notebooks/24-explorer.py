@@ -13,15 +13,24 @@
 # %% [markdown]
 # # Feature explorer
 #
-# Every feature of one dictionary for each model (seed 0): what it fires on, how often and how strongly,
-# what it does to the next token, what became of it in the other models, and how it was interpreted.
-# Numbers about thousands of features should be checked against the features themselves; here anyone
-# can.
+# **You will learn** to check a number about thousands of features against the features themselves,
+# and to ask of a lost one whether its own model would have kept it.
+# **You need** [the chapter on tracking](tracking).
+# **It takes** ten minutes, or an evening.
+#
+# Here is every {term}`feature` of one {term}`dictionary` for each model (seed 0): what it fires on,
+# how often and how strongly, what it does to the next token, what became of it in the other models,
+# and how it was interpreted.
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
+import numpy as np
+import pandas as pd
+
 from featrack_utils.display import explorer, style
-from featrack_utils.display.text import number, say
+from featrack_utils.display.text import check, count, number, percent, say
 from featrack_utils.lineage import label
+from featrack_utils.matching import fates
+from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
 
 # %% tags=["parameters", "remove-cell"]
@@ -29,7 +38,6 @@ run_dir = "runs/quick"
 context = 128  # tokens; paper: 256
 seed = 1337  # of the contexts drawn at random
 tau = 0.8  # correlation above which two features match; paper: 0.8
-rule = "best"  # or mutual; paper: best match
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
@@ -39,13 +47,13 @@ settings = {"context": context, "seed": seed}
 
 
 def build(work):
-    explorer.write_data(work / "data", explorer.read_contents(run, **settings), tau, rule)
+    explorer.write_data(work / "data", explorer.read_contents(run, **settings), tau)
 
 
 made = store.make(
     run / "explorer",
     build,
-    parameters={"tau": tau, "rule": rule} | settings,
+    parameters={"tau": tau} | settings,
     inputs=explorer.inputs(run, lineage),
     code=[explorer],
 )
@@ -58,8 +66,11 @@ explorer.page()
 # %% [markdown]
 # :::{dropdown} How to use it
 # - **Search** by a token, a word of an interpretation, or a feature's number.
-# - **Filter and sort** by model, class, domain, density and correlation with the closest feature of
-#   another model.
+# - **Filter and sort** by model, class, domain, density, and correlation with the closest feature of
+#   another model or of the model's own other dictionary.
+# - **Reproducible** features have a badge and a filter: every other dictionary of their own model
+#   has them, too. What became of the others says little, for their own model may lack them as well.
+# - **Copies** share a row. Press its button, or `c`, to see them all.
 # - **A feature's page** shows its strongest contexts, each from another document, and others drawn
 #   at random from wherever it is active: judge a feature by both. Its shade is the activation,
 #   relative to the feature's peak.
@@ -72,33 +83,87 @@ merged = "and one of a merge is *inherited* if a parent has it, " if lineage.mer
 say(
     f"A feature of {label(lineage.root)} is *persisting* if a model made from it has it, one of a "
     f"fine-tune if its parent has it, {merged}all by the threshold that [tracking](tracking) used; "
-    "what these classes can't mean is said in [ceilings](ceilings). Place and cluster come from "
-    "the [map](map).",
+    "what these classes can't mean is said in [ceilings](ceilings). None is called *disappearing* or "
+    "new whose own line has it further on, in a merge or in the root: it is *elsewhere*. Place and "
+    "cluster come from the [map](map).",
     "The page needs no server and fetches nothing from elsewhere. Its data take "
     f"{number(megabytes, 1)} MB, most of which is loaded when a feature is opened.",
 )
 
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
+matches = open_matches(run)
+root = lineage.root
+kinds = fates.classes(lineage, fates.tracked(lineage, fates.first_matches(lineage, matches), tau))
+disappearing = kinds[root] == fates.CLASSES.index("disappearing")
+own = explorer.own_r(lineage, matches)[root]
+again = (own[disappearing] > tau).mean() if disappearing.any() else None
+
 # %% [markdown]
 # ## What we learned
-#
-# A class is a threshold's verdict on one number. A feature's page shows what the number stands for:
-# the closest feature of each other model with its correlation, and what both do in their contexts.
-# Near misses and lucky hits are plain to see there, and no table shows them.
-#
-# :::{admonition} Exercises
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    f"Of the {label(root)} model's features {count(disappearing.sum())} have no match in a model made "
+    f"from it, and {percent(again)} of those are {{term}}`reproducible`. For the others the "
+    "question is whether the first dictionary found anything in the first place.",
+    "A class is a threshold's verdict on one number. A feature's page shows what the number stands "
+    "for: the closest feature of each other model, its correlation, and what both do in their "
+    "contexts. Near misses and lucky hits are plain to see there, and no table shows them.",
+    "*What comes next*: [four controls](live) to type, slide and ablate.",
+)
+
+# %% [markdown]
+# :::{admonition} Exercise 1
 # :class: tip
-# 1. Find the feature for variable assignment: search for `=` and sort by density. Is its closest
-#    feature in another model the one you would have chosen?
-# 2. Filter for features that disappeared, and sort by *best r*. The first may have one above the
-#    threshold. With a feature of which model, and how can that be? Then go down to those that just
-#    missed it: what do they share with their closest match, and what not?
+# Compute that share: of the root's {term}`eligible` features without a match above `tau` in any
+# child, how many are reproducible? `matches.best[a, b].a_best_r` holds the best correlation of each
+# feature of dictionary `a` in `b`, `matches.eligible[a]` says which can be judged,
+# `matches.names[root]` names the root's dictionaries, `lineage.children(root)` its children.
+# :::
+
+# %%
+answer = ...  # a share, from 0 to 1
+check(answer, np.nan if again is None else again)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+first, *others = matches.names[root]
+in_children = [matches.best[first, f"{c}-0"].a_best_r for c in lineage.children(root)]
+in_own = [matches.best[first, other].a_best_r for other in others]
+lost = matches.eligible[first] & (np.max(in_children, axis=0) <= tau)
+answer = np.sum(lost & (np.min(in_own, axis=0) > tau)) / lost.sum()
+check(answer, np.nan if again is None else again)
+
+# %% [markdown]
+# :::{admonition} Exercise 2
+# :class: tip
+# How many features of the root have at least one {term}`copy`? And how many rows of the
+# explorer's list do they fill? `matches.copies[a].group` gives each feature the number of its group
+# of copies, −1 if it can't be judged.
+# :::
+
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
+groups = pd.Series(matches.copies[first].group).loc[lambda g: g >= 0]
+sizes = groups.value_counts()
+many = [sizes[sizes > 1].sum(), (sizes > 1).sum()]
+
+# %%
+answer = ...  # [features, rows]
+check(answer, many)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+group = matches.copies[first].group
+_, members = np.unique(group[group >= 0], return_counts=True)
+answer = [members[members > 1].sum(), np.count_nonzero(members > 1)]
+check(answer, many)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
+# :class: tip
+# Filter for reproducible features that disappeared, and sort by *best r*. What do those that just
+# missed the threshold share with their closest match, and what not?
 # :::
 #
-# :::{dropdown} Answers
-# 1. [Meeting features in four models](case-study) finds it by a rule. Compare the random contexts, not the
-#    strongest: the strongest of almost any feature for `=` look alike.
-# 2. A feature has *disappeared* if no model made directly from its own has it; *best r* looks at all
-#    models, grandchildren too. What near misses share is often the tokens, but not their weights:
-#    two dictionaries cut the same activity at different places.
-#    [Gone, or carved up differently?](repartitioned) asks how often.
+# :::{dropdown} Answer
+# Often they share the tokens, but not their weights: two dictionaries cut the same activity at
+# different places. [Gone, or carved up differently?](repartitioned) asks how often.
 # :::

@@ -28,7 +28,7 @@ import nbformat
 import pandas as pd
 
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import count, estimate, number, percent, say, with_interval
+from featrack_utils.display.text import count, estimate, number, percent, points, say, with_interval
 from featrack_utils.lineage import label
 from featrack_utils.models.training import uses_bfloat16
 from featrack_utils.pipeline import store
@@ -69,13 +69,20 @@ def result(name):
     return results.get(name, math.nan)
 
 
-variance = result("sae.min_variance_explained")
+variance, gain_over_neurons = (
+    result(f"sae.min_{name}") for name in ("variance_explained", "gain_over_neurons")
+)
 active, dead = result("sae.max_l0"), result("sae.max_dead_share")
 targets = [
     (
         f"each dictionary explains at least {percent(least_variance)} of the variance",
         percent(variance, 1),
         variance >= least_variance,
+    ),
+    (
+        "and more than as many of its model's largest neurons",
+        points(gain_over_neurons, 1),
+        gain_over_neurons > 0,
     ),
     (
         f"with at most {most_active} active features a token",

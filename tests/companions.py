@@ -19,19 +19,9 @@ ALONE = (
         "describes one dictionary by itself; other seeds stand beside it",
     ),
     (
-        r"dose\.[\w.-]+_share",
-        ("floor",),
-        "stands beside dose 0 and the unchanged parent; the floor is the chapter on ceilings'",
-    ),
-    (
-        r"probe\.[\w.-]+_share",
-        ("floor",),
-        "its floor is a child with a random MLP, which this edition doesn't probe yet",
-    ),
-    (
-        r"gone\.[\w.-]+\.(persisting|match_decodable|match_undecodable|repartitioned)_share",
-        ("floor",),
-        "adds up with the others to all; the chapter on ceilings has the floor of what persists",
+        r"neurons\.\w+\.(share|same_best_share)",
+        _NULLS,
+        "neurons keep their index, so an unchanged model has 1",
     ),
     (
         r"gone\.[\w.-]+\.gone_share",
@@ -74,7 +64,7 @@ ALONE = (
         "stands beside the share of the chapter on ceilings, whose floor is its own",
     ),
     (
-        r"published\.(definition_a|other_corpora_a|together)\.share",
+        r"published\.(definition_a|strings_with_zeros|other_corpora_a|by_correlation)\.share",
         ("ci_low", "ci_high"),
         "counted by token strings, of which a draw of documents would leave some out",
     ),
@@ -92,11 +82,6 @@ ALONE = (
         r"track\.(\w+\.(disappearing|emerging)_share|\w+_origin\.novel)",
         _NULLS,
         "not found: what an unchanged model would seem to lose is its floor",
-    ),
-    (
-        r"track\.\w+\.reproducible_share",
-        _NULLS,
-        "asks a third dictionary of the parent, where there are three",
     ),
 )
 _SHARE = re.compile(r"(?:.+_share|.+\.share|track\.\w+_origin\.\w+)")

@@ -45,7 +45,7 @@ THREE = Lineage(
 WIDTH, BLOCKS, D = 12, 40, 260  # positions of a block, blocks, features of a dictionary
 N = WIDTH * BLOCKS
 DEAD, TWIN = 7, 3  # a feature that is never active; one that all models have
-TAU, RULE = 0.8, "best"
+TAU = 0.8
 HOSTILE = [
     "</script><script>alert(1)",
     "<!--",
@@ -89,12 +89,20 @@ def contents(lineage: Lineage = PAPER) -> explorer.Contents:
         model: Features(sparse.csr_matrix(dense), origin, domain, tokens)
         for model, dense in acts.items()
     }
+    own = {model: np.where(np.arange(D) == DEAD, np.nan, 0.5) for model in lineage.order[:-1]}
+    for r in own.values():
+        r[[TWIN, 5, 6]] = 0.9, 0.8004, 0.8
+    # Features 10, 11 and 12 of the root are copies of each other.
+    copies = {model: np.where(np.arange(D) == DEAD, -1, np.arange(D)) for model in lineage.order}
+    copies[lineage.root][10:13] = 10
     return explorer.Contents(
         lineage=lineage,
         features=features,
+        own=own,
+        copies=copies,
         best=all_matches(lineage, features, min_positions=8, min_documents=3),
         logits=dict.fromkeys(lineage.order, logits),
-        about=about.assign(detection=0.5),
+        about=about,
         vocabulary=HOSTILE + [f" t{i}" for i in range(90 - len(HOSTILE))],
         width=WIDTH,
         profile="made up",

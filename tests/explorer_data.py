@@ -15,7 +15,15 @@ FILES = Path(__file__).resolve().parents[1] / "book" / "_static" / "explorer"
 DOMAINS = ("english", "python", "lua", "stories")
 MODELS = {"base": "#0072B2", "lua": "#D55E00", "stories": "#009E73", "merged": "#CC79A7"}
 PARENTS = {"base": [], "lua": ["base"], "stories": ["base"], "merged": ["lua", "stories"]}
-CLASSES = ("persisting", "disappearing", "unobserved", "emerging", "inherited", "novel")
+CLASSES = (
+    "persisting",
+    "disappearing",
+    "unobserved",
+    "emerging",
+    "inherited",
+    "novel",
+    "elsewhere",
+)
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(2)>',
@@ -90,6 +98,7 @@ PLAIN = (
     "string",
     "number",
 )
+FIRST_COPY, N_COPIES = 40, 3  # of every model features 40, 41 and 42 are copies
 _CHUNK = 256
 _BEFORE, _AFTER = 15, 8
 _SILENT = 20  # features of every model that never fire
@@ -121,7 +130,7 @@ def make(
         folder,
         "meta",
         {
-            "format": 2,
+            "format": 3,
             "profile": "made up",
             "tau": 0.8,
             "d_sae": d_sae,
@@ -186,9 +195,16 @@ def _index(rng: np.random.Generator, model: str, d_sae: int, vocab: list[str]) -
     density = scale * rng.dirichlet(np.full(len(DOMAINS), 0.4), size=d_sae).T
     top = (np.arange(d_sae)[:, None] + 7 * np.arange(5)) % len(vocab)
     tops = [[] if quiet else row for row, quiet in zip(top.tolist(), silent, strict=True)]
+    # Read from numbers, so that nothing drawn later changes: two in five are reproducible.
+    again = 0.5 + np.arange(d_sae) % 5 / 8
+    group = np.arange(d_sae)
+    group[FIRST_COPY : FIRST_COPY + N_COPIES] = FIRST_COPY
     return {
         "cls": np.where(silent, 2, rng.choice(own, size=d_sae, p=(0.45, 0.4, 0.15))).tolist(),
         "universal": (rng.random(d_sae) < 0.1).astype(int).tolist(),
+        "own": _gaps(again, silent),
+        "reproducible": ((again > 0.8) & ~silent).astype(int).tolist(),
+        "copies": np.where(silent, -1, group).tolist(),
         "density": [[float(f"{x:.4g}") for x in row] for row in np.where(silent, 0, density)],
         "peak": [float(f"{x:.4g}") for x in np.where(silent, 0, rng.gamma(4, 2, size=d_sae))],
         "match": {
@@ -204,7 +220,6 @@ def _index(rng: np.random.Generator, model: str, d_sae: int, vocab: list[str]) -
             "" if no else _explanation(vocab, row) for row, no in zip(tops, unread, strict=True)
         ],
         "sim": _gaps(rng.random(d_sae), unread),
-        "det": _gaps(0.5 + 0.5 * rng.random(d_sae), unread),
         "xy": np.round(rng.normal(size=(d_sae, 2)), 3).tolist(),
         "cluster": [-1] * d_sae,
     }

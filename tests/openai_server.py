@@ -15,7 +15,6 @@ from typing import Any
 
 _LINE = re.compile(r'^(".*")\t(\d)$', re.MULTILINE)
 _PLACE = re.compile(r'^(\d+)\t(".*")$', re.MULTILINE)
-_EXCERPT = re.compile(r"^(\d+)\t(\[.*\])$", re.MULTILINE)
 _KNOWN = re.compile(r'Known of the feature: (".*")')
 
 
@@ -77,10 +76,8 @@ def _said(request: dict[str, Any]) -> str:
         strongest = max(_LINE.findall(asked), key=lambda line: int(line[1]))
         return json.loads(strongest[0])
     token = json.loads(known[1])
-    if places := _PLACE.findall(asked):
-        return "\n".join(f"{n}\t{9 if json.loads(t) == token else 0}" for n, t in places)
-    excerpts = _EXCERPT.findall(asked)
-    return "\n".join(f"{n}\t{int(token in json.loads(tokens))}" for n, tokens in excerpts)
+    places = _PLACE.findall(asked)
+    return "\n".join(f"{n}\t{9 if json.loads(t) == token else 0}" for n, t in places)
 
 
 def _with_logprobs(text: str) -> list[dict[str, Any]]:

@@ -7,14 +7,13 @@ import pytest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.explain import chat
-from featrack_utils.interpretation.explain.prompts import explain
 from tests.openai_server import ChatServer
 
 KEY = "sk-loopback-0123456789"
 
 
 def question(n: int = 0) -> dict:
-    return explain("tiny", [([f"a{n}", "b"], [9, 0])])
+    return chat.explanation_request("tiny", [([f"a{n}", "b"], [9, 0])])
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from featrack_utils.interpretation.explain.excerpts import (
     excerpts_to_show,
     true_values,
 )
-from tests.autointerp_planted import BLOCK, DEAD, LENGTH, planted
+from tests.autointerp_planted import BLOCK, DEAD, planted
 
 FEATURES = planted()
 TEXT = as_text(FEATURES, BLOCK, seed=1)
@@ -56,25 +56,12 @@ def test_positions_that_are_no_blocks_are_refused():
 
 def test_simulations_are_judged_on_the_strongest_excerpts_and_on_random_ones_all_held_out():
     for feature in range(DEAD):
-        top, random = CHOSEN.simulated[feature][:TOP], CHOSEN.simulated[feature][TOP:]
+        top, random = CHOSEN[feature][:TOP], CHOSEN[feature][TOP:]
         assert len({*TEXT.origin[TEXT.positions[top, 0]]}) == TOP
         assert len({*top, *random}) == 2 * TOP
-        assert not TEXT.learnt[CHOSEN.simulated[feature]].any()
+        assert not TEXT.learnt[CHOSEN[feature]].any()
         values = true_values(COLUMNS, np.array([feature]), TEXT.positions_of(top[None]))
         assert np.nanmax(values, axis=2).min() == FEATURES.acts[:, feature].max()
-
-
-def test_active_excerpts_are_active_and_inactive_ones_silent_and_none_comes_twice():
-    every = np.arange(LENGTH)
-    for excerpts, active in ((CHOSEN.active, True), (CHOSEN.inactive, False)):
-        values = true_values(COLUMNS, every, TEXT.positions_of(excerpts))
-        there = excerpts != NONE
-        peaks = np.nanmax(np.where(np.isnan(values), 0, values), axis=2)
-        assert ((peaks > 0) == active)[there].all()
-        assert not TEXT.learnt[excerpts[there]].any()
-        for row, some in zip(excerpts, there, strict=True):
-            assert len({*row[some]}) == some.sum()
-    assert (CHOSEN.active[DEAD] == NONE).all() and (CHOSEN.inactive[DEAD] != NONE).all()
 
 
 def test_true_values_are_the_activations_and_nan_beyond_an_excerpt():

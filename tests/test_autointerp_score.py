@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import mannwhitneyu
 
 from featrack_utils.interpretation.explain.score import (
     CALIPER,
     bootstrap,
-    detection,
     equally_dense,
     shuffled,
     simulation_r,
@@ -45,23 +43,6 @@ def test_a_score_isnt_defined_where_a_side_is_constant_or_nothing_is_known():
 def test_units_dont_matter(a, b):
     x, y = np.array([[0.0, 1.0, 0.0, 4.0]]), np.array([[0.0, 2.0, 1.0, 3.0]])
     assert simulation_r(a * x, b * y) == pytest.approx(simulation_r(x, y))
-
-
-def test_detection_is_the_area_under_the_curve_as_scipy_has_it():
-    active, inactive = RNG.integers(0, 5, (2, 6, 8)).astype(float)
-    expected = [mannwhitneyu(a, b).statistic / 64 for a, b in zip(active, inactive, strict=True)]
-    assert detection(active, inactive) == pytest.approx(expected)
-
-
-def test_detection_by_yes_and_no_is_the_balanced_accuracy():
-    # Three of four active excerpts found, one of five others taken for one.
-    yes = detection(np.array([[1, 1, 1, 0.0]]), np.array([[1, 0, 0, 0, 0.0]]))
-    assert yes == pytest.approx([(3 / 4 + 4 / 5) / 2])
-
-
-def test_detection_leaves_out_what_is_unknown_and_needs_both_kinds():
-    some = detection(np.array([[2, NAN], [NAN, NAN]]), np.array([[1, NAN], [1, 2]]))
-    assert some[0] == 1 and np.isnan(some[1])
 
 
 def test_an_interval_holds_the_median_leaves_out_nan_and_is_the_same_each_time():

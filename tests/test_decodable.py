@@ -9,12 +9,10 @@ from featrack_utils.statistics.probes import (
     Probe,
     decodable_share,
     either,
-    fate_results,
-    fates,
+    product,
     sampled,
 )
 from featrack_utils.statistics.simex import without_noise
-from tests.companions import unexplained
 
 TAU, R = 0.8, 400
 
@@ -45,7 +43,7 @@ def test_an_interval_is_as_wide_as_the_sampling_of_features_makes_it():
     found = interval(decodable_share(probe(np.arange(100) < 44, 4000), TAU, sample, every), TAU)
     counts = np.random.default_rng(1).binomial(100, 0.44, 100_000) / 100
     low, high = np.quantile(counts, [0.025, 0.975])
-    assert found.estimate == 0.44
+    assert found.estimate == pytest.approx(0.44)
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.011)
 
 
@@ -95,44 +93,12 @@ def shares(value, spread=0.0):
     return Shares(np.array([TAU]), np.array([value]), value + noise)
 
 
-def test_fates_are_the_planted_ones_and_add_up_to_all():
-    found = fates(shares(0.2, 0.01), shares(0.95, 0.02), shares(0.4, 0.05))
-    planted = {
-        "persisting": 0.2,
-        "match_decodable": 0.19,
-        "match_undecodable": 0.01,
-        "repartitioned": 0.32,
-        "gone": 0.48,
-    }
-    for fate, share in planted.items():
-        assert found[fate].estimate[0] == pytest.approx(share)
-    for of_all in ("estimate", "replicates"):
-        parts = [getattr(found[fate], of_all) for fate in list(planted)[1:]]
-        np.testing.assert_allclose(np.sum(parts, axis=0), 1)
+def test_a_share_of_a_share_is_their_product_in_every_draw():
+    both = product(shares(0.2, 0.01), shares(0.4, 0.05))
+    assert both.estimate[0] == pytest.approx(0.08)
     # By hand: the variance of a product of independent factors.
-    spread = np.sqrt((0.4 * 0.01) ** 2 + (0.8 * 0.05) ** 2)
-    assert np.std(found["repartitioned"].replicates) == pytest.approx(spread, rel=0.15)
-
-
-def test_of_no_feature_nothing_need_be_known():
-    found = fates(shares(0.0), None, shares(0.4))
-    assert found["match_decodable"].estimate[0] == 0
-    assert found["gone"].estimate[0] == pytest.approx(0.6)
-    assert fates(shares(0.2), shares(0.9), None)["gone"] is None
-    assert set(fates(None, None, None).values()) == {None}
-
-
-@pytest.mark.parametrize("without", [0.4, None])
-def test_every_fate_has_its_companions_for_results(without):
-    found = fates(shares(0.2, 0.01), shares(0.9, 0.01), without and shares(without, 0.01))
-    same = fates(shares(0.4, 0.01), shares(0.99, 0.001), shares(0.95, 0.01))
-    results = fate_results("gone.base_lua", found, same, TAU)
-    assert unexplained(results) == []
-    if without:
-        gone = "gone.base_lua.gone_share"
-        assert results[gone] == pytest.approx(0.48)
-        assert results[f"{gone}.floor"] == pytest.approx(0.6 * 0.05)
-        assert results[f"{gone}.excess"] == pytest.approx(0.48 - 0.03)
+    spread = np.sqrt((0.4 * 0.01) ** 2 + (0.2 * 0.05) ** 2)
+    assert np.std(both.replicates) == pytest.approx(spread, rel=0.15)
 
 
 def test_a_sample_of_other_features_is_refused():

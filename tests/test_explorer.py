@@ -4,15 +4,17 @@ import base64
 import re
 from itertools import permutations
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from featrack_utils.display import explorer
 from featrack_utils.errors import FeatrackError
-from featrack_utils.matching import fates
+from featrack_utils.lineage import Lineage
 from tests import browser, explorer_contents
-from tests.explorer_contents import CHAIN, DEAD, PAPER, RULE, TAU, THREE, TWIN, D, read
+from tests.explorer_contents import CHAIN, DEAD, PAPER, TAU, THREE, TWIN, D, read
+from tests.planted_matches import all_matches
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,7 @@ def contents():
 @pytest.fixture(scope="module")
 def folder(contents, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("explorer") / "data"
-    explorer.write_data(folder, contents, TAU, RULE)
+    explorer.write_data(folder, contents, TAU)
     return folder
 
 
@@ -66,7 +68,7 @@ def test_the_text_comes_back_as_it_was(folder, contents):
     domains = np.frombuffer(base64.b64decode(meta["block_domain"]), "u1")
     assert np.repeat(domains, meta["width"]).tolist() == first.domain.tolist()
     assert meta["vocab"] == contents.vocabulary
-    assert (meta["format"], meta["d_sae"], meta["tau"]) == (2, D, 0.8)
+    assert (meta["format"], meta["d_sae"], meta["tau"]) == (3, D, 0.8)
 
 
 @pytest.mark.parametrize(("a", "b"), list(permutations(PAPER.order, 2)))
@@ -101,8 +103,58 @@ def test_classes_follow_from_the_correlations(index, correlation, contents):
     assert classes["lua"].count("persisting") > 25
 
 
+def test_none_is_called_disappearing_or_novel_that_its_line_has_elsewhere(contents, tmp_path):
+    # Each feature of the base stands in the merge, and none of it in the two between.
+    acts = dict(contents.features)
+    acts["merged"] = acts["base"]
+    best = all_matches(PAPER, acts, min_positions=8, min_documents=3)
+    explorer.write_data(tmp_path / "data", contents._replace(features=acts, best=best), TAU)
+    again = read(tmp_path / "data", "index")
+    found, before = read_classes(again), read_classes(read_again(contents, tmp_path))
+    assert "disappearing" in before["base"] and "disappearing" not in found["base"]
+    assert "novel" in before["merged"] and "novel" not in found["merged"]
+    was = [name == "disappearing" for name in before["base"]]
+    for model in ("base", "merged"):
+        assert [name == "elsewhere" for name in found[model]] == was
+
+
+def read_again(contents, tmp_path):
+    explorer.write_data(tmp_path / "before", contents, TAU)
+    return read(tmp_path / "before", "index")
+
+
+def test_reproducible_is_above_tau_in_every_other_dictionary_of_its_model(index):
+    row = index["base"]
+    assert np.flatnonzero(row["reproducible"]).tolist() == [TWIN, 5]  # 0.8 itself isn't above
+    assert (row["own"][TWIN], row["own"][5], row["own"][DEAD]) == (0.9, 0.8, None)
+    # A model with one dictionary has nothing to be compared with.
+    assert sum(index["merged"]["reproducible"]) == 0 and set(index["merged"]["own"]) == {None}
+
+
+def test_the_least_r_over_the_other_dictionaries_counts():
+    best = {
+        ("root-0", "root-1"): _best([0.9, 0.95, 0.2]),
+        ("root-0", "root-2"): _best([0.85, 0.4, 0.3], [0, 1, -1]),
+    }
+    names = {"root": ("root-0", "root-1", "root-2"), "a": ("a-0",)}
+    matches = SimpleNamespace(names=names, best=best, eligible={"root-0": np.ones(3, bool)})
+    lineage = Lineage({"root": {"train": ["x"]}, "a": {"parent": "root", "train": ["y"]}})
+    least = explorer.own_r(lineage, matches)
+    assert list(least) == ["root"]
+    np.testing.assert_array_equal(least["root"], [0.85, 0.4, np.nan])
+
+
+def _best(r, index=(0, 1, 2)):
+    return SimpleNamespace(a_best_r=np.array(r), a_best_index=np.array(index))
+
+
+def test_copies_share_a_number_and_what_cannot_be_judged_has_none(index):
+    copies = index["base"]["copies"]
+    assert copies[10:14] == [10, 10, 10, 13] and copies[DEAD] == -1
+
+
 def read_classes(index):
-    return {m: [fates.CLASSES[number] for number in index[m]["cls"]] for m in PAPER.order}
+    return {m: [explorer.CLASSES[number] for number in index[m]["cls"]] for m in PAPER.order}
 
 
 def test_only_the_feature_that_all_models_share_is_universal(index):
@@ -113,13 +165,13 @@ def test_only_the_feature_that_all_models_share_is_universal(index):
 @pytest.mark.parametrize("lineage", [CHAIN, THREE], ids=["chain", "three parents"])
 def test_any_lineage_has_its_models_parents_and_classes(lineage, tmp_path):
     folder = tmp_path / "data"
-    explorer.write_data(folder, explorer_contents.contents(lineage), TAU, RULE)
+    explorer.write_data(folder, explorer_contents.contents(lineage), TAU)
     meta, index = read(folder, "meta"), read(folder, "index")
     parents = {model["key"]: tuple(model["parents"]) for model in meta["models"]}
     assert parents == {model: lineage.parents(model) for model in lineage.order}
     assert list(parents) == list(lineage.order) and meta["domains"] == ["w", "x", "y", "z"]
     for model in lineage.order:
-        named = {fates.CLASSES[number] for number in index[model]["cls"]} - {"unobserved"}
+        named = {explorer.CLASSES[number] for number in index[model]["cls"]} - {"unobserved"}
         possible = {"persisting", "emerging"}
         if model == lineage.root:
             possible = {"persisting", "disappearing"}
@@ -134,7 +186,7 @@ def test_a_dead_feature_shows_nothing_and_never_a_number_for_what_is_unknown(ind
     row, one = index["lua"], details["lua"][DEAD]
     assert one["c"] == one["r"] == [] and sum(one["h"]) == 0
     assert (row["top"][DEAD], row["peak"][DEAD], row["text"][DEAD]) == ([], 0, "")
-    assert (row["sim"][DEAD], row["det"][DEAD]) == (None, 0.5)
+    assert row["sim"][DEAD] is None
     assert row["match"]["base"]["r"][DEAD] is None
     assert (row["text"][5], row["sim"][5], row["cluster"][5]) == ("</script>“5”", 0.123, -1)
     assert row["xy"][2] == [(D + 2) / 8, -1]
@@ -149,7 +201,7 @@ def test_no_token_can_break_out_of_a_script(folder):
 
 
 def test_equal_features_give_equal_bytes(folder, contents, tmp_path):
-    explorer.write_data(tmp_path / "again", contents, TAU, RULE)
+    explorer.write_data(tmp_path / "again", contents, TAU)
     names = sorted(path.name for path in folder.iterdir())
     chunks = [f"{model}-{chunk}.js" for model in PAPER.order for chunk in (0, 1)]
     assert names == sorted(["meta.js", "index.js", *chunks])
@@ -164,7 +216,7 @@ def test_a_feature_takes_less_than_its_part_of_six_megabytes_for_8192(folder):
 
 def test_features_that_fill_no_blocks_are_refused(contents, tmp_path):
     with pytest.raises(FeatrackError, match=r"480 positions are no blocks of 13; give the context"):
-        explorer.write_data(tmp_path / "data", contents._replace(width=13), TAU, RULE)
+        explorer.write_data(tmp_path / "data", contents._replace(width=13), TAU)
 
 
 def test_the_page_names_every_script_and_style_there_is():

@@ -42,10 +42,11 @@ def all_of(site, field):
 
 def test_every_feature_is_counted_and_only_a_page_of_them_drawn(go, site):
     browser = go()
-    assert status(browser) == "2,048 of 2,048 features, sorted by best r"
+    # Of each model's three copies two are folded away.
+    assert status(browser) == "2,048 of 2,048 features in 2,040 rows, sorted by best r"
     assert len(names(browser)) == 25
     assert len(browser.find_elements(By.CSS_SELECTOR, "#featrack-explorer *")) < 3500
-    assert go("#?page=82") and len(names(browser)) == 2048 - 81 * 25
+    assert go("#?page=82") and len(names(browser)) == 2040 - 81 * 25
 
 
 def test_a_quoted_token_is_found_exactly_where_it_is_among_the_strongest(go, site):
@@ -170,3 +171,61 @@ def test_a_feature_that_never_fires_says_so_everywhere(go):
     assert "It fires on no token" in text and "There are none." in text
     assert text.count("No match: it fires too rarely") == 3
     assert "NaN" not in text and "undefined" not in text and "null" not in text
+
+
+def test_reproducible_features_have_a_badge_and_a_filter(go, site):
+    index = site[1].index["stories"]
+    held = [f"Stories {i}" for i, yes in enumerate(index["reproducible"]) if yes]
+    browser = go("#?model=stories&reproducible=1&sort=number")
+    assert status(browser).startswith(f"{len(held)} of 2,048")
+    assert names(browser) == held[:25]
+    assert len(browser.find_elements(By.CSS_SELECTOR, "tbody .fx-again")) == 25
+    box = browser.find_element(By.CSS_SELECTOR, ".fx-filters input[type=checkbox]:checked + span")
+    assert box.text == "Stories"
+    tick = next(
+        each
+        for each in browser.find_elements(By.CSS_SELECTOR, ".fx-filters label")
+        if each.text.startswith("reproducible")
+    )
+    assert tick.text.splitlines()[-1] == str(len(held))
+    tick.click()
+    assert status(settled(browser)).startswith("512 of 2,048")
+    assert "reproducible" not in browser.current_url
+
+
+def test_a_feature_s_page_gives_r_to_its_own_other_seed_and_says_what_that_means(go, site):
+    index = site[1].index["base"]
+    for feature, badge, said in (
+        (3, "reproducible", "Other dictionaries of its own model have it as well"),
+        (1, "not reproducible", "Another dictionary of its own model lacks it (best r 0.625)"),
+    ):
+        assert index["reproducible"][feature] == (badge == "reproducible")
+        browser = go(f"#base-{feature}")
+        words = [e.text for e in browser.find_elements(By.CSS_SELECTOR, ".fx-badges li")]
+        assert badge in words
+        text = browser.find_element(By.ID, "featrack-explorer").text
+        assert f"r to own other seed\n{index['own'][feature]:.3f}" in text and said in text
+
+
+def test_copies_are_one_row_that_opens_and_keeps_its_address(go):
+    browser = go("#?model=lua&sort=number&page=2")
+    assert "Lua 40" in names(browser) and "Lua 41" not in names(browser)
+    button = browser.find_element(By.CSS_SELECTOR, ".fx-copies")
+    assert button.text == "+ 2 copies" and button.get_attribute("aria-expanded") == "false"
+    button.click()
+    assert names(browser)[15:18] == ["Lua 40", "Lua 41", "Lua 42"]
+    held = browser.switch_to.active_element
+    assert (held.text, held.get_attribute("aria-expanded")) == ("− 2 copies", "true")
+    WebDriverWait(browser, 3).until(lambda b: b.current_url.endswith("page=2&open=lua-40"))
+    assert names(go("#?model=lua&sort=number&page=2&open=lua-40"))[15:18] == [
+        "Lua 40",
+        "Lua 41",
+        "Lua 42",
+    ]
+    assert browser.find_elements(By.CSS_SELECTOR, "tr.fx-copy .fx-name")[1].text == "Lua 42"
+    twins = go("#lua-41").find_elements(By.CSS_SELECTOR, ".fx-twins .fx-name")
+    assert [twin.text for twin in twins] == ["Lua 40", "Lua 42"]
+
+
+def test_a_filter_that_leaves_one_of_the_copies_shows_that_one(go):
+    assert names(go("#?q=lua+42")) == ["Lua 42"]

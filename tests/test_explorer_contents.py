@@ -8,7 +8,7 @@ import pytest
 from featrack_utils.display import explorer
 from featrack_utils.interpretation.contexts import window
 from tests import explorer_contents
-from tests.explorer_contents import PAPER, RULE, TAU, TWIN, WIDTH, read
+from tests.explorer_contents import PAPER, TAU, TWIN, WIDTH, read
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def contents():
 @pytest.fixture(scope="module")
 def folder(contents, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("explorer") / "data"
-    explorer.write_data(folder, contents, TAU, RULE)
+    explorer.write_data(folder, contents, TAU)
     return folder
 
 

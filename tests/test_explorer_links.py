@@ -90,6 +90,19 @@ def test_everything_can_be_done_from_the_keyboard(go):
     assert browser.switch_to.active_element.text == rows[0]
 
 
+def test_a_row_s_copies_open_and_close_by_key(go):
+    browser = go("#?model=base&sort=number&page=2")
+    press(browser, "/", Keys.ARROW_DOWN, Keys.HOME)
+    press(browser, *"j" * 15, "c")
+    assert browser.switch_to.active_element.text == "Base 40"
+    press(browser, "j")
+    assert browser.switch_to.active_element.text == "Base 41"
+    press(browser, "k", "c", "j")
+    assert browser.switch_to.active_element.text == "Base 43"
+    press(browser, "k", Keys.TAB)
+    assert browser.switch_to.active_element.text == "+ 2 copies"
+
+
 def test_arrows_cross_the_edge_of_a_page(go):
     browser = go("#?sort=number&model=lua")
     browser.find_elements(By.CSS_SELECTOR, "tbody .fx-name")[0].send_keys(Keys.END)

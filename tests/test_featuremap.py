@@ -13,6 +13,7 @@ from featrack_utils.interpretation import feature_map
 from featrack_utils.interpretation.feature_map import Mixed, mixed, mixed_by_chance
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.correlation import BestMatches, Pairs
+from featrack_utils.statistics.intervals import Interval
 
 GROUPS, MEMBERS = 4, 30
 
@@ -149,16 +150,15 @@ def test_a_panel_counts_its_features_and_shows_them_over_all_others(mapped):
     assert f"#{red:02X}{green:02X}{blue:02X}" == style.colour_of("lua")
 
 
-def test_the_curve_counts_features_below_each_correlation():
+def test_missed_shares_stand_in_rows_beside_what_is_missed_anyway_and_at_most():
     style.use_style(Lineage({"base": {"train": ["python"]}}))
-    curves = {"Base": ("base", [0.9, 0.2, 0.5]), "untouched": ("", [0.9]), "none": ("", [])}
-    (axis,) = feature_figures.how_many_below(curves, {"τ": 0.8}).axes
-    one, other = axis.lines[:2]
-    assert one.get_xdata().tolist() == [0.2, 0.5, 0.9] and one.get_ydata().tolist() == [1, 2, 3]
-    assert (one.get_color(), other.get_color()) == (style.colour_of("base"), "black")
-    assert one.get_linestyle() != other.get_linestyle()
-    assert [text.get_text() for text in axis.texts] == ["τ"] and axis.get_yscale() == "log"
-    assert not feature_figures.how_many_below({}, {}).legends
+    ends = {"": (0.4, 0.3, 0.5), ".unchanged": (0.2, 0.1, 0.3), ".random_mlp": (0.7, 0.6, 0.8)}
+    row = {end: Interval(*each) for end, each in ends.items()} | {"model": "base"}
+    (axis,) = feature_figures.missed_shares({"one": row, "another": row}).axes
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["one", "another"]
+    dots = [line.get_xdata().item() for line in axis.lines if len(line.get_xdata()) == 1]
+    assert dots == [0.4, 0.2, 0.7] * 2
+    assert axis.lines[1].get_color() == style.colour_of("base")
 
 
 def test_only_the_largest_clusters_are_numbered(mapped):

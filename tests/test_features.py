@@ -18,8 +18,6 @@ from featrack_utils.dictionaries.features import (
 from featrack_utils.dictionaries.quality import (
     Sums,
     mean_quality,
-    meaningful_score,
-    mlp_worth,
     own_domains,
     quality,
     splice_losses,
@@ -180,6 +178,36 @@ def test_quality_of_sums_by_hand():
     assert result.ce_loss_score == 0.8
     assert (result.l0, result.dead_share, result.dense_share) == (1.5, 0.5, 0.5)
     assert result.density.tolist() == [1, 0.5, 0, 0]
+    # Each token's largest neuron holds all of its length, of 10 squares in all, total 2.
+    assert result.neuron_variance_explained == 1
+
+
+def test_the_largest_neurons_of_each_token_explain_what_numpy_says(bridge, identity, mix):
+    _, sums = measure(bridge, identity, mix)
+    half = sums.active.clone()
+    half[:, 5:D] = 0  # a dictionary with fewer active features than neurons
+    sums.active = half
+    tokens = torch.from_numpy(mix.tokens[mix.domain > 1]).long()
+    x = mlp_activations(bridge, tokens)[:, 1:].reshape(-1, D).double().numpy()
+    result = quality(sums, DOMAINS[2:])
+
+    def kept(k):
+        threshold = np.sort(np.abs(x), axis=1)[:, [D - k]]
+        rest = np.where(np.abs(x) >= threshold, 0, x)
+        return 1 - (rest**2).sum() / ((x - x.mean(0)) ** 2).sum()
+
+    whole, part = divmod(result.l0, 1)
+    assert 8 < whole < 16 and 0 < part < 1
+    expected = (1 - part) * kept(int(whole)) + part * kept(int(whole) + 1)
+    assert result.neuron_variance_explained == pytest.approx(expected, rel=1e-9)
+
+
+def test_neurons_as_many_as_there_are_explain_all_and_none_less_than_the_mean(
+    bridge, identity, nothing, mix
+):
+    every, none = (quality(measure(bridge, sae, mix)[1]) for sae in (identity, nothing))
+    assert every.l0 == D and every.neuron_variance_explained == pytest.approx(1, abs=1e-9)
+    assert none.neuron_variance_explained == pytest.approx(none.variance_explained)
 
 
 def test_quality_on_text_that_was_not_measured_is_refused():
@@ -224,13 +252,12 @@ def test_features_of_different_token_streams_are_not_compared(bridge, identity, 
 
 def test_an_mlp_is_worth_what_the_loss_grows_by_without_it():
     sums = Sums.empty(DOMAINS, 2, 4)
+    sums.count[:], sums.ranked[:, 0] = 10, 1
     sums.losses[DOMAINS.index("lua")] = torch.tensor([2.0, 3.0, 2.2])
     sums.losses[DOMAINS.index("python")] = torch.tensor([4.0, 3.0, 3.9])
-    assert mlp_worth(sums, ["lua"]) == 0.5
-    assert mlp_worth(sums, ["python"]) == -0.25
-    assert mlp_worth(sums, ["lua", "python"]) == 0
-    with pytest.raises(FeatrackError, match="No loss was measured on news"):
-        mlp_worth(sums, ["news"])
+    assert quality(sums, ["lua"]).mlp_worth == 0.5
+    assert quality(sums, ["python"]).mlp_worth == -0.25
+    assert quality(sums, ["lua", "python"]).mlp_worth == 0
 
 
 def test_a_domain_that_was_not_measured_is_refused_by_name():
@@ -241,7 +268,7 @@ def test_a_domain_that_was_not_measured_is_refused_by_name():
 def test_mean_quality_is_the_mean_over_dictionaries(tmp_path):
     for name, active in (("a", 2.0), ("b", 4.0)):
         sums = Sums.empty(DOMAINS, 1, 2)
-        sums.count[0], sums.squares[0], sums.residual[0] = 10, 8, active
+        sums.count[0], sums.ranked[0, 0], sums.residual[0] = 10, 8, active
         sums.active[0] = torch.tensor([10 * active, 0])
         (tmp_path / "features" / name).mkdir(parents=True)
         sums.save(tmp_path / "features" / name / "sums.safetensors")
@@ -269,9 +296,9 @@ def test_a_models_own_domains_are_those_it_or_its_merged_parents_learned_last():
 
 def test_a_score_is_left_out_where_the_mlp_is_of_no_use():
     sums = Sums.empty(DOMAINS, 2, 4)
-    sums.count[:] = 10
+    sums.count[:], sums.ranked[:, 0] = 10, 1
     sums.losses[0] = torch.tensor([2.0, 3.0, 2.2])
     sums.losses[1] = torch.tensor([4.0, 3.9, 3.8])  # harm
     sums.losses[2] = torch.tensor([4.0, 4.01, 4.5])  # next to nothing
-    scores = [meaningful_score(sums, [domain]) for domain in DOMAINS[:3]]
+    scores = [quality(sums, [domain]).meaningful_score for domain in DOMAINS[:3]]
     assert scores == [pytest.approx(0.8), None, None]

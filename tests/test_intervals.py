@@ -6,7 +6,7 @@ from featrack_utils.matching.classes import eligible
 from featrack_utils.statistics.bootstrap import Draws, Matched, bootstrap, draw
 from featrack_utils.statistics.calibration import calibrate
 from featrack_utils.statistics.intervals import Shares, interval, over_seeds, shares
-from featrack_utils.statistics.simex import spread_ratio
+from featrack_utils.statistics.simex import SPREAD
 from featrack_utils.statistics.simulation import Plan, simulate
 
 
@@ -24,11 +24,11 @@ def test_a_share_is_counted_among_the_features_asked():
     twice = np.array([[1, 0], [0, 0], [0, 1], [1, 1]], np.uint8)
     matched = Matched(np.array([0.8]), best_r, asked, asked, exceeded, twice, exceeded > 0)
     every, some = shares(matched), shares(matched, np.array([True, True, False, True]))
-    assert (every.estimate[0], some.estimate[0]) == (2 / 3, 1 / 2)
+    assert (every.counted[0], some.counted[0]) == (2 / 3, 1 / 2)
     # Replicates found 2 of 2 and 1 of 2, 0.75 ± 0.25; with twice the noise 1 of 2 and none, 0.25.
     centre = 3 * 0.5 - 3 * 0.75 + 0.25
-    wide = 1.15 * spread_ratio(exceeded[[0, 1]] > 0) * 0.25
-    np.testing.assert_allclose(some.replicates[:, 0], centre + wide * np.array([1, -1]))
+    np.testing.assert_allclose(some.replicates[:, 0], centre + SPREAD * 0.25 * np.array([1, -1]))
+    assert some.estimate[0] == pytest.approx(centre)  # the dot is the corrected share
     assert (every.asked, some.asked) == (3, 2)
     with pytest.raises(FeatrackError, match="no share is defined"):
         shares(matched, ~asked)
@@ -92,10 +92,11 @@ def test_a_child_with_one_dictionary_keeps_it_and_its_luck_is_not_averaged_away(
     assert lucky.std() == pytest.approx(np.sqrt(0.4 * 0.6 / 500), rel=0.02)
 
 
-def test_an_interval_stays_within_bounds_and_reaches_its_estimate():
+def test_an_interval_stays_within_bounds_and_is_not_stretched_to_the_raw_count():
     replicates = np.linspace(0.9, 1.3, 101)[:, None]
-    share = Shares(np.array([0.8]), np.array([0.85]), replicates)
-    assert interval(share, 0.8) == (0.85, 0.85, 1.0)
+    share = Shares(np.array([0.8]), np.array([1.1]), replicates, raw=np.array([0.85]))
+    assert interval(share, 0.8) == pytest.approx((1.0, 0.91, 1.0))
+    assert share.counted[0] == 0.85
     with pytest.raises(FeatrackError, match=r"no share at τ = 0\.7"):
         interval(share, 0.7)
 
@@ -105,12 +106,3 @@ def test_intervals_hold_the_population_share_as_often_as_they_say():
     plan = Plan(80, 100, 100, density=0.01, density_spread=0.8, splitting=0.0)
     result = calibrate(0.5, (0.5, 1.0), sets=200, replicates=200, plan=plan)
     assert 0.90 <= result.coverage.estimate <= 0.99
-
-
-def test_bad_seeds_are_named():
-    draws = Draws(np.ones((2, 1)), {"m": np.ones((2, 1))})
-    with pytest.raises(FeatrackError, match="pair of SAE seeds"):
-        over_seeds({}, draws, "m", "m")
-    for model in ("m", "unknown"):
-        with pytest.raises(FeatrackError, match=f"SAE seeds of the model {model}"):
-            over_seeds({(0, 1): _constant(0.5)}, draws, model, model)

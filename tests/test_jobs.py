@@ -106,7 +106,7 @@ def test_a_model_has_a_dictionary_per_seed_that_reads_what_its_line_has_read(lin
 
 
 def test_doses_go_from_the_untouched_parent_to_the_childs_own_dictionary(lineage):
-    path = jobs.of_doses(lineage, "grandchild", {"10": 3, "30": 9}, seed=1)
+    path = jobs.of_doses(lineage, "grandchild", {"10": 3, "30": 9})
     assert [job.name for job in path.values()] == [
         "grandchild-at-0",
         "grandchild-at-10",
@@ -121,6 +121,12 @@ def test_doses_go_from_the_untouched_parent_to_the_childs_own_dictionary(lineage
         ("grandchild", None),
     ]
     assert {(job.seed, job.reads) for job in path.values()} == {(1, DOMAINS)}
+
+
+def test_after_no_step_the_parents_weights_are_read_through_the_childs_text(lineage):
+    job = jobs.of_zero_steps(lineage, "child")
+    assert job == Job("child-at-0", "root", 1, ("prose", "code", "verse"))
+    assert job == jobs.of_doses(lineage, "child", {})["0"]
 
 
 def test_a_control_has_a_dictionary_per_draw_that_reads_what_its_models_own_does(lineage):
@@ -255,9 +261,9 @@ def test_a_label_is_the_name_in_words():
     assert variants.label("l1_coefficient-4") == "L1 coefficient 4"
 
 
-def test_the_first_pair_alone_needs_the_first_four_of_those_that_all_pairs_need(lineage):
+def test_the_first_pair_alone_needs_the_first_five_of_those_that_all_pairs_need(lineage):
     few, all_pairs = ([j.name for j in variants.needed(lineage, a)] for a in (False, True))
-    assert few == ["root-0", "root-1", "child-0", "child-1"]
+    assert few == ["root-0", "root-1", "child-0", "child-1", "child.mlp-0"]
     assert all_pairs == [*few, "grandchild-0"]
     alone = variants.needed(Lineage({"root": MODELS["root"]}), all_pairs=True)
     assert [job.name for job in alone] == ["root-0", "root-1"]

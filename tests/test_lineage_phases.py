@@ -8,6 +8,7 @@ import jupytext
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from scipy.stats import pearsonr
 
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import Document
@@ -136,3 +137,21 @@ def test_a_number_as_t_is_kept_and_several_merges_have_names_of_their_own(make_r
     assert distance(run, "near-x", "x") < distance(run, "near-x", "y")
     record = json.loads((run / "models" / "both" / "run.json").read_text())
     assert record["parameters"]["weights"] == [0.5, 0.5]
+
+
+def test_a_fine_tune_of_no_step_keeps_every_neuron_and_its_control_none(make_run):
+    run = make_run({"a": {"train": ["p"]}, "x": {"parent": "a", "train": ["x"]}})
+    chapter("base", run, BASE)
+    chapter("finetune", run, FINETUNE | {"train_tokens": 0, "dosed": []})
+    given = {"seed": 1, "context": CONTEXT, "evaluation_blocks": 20, "replicates": 20}
+    made = chapter("neurons", run, given | {"tau": 0.8})
+    results = store.read_results(run, "neurons")
+    for figure in ("share", "median_r", "same_best_share"):
+        for end in ("", ".ci_low", ".ci_high"):
+            assert results[f"neurons.a_x.{figure}{end}"] == pytest.approx(1, abs=1e-6)
+    # Two neurons have one of 24 indices in common by chance, and no reason for the same sign.
+    assert results["neurons.a_x.same_best_share.floor"] <= 0.25
+    assert abs(results["neurons.a_x.median_r.floor"]) < 0.5
+    a, control = (made["neurons"][name].astype(np.float64) for name in ("a", "x.mlp"))
+    by_scipy = [pearsonr(a[:, i], control[:, i]).statistic for i in range(24)]
+    np.testing.assert_allclose(made["r"]["a", "x.mlp"], by_scipy, atol=1e-5)

@@ -5,8 +5,7 @@ import pytest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics import intervals
-from featrack_utils.statistics.origins import merge_origins, origin_shares
-from featrack_utils.statistics.persistence import resample
+from featrack_utils.statistics.persistence import merge_origins, resample
 from featrack_utils.statistics.simulation import Plan, simulate
 
 TAU = 0.8
@@ -71,14 +70,13 @@ def test_novel_features_are_those_that_no_parent_has(origins):
 
 
 def test_what_is_found_in_itself_is_from_both_as_far_as_the_other_has_it(sample):
-    pairs = [(("lua", 0), ("stories", 0)), (("lua", 0), ("lua", 0))]
-    matched = sample.matched(pairs)
-    found = origin_shares({"stories": matched[pairs[0]], "lua": matched[pairs[1]]})
-    kept = intervals.shares(matched[pairs[0]])
-    np.testing.assert_allclose(found["both"].estimate, kept.estimate)
-    np.testing.assert_allclose(found["both"].replicates, kept.replicates)
-    assert found["novel"].estimate[0] == found["stories only"].estimate[0] == 0
-    assert sum(each.estimate[0] for each in found.values()) == pytest.approx(1)
+    found = merge_origins(sample, "lua", ("stories", "lua"))
+    pair = (("lua", 0), ("stories", 0))
+    kept = intervals.shares(sample.matched([pair])[pair])
+    np.testing.assert_allclose(found["both"].share.estimate, kept.estimate)
+    np.testing.assert_allclose(found["both"].share.replicates, kept.replicates)
+    assert found["novel"].counted() == 1 and found["stories only"].counted() == 0
+    assert found["both"].counted() + found["lua only"].counted() == pytest.approx(1)
 
 
 def test_a_parent_with_one_dictionary_leaves_no_ceiling():

@@ -4,11 +4,12 @@ import io
 import logging
 import subprocess
 import sys
+import time
 
 import pytest
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline.progress import Progress, spell, take_lock
+from featrack_utils.pipeline.progress import TERMINAL, Progress, TimeLeft, spell, take_lock
 
 
 def test_each_phase_is_named_as_it_starts_and_ends_with_how_many_are_left():
@@ -29,6 +30,23 @@ def test_each_phase_is_named_as_it_starts_and_ends_with_how_many_are_left():
 def test_a_duration_is_read_in_minutes_and_seconds():
     assert spell(12.4) == "12 s"
     assert spell(185) == "3 min 5 s"
+
+
+def test_a_long_job_says_on_the_terminal_how_far_it_is(tmp_path, monkeypatch):
+    monkeypatch.delenv(TERMINAL, raising=False)
+    TimeLeft("quiet", 10, every=0).at(1)  # nobody listens: nothing happens
+    out = io.StringIO()
+    progress = Progress(out)
+    monkeypatch.setenv(TERMINAL, "")
+    progress.relay(tmp_path / "made" / "lines")
+    left = TimeLeft(".lua.partial-0a1b", steps=10, done=2, every=0)
+    left.begun -= 40  # eight steps of ten remain, and the first two took no time of ours
+    left.at(6)
+    for _ in range(100):
+        if out.getvalue():
+            break
+        time.sleep(0.05)
+    assert out.getvalue().split("] ")[1] == "lua: 60%, 40 s left\n"
 
 
 def test_the_lock_names_its_holder_and_goes_with_it(tmp_path):

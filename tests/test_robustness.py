@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from featrack_utils.dictionaries import features
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, turned
@@ -18,9 +19,7 @@ from featrack_utils.statistics.specification import (
     STRINGS,
     Counting,
     conclusions,
-    effects,
     specifications,
-    support_by_choice,
 )
 
 PLAN = Plan(120, 80, 60, capture=0.7, seeds=2, density=0.03, rho=(0.6, 1.0))
@@ -40,6 +39,8 @@ def found():
     """One pair of simulated models for the root and its child; the others equal the child."""
     planted = simulate(PLAN, 5)
     sides = {"root": planted.parent, **dict.fromkeys(("one", "two", "both"), planted.child)}
+    # A control that has nothing to do with the root: other causes, on the same tokens.
+    sides["one.mlp"] = [features.other_documents(one) for one in planted.child]
     return {f"{model}-{s}": side[s] for model, side in sides.items() for s in (0, 1)}
 
 
@@ -49,13 +50,14 @@ def table(found):
 
 
 def test_every_choice_is_counted_once(table):
-    # Edges, six thresholds, three rules: two seeds in five choices of text, and strings once.
-    assert len(table) == len(LINEAGE.edges) * 6 * 3 * (2 * 5 + 1)
+    # Six thresholds. Every edge by two rules at two seeds; the first also by assignment at both, by
+    # three rules at two seeds in four domains, and by three rules over strings.
+    assert len(table) == 6 * (len(LINEAGE.edges) * 2 * 2 + 2 + 3 * 2 * 4 + 3)
     assert not table.duplicated(["pair", *FACTORS]).any()
 
 
 def test_a_child_equal_to_its_parent_keeps_all_by_every_rule(table):
-    same = table[(table["pair"] == "one_both") & (table["definition"] == POSITIONS)]
+    same = table[table["pair"] == "one_both"]
     assert (same["share"] == 1).all()
     assert (same["ratio"] >= 1).all()
 
@@ -77,15 +79,28 @@ def test_shares_are_those_of_the_tracking_chapter(found, table, rule, definition
 
 
 def test_ratios_and_their_bounds_are_those_of_persistence(found, table):
-    sides = {name: [found[name]] for name in ("root-1", "one-1", "root-0")}
+    sides = {name: [found[name]] for name in ("root-1", "one-1", "root-0", "one.mlp-1")}
     sample = resample(
         sides, [0.7], tau=0.9, replicates=20, seed=0, min_positions=20, min_documents=5
     )
-    expected = persistence(sample, "root-1", "one-1", ceiling="root-0").ratio(0.7)
+    floors = {"random_mlp": "one.mlp-1"}
+    kept = persistence(sample, "root-1", "one-1", ceiling="root-0", floors=floors)
     rows = table.set_index(["pair", *FACTORS])
     row = rows.loc["root_one", OWN, "all", POSITIONS, "best", 1, 0.7]
-    assert row["ratio"] == expected.estimate
-    assert row["ratio_low"] < expected.estimate < row["ratio_high"]
+    share, ceiling, floor = (
+        kept._replace(share=part).counted(0.7)
+        for part in (kept.share, kept.ceiling, kept.floors["random_mlp"])
+    )
+    assert row["ratio"] == share / ceiling
+    assert row["rescaled"] == (share - floor) / (ceiling - floor)
+    for name, expected in {"ratio": kept.ratio(0.7), "rescaled": kept.rescaled(tau=0.7)}.items():
+        assert row[f"{name}_low"] < expected.estimate < row[f"{name}_high"]
+
+
+def test_an_edge_without_a_control_has_no_floor_and_nothing_rescaled(table):
+    without = table[table["pair"] != "root_one"]
+    assert without[["floor", "rescaled", "rescaled_low"]].isna().all(axis=None)
+    assert without["ratio"].notna().any()
 
 
 def test_bounds_come_with_best_and_mutual_matches_over_positions_on_the_whole_mix(table):
@@ -103,6 +118,7 @@ def _made(low, high, tau, merged=(0.85, 0.95), **choices):
     return [
         {"pair": pair, **common, "seed": 0, "tau": tau, "ratio": (a + b) / 2}
         | {"ratio_low": a, "ratio_high": b, "noise_low": 0.6, "noise_high": 0.7}
+        | {"rescaled_low": a, "rescaled_high": b}
         | choices
         for pair, (a, b) in bounds.items()
     ]
@@ -114,55 +130,16 @@ def test_conclusions_need_a_whole_interval():
     says = {name: part["says"].tolist() for name, part in claims.groupby("conclusion")}
     assert says == {
         "one changes": ["yes", "unclear", "no"],
+        "one keeps something": ["yes"] * 3,
         "one mostly noise": ["yes"] * 3,
         "both keeps more than one": ["yes", "unclear", "no"],
     }
-    support = support_by_choice(claims).set_index(["conclusion", "factor", "choice"])
-    shares = support.loc[("one changes", "any", "any"), ["yes", "no", "unclear"]]
-    assert shares.tolist() == pytest.approx([1 / 3] * 3)
-    assert support.loc[("one changes", "tau", "0.6"), "yes"] == 1
 
 
 def test_a_way_without_interval_supports_nothing():
     rows = _made(0.4, 0.6, 0.7) + _made(np.nan, np.nan, 0.8, merged=(np.nan, np.nan))
     claims = conclusions(pd.DataFrame(rows), LINEAGE)
     assert claims.loc[claims["conclusion"] == "one changes", "tau"].tolist() == [0.7]
-
-
-def test_the_factor_that_moves_the_ratio_most_comes_first_with_its_choices():
-    rows = [
-        dict(row, domain=domain, ratio=ratio + (0.01 if domain == "c" else 0))
-        for tau, ratio in ((0.5, 0.9), (0.7, 0.6), (0.9, 0.2))
-        for domain in ("all", "c")
-        for row in _made(0.1, 0.2, tau)
-    ]
-    found = effects(pd.DataFrame(rows), "root_one")
-    assert found["factor"].tolist() == ["tau", "domain"]  # the others have one choice each
-    first = found.iloc[0]
-    assert (first["lowest_choice"], first["highest_choice"]) == ("0.9", "0.5")
-    assert (first["lowest"], first["highest"]) == pytest.approx((0.205, 0.905))
-    assert first["range"] == pytest.approx(0.7) and found.iloc[1]["range"] == pytest.approx(0.01)
-
-
-def test_a_choice_has_no_credit_for_what_only_it_was_counted_with():
-    """By token strings, counted on the whole mix alone, nothing is lost; domains don't differ."""
-    ways = (("all", POSITIONS, 0.5), ("c", POSITIONS, 0.5), ("all", STRINGS, 1.2))
-    rows = [
-        row
-        for domain, definition, ratio in ways
-        for tau in (0.5, 0.7)
-        for row in _made(ratio - 0.1, ratio + 0.1, tau, domain=domain, definition=definition)
-    ]
-    table = pd.DataFrame(rows)
-    found = effects(table, "root_one").set_index("factor")
-    assert found.loc["domain", "range"] == 0
-    assert found.loc["definition", "range"] == pytest.approx(0.7)
-    support = support_by_choice(conclusions(table, LINEAGE))
-    one = support.set_index(["conclusion", "factor", "choice"]).loc["one changes"]
-    assert one.loc[("domain", "all"), "yes"] == one.loc[("domain", "c"), "yes"] == 1
-    assert one.loc[("definition", STRINGS), "no"] == 1
-    assert one.loc[("any", "any"), ["yes", "specifications"]].tolist() == pytest.approx([4 / 6, 6])
-    assert one.loc[("definition", POSITIONS), "specifications"] == 2
 
 
 def test_the_other_side_of_matches_is_that_of_matching_the_other_way_round(found):

@@ -145,7 +145,7 @@ def test_a_number_written_as_text_becomes_one_where_the_notebook_wants_one():
     }
 
 
-@pytest.mark.parametrize("wrong", [{"steps": "3"}, {"steps": True}, {"rate": "x"}, {"name": 3}])
+@pytest.mark.parametrize("wrong", [{"steps": "some"}, {"steps": True}, {"rate": "x"}, {"name": 3}])
 def test_a_parameter_of_another_type_is_refused(wrong):
     declared = {"rate": 1e-3, "steps": 3, "name": "quick"}
     with pytest.raises(FeatrackError, match=f"base.{next(iter(wrong))} is"):

@@ -9,7 +9,6 @@ from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.interpretation import selection
-from featrack_utils.matching.best_matches import Matches
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.statistics.intervals import Interval
 
@@ -48,19 +47,14 @@ def test_a_class_of_tokens_holds_what_its_name_says(name, inside, outside):
     assert [t for t in outside if pattern.fullmatch(t)] == []
 
 
-def test_exceptions_are_named_by_their_keywords_and_endings():
-    pattern = re.compile(selection.EXCEPTIONS)
-    assert all(map(pattern.fullmatch, [" raise", "except", " ValueError", " error", "Exception"]))
-    assert not any(map(pattern.fullmatch, [" raised", " exceptional", " errors"]))
-
-
-def test_dense_rare_and_position_bound_features_are_set_aside():
+def test_dense_rare_and_position_bound_features_are_set_aside(monkeypatch):
+    monkeypatch.setattr(selection, "DENSITY", (0.01, 0.3))
+    monkeypatch.setattr(selection, "POSITION_SHARE", 0.5)
     rare, dense = SILENT.copy(), np.ones(N)
     rare[3] = 1
     bound = np.where(np.arange(N) % WIDTH == 4, 1.0, 0.0)
     found = features(planted(0), rare, dense, bound, SILENT)
-    guards = {"min_density": 0.01, "max_density": 0.3, "max_position_share": 0.5}
-    kept = selection.passes(found, WIDTH, **guards)
+    kept = selection.passes(found, WIDTH)
     assert kept.tolist() == [True, False, False, False, False]
     shares = selection.position_share(found, WIDTH)
     assert shares[[1, 2, 3, 4]] == pytest.approx([1, 1 / WIDTH, 1, 0])
@@ -78,16 +72,17 @@ def model():
     }
 
 
-def compared(model) -> Matches:
-    """The matches of all pairs of the model's dictionaries."""
-    everything = {n: np.ones(f.acts.shape[1], bool) for n, f in model.items()}
-    best = {(a, b): correlations(model[a].acts, model[b].acts) for a, b in product(model, model)}
-    names = {"base": ("base-0", "base-1"), "lua": ("lua-0", "lua-1")}
-    return Matches(names, best, everything, {}, {}, 0.8)
+def compared(model):
+    """The best matches of all pairs of the model's dictionaries."""
+    return {(a, b): correlations(model[a].acts, model[b].acts) for a, b in product(model, model)}
 
 
 def closest(model, *others):
     return selection.closest(compared(model), "base-0", others)
+
+
+def missing(model, own=("base-1",), others=("lua-0", "lua-1"), among=None):
+    return selection.missing(compared(model), "base-0", own, others, 0.8, among)
 
 
 def test_the_closest_feature_of_each_dictionary_is_found(model):
@@ -101,46 +96,40 @@ def test_the_closest_feature_of_each_dictionary_is_found(model):
     assert found.r.loc[1, "lua-0"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_reproducible_feature_is_in_every_other_dictionary_of_its_model(model):
-    assert selection.reproducible(closest(model, "base-1"), 0.8).tolist() == [
-        True,
-        True,
-        False,
-        False,
-    ]
-    model["base-2"] = features(planted(2), planted(9), planted(10), SILENT)
-    both = selection.reproducible(closest(model, "base-1", "base-2"), 0.8)
-    assert both.tolist() == [False, True, False, False]
-    assert not selection.reproducible(closest(model), 0.8).any()  # nothing to be found in
-
-
-def test_missing_is_what_no_other_dictionary_has(model):
-    own, other = closest(model, "base-1"), closest(model, "lua-0", "lua-1")
-    asked = selection.reproducible(own, 0.8)
-    table = selection.missing(asked, own, other, tau=0.8)
+def test_missing_is_what_the_model_has_everywhere_and_no_other_dictionary_has(model):
+    table = missing(model)
     assert table[["feature", "partner", "partner_feature"]].to_numpy().tolist() == [[1, "lua-0", 2]]
     assert table["own_r"].item() == pytest.approx(1) and table["r"].item() < 0.8
-    assert selection.missing(np.zeros(4, bool), own, other, tau=0.8).empty
+    assert missing(model, among=np.arange(4) != 1).empty
+
+
+def test_a_feature_that_one_dictionary_of_its_model_lacks_is_not_missing(model):
+    assert missing(model, own=("base-1", "lua-1")).empty  # lua-1 stands for a third that lacks it
+    assert missing(model, own=()).empty  # nothing to be found in
 
 
 def test_one_dictionary_of_the_child_that_has_it_is_enough_to_keep_it(model):
     model["lua-1"] = model["base-0"]
-    own, other = closest(model, "base-1"), closest(model, "lua-0", "lua-1")
-    assert selection.missing(selection.reproducible(own, 0.8), own, other, tau=0.8).empty
+    assert missing(model).empty
 
 
 def test_without_dictionaries_or_eligible_features_nothing_is_missing(model):
-    own, everything = closest(model, "base-1"), np.ones(4, bool)
-    assert selection.missing(everything, own, closest(model), tau=0.8).empty
+    assert missing(model, others=()).empty
     model["lua-0"] = features(SILENT, SILENT)
-    assert selection.missing(everything, own, closest(model, "lua-0"), tau=0.8).empty
+    assert missing(model, others=("lua-0",)).empty
 
 
-def test_a_relative_is_the_closest_match_over_all_dictionaries_of_another_model(model):
-    everything = compared(model)
-    assert selection.relatives(everything, "base-0", 0) == {("lua-0", 1): pytest.approx(1)}
-    assert selection.relatives(everything, "lua-1", 0) == {("base-0", 0): pytest.approx(1)}
-    assert selection.relatives(everything, "base-0", 3) == {}
+def test_new_features_are_a_childs_that_its_parent_misses_the_farthest_first(model):
+    """Planted: features 2 and 3 of the child are new, the second of them halfway there."""
+    new, halfway, old = planted(20), planted(21), planted(1)
+    model = {
+        "lua-0": features(old, SILENT, new, halfway),
+        "lua-1": features(new, halfway, old, SILENT),
+        "base-0": features(old, halfway + 2 * planted(22), SILENT, SILENT),
+    }
+    table = selection.missing(compared(model), "lua-0", ["lua-1"], ["base-0"], 0.8)
+    assert table["feature"].tolist() == [2, 3] and table["r"].is_monotonic_increasing
+    assert table["partner_feature"].tolist()[1] == 1
 
 
 def test_the_interval_of_an_r_holds_what_numpy_gives_on_the_same_draws():
@@ -159,12 +148,13 @@ def test_the_interval_of_an_r_holds_what_numpy_gives_on_the_same_draws():
 @pytest.mark.parametrize(("index", "verdict"), [(0, "kept"), (1, "lost"), (2, "not reproducible")])
 def test_planted_features_are_judged_by_what_was_planted(model, index, verdict):
     documents = np.random.default_rng(0).multinomial(20, [1 / 20] * 20, size=200)
-    everything = compared(model)
-    found = selection.judge(everything, model, "base-0", index, "lua", documents)
+    child = ["lua-0", "lua-1"]
+    one = "base-0", index
+    found = selection.judge(compared(model), model, one, ["base-1"], child, 0.8, documents)
     assert found["verdict"] == verdict
-    best = selection.closest(everything, "base-0", everything.names["lua"]).r.loc[index].max()
-    assert found["r"] == pytest.approx(best, abs=1e-6)
-    assert found["r.ci_low"] - 1e-9 <= found["r"] <= found["r.ci_high"] + 1e-9
+    best = closest(model, *child).r.loc[index].max()
+    assert found["r"].estimate == pytest.approx(best, abs=1e-6)
+    assert found["r"].low - 1e-9 <= found["r"].estimate <= found["r"].high + 1e-9
 
 
 LOW, ACROSS, HIGH = Interval(0.5, 0.4, 0.6), Interval(0.78, 0.7, 0.85), Interval(0.9, 0.86, 0.93)

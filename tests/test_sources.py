@@ -1,6 +1,9 @@
 """Code that an artefact depends on is followed through the package's imports."""
 
+from pathlib import Path
+
 from featrack_utils.corpora import split
+from featrack_utils.matching import best_matches
 from featrack_utils.pipeline import sources
 
 
@@ -13,6 +16,11 @@ def test_what_a_module_imports_counts_even_from_inside_a_function():
 
 def test_what_a_module_does_not_import_does_not_count():
     assert not {"sae.py", "plots.py"} & set(sources.digests([split]))
+
+
+def test_an_edit_of_the_pipeline_makes_no_artefact_anew():
+    assert "import store" in Path(best_matches.__file__).read_text()
+    assert [name for name in sources.digests([best_matches]) if name.startswith("pipeline")] == []
 
 
 def test_functions_that_read_alike_have_one_hash():

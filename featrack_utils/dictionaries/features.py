@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from featrack_utils.corpora.tokenizer import Blocks
 
+ZERO_SEED = 1  # of zero-step dictionaries: they are compared with the parent's of other seeds
 _BATCH_BLOCKS = 8  # small enough that [tokens, d_sae] stays in the cache
 _SPLICED_EVERY = 8  # the costly losses are measured on every eighth block
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries import activations, features, quality, training
+from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.models import capture, loading
@@ -30,7 +31,7 @@ class Job(NamedTuple):
     reads: tuple[str, ...]  # the domains that it learns from
     step: int | None = None  # the snapshot of the model's training; None: its end
     start: str | None = None  # the dictionary it starts from; None: random weights
-    like: str | None = None  # a dictionary of the run whose L0 it is to have; None: as it comes
+    like: str | None = None  # a dictionary beside it whose L0 it is to have; None: as it comes
 
 
 def of_model(lineage: Lineage, model: str, seeds: Iterable[int]) -> list[Job]:
@@ -50,17 +51,28 @@ def of_controls(lineage: Lineage, model: str, kind: str, draws: int) -> list[Job
     return [Job(name, name, draw, reads, like=f"{model}-0") for draw, name in enumerate(names)]
 
 
-def of_doses(lineage: Lineage, child: str, steps: Mapping[str, int], seed: int) -> dict[str, Job]:
+def of_zero_steps(lineage: Lineage, child: str) -> Job:
+    """The dictionary of a child after a fine-tune of no step: "child-at-0", of seed `ZERO_SEED`.
+
+    Its model is the parent, untouched, and it reads what the child's dictionaries read. So what it
+    lacks of the parent's features is the text's doing and not the weights'. The floors phase makes
+    one for every model with one parent; `features.open_named` opens it by its name.
+    """
+    (parent,) = lineage.parents(child)
+    return Job(f"{child}-at-0", parent, ZERO_SEED, lineage.reads(child))
+
+
+def of_doses(lineage: Lineage, child: str, steps: Mapping[str, int]) -> dict[str, Job]:
     """Dictionaries along a fine-tune, by the per cent of its steps that are done.
 
-    "0" is the parent, untouched, "100" the child's own dictionary. All read what the child's does.
+    "0" is that of `of_zero_steps`, "100" the child's own. All read what the child's does, and are
+    of one seed, `ZERO_SEED`.
 
     Args:
         steps: the steps in between that weights were kept of, as `profile.dose_steps` gives them.
     """
-    (own,) = of_model(lineage, child, [seed])
-    (parent,) = lineage.parents(child)
-    at = {"0": own._replace(name=f"{child}-at-0", model=parent)}
+    (own,) = of_model(lineage, child, [ZERO_SEED])
+    at = {"0": of_zero_steps(lineage, child)}
     for percent, step in steps.items():
         at[percent] = own._replace(name=f"{child}-at-{percent}", step=step)
     return {**at, "100": own}
@@ -188,7 +200,7 @@ def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[
     start = place / "saes" / job.start if job.start else None
     given = {**recipe, "seed": job.seed}
     if job.like and recipe["architecture"] == "standard":  # the others have the L0 of their k
-        given["target_l0"] = training.final_l0(store.opened(run / "saes" / job.like))
+        given["target_l0"] = training.final_l0(store.opened(place / "saes" / job.like))
 
     def build(work: Path) -> None:
         training.train_sae(subject.buffers, work, **given, start_from=start)

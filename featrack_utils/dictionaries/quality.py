@@ -28,13 +28,17 @@ NEEDED = 0.005  # the share of the loss that an MLP must save for a CE score to 
 
 
 class Quality(NamedTuple):
-    """A dictionary's figures on validation text.
+    """A dictionary's figures on validation text (`book/method.md`, *Dictionaries*).
 
     Attributes:
         l0: mean number of active features a token.
         variance_explained: 1 - residual / total sum of squares around the mean.
-        ce_loss_score: (CE_zero - CE_sae) / (CE_zero - CE_clean); SAELens' name and
-            definition; None where zeroing the MLP changes nothing. See `meaningful_score`.
+        neuron_variance_explained: the same if each token kept its `l0` largest neurons instead,
+            and zero for the others.
+        mlp_worth: share by which the loss grows without the MLP; below zero, it does harm. NaN
+            where no loss was measured.
+        ce_loss_score: (CE_zero - CE_sae) / (CE_zero - CE_clean), as SAELens names and defines it;
+            None where zeroing the MLP changes nothing.
         dead_share: share of features that are never active on this text.
         dense_share: share of features active on over a tenth of the tokens.
         density: share of tokens on which each feature is active.
@@ -42,10 +46,20 @@ class Quality(NamedTuple):
 
     l0: float
     variance_explained: float
+    neuron_variance_explained: float
+    mlp_worth: float
     ce_loss_score: float | None
     dead_share: float
     dense_share: float
     density: Float[np.ndarray, " d_sae"]
+
+    @property
+    def meaningful_score(self) -> float | None:
+        """The CE-loss score; None where the MLP saves less than `NEEDED` of the loss.
+
+        There the score divides by next to nothing and is no share of anything.
+        """
+        return self.ce_loss_score if self.mlp_worth >= NEEDED else None
 
 
 @dataclass
@@ -54,7 +68,8 @@ class Sums:
 
     Attributes:
         domains: their names. count: tokens.
-        residual, squares: summed squared error and squared activations.
+        residual: summed squared error of the reconstruction.
+        ranked: each token's squared activations, the largest first, summed over tokens.
         total: summed activations. active: tokens on which each feature is active.
         losses: summed cross-entropy in nats: clean, activations zeroed, reconstruction in place.
     """
@@ -62,7 +77,7 @@ class Sums:
     domains: tuple[str, ...]
     count: Float[Tensor, " domains"]
     residual: Float[Tensor, " domains"]
-    squares: Float[Tensor, " domains"]
+    ranked: Float[Tensor, "domains d_in"]
     total: Float[Tensor, "domains d_in"]
     active: Float[Tensor, "domains d_sae"]
     losses: Float[Tensor, "domains 3"]
@@ -71,14 +86,15 @@ class Sums:
     def empty(cls, domains: Sequence[str], d_in: int, d_sae: int) -> Sums:
         """Zeros, in float64 so that millions of tokens add up exactly enough."""
         n = len(domains)
-        shapes = [(n,), (n,), (n,), (n, d_in), (n, d_sae), (n, 3)]
+        shapes = [(n,), (n,), (n, d_in), (n, d_in), (n, d_sae), (n, 3)]
         return cls(tuple(domains), *(torch.zeros(s, dtype=torch.float64) for s in shapes))
 
     def add(self, domain: int, x: Tensor, acts: Tensor, reconstruction: Tensor) -> None:
         """Adds tokens: activations [n, d_in], features [n, d_sae], reconstruction [n, d_in]."""
         self.count[domain] += len(x)
         self.residual[domain] += (x - reconstruction).double().square().sum()
-        self.squares[domain] += x.double().square().sum()
+        falling = np.sort(x.abs().numpy(), axis=1)[:, ::-1]  # thirty times as fast as torch
+        self.ranked[domain] += torch.from_numpy((falling.astype(np.float64) ** 2).sum(0))
         self.total[domain] += x.double().sum(0)
         self.active[domain] += (acts > 0).sum(0)
 
@@ -92,67 +108,45 @@ class Sums:
         """Reads what `save` wrote."""
         with safe_open(path, "pt") as file:
             domains = file.metadata()["domains"].split(",")
-        return cls(tuple(domains), **load_file(path))
-
-    def rows(self, domains: Iterable[str] | None) -> list[int]:
-        """The rows of some domains, or of all.
-
-        Raises:
-            FeatrackError: a domain that isn't among those measured.
-        """
-        wanted = [*(self.domains if domains is None else domains)]
-        for domain in wanted:
-            if domain not in self.domains:
-                known = ", ".join(self.domains)
-                raise FeatrackError(f"No {domain} was measured; choose from {known}.")
-        return [self.domains.index(domain) for domain in wanted]
+        tensors = load_file(path)
+        if "squares" in tensors:  # of runs made before neurons were measured
+            tensors["ranked"] = torch.zeros_like(tensors["total"])
+            tensors["ranked"][:, 0] = tensors.pop("squares")
+        return cls(tuple(domains), **tensors)
 
 
 def quality(sums: Sums, domains: Iterable[str] | None = None) -> Quality:
     """A dictionary's quality on the text of some domains together, or of all (None).
 
     Raises:
-        FeatrackError: no token of these domains was measured.
+        FeatrackError: a domain that isn't among those measured, or none of its tokens was.
     """
-    rows = sums.rows(domains)
+    wanted = [*(sums.domains if domains is None else domains)]
+    for domain in wanted:
+        if domain not in sums.domains:
+            known = ", ".join(sums.domains)
+            raise FeatrackError(f"No {domain} was measured; choose from {known}.")
+    rows = [sums.domains.index(domain) for domain in wanted]
     count = sums.count[rows].sum()
     if not count > 0:
-        names = ", ".join(sums.domains[row] for row in rows)
-        raise FeatrackError(f"No token of {names} was measured; check the mix.")
-    total = sums.squares[rows].sum() - sums.total[rows].sum(0).square().sum() / count
-    clean, zero, spliced = sums.losses[rows].sum(0).tolist()
+        raise FeatrackError(f"No token of {', '.join(wanted)} was measured; check the mix.")
     density = (sums.active[rows].sum(0) / count).numpy()
+    l0 = float(density.sum())
+    ranked = sums.ranked[rows].sum(0).numpy()
+    kept = np.interp(l0, np.arange(len(ranked) + 1), np.cumsum([0, *ranked]))
+    squares = ranked.sum()
+    total = squares - float(sums.total[rows].sum(0).square().sum() / count)
+    clean, zero, spliced = sums.losses[rows].sum(0).tolist()
     return Quality(
-        l0=float(density.sum()),
-        variance_explained=float(1 - sums.residual[rows].sum() / total),
+        l0=l0,
+        variance_explained=1 - float(sums.residual[rows].sum()) / total,
+        neuron_variance_explained=float(1 - (squares - kept) / total),
+        mlp_worth=zero / clean - 1 if clean else np.nan,
         ce_loss_score=(zero - spliced) / (zero - clean) if zero != clean else None,
         dead_share=float((density == 0).mean()),
         dense_share=float((density > DENSE_SHARE).mean()),
         density=density,
     )
-
-
-def mlp_worth(sums: Sums, domains: Iterable[str]) -> float:
-    """By which share the loss grows when the MLP is silenced; below zero, the MLP does harm.
-
-    Raises:
-        FeatrackError: no loss was measured on these domains.
-    """
-    rows = sums.rows(domains)
-    clean, zero, _ = sums.losses[rows].sum(0).tolist()
-    if not clean > 0:
-        names = ", ".join(sums.domains[row] for row in rows)
-        raise FeatrackError(f"No loss was measured on {names}; check the mix.")
-    return zero / clean - 1
-
-
-def meaningful_score(sums: Sums, domains: Iterable[str]) -> float | None:
-    """The CE-loss score; None where the MLP saves less than `NEEDED` of the loss, or does harm.
-
-    There the score divides by next to nothing and is no share of anything.
-    """
-    useful = mlp_worth(sums, domains) >= NEEDED
-    return quality(sums, domains).ce_loss_score if useful else None
 
 
 def mean_quality(place: Path, names: Iterable[str]) -> dict[str, float]:

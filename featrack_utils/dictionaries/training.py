@@ -26,6 +26,7 @@ from featrack_utils.dictionaries.fused import FusedL1SAE
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.capture import HOOK
 from featrack_utils.models.training import uses_bfloat16
+from featrack_utils.pipeline.progress import TimeLeft
 
 _LOGGED_STEPS = 100  # about how many points the training history gets
 _CHECKPOINTS = "checkpoints"
@@ -103,9 +104,11 @@ class _RecordingTrainer(SAETrainer):
 
     history: list[dict[str, float]]
     every: int
+    left: TimeLeft
 
     def step(self, batch: Tensor) -> TrainStepOutput:
         output = super().step(batch)
+        self.left.at(self.n_training_steps)
         if self.n_training_steps % self.every == 0:
             logged = self.build_train_step_log_dict(output, self.n_training_samples)
             self.history.append(
@@ -210,6 +213,7 @@ def train_sae(
     trainer.data_provider = activation_batches(
         buffers, batch_tokens=batch_tokens, seed=seed, skip_batches=trainer.n_training_steps
     )
+    trainer.left = TimeLeft(folder.name, steps, trainer.n_training_steps)
     trainer.fit()
     sae.fold_W_dec_norm()
     _check_finite(sae, folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from featrack_utils.dictionaries import features
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.dictionaries.jobs import Job, of_model
+from featrack_utils.dictionaries.jobs import Job, of_controls, of_model
 from featrack_utils.lineage import Lineage
 
 _WORDS = {"l1": "L1", "topk": "TopK", "batchtopk": "BatchTopK"}
@@ -16,10 +16,12 @@ _WORDS = {"l1": "L1", "topk": "TopK", "batchtopk": "BatchTopK"}
 def needed(lineage: Lineage, all_pairs: bool) -> list[Job]:
     """The fewest dictionaries that conclusions can be asked of.
 
-    Of the root and its first child, both at two seeds; of all pairs, also one of every other model.
+    Of the root and its first child, both at two seeds, and of that child's first control; of all
+    pairs, also one of every other model.
     """
     first = (lineage.root, *lineage.children(lineage.root)[:1])
     jobs = [job for model in first for job in of_model(lineage, model, (0, 1))]
+    jobs += [job for model in first[1:] for job in of_controls(lineage, model, "mlp", 1)]
     others = [model for model in lineage.order if model not in first]
     return jobs + [job for model in others for job in of_model(lineage, model, (0,)) if all_pairs]
 

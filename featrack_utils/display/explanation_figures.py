@@ -16,12 +16,14 @@ from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.display.shading import ShadedFeature, shade_side_by_side
 from featrack_utils.display.style import GREY, colour_of, panels
-from featrack_utils.interpretation.explain.rules import STRONGEST
 from featrack_utils.lineage import label
 
 
 def show_foretold(example: Mapping[str, Any], model: str) -> HTML:
-    """One of `explain.run.examples` in two strips an excerpt: as it is, and as is foretold."""
+    """A feature in two strips an excerpt: as it is, and as is foretold.
+
+    `example` has feature, explanation, simulation_r and contexts: (tokens, true, simulated) each.
+    """
     name = f"{model} {example['feature']}"
     link = f'<a href="explorer.html#{model}-{example["feature"]}">{name}</a>'
     true = [(tokens, values) for tokens, values, _ in example["contexts"]]
@@ -30,7 +32,7 @@ def show_foretold(example: Mapping[str, Any], model: str) -> HTML:
     strips = shade_side_by_side(
         [
             ShadedFeature(f"{name}, as it is", true, peak, colour_of(model)),
-            ShadedFeature("as its explanation foretells it", foretold, STRONGEST, GREY),
+            ShadedFeature("as the lookup foretells it", foretold, peak, GREY),
         ]
     )
     score = f"r = {example['simulation_r']:.2f}"

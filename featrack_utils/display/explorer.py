@@ -12,13 +12,13 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
+from jaxtyping import Float, Int
 from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features, open_features, require_same_tokens
@@ -26,15 +26,19 @@ from featrack_utils.display.style import colour_of
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import contexts
 from featrack_utils.interpretation.logit_effects import LogitEffects, top_logits
+from featrack_utils.interpretation.selection import closest
 from featrack_utils.lineage import Lineage, label
 from featrack_utils.matching import fates
 from featrack_utils.matching.best_matches import FOLDER as MATCHING
-from featrack_utils.matching.best_matches import open_matches
+from featrack_utils.matching.best_matches import Matches, open_matches
 from featrack_utils.matching.fates import Best
 from featrack_utils.pipeline import store
 
-FORMAT = 2
+FORMAT = 3
 CHUNK = 256  # features in one file of details
+# Beside `fates.CLASSES`: no neighbour has it, but a model further along its line does.
+ELSEWHERE = "elsewhere"
+CLASSES = (*fates.CLASSES, ELSEWHERE)
 LOGITS = 8  # tokens shown that a feature raises, and that it lowers
 TOP_TOKENS = 5
 # In book/_static/explorer/, each after those it needs.
@@ -63,13 +67,18 @@ PAGE = "book/_build/html/executed/explorer.html"
 class Contents(NamedTuple):
     """What the explorer shows; mappings by model, `best` by (earlier, later) model.
 
-    `about` has the columns model, feature, explanation, simulation_r, detection, x, y and cluster
+    `own` holds each feature's best r in another dictionary of its own model, the least of them if
+    there are several: a feature is reproducible if it exceeds τ. NaN where it can't be judged; no
+    entry for a model with one dictionary. `copies` numbers groups of copies (−1: can't be judged).
+    `about` has the columns model, feature, explanation, simulation_r, x, y and cluster
     for each feature. `width` is the number of positions of a block.
     """
 
     lineage: Lineage
     features: Mapping[str, Features]
     best: Best
+    own: Mapping[str, Float[np.ndarray, " d_sae"]]
+    copies: Mapping[str, Int[np.ndarray, " d_sae"]]
     logits: Mapping[str, LogitEffects]
     about: pd.DataFrame
     vocabulary: Sequence[str]
@@ -98,11 +107,13 @@ def read_contents(run: Path, context: int, seed: int) -> Contents:
     found = open_features(run, lineage, root_seeds=1, other_seeds=1)
     mapped = pd.read_parquet(store.opened(run / "map") / "map.parquet")
     read = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")
-    columns = ["model", "feature", "explanation", "simulation_r", "detection"]
+    columns = ["model", "feature", "explanation", "simulation_r"]
     return Contents(
         lineage=lineage,
         features={model: found[f"{model}-0"] for model in lineage.order},
-        best={(a, b): matches.best[f"{a}-0", f"{b}-0"] for a, b in combinations(lineage.order, 2)},
+        best=fates.first_matches(lineage, matches),
+        own=own_r(lineage, matches),
+        copies={model: matches.copies[f"{model}-0"].group for model in lineage.order},
         logits={
             model: top_logits(run / "models" / model, run / "saes" / f"{model}-0", LOGITS)
             for model in lineage.order
@@ -115,8 +126,21 @@ def read_contents(run: Path, context: int, seed: int) -> Contents:
     )
 
 
-def write_data(folder: Path, contents: Contents, tau: float, rule: str) -> None:
-    """Fills `folder` with the explorer's files; τ and the rule say which features match.
+def own_r(lineage: Lineage, matches: Matches) -> dict[str, Float[np.ndarray, " d_sae"]]:
+    """Each first dictionary's features' best r in every other dictionary of their own model.
+
+    The least over those dictionaries, NaN where one has none; models with one are left out.
+    """
+    least = {}
+    for model in lineage.order:
+        first, *others = matches.names[model]
+        if others:
+            least[model] = closest(matches, first, others).r.min(axis=1, skipna=False).to_numpy()
+    return least
+
+
+def write_data(folder: Path, contents: Contents, tau: float) -> None:
+    """Fills `folder` with the explorer's files; features match by best match above τ.
 
     Raises FeatrackError: the models' features come from different tokens, or don't fill blocks.
     """
@@ -131,7 +155,7 @@ def write_data(folder: Path, contents: Contents, tau: float, rule: str) -> None:
     folder.mkdir(exist_ok=True)
     columns = {model: contexts.by_feature(f.acts) for model, f in contents.features.items()}
     _write(folder, "meta", _meta(contents, tau))
-    _write(folder, "index", _index(contents, tau, rule, columns))
+    _write(folder, "index", _index(contents, tau, columns))
     for model, found in contents.features.items():
         details = _details(columns[model], found, contents.logits[model], contents)
         for chunk, start in enumerate(range(0, len(details), CHUNK)):
@@ -170,7 +194,7 @@ def _meta(contents: Contents, tau: float) -> dict[str, Any]:
             for key in lineage.order
         ],
         "domains": list(lineage.domains),
-        "classes": list(fates.CLASSES),
+        "classes": list(CLASSES),
         "vocab": list(contents.vocabulary),
         "token_bytes": token_bytes,
         "tokens": _base64(first.tokens, f"<u{token_bytes}"),
@@ -179,15 +203,16 @@ def _meta(contents: Contents, tau: float) -> dict[str, Any]:
 
 
 def _index(
-    contents: Contents, tau: float, rule: str, columns: Mapping[str, sparse.csc_matrix]
+    contents: Contents, tau: float, columns: Mapping[str, sparse.csc_matrix]
 ) -> dict[str, Any]:
     lineage, best = contents.lineage, contents.best
-    kinds = fates.classes(lineage, fates.tracked(lineage, best, tau, rule))
+    kinds = _kinds(lineage, best, tau)
     chained = fates.universal(lineage, best, tau)
     rows = {}
     for model, found in contents.features.items():
         about = contents.about[contents.about["model"] == model].set_index("feature")
         about = about.reindex(np.arange(found.acts.shape[1]))
+        own = contents.own.get(model, np.full(len(about), np.nan))
         shares = contexts.token_shares(found, len(contents.vocabulary))
         rows[model] = {
             "cls": kinds[model].tolist(),
@@ -203,20 +228,44 @@ def _index(
             "top": [
                 contexts.strongest_tokens(shares, i, TOP_TOKENS)[0].tolist() for i in about.index
             ],
+            "own": _decimals(own),
+            "reproducible": (own > tau).astype(int).tolist(),
+            "copies": contents.copies[model].tolist(),
             "text": about["explanation"].fillna("").tolist(),
             "sim": _decimals(about["simulation_r"]),
-            "det": _decimals(about["detection"]),
             "xy": list(zip(_decimals(about["x"]), _decimals(about["y"]), strict=True)),
             "cluster": about["cluster"].fillna(-1).astype(int).tolist(),
         }
     return rows
 
 
-def _partners(best: Best, model: str, other: str) -> dict[str, list]:
+def _kinds(lineage: Lineage, best: Best, tau: float) -> dict[str, np.ndarray]:
+    """Classes as `fates` has them, but none is called lost or new that its line has further on.
+
+    A root's feature that every child lacks may stand in a merge of them, and a merge's feature
+    without a parent's may be the root's.
+    """
+    kinds = fates.classes(lineage, fates.tracked(lineage, best, tau))
+    unmatched = [CLASSES.index(name) for name in ("disappearing", "emerging", "novel")]
+    for model, numbers in kinds.items():
+        line = set(lineage.order) if model == lineage.root else set(lineage.ancestors(model))
+        r = [_closest(best, model, other)[1] for other in line - {model}]
+        further = np.isin(numbers, unmatched) & (np.max(r, axis=0) > tau)
+        numbers[further] = CLASSES.index(ELSEWHERE)
+    return kinds
+
+
+def _closest(best: Best, model: str, other: str) -> tuple[np.ndarray, np.ndarray]:
+    """Each feature's best partner in another model, −1 for none, and its r, −1 for none."""
     if (model, other) in best:
         index, r = best[model, other].a_best_index, best[model, other].a_best_r
     else:
         index, r = best[other, model].b_best_index, best[other, model].b_best_r
+    return index, np.where(index >= 0, r, -1)
+
+
+def _partners(best: Best, model: str, other: str) -> dict[str, list]:
+    index, r = _closest(best, model, other)
     return {"i": index.tolist(), "r": _decimals(np.where(index >= 0, r, np.nan))}
 
 

@@ -1,15 +1,16 @@
-"""Figures of single features: how many are lost, and where they lie on a map."""
+"""Figures of features: how many are missed elsewhere, and where they lie on a map."""
 
-from collections.abc import Mapping, Sequence
-from itertools import cycle
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.display.style import GREY, WIDTH, colour_of, panels
+from featrack_utils.statistics.intervals import Interval
 
 _PALE = "#d9d9d9"
 _DPI = 220  # of the dots, which would make a vector figure of megabytes
@@ -17,27 +18,34 @@ _DPI = 220  # of the dots, which would make a vector figure of megabytes
 _CYCLE = ("#332288", "#88CCEE", "#117733", "#999933", "#882255", "#AA4499", "#661100", "#6699CC")
 
 
-def how_many_below(
-    best_r: Mapping[str, tuple[str, Sequence[float]]], thresholds: Mapping[str, float]
-) -> Figure:
-    """Number of features whose best correlation in another dictionary lies below r.
+def missed_shares(rows: Mapping[str, Mapping[str, Interval | str]]) -> Figure:
+    """Shares of features missed elsewhere, beside what is missed anyway and at most.
 
-    `best_r` maps a label to the model that a curve has its colour from ("": black) and one best r
-    per feature. Each of the `thresholds` is a dotted line with its name.
+    By its title each row has the model that it has its colour from, and an interval for "" (in
+    the other model), .unchanged (where nothing happened) and .random_mlp.
     """
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    looks = (
+        ("", 0, {"marker": "o", "label": "in the other model"}),
+        (".unchanged", -0.2, {"marker": "D", "label": "where nothing happened"}),
+        (".random_mlp", 0.2, {"marker": "s", "label": "with a random MLP"}),
+    )
+    figure = Figure(figsize=(WIDTH, 0.55 * len(rows) + 1.2), layout="constrained")
     axis = figure.subplots()
-    for (text, (model, values)), dash in zip(best_r.items(), cycle(("-", "--", ":", "-."))):
-        r, colour = np.sort(values), colour_of(model) if model else "black"
-        axis.step(r, np.arange(1, len(r) + 1), where="post", label=text, color=colour, ls=dash)
-    for name, place in thresholds.items():
-        axis.axvline(place, color=GREY, ls=":", lw=1)
-        axis.annotate(name, (place, 1.02), xycoords=("data", "axes fraction"), ha="center")
-    axis.set(xlabel="best correlation r", ylabel="features with a best r below")
-    if any(len(values) for _, values in best_r.values()):
-        axis.set_yscale("log")  # the few on the far left are what matters
-    if best_r:
-        figure.legend(loc="outside upper center", ncols=2)
+    for place, row in enumerate(rows.values()):
+        for end, shift, look in looks:
+            colour = colour_of(row["model"]) if not end else "black" if shift < 0 else GREY
+            share = row[end]
+            axis.plot([share.low, share.high], [place + shift] * 2, color=colour, lw=1.5)
+            axis.plot(share.estimate, place + shift, color=colour, ls="", ms=5, **look)
+    axis.set(xlabel="share of reproducible features missed", xlim=(0, 1))
+    axis.set(yticks=range(len(rows)), yticklabels=rows)
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.invert_yaxis()
+    figure.legend(
+        *(each[: len(looks)] for each in axis.get_legend_handles_labels()),
+        loc="outside upper center",
+        ncols=3,
+    )
     return figure
 
 

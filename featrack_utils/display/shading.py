@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from IPython.display import HTML
 
-from featrack_utils.interpretation.visible import visible
+from featrack_utils.interpretation.contexts import visible
 
 _Contexts = Sequence[tuple[Sequence[str], Sequence[float]]]
 

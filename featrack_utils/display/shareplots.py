@@ -1,7 +1,5 @@
 """Figures of persisting shares beside what they could be at most and by chance."""
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -27,9 +25,9 @@ def _colour(pair: str) -> str:
 def shares_with_ceiling(df: pd.DataFrame) -> Figure:
     """Persisting share of each pair between its floors and its ceiling: the headline picture.
 
-    Columns: pair, share, ci_low, ci_high, ceiling, floor, and where known
-    floor_random_model (shares of one; a missing interval, ceiling or floor isn't drawn). Pairs are
-    drawn from top to bottom in the order given.
+    Columns: pair, share, ci_low, ci_high, ceiling, floor, and where known raw (the share as
+    counted) and floor_random_model; shares of one. A missing interval, ceiling or floor isn't
+    drawn. Pairs are drawn from top to bottom in the order given.
     """
     floors = {"floor": ("#999999", "floor"), "floor_random_model": ("#cccccc", "random model")}
     floors = {name: looks for name, looks in floors.items() if name in df or name == "floor"}
@@ -49,6 +47,8 @@ def shares_with_ceiling(df: pd.DataFrame) -> Figure:
         if np.isfinite(row.ci_low) and np.isfinite(row.ci_high):
             axis.hlines(place, row.ci_low, row.ci_high, color=colour, lw=3)
         axis.plot(row.share, place, "o", ms=9, color=colour, mec="white", zorder=3)
+        if "raw" in df:
+            axis.plot(row.raw, place, "o", ms=5, color="#999999", mec="white", zorder=4)
     axis.set_yticks(range(len(df)), [pair_label(pair) for pair in df["pair"]])
     axis.set_ylim(len(df) - 0.5, -0.5)
     axis.set_xlim(left=-0.01)  # a floor at 0 is to be seen
@@ -59,6 +59,8 @@ def shares_with_ceiling(df: pd.DataFrame) -> Figure:
         Line2D([], [], color=GREY, marker="o", ms=8, lw=3, label="persisting [95 % CI]"),
         Line2D([], [], color="black", marker="|", ms=13, mew=2, ls="", label="ceiling"),
     ]
+    if "raw" in df:
+        marks.append(Line2D([], [], color="#999999", marker="o", ms=5, ls="", label="as counted"))
     marks += [
         Line2D([], [], color=grey, marker="|", ms=13, mew=3, ls="", label=words)
         for name, (grey, words) in floors.items()
@@ -106,32 +108,6 @@ def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
     return figure
 
 
-def probe_distributions(r2: Mapping[str, tuple[np.ndarray, np.ndarray]], tau: float) -> Figure:
-    """Share of probed features whose held-out R² is at least so large, one panel per pair.
-
-    `r2` maps a pair's label ("Parent → Child") to the R² of each feature asked of the child, and of
-    the parent itself. The line at τ² says what counts as decodable.
-    """
-    figure, axes = panels(len(r2), 2.6)
-    for axis, (label, (child, parent)) in zip(axes, r2.items(), strict=True):
-        colour = _colour(label.lower().split(" ")[-1])
-        for values, line, ink in ((child, "-", colour), (parent, "--", "black")):
-            ordered = np.sort(np.clip(values, 0, 1))
-            at_least = 1 - np.arange(ordered.size) / max(ordered.size, 1)
-            axis.step([0, *ordered, 1], [1, *at_least, 0], color=ink, ls=line, where="pre")
-        axis.axvline(tau**2, color=GREY, ls=":")
-        axis.set(title=label, xlim=(0, 1), ylim=(0, 1))
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    figure.supxlabel("held-out R² (below 0 drawn at 0)", fontsize=11)
-    figure.supylabel("features with at least this R²", fontsize=11)
-    marks = [
-        Line2D([], [], color=GREY, label="asked of the child"),
-        Line2D([], [], color="black", ls="--", label="asked of the parent itself"),
-    ]
-    figure.legend(handles=marks, loc="outside upper center", ncols=2)
-    return figure
-
-
 def recovered_shares(df: pd.DataFrame, tolerance: float) -> Figure:
     """Error of the shares that the pipeline reports, against the shares that were planted.
 
@@ -156,32 +132,4 @@ def recovered_shares(df: pd.DataFrame, tolerance: float) -> Figure:
         ),
     ]
     figure.legend(handles=marks, loc="outside upper center", ncols=2)
-    return figure
-
-
-def specification_curve(table: pd.DataFrame, pair: str, factors: Sequence[str]) -> Figure:
-    """Ratio to the ceiling under every choice, sorted; below it, which choices made each.
-
-    Columns: pair, ratio, and the `factors`; rows of `pair` ("parent_child") with a defined ratio.
-    Where ratio_low and ratio_high are known, a bar spans them.
-    """
-    rows = table[(table["pair"] == pair) & table["ratio"].notna()].sort_values("ratio")
-    choices = [(f, c) for f in factors for c in sorted(rows[f].unique(), key=str)]
-    figure = Figure(figsize=(WIDTH, 2.2 + 0.2 * len(choices)), layout="constrained")
-    heights = [2.2, 0.2 * len(choices)]
-    curve, below = figure.subplots(2, sharex=True, height_ratios=heights)
-    if {"ratio_low", "ratio_high"} <= set(rows):
-        bounds = rows["ratio_low"], rows["ratio_high"]
-        curve.vlines(range(len(rows)), *bounds, color=_colour(pair), alpha=0.4, lw=2)
-    curve.plot(range(len(rows)), rows["ratio"], ".", color=_colour(pair))
-    curve.axhline(1, color="black", ls="--", lw=1)
-    curve.set(title=pair_label(pair), ylabel="share / ceiling", ylim=(0, None))
-    curve.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    for place, (factor, choice) in enumerate(choices):
-        chosen = np.flatnonzero((rows[factor] == choice).to_numpy())
-        shade = "black" if factors.index(factor) % 2 else GREY
-        below.plot(chosen, np.full(chosen.size, place), "|", color=shade, ms=6)
-    below.set_yticks(range(len(choices)), [f"{f} {c}" for f, c in choices], fontsize=8)
-    below.set(ylim=(len(choices) - 0.5, -0.5), xlabel="ways to count, sorted")
-    below.grid(visible=False)
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,24 @@ WIDTH = 24  # positions of a context, five eighths of them before its centre
 STRONGEST, DRAWN = 6, 3  # contexts of a feature in the explorer
 LEVELS = 255  # of an activation, in parts of the feature's peak
 BINS = 10
+# Characters that show nothing of their own, and what stands for them.
+_NAMED = {"\n": "⏎", "\r": "␍", "\t": "⇥", " ": "·", "\u00a0": "⍽"}
+# Categories that show nothing of their own, or that reorder what stands beside them.
+_INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp", "Zs"}
+
+
+def visible(character: str) -> str:
+    """A printable stand-in for a character that would show nothing, else the character itself."""
+    if character in _NAMED:
+        return _NAMED[character]
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    if unicodedata.category(character) in _INVISIBLE:
+        return f"⟨U+{code:04X}⟩"
+    return character
 
 
 def vocabulary(tokenizer: PreTrainedTokenizerBase) -> list[str]:

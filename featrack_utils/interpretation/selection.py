@@ -16,8 +16,7 @@ from jaxtyping import Bool, Float
 from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.interpretation.contexts import by_feature, densities
-from featrack_utils.matching.best_matches import Matches
+from featrack_utils.matching.correlation import BestMatches
 from featrack_utils.statistics.intervals import UNDEFINED, Interval
 
 # Regular expressions for whole tokens, spaces included.
@@ -34,10 +33,15 @@ TOKEN_CLASSES = {
     "condition": r"\s*([Ii]f|elif|else|elseif)",
     "verb of speech": r"\s*(said|asked|cried|whispered|replied|shouted|told|answered|called)",
 }
-EXCEPTIONS = r"\s*(raise|except|try|\w*[Ee]rror|\w*Exception)"
+
+DENSITY = 0.001, 0.1  # of all tokens: rarer or denser features aren't shown
+POSITION_SHARE = 0.1  # of a feature's activation that may fall on one place of the blocks
 
 # A feature: its dictionary's name and its number there.
 Place = tuple[str, int]
+
+
+Best = Mapping[tuple[str, str], BestMatches]  # of pairs of dictionaries, by their names
 
 
 class Closest(NamedTuple):
@@ -51,33 +55,49 @@ class Closest(NamedTuple):
     index: pd.DataFrame
 
 
-def closest(matches: Matches, name: str, others: Iterable[str]) -> Closest:
+def closest(best: Best, name: str, others: Iterable[str]) -> Closest:
     """Best matches of a dictionary's features in others, as far as they were compared."""
-    r, index = {}, {}
-    for other in others:
-        if (name, other) in matches.best:
-            best = matches.best[name, other]
-            r[other] = np.where(best.a_best_index >= 0, best.a_best_r, np.nan)
-            index[other] = best.a_best_index
-    rows = range(len(matches.eligible[name]))
-    return Closest(*(pd.DataFrame(table, index=rows) for table in (r, index)))
+    found = {other: best[name, other] for other in others if (name, other) in best}
+    index = pd.DataFrame({other: each.a_best_index for other, each in found.items()})
+    r = pd.DataFrame({other: each.a_best_r for other, each in found.items()})
+    return Closest(r.where(index >= 0), index)
 
 
-def relatives(matches: Matches, name: str, index: int) -> dict[Place, float]:
-    """A feature's closest match in every other model, and its r, over all dictionaries."""
-    found = {}
-    for names in matches.names.values():
-        near = closest(matches, name, names)
-        r = near.r.loc[index].dropna()
-        if name not in names and len(r):
-            other = r.idxmax()
-            found[other, int(near.index.at[index, other])] = float(r[other])
-    return found
+def missing(
+    best: Best,
+    name: str,
+    own: Iterable[str],
+    others: Iterable[str],
+    tau: float,
+    among: Bool[np.ndarray, " d_sae"] | None = None,
+) -> pd.DataFrame:
+    """Reproducible features that other dictionaries miss, in the order they are shown.
 
+    A parent's features that are missing in its child seem lost, a child's that are missing in its
+    parent seem new. `name` is the dictionary they are of. A feature must be found with r > `tau`
+    in each of `own`, the other dictionaries of its model, and in none of `others`. The farthest
+    come first: by their largest r in the others, equal ones by number.
 
-def reproducible(own: Closest, tau: float) -> Bool[np.ndarray, " d_sae"]:
-    """Features found, with r > `tau`, in every other dictionary of their own model."""
-    return (own.r > tau).all(axis=1).to_numpy() & bool(own.r.shape[1])
+    Args:
+        among: features that may be chosen, such as those that `passes` leaves; None: all.
+
+    Returns:
+        Columns feature, own_r (smallest best r in own), r (largest in others), partner and
+        partner_feature (where that largest is).
+    """
+    here, there = closest(best, name, own).r, closest(best, name, others)
+    columns = ["feature", "own_r", "r", "partner", "partner_feature"]
+    if not here.shape[1] or not there.r.shape[1]:
+        return pd.DataFrame(columns=columns)
+    table = pd.DataFrame({"own_r": here.min(axis=1, skipna=False), "r": there.r.max(axis=1)})
+    chosen = (table["own_r"] > tau) & (table["r"] <= tau)
+    table = table[chosen if among is None else chosen & among].rename_axis("feature").reset_index()
+    if table.empty:
+        return pd.DataFrame(columns=columns)
+    table["partner"] = there.r.loc[table["feature"]].idxmax(axis=1).to_numpy()
+    places = zip(table["feature"], table["partner"], strict=True)
+    table["partner_feature"] = [there.index.at[place] for place in places]
+    return table[columns].sort_values(["r", "feature"], ignore_index=True)
 
 
 def position_share(features: Features, block: int) -> Float[np.ndarray, " d_sae"]:
@@ -89,44 +109,14 @@ def position_share(features: Features, block: int) -> Float[np.ndarray, " d_sae"
     return np.divide(sums.max(axis=0), total, out=np.zeros_like(total), where=total > 0)
 
 
-def passes(
-    features: Features,
-    block: int,
-    *,
-    min_density: float,
-    max_density: float,
-    max_position_share: float,
-) -> Bool[np.ndarray, " d_sae"]:
-    """Features of a fit density that no place in the blocks explains.
+def passes(features: Features, block: int) -> Bool[np.ndarray, " d_sae"]:
+    """Features that can be shown: of a fit DENSITY, and that no place in the blocks explains.
 
     An attention sink or a counter of positions has much of its activation on one place.
     """
-    everywhere = np.zeros(len(features.tokens), dtype=int)
-    density = densities(by_feature(features.acts), everywhere, 1)[0]
-    within = (density >= min_density) & (density <= max_density)
-    return within & (position_share(features, block) <= max_position_share)
-
-
-def missing(
-    asked: Bool[np.ndarray, " d_sae"], own: Closest, other: Closest, tau: float
-) -> pd.DataFrame:
-    """The features asked that none of the other dictionaries has, the farthest first.
-
-    Returns:
-        Columns feature, own_r (smallest best r in its own model's other dictionaries), r (largest
-        in the other dictionaries), partner and partner_feature (where that largest is).
-    """
-    columns = ["feature", "own_r", "r", "partner", "partner_feature"]
-    r = other.r[asked].dropna(how="all")
-    r = r[(r.fillna(-1) <= tau).all(axis=1)]
-    if r.empty:
-        return pd.DataFrame(columns=columns)
-    partner = r.idxmax(axis=1)
-    table = pd.DataFrame({"own_r": own.r.min(axis=1)[r.index], "r": r.max(axis=1)})
-    table["partner"] = partner
-    table["partner_feature"] = [other.index.at[row, name] for row, name in partner.items()]
-    table = table.rename_axis("feature").reset_index()
-    return table[columns].sort_values(["r", "feature"], ignore_index=True)
+    density = features.acts.getnnz(axis=0) / len(features.tokens)
+    within = (density >= DENSITY[0]) & (density <= DENSITY[1])
+    return within & (position_share(features, block) <= POSITION_SHARE)
 
 
 def r_interval(
@@ -170,26 +160,26 @@ def judged(own_r: Sequence[float], child: Sequence[Interval], tau: float) -> str
 
 
 def judge(
-    matches: Matches,
+    best: Best,
     found: Mapping[str, Features],
-    name: str,
-    index: int,
-    child: str,
+    one: Place,
+    own: Iterable[str],
+    child: Iterable[str],
+    tau: float,
     documents: Float[np.ndarray, "n_draws n_documents"],
 ) -> dict[str, Any]:
-    """A feature's own_r (smallest in its model's other seeds), its r in a child and the verdict.
+    """A feature's own_r (smallest in `own`), its r in a child's dictionaries and the verdict.
 
-    r, with r.ci_low and r.ci_high, is that of the closest match over all the child's dictionaries;
-    `documents` as in `r_interval`, the verdict from `judged` at the matches' threshold.
+    r, an interval, is that of the closest match over all of the child's; `documents` as in
+    `r_interval`, verdicts as in `judged`.
     """
-    model = next(names for names in matches.names.values() if name in names)
-    own_r = closest(matches, name, set(model) - {name}).r.loc[index]
-    near = closest(matches, name, matches.names[child])
+    name, index = one
+    own_r = closest(best, name, own).r.loc[index]
+    near = closest(best, name, child)
     partners = near.index.loc[index][near.r.loc[index].notna()].items()
-    each = [r_interval(found, (name, index), other, documents) for other in partners]
-    best = max(each, default=UNDEFINED)
-    ends = zip(("r", "r.ci_low", "r.ci_high"), best, strict=True)
-    return {"own_r": own_r.min(), **dict(ends), "verdict": judged(own_r, each, matches.tau)}
+    each = [r_interval(found, one, other, documents) for other in partners]
+    verdict = judged(own_r, each, tau)
+    return {"own_r": own_r.min(), "r": max(each, default=UNDEFINED), "verdict": verdict}
 
 
 def difference(found: Mapping[str, Features], one: Place, match: Place) -> str:

@@ -28,6 +28,7 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline.progress import TimeLeft
 
 _CHECKPOINTS = "checkpoints"
 SNAPSHOTS = "snapshots"
@@ -117,12 +118,18 @@ class _ChunkedLossTrainer(Trainer):
 
 
 class _Snapshots(TrainerCallback):
-    """Saves the weights, and nothing else, as they are after some of the steps."""
+    """Saves the weights alone after some of the steps, and tells how much time is left."""
 
-    def __init__(self, folders: dict[int, Path], tokenizer: PreTrainedTokenizerBase) -> None:
-        self.folders, self.tokenizer = folders, tokenizer
+    def __init__(
+        self, name: str, folders: dict[int, Path], tokenizer: PreTrainedTokenizerBase
+    ) -> None:
+        self.name, self.folders, self.tokenizer = name, folders, tokenizer
+
+    def on_train_begin(self, args, state, control, **_):
+        self.left = TimeLeft(self.name, state.max_steps, state.global_step)
 
     def on_step_end(self, args, state, control, model=None, **_):
+        self.left.at(state.global_step)
         if folder := self.folders.get(state.global_step):
             model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
@@ -199,7 +206,8 @@ def train(
             remove_unused_columns=False,
             disable_tqdm=False,
         )
-        kept = _Snapshots({step: folder / SNAPSHOTS / str(step) for step in snapshots}, tokenizer)
+        folders = {step: folder / SNAPSHOTS / str(step) for step in snapshots}
+        kept = _Snapshots(folder.name, folders, tokenizer)
         trainer = _ChunkedLossTrainer(
             model=model, args=arguments, train_dataset=_Blocks(blocks), callbacks=[kept]
         )

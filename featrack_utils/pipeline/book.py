@@ -76,7 +76,7 @@ def render_book(run_dir: Path, book_dir: Path, phases: Collection[str] | None = 
             nbformat.write(notebook, fresh / f"{page}.ipynb")
         if EXPLORER in pages:
             shutil.copytree(store.opened(run_dir / EXPLORER) / "data", Path(scratch) / "data")
-        _swap(fresh, book_dir / PAGES, Path(scratch) / "old")
+        store.replace(fresh, book_dir / PAGES)
         _place_data(book_dir, Path(scratch))
     logger.info("Rendered %d pages into %s", len(pages), book_dir / PAGES)
     return [book_dir / PAGES / f"{page}.ipynb" for page in pages]
@@ -178,19 +178,6 @@ def _machine_paths(run_dir: Path, book_dir: Path) -> dict[str, str]:
         sys.base_prefix: "<python>",
         str(Path.home()): "~",
     }
-
-
-def _swap(fresh: Path, target: Path, old: Path) -> None:
-    """Put `fresh` in `target`'s place; both renames stay on one file system."""
-    if target.exists():
-        target.rename(old)
-    try:
-        fresh.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def clean_notebook(notebook: NotebookNode, page: str, replacements: Mapping[str, str]) -> None:

@@ -25,11 +25,12 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.localinterfaces import localhost
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
+from pydantic import TypeAdapter, ValidationError
 from traitlets import default
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.pipeline import forkserver
-from featrack_utils.pipeline.profile import require_known
+from featrack_utils.pipeline.profile import Real, Whole, require_known, sentence
 
 NOTEBOOKS = Path("notebooks")
 _LONGEST_SOCKET = 100  # characters of a path; systems allow 103 or more, and "-5" follows
@@ -79,52 +80,21 @@ def declared_parameters(notebook: Any) -> dict[str, Any]:
 
 
 def checked(parameters: dict[str, Any], declared: dict[str, Any], notebook: str) -> dict[str, Any]:
-    """Parameters as numbers or text of the declared literals' types.
+    """Parameters as values of the declared literals' types; a None may be a number.
 
     Raises:
         FeatrackError: an unknown name (the nearest declared one is named), another type.
     """
     require_known(parameters, declared, f"{notebook}.")
-    annotations = {name: type(literal).__name__ for name, literal in declared.items()}
-    return {
-        name: typed(
-            value, annotations[name].replace("NoneType", "float | None"), f"{notebook}.{name}"
-        )
-        for name, value in parameters.items()
-    }
-
-
-def typed(value: Any, annotation: str, where: str) -> Any:
-    """The value as a number or text of the annotated type; other annotations let it pass.
-
-    bool is an int to Python, and YAML reads 6e-4 as text: the first is refused as a number, the
-    second taken for the number that it looks like. ``list[float]`` and such check every element.
-
-    Raises:
-        FeatrackError: the value is of another type.
-    """
-    if annotation.startswith("list["):
-        if not isinstance(value, list):
-            raise FeatrackError(f"{where} is {value!r}; it must be a list in brackets.")
-        return [typed(element, annotation[5:-1], where) for element in value]
-    wanted = {
-        "bool": bool,
-        "int": int,
-        "float": (int, float),
-        "float | None": (int, float, type(None)),
-        "str": str,
-    }
-    if annotation not in wanted:
-        return value
-    if annotation.startswith("float") and isinstance(value, str):
+    kinds: dict[type, Any] = {int: Whole, float: Real, type(None): Real | None}
+    taken = {}
+    for name, value in parameters.items():
+        kind = type(declared[name])
         try:
-            value = float(value)
-        except ValueError:
-            raise FeatrackError(f"{where} is {value!r}; it must be a number.") from None
-    is_odd = isinstance(value, bool) and annotation != "bool"
-    if is_odd or not isinstance(value, wanted[annotation]):
-        raise FeatrackError(f"{where} is {value!r}; it must be of type {annotation}.")
-    return value
+            taken[name] = TypeAdapter(kinds.get(kind, kind)).validate_python(value)
+        except ValidationError as error:
+            raise FeatrackError(sentence(error, f"{notebook}.{name}")) from None
+    return taken
 
 
 def find(name: str) -> Path:

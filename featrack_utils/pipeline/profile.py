@@ -132,14 +132,17 @@ class Tracking(Section):
 
 
 class Arms(Section):
-    """Controls that need models or dictionaries of their own; doses are shares of the steps.
+    """Controls that need models or dictionaries of their own.
 
-    ``planted`` holds shares of documents with an invented word, each a fine-tune of its own like
-    ``planted_model`` ("": the last one that is tuned).
+    Doses are shares of a fine-tune's steps, rates shares of the root's learning rate.
+
+    ``planted`` holds shares of documents that get an invented word, each for a fine-tune of its
+    own like ``planted_model`` ("": the last one that is tuned).
     """
 
     doses: list[Real]
     dosed: list[str]
+    rates: list[Annotated[Real, Field(gt=0, le=1)]]
     warm_start: bool
     lm_seed: bool
     planted: list[Annotated[Real, Field(gt=0, le=1)]]
@@ -150,6 +153,17 @@ class Arms(Section):
     def _doses_increase(cls, doses: list[float]) -> list[float]:
         check_doses(doses)
         return doses
+
+    @field_validator("rates")
+    @classmethod
+    def _rates_have_names(cls, rates: list[float]) -> list[float]:
+        names = [round(1 / rate) for rate in rates]  # 0.333 is 1/3
+        if names != sorted({*names}, reverse=True):
+            raise FeatrackError(
+                f"arms.rates are {rates}, as fractions {', '.join(f'1/{n}' for n in names)}; write "
+                "each once, in increasing order."
+            )
+        return rates
 
 
 class Interpretation(Section):
@@ -352,11 +366,12 @@ def _validated(kind: type[Section], mapping: Mapping[str, Any], where: str) -> A
     try:
         return kind.model_validate(dict(mapping))
     except ValidationError as error:
-        raise FeatrackError(_sentence(kind, error.errors()[0], where)) from None
+        raise FeatrackError(sentence(error, where, kind)) from None
 
 
-def _sentence(kind: type[Section], error: Any, where: str) -> str:
+def sentence(invalid: ValidationError, where: str, kind: type[Section] | None = None) -> str:
     """What pydantic found first, as a sentence in the words of the profile."""
+    error: Any = invalid.errors()[0]
     place = [str(part) for part in error["loc"]]
     name = where + ".".join(place)
     if isinstance(own := error.get("ctx", {}).get("error"), FeatrackError):

@@ -6,13 +6,17 @@ import fcntl
 import json
 import logging
 import os
+import re
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TextIO
 
 from featrack_utils.errors import FeatrackError
 
+# Names the file through which a phase's kernel reaches the terminal of `make book`.
+TERMINAL = "FEATRACK_TERMINAL"
 # Snakemake's closing remarks on a failure, after the phase itself has said what is wrong.
 _ECHOES = ("Exiting because", "Shutting down", "At least one job", "RuleException", "Complete log")
 
@@ -52,9 +56,45 @@ class Progress(logging.Handler):
         if done >= total and ended:
             self.say(f"All {total} phases done in {spell(time.monotonic() - self.begun)}")
 
+    def relay(self, path: Path) -> None:
+        """Prints, from now on, what the kernels write to a file, and names the file to them."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+        os.environ[TERMINAL] = str(path.resolve())
+        threading.Thread(target=self._follow, args=(path,), daemon=True).start()
+
+    def _follow(self, path: Path) -> None:
+        with path.open(encoding="utf-8") as file:
+            while True:
+                if line := file.readline():
+                    self.say(line.rstrip("\n"))
+                else:
+                    time.sleep(0.5)
+
     def say(self, line: str) -> None:
         """Prints a line with the time of day."""
         print(f"[{time.strftime('%H:%M:%S')}] {line}", file=self.out, flush=True)
+
+
+class TimeLeft:
+    """Says on the terminal of `make book` how far a long job is; says nothing anywhere else."""
+
+    def __init__(self, job: str, steps: int, done: int = 0, every: float = 20.0) -> None:
+        # An artefact is made in a folder .NAME.partial-KEY.
+        self.job = re.sub(r"\.(.+)\.partial-\w+$", r"\1", job)
+        self.steps, self.first, self.every = steps, done, every
+        self.begun = self.said = time.monotonic()
+
+    def at(self, done: int) -> None:
+        """Call with the number of steps done; writes a line every `every` seconds."""
+        now = time.monotonic()
+        if TERMINAL not in os.environ or now - self.said < self.every or done <= self.first:
+            return
+        self.said = now
+        left = (now - self.begun) / (done - self.first) * (self.steps - done)
+        # One short write to a file opened for appending: lines of two kernels don't mix.
+        with open(os.environ[TERMINAL], "a", encoding="utf-8") as file:
+            file.write(f"{self.job}: {done / self.steps:.0%}, {spell(left)} left\n")
 
 
 def spell(seconds: float) -> str:

@@ -10,12 +10,18 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-_PACKAGE = Path(__file__).parents[1]
+_PIPELINE = Path(__file__).parent
+_PACKAGE = _PIPELINE.parent
 
 
 def digests(modules: Iterable[ModuleType]) -> dict[str, str]:
-    """A hash of each module's file and of all that they import from this package, by path."""
-    return {_name(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(_sources(modules))}
+    """A hash of each module's file and of all that they import from this package, by path.
+
+    Without the pipeline's own: it stores what others compute.
+    """
+    files = _closure(Path(module.__file__) for module in modules)
+    computing = (path for path in files if path.parent != _PIPELINE)
+    return {_name(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(computing)}
 
 
 def imported_files(source: Path) -> list[str]:
@@ -26,10 +32,6 @@ def imported_files(source: Path) -> list[str]:
 def _name(path: Path) -> str:
     inside = path.is_relative_to(_PACKAGE)
     return path.relative_to(_PACKAGE).as_posix() if inside else path.name
-
-
-def _sources(modules: Iterable[ModuleType]) -> set[Path]:
-    return _closure(Path(module.__file__) for module in modules)
 
 
 def _closure(files: Iterable[Path]) -> set[Path]:

@@ -144,17 +144,23 @@ def make(
         _temporary(work / _RECORD).unlink(missing_ok=True)
         record = {"key": key, **recipe, "files": _file_digests(work), **_surroundings(started)}
         _write_json(work / _RECORD, record)
-    _replace(work, folder)
+    replace(work, folder)
     return folder
 
 
-def _replace(work: Path, folder: Path) -> None:
-    # The old artefact steps aside by a rename: one that is deleted file by file and killed
-    # halfway would look damaged.
+def replace(work: Path, folder: Path) -> None:
+    """Puts one folder in another's place, on one file system, or leaves that as it was."""
+    # The old one steps aside by a rename: one that is deleted file by file and killed halfway
+    # would look damaged.
     old = folder.with_name(f".{folder.name}.partial-old")
     if folder.exists():
         os.replace(folder, old)
-    os.replace(work, folder)
+    try:
+        os.replace(work, folder)
+    except OSError:
+        if old.exists():
+            os.replace(old, folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 

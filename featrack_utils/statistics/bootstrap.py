@@ -5,17 +5,17 @@ units. The activations are read once per pair of dictionaries; a replicate is a 
 each document contributes (`weighted_correlations`).
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from featrack_utils.dictionaries.features import Features, require_same_tokens
+from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.correlation import correlations
-from featrack_utils.matching.sums import Pairs, check_correlation, checked
+from featrack_utils.matching.sums import Pairs, checked
 from featrack_utils.statistics.simex import double_noise
 from featrack_utils.statistics.weighted_correlations import (
     Weighted,
@@ -23,8 +23,6 @@ from featrack_utils.statistics.weighted_correlations import (
     update_best,
     weigh,
 )
-
-log = logging.getLogger(__name__)
 
 MARGIN = 0.5  # pairs this far below the lowest threshold are left out of the replicates
 LOWEST = 0.1  # and pairs below this in any case
@@ -65,28 +63,20 @@ def draw(features: Features, seeds: Mapping[str, int], replicates: int, seed: in
     draws.
 
     Raises:
-        FeatrackError: a domain with fewer than two groups, a document that belongs to two, no
-            seeds or no replicates.
+        FeatrackError: a domain with fewer than two groups.
     """
-    if replicates < 1 or not seeds or min(seeds.values()) < 1:
-        raise FeatrackError("A bootstrap needs at least one replicate and one SAE seed per model.")
     rng = np.random.default_rng(seed)
     documents = np.zeros((replicates, int(features.origin.max()) + 1))
     group = features.origin if features.group is None else features.group
     for domain in np.unique(features.domain):
         here = features.domain == domain
-        pairs = np.unique(np.stack((features.origin[here], group[here])), axis=1)
-        members, place = pairs[0], np.unique(pairs[1], return_inverse=True)[1]
+        members, first = np.unique(features.origin[here], return_index=True)
+        place = np.unique(group[here][first], return_inverse=True)[1]
         n_groups = int(place.max()) + 1
         if n_groups < 2:
             raise FeatrackError(
                 f"Domain {domain} of the evaluation mix has {n_groups} group of documents: "
                 "give at least two, since intervals come from drawing groups."
-            )
-        if np.unique(members).size < members.size:
-            raise FeatrackError(
-                f"A document in domain {domain} of the evaluation mix belongs to two groups: "
-                "make the corpora anew."
             )
         times = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=replicates)
         documents[:, members] += times[:, place]
@@ -110,47 +100,27 @@ def bootstrap(
 ) -> tuple[Matched, Matched]:
     """Match a's eligible features with b's, and b's with a's, anew in every replicate.
 
-    `eligible_*` are bool [d_*]; `weighted` saves weighing both sides by the draws once more
-    where that was done before (`weigh`). Eligibility stays as it is on the whole mix: it says which
-    features this mix can tell apart, a property of the mix; judged again on a replicate,
-    which holds only 63 % of the documents, it would drop the rare ones and favour the common.
+    Both are of one evaluation mix. `eligible_*` are bool [d_*]; `weighted` saves weighing both
+    sides by the draws once more where that was done before (`weigh`). Eligibility stays as it is
+    on the whole mix: it says which features this mix can tell apart, a property of the mix; judged
+    again on a replicate, which holds only 63 % of the documents, it would drop the rare ones and
+    favour the common.
 
     A replicate knows only each feature's CLOSEST candidates on the whole mix, and no pair more
-    than MARGIN below the lowest threshold. A warning is logged if features just inside the margin
-    rise above that threshold, for then others that were left out may matter as well.
-
-    Raises:
-        FeatrackError: different token streams or documents, a threshold outside (0, 1), or
-            no eligible feature on a side, where the share isn't defined.
+    than MARGIN below the lowest threshold.
     """
-    require_same_tokens(a, b)
-    if not np.array_equal(a.origin, b.origin):
-        raise FeatrackError(
-            "The two sets of features assign tokens to different documents: "
-            "compute both on the same evaluation mix."
-        )
-    for tau in taus:
-        check_correlation(tau, "tau")
     taus = np.unique(np.asarray(taus, np.float64))
     floor = max(taus[0] - MARGIN, LOWEST)
     best = correlations(
         a.acts, b.acts, floor=floor, eligible_a=eligible_a, eligible_b=eligible_b, threads=threads
     )
-    candidates = (best.a_candidates, best.b_candidates)
-    for name, some in zip(("first", "second"), candidates, strict=True):
-        if not some.any():
-            raise FeatrackError(
-                f"The {name} dictionary has no eligible feature, so no share is defined: "
-                "train it longer or evaluate on more text."
-            )
     sides = weighted or (weighed(a, draws), weighed(b, draws))
-    near = closeness(best.pairs) < CLOSEST
     drawn = empty_best(*sides)
-    pairs = (best.pairs.i[near], best.pairs.j[near])
-    update_best(*sides, pairs, a.origin, draws.documents, drawn)
+    update_best(*sides, closest(best.pairs), a.origin, draws.documents, drawn)
 
     whole = (best.a_best_index[:, None], best.b_best_index[:, None])
     replicated = (drawn.index_a, drawn.index_b)
+    candidates = (best.a_candidates, best.b_candidates)
     matched = []
     for side, (r, drawn_r) in enumerate([(best.a_best_r, drawn.r_a), (best.b_best_r, drawn.r_b)]):
         one = Matched(
@@ -162,7 +132,6 @@ def bootstrap(
             twice=np.searchsorted(taus, double_noise(r, drawn_r)).astype(np.uint8),
             mutually=_returns(replicated[side], replicated[1 - side]),
         )
-        _warn_of_margin(one, floor)
         matched.append(one)
     return matched[0], matched[1]
 
@@ -210,34 +179,14 @@ def weighed(features: Features, draws: Draws) -> Weighted:
     return weigh(checked(features.acts, "acts"), features.origin, draws.documents)
 
 
-def closeness(pairs: Pairs) -> np.ndarray:
-    """Place of each pair among those of its i, or of its j if it is better there; 0: closest.
+def closest(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """Features (i, j) of the pairs that may become a best match in some replicate.
 
-    A pair whose r is more than BEHIND below the closest of both has the place n_pairs.
+    They are among the CLOSEST of their i or of their j, and not more than BEHIND below its best.
     """
-    places = []
+    r, near = pd.Series(pairs.r), np.zeros(pairs.r.size, bool)
     for feature in (pairs.i, pairs.j):
-        order = np.lexsort((-pairs.r, feature))
-        starts = np.flatnonzero(np.diff(feature[order], prepend=-1))
-        lengths = np.diff(starts, append=order.size)
-        first = np.repeat(starts, lengths)
-        place = np.empty(order.size, np.int64)
-        place[order] = np.arange(order.size) - first
-        place[order[pairs.r[order] < pairs.r[order[first]] - BEHIND]] = order.size
-        places.append(place)
-    return np.minimum(*places)
-
-
-def _warn_of_margin(matched: Matched, floor: float) -> None:
-    """Say so if features near the floor rise above the lowest threshold in replicates."""
-    near_floor = matched.asked & (matched.best_r < floor + 0.1)
-    n_draws = matched.asked.sum() * matched.exceeded.shape[1]
-    rising = (matched.exceeded[near_floor] > 0).sum() / n_draws
-    if rising > 0.002:
-        log.warning(
-            "Features whose best r is about %.2f rise above %.2f in replicates (%.1f points of "
-            "the share): the mix has too few documents for them.",
-            floor,
-            matched.taus[0],
-            100 * rising,
-        )
+        others = r.groupby(feature)
+        among = others.rank(ascending=False, method="first") <= CLOSEST
+        near |= (among & (r >= others.transform("max") - BEHIND)).to_numpy()
+    return pairs.i[near], pairs.j[near]

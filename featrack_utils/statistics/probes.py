@@ -8,8 +8,7 @@ features, probes ask a sample of those with a match and of those without; `fates
 together.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,14 +24,11 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.statistics.bootstrap import Draws
-from featrack_utils.statistics.intervals import Shares
-from featrack_utils.statistics.persistence import Persistence, complement
+from featrack_utils.statistics.intervals import Shares, corrected
 from featrack_utils.statistics.simex import double_noise, without_noise
 
 CANDIDATES = 10  # features of the child that may rebuild one of the parent's
 _RIDGE = 1e-3  # of the activations' mean variance
-# Of features with a match, and of those without: decodable, and not.
-_CELLS = (("match_decodable", "match_undecodable"), ("repartitioned", "gone"))
 _STEPS, _BATCH, _RATE = 300, 2048, 0.03
 
 
@@ -259,65 +255,23 @@ def decodable_share(
     weight, drawn = sample.weight[among], sample.draws[:, among]
     r, drawn_r = (np.sqrt(np.maximum(r2[..., among], 0)) for r2 in probe)
     decodes = drawn_r > tau
-    estimate = np.array([np.average(probe.r2[among] > tau**2, weights=weight)])
+    counted = np.average(probe.r2[among] > tau**2, weights=weight)
     documents = np.average(decodes, axis=1, weights=weight)
     weighed = drawn * weight
     total = weighed.sum(axis=1)
     # A replicate that draws no such feature has nothing to add.
     both = np.where(total > 0, (weighed * decodes).sum(axis=1) / np.maximum(total, 1e-9), documents)
     further = double_noise(r, drawn_r.T) > tau
-    by_documents = without_noise(estimate[0], decodes.T, further, weight)
+    by_documents = without_noise(counted, decodes.T, further, weight)
     replicates = by_documents + both - documents
-    return Shares(np.array([tau]), estimate, replicates[:, None])
+    share = corrected(np.array([tau]), np.array([counted]), replicates[:, None])
+    return share._replace(estimate=np.array([by_documents.mean()]))
 
 
-def fates(
-    match: Shares | None, with_match: Shares | None, without: Shares | None
-) -> dict[str, Shares | None]:
-    """Shares of all the parent's features by what became of them; None where not defined.
-
-    `match`: the share with a match; `with_match`, `without`: of these, and of the others, the
-    share that is decodable. "persisting", and its parts match_decodable and match_undecodable;
-    "repartitioned": no match, but decodable; "gone": neither.
-    """
-    found: dict[str, Shares | None] = dict.fromkeys(("persisting", *chain(*_CELLS)))
-    if match is None:
-        return found
-    found["persisting"] = match
-    for (yes, no), kind, share in zip(
-        _CELLS, (match, complement(match)), (with_match, without), strict=True
-    ):
-        found[yes] = _product(kind, share)
-        found[no] = _product(kind, share and complement(share))
-    return found
-
-
-def _product(kind: Shares, share: Shares | None) -> Shares | None:
-    """A share of a share; a share of none is none."""
-    if share is None:
-        return kind if not kind.estimate.any() else None
-    return Shares(kind.taus, kind.estimate * share.estimate, kind.replicates * share.replicates)
-
-
-def fate_results(
-    prefix: str,
-    found: Mapping[str, Shares | None],
-    unchanged: Mapping[str, Shares | None],
-    tau: float,
-) -> dict[str, float | None]:
-    """Fates beside those that the same look finds in an unchanged model, flat for results.json.
-
-    As `Persistence.as_results`, and for what is gone as `Persistence.lost_results`. A fate of
-    which one of the two isn't defined is left out.
-    """
-    results: dict[str, float | None] = {}
-    for fate, share in found.items():
-        top = unchanged[fate]
-        if share is None or top is None:
-            continue
-        if fate == "gone":
-            kept = Persistence(complement(share), complement(top), {}, tau)
-            results |= kept.lost_results(f"{prefix}.gone_share")
-        else:
-            results |= Persistence(share, top, {}, tau).as_results(f"{prefix}.{fate}_share")
-    return results
+def product(share: Shares, of_these: Shares) -> Shares:
+    """A share of a share, replicate by replicate."""
+    return share._replace(
+        estimate=share.estimate * of_these.estimate,
+        replicates=share.replicates * of_these.replicates,
+        raw=share.counted * of_these.counted,
+    )

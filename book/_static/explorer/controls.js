@@ -33,6 +33,11 @@
       change: () => change({ universal: universal.checked, page: 1 }),
     });
     const universalCount = el("span", { class: "fx-tally" });
+    const reproducible = el("input", {
+      type: "checkbox",
+      change: () => change({ reproducible: reproducible.checked, page: 1 }),
+    });
+    const reproducibleCount = el("span", { class: "fx-tally" });
     const ranges = { density: range("density", change), r: range("r", change) };
     const sorts = Object.entries(explorer.SORTS).map(([key, { label }]) => [key, label]);
     const sort = select("fx-sort", sorts, (value) => change({ sort: value, order: "", page: 1 }));
@@ -59,6 +64,13 @@
             universal,
             el("span", {}, "universal: a chain through all models"),
             universalCount
+          ),
+          el(
+            "label",
+            { class: "fx-choice", hidden: !data.judged },
+            reproducible,
+            el("span", {}, "reproducible: other dictionaries of its own model have it"),
+            reproducibleCount
           )
         ),
         ranges.density.group,
@@ -100,11 +112,14 @@
       });
       universal.checked = state.universal;
       universalCount.textContent = explorer.count(counts.universal);
+      reproducible.checked = state.reproducible;
+      reproducibleCount.textContent = explorer.count(counts.reproducible);
       const percent = (id) => 100 * data.density[id];
       ranges.density.show(state.density, others.density.map(percent));
       ranges.r.show(state.r, others.r.map((id) => data.r[id]));
       sort.value = explorer.sorting(state).sort;
-      const on = [state.model.length, state.class.length, state.domain, state.universal];
+      const on = [state.model.length, state.class.length, state.domain];
+      on.push(state.universal, state.reproducible);
       const bounds = [...state.density, ...state.r].filter((bound) => bound !== null);
       const set = on.filter(Boolean).length + Math.min(2, bounds.length);
       active.textContent = set ? `${set} on` : "";

@@ -5,7 +5,7 @@
 (() => {
   const explorer = (window.featrackExplorer = window.featrackExplorer || {});
   const FOLDER = new URL("data/", document.currentScript.src).href;
-  const FORMAT = 2;
+  const FORMAT = 3;
   const CHUNK = 256; // features in one file of contexts
   const MAIN_SHARE = 0.5; // of a feature's densities, to be called its main domain
   const requests = new Map();
@@ -68,7 +68,8 @@
     const data = {
       meta, models, index, total, size,
       model: new Uint8Array(total), number: new Float64Array(total), cls: new Uint8Array(total),
-      universal: new Uint8Array(total), main: new Int8Array(total).fill(-1),
+      universal: new Uint8Array(total), reproducible: new Uint8Array(total),
+      own: new Float64Array(total), group: new Int32Array(total).fill(-1), main: new Int8Array(total).fill(-1),
       density: new Float64Array(total), peak: new Float64Array(total),
       r: new Float64Array(total).fill(NaN), score: new Float64Array(total),
     };
@@ -80,6 +81,9 @@
         data.number[id] = i;
         data.cls[id] = part.cls[i];
         data.universal[id] = part.universal[i];
+        data.reproducible[id] = part.reproducible[i];
+        data.own[id] = number(part.own[i]);
+        if (part.copies[i] >= 0) data.group[id] = m * size + part.copies[i];
         data.peak[id] = number(part.peak[i]);
         data.score[id] = number(part.sim[i]);
         let sum = 0;
@@ -98,6 +102,7 @@
         }
       }
     });
+    data.judged = data.own.some((r) => !Number.isNaN(r));
     data.peakDigits = decimals(data.peak);
     return data;
   }
@@ -184,6 +189,18 @@
   explorer.part = (data, id, field) => ofModel(data, id)[field][data.number[id]];
   explorer.densities = (data, id) =>
     ofModel(data, id).density.map((ofDomain) => ofDomain[data.number[id]]);
+
+  /* The other features of its own dictionary that a feature is a copy of. */
+  explorer.copiesOf = (data, id) => {
+    const found = [];
+    const first = data.model[id] * data.size;
+    for (let other = first; other < first + data.size; other++) {
+      if (other !== id && data.group[id] >= 0 && data.group[other] === data.group[id]) {
+        found.push(other);
+      }
+    }
+    return found;
+  };
 
   /* Best partner in each other model: {model: its index, id or null, r or null}. */
   explorer.matches = (data, id) => {

@@ -4,6 +4,7 @@
   const explorer = (window.featrackExplorer = window.featrackExplorer || {});
   const { el } = explorer;
   const NEIGHBOURS = 8;
+  const COPIES = 12; // of a feature, named on its page
   const hint = (words) => el("p", { class: "fx-hint" }, words);
 
   /* Builds the page of a feature; contexts and effects follow when their file has come. */
@@ -50,6 +51,8 @@
   function badges(data, id) {
     const words = [data.meta.classes[data.cls[id]]];
     if (data.universal[id]) words.push("universal");
+    if (data.reproducible[id]) words.push("reproducible");
+    else if (!Number.isNaN(data.own[id])) words.push("not reproducible");
     const main = data.meta.domains[data.main[id]];
     if (main) words.push(`mainly ${explorer.capital(main)}`);
     const items = words.map((word) => el("li", {}, word));
@@ -59,7 +62,6 @@
   /* The explanation, and how well it does: where there is none, that is said. */
   function reading(data, id) {
     const text = explorer.part(data, id, "text");
-    const detection = explorer.part(data, id, "det");
     const facts = [
       ["Density", explorer.percent(data.density[id]), "Share of all tokens on which it is active"],
       ["Peak", explorer.digits(data.peak[id]), "Its strongest activation"],
@@ -68,11 +70,11 @@
         "Simulation r", explorer.fixed(data.score[id], 2),
         "Correlation of its activations with those that the explanation predicts",
       ],
-      [
-        "Detection", explorer.fixed(detection, 2),
-        "How well the explanation tells its contexts from others",
-      ],
     ];
+    if (data.judged) {
+      const title = "Best correlation in the other dictionaries of its own model, the least of them";
+      facts.splice(3, 0, ["r to own other seed", explorer.fixed(data.own[id], 3), title]);
+    }
     const lede = text ? explorer.prose(text) : el("span", { class: "fx-hint" }, UNREAD);
     const terms = facts.map(([name, value, title]) =>
       el("div", { title }, el("dt", {}, name), el("dd", {}, value))
@@ -82,8 +84,30 @@
       { class: "fx-reading" },
       el("p", { class: "fx-lede" }, lede),
       el("p", {}, explorer.chips(data, explorer.part(data, id, "top"))),
-      el("dl", { class: "fx-facts" }, ...terms)
+      el("dl", { class: "fx-facts" }, ...terms),
+      copies(data, id)
     );
+  }
+
+  /* Links to its copies. */
+  function copies(data, id) {
+    const others = explorer.copiesOf(data, id);
+    if (!others.length) return "";
+    const shown = others.slice(0, COPIES).flatMap((other) => [explorer.featureLink(data, other), " "]);
+    const more = others.length > COPIES ? `and ${explorer.count(others.length - COPIES)} more` : "";
+    const said = others.length > 1 ? `${explorer.count(others.length)} copies` : "A copy";
+    const words = `${said} in its own dictionary (r > ${data.meta.tau}, perhaps by way of others): `;
+    return el("p", { class: "fx-hint fx-twins" }, words, ...shown, more);
+  }
+
+  /* What the own other seed says about a feature without a match. */
+  function judged(data, id) {
+    if (Number.isNaN(data.own[id])) return "";
+    const r = explorer.digits(data.own[id]);
+    return data.reproducible[id]
+      ? ` Other dictionaries of its own model have it as well: there its best r is at least ${r}.`
+      : ` Another dictionary of its own model lacks it (best r ${r}), so a missing match says` +
+          " nothing about the other model.";
   }
 
   const UNREAD = "No explanation was written for it.";
@@ -93,7 +117,7 @@
       const detail = await explorer.details(data, id);
       const partners =
         "The feature of each model whose activations go with it best, token by token; " +
-        `above r = ${data.meta.tau} it counts as a match.`;
+        `above r = ${data.meta.tau} it counts as a match.${judged(data, id)}`;
       place.replaceChildren(
         figures(data, id, detail),
         contexts(data, id, STRONGEST, detail.c),

@@ -33,37 +33,71 @@
       `Domains, left to right: ${data.meta.domains.map(explorer.capital).join(", ")}. `,
       `Matches: ${data.models.map(({ label }) => label).join(", ")}; `,
       `the dot is the feature’s own model, colour means r > ${data.meta.tau}. `,
-      keys([["/", "search"], ["j k ↑ ↓", "move"], ["Enter", "open"], ["Esc", "back"]])
+      keys([["/", "search"], ["j k ↑ ↓", "move"], ["Enter", "open"], ["c", "copies"], ["Esc", "back"]])
     );
     const view = el("div", {}, status, table, pages, legend);
-    let shown = { ids: [], page: 1, count: 1 };
+    let shown = { state: explorer.EMPTY, page: 1, count: 1 };
 
-    function show(state, ids) {
-      const count = Math.max(1, Math.ceil(ids.length / PAGE));
+    /* Shows a state and what `explorer.select` found for it. */
+    function show(state, { ids, rows: all, copies }) {
+      const count = Math.max(1, Math.ceil(all.length / PAGE));
       const page = Math.min(state.page, count);
       const first = (page - 1) * PAGE;
-      shown = { ids, page, count };
-      const rows = Array.from(ids.slice(first, first + PAGE), (id, i) => row(data, id, first + i));
-      body.replaceChildren(...rows);
+      shown = { state, page, count };
+      let leader = null;
+      const rows = Array.from(all.slice(0, first + PAGE), (id, i) => {
+        const below = leader !== null && data.group[id] >= 0 && data.group[id] === data.group[leader];
+        if (!below) leader = id;
+        if (i < first) return null;
+        return row(data, id, i, below ? below : fold(id, copies.get(id), state.open));
+      });
+      body.replaceChildren(...rows.slice(first));
       const { sort, order } = explorer.sorting(state);
       heads.forEach((th, i) => mark(th, COLUMNS[i], sort, order));
-      table.setAttribute("aria-rowcount", ids.length + 1);
+      table.setAttribute("aria-rowcount", all.length + 1);
       table.hidden = !ids.length;
       legend.hidden = !ids.length;
+      const folded = all.length < ids.length ? ` in ${explorer.count(all.length)} rows` : "";
       const found = `${explorer.count(ids.length)} of ${explorer.count(data.total)} features`;
       status.textContent = ids.length
-        ? `${found}, sorted by ${explorer.SORTS[sort].label}`
+        ? `${found}${folded}, sorted by ${explorer.SORTS[sort].label}`
         : "No feature fits. Loosen a filter, or search for another token.";
       pages.replaceChildren(...(count > 1 ? pager(page, count, change) : []));
       rove(links()[0]);
+    }
+
+    /* The button that shows or hides a row's copies; nothing where there are none. */
+    function fold(id, copies, open) {
+      if (!copies) return "";
+      const name = explorer.hashOf(data, id).slice(1);
+      const opened = open.includes(name);
+      const words = `${copies} ${copies > 1 ? "copies" : "copy"}`;
+      return el(
+        "button",
+        {
+          type: "button", class: "fx-copies", "aria-expanded": String(opened), "data-fold": id,
+          title: `Features of the same dictionary with r > ${data.meta.tau}`,
+          click: () => turn(id, name),
+        },
+        `${opened ? "−" : "+"} ${words}`
+      );
+    }
+
+    function turn(id, name) {
+      const { open } = shown.state;
+      const held = open.includes(name);
+      change({ open: held ? open.filter((one) => one !== name) : [...open, name] }, true);
+      body.querySelector(`[data-fold="${id}"]`)?.focus();
     }
 
     const links = () => [...body.querySelectorAll(".fx-name")];
 
     /* One link of the table takes part in tabbing; the arrow keys change which. */
     function rove(link) {
-      for (const other of links()) other.tabIndex = -1;
-      if (link) link.tabIndex = 0;
+      for (const other of body.querySelectorAll(".fx-name, .fx-copies")) other.tabIndex = -1;
+      if (!link) return;
+      const own = link.closest("tr").querySelectorAll(".fx-name, .fx-copies");
+      for (const other of own) other.tabIndex = 0;
     }
 
     function focus(link) {
@@ -89,7 +123,16 @@
     });
     return {
       view, show, move,
-      focusOn: (id) => focus(links().find((link) => link.dataset.id === String(id))),
+      focusOn: (id) => {
+        const link = links().find((one) => one.dataset.id === String(id));
+        if (link) focus(link);
+      },
+      fold: () => {
+        const button = document.activeElement.closest("tr")?.querySelector(".fx-copies");
+        const { id } = button?.closest("tr").querySelector(".fx-name").dataset ?? {};
+        button?.click();
+        if (id) focus(links().find((link) => link.dataset.id === id));
+      },
       edge: (end) => focus(end ? links().at(-1) : links()[0]),
     };
   };
@@ -126,18 +169,21 @@
     else th.removeAttribute("aria-sort");
   }
 
-  function row(data, id, place) {
+  /* A row; `folded` is the button of its copies, or true if it is itself a copy of the row above. */
+  function row(data, id, place, folded) {
     const text = explorer.part(data, id, "text");
     const cell = (name, ...children) => el("td", { role: "cell", class: name }, ...children);
     const percent = el("span", { class: "fx-unit" }, "\u00a0%");
     return el(
       "tr",
-      { role: "row", "aria-rowindex": place + 2 },
+      { role: "row", "aria-rowindex": place + 2, class: folded === true ? "fx-copy" : null },
       el(
         "th",
         { role: "rowheader", scope: "row", class: "fx-who" },
         explorer.featureLink(data, id, { "data-id": id }),
-        el("span", { class: "fx-class" }, explorer.kind(data, id))
+        el("span", { class: "fx-class" }, explorer.kind(data, id), folded === true ? ", a copy" : ""),
+        explorer.reproducibleSign(data, id),
+        folded === true ? "" : folded
       ),
       cell(
         "fx-what",

@@ -18,7 +18,7 @@
 
   function run(data) {
     let state = { ...explorer.EMPTY };
-    let selected = { ids: [] };
+    let selected = { ids: [], rows: [] };
     let stale = true; // the list doesn't show `state` yet
     let feature = null;
     let scrolled = 0;
@@ -65,7 +65,7 @@
     function showList(focused = null) {
       if (stale) {
         controls.show(state, select());
-        list.show(state, selected.ids);
+        list.show(state, selected);
         stale = false;
       }
       const back = !page.hidden;
@@ -82,7 +82,7 @@
     function showFeature(id) {
       if (page.hidden) scrolled = window.scrollY;
       feature = id;
-      const shown = explorer.featurePage(data, id, select().ids, explorer.listHash(state));
+      const shown = explorer.featurePage(data, id, select().rows, explorer.listHash(state));
       notice.hidden = true;
       listing.hidden = true;
       page.replaceChildren(shown.view);
@@ -157,6 +157,7 @@
       if (feature === null) {
         if (down || up) return () => list.move(down ? 1 : -1);
         if (inside && (key === "Home" || key === "End")) return () => list.edge(key === "End");
+        if (inside && key === "c") return () => list.fold();
         if (inside && key === "Escape") return () => controls.search.focus();
         return null;
       }

@@ -59,7 +59,12 @@
         explorer.bar(match.r ?? 0, { class: "fx-bar fx-rbar", "--tau": `${100 * data.meta.tau}%` }),
         el("span", { class: "fx-verdict" }, held ? "matched" : `below ${data.meta.tau}`)
       ),
-      el("p", { class: "fx-class" }, explorer.kind(data, match.id)),
+      el(
+        "p",
+        { class: "fx-class" },
+        explorer.kind(data, match.id), " ",
+        explorer.reproducibleSign(data, match.id)
+      ),
       text ? el("p", { class: "fx-text" }, explorer.prose(text)) : "",
       el("p", {}, explorer.chips(data, explorer.part(data, match.id, "top")))
     );

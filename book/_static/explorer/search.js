@@ -88,7 +88,7 @@
       .reduce((all, one) => all.map((score, id) => (score && one[id] ? score + one[id] : 0)));
   }
 
-  const MODEL = 1, CLASS = 2, DOMAIN = 4, UNIVERSAL = 8, DENSITY = 16, R = 32;
+  const MODEL = 1, CLASS = 2, DOMAIN = 4, UNIVERSAL = 8, DENSITY = 16, R = 32, REPRODUCIBLE = 64;
 
   function outside(value, [low, high]) {
     if (low === null && high === null) return false;
@@ -97,9 +97,10 @@
 
   /* The features a list state selects, in its order, and what each filter's choices would give.
 
-     Returns {ids, counts: {model, class, domain, universal}, others: {density, r}}: a choice is
-     counted among what every other filter lets through; `others` are the features that all
-     filters but that range let through. */
+     Returns {ids, rows, copies, counts: {model, class, domain, universal, reproducible}, others:
+     {density, r}}: a choice is counted among what every other filter lets through; `others` are
+     the features that all filters but that range let through; `rows` are the ids with copies
+     folded, `copies` how many each row's feature has below it. */
   explorer.select = (data, state) => {
     const { meta, models } = data;
     const wanted = {
@@ -113,6 +114,7 @@
       class: new Array(meta.classes.length).fill(0),
       domain: new Array(meta.domains.length).fill(0),
       universal: 0,
+      reproducible: 0,
     };
     const others = { density: [], r: [] };
     const ids = [];
@@ -123,6 +125,7 @@
       if (wanted.cls.size && !wanted.cls.has(data.cls[id])) failed |= CLASS;
       if (wanted.domain >= 0 && data.main[id] !== wanted.domain) failed |= DOMAIN;
       if (state.universal && !data.universal[id]) failed |= UNIVERSAL;
+      if (state.reproducible && !data.reproducible[id]) failed |= REPRODUCIBLE;
       if (outside(100 * data.density[id], state.density)) failed |= DENSITY;
       if (outside(data.r[id], state.r)) failed |= R;
       if (!failed) ids.push(id);
@@ -130,11 +133,33 @@
       if (!(failed & ~CLASS)) counts.class[data.cls[id]] += 1;
       if (!(failed & ~DOMAIN) && data.main[id] >= 0) counts.domain[data.main[id]] += 1;
       if (!(failed & ~UNIVERSAL) && data.universal[id]) counts.universal += 1;
+      if (!(failed & ~REPRODUCIBLE) && data.reproducible[id]) counts.reproducible += 1;
       if (!(failed & ~DENSITY)) others.density.push(id);
       if (!(failed & ~R)) others.r.push(id);
     }
-    return { ids: ordered(data, ids, scores, explorer.sorting(state)), counts, others };
+    const inOrder = ordered(data, ids, scores, explorer.sorting(state));
+    return { ids: inOrder, ...folded(data, inOrder, state.open), counts, others };
   };
+
+  /* One row for each group of copies, its first feature in the order; open ones are followed by
+     the rest. Returns {rows, copies: how many stand below a row's feature}. */
+  function folded(data, ids, open) {
+    const groups = new Map();
+    for (const id of ids) {
+      const group = data.group[id] < 0 ? `alone ${id}` : data.group[id];
+      if (groups.has(group)) groups.get(group).push(id);
+      else groups.set(group, [id]);
+    }
+    const rows = [];
+    const copies = new Map();
+    const names = new Set(open);
+    for (const [first, ...rest] of groups.values()) {
+      rows.push(first);
+      if (rest.length) copies.set(first, rest.length);
+      if (names.has(explorer.hashOf(data, first).slice(1))) rows.push(...rest);
+    }
+    return { rows: Uint32Array.from(rows), copies };
+  }
 
   /* What isn't defined comes last in either direction; ties go by best r, then by number. */
   function ordered(data, ids, scores, { sort, order }) {

@@ -144,6 +144,16 @@
   explorer.kind = (data, id) =>
     data.meta.classes[data.cls[id]] + (data.universal[id] ? ", universal" : "");
 
+  /* The sign of a feature that other dictionaries of its own model have, too, or nothing. */
+  explorer.reproducibleSign = (data, id) =>
+    data.reproducible[id]
+      ? explorer.el(
+          "span",
+          { class: "fx-again", title: "Other dictionaries of its own model have it, too" },
+          "reproducible"
+        )
+      : "";
+
   explorer.featureLink = (data, id, attributes = {}) =>
     explorer.el(
       "a",

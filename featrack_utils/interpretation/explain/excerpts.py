@@ -19,7 +19,6 @@ from featrack_utils.statistics.probes import halves
 WIDTH = 32  # tokens of an excerpt; Bills et al. take 64 of a longer context
 TOP, RANDOM = 5, 5  # excerpts that a simulation is scored on, as in Bills et al.
 INTERVALS = 5  # excerpts shown from between the strongest and the weakest
-DETECTION = 10  # excerpts of each kind, active and not, that are to be told apart
 NONE = -1
 Numbers = Int[np.ndarray, " n"]  # of features or of excerpts
 Places = Int[np.ndarray, "n k width"]  # positions of k excerpts for each of n features, or NONE
@@ -60,20 +59,6 @@ class EvaluationText(NamedTuple):
         return np.where(excerpts[..., None] == NONE, NONE, self.positions[excerpts])
 
 
-class JudgingExcerpts(NamedTuple):
-    """Excerpts of the held-out documents on which each feature is judged; NONE: no more.
-
-    Attributes:
-        simulated: TOP excerpts with the strongest activations, each of another document, then
-            RANDOM ones drawn from all others.
-        active, inactive: excerpts in which the feature is active and isn't, drawn at random.
-    """
-
-    simulated: Int[np.ndarray, "n_features n_simulated"]
-    active: Int[np.ndarray, "n_features n_active"]
-    inactive: Int[np.ndarray, "n_features n_inactive"]
-
-
 def as_text(features: Features, block: int, seed: int) -> EvaluationText:
     """Splits a mix by documents and cuts it into excerpts; `block` positions make one block.
 
@@ -110,24 +95,21 @@ def as_text(features: Features, block: int, seed: int) -> EvaluationText:
 
 def excerpts_to_judge(
     columns: sparse.csc_matrix, text: EvaluationText, seed: int
-) -> JudgingExcerpts:
-    """Held-out excerpts to judge each feature on; `columns` [n_tokens, d_sae]."""
-    n_features = columns.shape[1]
+) -> Int[np.ndarray, "n_features n_excerpts"]:
+    """Held-out excerpts to judge each feature on; `columns` [n_tokens, d_sae]. NONE: no more.
+
+    TOP excerpts with the strongest activations, each of another document, then RANDOM ones drawn
+    from all others.
+    """
     held = np.flatnonzero(~text.learnt)
-    simulated = np.full((n_features, TOP + RANDOM), NONE, np.int32)
-    active, inactive = np.full((2, n_features, DETECTION), NONE, np.int32)
-    for feature in range(n_features):
+    found = np.full((columns.shape[1], TOP + RANDOM), NONE, np.int32)
+    for feature, row in enumerate(found):
         rng = np.random.default_rng([seed, feature])
-        ranked = _active_excerpts(columns, text, feature, learnt=False)
-        top, _ = _split_top(ranked, text)
+        top, _ = _split_top(_active_excerpts(columns, text, feature, learnt=False), text)
         drawn = _draw(rng, np.setdiff1d(held, top), RANDOM)
-        simulated[feature, : top.size] = top
-        simulated[feature, TOP : TOP + drawn.size] = drawn
-        drawn = _draw(rng, ranked, DETECTION)
-        active[feature, : drawn.size] = drawn
-        drawn = _draw(rng, np.setdiff1d(held, ranked), DETECTION)
-        inactive[feature, : drawn.size] = drawn
-    return JudgingExcerpts(simulated, active, inactive)
+        row[: top.size] = top
+        row[TOP : TOP + drawn.size] = drawn
+    return found
 
 
 def excerpts_to_show(

@@ -2,59 +2,72 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float, Int
+from scipy import sparse
 from transformers import AutoTokenizer
 
 from featrack_utils.dictionaries import features
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.interpretation import contexts
-from featrack_utils.interpretation.explain import judge, lookup, rules
-from featrack_utils.interpretation.explain.chat import ChatServer
-from featrack_utils.interpretation.explain.chat_explainer import ChatExplainer
+from featrack_utils.interpretation.explain import lookup
+from featrack_utils.interpretation.explain.chat import ChatExplainer, ChatServer
 from featrack_utils.interpretation.explain.excerpts import (
-    NONE,
+    TOP,
     EvaluationText,
+    Numbers,
     as_text,
     excerpts_to_judge,
     true_values,
 )
-from featrack_utils.interpretation.explain.score import shuffled
+from featrack_utils.interpretation.explain.lookup import Lookup
+from featrack_utils.interpretation.explain.score import shuffled, simulation_r
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.best_matches import FOLDER, open_matches
-from featrack_utils.matching.classes import Tracking
+from featrack_utils.matching.classes import Tracking, eligible
 from featrack_utils.matching.fates import found_in_neighbour
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.profile import Interpretation
 
 ANSWERS = "answers"  # folder of a run: what was asked is no artefact to be made anew
-COLUMNS = ("model", "feature", "explainer", "explanation", "simulation_r", "detection")
-QUANTILES = (0.9, 0.5, 0.1)  # of the scores: features shown as examples
+COLUMNS = ("model", "feature", "explainer", "explanation", "simulation_r")
+
+
+class Subject(NamedTuple):
+    """One dictionary whose features are explained.
+
+    Attributes:
+        columns: activations, [n_tokens, d_sae].
+        excerpts: what each feature is judged on (`excerpts.excerpts_to_judge`).
+        able: features that are seen often enough.
+        persisting: features that a neighbouring model has, too; none of a control.
+    """
+
+    columns: sparse.csc_matrix
+    excerpts: Int[np.ndarray, "d_sae n_excerpts"]
+    able: Bool[np.ndarray, " d_sae"]
+    persisting: Bool[np.ndarray, " d_sae"]
 
 
 class Prepared(NamedTuple):
-    """What explanations are learnt from and judged on, one dictionary per model.
+    """What explanations are learnt from and judged on.
 
     Attributes:
-        found: activations, by model.
-        judged: the same by feature, with excerpts to judge on, by model.
-        able: features that are seen often enough, bool [d_sae] per model.
-        trackings: classes and partners along every edge of the lineage.
+        text: the evaluation mix, split.
+        subjects: a dictionary for each model and control.
+        partners: the match in the child of each of a parent's features, along every edge.
         vocabulary: text of each token.
     """
 
-    lineage: Lineage
     text: EvaluationText
-    found: Mapping[str, Features]
-    judged: dict[str, judge.JudgedDictionary]
-    able: Mapping[str, np.ndarray]
-    trackings: Mapping[tuple[str, str], Tracking]
+    subjects: dict[str, Subject]
+    partners: Mapping[tuple[str, str], Int[np.ndarray, " d_sae"]]
     vocabulary: Sequence[str]
     seed: int
 
@@ -63,9 +76,10 @@ class Scores(NamedTuple):
     """Scores of every explainer.
 
     Attributes:
-        own: one row per model, feature and explainer: what `judge.score_own` gives; shuffled_r,
-            the score of another feature's explanation; able (seen often enough), persisting (a
-            neighbouring model has it), density.
+        own: one row per model or control, feature and explainer. Columns: model, feature,
+            explainer, explanation, simulation_r (top and random excerpts), random_r (random ones
+            only: all held-out text where simulating costs nothing), shuffled_r (the score of
+            another feature's explanation), able, persisting, density. NaN: not defined.
         mates: one row per edge, pair of matched features and explainer: foreign_r, the parent's
             explanation scored on the child's feature, and own_r, the child's own.
     """
@@ -75,33 +89,44 @@ class Scores(NamedTuple):
 
 
 def explain_run(
-    run: Path, lineage: Lineage, settings: Interpretation, context: int, seed: int
+    run: Path,
+    lineage: Lineage,
+    settings: Interpretation,
+    controls: Iterable[str],
+    context: int,
+    seed: int,
+    min_positions: int,
+    min_documents: int,
 ) -> Path:
     """Makes the artefact `interpretation` of a run, unless it is up to date; gives its folder.
 
-    Of each model the dictionary of the first SAE seed is explained.
+    Of each model the dictionary of the first SAE seed is explained; `controls` are control models
+    by the names of their dictionaries.
 
     Raises:
         FeatrackError: features, matches or the tokenizer are missing or damaged, or the chat
             model can't be asked (`ChatServer.ask`).
     """
-    matches = open_matches(run)
+    matches, controls = open_matches(run), list(controls)
     first = {model: names[0] for model, names in matches.names.items()}
+    names = [*first.values(), *controls]
 
     def build(folder: Path) -> None:
-        opened = features.open_named(run, first.values())
+        opened = features.open_named(run, names)
         place = store.opened(run / "corpora") / "tokenizer"
         tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
         prepared = prepare(
             lineage,
-            {model: opened[name] for model, name in first.items()},
-            {model: matches.eligible[name] for model, name in first.items()},
+            {model: opened[name] for model, name in first.items()}
+            | {name: opened[name] for name in controls},
             {(a, b): matches.tracking(first[a], first[b]) for a, b in lineage.edges},
             contexts.vocabulary(tokenizer),
             block=context - 1,
             seed=seed,
+            min_positions=min_positions,
+            min_documents=min_documents,
         )
-        write(folder, prepared, settings, run / ANSWERS)
+        write(folder, lineage, prepared, settings, run / ANSWERS)
 
     return store.make(
         run / "interpretation",
@@ -110,9 +135,12 @@ def explain_run(
             "context": context,
             "seed": seed,
             "edges": [list(edge) for edge in lineage.edges],
+            "controls": controls,
+            "min_positions": min_positions,
+            "min_documents": min_documents,
             **settings.model_dump(),
         },
-        inputs=[*(run / "features" / n for n in first.values()), run / FOLDER, run / "corpora"],
+        inputs=[*(run / "features" / name for name in names), run / FOLDER, run / "corpora"],
         code=[sys.modules[__name__]],
     )
 
@@ -120,36 +148,40 @@ def explain_run(
 def prepare(
     lineage: Lineage,
     found: Mapping[str, Features],
-    able: Mapping[str, np.ndarray],
     trackings: Mapping[tuple[str, str], Tracking],
     vocabulary: Sequence[str],
     *,
     block: int,
     seed: int,
+    min_positions: int,
+    min_documents: int,
 ) -> Prepared:
-    """Splits the text and chooses what to judge on; `found` and `able` by model.
+    """Splits the text and chooses what to judge on; `found` by model, controls included.
 
     Raises:
         FeatrackError: the positions don't fill blocks, or a domain has one document only.
     """
     text = as_text(found[lineage.root], block, seed)
-    judged = {}
+    persisting = found_in_neighbour(lineage, trackings)
+    subjects = {}
     for model, each in found.items():
         columns = contexts.by_feature(each.acts)
-        excerpts = excerpts_to_judge(columns, text, seed)
-        judged[model] = judge.JudgedDictionary(columns, excerpts, text)
-    return Prepared(lineage, text, found, judged, able, trackings, vocabulary, seed)
+        subjects[model] = Subject(
+            columns,
+            excerpts_to_judge(columns, text, seed),
+            eligible(each.acts, each.origin, min_positions, min_documents),
+            persisting.get(model, np.zeros(columns.shape[1], bool)),
+        )
+    partners = {edge: tracking.parent_partner for edge, tracking in trackings.items()}
+    return Prepared(text, subjects, partners, vocabulary, seed)
 
 
-def count(prepared: Prepared) -> list[dict[str, judge.CountingExplainer]]:
-    """Explanations by counting, by model: first the whole lookups, then the rules of them."""
-    lookups, written = {}, {}
-    for model, each in prepared.found.items():
-        table = lookup.learn(each.acts, prepared.text)
-        said = rules.write_explanations(table, prepared.vocabulary)
-        lookups[model] = judge.CountingExplainer("lookup", table, said, prepared.text)
-        written[model] = judge.CountingExplainer("rules", said, said, prepared.text)
-    return [lookups, written]
+def count(prepared: Prepared) -> dict[str, Lookup]:
+    """Explanations by counting, by model."""
+    return {
+        model: lookup.learn(each.columns.tocsr(), prepared.text, prepared.vocabulary)
+        for model, each in prepared.subjects.items()
+    }
 
 
 def ask(prepared: Prepared, settings: Interpretation, answers: Path) -> Scores:
@@ -160,107 +192,101 @@ def ask(prepared: Prepared, settings: Interpretation, answers: Path) -> Scores:
     """
     server = ChatServer(settings.base_url, settings.key_variable, answers, settings.max_requests)
     explainers, sample = {}, {}
-    for model, able in prepared.able.items():
+    for model, each in prepared.subjects.items():
         explainers[model] = ChatExplainer(
             server,
             settings.chat_model,
             model,
-            prepared.judged[model].columns,
+            each.columns,
             prepared.text,
             prepared.vocabulary,
             prepared.seed,
         )
-        drawn = np.random.default_rng(prepared.seed).permutation(np.flatnonzero(able))
+        drawn = np.random.default_rng(prepared.seed).permutation(np.flatnonzero(each.able))
         sample[model] = np.sort(drawn[: settings.explained_features])
     return score(prepared, explainers, sample)
 
 
-def write(folder: Path, prepared: Prepared, settings: Interpretation, answers: Path) -> None:
+def write(
+    folder: Path, lineage: Lineage, prepared: Prepared, settings: Interpretation, answers: Path
+) -> None:
     """Fills `folder`.
 
-    interpretations.parquet has COLUMNS, one row per feature: the chat model's where it said
-    something, and the rules elsewhere. scores.parquet and mates.parquet are the tables of
-    `Scores`, and examples.json has the `examples` of each model.
+    interpretations.parquet has COLUMNS, one row per feature of the models: the chat model's where
+    it said something, and the lookup's elsewhere. scores.parquet and mates.parquet are the tables
+    of `Scores`.
     """
-    kinds = count(prepared)
-    scores = [score(prepared, explainers) for explainers in kinds]
-    shown = {
-        model: examples(explainer, prepared, model, scores[-1].own)
-        for model, explainer in kinds[-1].items()
-    }
+    scores = [score(prepared, count(prepared))]
     if settings.explainer == "endpoint":
         scores.append(ask(prepared, settings, answers))
     own, mates = (pd.concat(tables, ignore_index=True) for tables in zip(*scores, strict=True))
     own.to_parquet(folder / "scores.parquet", index=False)
     mates.to_parquet(folder / "mates.parquet", index=False)
-    said = own[own["explainer"].isin(["rules", "endpoint"])]
-    said = said[said["explanation"] != ""].drop_duplicates(["model", "feature"], keep="last")
-    place = said["model"].map(prepared.lineage.order.index)
+    said = own[(own["explanation"] != "") & own["model"].isin(lineage.order)]
+    said = said.drop_duplicates(["model", "feature"], keep="last")
+    place = said["model"].map(lineage.order.index)
     table = said.assign(place=place).sort_values(["place", "feature"])[list(COLUMNS)]
     table.to_parquet(folder / "interpretations.parquet", index=False)
-    (folder / "examples.json").write_text(json.dumps(shown))
-
-
-def examples(
-    explainer: judge.CountingExplainer, prepared: Prepared, model: str, own: pd.DataFrame
-) -> list[dict[str, Any]]:
-    """Features at QUANTILES of the scores, each on its strongest excerpt and a random active one.
-
-    Returns:
-        feature, explanation, simulation_r and contexts (tokens, true, simulated) of each.
-    """
-    rows = own[(own["model"] == model) & own["able"]]
-    rows = rows.dropna(subset="simulation_r").sort_values(["simulation_r", "feature"])
-    chosen = [round(q * (len(rows) - 1)) for q in QUANTILES] if len(rows) else []
-    columns, excerpts, text = prepared.judged[model]
-    found = []
-    for row in rows.iloc[chosen].itertuples():
-        feature = np.array([row.feature])
-        strongest, active = excerpts.simulated[row.feature][0], excerpts.active[row.feature]
-        drawn = active[active != strongest][:1]
-        where = text.positions_of(np.array([[strongest, *drawn]]))
-        true, simulated = true_values(columns, feature, where), explainer.simulate(feature, where)
-        contexts = []
-        for positions, a, b in zip(where[0], true[0], simulated[0], strict=True):
-            there = positions != NONE
-            tokens = [prepared.vocabulary[t] for t in text.tokens[positions[there]]]
-            if tokens:
-                contexts.append((tokens, a[there].tolist(), b[there].tolist()))
-        about = {"explanation": row.explanation, "simulation_r": float(row.simulation_r)}
-        found.append({"feature": int(row.feature), **about, "contexts": contexts})
-    return found
 
 
 def score(
     prepared: Prepared,
-    explainers: Mapping[str, judge.CountingExplainer | ChatExplainer],
-    sample: Mapping[str, np.ndarray] | None = None,
+    explainers: Mapping[str, Lookup | ChatExplainer],
+    sample: Mapping[str, Numbers] | None = None,
 ) -> Scores:
     """What one explainer says of every model, scored on all features or on those of `sample`."""
-    sample = sample or {model: np.arange(len(able)) for model, able in prepared.able.items()}
-    persisting = found_in_neighbour(prepared.lineage, prepared.trackings)
+    subjects, text = prepared.subjects, prepared.text
+    sample = sample or {model: np.arange(len(each.able)) for model, each in subjects.items()}
+
+    def scored(explainer: Lookup | ChatExplainer, sources: Numbers, on: str, targets: Numbers):
+        """Simulated and true activations, for explanations of `sources` on other features."""
+        where = text.positions_of(subjects[on].excerpts[targets])
+        return explainer.simulate(sources, where), true_values(subjects[on].columns, targets, where)
+
     own, mates = [], []
     for model, explainer in explainers.items():
-        judged, chosen = prepared.judged[model], sample[model]
-        able = chosen[prepared.able[model][chosen]]
-        others = shuffled(able, prepared.seed)
-        shuffled_r = judge.score_on_others(explainer, others, judged, able)
-        table = judge.score_own(explainer, judged, chosen)
-        table.insert(0, "model", model)
-        table["able"] = prepared.able[model][chosen]
-        table["persisting"] = persisting[model][chosen]
-        density = np.diff(judged.columns.indptr) / len(prepared.text.tokens)
-        table["density"] = density[chosen]
-        table["shuffled_r"] = table["feature"].map(pd.Series(shuffled_r, index=able))
-        own.append(table)
-    for parent, child in prepared.lineage.edges:
-        partner = prepared.trackings[parent, child].parent_partner[sample[parent]]
-        i, j = sample[parent][partner >= 0], partner[partner >= 0]
-        judged = prepared.judged[child]
-        pairs = {"feature": i, "mate": j}
-        pairs["foreign_r"] = judge.score_on_others(explainers[parent], i, judged, j)
-        pairs["own_r"] = judge.score_on_others(explainers[child], j, judged, j)
-        table = pd.DataFrame({"parent": parent, "child": child, **pairs})
-        table["explainer"] = explainers[parent].name
-        mates.append(table)
+        each, chosen = subjects[model], sample[model]
+        simulated, true = scored(explainer, chosen, model, chosen)
+        if isinstance(explainer, Lookup):
+            random_r = everywhere_r(explainer, each.columns, chosen)
+        else:
+            random_r = simulation_r(simulated[:, TOP:], true[:, TOP:])
+        able = chosen[each.able[chosen]]
+        shuffled_r = simulation_r(*scored(explainer, shuffled(able, prepared.seed), model, able))
+        table = {
+            "model": model,
+            "feature": chosen.astype(np.int32),
+            "explainer": explainer.name,
+            "explanation": [explainer.explanation(feature) for feature in chosen],
+            "simulation_r": simulation_r(simulated, true),
+            "random_r": random_r,
+            "shuffled_r": pd.Series(shuffled_r, index=able).reindex(chosen).to_numpy(),
+            "able": each.able[chosen],
+            "persisting": each.persisting[chosen],
+            "density": each.columns.getnnz(axis=0)[chosen] / len(text.tokens),
+        }
+        own.append(pd.DataFrame(table))
+    for (parent, child), partners in prepared.partners.items():
+        i = sample[parent][partners[sample[parent]] >= 0]
+        j = partners[i]
+        table = {
+            "parent": parent,
+            "child": child,
+            "feature": i,
+            "mate": j,
+            "foreign_r": simulation_r(*scored(explainers[parent], i, child, j)),
+            "own_r": simulation_r(*scored(explainers[child], j, child, j)),
+            "explainer": explainers[parent].name,
+        }
+        mates.append(pd.DataFrame(table))
     return Scores(pd.concat(own, ignore_index=True), pd.concat(mates, ignore_index=True))
+
+
+def everywhere_r(
+    explainer: Lookup, columns: sparse.csc_matrix, chosen: Numbers
+) -> Float[np.ndarray, " n"]:
+    """r of what a lookup simulates with true activations over all held-out text."""
+    held = ~explainer.text.learn
+    pairs, true = explainer.text.pair[held], columns[held]
+    each = ((explainer.values(f)[pairs], true[:, [f]].toarray()[:, 0]) for f in chosen)
+    return np.array([simulation_r(a[None], b[None])[0] for a, b in each])

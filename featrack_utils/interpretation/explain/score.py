@@ -1,9 +1,9 @@
-"""Scores of explanations, their controls, and the figures of the chapter."""
+"""Scores of explanations, what they are compared with, and the figures of the chapter."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -38,22 +38,6 @@ def simulation_r(
     with np.errstate(invalid="ignore", divide="ignore"):
         together = n * (x * y).sum(axis=1) - x.sum(axis=1) * y.sum(axis=1)
         return np.where(varies, together / np.sqrt(spread_x * spread_y), np.nan)
-
-
-def detection(
-    active: Float[np.ndarray, "n k"], inactive: Float[np.ndarray, "n m"]
-) -> Float[np.ndarray, " n"]:
-    """How often an active excerpt is rated above an inactive one, ties counting half.
-
-    The area under the ROC curve; where the ratings are yes and no it is the balanced accuracy.
-    NaN ratings are left out; NaN where a row has none of one kind.
-    """
-    there = np.isfinite(active)[:, :, None] & np.isfinite(inactive)[:, None, :]
-    above = active[:, :, None] > inactive[:, None, :]
-    level = active[:, :, None] == inactive[:, None, :]
-    n = there.sum(axis=(1, 2))
-    won = ((above + 0.5 * level) * there).sum(axis=(1, 2))
-    return np.divide(won, n, out=np.full(len(n), np.nan), where=n > 0)
 
 
 def bootstrap(
@@ -99,36 +83,53 @@ def equally_dense(
     return one[rows[near]], other[columns[near]]
 
 
+def pairs(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Equally dense features of two groups, pair by pair; features without a score take no part."""
+    one, other = (rows[rows["simulation_r"].notna()] for rows in (one, other))
+    density = np.concatenate([one["density"], other["density"]])
+    i, j = equally_dense(density, *np.split(np.arange(len(density)), [len(one)]))
+    return one.iloc[i], other.iloc[j - len(one)]
+
+
 def results(
-    own: pd.DataFrame, mates: pd.DataFrame, replicates: int, seed: int
+    own: pd.DataFrame,
+    mates: pd.DataFrame,
+    controls: Mapping[str, Mapping[str, str]],
+    replicates: int,
+    seed: int,
 ) -> dict[str, float | None]:
     """Entries of results.json, from the tables of `run.Scores`; None: not defined.
 
     Medians and means are over features that are seen often enough, with intervals from drawing
-    features anew.
+    features anew. Persisting features are paired with equally dense others of their model and, by
+    the names in `controls`, with those of control models' dictionaries.
     """
     found: dict[str, float | None] = {"autointerp.density_caliper": CALIPER}
 
-    def add(name: str, values: pd.Series | np.ndarray, statistic=np.median) -> None:
-        found.update(flat(name, bootstrap(np.asarray(values), statistic, replicates, seed)))
+    def add(name: str, values: pd.Series, statistic=np.median) -> None:
+        found.update(flat(name, bootstrap(values.to_numpy(), statistic, replicates, seed)))
 
-    for (model, explainer), rows in own[own["able"]].groupby(["model", "explainer"], sort=False):
+    def compare(name: str, kind: str, one: pd.DataFrame, other: pd.DataFrame) -> None:
+        one, other = pairs(one, other)
+        found[f"{name}.{kind}.pairs"] = len(one)
+        for key, column in ((name, "simulation_r"), (f"{name}.random_only", "random_r")):
+            add(f"{key}.{kind}", one[column] - other[column].to_numpy(), np.mean)
+
+    groups = dict(iter(own[own["able"]].groupby(["model", "explainer"], sort=False)))
+    for (model, explainer), rows in groups.items():
         name = f"autointerp.{model}.{explainer}"
         found[f"{name}.features"] = len(rows)
         add(f"{name}.median_r", rows["simulation_r"])
         add(f"{name}.random_only.median_r", rows["random_r"])
         add(f"{name}.shuffled.median_r", rows["shuffled_r"])
-        add(f"{name}.detection", rows["detection"])
-        add(f"{name}.persisting.median_r", rows["simulation_r"][rows["persisting"]])
-        for kind, chosen in (("persisting", rows["persisting"]), ("others", ~rows["persisting"])):
-            found[f"{name}.{kind}.median_density"] = (
-                float(rows["density"][chosen].median()) if chosen.any() else None
-            )
-        one, other = pairs(rows)
-        found[f"{name}.matched_pairs"] = len(one)
-        for key, column in (("", "simulation_r"), (".random_only", "random_r")):
-            difference = one[column].to_numpy() - other[column].to_numpy()
-            add(f"{name}{key}.persisting_minus_matched", difference, np.mean)
+        if model not in controls:
+            continue
+        persisting, others = rows[rows["persisting"]], rows[~rows["persisting"]]
+        add(f"{name}.persisting.median_r", persisting["simulation_r"])
+        add(f"{name}.others.median_r", others["simulation_r"])
+        compare(name, "persisting_minus_matched", persisting, others)
+        for kind, control in controls[model].items():
+            compare(name, f"persisting_minus_{kind}", persisting, groups[control, explainer])
     for (parent, child, explainer), rows in mates.groupby(
         ["parent", "child", "explainer"], sort=False
     ):
@@ -138,13 +139,3 @@ def results(
         add(f"{name}.own_median_r", rows["own_r"])
         add(f"{name}.foreign_minus_own", rows["foreign_r"] - rows["own_r"], np.mean)
     return found
-
-
-def pairs(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Persisting features and equally dense others, from scores of one model and explainer.
-
-    Features without a score take no part.
-    """
-    rows = rows[rows["simulation_r"].notna()].reset_index(drop=True)
-    kinds = (np.flatnonzero(rows["persisting"]), np.flatnonzero(~rows["persisting"]))
-    return tuple(rows.loc[kind] for kind in equally_dense(rows["density"].to_numpy(), *kinds))
