@@ -18,8 +18,8 @@
 # a fine-tune of which we do know one thing. We invent a word, plant it in some of the documents,
 # train on them, and ask whether the list has it.
 #
-# **You will learn** how to test a method on models with a planted truth, what *sensitivity* and
-# *false alarms* are, and why a dictionary must have read the text. **You need** the chapters on
+# **You will learn** how to test a method on models with a planted truth, what *precision*, *recall*
+# and *false alarms* are, and why a dictionary must have read the text. **You need** the chapters on
 # [dictionaries](dictionaries) and on [lost, found and new](changes). **It takes** twenty minutes.
 # {cite:t}`horn2025tracking` have no such test.
 
@@ -41,7 +41,6 @@ from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, count, number, percent, say, show
 from featrack_utils.interpretation import selection
 from featrack_utils.lineage import label
-from featrack_utils.matching.best_matches import Matches
 from featrack_utils.matching.classes import eligible, turned
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import loading, training
@@ -68,16 +67,13 @@ evaluation_blocks = 220  # validation blocks per domain, the same for every mode
 tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
-min_density = 0.001  # of all tokens, for a feature that is listed
-max_density = 0.1  # of all tokens, above which a feature is dense
-max_position_share = 0.1  # of a feature's activation on one place of the blocks
 measured_share = 0.5  # of the validation documents that get the word, at every strength
 answering = 0.5  # of a feature's activation on the word, and of the words it is active in
 
 # %% [markdown]
 # ## The plant
 #
-# The word must be new, so we invent some and keep one that no text of this run has. It always stands
+# The {term}`plant` must be new, so we invent some words and keep one that no text of this run has. It always stands
 # in the same place: behind the commonest mark of the text, as if it were a connective. Behind *every*
 # such mark of a planted document, that is; other documents stay as they are.
 
@@ -209,15 +205,18 @@ def told(strength):
     )
 
 
-say("Losses in nats per token, of the planted model and the clean one:", "\n".join(map(told, planted)))
+say(
+    "Losses in nats per token, of the planted model and the clean one:",
+    "\n".join(map(told, planted)),
+)
 
 # %% [markdown]
 # ## Dictionaries, on the same text
 #
-# The planted model gets dictionaries as every other model does. One more is trained on the *clean*
-# model, but reads the *planted* text. We need it for this reason: the clean model's own dictionaries have
+# The planted model gets dictionaries as every other model does. One more, the {term}`reader`, is of the
+# *clean* model but reads the *planted* text. We need it for this reason: the clean model's own dictionaries have
 # never met the word. A feature for it would be missing there, even if the model had one all along.
-# Chapter [lost, found and new](changes) calls such a dictionary the *untouched* one.
+# The chapter on [lost, found and new](changes) has the {term}`zero-step child` for the same reason.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 sae_recipe = dict(
@@ -269,25 +268,20 @@ def measured(strength):
 
 # %%
 def compared(found, pairs):
+    """Best matches of these pairs of dictionaries, in both directions."""
     able = {n: eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()}
     best = {}
     for a, b in pairs:
         masks = {"eligible_a": able[a], "eligible_b": able[b]}
         best[a, b] = correlations(found[a].acts, found[b].acts, **masks)
         best[b, a] = turned(best[a, b])
-    return Matches({}, best, able, {}, {}, tau)
+    return best
 
 
-def called_new(matches, found, own, others):
+def called_new(best, found, own, others):
     """The list of new features of the first of `own`, none of which is in the `others`."""
-    guards = dict(min_density=min_density, max_density=max_density)
-    fit = selection.passes(
-        found[own[0]], context - 1, max_position_share=max_position_share, **guards
-    )
-    within = selection.closest(matches, own[0], own[1:])
-    asked = selection.reproducible(within, tau) & fit
-    there = selection.closest(matches, own[0], others)
-    return selection.missing(asked, within, there, tau)
+    fit = selection.passes(found[own[0]], context - 1)
+    return selection.missing(best, own[0], own[1:], others, tau, among=fit)
 
 
 # %% [markdown]
@@ -324,24 +318,226 @@ def tested(strength):
     own, clean, reader = dictionaries[strength], own_names[child], readers[strength]
     pairs = [(own[0], other) for other in (*own[1:], *clean, *own_names[parent], reader)]
     pairs += [(clean[0], other) for other in (*clean[1:], *own[1:], reader)]
-    matches = compared(found, pairs)
-    precision, recall = answers(found[own[0]].acts, role)
+    best = compared(found, pairs)
     lists = {
-        "clean": called_new(matches, found, own, clean),
-        "guarded": called_new(matches, found, own, (*clean, reader)),
-        "parent": called_new(matches, found, own, own_names[parent]),
-        "backwards": called_new(matches, found, clean, own),
-        "unchanged": called_new(matches, found, clean, [reader]),
+        "clean": called_new(best, found, own, clean),
+        "confirmed": called_new(best, found, own, (*clean, reader)),
+        "parent": called_new(best, found, own, own_names[parent]),
+        "backwards": called_new(best, found, clean, own),
+        "unchanged": called_new(best, found, clean, [reader]),
     }
-    within = selection.closest(matches, own[0], own[1:])
+    precision, recall = answers(found[own[0]].acts, role)
+    near = {
+        name: selection.closest(best, own[0], names).r
+        for name, names in {"own_r": own[1:], "r": clean, "r_reader": [reader]}.items()
+    }
     table = pd.DataFrame({"precision": precision, "recall": recall})
     table["answers"] = (precision >= answering) & (recall >= answering)
-    table["reproducible"] = selection.reproducible(within, tau)
-    table["r"] = selection.closest(matches, own[0], clean).r.max(axis=1)
-    table["r reader"] = selection.closest(matches, own[0], [reader]).r.max(axis=1)
+    table["own_r"] = near["own_r"].min(axis=1, skipna=False)
+    table["r"], table["r_reader"] = near["r"].max(axis=1), near["r_reader"].max(axis=1)
     return lists, table
 
 
 outcomes = {strength: tested(strength) for strength in planted}
 
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+figure, axes = style.panels(len(planted), 2.8, columns=min(2, len(planted)))
+for axis, (strength, (_, table)) in zip(axes, outcomes.items(), strict=True):
+    own = table[table["own_r"] > tau]
+    for answering_ones, colour, marker in ((False, style.GREY, "o"), (True, "black", "D")):
+        dots = own[own["answers"] == answering_ones]
+        words = "answers to the plant" if answering_ones else "any other"
+        size = 22 if answering_ones else 6
+        axis.scatter(dots["r"], dots["precision"], size, colour, marker, label=words)
+    axis.axvline(tau, color=style.GREY, lw=1, ls=":")
+    axis.set(title=f"word in {percent(strength)} of the documents", xlim=(0, 1), ylim=(-0.03, 1.03))
+figure.supxlabel("best r with a feature of the clean model", fontsize=11)
+figure.supylabel("share of activation on the word", fontsize=11)
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+show(
+    figure,
+    "The planted model's reproducible features: how much of each one's activation falls on the word, "
+    "and how close the closest feature of the clean model is. New is what lies left of τ (dotted).",
+    "fig-planted",
+    "Dots; those high up answer to the word, those on the left are called new",
+)
+
+# %% [markdown]
+# A rule that works has its diamonds top left in {numref}`fig-planted`, and nothing else left of τ. Any
+# grey dot on the left is called new as well: a {term}`false alarm`.
+
+
 # %%
+def checked(strength, kind):
+    """How many features a list has, how many answer to the plant, and the first one's rank."""
+    lists, table = outcomes[strength]
+    right = table["answers"][lists[kind]["feature"]].to_numpy(dtype=bool)
+    rank = int(right.argmax()) + 1 if right.any() else None
+    return {
+        "called_new": right.size,
+        "answering": int(right.sum()),
+        "false_alarms": int((~right).sum()),
+        "rank": rank,
+    }
+
+
+LISTS = {"clean": "the clean model", "confirmed": "… and its reader", "parent": "the parent"}
+rows = [
+    {"word in": strength, "not in": words} | checked(strength, kind)
+    for strength in planted
+    for kind, words in LISTS.items()
+]
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+show_table(
+    pd.DataFrame(rows)
+    .head(7)
+    .rename(columns={"called_new": "called new", "false_alarms": "false alarms"}),
+    {"word in": ".0%", "rank": ",.0f"},
+    notes={"answering": "to the plant", "rank": "of the first that answers"},
+    caption="Features that are called new because they are not in the other's dictionaries. The "
+    "reader is the dictionary of the clean model that has read the planted text.",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+found = {s: {kind: checked(s, kind) for kind in LISTS} for s in planted}
+for strength, by_kind in found.items():
+    key = f"planted.{dose_percent(strength)}"
+    lists, table = outcomes[strength]
+    true = table["answers"] & (table["own_r"] > tau)
+    results |= {f"{key}.answering": int(true.sum()), f"{key}.backwards": len(lists["backwards"])}
+    results[f"{key}.unchanged"] = len(lists["unchanged"])
+    for kind, row in by_kind.items():
+        results |= {f"{key}.{kind}.{name}": value for name, value in row.items()}
+        results[f"{key}.{kind}.found"] = int(row["answering"] > 0)
+
+
+def beside(strength):
+    key = f"planted.{dose_percent(strength)}"
+    row, confirmed = found[strength]["clean"], found[strength]["confirmed"]
+    answer = (
+        f"the list has {count(row['answering'])} of them, the first at rank {count(row['rank'])}"
+        if row["answering"]
+        else "the list has none of them"
+    )
+    read = (
+        f"{count(confirmed['answering'])} of these are missing in the reader, too"
+        if confirmed["answering"]
+        else "the reader has them all: they were missing because the clean model's dictionaries "
+        "hadn't read the word, and not because the model had changed"
+    )
+    return (
+        f"- **{percent(strength)}**: {count(results[f'{key}.answering'])} reproducible features answer to "
+        f"the plant; {answer}. " + (f"And {read}." if row["answering"] else "")
+    )
+
+
+say("By the share of documents that have the word:", "\n".join(map(beside, planted)))
+
+# %% [markdown]
+# ## How many false alarms would there be anyway?
+#
+# Two lists can have no true entry. *Backwards*: what is in the clean model and not in the planted one.
+# Nothing was taken away, so all of it is chance, or else room that was made for the word. *Unchanged*: what
+# is in the clean model's dictionaries and not in the reader's, which is of the same model.
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    "\n".join(
+        f"- **{percent(s)}**: {count(found[s]['clean']['false_alarms'])} false alarms in the list; "
+        f"{count(len(outcomes[s][0]['backwards']))} features are missing backwards, and "
+        f"{count(len(outcomes[s][0]['unchanged']))} in the unchanged model."
+        for s in planted
+    )
+)
+limits = {
+    kind: planting.limits({s: by_kind[kind]["answering"] > 0 for s, by_kind in found.items()})
+    for kind in LISTS
+}
+for kind, (smallest, largest) in limits.items():
+    results |= {f"planted.smallest_{kind}": smallest, f"planted.largest_missed_{kind}": largest}
+store.write_results(run, "planted", results)
+
+
+def bounded(kind):
+    smallest, largest = limits[kind]
+    there = f"found down to {percent(smallest)}" if smallest else "found at none of the strengths"
+    missed = f", and not at {percent(largest)}" if largest else ", and missed at none"
+    return there + (missed if smallest else "")
+
+
+# %% [markdown]
+# One caveat. The word fills a good part of the mix on which features are compared, half of the
+# documents of its kind, at every strength. A habit that is rare in the reader's text would be rare on
+# such a mix, too, and unobserved before it is missed.
+#
+# ## What we learned
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+first, *_ = planted
+row, anyway = found[first]["clean"], results[f"planted.{dose_percent(first)}.unchanged"]
+sentences = [
+    f"With the word in {percent(first)} of the documents, {count(row['called_new'])} features are called "
+    f"new beside the clean model, {count(row['answering'])} of which answer to the plant.",
+    f"Where no model differs at all, {count(anyway)} would be.",
+    f"Beside the clean model the plant is {bounded('clean')}.",
+    f"When a dictionary of the clean model has read the word, it is {bounded('confirmed')}.",
+]
+say(
+    " ".join(sentences),
+    "A list of new features says what the dictionaries have in addition. Whether the *model* has it in "
+    "addition needs a dictionary of the old model that has read the new text.",
+)
+
+# %% [markdown]
+# Next, [the map](map) shows all features at once.
+#
+# :::{admonition} Exercise 1
+# :class: tip
+# What is the recall of the feature with the highest precision, at the first strength? You need
+# `outcomes[planted[0]]`, whose second part is a table with a row for each feature.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+_, table = outcomes[first]
+best_recall = float(table.loc[table["precision"].idxmax(), "recall"])
+
+# %%
+answer = ...  # a share, from 0 to 1
+check(answer, best_recall)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+answer = table.sort_values("precision", ascending=False, kind="stable")["recall"].iloc[0]
+check(answer, best_recall)
+
+# %% [markdown]
+# :::{admonition} Exercise 2
+# :class: tip
+# How many of the planted model's features have r ≤ τ in the clean model's dictionaries, reproducible
+# or not? So how many of them does the first guard of the rule keep off the list?
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+unguarded = int((table["r"] <= tau).sum()) - int(
+    ((table["r"] <= tau) & (table["own_r"] > tau)).sum()
+)
+
+# %%
+answer = ...  # a number of features
+check(answer, unguarded)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+far = table[table["r"] <= tau]
+answer = len(far) - len(far.query("own_r > @tau"))
+check(answer, unguarded)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
+# :class: tip
+# Why is the word planted in *whole* documents, and not behind a tenth of all marks, anywhere?
+# :::
+#
+# :::{dropdown} Answer
+# Features, intervals and the rule for eligible features count documents. And a habit is a habit of
+# a writer: who uses a word uses it again, which the model can learn from the text before it.
+# :::
