@@ -279,7 +279,7 @@ for axis, key, title in zip(axes, ("", "random_only."), ("simulation", "random-o
             axis.plot(point.estimate, height, marker, color=colour, ls="", ms=5, label=known)
     axis.axvline(0, color="black", lw=1)
     axis.set(title=f"{title} score", yticks=range(len(children)), yticklabels=map(label, children))
-    axis.invert_yaxis()
+    axis.set_ylim(len(children) - 0.5, -0.5)
 plot.supxlabel("score of a persisting feature less that of …", fontsize=11)
 plot.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 show(
