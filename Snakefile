@@ -146,6 +146,8 @@ if PROFILE.dosed:
 PRETRAINED = "train" in LINEAGE.models[LINEAGE.root]
 if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
     PHASES["rate"] = Phase(["floors"], sections=("sae", "arms"), threads=2, urgent=True)
+if PROFILE.planted:
+    PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=True)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 

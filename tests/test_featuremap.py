@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save_file
-from scipy import sparse
 
 from featrack_utils.display import feature_figures, style
 from featrack_utils.errors import FeatrackError
@@ -86,19 +85,11 @@ def test_a_matched_neighbour_is_the_nearest_eligible_feature_with_r_above_tau():
     a, b = np.array([[0.0, 0], [5, 0], [9, 0]]), np.array([[0.1, 0], [5.2, 0], [8, 0], [9, 0]])
     # Feature 0's nearest is its match; 1's nearest isn't; 2 has a match only below τ.
     best = matches([(0, 0, 0.9), (0, 3, 0.85), (1, 2, 0.9), (2, 3, 0.5)], [True] * 4)
-    assert feature_map.matched_neighbours(a, b, best, 0.8) == (2, 0.5, 3 / 8)
+    assert feature_map.matched_neighbours(a, b, best, 0.8) == (0.5, 3 / 8)
     # Without feature 1 of b, the nearest of a's feature 1 is its match.
     best = matches([(0, 0, 0.9), (1, 2, 0.9)], [True, False, True, True])
-    assert feature_map.matched_neighbours(a, b, best, 0.8) == (2, 1.0, 2 / 6)
-    assert feature_map.matched_neighbours(a, b, matches([], [True] * 4), 0.8) == (0, None, None)
-
-
-def test_a_clusters_tokens_count_each_member_alike():
-    shares = sparse.csc_matrix([[0.9, 0.0, 0.2], [0.1, 0.6, 0.8], [0.0, 0.4, 0.0]])
-    # 0: tokens 0, 1, 2 have 0.9, 0.7 and 0.4; cluster 1 is feature 2 alone.
-    tokens = feature_map.cluster_tokens(np.array([0, 0, 1]), shares, n=2)
-    assert tokens == [[0, 1], [1, 0]]
-    assert feature_map.cluster_tokens(np.array([-1, -1, -1]), shares, n=2) == []
+    assert feature_map.matched_neighbours(a, b, best, 0.8) == (1.0, 2 / 6)
+    assert np.isnan(feature_map.matched_neighbours(a, b, matches([], [True] * 4), 0.8)).all()
 
 
 def test_directions_are_unit_rows_and_misfits_are_named(tmp_path):
