@@ -13,13 +13,13 @@ from numba import njit
 from scipy import sparse
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.matching.correlation import BestMatches
-from featrack_utils.matching.kernels import match_rows
-from featrack_utils.matching.sums import (
+from featrack_utils.matching.correlation import (
+    BestMatches,
     arrays,
     check_correlation,
     checked,
     gathered,
+    match_rows,
     same_positions,
     shared_out,
 )
@@ -59,7 +59,7 @@ def string_correlations(
         FeatrackError: different positions, `sharedmin` below 2, a floor outside (0, 1), or a
             mask of the wrong length.
     """
-    a, b = checked(a, "a"), checked(b, "b")
+    a, b = checked(a), checked(b)
     same_positions(a, b)
     check_correlation(floor, "floor")
     if tokens.shape != (a.shape[0],):
