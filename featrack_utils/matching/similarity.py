@@ -79,7 +79,7 @@ def _cosine(
     """Cosines of the rows of x @ x_to and y @ y_to, which are never held; k may be a vocabulary."""
 
     def product(x: np.ndarray, x_to: np.ndarray, y: np.ndarray, y_to: np.ndarray) -> np.ndarray:
-        return np.einsum("nd,nd->n", x @ (x_to @ y_to.T), y)
+        return ((x @ (x_to @ y_to.T)) * y).sum(axis=1)
 
     lengths = product(x, x_to, x, x_to) * product(y, y_to, y, y_to)
     return product(x, x_to, y, y_to) / np.sqrt(np.where(lengths > 0, lengths, np.nan))
