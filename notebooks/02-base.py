@@ -186,7 +186,7 @@ show_table(
 # %% tags=["remove-cell"]
 together = evaluation.pooled(*(scores[domain] for domain in own))
 held_out = np.concatenate([validation[domain].tokens for domain in own])
-figures = evaluation.score_results(root, scores | {"own": together}) | {
+figures = evaluation.score_results(f"lm.{root}", scores | {"own": together}) | {
     f"lm.{root}.uniform_loss": float(np.log(len(corpora.tokenizer))),
     f"lm.{root}.unigram_loss": evaluation.unigram_loss(blocks, held_out, len(corpora.tokenizer)),
     f"lm.{root}.parameters_millions": int(parts.sum()) / 1e6,

@@ -144,7 +144,7 @@ for model in tuned:
     scores = evaluation.evaluate_each(models[model], validation)
     own = evaluation.pooled(*(scores[d] for d in lineage.trained_on(model)))
     remembered[model] = evaluation.pooled(*(scores[d] for d in lineage.trained_on(root)))
-    figures |= evaluation.score_results(model, scores | {"own": own})
+    figures |= evaluation.score_results(f"lm.{model}", scores | {"own": own})
 
 # %%
 for model in tuned:

@@ -19,8 +19,8 @@
 # moves from one parent to the other. We repeat the figure and find the weight at which both parents'
 # texts are served equally well.
 #
-# *You will learn* slerp in six lines, how far it is from a straight line, and what a merge keeps.
-# *You need* the chapter before. *Time*: ten minutes of reading.
+# **You will learn** slerp in six lines, how far it is from a straight line, and what a merge keeps.
+# **You need** [the chapter before](finetune). **It takes** ten minutes.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 import math
@@ -34,8 +34,8 @@ from tqdm.auto import tqdm
 
 from featrack_utils.corpora import prepare
 from featrack_utils.display import paper, samples, style, training_figures
-from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import count, listed, number, percent, say, show
+from featrack_utils.display.text import check, listed, number, percent, say, show
+from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import label
 from featrack_utils.models import evaluation, loading, merging
 from featrack_utils.pipeline import store
@@ -98,35 +98,78 @@ for name, merged in merging.slerp(first, second, 0.3).items():
 # %% [markdown]
 # ## Is slerp different from a straight line?
 #
-# We look at the angles first. "Arc from line" is how far the middle of the arc lies from the middle of
-# the line, as a share of the distance between the parents.
+# That depends on the angle. Half-way, slerp is $(W_A + W_B) / (2\cos\frac\theta2)$, and the straight
+# line $(W_A + W_B) / 2$. We measure how far the two lie apart, as a share of the distance between
+# the parents.
 
-# %% tags=["hide-input"]
-angles = merging.geometry(first, second)
-columns = {
-    "tensors": ("tensor", "size"),
-    "largest angle": ("angle", "max"),
-    "arc from line": ("slerp_minus_lerp", "max"),
-    "on the line": ("on_line", "sum"),
-}
-part = angles["tensor"].map(loading.part_of)
-by_part = angles.groupby(part).agg(**columns).reset_index(names="part")
-show_table(
-    by_part,
-    {"largest angle": ".1f", "arc from line": ".2%"},
-    caption="How far the first two parents lie apart, by part of the model.",
-    notes={"largest angle": "degrees", "on the line": "tensors merged on a line, cos θ > 0.9995"},
+
+# %%
+def compare(a, b):
+    """Angle of two tensors in degrees, and how far the arc's middle lies from the line's."""
+    a, b = a.double().flatten(), b.double().flatten()
+    cosine = (a @ b / (a.norm() * b.norm())).clamp(-1, 1)
+    theta = cosine.acos()
+    from_line = (a + b).norm() / 2 * (1 / (theta / 2).cos() - 1) / (b - a).norm()
+    return {
+        "angle": math.degrees(theta),
+        "from_line": from_line.nan_to_num().item(),  # parents may be equal
+        "on_line": abs(cosine.item()) > merging.DOT_THRESHOLD,
+    }
+
+
+angles = pd.DataFrame({"tensor": name, **compare(first[name], second[name])} for name in first)
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+angles["part"] = angles["tensor"].map(loading.part_of)
+widest = angles.loc[angles["angle"].idxmax()]
+figure, (ours, wide) = style.panels(2, 2.2)
+for axis, degrees, title in (
+    (ours, widest["angle"], f"our widest: {number(widest['angle'], 0)}°, {widest['part']}"),
+    (wide, 90, "a right angle"),
+):
+    ends = torch.tensor(
+        [[math.sin(x), math.cos(x)] for x in np.radians([-degrees / 2, degrees / 2])]
+    )
+    for end, text in zip(ends, "AB", strict=True):
+        axis.annotate("", end, (0, 0), arrowprops={"arrowstyle": "->", "color": style.GREY})
+        axis.annotate(f"$W_{text}$", end * 1.12, ha="center", va="center")
+    for way, look in ((slerp, "-"), (lambda a, b, t: (1 - t) * a + t * b, "--")):
+        points = torch.stack([way(*ends, t) for t in np.linspace(0, 1, 41)])
+        axis.plot(*points.T, look, color="black", label="arc" if look == "-" else "line")
+    axis.set(
+        title=title, aspect="equal", xlim=(-0.95, 0.95), ylim=(-0.05, 1.2), xticks=[], yticks=[]
+    )
+wide.legend(loc="lower right")
+show(
+    figure,
+    "Slerp (the arc) and a straight line between two tensors, in the plane of the two, at the widest "
+    "angle that the first two parents have in any tensor, and at a right angle.",
+    "fig-arc",
+    "Two pairs of arrows, one narrow and one at a right angle, each joined by an arc and a line",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-widest = angles.loc[angles["angle"].idxmax()]
-straight = part[angles["on_line"]]
-gains = ", all norm gains: a few numbers that scale their input" if {*straight} == {"norms"} else ""
+straight = angles[angles["on_line"]]
+furthest = angles["from_line"].max()
+gains = (
+    ", all norm gains: a few numbers that scale their input"
+    if {*straight["part"]} == {"norms"}
+    else ""
+)
+NEAR = 0.05  # of the distance between the parents
 say(
-    f"The widest angle is {number(widest['angle'], 0)}°, in the {loading.part_of(widest['tensor'])}, "
-    f"and the arc leaves the line by at most {percent(angles['slerp_minus_lerp'].max(), 1)} of the "
-    f"distance between the parents. Of {len(angles)} tensors {len(straight)} are so nearly parallel "
-    f"that mergekit takes the line{gains}. What follows is a statement about merging, not about slerp."
+    f"How far have two fine-tunes of one model gone from each other? The widest angle is "
+    f"{number(widest['angle'], 0)}° (cos θ = {number(math.cos(math.radians(widest['angle'])), 3)}), in the "
+    f"{widest['part']}. The arc leaves the line by at most {percent(furthest, 1)} of the distance "
+    f"between the parents. Of {len(angles)} tensors {len(straight)} are so nearly parallel that "
+    f"mergekit takes the line{gains}. "
+    + (
+        "So by {numref}`fig-arc` the two hardly differ: what follows is a statement about merging, not "
+        "about slerp."
+        if furthest < NEAR
+        else "So by {numref}`fig-arc` the arc is a path of its own, and a merge along the line may "
+        "come out otherwise."
+    )
 )
 
 # %% [markdown]
@@ -134,7 +177,9 @@ say(
 #
 # Between two parents there is a weight to choose. We merge at many weights, in memory, and score each
 # merge on the text of both parents. The **balanced** weight is where both have kept the same share of
-# what their fine-tune gained over the model they descend from: (accuracy − before) / (parent − before).
+# what their fine-tune gained over the model they descend from:
+#
+# $$\frac{\text{accuracy} - \text{before}}{\text{parent} - \text{before}} .$$
 
 
 # %%
@@ -150,6 +195,52 @@ def sweep(model):
     return pd.DataFrame(rows), {d: score.accuracy for d, score in before.items()}
 
 
+# %%
+def kept_shares(swept, before, own):
+    """The share of each parent's gain that merges keep, by parent; NaN where there was no gain.
+
+    own: each parent's domains, which count alike, the first parent's first.
+    """
+    kept = {}
+    for (parent, domains), end in zip(own.items(), (0, -1), strict=True):
+        accuracy = swept[[*domains]].mean(axis=1).to_numpy()
+        start = np.mean([before[domain] for domain in domains])
+        gain = accuracy[end] - start
+        kept[parent] = (accuracy - start) / (gain if gain > 0 else np.nan)
+    return kept
+
+
+def crossing(ts, a, b):
+    """Where two curves meet, straight between grid points: the highest place; None: nowhere."""
+    meetings, gap = [], np.subtract(a, b)
+    for i in range(len(ts) - 1):
+        if gap[i] * gap[i + 1] <= 0 and gap[i] != gap[i + 1]:
+            along = gap[i] / (gap[i] - gap[i + 1])
+            t, height = (x[i] + along * (x[i + 1] - x[i]) for x in (np.asarray(ts), np.asarray(a)))
+            meetings.append((float(height), float(t)))
+    return max(meetings)[1] if meetings else None
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+def balanced(model):
+    """The balanced t of a merge; FeatrackError where the sweep has none."""
+    ts, shares = swept[model][0]["t"].to_numpy(), kept[model]
+    for parent, share in shares.items():
+        if np.isnan(share).any():
+            raise FeatrackError(
+                f"The fine-tune {parent} is no more accurate on its own text than the model before "
+                "it, so there is no gain to balance; train it for longer or give the merge a "
+                "number as its t."
+            )
+    t = crossing(ts, *shares.values())
+    if t is None:
+        raise FeatrackError(
+            f"The shares that {model} keeps of its parents' gains never cross between t = 0 and 1, "
+            "so it has no balanced t; give it a number as its t."
+        )
+    return t
+
+
 # %% [markdown]
 # Then the merge is written. Its `t` in the profile is `balanced` or a number; more than two parents
 # count alike. A recipe kept beside it makes the same model with mergekit, at any size.
@@ -158,15 +249,14 @@ def sweep(model):
 swept, kept, weights = {}, {}, {}
 for model in lineage.merges:
     parents = lineage.parents(model)
-    weights[model] = merging.equal_weights(len(parents))
+    weights[model] = [1 / len(parents)] * len(parents)
     t = lineage.models[model].get("t", {"slerp": "balanced"}.get(method[model]))
     if model in pairs:
         swept[model] = sweep(model)
-        kept[model] = merging.kept_shares(*swept[model], {p: own[p] for p in parents})
+        kept[model] = kept_shares(*swept[model], {parent: own[parent] for parent in parents})
         if t is not None:
-            ts = swept[model][0]["t"]
-            chosen = merging.balanced_t(ts, kept[model]) if t == "balanced" else merging.check_t(t)
-            weights[model] = [1 - chosen, chosen]
+            t = balanced(model) if t == "balanced" else float(t)
+            weights[model] = [1 - t, t]
     folders = [run / "models" / parent for parent in parents]
     given = {"weights": weights[model], "method": method[model]}
     folder = store.make(
@@ -181,7 +271,8 @@ print((folder / merging.RECIPE).read_text())
 # %% tags=["remove-cell"]
 results = {
     "merge.lerp_fallback_tensors": int(angles["on_line"].sum()),
-    "merge.slerp_minus_lerp_max": float(angles["slerp_minus_lerp"].max()),
+    "merge.slerp_minus_lerp_max": float(furthest),
+    "merge.angle_max": float(widest["angle"]),
 }
 theirs, place = paper.published("merge.t"), {}
 for model, (table, before) in swept.items():
@@ -189,10 +280,12 @@ for model, (table, before) in swept.items():
     ends = (table[own[parent][0]] for parent in pairs[model])
     results |= {
         f"{at}.t": weights[model][1],
-        f"{at}.t_balanced": merging.crossing(table["t"], *kept[model].values()),
-        f"{at}.crossing": merging.crossing(table["t"], *ends),
+        f"{at}.t_balanced": crossing(table["t"], *kept[model].values()),
+        f"{at}.crossing": crossing(table["t"], *ends),
         f"{at}.both_above": int((table[[*before]] > pd.Series(before)).all(axis=1).sum()),
     }
+    for end, (parent, other) in zip((0, -1), (pairs[model], pairs[model][::-1]), strict=True):
+        results[f"{at}.far_end.{parent}"] = float(table[own[other][0]].iloc[end])
     for parent, share in kept[model].items():
         there = np.interp(theirs, table["t"], share)
         results[f"{at}.at_published.{parent}.kept"] = None if math.isnan(there) else float(there)
@@ -232,15 +325,34 @@ if several := [label(model) for model in lineage.merges if model not in pairs]:
 why = "the paper's counts from Lua if its recipe's base is Lua; ours is what the profile asks for"
 words, rows = "other text, other models; raw accuracies: the easier text counts for more", []
 for model, (first_parent, _) in pairs.items():
-    t, balanced, meet = (results[f"{place[model]}.{f}"] for f in ("t", "t_balanced", "crossing"))
+    t, meet = (results[f"{place[model]}.{figure}"] for figure in ("t", "crossing"))
     start = f", from {label(first_parent)}"
     rows += [
         ("merge.t", f"t of {label(model)}{start}", t, None, why),
-        (None, f"balanced t{start}", balanced, None, "not in the paper", ".2f"),
         ("merge.crossing_from_lua", f"accuracies cross{start}", meet, None, words),
     ]
+    table, before = swept[model]
+    for parent, other in (pairs[model], pairs[model][::-1]):
+        domain = own[other][0]
+        name = f"sweep.{parent}_on_{domain}"
+        ancestor = label(lineage.common_ancestor(pairs[model]))
+        rows.append(
+            (
+                name if name in paper.PAPER else None,
+                f"accuracy of {label(parent)} on {label(domain)}",
+                results[f"{place[model]}.far_end.{parent}"],
+                None,
+                f"a far end of the sweep; our {ancestor} has {percent(before[domain], 1)} there",
+                ".1%",
+            )
+        )
 if rows:
-    display(paper.beside_paper(rows, caption="The merge weight beside the paper's."))
+    display(paper.beside_paper(rows, caption="The sweep beside the paper's."))
+
+# %% [markdown]
+# At the far ends each fine-tune reads the other's text. What it scores there is what is left of the
+# model before, and of anything that the two texts share. [A later chapter](rate) asks how that
+# depends on the learning rate.
 
 # %% [markdown]
 # :::{dropdown} On which side of the balance did the paper merge?
@@ -258,7 +370,7 @@ validation = {domain: corpora.validation_blocks(domain, 400) for domain in linea
 merged = {model: loading.load_model(run / "models" / model) for model in lineage.merges}
 for model in merged:
     scores = evaluation.evaluate_each(merged[model], validation)
-    results |= evaluation.score_results(model, scores)
+    results |= evaluation.score_results(f"lm.{model}", scores)
 store.write_results(run, "merge", results)
 results = store.read_results(run, "base", "finetune", "merge")
 scores = evaluation.score_table(results, lineage.domains)
@@ -287,8 +399,12 @@ for model in lineage.merges:
         f"{label(model)}, which was trained on nothing itself, has {listed(against)}. It beats "
         f"{label(before)} on {len(beats[model])} of {len(own[model])}. On {label(old)}, which "
         f"{label(lineage.root)} was trained on, it has {number(loss[model, old])}; its parents have "
-        f"{listed([number(loss[parent, old]) for parent in parents])}. Where it has less than any of "
-        "them, averaging has gone back towards what they descend from."
+        f"{listed([number(loss[parent, old]) for parent in parents])}."
+        + (
+            " That is less than any of them has: averaging went back towards what they descend from."
+            if loss[model, old] < min(loss[parent, old] for parent in parents)
+            else ""
+        )
     )
 
 # %% [markdown]
@@ -322,28 +438,56 @@ say(
 
 # %% [markdown]
 # Predicting is not writing, as the samples show. To tell which features a merge holds we need to see
-# features, and [the next chapter](sae) builds the instrument.
+# features. But first we look at [single neurons](neurons), which need no instrument.
 #
 # :::{admonition} Exercise 1
+# :class: tip
+# Two tensors of length 1 stand at an angle of 60°. How long is their slerp half-way, and how long the
+# middle of the straight line? Give both as `[slerp, line]`.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.5, math.sqrt(0.75)])
+lengths = [merging.slerp({"": a}, {"": b}, 0.5)[""].norm(), ((a + b) / 2).norm()]
+
+# %%
+answer = ...  # [length of slerp, length of the line's middle]
+check(answer, lengths)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+answer = [1, math.cos(math.radians(30))]  # an arc keeps the length, a chord cuts the corner
+check(answer, lengths)
+
+# %% [markdown]
+# :::{admonition} Exercise 2
+# :class: tip
+# At how many of the weights tried does the merge beat the model before fine-tuning on the text of
+# both parents? You need `sweep(model)`, which gives the table of accuracies and those before, or your
+# eyes and the figure of the sweep. (0 if this run has no merge of two.)
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+above = [results[f"{at}.both_above"] for at in place.values()]
+both_above = above[0] if above else 0
+
+# %%
+answer = ...  # how many weights
+check(answer, both_above)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+answer = 0
+for table, before in list(swept.values())[:1]:
+    answer = sum(all(row[d] > before[d] for d in before) for row in table.to_dict("records"))
+check(answer, both_above)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
 # :class: tip
 # Write `t: 0.1`, then `t: 0.9` into the merge's line of the profile. Which of its features do you expect
 # to be found in only one parent?
 # :::
 #
 # :::{dropdown} Answer
-# Those of the parent that contributes little should go missing first. The chapter on tracking counts
-# them, by the parents in which a feature of the merge is found.
+# Those of the parent that contributes little should go missing first. The chapter on
+# [tracking](tracking) counts them, by the parents in which a feature of the merge is found.
 # :::
-#
-# :::{admonition} Exercise 2
-# :class: tip
-# Is there a t at which a merge beats the model before fine-tuning on the text of both parents? Read it
-# off the figure of the sweep: where do both curves lie above their dashed lines?
-# :::
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-lines = [
-    f"{label(model)}: {count(results[f'{at}.both_above'])} of the {sweep_points} weights tried do."
-    for model, at in place.items()
-]
-say(":::{dropdown} Answer\n" + " ".join(lines or ["There is no sweep in this run."]) + "\n:::")

@@ -68,7 +68,8 @@ replicates = 200  # bootstrap draws over groups of documents
 #
 # Entry $i$ of $x_t$ is what **neuron** $i$ says of token $t$, above zero or below. A hook on the next
 # matrix sees all of them. Every model reads the same {term}`evaluation mix`: validation text of all
-# {term}`domains <domain>`, the first position of each block left out.
+# {term}`domains <domain>`, the first position of each block left out. Each neuron's values are
+# standardised, which changes no correlation.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
@@ -81,7 +82,7 @@ mix = evaluation_mix({d: corpora.validation_blocks(d, evaluation_blocks) for d i
 # %%
 @torch.no_grad()
 def neurons_of(model):
-    """What each neuron says of each token of the mix, [n_tokens, d_mlp]."""
+    """What each neuron says of each token of the mix, standardised; [n_tokens, d_mlp]."""
     seen = []
     hook = model.model.layers[0].mlp.down_proj.register_forward_pre_hook(
         lambda module, inputs: seen.append(inputs[0][:, 1:].flatten(0, 1))
@@ -89,7 +90,8 @@ def neurons_of(model):
     for batch in torch.from_numpy(mix.tokens).long().split(32):
         model.model(input_ids=batch, use_cache=False)
     hook.remove()
-    return torch.cat(seen).numpy()
+    x = torch.cat(seen)
+    return x.sub_(x.mean(0)).div_(x.std(0, correction=0)).numpy()
 
 
 neurons = {name: neurons_of(loading.load_model(run / "models" / name)) for name in lineage.order}
@@ -106,39 +108,37 @@ neurons = {name: neurons_of(loading.load_model(run / "models" / name)) for name 
 # We add them up document by document. Then a draw of the bootstrap, which takes some documents twice
 # and others not at all, is a weighted sum of what is already there.
 
-
 # %%
 document = mix.origin[:, 1:].ravel()
-members = sparse.csr_array((np.ones(document.size), (document, np.arange(document.size))))
+each = np.ones(document.size, np.float32)
+members = sparse.csr_array((each, (document, np.arange(document.size))))
 length = np.bincount(document)  # tokens of each document
+sums = {name: (members @ x, members @ x**2) for name, x in neurons.items()}  # [n_documents, d_mlp]
 
 
-def same_neuron_r(counts, x, y):
-    """r of neuron i of x and neuron i of y, where each document counts so often, [..., d_mlp]."""
+def pearson(counts, of_x, of_y, of_xy):
+    """r of each neuron with its partner, where each document counts so often; [..., d_mlp]."""
     n = (counts @ length)[..., None]
-    sums = (counts @ (members @ part) for part in (x, y, x * x, y * y, x * y))
-    sum_x, sum_y, sum_xx, sum_yy, sum_xy = sums
-    spread = (n * sum_xx - sum_x**2) * (n * sum_yy - sum_y**2)
-    return (n * sum_xy - sum_x * sum_y) / np.sqrt(spread)
+    x, xx, y, yy, xy = (counts @ part for part in (*of_x, *of_y, of_xy))
+    return (n * xy - x * y) / np.sqrt((n * xx - x**2) * (n * yy - y**2))
 
 
 # %% [markdown]
 # All neurons of one model against all of another are one product of matrices. Its diagonal must be
-# the same-neuron r, and its rows' maxima what the package's search for best matches finds.
-
+# the same-neuron r, and its rows' maxima what the package's search for best matches finds. We try both
+# on one edge; for the second a few documents will do.
 
 # %%
-def standardised(x):
-    return (x - x.mean(0)) / x.std(0)
-
-
 parent, child = lineage.edges[0]
-x, y = neurons[parent][:2000], neurons[child][:2000]
-all_r = standardised(x).T @ standardised(y) / len(x)
+x, y = neurons[parent], neurons[child]
+whole_mix = np.ones(length.size)  # each document once
+same_neuron_r = pearson(whole_mix, sums[parent], sums[child], members @ (x * y))
+np.testing.assert_allclose(np.diag(x.T @ y) / len(x), same_neuron_r, atol=1e-4)
+
+x, y = x[:2000], y[:2000]
 package = correlations(sparse.csr_matrix(x), sparse.csr_matrix(y))
-np.testing.assert_allclose(all_r.max(axis=1), package.a_best_r, atol=1e-5)
-for i in range(5):
-    np.testing.assert_allclose(all_r[i, i], np.corrcoef(x[:, i], y[:, i])[0, 1], atol=1e-5)
+by_numpy = np.corrcoef(x.T, y.T)[: x.shape[1], x.shape[1] :]
+np.testing.assert_allclose(by_numpy.max(axis=1), package.a_best_r, atol=1e-5)
 
 # %% [markdown]
 # ## What would it be if the MLP had learned nothing?
@@ -156,11 +156,11 @@ for child in dict.fromkeys(child for _, child in lineage.edges):
     control = loading.load_model(run / "models" / child)
     weights = controls.redrawn(control.state_dict(), controls.is_mlp_matrix, seed=0)
     control.load_state_dict(weights)
-    neurons[f"{child}.mlp"] = neurons_of(control)
+    neurons[f"{child}.mlp"] = x = neurons_of(control)
+    sums[f"{child}.mlp"] = members @ x, members @ x**2
 
 group, domain = mix.group[:, 1:].ravel(), np.repeat(mix.domain, context - 1)
 text = Features(acts=None, origin=document, domain=domain, tokens=None, group=group)
-each_once = np.ones(length.size)
 drawn = draw(text, {lineage.root: 1}, replicates, seed).documents
 
 
@@ -173,25 +173,27 @@ drawn = draw(text, {lineage.root: 1}, replicates, seed).documents
 # %%
 def compare(parent, other):
     """Same-neuron r, and whether it is the best, on the whole mix and in every draw."""
-    x, y = neurons[parent], neurons[other]
-    r, in_draws = same_neuron_r(each_once, x, y), same_neuron_r(drawn, x, y)
-    others = standardised(x).T @ standardised(y) / len(x)
+    x, y, parts = neurons[parent], neurons[other], (sums[parent], sums[other])
+    of_xy = members @ (x * y)
+    r, in_draws = (pearson(counts, *parts, of_xy) for counts in (whole_mix, drawn))
+    others = x.T @ y / len(x)
     np.fill_diagonal(others, -1)
     rival = others.argmax(axis=1)
-    best = r > others.max(axis=1)
-    return r, in_draws, best, in_draws > same_neuron_r(drawn, x, y[:, rival])
+    of_rival = [part[:, rival] for part in sums[other]]
+    r_rival = pearson(drawn, sums[parent], of_rival, members @ (x * y[:, rival]))
+    return r, in_draws, r > others.max(axis=1), in_draws > r_rival
 
 
 def figures(r, in_draws, best, best_in_draws):
     """What is read off a comparison: each figure with its 95 % interval."""
-    share, once, twice = (r > tau).mean(), in_draws.T, double_noise(r, in_draws.T)
-    shares = without_noise(share, once > tau, twice > tau)
+    counted, once, twice = (r > tau).mean(), in_draws.T, double_noise(r, in_draws.T)
+    shares = np.clip(without_noise(counted, once > tau, twice > tau), 0, 1)
     found = {
-        "share": (share, np.clip(shares, 0, 1)),
+        "share": (shares.mean(), shares),
         "median_r": (np.median(r), np.median(in_draws, axis=1)),
         "same_best_share": (best.mean(), best_in_draws.mean(axis=1)),
     }
-    return {name: Interval(float(one), *around(one, draws)) for name, (one, draws) in found.items()}
+    return {name: Interval(float(one), *around(draws)) for name, (one, draws) in found.items()}
 
 
 # %% tags=["hide-input"]
@@ -202,6 +204,8 @@ for parent, child in lineage.edges:
         r[parent, other] = compared[0]
         for name, interval in figures(*compared).items():
             results |= flat(f"neurons.{parent}_{child}.{name}{end}", interval)
+    raw = np.mean(r[parent, child] > tau)  # as counted, with the noise
+    results[f"neurons.{parent}_{child}.share.raw"] = float(raw)
 store.write_results(run, "neurons", results)
 
 # %% tags=["hide-input"]
@@ -243,7 +247,7 @@ say(
         if low != high
         else ". "
     )
-    + f"In the controls medians are at most {number(control)} away from zero. Single neurons of a "
+    + f"In the controls medians are at most {number(control, 3)} away from zero. Single neurons of a "
     f"random MLP reach {number(largest)} in size, because neurons that read the same tokens agree a "
     "little by chance. That is what tokens and attention alone carry, neuron by neuron: next to nothing."
 )
@@ -314,7 +318,7 @@ say(
     f"Without any dictionary we can say how much moved. The median neuron agrees with itself by "
     f"{number(medians[low].estimate)} "
     + (f"to {number(medians[high].estimate)} " if low != high else "")
-    + f"along the edges of this lineage, and by about {number(control)} or less once the MLP is random. "
+    + f"along the edges of this lineage, and by next to nothing once the MLP is random. "
     f"The threshold of {number(tau, 1)} leaves {with_interval(share)} along the first edge. Numbers like "
     "these need no ceiling. Shares of features will need one, because dictionaries differ even where the "
     "model doesn't. So we keep them at hand, as a check on everything that follows."
@@ -330,8 +334,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-parent, child = lineage.edges[0]
-above_half = (same_neuron_r(each_once, neurons[parent], neurons[child]) > 0.5).mean()
+above_half = (same_neuron_r > 0.5).mean()
 
 # %%
 answer = ...  # your share, from 0 to 1
@@ -350,8 +353,8 @@ check(answer, above_half)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-x = neurons[lineage.root][:, :1]
-flipped = same_neuron_r(each_once, x, -2 * x)[0]
+x, xx = sums[lineage.root]
+flipped = pearson(whole_mix, (x, xx), (-2 * x, 4 * xx), -2 * xx)[0]
 
 # %%
 answer = ...  # r of x and −2x

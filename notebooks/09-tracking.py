@@ -31,7 +31,7 @@ from scipy import sparse
 from featrack_utils.dictionaries import features
 from featrack_utils.display import flow_figure, matching_figures, style
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import check, listed, number, percent, say, show
+from featrack_utils.display.text import check, listed, number, percent, say, show, what_was_read
 from featrack_utils.lineage import label
 from featrack_utils.matching import best_matches, classes, flow
 from featrack_utils.pipeline import store
@@ -106,6 +106,7 @@ edges = {f"{a}_{b}": (a, b) for a, b in lineage.edges}
 seed_0 = {n: (matches.names[a][0], matches.names[b][0]) for n, (a, b) in edges.items()}
 again = {n: matches.names[a][:2] for n, (a, _) in edges.items() if len(matches.names[a]) > 1}
 observed, unchanged = ({n: best_r(*pair) for n, pair in of.items()} for of in (seed_0, again))
+say(what_was_read(run, lineage))
 show(
     matching_figures.best_match_histogram(observed, unchanged, tau),
     "Best correlation of each eligible parent feature with any feature of the child (filled), and "

@@ -28,6 +28,7 @@ from itertools import chain
 
 import numpy as np
 import pandas as pd
+from featrack_utils.statistics.origins import merge_origins
 from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.dictionaries import features
@@ -40,7 +41,6 @@ from featrack_utils.matching import held_out, similarity, token_share
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.intervals import UNDEFINED, Interval, around, interval
-from featrack_utils.statistics.origins import merge_origins
 from featrack_utils.statistics.persistence import (
     complement,
     difference,
@@ -162,8 +162,8 @@ say("Of the median feature's variance is explained", "\n".join(lines))
 #
 # ## Does persistence depend on it?
 #
-# We sort each parent's {term}`eligible` features by the share that the token explains, and cut them
-# into three thirds. Each third has its own {term}`share`, {term}`ceiling` and {term}`floor`: what other
+# We sort each parent's {term}`eligible` features by their {term}`token share`, $E_\text{token}$, and cut
+# them into three thirds. Each third has its own {term}`share`, {term}`ceiling` and {term}`floor`: what other
 # dictionaries find of *these* features. None of the three was looked at for the sorting.
 
 # %%
@@ -321,7 +321,8 @@ say(
 # for the child, for the own seeds and for the control.
 #
 # Even a perfect child would show $r < 1$, since neither dictionary reads its model without error.
-# Dividing by the geometric mean of the two reliabilities takes that away:
+# Dividing by the geometric mean of the two reliabilities takes that away
+# and gives the {term}`disattenuated r`:
 #
 # $$
 # r_\text{disattenuated} = \frac{r(i, j)}{\sqrt{r(i, i')\; r(j, j')}},

@@ -122,7 +122,7 @@ def kept(parent, child):
     # Dictionaries of equal seeds resemble each other, so they aren't compared.
     how = {"among": "reproducible", "floors": control, "pairs": lambda s, t: s != ZERO_SEED}
     new = persistence(sample, child, zero, **how)
-    at_home = new.ceiling or persistence(sample, parent, parent, among="reproducible").share
+    at_home = headline(sample, child, parent).ceiling or headline(sample, parent, child).ceiling
     return {(parent, child): lost, (child, parent): new._replace(ceiling=at_home)}
 
 

@@ -19,6 +19,11 @@ ALONE = (
         "describes one dictionary by itself; other seeds stand beside it",
     ),
     (
+        r"neurons\.\w+\.(share|same_best_share)",
+        _NULLS,
+        "neurons keep their index, so an unchanged model has 1",
+    ),
+    (
         r"gone\.[\w.-]+\.gone_share",
         ("ceiling", "ratio_to_ceiling"),
         "a loss: what an unchanged model would seem to lose is its floor",
@@ -59,7 +64,7 @@ ALONE = (
         "stands beside the share of the chapter on ceilings, whose floor is its own",
     ),
     (
-        r"published\.(definition_a|other_corpora_a|together)\.share",
+        r"published\.(definition_a|strings_with_zeros|other_corpora_a|by_correlation)\.share",
         ("ci_low", "ci_high"),
         "counted by token strings, of which a draw of documents would leave some out",
     ),
@@ -77,11 +82,6 @@ ALONE = (
         r"track\.(\w+\.(disappearing|emerging)_share|\w+_origin\.novel)",
         _NULLS,
         "not found: what an unchanged model would seem to lose is its floor",
-    ),
-    (
-        r"track\.\w+\.reproducible_share",
-        _NULLS,
-        "asks a third dictionary of the parent, where there are three",
     ),
 )
 _SHARE = re.compile(r"(?:.+_share|.+\.share|track\.\w+_origin\.\w+)")

@@ -55,6 +55,10 @@ PROFILE = Path(__file__).parent.parent / "profiles" / "smoke.yaml"
         ),
         ({"arms": {"dosed": ["luau"]}}, "arms.dosed holds 'luau'; name models that are fine-tuned"),
         ({"arms": {"dosed": ["base"]}}, "arms.dosed holds 'base'"),
+        ({"arms": {"rates": [0]}}, "arms.rates.0 is 0; it must be greater than 0"),
+        ({"arms": {"rates": [1.5]}}, "arms.rates.0 is 1.5; it must be less than or equal to 1"),
+        ({"arms": {"rates": [0.3, 0.1]}}, "as fractions 1/3, 1/10; write each once, in increasing"),
+        ({"arms": {"rates": [0.33, 0.333]}}, "as fractions 1/3, 1/3; write each once"),
         ({"arms": {"lm_seed": "maybe"}}, "arms.lm_seed is 'maybe'"),
     ],
 )

@@ -59,7 +59,7 @@ def test_a_continuation_stops_where_the_context_is_full(fresh_model, tokenizer):
 
 def test_scores_come_back_from_their_results_as_a_table():
     scores = {"lua": Evaluation(2.5, 0.4, 100), "python": Evaluation(3.5, 0.3, 100)}
-    flat = evaluation.score_results("base", scores)
+    flat = evaluation.score_results("lm.base", scores)
     assert flat["lm.base.lua.loss"] == 2.5 and len(flat) == 4
     table = evaluation.score_table(
         flat | {"merge.t": 0.5, "lm.base.parameters_millions": 1.0}, ("lua", "python")
@@ -106,7 +106,7 @@ def test_pooled_texts_count_by_their_tokens():
 
 def test_intervals_go_into_results_but_not_into_the_table_of_scores():
     scores = {"lua": Evaluation(2.0, 0.5, 20, np.array([[20.0, 5, 10], [20, 5, 10]]))}
-    flat = evaluation.score_results("base", scores)
+    flat = evaluation.score_results("lm.base", scores)
     flat["lm.base.own.loss"] = 3.0  # of two domains together
     assert flat["lm.base.lua.accuracy.ci_low"] == pytest.approx(0.5) and len(flat) == 7
     table = evaluation.score_table(flat, ["lua"])

@@ -1,15 +1,18 @@
 """Figures of features: how many are missed elsewhere, and where they lie on a map."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from html import escape
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.display.style import GREY, WIDTH, colour_of, panels
+from featrack_utils.lineage import label
 from featrack_utils.statistics.intervals import Interval
 
 _PALE = "#d9d9d9"
@@ -65,6 +68,35 @@ def map_panels(mapped: pd.DataFrame, chosen: Mapping[str, np.ndarray]) -> Figure
         _dots(axis, mapped[mask[order]], colours[mask[order]])
         axis.set_title(f"{title}: {np.count_nonzero(mask):,}")
     return _named(figure)
+
+
+def live_map(mapped: pd.DataFrame, words: Sequence[str]) -> HTML:
+    """The map for the book's page, where map.js draws it to move over and to click.
+
+    `mapped` has the columns model, feature, x, y and kind; `words` says for each feature what it
+    answers to, in one line. Nothing is seen of it in JupyterLab.
+    """
+    models, kinds = (list(dict.fromkeys(mapped[column])) for column in ("model", "kind"))
+    places = mapped[["x", "y"]] - mapped[["x", "y"]].min()
+    # As far from the edges as a ring around a point is wide; y grows downwards on a screen.
+    places = (20 + 960 * places / places.to_numpy().max()).round().astype(int)
+    columns = {
+        "model": mapped["model"].map(models.index),
+        "feature": mapped["feature"],
+        "x": places["x"],
+        "y": 1000 - places["y"],
+        "kind": mapped["kind"].map(kinds.index),
+    }
+    data = {
+        "models": ",".join(models),
+        "labels": ",".join(map(label, models)),
+        "colours": ",".join(map(colour_of, models)),
+        "kinds": ",".join(kinds),
+        "points": ";".join(",".join(map(str, row)) for row in zip(*columns.values(), strict=True)),
+        "words": "\n".join(words),
+    }
+    attributes = " ".join(f'data-{name}="{escape(text)}"' for name, text in data.items())
+    return HTML(f'<div class="featrack-map" hidden {attributes}></div>')
 
 
 def cluster_map(mapped: pd.DataFrame, numbered: int) -> Figure:

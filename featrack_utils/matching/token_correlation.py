@@ -24,6 +24,7 @@ from featrack_utils.matching.correlation import (
     shared_out,
 )
 
+_LEAST = 2  # shared strings that have an r at all: two points lie on a line, so it is ±1
 # Strings on which a feature varies by less than this share of its overall spread are constant.
 _CONSTANT = 1e-10
 
@@ -40,24 +41,21 @@ def string_correlations(
     b: sparse.csr_matrix,
     tokens: np.ndarray,
     *,
-    sharedmin: int = 2,
     floor: float = 0.3,
     eligible_a: np.ndarray | None = None,
     eligible_b: np.ndarray | None = None,
-    threads: int | None = None,
 ) -> StringMatches:
     """Best matches by r over token strings, both ways, and the pairs with r ≥ `floor`.
 
     `a` [n_tokens, d_a] and `b` [n_tokens, d_b] are CSR, `tokens` int [n_tokens] the token ids
-    at the same positions, one id per string. A pair that shares fewer than `sharedmin` strings,
-    or on whose shared strings one feature is constant, has no r and doesn't match. Candidates
-    are eligible features active on `sharedmin` strings or more. Equal r go to the lowest index:
-    with two shared strings many are equal, and many pairs exceed any floor. Holds r and the
-    number of shared strings as matrices [d_a, d_b], 3.2 GB at 16,384 features each.
+    at the same positions, one id per string. A pair that shares fewer than two strings, or on
+    whose shared strings one feature is constant, has no r and doesn't match. Candidates are
+    eligible features active on two strings or more. Equal r go to the lowest index: with two
+    shared strings many are equal, and many pairs exceed any floor. Holds r and the number of
+    shared strings as matrices [d_a, d_b], 3.2 GB at 16,384 features each.
 
     Raises:
-        FeatrackError: different positions, `sharedmin` below 2, a floor outside (0, 1), or a
-            mask of the wrong length.
+        FeatrackError: different positions, a floor outside (0, 1), or a mask of the wrong length.
     """
     a, b = checked(a), checked(b)
     same_positions(a, b)
@@ -66,23 +64,21 @@ def string_correlations(
         raise FeatrackError(
             f"tokens has shape {tokens.shape} for {a.shape[0]} positions: give one id for each."
         )
-    if sharedmin < 2:
-        raise FeatrackError(f"sharedmin is {sharedmin}: r needs at least 2 shared strings.")
     means_a, means_b = string_means(a, tokens), string_means(b, tokens)
-    scale_a = _scale(means_a, sharedmin, eligible_a, "eligible_a")
-    scale_b = _scale(means_b, sharedmin, eligible_b, "eligible_b")
+    scale_a = _scale(means_a, eligible_a, "eligible_a")
+    scale_b = _scale(means_b, eligible_b, "eligible_b")
     columns = _centred(means_a)
     rows = np.flatnonzero(np.isfinite(scale_a))
     r = np.full((a.shape[1], b.shape[1]), np.nan)
     shared = np.zeros(r.shape, np.int32)
-    strings = (arrays(columns), arrays(_centred(means_b).tocsr()), sharedmin, r, shared)
+    strings = (arrays(columns), arrays(_centred(means_b).tocsr()), r, shared)
     work = np.diff(columns.indptr)
-    shared_out(_shared_r, work, rows, threads, *strings)
+    shared_out(_shared_r, work, rows, None, *strings)
     nothing = arrays(sparse.csr_matrix((0, 0), dtype=np.float32))
     # r is there already: with sums of 0 and scales of 1 it is taken as it stands.
     as_is = (np.zeros(a.shape[1]), scale_a, np.zeros(b.shape[1]), scale_b)
     args = (r, nothing, nothing, *as_is, floor, False)
-    best = gathered(shared_out(match_rows, work, rows, threads, *args), scale_a, scale_b, floor)
+    best = gathered(shared_out(match_rows, work, rows, None, *args), scale_a, scale_b, floor)
     behind = shared[np.arange(a.shape[1]), best.a_best_index]
     return StringMatches(best, np.where(best.a_best_index >= 0, behind, 0))
 
@@ -118,11 +114,9 @@ def _centred(means: sparse.csc_matrix) -> sparse.csc_matrix:
     return centred
 
 
-def _scale(
-    means: sparse.csc_matrix, sharedmin: int, eligible: np.ndarray | None, name: str
-) -> np.ndarray:
+def _scale(means: sparse.csc_matrix, eligible: np.ndarray | None, name: str) -> np.ndarray:
     """1 for candidates, NaN for the others; float64 [d_sae]."""
-    candidate = np.diff(means.indptr) >= sharedmin
+    candidate = np.diff(means.indptr) >= _LEAST
     if eligible is not None:
         if eligible.shape != candidate.shape or eligible.dtype != bool:
             raise FeatrackError(
@@ -134,7 +128,7 @@ def _scale(
 
 
 @njit(nogil=True, cache=True)
-def _shared_r(rows, a, b, sharedmin, r, shared):
+def _shared_r(rows, a, b, r, shared):
     """Fill `r[i]` and `shared[i]` for features i of `rows`: a by columns, b by strings."""
     width = r.shape[1]
     sums = np.empty((width, 6))
@@ -155,6 +149,6 @@ def _shared_r(rows, a, b, sharedmin, r, shared):
             n, sx, sxx, sy, syy, sxy = sums[j]
             shared[i, j] = n
             vx, vy = n * sxx - sx * sx, n * syy - sy * sy
-            if n >= sharedmin and vx > _CONSTANT * n * sxx and vy > _CONSTANT * n * syy:
+            if n >= _LEAST and vx > _CONSTANT * n * sxx and vy > _CONSTANT * n * syy:
                 # Rounded, so that ties are ties.
                 r[i, j] = round((n * sxy - sx * sy) / np.sqrt(vx * vy), 12)

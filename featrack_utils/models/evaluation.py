@@ -140,10 +140,10 @@ def continuation(
     return tokenizer.decode(out[0], skip_special_tokens=True)
 
 
-def score_results(model: str, scores: Mapping[str, Evaluation]) -> dict[str, float]:
-    """A model's evaluations by domain as entries of results.json, with intervals if known."""
+def score_results(prefix: str, scores: Mapping[str, Evaluation]) -> dict[str, float]:
+    """Evaluations by domain as `<prefix>.<domain>.loss`, …, with intervals if known."""
     return {
-        f"lm.{model}.{domain}.{figure}": value
+        f"{prefix}.{domain}.{figure}": value
         for domain, score in scores.items()
         for figure, value in {
             "loss": score.loss,
@@ -154,7 +154,7 @@ def score_results(model: str, scores: Mapping[str, Evaluation]) -> dict[str, flo
 
 
 def score_table(results: Mapping[str, float], domains: Collection[str]) -> pd.DataFrame:
-    """What `score_results` wrote of these domains: model, domain, loss (nats), accuracy."""
+    """Figures `lm.…` of results on these domains: model, domain, loss (nats), accuracy."""
     rows: dict[tuple[str, str], dict[str, float]] = {}
     for name, value in results.items():
         parts = name.split(".")

@@ -8,8 +8,8 @@ same draws of documents and SAE seeds, so that they can be divided and subtracte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import permutations, product
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import assignment
 from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.flow import origin_masks
 from featrack_utils.statistics.bootstrap import Matched, copies_merged, mutual_only
 from featrack_utils.statistics.intervals import (
     UNDEFINED,
@@ -27,27 +28,15 @@ from featrack_utils.statistics.intervals import (
     Shares,
     around,
     at,
+    corrected,
     interval,
     mean,
     over_seeds,
     shares,
 )
-from featrack_utils.statistics.sample import Masks, Place, Sample, resample
-
-__all__ = [
-    "CURVE_TAUS",
-    "RULES",
-    "Persistence",
-    "Sample",
-    "complement",
-    "difference",
-    "flat",
-    "headline",
-    "persistence",
-    "ratio",
-    "reproducible",
-    "resample",
-]
+from featrack_utils.statistics.sample import Masks, Place, Sample
+from featrack_utils.statistics.sample import resample as resample  # chapters need both
+from featrack_utils.statistics.simex import without_noise
 
 RULES = ("best", "mutual", "assignment", "copies merged")
 CURVE_TAUS = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))  # 0.3 … 0.95
@@ -79,16 +68,15 @@ class Persistence(NamedTuple):
 
     def at_most(self, tau: float | None = None) -> Interval:
         """The ceiling, with its interval; undefined (NaN) if there is none."""
-        return interval(self.ceiling, tau or self.tau) if self.ceiling else UNDEFINED
+        return interval(self._known(self.ceiling), tau or self.tau)
 
     def at_least(self, floor: str | None = None, tau: float | None = None) -> Interval:
         """A control's floor (the first if none is named), with its interval; NaN: no control."""
-        low = self._floor(floor)
-        return interval(low, tau or self.tau) if low else UNDEFINED
+        return interval(self._floor(floor), tau or self.tau)
 
     def ratio(self, tau: float | None = None) -> Interval:
         """Share / ceiling; undefined where the ceiling is missing or can't be told from zero."""
-        return ratio(self.share, self.ceiling, tau or self.tau) if self.ceiling else UNDEFINED
+        return ratio(self.share, self._known(self.ceiling), tau or self.tau)
 
     def rescaled(self, floor: str | None = None, tau: float | None = None) -> Interval:
         """(share − floor) / (ceiling − floor): 0 if all that was learned is gone, 1 if nothing is.
@@ -96,27 +84,20 @@ class Persistence(NamedTuple):
         `floor` names a control, the first by default. It may be below 0 and above 1. Undefined
         without ceiling or floor, or where the two can't be told apart.
         """
-        low = self._floor(floor)
-        if self.ceiling is None or low is None:
-            return UNDEFINED
-        return ratio(
-            _minus(self.share, low), _minus(self.ceiling, low), tau or self.tau, lowest=-np.inf
-        )
+        low, top = self._floor(floor), self._known(self.ceiling)
+        return ratio(_minus(self.share, low), _minus(top, low), tau or self.tau, lowest=-np.inf)
 
     def unchanged_loss(self, tau: float | None = None) -> Interval:
         """(1 − ceiling) / (1 − share): of what seems lost, how much an unchanged model loses too.
 
         Undefined where so little seems lost that there is no ratio. It may exceed 1.
         """
-        if self.ceiling is None:
-            return UNDEFINED
-        return ratio(complement(self.ceiling), complement(self.share), tau or self.tau)
+        top = complement(self._known(self.ceiling))
+        return ratio(top, complement(self.share), tau or self.tau)
 
     def excess(self, tau: float | None = None) -> Interval:
         """Ceiling − share: what is lost beyond what an unchanged model would seem to lose."""
-        if self.ceiling is None:
-            return UNDEFINED
-        return difference(self.ceiling, self.share, tau or self.tau)
+        return difference(self._known(self.ceiling), self.share, tau or self.tau)
 
     def as_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
         """Flat for results.json: `prefix`, .ceiling, .ratio_to_ceiling and, where there are
@@ -144,13 +125,11 @@ class Persistence(NamedTuple):
         (the difference of the two, what was really lost), each with .ci_low and .ci_high; and
         .raw, as counted.
         """
-        anyway = UNDEFINED
-        if self.ceiling is not None:
-            anyway = interval(complement(self.ceiling), tau or self.tau)
+        anyway = complement(self._known(self.ceiling))
         return {
             **_raw(prefix, 1 - self.counted(tau)),
             **flat(prefix, interval(complement(self.share), tau or self.tau)),
-            **flat(f"{prefix}.floor", anyway),
+            **flat(f"{prefix}.floor", interval(anyway, tau or self.tau)),
             **flat(f"{prefix}.excess", self.excess(tau)),
         }
 
@@ -158,20 +137,24 @@ class Persistence(NamedTuple):
         """One row for each threshold: pair, tau, raw (the share as counted), and share, ceiling and
         the first floor, each with its _low and _high; missing where there is none.
         """
-        parts = {"share": self.share, "ceiling": self.ceiling, "floor": self._floor(None)}
+        parts = {"share": self.found, "ceiling": self.at_most, "floor": self.at_least}
         rows = []
         for tau in self.share.taus:
             row = {"pair": pair, "tau": tau, "raw": self.counted(tau)}
             for name, part in parts.items():
-                bounds = interval(part, tau) if part else UNDEFINED
-                row |= dict(zip((name, f"{name}_low", f"{name}_high"), bounds, strict=True))
+                row |= dict(zip((name, f"{name}_low", f"{name}_high"), part(tau=tau), strict=True))
             rows.append(row)
         return pd.DataFrame(rows)
 
-    def _floor(self, name: str | None) -> Shares | None:
-        if name is not None:
-            return self.floors[name]
-        return next(iter(self.floors.values()), None)
+    def _floor(self, name: str | None) -> Shares:
+        first = next(iter(self.floors.values()), None)
+        return self._known(self.floors[name] if name else first)
+
+    def _known(self, part: Shares | None) -> Shares:
+        if part is not None:
+            return part
+        nothing = (np.full_like(each, np.nan) for each in self.share[1:3])
+        return Shares(self.share.taus, *nothing)
 
 
 def persistence(
@@ -196,42 +179,24 @@ def persistence(
         among: which of the parent's features are asked: masks, one per dictionary; "reproducible"
             (see `reproducible`); None: all eligible ones.
         ceiling: the model whose dictionaries show what could be found; the parent itself by
-            default, whose different dictionaries are then asked of each other.
+            default, whose different dictionaries are then asked of each other. Reproducible
+            features have been found there already, so they need another.
         floors: control models by the floor's name; the headline's first.
 
-    A reproducible feature was found in other dictionaries of its model, so these can't be asked
-    again. Where the ceiling is the parent's own, one of them is left out of the definition and
-    asked instead, in turn; share and floors are then counted with one left out, too, so that all
-    are of features that as many dictionaries have. That needs three; with two there is no ceiling.
-
     Raises:
-        FeatrackError: an unknown rule or model, or dictionaries of different widths.
+        FeatrackError: an unknown rule or model.
     """
     if rule not in RULES:
         raise FeatrackError(f"The rule is {rule!r}; choose one of {', '.join(RULES)}.")
-    ceiling = parent if ceiling is None else ceiling
-    floors = dict(floors or {})
-    for model in (parent, child, ceiling, *floors.values()):
-        _require_model(sample, model, parent)
+    masks = reproducible(sample, parent) if among == "reproducible" else among
 
-    def share(model: str, chosen: Callable[[int, int], bool] | None = None) -> Shares | None:
-        places = product(sample.seeds(parent), sample.seeds(model))
-        if model == parent:
-            places = permutations(sample.seeds(parent), 2)
-        asked = {
-            (s, t): _asked(sample, (parent, s), (model, t), among, ceiling == parent)
-            for s, t in places
-            if chosen is None or chosen(s, t)
-        }
-        return _mean_share(sample, parent, model, asked, rule)
+    def asked(s: int, model: str, t: int) -> list[np.ndarray | None]:
+        left_out = (model == parent and s == t) or (model == child and pairs and not pairs(s, t))
+        return [] if left_out else [None if masks is None else masks[s]]
 
-    found = {name: share(model) for name, model in floors.items()}
-    return Persistence(
-        share=share(child, pairs) or _undefined(sample, rule),
-        ceiling=share(ceiling),
-        floors={name: low or _undefined(sample, rule) for name, low in found.items()},
-        tau=sample.tau,
-    )
+    own_again = ceiling is None and among == "reproducible"
+    top = None if own_again else (ceiling or parent)
+    return _between(sample, parent, child, top, floors, asked, rule)
 
 
 def headline(
@@ -244,61 +209,70 @@ def headline(
     """The book's one number, to be read `rescaled` (`book/method.md`, headline).
 
     Of the parent's reproducible features, those found in the child. The ceiling is `unchanged`,
-    the parent read by a dictionary that has learned from the child's text; its seed is
-    ZERO_SEED. Without one the parent's own other dictionaries are the ceiling, and three of
-    them are needed.
+    the parent read by a dictionary that has learned from the child's text; its seed is ZERO_SEED.
+    Without one the parent's own other dictionaries are the ceiling, and three of them are needed.
 
     No match is owed to a common start. Dictionaries of equal seeds aren't compared; the one that
     shares its seed with the dictionary asked has no say in what is reproducible, unless it is the
     only other one; and the parent's dictionary of the seed of `unchanged` isn't asked at all, so
     that share, floors and ceiling are of the same features.
     """
-    floors = dict(floors or {})
-    for model in filter(None, (parent, child, unchanged, *floors.values())):
-        _require_model(sample, model, parent)
+
+    def asked(s: int, model: str, t: int) -> list[np.ndarray | None]:
+        seed = ZERO_SEED if model == unchanged else t
+        if s == seed or (unchanged and s == ZERO_SEED):
+            return []
+        others = {*sample.seeds(parent)} - {s}
+        if len(others) < 2:
+            return [_found_in(sample, parent, s, others)] if unchanged else []
+        # A seed that the parent has no dictionary of leaves out each other one, in turn.
+        left_out = [seed] if seed in others else sorted(others)
+        return [_found_in(sample, parent, s, others - {one}) for one in left_out]
+
+    return _between(sample, parent, child, unchanged or parent, floors, asked, "best")
+
+
+def _between(
+    sample: Sample,
+    parent: str,
+    child: str,
+    ceiling: str | None,
+    floors: Mapping[str, str] | None,
+    asked: Callable[[int, str, int], list[np.ndarray | None]],
+    rule: str,
+) -> Persistence:
+    """The shares found in child, ceiling and controls; `asked` (parent's seed, model, its seed)
+    says which of the parent's features: masks whose shares are averaged, None for all.
+    """
 
     def share(model: str) -> Shares | None:
-        asked = {}
-        for s, t in product(sample.seeds(parent), sample.seeds(model)):
-            seed = ZERO_SEED if model == unchanged else t
-            if s == seed or (unchanged and s == ZERO_SEED):
-                continue
-            others = {*sample.seeds(parent)} - {s}
-            left_out = [seed] if seed in others else sorted(others)
-            defining = [others - {one} for one in left_out if len(others) > 1]
-            if unchanged and len(others) == 1:
-                defining = [others]
-            asked[s, t] = [_found_in(sample, parent, s, some) for some in defining]
-        return _mean_share(sample, parent, model, asked, "best")
+        pairs = {
+            (s, t): ((parent, s), (model, t))
+            for s, t in product(sample.seeds(parent), sample.seeds(model))
+        }
+        masks = {place: each for place in pairs if (each := asked(place[0], model, place[1]))}
+        matched = sample.matched(pairs[place] for place in masks)
+        tables = {}
+        for place, each in masks.items():
+            if one := matched.get(pairs[place]):
+                found = [_one_share(sample, pairs[place], one, mask, rule) for mask in each]
+                if found := [share for share in found if share is not None]:
+                    tables[place] = mean(found)
+        if not tables:
+            return None
+        if rule == "assignment":
+            return mean(list(tables.values()))
+        return over_seeds(tables, sample.draws, parent, model)
 
-    found = {name: share(model) for name, model in floors.items()}
+    n_replicates = 0 if rule == "assignment" else len(sample.draws.documents)
+    nothing = np.full((n_replicates, len(sample.taus)), np.nan)
+    undefined = Shares(np.array(sample.taus), np.full(len(sample.taus), np.nan), nothing)
     return Persistence(
-        share=share(child) or _undefined(sample, "best"),
-        ceiling=share(unchanged or parent),
-        floors={name: low or _undefined(sample, "best") for name, low in found.items()},
+        share=share(child) or undefined,
+        ceiling=share(ceiling) if ceiling else None,
+        floors={name: share(model) or undefined for name, model in (floors or {}).items()},
         tau=sample.tau,
     )
-
-
-def _asked(
-    sample: Sample, one: Place, other: Place, among: str | Masks | None, own_ceiling: bool
-) -> list[np.ndarray | None]:
-    """Which features of one dictionary to ask of another: masks whose shares are averaged."""
-    parent, seed = one
-    if among is None:
-        return [None]
-    if not isinstance(among, str):
-        return [among[seed]]
-    if among != "reproducible":
-        raise FeatrackError(f"among is {among!r}; give masks, reproducible, or None.")
-    others = set(sample.seeds(parent)) - {seed}
-    if other[0] == parent:
-        defining = [others - {other[1]}]
-    elif own_ceiling and len(others) > 1:
-        defining = [others - {left_out} for left_out in sorted(others)]
-    else:
-        defining = [others]
-    return [_found_in(sample, parent, seed, some) for some in defining if some]
 
 
 def reproducible(sample: Sample, model: str) -> list[Bool[np.ndarray, " d_sae"]]:
@@ -309,6 +283,62 @@ def reproducible(sample: Sample, model: str) -> list[Bool[np.ndarray, " d_sae"]]
     return [
         _found_in(sample, model, s, set(sample.seeds(model)) - {s}) for s in sample.seeds(model)
     ]
+
+
+def merge_origins(
+    sample: Sample, merge: str, parents: Sequence[str], rule: str = "best"
+) -> dict[str, Persistence]:
+    """Shares of a merge's features by origin (`flow.origin_names`), with their ceilings.
+
+    Of the dictionaries of seed 0. A merge that changes nothing gives back one of its parents, so
+    for the ceiling seed 1 of a parent stands for the merge: *one only* is read off that parent's
+    own case, what several have or none off the mean of the cases. Without a second dictionary of
+    every parent there is none. The entry *novel* holds the share that is *not* novel, so that its
+    `lost_results` are of the novel ones.
+
+    Raises:
+        FeatrackError: a rule other than best and mutual, which alone can be counted in every draw.
+    """
+    if rule not in ("best", "mutual"):
+        raise FeatrackError(f"Origins are counted by the rule best or mutual, not {rule!r}.")
+    shares = _origin_shares(sample, (merge, 0), parents, rule)
+    cases = {}
+    if all(len(sample.seeds(parent)) > 1 for parent in parents):
+        cases = {p: _origin_shares(sample, (p, 1), parents, rule) for p in parents}
+    origins = {}
+    for name, share in shares.items():
+        own = [cases[parent] for parent in cases if name == f"{parent} only"]
+        ceilings = [case[name] for case in own or cases.values()]
+        ceiling = mean(ceilings) if ceilings else None
+        if name == "novel":
+            share, ceiling = complement(share), ceiling and complement(ceiling)
+        origins[name] = Persistence(share, ceiling, {}, sample.tau)
+    return origins
+
+
+def _origin_shares(
+    sample: Sample, place: tuple[str, int], parents: Sequence[str], rule: str
+) -> dict[str, Shares]:
+    """Shares of one dictionary's features by the parents' dictionaries 0 that have them."""
+    matched = sample.matched((place, (parent, 0)) for parent in parents)
+    by_parent = {parent: matched[place, (parent, 0)] for parent in parents}
+    if rule == "mutual":
+        by_parent = {parent: mutual_only(each) for parent, each in by_parent.items()}
+    first = by_parent[parents[0]]
+    asked, levels = first.asked, np.arange(first.taus.size)[:, None, None]
+
+    def by_origin(above: Callable[[Matched], np.ndarray]) -> dict[str, np.ndarray]:
+        return origin_masks({parent: above(each) for parent, each in by_parent.items()})
+
+    whole = by_origin(lambda m: m.best_r[asked] > m.taus[:, None])
+    drawn = by_origin(lambda m: m.exceeded[asked] > levels)
+    twice = by_origin(lambda m: m.twice[asked] > levels)
+    shares = {}
+    for name, masks in whole.items():
+        counted = masks.mean(axis=1)
+        each = [without_noise(*one) for one in zip(counted, drawn[name], twice[name], strict=True)]
+        shares[name] = corrected(first.taus, counted, np.stack(each, axis=1))
+    return shares
 
 
 def complement(share: Shares) -> Shares:
@@ -356,38 +386,6 @@ def _raw(name: str, counted: float) -> dict[str, float | None]:
     return {f"{name}.raw": None if np.isnan(counted) else counted}
 
 
-def _mean_share(
-    sample: Sample,
-    parent: str,
-    other: str,
-    asked: Mapping[tuple[int, int], list[np.ndarray | None]],
-    rule: str,
-) -> Shares | None:
-    """The mean, over pairs of seeds and each pair's masks, of the share found; None: none asked."""
-    tables = {}
-    places = {(s, t): ((parent, s), (other, t)) for s, t in asked}
-    matched = sample.matched(places.values())
-    for (s, t), masks in asked.items():
-        pair = places[s, t]
-        if pair not in matched:
-            continue
-        each = [_one_share(sample, pair, matched[pair], mask, rule) for mask in masks]
-        each = [share for share in each if share is not None]
-        if each:
-            tables[s, t] = mean(each)
-    if not tables:
-        return None
-    if rule == "assignment":
-        return mean(list(tables.values()))
-    return over_seeds(tables, sample.draws, parent, other)
-
-
-def _undefined(sample: Sample, rule: str) -> Shares:
-    n_replicates = 0 if rule == "assignment" else len(sample.draws.documents)
-    nothing = np.full(len(sample.taus), np.nan)
-    return Shares(np.array(sample.taus), nothing, np.tile(nothing, (n_replicates, 1)))
-
-
 def _one_share(
     sample: Sample,
     pair: tuple[Place, Place],
@@ -412,8 +410,8 @@ def _one_share(
 
 def _assigned_r(sample: Sample, a: Place, b: Place) -> np.ndarray:
     """r of each of a's features with the one of b that it is assigned; 0: none. [d_sae]"""
-    masks = {"eligible_a": sample.eligible_of(a), "eligible_b": sample.eligible_of(b)}
-    best = correlations(sample.features_of(a).acts, sample.features_of(b).acts, **masks)
+    one, other = (sample.dictionary(place) for place in (a, b))
+    best = correlations(one[0].acts, other[0].acts, eligible_a=one[1], eligible_b=other[1])
     r = np.zeros(best.a_candidates.size)
     chosen = assignment(best.pairs)
     r[chosen.i] = chosen.r
@@ -437,18 +435,3 @@ def _minus(one: Shares, other: Shares) -> Shares:
         replicates=one.replicates - other.replicates,
         raw=one.counted - other.counted,
     )
-
-
-def _require_model(sample: Sample, model: str, parent: str) -> None:
-    for name in (parent, model):
-        if name not in sample.features:
-            known = ", ".join(sample.features)
-            raise FeatrackError(
-                f"There are no dictionaries of {name!r} in the sample; it has {known}."
-            )
-    of_parent, width = (sample.features[name][0].acts.shape[1] for name in (parent, model))
-    if width != of_parent:
-        raise FeatrackError(
-            f"The dictionaries have {of_parent} and {width} features: a share depends on the "
-            "width, so compare dictionaries of one width."
-        )

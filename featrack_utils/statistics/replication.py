@@ -7,35 +7,18 @@ code).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Bool
 from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.matching.token_correlation import string_correlations
-from featrack_utils.statistics.intervals import Shares
 
 if TYPE_CHECKING:
     from sae_lens import SAE
 
 _ROWS = 4096  # positions decoded and encoded at once
-
-Mask = Bool[np.ndarray, " d_sae"]
-
-
-class ByStrings(NamedTuple):
-    """A share of features found by correlation over token strings.
-
-    Attributes:
-        share: the share at one threshold, without replicates; NaN without any candidate.
-        strings: median number of token strings behind the best r; NaN without any candidate.
-    """
-
-    share: Shares
-    strings: float
 
 
 @torch.no_grad()
@@ -71,21 +54,3 @@ def on_other_corpora(
         acts.eliminate_zeros()
         silenced.append(features._replace(acts=acts))
     return silenced[0], silenced[1]
-
-
-def found_by_strings(
-    parent: Features, other: Features, eligible_parent: Mask, eligible_other: Mask, tau: float
-) -> ByStrings:
-    """Share of the parent's features whose best r over token strings exceeds τ.
-
-    Two shared strings are enough (`token_correlation`). There is no interval: a bootstrap leaves
-    out documents, and with them strings, which moves such a share by itself.
-    """
-    masks = {"eligible_a": eligible_parent, "eligible_b": eligible_other}
-    found = string_correlations(parent.acts, other.acts, parent.tokens, floor=0.99, **masks)
-    asked = found.best.a_candidates
-    share = strings = np.nan
-    if asked.any():
-        share = float((found.best.a_best_r[asked] > tau).mean())
-        strings = float(np.median(found.a_shared[asked]))
-    return ByStrings(Shares(np.array([tau]), np.array([share]), np.empty((0, 1))), strings)

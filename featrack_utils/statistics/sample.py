@@ -43,8 +43,22 @@ class Sample:
     _copies: dict[Place, Int[np.ndarray, " d_sae"]] = field(default_factory=dict, repr=False)
 
     def seeds(self, model: str) -> range:
-        """The SAE seeds of a model."""
+        """The SAE seeds of a model.
+
+        Raises:
+            FeatrackError: the sample hasn't the model.
+        """
+        if model not in self.features:
+            known = ", ".join(self.features)
+            raise FeatrackError(
+                f"There are no dictionaries of {model!r} in the sample; it has {known}."
+            )
         return range(len(self.features[model]))
+
+    def dictionary(self, place: Place) -> tuple[Features, Bool[np.ndarray, " d_sae"]]:
+        """One dictionary's features, and which are active often enough to be judged."""
+        model, seed = place
+        return self.features[model][seed], self.eligible[model][seed]
 
     def matched(self, pairs: Iterable[tuple[Place, Place]]) -> dict[tuple[Place, Place], Matched]:
         """How well the first of each two dictionaries is matched by the second, in every draw.
@@ -52,46 +66,25 @@ class Sample:
         Both directions of a pair are made at once, and kept. A pair is left out where a side has
         no eligible feature.
         """
-        pairs = list(pairs)
-        missing = {tuple(sorted(pair)) for pair in pairs} - self._matched.keys()
-        missing = [pair for pair in sorted(missing) if all(map(self._any_eligible, pair))]
+        pairs = [pair for pair in pairs if all(self.dictionary(one)[1].any() for one in pair)]
+        missing = sorted({tuple(sorted(pair)) for pair in pairs} - self._matched.keys())
         with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
             for (a, b), both in zip(missing, pool.map(self._match, missing), strict=True):
                 self._matched[a, b], self._matched[b, a] = both
-        return {pair: self._matched[pair] for pair in pairs if pair in self._matched}
+        return {pair: self._matched[pair] for pair in pairs}
+
+    def _match(self, pair: tuple[Place, Place]) -> tuple[Matched, Matched]:
+        (one, able_one), (other, able_other) = map(self.dictionary, pair)
+        weighted = (self._weighted[pair[0]], self._weighted[pair[1]])
+        sides = (one, other, able_one, able_other)
+        return bootstrap(*sides, self.draws, self.taus, weighted=weighted, threads=1)
 
     def copies(self, place: Place) -> Int[np.ndarray, " d_sae"]:
         """The groups of a dictionary's copies at `tau`; −1: not a candidate."""
         if place not in self._copies:
-            able = self.eligible_of(place)
-            self._copies[place] = copies(
-                self.features_of(place).acts, self.tau, eligible=able
-            ).group
+            features, able = self.dictionary(place)
+            self._copies[place] = copies(features.acts, self.tau, eligible=able).group
         return self._copies[place]
-
-    def _match(self, pair: tuple[Place, Place]) -> tuple[Matched, Matched]:
-        a, b = pair
-        return bootstrap(
-            self.features_of(a),
-            self.features_of(b),
-            self.eligible_of(a),
-            self.eligible_of(b),
-            self.draws,
-            self.taus,
-            weighted=(self._weighted[a], self._weighted[b]),
-            threads=1,
-        )
-
-    def features_of(self, place: Place) -> Features:
-        """One dictionary's features."""
-        return self.features[place[0]][place[1]]
-
-    def eligible_of(self, place: Place) -> Bool[np.ndarray, " d_sae"]:
-        """Which of them are active often enough to be judged."""
-        return self.eligible[place[0]][place[1]]
-
-    def _any_eligible(self, place: Place) -> bool:
-        return bool(self.eligible_of(place).any())
 
 
 def resample(
@@ -112,8 +105,8 @@ def resample(
     (`classes.eligible`) or given.
 
     Raises:
-        FeatrackError: a model without a dictionary, different token streams, a domain with one
-            group of documents, or a threshold outside (0, 1).
+        FeatrackError: a model without a dictionary, different token streams or widths, a domain
+            with one group of documents, or a threshold outside (0, 1).
     """
     check_correlation(tau, "tau")
     features = {model: list(each) for model, each in features.items()}
@@ -124,6 +117,11 @@ def resample(
     first = next(iter(everything.values()))
     for one in everything.values():
         require_same_tokens(first, one)
+        if one.acts.shape[1] != first.acts.shape[1]:
+            raise FeatrackError(
+                f"The dictionaries have {first.acts.shape[1]} and {one.acts.shape[1]} features: a "
+                "share depends on the width, so compare dictionaries of one width."
+            )
     if eligible_features is None:
         eligible_features = {
             model: [eligible(f.acts, f.origin, min_positions, min_documents) for f in each]
