@@ -29,7 +29,7 @@ import pandas as pd
 from scipy import sparse
 
 from featrack_utils.dictionaries import features
-from featrack_utils.display import flow_figure, matching_figures, style
+from featrack_utils.display import flow_figure, shareplots, style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, listed, number, percent, say, show, what_was_read
 from featrack_utils.lineage import label
@@ -108,7 +108,7 @@ again = {n: matches.names[a][:2] for n, (a, _) in edges.items() if len(matches.n
 observed, unchanged = ({n: best_r(*pair) for n, pair in of.items()} for of in (seed_0, again))
 say(what_was_read(run, lineage))
 show(
-    matching_figures.best_match_histogram(observed, unchanged, tau),
+    shareplots.best_match_histogram(observed, unchanged, tau),
     "Best correlation of each eligible parent feature with any feature of the child (filled), and "
     "of another dictionary of the parent itself (outline). Seeds 0 and 1. Dotted: the threshold.",
     "fig-best-match",
