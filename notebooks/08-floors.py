@@ -207,7 +207,7 @@ say(
 # %% [markdown]
 # ## How close is the closest, if nothing was learned?
 #
-# We take the first dictionary of the lineage's first model. For each of its observable features we
+# We take the first dictionary of the lineage's first model. For each of its {term}`eligible` features we
 # look up the best correlation with any feature of another dictionary: the model's own from another
 # seed, that of a child, that of the child with a random MLP, and that of the random model. The curves
 # tell which share of the features reaches which r.
@@ -223,7 +223,7 @@ able = {name: eligible(each.acts, each.origin, **criteria) for name, each in fou
 
 
 def best_r(other):
-    """Best r of each observable feature of the root's first dictionary; none found is 0."""
+    """Best r of each eligible feature of the root's first dictionary; none found is 0."""
     one = f"{root}-0"
     masks = {"eligible_a": able[one], "eligible_b": able[other]}
     best = correlations(found[one].acts, found[other].acts, **masks)
@@ -252,7 +252,7 @@ figure.supylabel("features that reach it", fontsize=11)
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
 show(
     figure,
-    f"Share of {label(root)}'s observable features whose best correlation with a feature of another "
+    f"Share of {label(root)}'s eligible features whose best correlation with a feature of another "
     "dictionary is at least r. Seeds and draws 0 (another seed: 1). The line: the threshold.",
     "fig-floors",
     "Falling curves: another seed highest, then the child, its control, and the random model",
