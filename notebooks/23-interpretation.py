@@ -294,6 +294,7 @@ show(
 AGAINST = {
     "matched": "equally dense others",
     "random_mlp": "equally dense features of a random MLP",
+    "random_model": "those of the random model",
 }
 
 
