@@ -119,7 +119,7 @@ folder = store.make(
 )
 
 # %% tags=["hide-input"]
-history = training.read_history(folder).assign(model=root, split="train")
+history = pd.read_csv(folder / "history.csv").assign(model=root, split="train")
 show(
     training_figures.loss_curves(history),
     caption="Training loss of the base model against tokens read. Most of the gain comes early.",

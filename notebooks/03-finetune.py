@@ -117,7 +117,7 @@ for model in tuned:
 
 # %% tags=["hide-input"]
 history = pd.concat(
-    training.read_history(folder).assign(model=model, split="train")
+    pd.read_csv(folder / "history.csv").assign(model=model, split="train")
     for model, folder in folders.items()
 )
 show(
