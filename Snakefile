@@ -146,6 +146,8 @@ if PROFILE.dosed:
 PRETRAINED = "train" in LINEAGE.models[LINEAGE.root]
 if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
     PHASES["rate"] = Phase(["floors"], sections=("sae", "arms"), threads=2, urgent=True)
+if PROFILE.planted:
+    PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=True)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 
@@ -212,8 +214,7 @@ rule book:
         [executed(page) for page in PHASES],
         "_config.yml",
         TOC,
-        "book/bibliography.md",
-        "book/method.md",
+        sorted(map(str, Path("book").glob("*.md"))),
         "book/references.bib",
         # The explorer's data, a folder lower, are put there by this very rule.
         sorted(str(p) for at in STATIC for p in Path(at).glob("*") if p.is_file()),

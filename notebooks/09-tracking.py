@@ -28,7 +28,7 @@ import pandas as pd
 from scipy import sparse
 
 from featrack_utils.dictionaries import features
-from featrack_utils.display import flow_figure, matching_figures, style
+from featrack_utils.display import flow_figure, shareplots, style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, count, listed, percent, say, show
 from featrack_utils.interpretation import logit_effects
@@ -106,7 +106,7 @@ seed_0 = {n: (matches.names[a][0], matches.names[b][0]) for n, (a, b) in edges.i
 again = {n: matches.names[a][:2] for n, (a, _) in edges.items() if len(matches.names[a]) > 1}
 observed, unchanged = ({n: best_r(*pair) for n, pair in of.items()} for of in (seed_0, again))
 show(
-    matching_figures.best_match_histogram(observed, unchanged, tau),
+    shareplots.best_match_histogram(observed, unchanged, tau),
     "Best correlation of each observable parent feature with any feature of the child (filled), and "
     "of another dictionary of the parent itself (outline). Seeds 0 and 1. Dotted: the threshold.",
     "fig-best-match",

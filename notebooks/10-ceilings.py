@@ -28,18 +28,18 @@ import numpy as np
 import pandas as pd
 
 from featrack_utils.dictionaries import features
-from featrack_utils.display import shareplots, style
+from featrack_utils.display import shareplots, style, text
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, percent, points, say, show, verdict, with_interval
 from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.origins import merge_origins
 from featrack_utils.statistics.persistence import (
     CURVE_TAUS,
     RULES,
     difference,
     flat,
     headline,
+    merge_origins,
     persistence,
     resample,
 )
@@ -141,7 +141,8 @@ say(
     f"{with_interval(main.at_least())}, and in a model that has learned nothing at all "
     f"{with_interval(main.at_least('random_model'))}. So the share has come "
     f"{with_interval(main.rescaled())} of the way from floor to ceiling. The ratio is "
-    f"{with_interval(main.ratio())}. It also counts what any MLP would pass on."
+    f"{with_interval(main.ratio())}. It also counts what any MLP would pass on.",
+    f"Read it with the texts in mind: {text.what_was_read(run, lineage)}",
 )
 
 # %% [markdown]
@@ -154,8 +155,11 @@ say(
 #
 # Noise pushes a count up, because more features lie just below τ than above it. So we count again with
 # twice and with three times the noise, and follow the curve [back to none](method-intervals). The dot
-# is that corrected share, the small grey dot the raw count. Whether the intervals hold the truth is
-# measured in [calibration](calibration).
+# is that corrected share, the small grey dot the raw count. A corrected share varies more than a count,
+# so its interval is widened by a factor that the chapter on [calibration](calibration) checks.
+#
+# Two or three dictionaries hardly show how much seeds vary. Where they vary less than they would if each
+# feature were found or missed by itself, the interval is widened to that.
 #
 # No interval holds another training run. Of each model there is one, so n = 1 for every arm. How far two
 # models are apart that share nothing but their data is seen in the chapter on doses.
@@ -212,6 +216,12 @@ say(
         unclear="That the fine-tune has changed features at all can't be shown.",
     )
 )
+
+# %% [markdown]
+# And at other thresholds? In the built book the slider moves all four numbers.
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+shareplots.moving_threshold(heads, tau)
 
 # %% [markdown]
 # ## Do copies matter?

@@ -14,22 +14,19 @@
 # # A map of features
 #
 # What is beside what? A feature writes to its model along one direction, its decoder row. Here the
-# directions of all models' first dictionaries are laid out in one plane by UMAP
+# directions of all models' first {term}`dictionaries <dictionary>` are laid out in one plane by UMAP
 # {cite:p}`mcinnes2018umap`, so that directions with a small angle come to lie close together. The
 # paper has no such picture; {cite:t}`bricken2023monosemanticity` drew one for dictionaries of several
 # sizes on one model. It is pretty, and easy to read too much into, so numbers stand beside it.
 #
-# :::{admonition} What you will learn
-# :class: note
-# what a map shows and what it doesn't, and how to tell whether a cluster is mixed or only large.
-#
-# You need the [chapter on tracking](tracking). Reading takes fifteen minutes, computing about one.
-# :::
+# **You will learn** what a map shows, what a cluster on it means, and how to tell that from chance.
+# **You need** the chapter on [tracking](tracking). **It takes** twenty minutes.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
+from matplotlib.ticker import PercentFormatter
 from scipy import sparse
 from sklearn.manifold import trustworthiness
 
@@ -37,12 +34,23 @@ from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
 from featrack_utils.display import cards, feature_figures, style
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import count, number, percent, say, show, verdict, with_interval
+from featrack_utils.display.text import (
+    check,
+    count,
+    number,
+    percent,
+    say,
+    show,
+    verdict,
+    with_interval,
+)
 from featrack_utils.interpretation import contexts, feature_map
+from featrack_utils.interpretation.explain.lookup import quoted
 from featrack_utils.lineage import label
 from featrack_utils.matching import fates
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
+from featrack_utils.statistics.intervals import LEVEL, Interval
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -69,14 +77,28 @@ first = {model: f"{model}-0" for model in lineage.order}
 #
 # A decoder row has one entry for each neuron of the model's MLP. Rows of different models can be
 # compared only if neuron 7 of one is neuron 7 of the other. Here it is, more or less: all models descend
-# from one root, and fine-tuning moves neurons without renaming them.
+# from one {term}`root`, and fine-tuning moves neurons without renaming them.
+#
+# The layout starts from each direction's nearest neighbours. For directions $d_i$ of length one the cosine
+# of an angle is a product, so the nearest neighbour of $i$ is
+#
+# $$\operatorname*{arg\,max}_{j \ne i}\; d_i \cdot d_j .$$
+#
+# For one feature, and a hundred to choose from, we check that the package finds the same.
 
 # %%
 folders = {model: run / "saes" / name for model, name in first.items()}
 unit = feature_map.directions({m: store.opened(folder) for m, folder in folders.items()})
 together = np.concatenate(list(unit.values()))
 
+cosine = together[:100] @ together[0]
+cosine[0] = -1  # not itself
+index, one_minus_cosine = feature_map.nearest(together[:100], k=2)
+assert index[0].tolist() == [0, cosine.argmax()]
+np.testing.assert_allclose(1 - one_minus_cosine[0, 1], cosine.max(), atol=1e-6)
 
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 def build(work):
     points = feature_map.layout(together, neighbours=neighbours, epochs=epochs, seed=seed)
     index = [(model, i) for model, rows in unit.items() for i in range(len(rows))]
@@ -92,7 +114,12 @@ made = store.make(
 mapped = pd.read_parquet(made / "map.parquet")
 points, cluster = mapped[["x", "y"]].to_numpy(), mapped["cluster"].to_numpy()
 
-# %% tags=["hide-input"]
+best = fates.first_matches(lineage, matches)
+classes = fates.classes(lineage, fates.tracked(lineage, best, tau, rule))
+mapped["kind"] = np.array(fates.CLASSES)[np.concatenate([classes[m] for m in lineage.order])]
+gone, new = mapped["kind"] == "disappearing", mapped["kind"].isin(["emerging", "novel"])
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 show(
     feature_figures.map_panels(
         mapped, {label(m): (mapped["model"] == m).to_numpy() for m in lineage.order}
@@ -105,60 +132,35 @@ show(
 
 # %% [markdown]
 # In {numref}`fig-map-models` look for places that one model has to itself. Where all panels are coloured
-# alike, the models write along the same directions. A feature's page in the [explorer](explorer) marks it
-# on this map.
-#
-# ## What became of them
+# alike, the models write along the same directions. In the book the same map stands below once more, to
+# move over: it names each feature and leads to the [explorer](explorer). Choose there what became of a
+# feature. Are there regions of {term}`persisting` or of disappearing ones?
 
-# %%
-best = fates.first_matches(lineage, matches)
-classes = fates.classes(lineage, fates.tracked(lineage, best, tau, rule))
-fate = np.array(fates.CLASSES)[np.concatenate([classes[model] for model in lineage.order])]
-universal = fates.universal(lineage, best, tau)
-gone, new = fate == "disappearing", np.isin(fate, ["emerging", "novel"])
-
-# %% tags=["hide-input"]
-kinds = {
-    "persisting or inherited": np.isin(fate, ["persisting", "inherited"]),
-    "disappearing": gone,
-    "emerging or novel": new,
-    "universal": np.concatenate([universal[model] for model in lineage.order]),
-}
-show(
-    feature_figures.map_panels(mapped, kinds),
-    "The same map by what became of the features, in their model's colour. Universal features belong "
-    "to a chain of matches through all models.",
-    "fig-map-classes",
-    "Panels with the same scatter of points, each with one class of features in colour",
-)
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+tokenizer = prepare.open_corpora(store.opened(run / "corpora"), context).tokenizer
+pieces = contexts.vocabulary(tokenizer)
+shares = [contexts.token_shares(found[name], len(pieces)) for name in first.values()]
+shares = sparse.hstack(shares, "csc")  # of each feature's activation on each token
+words = [
+    " ".join(quoted(pieces[token]) for token in contexts.strongest_tokens(shares, i, 3)[0])
+    for i in range(len(mapped))
+]
+feature_figures.live_map(mapped, words)
 
 # %% [markdown]
-# {numref}`fig-map-classes` would show empty regions if whole kinds of features came and went.
-#
 # ## Clusters
 #
 # HDBSCAN {cite:p}`campello2013density` finds regions that are denser than their surroundings, and may
 # leave points in no cluster. We let it look at the layout. In the space of directions itself, with a
 # dimension for every neuron, even features that are alike are spread thin. The price is that UMAP draws
-# clumps even where there are none, so we check the clusters in the space they didn't come from.
+# clumps even where there are none. So what do the clusters mean? We ask in places they didn't come from.
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 drawn = np.random.default_rng(seed).permutation(len(mapped))[:judged]
 outside = {
     name: float(np.mean(feature_map.clusters(space[drawn], least // 2) < 0))
     for name, space in (("layout", points), ("directions", together))
 }
-cohesion = feature_map.cohesion(together, cluster)
-anywhere = feature_map.cohesion(together, np.zeros_like(cluster))
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-say(
-    f"Of {count(len(drawn))} features drawn at random, {percent(outside['directions'])} are in no cluster "
-    f"in the space of directions, and {percent(outside['layout'])} on the layout. Two features of one "
-    f"cluster have a cosine of {number(cohesion)} on average, any two features one of {number(anywhere)}."
-)
-
-# %% tags=["hide-input"]
 show(
     feature_figures.cluster_map(mapped, numbered=7),
     "Clusters of the map, the largest numbered as in the table. Grey features are in none. Colours only "
@@ -167,23 +169,90 @@ show(
     "Scatter of points coloured by cluster with numbers on the largest",
 )
 
-# %% tags=["hide-input"]
-tokenizer = prepare.open_corpora(store.opened(run / "corpora"), context).tokenizer
-pieces = contexts.vocabulary(tokenizer)
-shares = [contexts.token_shares(found[name], len(pieces)) for name in first.values()]
-tokens = feature_map.cluster_tokens(cluster, sparse.hstack(shares, "csc"), n=6)
-central = mapped.iloc[feature_map.most_central(cluster, points)]
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    f"Of {count(len(drawn))} features drawn at random, {percent(outside['directions'])} are in no "
+    f"cluster in the space of directions, and {percent(outside['layout'])} on the layout "
+    "({numref}`fig-map-clusters`)."
+)
+
+# %% [markdown]
+# ## Are clusters about tokens?
+#
+# The layout knows decoder rows alone: what a feature *writes*. Nothing told it what a feature answers
+# to. If features of one cluster answer to the same tokens, that is news. For each cluster we take the
+# six tokens that most of its members' activation falls on, and the share of the activation there. Chance
+# needs a control, for six tokens fit a small group of any features rather well. So membership is
+# **shuffled**: clusters keep their sizes, and members are dealt out at random.
+
+
+# %%
+def by_token(cluster):
+    """Of each cluster's activation, every member counted alike, the share on each token."""
+    inside = np.flatnonzero(cluster >= 0)
+    ones = np.ones(inside.size), (inside, cluster[inside])
+    members = sparse.csc_matrix(ones, shape=(cluster.size, cluster.max() + 1))
+    mass = (shares @ members).toarray()
+    return mass / mass.sum(axis=0)
+
+
+def on_six_tokens(cluster):
+    """The share of each cluster's activation on its six strongest tokens."""
+    return np.sort(by_token(cluster), axis=0)[-6:].sum(axis=0)
+
+
+rng = np.random.default_rng(seed)
+share = on_six_tokens(cluster)
+shuffled = np.array([on_six_tokens(rng.permutation(cluster)) for _ in range(40)])
+highest = np.quantile(shuffled, 1 - (1 - LEVEL) / 2, axis=0)
+about_tokens = float(np.mean(share > highest))
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+size = np.bincount(cluster[cluster >= 0])
+figure, (axis,) = style.panels(1, 2.8, columns=1)
+for place, kept in zip(size, shuffled.T, strict=True):
+    axis.plot([place] * 2, np.quantile(kept, [0.025, 0.975]), color="#bbbbbb", lw=2)
+axis.plot([], [], color="#bbbbbb", lw=2, label="shuffled, 95 %")
+axis.plot(size, share, "o", ms=4, color="black", alpha=0.7, label="clusters of the map")
+axis.set(xscale="log", ylim=(0, 1), xlabel="features of the cluster", ylabel="on six tokens")
+axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+figure.legend(loc="outside upper center", ncols=2)
+show(
+    figure,
+    "Share of a cluster's activation that falls on its six strongest tokens, against its size, beside "
+    "what groups of equal sizes show when membership is shuffled.",
+    "fig-map-tokens",
+    "Dots for clusters lie above grey bars for shuffled groups of the same size",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    f"{percent(about_tokens)} of {count(len(size))} clusters lie above the range that shuffling shows "
+    f"({{numref}}`fig-map-tokens`), where {percent((1 - LEVEL) / 2, 1)} would by chance. Of the median cluster's activation "
+    f"{percent(float(np.median(share)))} falls on six tokens, and {percent(float(np.median(shuffled)))} "
+    "when shuffled. "
+    + (
+        "So most clusters are about certain tokens: features that write alike answer alike."
+        if about_tokens > 0.5
+        else "So what most clusters have in common isn't a few tokens."
+    )
+)
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+tokens = np.argsort(-by_token(cluster), axis=0, kind="stable")[:6].T
 counts = pd.crosstab(cluster, mapped["model"]).drop(index=-1, errors="ignore")
 counts = counts.reindex(columns=lineage.order).rename(columns=label)
+of_models = counts.to_numpy()
+middle = mapped[["x", "y"]] - mapped.groupby("cluster")[["x", "y"]].transform("median")
+central = mapped.loc[(middle**2).sum(axis=1).groupby(mapped["cluster"]).idxmin()]
+central = central[central["cluster"] >= 0]
+named = zip(central["model"].map(first), central["feature"], strict=True)
 counts.insert(0, "tokens", [HTML(cards.chips(pieces[i] for i in each)) for each in tokens])
-named = central["model"].map(first), central["feature"]
-counts.insert(
-    1, "example", [cards.linked(cards.Feature(*each)) for each in zip(*named, strict=True)]
-)
+counts.insert(1, "example", [cards.linked(cards.Feature(*each)) for each in named])
 show_table(
     counts.rename_axis("cluster").reset_index().head(7),
-    caption="The largest clusters: the tokens that most of their activation falls on, the feature "
-    "nearest to the middle, and features of each model.",
+    caption="The largest clusters: their tokens, the feature nearest to the middle, and how many "
+    "features of each model they hold.",
 )
 
 # %% [markdown]
@@ -194,9 +263,25 @@ show_table(
 # those? A large cluster holds a bit of everything. So the labels (model, and what became of the feature)
 # are shuffled over all features of the map, and the same is counted again.
 
+
 # %%
-holding = feature_map.mixed(cluster, mapped["model"], gone, new)._asdict()
-chance = feature_map.mixed_by_chance(cluster, mapped["model"], gone, new, draws=shuffles, seed=seed)
+def holding(order):
+    """How many clusters hold features of what kind, with the labels in some order."""
+    labels = pd.DataFrame({"model": mapped["model"], "gone": gone, "new": new}).iloc[order]
+    held = labels.reset_index(drop=True)[cluster >= 0].groupby(cluster[cluster >= 0])
+    models, both = held["model"].nunique(), held["gone"].any() & held["new"].any()
+    every = len(lineage.order)
+    return {
+        "one_model": sum(models == 1),
+        "all_models": sum(models == every),
+        "replaced": sum(both),
+    }
+
+
+as_they_are = holding(np.arange(len(mapped)))
+draws = pd.DataFrame(holding(rng.permutation(len(mapped))) for _ in range(shuffles))
+low, high = (draws.quantile(q) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+chance = {kind: Interval(draws[kind].mean(), low[kind], high[kind]) for kind in draws}
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 held = {
@@ -208,7 +293,7 @@ held = {
 
 def beside_chance(kind, below, above, unclear):
     """Whether fewer or more clusters are of a kind than shuffled labels show."""
-    return verdict(chance[kind], holding[kind], below=above, above=below, unclear=unclear)
+    return verdict(chance[kind], as_they_are[kind], below=above, above=below, unclear=unclear)
 
 
 for kind, what in held.items():
@@ -216,7 +301,7 @@ for kind, what in held.items():
         kind, "**fewer** than by chance", "**more** than by chance", "as by chance"
     )
     say(
-        f"- {count(holding[kind])} of {count(len(counts))} clusters hold {what}, {compared}: "
+        f"- {count(as_they_are[kind])} of {count(len(counts))} clusters hold {what}, {compared}: "
         f"{with_interval(chance[kind], share=False)} would."
     )
 say(
@@ -244,7 +329,7 @@ say(
 # puts some directions side by side. So we also ask other seeds, of the child and of the first model.
 
 
-# %%
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 centred = together[drawn] - together[drawn].mean(axis=0)
 flat = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T  # two principal components
 closest = min(neighbours, (len(drawn) - 1) // 2)
@@ -259,14 +344,13 @@ def nearest(a, b, name):
     """How often a match is the nearest of the features of b's dictionary of this name."""
     rows = feature_map.directions({b: store.opened(run / "saes" / name)})[b]
     pair = matches.best[first[a], name]
-    exact = feature_map.matched_neighbours(unit[a], rows, pair, tau)
-    near = feature_map.matched_neighbours(place[a], place[b], pair, tau)
+    exact, by_chance = feature_map.matched_neighbours(unit[a], rows, pair, tau)
+    near, _ = feature_map.matched_neighbours(place[a], place[b], pair, tau)
     return {
         "pair": style.pair_label(a, b) + ("" if name == first[b] else ", other seed"),
-        "with a match": exact.features,
-        "on the map": near.share if name == first[b] else None,
-        "by direction": exact.share,
-        "by chance": exact.chance,
+        "on the map": near if name == first[b] else None,
+        "by direction": exact,
+        "by chance": by_chance,
     }
 
 
@@ -274,7 +358,7 @@ edge = lineage.edges[0]
 again = [(edge[0], m, name) for m in reversed(edge) for name in matches.names[m][1:2]]
 asked = [(a, b, first[b]) for a, b in lineage.edges] + again
 near = pd.DataFrame([nearest(*each) for each in asked], index=asked)
-near[near.columns[2:]] = near[near.columns[2:]].astype(float)
+near[near.columns[1:]] = near[near.columns[1:]].astype(float)
 show_table(
     near,
     {"on the map": ".0%", "by direction": ".0%", "by chance": ".2%"},
@@ -287,15 +371,16 @@ results = {
     "map.clusters": len(counts),
     "map.outside_layout": outside["layout"],
     "map.outside_directions": outside["directions"],
-    "map.cohesion": cohesion,
-    "map.cohesion_anywhere": anywhere,
+    "map.clusters_about_tokens": about_tokens,
+    "map.on_six_tokens": float(np.median(share)),
+    "map.on_six_tokens.shuffled": float(np.median(shuffled)),
     "map.trustworthiness": trusted,
     "map.trustworthiness_pca": trusted_flat,
 }
 for kind, each in chance.items():
-    results[f"map.{kind}_clusters"] = holding[kind]
+    results[f"map.{kind}_clusters"] = int(as_they_are[kind])
     ends = zip(("", ".ci_low", ".ci_high"), each, strict=True)
-    results |= {f"map.{kind}_clusters.chance{end}": value for end, value in ends}
+    results |= {f"map.{kind}_clusters.chance{end}": float(value) for end, value in ends}
 for (a, b, name), row in near.iterrows():
     key = f"map.{a}_{b}" if name == first[b] else f"map.{a}_{b}.other_seed"
     for column, short in (("on the map", "map"), ("by direction", "directions")):
@@ -322,28 +407,78 @@ say(
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 say(
-    f"{count(holding['all_models'])} of {count(len(counts))} clusters hold features of all models. "
+    f"{percent(about_tokens)} of the clusters are about certain tokens, beyond what groups of any "
+    "features show. "
     + beside_chance(
         "all_models",
-        "Fewer do than if models made no difference: some neighbourhoods lean towards one model.",
-        "More do than if models made no difference: they share their neighbourhoods.",
-        "As many do as if models made no difference: where a feature lies doesn't tell whose it is.",
+        "Fewer hold features of all models than if models made no difference: some neighbourhoods lean "
+        "towards one model.",
+        "More hold features of all models than if models made no difference: they share their "
+        "neighbourhoods.",
+        "As many hold features of all models as if models made no difference: where a feature lies "
+        "doesn't tell whose it is.",
     ),
     "Features that match were found by *when* they are active. Whether they also *write* in the same "
     f"direction the matching was never told: {percent(row['by direction'])} of {parent}'s have a match as "
-    f"their nearest in {child}.",
+    f"their nearest in {child}. Next: [features in words](interpretation).",
 )
 
 # %% [markdown]
-# :::{admonition} Exercises
+# :::{admonition} Exercise 1
 # :class: tip
-# 1. Set `seed` to another number and draw the map again. Which statements above survive?
-# 2. Set `neighbours` to 5, then to 100. What happens to the clusters, and what to the trustworthiness?
+# What is the mean cosine between a feature and the *others* of its cluster, over all features that are
+# in one? You need `together`, with a direction a row, and `cluster`, −1 for none. A hint: the sum of a
+# cluster's directions holds all products with them at once.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+inside = [together[cluster == number] for number in range(len(size))]
+sums = [(rows @ rows.T).sum(axis=1) - (rows**2).sum(axis=1) for rows in inside]
+cohesion = float(np.concatenate([s / (len(s) - 1) for s in sums]).mean()) if sums else np.nan
+
+# %%
+answer = ...  # a mean cosine
+check(answer, cohesion)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+some = cluster >= 0
+total = np.zeros((len(size), together.shape[1]))
+np.add.at(total, cluster[some], together[some])
+own = np.einsum(
+    "id,id->i", together[some], total[cluster[some]]
+)  # itself included, by a cosine of 1
+answer = np.mean((own - 1) / (size[cluster[some]] - 1))
+check(answer, cohesion)
+
+# %% [markdown]
+# Compare it with that of any two features, `(together.mean(axis=0) ** 2).sum()`, nearly. Clusters were
+# found on the layout, which was made from these directions. So this number alone is no proof of anything.
+#
+# :::{admonition} Exercise 2
+# :class: tip
+# In which share of the clusters does one model have more than half of the features? `of_models` has a
+# row for each cluster and a column for each model.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+in_clusters = mapped[cluster >= 0].groupby("cluster")["model"]
+dominated = float((in_clusters.value_counts(normalize=True).groupby("cluster").max() > 0.5).mean())
+
+# %%
+answer = ...  # a share, from 0 to 1
+check(answer, dominated)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+answer = np.mean(of_models.max(axis=1) > of_models.sum(axis=1) / 2)
+check(answer, dominated)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
+# :class: tip
+# Set `seed` to another number and draw the map again. Which statements above survive?
 # :::
 #
-# :::{dropdown} Answers
-# 1. Nearest neighbours and trustworthiness hardly move. The clusters' number, place and order change:
-#    they are the drawing's.
-# 2. Few neighbours give many small clumps, many give a few large ones. Trustworthiness, which looks at
-#    as many neighbours as the layout, can't be compared between the two.
+# :::{dropdown} Answer
+# Nearest neighbours and trustworthiness hardly move. The clusters' number, place and order change:
+# they are the drawing's.
 # :::

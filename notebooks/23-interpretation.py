@@ -279,7 +279,7 @@ for axis, key, title in zip(axes, ("", "random_only."), ("simulation", "random-o
             axis.plot(point.estimate, height, marker, color=colour, ls="", ms=5, label=known)
     axis.axvline(0, color="black", lw=1)
     axis.set(title=f"{title} score", yticks=range(len(children)), yticklabels=map(label, children))
-    axis.invert_yaxis()
+    axis.set_ylim(len(children) - 0.5, -0.5)
 plot.supxlabel("score of a persisting feature less that of …", fontsize=11)
 plot.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 show(
@@ -383,9 +383,8 @@ say(
 #
 # It is shown excerpts of the documents to learn from, with activations from 0 to 9: the strongest,
 # some from between, and random ones. It writes a phrase. Then, from the phrase alone, it foretells
-# the number at every token of the held-out excerpts: the mean of 0–9 under the log-probabilities
-# of its answer, or the digit written where the server tells none. Controls and comparisons are the
-# same, and the tables above then show the chat model's scores.
+# the number at every token of the held-out excerpts. Controls and comparisons are the same, and the
+# tables above then show the chat model's scores.
 # Answers are kept in the run's folder `answers`: nothing is asked twice, and a run that was stopped
 # goes on. A feature takes some forty questions, its matches included. At most `max_requests` are
 # asked in all, so look up what that many cost at your provider.

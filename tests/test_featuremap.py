@@ -4,16 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save_file
-from scipy import sparse
-from scipy.stats import hypergeom
 
 from featrack_utils.display import feature_figures, style
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import feature_map
-from featrack_utils.interpretation.feature_map import Mixed, mixed, mixed_by_chance
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.correlation import BestMatches, Pairs
-from featrack_utils.statistics.intervals import Interval
 
 GROUPS, MEMBERS = 4, 30
 
@@ -76,13 +72,6 @@ def test_clusters_are_numbered_by_size_and_stragglers_are_in_none():
     assert feature_map.clusters(np.zeros((3, 2)), least=8).tolist() == [-1, -1, -1]
 
 
-def test_cohesion_is_the_mean_cosine_with_the_others_of_a_cluster():
-    directions = unit([[1, 0], [1, 0], [0, 1], [0, 1], [1, 1]])
-    assert feature_map.cohesion(directions, np.array([0, 0, 1, 1, -1])) == pytest.approx(1)
-    assert feature_map.cohesion(directions, np.array([0, 1, 0, 1, -1])) == pytest.approx(0)
-    assert feature_map.cohesion(directions, np.full(5, -1)) is None
-
-
 def matches(pairs, b_candidates):
     i, j, r = (np.array(part) for part in zip(*pairs, strict=True)) if pairs else ([], [], [])
     none = np.zeros(3)
@@ -96,25 +85,11 @@ def test_a_matched_neighbour_is_the_nearest_eligible_feature_with_r_above_tau():
     a, b = np.array([[0.0, 0], [5, 0], [9, 0]]), np.array([[0.1, 0], [5.2, 0], [8, 0], [9, 0]])
     # Feature 0's nearest is its match; 1's nearest isn't; 2 has a match only below τ.
     best = matches([(0, 0, 0.9), (0, 3, 0.85), (1, 2, 0.9), (2, 3, 0.5)], [True] * 4)
-    assert feature_map.matched_neighbours(a, b, best, 0.8) == (2, 0.5, 3 / 8)
+    assert feature_map.matched_neighbours(a, b, best, 0.8) == (0.5, 3 / 8)
     # Without feature 1 of b, the nearest of a's feature 1 is its match.
     best = matches([(0, 0, 0.9), (1, 2, 0.9)], [True, False, True, True])
-    assert feature_map.matched_neighbours(a, b, best, 0.8) == (2, 1.0, 2 / 6)
-    assert feature_map.matched_neighbours(a, b, matches([], [True] * 4), 0.8) == (0, None, None)
-
-
-def test_a_clusters_tokens_count_each_member_alike():
-    shares = sparse.csc_matrix([[0.9, 0.0, 0.2], [0.1, 0.6, 0.8], [0.0, 0.4, 0.0]])
-    # 0: tokens 0, 1, 2 have 0.9, 0.7 and 0.4; cluster 1 is feature 2 alone.
-    tokens = feature_map.cluster_tokens(np.array([0, 0, 1]), shares, n=2)
-    assert tokens == [[0, 1], [1, 0]]
-    assert feature_map.cluster_tokens(np.array([-1, -1, -1]), shares, n=2) == []
-
-
-def test_the_most_central_feature_lies_at_its_clusters_median():
-    points = np.array([[0, 0], [1, 0], [50, 0], [7, 7], [100.0, 0]])
-    assert feature_map.most_central(np.array([0, 0, 0, -1, 1]), points).tolist() == [1, 4]
-    assert feature_map.most_central(np.array([-1, -1]), points[:2]).size == 0
+    assert feature_map.matched_neighbours(a, b, best, 0.8) == (1.0, 2 / 6)
+    assert np.isnan(feature_map.matched_neighbours(a, b, matches([], [True] * 4), 0.8)).all()
 
 
 def test_directions_are_unit_rows_and_misfits_are_named(tmp_path):
@@ -150,17 +125,6 @@ def test_a_panel_counts_its_features_and_shows_them_over_all_others(mapped):
     assert f"#{red:02X}{green:02X}{blue:02X}" == style.colour_of("lua")
 
 
-def test_missed_shares_stand_in_rows_beside_what_is_missed_anyway_and_at_most():
-    style.use_style(Lineage({"base": {"train": ["python"]}}))
-    ends = {"": (0.4, 0.3, 0.5), ".unchanged": (0.2, 0.1, 0.3), ".random_mlp": (0.7, 0.6, 0.8)}
-    row = {end: Interval(*each) for end, each in ends.items()} | {"model": "base"}
-    (axis,) = feature_figures.missed_shares({"one": row, "another": row}).axes
-    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["one", "another"]
-    dots = [line.get_xdata().item() for line in axis.lines if len(line.get_xdata()) == 1]
-    assert dots == [0.4, 0.2, 0.7] * 2
-    assert axis.lines[1].get_color() == style.colour_of("base")
-
-
 def test_only_the_largest_clusters_are_numbered(mapped):
     assert [
         t.get_text() for t in feature_figures.cluster_map(mapped, numbered=3).axes[0].texts
@@ -168,49 +132,3 @@ def test_only_the_largest_clusters_are_numbered(mapped):
     assert not list(
         feature_figures.cluster_map(mapped.assign(cluster=-1), numbered=3).axes[0].texts
     )
-
-
-CLUSTER = np.repeat([0, 1, 2, -1], [6, 3, 2, 9])
-MODEL = np.array(["base", "lua"] * 10)
-
-
-def test_clusters_are_counted_by_the_labels_they_hold():
-    model = np.array(["base"] * 4 + ["lua"] * 2 + ["base"] * 3 + ["lua", "base"] + ["lua"] * 9)
-    gone = np.isin(np.arange(20), [0, 6, 7, 15])
-    new = np.isin(np.arange(20), [5, 9, 16])
-    # Cluster 0 holds both models, gone and new; 1 the base alone, gone; 2 both models, new.
-    assert mixed(CLUSTER, model, gone, new) == Mixed(one_model=1, all_models=2, replaced=1)
-
-
-def test_without_clusters_every_count_is_zero():
-    nothing = np.full(20, -1)
-    none = np.zeros(20, bool)
-    assert mixed(nothing, MODEL, none, none) == Mixed(0, 0, 0)
-    assert mixed_by_chance(nothing, MODEL, none, none, draws=5, seed=0) == dict.fromkeys(
-        Mixed._fields, (0, 0, 0)
-    )
-
-
-def lacks(size, marked):
-    """Probability that a cluster of the twenty holds none of some marked features."""
-    return hypergeom(20, marked, size).pmf(0)
-
-
-def test_the_expected_counts_are_those_of_drawing_without_replacement():
-    gone, new = np.arange(20) < 4, np.arange(20) >= 14
-    found = mixed_by_chance(CLUSTER, MODEL, gone, new, draws=4000, seed=1)
-    one = sum(2 * lacks(size, 10) for size in (6, 3, 2))
-    both = sum(1 - lacks(s, 4) - lacks(s, 6) + lacks(s, 10) for s in (6, 3, 2))
-    expected = {"one_model": one, "all_models": 3 - one, "replaced": both}
-    assert {kind: each.estimate for kind, each in found.items()} == pytest.approx(
-        expected, abs=0.05
-    )
-    assert all(each.low <= each.estimate <= each.high for each in found.values())
-
-
-def test_planted_separation_is_far_from_what_chance_shows():
-    cluster, model = np.repeat([0, 1, 2, 3], 25), np.repeat(["base", "lua"], 50)
-    gone = model == "base"
-    assert mixed(cluster, model, gone, ~gone) == Mixed(4, 0, 0)
-    lot = mixed_by_chance(cluster, model, gone, ~gone, draws=200, seed=0)
-    assert lot["all_models"].low == lot["replaced"].low == 4

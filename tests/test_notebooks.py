@@ -131,10 +131,19 @@ def test_a_figure_in_prose_is_substituted_or_says_whose_it_is(source):
                 assert any(word in paragraph for word in NOT_OURS), paragraph
 
 
+def test_no_word_of_the_glossary_is_a_pages_name():
+    # A link to either would be ambiguous, and the book isn't built.
+    glossary = (ROOT / "book" / "method.md").read_text().split("```{glossary}")[1].split("```")[0]
+    words = set(re.findall(r"^(\S.*)$", glossary, re.M))
+    assert len(words) > 20
+    assert words & {page_of(source) for source in SOURCES} == set()
+
+
 @each_notebook
 def test_links_between_pages_lead_to_pages_of_the_book(source):
     pages = {Path(page).name for page in notebook_pages(ROOT / "book" / "_toc.yml")}
     text = "\n".join(cell.source for cell in cells(source, "markdown"))
     linked = set(re.findall(r"\]\(([a-z-]+)\)", text))
-    sections = set(re.findall(r"^\(([a-z-]+)\)=$", (ROOT / "book" / "method.md").read_text(), re.M))
+    written = "\n".join(path.read_text() for path in (ROOT / "book").glob("*.md"))
+    sections = set(re.findall(r"^\(([a-z-]+)\)=$", written, re.M))
     assert linked - pages - sections == set()

@@ -5,8 +5,7 @@ import pytest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics import intervals
-from featrack_utils.statistics.origins import merge_origins
-from featrack_utils.statistics.persistence import resample
+from featrack_utils.statistics.persistence import merge_origins, resample
 from featrack_utils.statistics.simulation import Plan, simulate
 
 TAU = 0.8

@@ -1,12 +1,13 @@
 """Dictionaries: SAELens' own loss, an order that a kill doesn't change, a format others read."""
 
+import numpy as np
 import pytest
 import torch
 from sae_lens import SAE, StandardTrainingSAE
 from sae_lens.saes.sae import TrainStepInput
 from safetensors.torch import load_file
 
-from featrack_utils.dictionaries import training
+from featrack_utils.dictionaries import fused, training
 from featrack_utils.dictionaries.activations import Buffers
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.capture import mlp_activations
@@ -32,15 +33,16 @@ def train(bridge, blocks, tmp_path):
 # The loss
 
 
-def test_the_fused_form_has_saelens_loss_and_gradients():
-    fused = training.new_sae(24, **SHAPE, l1_warm_up_steps=0, seed=0)
-    published = StandardTrainingSAE(fused.cfg)
-    published.load_state_dict(fused.state_dict())
-    x = torch.randn(50, 24, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize(("bias", "d_in"), [(0.1, 24), (-0.2, 24), (-0.2, 23), (-9.0, 24)])
+def test_the_fused_form_has_saelens_loss_and_gradients(bias, d_in):
+    fast = training.new_sae(d_in, **SHAPE, l1_warm_up_steps=0, seed=0)
+    published = StandardTrainingSAE(fast.cfg)
+    published.load_state_dict(fast.state_dict())
+    x = torch.randn(50, d_in, generator=torch.Generator().manual_seed(0))
     outputs = []
-    for one in (fused, published):
+    for one in (fast, published):
         with torch.no_grad():
-            one.b_enc.add_(0.1)
+            one.b_enc.add_(bias)
         step = TrainStepInput(
             sae_in=x,
             dead_neuron_mask=None,
@@ -54,8 +56,10 @@ def test_the_fused_form_has_saelens_loss_and_gradients():
     for name, loss in outputs[0].losses.items():
         torch.testing.assert_close(loss, outputs[1].losses[name], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(outputs[0].feature_acts, outputs[1].feature_acts)
-    for a, b in zip(fused.parameters(), published.parameters(), strict=True):
-        assert b.grad.abs().sum() > 0
+    active = (outputs[0].feature_acts > 0).float().mean()
+    assert active > 0.5 if bias > 0 else active < fused._SPARSE
+    for a, b in zip(fast.parameters(), published.parameters(), strict=True):
+        assert b.grad.abs().sum() > 0 or bias < -1
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-6)
 
 
@@ -78,6 +82,20 @@ def test_seeds_fix_the_first_weights():
 def test_an_impossible_dictionary_is_refused(wrong, sentence):
     with pytest.raises(FeatrackError, match=sentence):
         training.new_sae(24, **(SHAPE | wrong), l1_warm_up_steps=0, seed=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("width", [64, 63])
+def test_active_entries_are_those_that_numpy_finds(dtype, width):
+    acts = (
+        torch.randn(40, width, generator=torch.Generator().manual_seed(0)).sub(1).relu().to(dtype)
+    )
+    begin, column, value = fused.active_entries(acts)
+    rows, columns = np.nonzero(acts.float().numpy())
+    np.testing.assert_array_equal(column, columns)
+    np.testing.assert_array_equal(begin, np.searchsorted(rows, np.arange(41)))
+    np.testing.assert_array_equal(value, acts.float().numpy()[rows, columns])
+    assert fused.active_entries(acts, room=len(rows) // 2) is None
 
 
 # Training

@@ -120,8 +120,6 @@ def test_copies_are_found_as_each_others_match():
     [
         {"persisting": 1.2},
         {"persisting": 0.9, "splitting": 0.2},
-        {"rho": (0.9, 0.5)},
-        {"n_documents": 3},
         {"copies": 0.9},
     ],
 )

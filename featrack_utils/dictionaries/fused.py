@@ -1,22 +1,27 @@
-"""SAELens' L1 autoencoder, its loss and gradient taken in one pass."""
+"""SAELens' L1 autoencoder, its loss and gradient taken in one pass over what is active."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from sae_lens import StandardTrainingSAE
 from sae_lens.saes.sae import TrainStepInput, TrainStepOutput
 from torch import Tensor
 
+from featrack_utils.dictionaries import kernels
+
+_SPARSE = 0.1  # share of active features up to which visiting them alone is the faster way
+
 
 class FusedL1SAE(StandardTrainingSAE):
-    """SAELens' L1 autoencoder: the same loss and gradient, 1.9 times as fast on a CPU.
+    """SAELens' L1 autoencoder: the same loss and gradient, several times as fast on a CPU.
 
-    Under autocast the published form falls back to float32 for [batch, d_sae] arrays at the
-    bias, takes a norm of what is never negative, and multiplies out the gradient with respect
-    to its input, of which only the sum over the batch is wanted.
+    Once features are sparse the encoder is the only product of whole matrices: reconstruction and
+    gradients visit active features alone. Until then all are products, and what the published form
+    does besides, copies to float32 and a gradient with respect to the input, is left out.
     """
 
     def training_forward_pass(self, step_input: TrainStepInput) -> TrainStepOutput:
@@ -38,6 +43,22 @@ class FusedL1SAE(StandardTrainingSAE):
         )
 
 
+def active_entries(
+    acts: Float[Tensor, "n d_sae"], room: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Non-negative features as the three arrays of a sparse matrix; None if more than `room`."""
+    kind = torch.int16 if acts.dtype == torch.bfloat16 else torch.int32
+    bits = acts.contiguous().view(kind).numpy()
+    # A width that 64 bits don't divide is looked at entry by entry.
+    words = bits if acts.shape[1] % 4 else bits.view(np.int64)
+    begin, column, value = kernels.active(bits, words, acts.numel() if room is None else room)
+    if begin[-1] < 0:
+        return None
+    if kind == torch.int16:  # bfloat16 is the upper half of a float32
+        value = value.astype(np.int32) << 16
+    return begin, column, value.view(np.float32)
+
+
 class _Loss(torch.autograd.Function):
     """Mean over the batch of ‖x̂ − x‖² + coefficient · Σ f · ‖W_dec row‖, and its gradient."""
 
@@ -51,33 +72,54 @@ class _Loss(torch.autograd.Function):
         b_dec: Float[Tensor, " d_in"],
         coefficient: float,
     ) -> tuple[Tensor, ...]:
-        device, n = x.device.type, len(x)
+        device = x.device.type
         fast = torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if fast else x.dtype
-        encoder, decoder, centred = W_enc.to(dtype), W_dec.to(dtype), (x - b_dec).to(dtype)
-        acts = torch.addmm(b_enc.to(dtype), centred, encoder).relu_()
-        sae_out = (acts @ decoder).to(x.dtype).add_(b_dec)
-        error = sae_out - x
-        mse = error.square().sum() / n
+        centred = x - b_dec
+        acts = torch.addmm(b_enc.to(dtype), centred.to(dtype), W_enc.to(dtype)).relu_()
         lengths = W_dec.norm(dim=1)
-        # Summed in the dtype of the features: a sum into another one copies them all first.
-        active = acts.sum(dim=0).to(W_dec.dtype)
-        price = coefficient / n
+        price = coefficient / len(x)
+        entries = active_entries(acts, int(_SPARSE * acts.numel())) if device == "cpu" else None
+        gradients = _dense if entries is None else _sparse
+        sae_out, error, active, to_encoder, to_bias, to_decoder = gradients(
+            x, centred, acts, entries, W_dec, b_dec, price * lengths
+        )
+        mse = error.square().sum() / len(x)
         l1 = price * (active * lengths).sum()
-
-        error *= 2 / n
-        down = error.to(dtype)
-        grad_W_dec = (acts.T @ down).to(W_dec.dtype)
-        grad_W_dec += (price * active / lengths.clamp_min(1e-12))[:, None] * W_dec
-        up = torch.addmm((price * lengths).to(dtype), down, decoder.T)
-        up = torch.ops.aten.threshold_backward(up, acts, 0)
-        grad_W_enc = (centred.T @ up).to(W_enc.dtype)
-        grad_b_enc = up.sum(dim=0).to(b_enc.dtype)
-        grad_b_dec = error.sum(dim=0) - W_enc @ grad_b_enc
-        ctx.save_for_backward(grad_W_enc, grad_b_enc, grad_W_dec, grad_b_dec)
+        to_decoder += (price * active / lengths.clamp_min(1e-12))[:, None] * W_dec
+        to_centre = 2 / len(x) * error.sum(dim=0) - W_enc @ to_bias
+        ctx.save_for_backward(to_encoder, to_bias, to_decoder, to_centre)
         ctx.mark_non_differentiable(mse, l1, acts, sae_out)
         return mse + l1, mse, l1, acts, sae_out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         return None, *(grad * saved for saved in ctx.saved_tensors), None
+
+
+def _dense(x, centred, acts, entries, W_dec, b_dec, price):
+    """Reconstruction, error, summed features, gradients, all by products of whole matrices."""
+    decoder = W_dec.to(acts.dtype)
+    sae_out = (acts @ decoder).to(x.dtype).add_(b_dec)
+    error = sae_out - x
+    down = (2 / len(x) * error).to(acts.dtype)
+    up = torch.addmm(price.to(acts.dtype), down, decoder.T)
+    up = torch.ops.aten.threshold_backward(up, acts, 0)
+    to_encoder = (centred.to(acts.dtype).T @ up).to(x.dtype)
+    to_decoder = (acts.T @ down).to(x.dtype)
+    return sae_out, error, acts.sum(0).to(x.dtype), to_encoder, up.sum(0).to(x.dtype), to_decoder
+
+
+def _sparse(x, centred, acts, entries, W_dec, b_dec, price):
+    """The same, visiting active features alone, in float32."""
+    sae_out = torch.empty_like(x)
+    kernels.rebuild(*entries, W_dec.numpy(), b_dec.numpy(), sae_out.numpy())
+    error = sae_out - x
+    down = 2 / len(x) * error
+    columns = kernels.by_feature(*entries, len(W_dec))
+    to_encoder, to_decoder, to_bias = (torch.zeros_like(w) for w in (W_dec, W_dec, price))
+    given = [each.numpy() for each in (centred, down, W_dec, price)]
+    found = [each.numpy() for each in (to_encoder, to_bias, to_decoder)]
+    kernels.add_gradients(*columns, *given, *found)
+    active = np.bincount(entries[1], weights=entries[2], minlength=len(W_dec))
+    return sae_out, error, torch.from_numpy(active).to(x.dtype), to_encoder.T, to_bias, to_decoder

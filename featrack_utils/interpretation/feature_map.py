@@ -7,52 +7,20 @@ root: their MLP neurons, which are the axes, are the same neurons, a little move
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from safetensors.numpy import load_file
-from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.contexts import strongest_tokens
 from featrack_utils.interpretation.logit_effects import largest
 from featrack_utils.matching.correlation import BestMatches
-from featrack_utils.statistics.intervals import LEVEL, Interval
 
 NO_CLUSTER = -1
 _CHUNK = 1024  # directions whose cosines with all others are held at once
-
-
-class Mixed(NamedTuple):
-    """How many clusters hold features of what kind.
-
-    Attributes:
-        one_model, all_models: clusters with features of a single model, and of every one.
-        replaced: clusters with both features that disappear and features that are new.
-    """
-
-    one_model: int
-    all_models: int
-    replaced: int
-
-
-class Neighbours(NamedTuple):
-    """How often a matched feature is the nearest of the other model's features.
-
-    Attributes:
-        features: eligible features of the first model that have a match in the second.
-        share: of them, those whose nearest feature of the second is a match; None without any.
-        chance: the share to expect of a feature drawn at random from the second.
-    """
-
-    features: int
-    share: float | None
-    chance: float | None
 
 
 def directions(sae_folders: Mapping[str, Path]) -> dict[str, Float[np.ndarray, "d_sae d_mlp"]]:
@@ -140,25 +108,17 @@ def clusters(points: Float[np.ndarray, "n d"], least: int) -> Int[np.ndarray, " 
     return ranked[label]
 
 
-def cohesion(unit: Float[np.ndarray, "n d"], cluster: Int[np.ndarray, " n"]) -> float | None:
-    """Mean cosine of a feature with the others of its cluster; None if there is no cluster."""
-    inside = cluster >= 0
-    if not inside.any():
-        return None
-    sums = np.zeros((cluster.max() + 1, unit.shape[1]))
-    np.add.at(sums, cluster[inside], unit[inside])
-    size = np.bincount(cluster[inside])[cluster[inside]]
-    own = np.einsum("id,id->i", unit[inside], sums[cluster[inside]])
-    return float(np.mean((own - 1) / (size - 1)))
-
-
 def matched_neighbours(
     a: Float[np.ndarray, "d_a d"], b: Float[np.ndarray, "d_b d"], best: BestMatches, tau: float
-) -> Neighbours:
+) -> tuple[float, float]:
     """Of a's features with a match in b: is the nearest feature of b, on these points, a match?
 
     `a` and `b` are places on a map, or anything else with a Euclidean distance (unit directions).
     A match is a pair with r > `tau`; only eligible features of b take part.
+
+    Returns:
+        The share whose nearest feature is a match, and the share to expect of features drawn at
+        random from b; NaN where no feature has a match.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -166,76 +126,8 @@ def matched_neighbours(
     matches = set(zip(i[r > tau].tolist(), j[r > tau].tolist(), strict=True))
     asked, candidates = np.unique(i[r > tau]), np.flatnonzero(best.b_candidates)
     if asked.size == 0:
-        return Neighbours(0, None, None)
+        return np.nan, np.nan
     search = NearestNeighbors(n_neighbors=1).fit(b[candidates])
     closest = candidates[search.kneighbors(a[asked], return_distance=False)[:, 0]]
     hits = sum(pair in matches for pair in zip(asked.tolist(), closest.tolist(), strict=True))
-    return Neighbours(
-        int(asked.size), hits / asked.size, len(matches) / (asked.size * candidates.size)
-    )
-
-
-def cluster_tokens(
-    cluster: Int[np.ndarray, " n"], shares: sparse.csc_matrix, n: int
-) -> list[list[int]]:
-    """The tokens that most of a cluster's activation falls on, at most `n`, for each cluster.
-
-    `shares` [vocab, n_features] is each feature's share of activation on each token
-    (`contexts.token_shares`), so that every member counts alike.
-    """
-    inside = np.flatnonzero(cluster >= 0)
-    members = sparse.csc_matrix(
-        (np.ones(inside.size), (inside, cluster[inside])),
-        shape=(cluster.size, int(cluster.max(initial=NO_CLUSTER)) + 1),
-    )
-    mass = (shares @ members).tocsc()
-    return [strongest_tokens(mass, number, n)[0].tolist() for number in range(mass.shape[1])]
-
-
-def most_central(
-    cluster: Int[np.ndarray, " n"], points: Float[np.ndarray, "n 2"]
-) -> Int[np.ndarray, " n_clusters"]:
-    """The point of each cluster that lies nearest to the cluster's median."""
-    chosen = []
-    for number in range(int(cluster.max(initial=NO_CLUSTER)) + 1):
-        members = np.flatnonzero(cluster == number)
-        away = points[members] - np.median(points[members], axis=0)
-        chosen.append(members[np.argmin((away**2).sum(axis=1))])
-    return np.array(chosen, dtype=np.int64)
-
-
-def mixed(
-    cluster: Int[np.ndarray, " n"],
-    model: Sequence[str] | np.ndarray,
-    gone: Bool[np.ndarray, " n"],
-    new: Bool[np.ndarray, " n"],
-) -> Mixed:
-    """Counts the clusters (from 0 on; −1: in none) by what they hold."""
-    table = pd.DataFrame({"model": np.asarray(model), "gone": gone, "new": new})
-    held = table[cluster >= 0].groupby(cluster[cluster >= 0])
-    models = held["model"].nunique()
-    replaced = held["gone"].any() & held["new"].any()
-    everyone = table["model"].nunique()
-    return Mixed(int((models == 1).sum()), int((models == everyone).sum()), int(replaced.sum()))
-
-
-def mixed_by_chance(
-    cluster: Int[np.ndarray, " n"],
-    model: Sequence[str] | np.ndarray,
-    gone: Bool[np.ndarray, " n"],
-    new: Bool[np.ndarray, " n"],
-    *,
-    draws: int,
-    seed: int,
-) -> dict[str, Interval]:
-    """The same counts with labels shuffled over all features: mean, and the middle 95 %.
-
-    A large cluster holds a bit of everything in any case. A feature's model and what became of it
-    stay together; clusters stay as they are. By the fields of `Mixed`.
-    """
-    rng = np.random.default_rng(seed)
-    orders = (rng.permutation(len(cluster)) for _ in range(draws))
-    counts = [mixed(cluster, np.asarray(model)[o], gone[o], new[o]) for o in orders]
-    low, high = np.quantile(counts, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    ends = zip(np.mean(counts, axis=0).tolist(), low.tolist(), high.tolist(), strict=True)
-    return {kind: Interval(*each) for kind, each in zip(Mixed._fields, ends, strict=True)}
+    return hits / asked.size, len(matches) / (asked.size * candidates.size)

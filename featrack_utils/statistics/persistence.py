@@ -8,7 +8,7 @@ same draws of documents and SAE seeds, so that they can be divided and subtracte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import assignment
 from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.flow import origin_masks
 from featrack_utils.statistics.bootstrap import Matched, copies_merged, mutual_only
 from featrack_utils.statistics.intervals import (
     UNDEFINED,
@@ -27,6 +28,7 @@ from featrack_utils.statistics.intervals import (
     Shares,
     around,
     at,
+    corrected,
     interval,
     mean,
     over_seeds,
@@ -34,6 +36,7 @@ from featrack_utils.statistics.intervals import (
 )
 from featrack_utils.statistics.sample import Masks, Place, Sample
 from featrack_utils.statistics.sample import resample as resample  # chapters need both
+from featrack_utils.statistics.simex import without_noise
 
 RULES = ("best", "mutual", "assignment", "copies merged")
 CURVE_TAUS = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))  # 0.3 … 0.95
@@ -65,16 +68,15 @@ class Persistence(NamedTuple):
 
     def at_most(self, tau: float | None = None) -> Interval:
         """The ceiling, with its interval; undefined (NaN) if there is none."""
-        return interval(self.ceiling, tau or self.tau) if self.ceiling else UNDEFINED
+        return interval(self._known(self.ceiling), tau or self.tau)
 
     def at_least(self, floor: str | None = None, tau: float | None = None) -> Interval:
         """A control's floor (the first if none is named), with its interval; NaN: no control."""
-        low = self._floor(floor)
-        return interval(low, tau or self.tau) if low else UNDEFINED
+        return interval(self._floor(floor), tau or self.tau)
 
     def ratio(self, tau: float | None = None) -> Interval:
         """Share / ceiling; undefined where the ceiling is missing or can't be told from zero."""
-        return ratio(self.share, self.ceiling, tau or self.tau) if self.ceiling else UNDEFINED
+        return ratio(self.share, self._known(self.ceiling), tau or self.tau)
 
     def rescaled(self, floor: str | None = None, tau: float | None = None) -> Interval:
         """(share − floor) / (ceiling − floor): 0 if all that was learned is gone, 1 if nothing is.
@@ -82,27 +84,20 @@ class Persistence(NamedTuple):
         `floor` names a control, the first by default. It may be below 0 and above 1. Undefined
         without ceiling or floor, or where the two can't be told apart.
         """
-        low = self._floor(floor)
-        if self.ceiling is None or low is None:
-            return UNDEFINED
-        return ratio(
-            _minus(self.share, low), _minus(self.ceiling, low), tau or self.tau, lowest=-np.inf
-        )
+        low, top = self._floor(floor), self._known(self.ceiling)
+        return ratio(_minus(self.share, low), _minus(top, low), tau or self.tau, lowest=-np.inf)
 
     def unchanged_loss(self, tau: float | None = None) -> Interval:
         """(1 − ceiling) / (1 − share): of what seems lost, how much an unchanged model loses too.
 
         Undefined where so little seems lost that there is no ratio. It may exceed 1.
         """
-        if self.ceiling is None:
-            return UNDEFINED
-        return ratio(complement(self.ceiling), complement(self.share), tau or self.tau)
+        top = complement(self._known(self.ceiling))
+        return ratio(top, complement(self.share), tau or self.tau)
 
     def excess(self, tau: float | None = None) -> Interval:
         """Ceiling − share: what is lost beyond what an unchanged model would seem to lose."""
-        if self.ceiling is None:
-            return UNDEFINED
-        return difference(self.ceiling, self.share, tau or self.tau)
+        return difference(self._known(self.ceiling), self.share, tau or self.tau)
 
     def as_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
         """Flat for results.json: `prefix`, .ceiling, .ratio_to_ceiling and, where there are
@@ -130,13 +125,11 @@ class Persistence(NamedTuple):
         (the difference of the two, what was really lost), each with .ci_low and .ci_high; and
         .raw, as counted.
         """
-        anyway = UNDEFINED
-        if self.ceiling is not None:
-            anyway = interval(complement(self.ceiling), tau or self.tau)
+        anyway = complement(self._known(self.ceiling))
         return {
             **_raw(prefix, 1 - self.counted(tau)),
             **flat(prefix, interval(complement(self.share), tau or self.tau)),
-            **flat(f"{prefix}.floor", anyway),
+            **flat(f"{prefix}.floor", interval(anyway, tau or self.tau)),
             **flat(f"{prefix}.excess", self.excess(tau)),
         }
 
@@ -144,20 +137,24 @@ class Persistence(NamedTuple):
         """One row for each threshold: pair, tau, raw (the share as counted), and share, ceiling and
         the first floor, each with its _low and _high; missing where there is none.
         """
-        parts = {"share": self.share, "ceiling": self.ceiling, "floor": self._floor(None)}
+        parts = {"share": self.found, "ceiling": self.at_most, "floor": self.at_least}
         rows = []
         for tau in self.share.taus:
             row = {"pair": pair, "tau": tau, "raw": self.counted(tau)}
             for name, part in parts.items():
-                bounds = interval(part, tau) if part else UNDEFINED
-                row |= dict(zip((name, f"{name}_low", f"{name}_high"), bounds, strict=True))
+                row |= dict(zip((name, f"{name}_low", f"{name}_high"), part(tau=tau), strict=True))
             rows.append(row)
         return pd.DataFrame(rows)
 
-    def _floor(self, name: str | None) -> Shares | None:
-        if name is not None:
-            return self.floors[name]
-        return next(iter(self.floors.values()), None)
+    def _floor(self, name: str | None) -> Shares:
+        first = next(iter(self.floors.values()), None)
+        return self._known(self.floors[name] if name else first)
+
+    def _known(self, part: Shares | None) -> Shares:
+        if part is not None:
+            return part
+        nothing = (np.full_like(each, np.nan) for each in self.share[1:3])
+        return Shares(self.share.taus, *nothing)
 
 
 def persistence(
@@ -286,6 +283,62 @@ def reproducible(sample: Sample, model: str) -> list[Bool[np.ndarray, " d_sae"]]
     return [
         _found_in(sample, model, s, set(sample.seeds(model)) - {s}) for s in sample.seeds(model)
     ]
+
+
+def merge_origins(
+    sample: Sample, merge: str, parents: Sequence[str], rule: str = "best"
+) -> dict[str, Persistence]:
+    """Shares of a merge's features by origin (`flow.origin_names`), with their ceilings.
+
+    Of the dictionaries of seed 0. A merge that changes nothing gives back one of its parents, so
+    for the ceiling seed 1 of a parent stands for the merge: *one only* is read off that parent's
+    own case, what several have or none off the mean of the cases. Without a second dictionary of
+    every parent there is none. The entry *novel* holds the share that is *not* novel, so that its
+    `lost_results` are of the novel ones.
+
+    Raises:
+        FeatrackError: a rule other than best and mutual, which alone can be counted in every draw.
+    """
+    if rule not in ("best", "mutual"):
+        raise FeatrackError(f"Origins are counted by the rule best or mutual, not {rule!r}.")
+    shares = _origin_shares(sample, (merge, 0), parents, rule)
+    cases = {}
+    if all(len(sample.seeds(parent)) > 1 for parent in parents):
+        cases = {p: _origin_shares(sample, (p, 1), parents, rule) for p in parents}
+    origins = {}
+    for name, share in shares.items():
+        own = [cases[parent] for parent in cases if name == f"{parent} only"]
+        ceilings = [case[name] for case in own or cases.values()]
+        ceiling = mean(ceilings) if ceilings else None
+        if name == "novel":
+            share, ceiling = complement(share), ceiling and complement(ceiling)
+        origins[name] = Persistence(share, ceiling, {}, sample.tau)
+    return origins
+
+
+def _origin_shares(
+    sample: Sample, place: tuple[str, int], parents: Sequence[str], rule: str
+) -> dict[str, Shares]:
+    """Shares of one dictionary's features by the parents' dictionaries 0 that have them."""
+    matched = sample.matched((place, (parent, 0)) for parent in parents)
+    by_parent = {parent: matched[place, (parent, 0)] for parent in parents}
+    if rule == "mutual":
+        by_parent = {parent: mutual_only(each) for parent, each in by_parent.items()}
+    first = by_parent[parents[0]]
+    asked, levels = first.asked, np.arange(first.taus.size)[:, None, None]
+
+    def by_origin(above: Callable[[Matched], np.ndarray]) -> dict[str, np.ndarray]:
+        return origin_masks({parent: above(each) for parent, each in by_parent.items()})
+
+    whole = by_origin(lambda m: m.best_r[asked] > m.taus[:, None])
+    drawn = by_origin(lambda m: m.exceeded[asked] > levels)
+    twice = by_origin(lambda m: m.twice[asked] > levels)
+    shares = {}
+    for name, masks in whole.items():
+        counted = masks.mean(axis=1)
+        each = [without_noise(*one) for one in zip(counted, drawn[name], twice[name], strict=True)]
+        shares[name] = corrected(first.taus, counted, np.stack(each, axis=1))
+    return shares
 
 
 def complement(share: Shares) -> Shares:

@@ -41,14 +41,6 @@ class Plan:
 
         Raises: FeatrackError when the kinds asked for don't fit into ``n_features``.
         """
-        bounded = ("persisting", "splitting", "copies", "dense", "dead", "capture")
-        if any(not 0 <= getattr(self, name) <= 1 for name in bounded):
-            raise FeatrackError(f"Every share of a simulation plan lies in 0…1, given {self}.")
-        if not 0 < self.rho[0] <= self.rho[1] <= 1:
-            raise FeatrackError(f"rho must be 0 < low ≤ high ≤ 1, given {self.rho}.")
-        groups = self.n_documents // max(self.group_size, 1)
-        if min(self.n_features, groups - N_DOMAINS + 1, self.group_size, self.seeds) < 1:
-            raise FeatrackError("A simulation needs features, seeds and a group per domain.")
         dead = round(self.dead * self.n_features)
         alive = self.n_features - dead
         persisting = round(self.persisting * alive)
@@ -102,7 +94,7 @@ class _Latents(NamedTuple):
 
 
 class _Stream(NamedTuple):
-    """Simulated documents: four labels per token, then topic and first token of each."""
+    """Simulated documents: labels of each token, then topic and first token of each document."""
 
     document: np.ndarray
     group: np.ndarray
@@ -163,8 +155,9 @@ def _dictionary(
         np.full(plan.n_features, -1),
         np.zeros(plan.n_features),
     )
-    for whole, values in zip(truth, (kind, ids, family, latents.rho[latent]), strict=True):
-        whole[place[:alive]] = values
+    columns = place[:alive]
+    truth.kind[columns], truth.latent[columns] = kind, ids
+    truth.family[columns], truth.rho[columns] = family, latents.rho[latent]
     return Features(acts, stream.document, stream.domain, stream.tokens, stream.group), truth
 
 

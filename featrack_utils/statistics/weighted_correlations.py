@@ -34,31 +34,6 @@ class BestDrawn(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def _weighted_sums(ptr, row, value, document, weights, n, mean, scale):
-    """Fill mean and scale of each feature in each replicate."""
-    sums = np.zeros((2, weights.shape[0]))
-    total = np.empty((2, weights.shape[1]))
-    for i in range(ptr.size - 1):
-        for p in range(ptr[i], ptr[i + 1]):
-            v, d = np.float64(value[p]), document[row[p]]
-            sums[0, d] += v
-            sums[1, d] += v * v
-        total[:] = 0.0
-        for d in range(weights.shape[0]):
-            if sums[1, d] > 0.0:
-                for w in range(weights.shape[1]):
-                    total[0, w] += sums[0, d] * weights[d, w]
-                    total[1, w] += sums[1, d] * weights[d, w]
-                sums[0, d], sums[1, d] = 0.0, 0.0
-        for w in range(weights.shape[1]):
-            square = n[w] * total[1, w]
-            spread = square - total[0, w] * total[0, w]
-            if spread > CONSTANT * square:
-                scale[i, w] = 1 / np.sqrt(spread)
-                mean[i, w] = total[0, w] * scale[i, w]
-
-
-@njit(nogil=True, cache=True)
 def _update_best(pair_i, pair_j, a, b, document, weights, n, best_a, which_a, best_b, which_b):
     """Raise the best of both features of each pair to the pair's r, in every replicate."""
     a_ptr, a_row, a_value, a_mean, a_scale = a
@@ -102,13 +77,18 @@ def weigh(acts: sparse.csr_matrix, document: np.ndarray, draws: np.ndarray) -> W
     `acts` [n_tokens, d_sae] holds each entry once; `document` int [n_tokens]; `draws` float64
     [R, n_documents], how often each replicate drew each document.
     """
+    n_positions, n_documents = document.size, draws.shape[1]
+    belongs = (np.ones(n_positions), (document, np.arange(n_positions)))
+    to_documents = sparse.csr_array(belongs, shape=(n_documents, n_positions))
+    values = sparse.csr_array(acts, dtype=np.float64)
+    n = draws @ np.bincount(document, minlength=n_documents)
+    sums, squares = ((draws @ (to_documents @ part)).T for part in (values, values.power(2)))
+    spread = n * squares - sums**2
+    varies = spread > CONSTANT * n * squares
+    scale = np.zeros(spread.shape)
+    scale[varies] = 1 / np.sqrt(spread[varies])
     columns = acts.tocsc()
-    moments = np.zeros((2, acts.shape[1], draws.shape[0]))
-    weights = np.ascontiguousarray(draws.T)
-    n = draws @ np.bincount(document, minlength=draws.shape[1])
-    parts = (columns.indptr, columns.indices, columns.data)
-    _weighted_sums(*parts, document, weights, n, *moments)
-    return Weighted(*parts, *moments)
+    return Weighted(columns.indptr, columns.indices, columns.data, sums * scale, scale)
 
 
 def empty_best(a: Weighted, b: Weighted) -> BestDrawn:

@@ -1,0 +1,92 @@
+"""Compiled inner loops over the few active features of a token; nothing here checks its input."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def active(bits, words, room):
+    """The positive entries of an array [n, d] without negative ones, row by row.
+
+    Args:
+        bits: the array, as integers of the same width.
+        words: the same memory as 64-bit integers, so that several zeros are passed over at once.
+        room: for how many entries.
+
+    Returns:
+        Where each row's entries begin ([n + 1]), their columns and their bits. If there is not
+        enough room the last beginning is -1, and nothing of it is to be used.
+    """
+    per_word = bits.shape[1] // words.shape[1]
+    begin = np.zeros(len(bits) + 1, np.int64)
+    column = np.empty(room + per_word, np.int32)
+    value = np.empty(room + per_word, bits.dtype)
+    p = 0
+    for t in range(len(bits)):
+        for w in range(words.shape[1]):
+            if words[t, w] != 0:
+                if p > room:
+                    begin[-1] = -1
+                    return begin, column, value
+                for j in range(w * per_word, (w + 1) * per_word):
+                    column[p] = j
+                    value[p] = bits[t, j]
+                    p += bits[t, j] > 0
+        begin[t + 1] = p
+    return begin, column[:p], value[:p]
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
+def rebuild(begin, column, value, decoder, bias, out):
+    """Each token's sum of decoder rows, times its features, on top of the bias: [n, d_in]."""
+    for t in range(len(out)):
+        row = out[t]
+        for i in range(row.shape[0]):
+            row[i] = bias[i]
+        for p in range(begin[t], begin[t + 1]):
+            direction, v = decoder[column[p]], value[p]
+            for i in range(row.shape[0]):
+                row[i] += v * direction[i]
+
+
+@njit(nogil=True, cache=True)
+def by_feature(begin, column, value, d_sae):
+    """The same entries feature by feature: where each ends, the tokens, the values."""
+    end = np.zeros(d_sae + 1, np.int64)
+    for j in column:
+        end[j + 1] += 1
+    end = np.cumsum(end)  # of the feature before, until all its entries are in place
+    token = np.empty(column.size, np.int32)
+    weight = np.empty(column.size, np.float32)
+    for t in range(len(begin) - 1):
+        for p in range(begin[t], begin[t + 1]):
+            at = end[column[p]]
+            token[at] = t
+            weight[at] = value[p]
+            end[column[p]] += 1
+    return end, token, weight
+
+
+# Feature by feature, so that its three rows stay in the cache.
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
+def add_gradients(end, token, weight, x, down, decoder, price, to_encoder, to_bias, to_decoder):
+    """Adds the gradients of an autoencoder's encoder rows, encoder bias and decoder rows.
+
+    `down` [n, d_in] is the gradient of the reconstruction, `price` [d_sae] what each feature costs
+    by itself.
+    """
+    p = 0
+    for j in range(len(decoder)):
+        direction, encoder_row, decoder_row = decoder[j], to_encoder[j], to_decoder[j]
+        while p < end[j]:
+            error, seen, v = down[token[p]], x[token[p]], weight[p]
+            up = np.float32(0)
+            for i in range(x.shape[1]):
+                up += error[i] * direction[i]
+            up += price[j]
+            for i in range(x.shape[1]):
+                encoder_row[i] += up * seen[i]
+            for i in range(x.shape[1]):
+                decoder_row[i] += v * error[i]
+            to_bias[j] += up
+            p += 1
