@@ -212,8 +212,7 @@ rule book:
         [executed(page) for page in PHASES],
         "_config.yml",
         TOC,
-        "book/bibliography.md",
-        "book/method.md",
+        sorted(map(str, Path("book").glob("*.md"))),
         "book/references.bib",
         # The explorer's data, a folder lower, are put there by this very rule.
         sorted(str(p) for at in STATIC for p in Path(at).glob("*") if p.is_file()),

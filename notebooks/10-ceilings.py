@@ -217,6 +217,12 @@ say(
 )
 
 # %% [markdown]
+# And at other thresholds? In the built book the slider moves all four numbers.
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+shareplots.moving_threshold(heads, tau)
+
+# %% [markdown]
 # ## Do copies matter?
 #
 # Several features may share one best match. A {term}`mutual match` may not, and an

@@ -41,7 +41,14 @@ from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.models import capture, loading, training
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import probes
-from featrack_utils.statistics.persistence import Persistence, complement, persistence, resample
+from featrack_utils.statistics.intervals import UNDEFINED
+from featrack_utils.statistics.persistence import (
+    Persistence,
+    complement,
+    flat,
+    persistence,
+    resample,
+)
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -238,7 +245,19 @@ assert np.isclose(answers[child]["child"]["rebuilt"].r2[0], r2, atol=1e-3)
 # %% [markdown]
 # ## Of the features without a match
 
+# %% [markdown]
+# Where less than five percentage points lie between floor and ceiling, no place between them can be told.
+
 # %%
+ROOM = 0.05
+
+
+def rescaled_between(each):
+    """Rescaled, if there is room between floor and ceiling."""
+    room = each.at_most().estimate - each.at_least().estimate
+    return each.rescaled() if room > ROOM else UNDEFINED
+
+
 SOURCES = {"child": "child", "harmless": "changed harmlessly", "floor": "random MLP"}
 results = {}
 lost = {}
@@ -255,7 +274,9 @@ for child in chosen:
             lost[child, probe] = Persistence(
                 each["child"], each["harmless"], {"random_mlp": each["floor"]}, tau
             )
-            results |= lost[child, probe].as_results(f"probe.{root}_{child}.lost_{probe}_share")
+            name = f"probe.{root}_{child}.lost_{probe}_share"
+            results |= lost[child, probe].as_results(name)
+            results |= flat(f"{name}.rescaled", rescaled_between(lost[child, probe]))
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 figure, axes = style.panels(len(chosen), 2.6)
@@ -296,7 +317,7 @@ rows = [
         "decodable": each.found(),
         "changed harmlessly": each.at_most(),
         "random MLP": each.at_least(),
-        "rescaled": each.rescaled(),
+        "rescaled": rescaled_between(each),
     }
     for (child, probe), each in lost.items()
 ]
@@ -406,10 +427,10 @@ for child in chosen:
         verdicts[child] = "All of the features asked have a match."
         continue
     each = lost[child, "either"]
+    where = rescaled_between(each)
     rescaled = (
-        f"Rescaled, that is {with_interval(each.rescaled())}. "
-        f"{verdict(each.rescaled(), 0.5, **VERDICTS)}"
-        if np.isfinite(each.rescaled().estimate)
+        f"Rescaled, that is {with_interval(where)}. {verdict(where, 0.5, **VERDICTS)}"
+        if np.isfinite(where.estimate)
         else "The last two can't be told apart, so probes of this kind have nothing to say here."
     )
     verdicts[child] = (

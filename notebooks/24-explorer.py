@@ -66,8 +66,9 @@ explorer.page()
 # %% [markdown]
 # :::{dropdown} How to use it
 # - **Search** by a token, a word of an interpretation, or a feature's number.
-# - **Filter and sort** by model, class, domain, density, and correlation with the closest feature of
-#   another model or of the model's own other dictionary.
+# - **Filter and sort** by model, class, domain, {term}`density`, and correlation with the
+#   {term}`best match` in another model or in the model's own other dictionary. A feature that is
+#   active too rarely to be judged is {term}`unobserved`.
 # - **Reproducible** features have a badge and a filter: every other dictionary of their own model
 #   has them, too. What became of the others says little, for their own model may lack them as well.
 # - **Copies** share a row. Press its button, or `c`, to see them all.

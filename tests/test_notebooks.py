@@ -144,5 +144,6 @@ def test_links_between_pages_lead_to_pages_of_the_book(source):
     pages = {Path(page).name for page in notebook_pages(ROOT / "book" / "_toc.yml")}
     text = "\n".join(cell.source for cell in cells(source, "markdown"))
     linked = set(re.findall(r"\]\(([a-z-]+)\)", text))
-    sections = set(re.findall(r"^\(([a-z-]+)\)=$", (ROOT / "book" / "method.md").read_text(), re.M))
+    written = "\n".join(path.read_text() for path in (ROOT / "book").glob("*.md"))
+    sections = set(re.findall(r"^\(([a-z-]+)\)=$", written, re.M))
     assert linked - pages - sections == set()

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,15 @@ def test_a_misspelling_would_be_found(tmp_path):
 def test_code_is_tidy(command):
     done = run("ruff", *command, ".")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_word_of_the_glossary_is_linked_from_a_page():
+    glossary = (ROOT / "book" / "method.md").read_text("utf-8").partition("```{glossary}")[2]
+    words = re.findall(r"^(\S.*)$", glossary.partition("```")[0], re.M)
+    pages = [*(ROOT / "notebooks").glob("*.py"), *(ROOT / "book").glob("*.md")]
+    text = "\n".join(page.read_text("utf-8") for page in pages)
+    linked = re.findall(r"\{term\}+`(?:[^`<]*<)?([^`>]+)>?`", text)
+    assert len(words) > 30 and set(words) - set(linked) == set()
 
 
 def test_every_page_in_the_contents_has_a_source():

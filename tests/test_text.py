@@ -5,7 +5,9 @@ import math
 import pytest
 from matplotlib.figure import Figure
 
+from featrack_utils.corpora.documents import EMBEDDED, NATURE
 from featrack_utils.display import text
+from featrack_utils.lineage import Lineage
 from featrack_utils.statistics.intervals import Interval
 
 NAN = math.nan
@@ -46,6 +48,28 @@ def test_a_figure_of_the_results_comes_with_its_interval():
     results = {"a.share": 0.2, "a.share.ci_low": 0.1, "a.share.ci_high": 0.3}
     assert text.estimate(results, "a.share") == Interval(0.2, 0.1, 0.3)
     assert math.isnan(text.estimate(results, "b").estimate)
+
+
+def test_each_text_is_said_to_be_what_it_is(tmp_path, monkeypatch):
+    sources = {
+        "prose": {"kind": "embedded", "text": "english"},
+        "lua": {"kind": "files", "globs": ["a/*.lua"]},
+        "stories": {"kind": "embedded"},
+    }
+    monkeypatch.setattr(
+        text.store, "read_record", lambda folder: {"parameters": {"sources": sources}}
+    )
+    lineage = Lineage(
+        {"a": {"train": ["prose", "lua"]}, "b": {"parent": "a", "train": ["stories"]}}
+    )
+    assert text.what_was_read(tmp_path, lineage) == (
+        "*Prose* is the prose of docstrings in scientific packages; *Lua* is text given by whoever "
+        "made this run; *Stories* is what a small grammar of our own makes up."
+    )
+
+
+def test_every_embedded_text_says_what_it_is():
+    assert NATURE.keys() == EMBEDDED.keys()
 
 
 def test_words_are_listed_as_in_a_sentence():

@@ -18,6 +18,13 @@ KINDS = ("embedded", "files", "hub")
 # The embedded texts, and the characters that a token of each holds at most, so that enough of it is
 # collected: stories use few words that a vocabulary of technical prose has.
 EMBEDDED = {"english": 4.1, "python": 4.0, "lua": 3.4, "stories": 2.8}
+# What they are, after "English is".
+NATURE = {
+    "english": "the prose of docstrings in scientific packages",
+    "python": "the interpreter's standard library",
+    "lua": "the scripts of the build tool xmake",
+    "stories": "what a small grammar of our own makes up",
+}
 MAX_DOCUMENT_CHARS = 8_000  # some 2,000 tokens; longer texts of a reader become several documents
 # Tests repeat themselves and the code they test; the others hold tables or other people's code.
 SKIPPED_FOLDERS = frozenset(

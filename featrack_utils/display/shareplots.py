@@ -1,7 +1,12 @@
 """Figures of persisting shares beside what they could be at most and by chance."""
 
+import json
+from collections.abc import Mapping
+from html import escape
+
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,6 +21,7 @@ from featrack_utils.display.style import (
     pair_label,
     panels,
 )
+from featrack_utils.statistics.persistence import Persistence
 
 
 def _colour(pair: str) -> str:
@@ -106,6 +112,37 @@ def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
     figure.supylabel("share of parent features", fontsize=11)
     figure.legend(handles=marks, loc="outside upper center", ncols=4, columnspacing=1.2)
     return figure
+
+
+def moving_threshold(kept: Mapping[tuple[str, str], Persistence], tau: float) -> HTML:
+    """Each edge's share, ceiling, floor and rescaled persistence at a threshold the reader moves.
+
+    On the built page `book/_static/tau.js` makes it of the thresholds counted, without a kernel;
+    elsewhere it says where to look.
+    """
+    taus = next(iter(kept.values())).share.taus
+
+    def at_each(interval_at) -> list[list[float | None]]:
+        each = [interval_at(threshold) for threshold in taus]
+        return [[round(x, 4) if np.isfinite(x) else None for x in one] for one in each]
+
+    pairs = [
+        {
+            "name": pair_label(*edge),
+            "colour": colour_of(edge[1]),
+            "share": at_each(each.found),
+            "ceiling": at_each(each.at_most),
+            "floor": at_each(lambda t, each=each: each.at_least(tau=t)),
+            "rescaled": at_each(lambda t, each=each: each.rescaled(tau=t)),
+        }
+        for edge, each in kept.items()
+    ]
+    curves = json.dumps({"taus": [round(float(t), 3) for t in taus], "tau": tau, "pairs": pairs})
+    return HTML(
+        f'<div class="featrack-tau" data-curves="{escape(curves)}">'
+        "<p>In the built book a slider stands here: it moves the threshold of the figure above.</p>"
+        "</div>"
+    )
 
 
 def recovered_shares(df: pd.DataFrame, tolerance: float) -> Figure:

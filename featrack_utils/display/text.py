@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from types import EllipsisType
 
 import numpy as np
@@ -11,7 +12,10 @@ from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from featrack_utils.corpora.documents import NATURE, SourceConfig
 from featrack_utils.display.tables import MISSING, format_cell
+from featrack_utils.lineage import Lineage, label
+from featrack_utils.pipeline import store
 from featrack_utils.statistics.intervals import Interval
 
 _SPACE = "\u00a0"  # a no-break space keeps a number and its sign on one line
@@ -87,6 +91,22 @@ def estimate(results: Mapping[str, float], name: str) -> Interval:
 def listed(words: list[str]) -> str:
     """Words as a sentence lists them: "a", "a and b", "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def what_was_read(run: Path, lineage: Lineage) -> str:
+    """What each domain of a run really is, for every page that speaks of "English" or "Lua".
+
+    Raises FeatrackError: the corpora are missing or damaged.
+    """
+    sources = store.read_record(run / "corpora")["parameters"]["sources"]
+    natures = []
+    for domain in lineage.domains:
+        source = SourceConfig.read(domain, sources[domain])
+        nature = "text given by whoever made this run"
+        if source.kind == "embedded":
+            nature = NATURE[source.embedded_text(domain)]
+        natures.append(f"*{label(domain)}* is {nature}")
+    return f"{'; '.join(natures)}."
 
 
 def check(answer: ArrayLike | EllipsisType, expected: ArrayLike, within: float = 0.005) -> None:

@@ -68,16 +68,15 @@ class Persistence(NamedTuple):
 
     def at_most(self, tau: float | None = None) -> Interval:
         """The ceiling, with its interval; undefined (NaN) if there is none."""
-        return interval(self.ceiling, tau or self.tau) if self.ceiling else UNDEFINED
+        return interval(self._known(self.ceiling), tau or self.tau)
 
     def at_least(self, floor: str | None = None, tau: float | None = None) -> Interval:
         """A control's floor (the first if none is named), with its interval; NaN: no control."""
-        low = self._floor(floor)
-        return interval(low, tau or self.tau) if low else UNDEFINED
+        return interval(self._floor(floor), tau or self.tau)
 
     def ratio(self, tau: float | None = None) -> Interval:
         """Share / ceiling; undefined where the ceiling is missing or can't be told from zero."""
-        return ratio(self.share, self.ceiling, tau or self.tau) if self.ceiling else UNDEFINED
+        return ratio(self.share, self._known(self.ceiling), tau or self.tau)
 
     def rescaled(self, floor: str | None = None, tau: float | None = None) -> Interval:
         """(share − floor) / (ceiling − floor): 0 if all that was learned is gone, 1 if nothing is.
@@ -85,27 +84,20 @@ class Persistence(NamedTuple):
         `floor` names a control, the first by default. It may be below 0 and above 1. Undefined
         without ceiling or floor, or where the two can't be told apart.
         """
-        low = self._floor(floor)
-        if self.ceiling is None or low is None:
-            return UNDEFINED
-        return ratio(
-            _minus(self.share, low), _minus(self.ceiling, low), tau or self.tau, lowest=-np.inf
-        )
+        low, top = self._floor(floor), self._known(self.ceiling)
+        return ratio(_minus(self.share, low), _minus(top, low), tau or self.tau, lowest=-np.inf)
 
     def unchanged_loss(self, tau: float | None = None) -> Interval:
         """(1 − ceiling) / (1 − share): of what seems lost, how much an unchanged model loses too.
 
         Undefined where so little seems lost that there is no ratio. It may exceed 1.
         """
-        if self.ceiling is None:
-            return UNDEFINED
-        return ratio(complement(self.ceiling), complement(self.share), tau or self.tau)
+        top = complement(self._known(self.ceiling))
+        return ratio(top, complement(self.share), tau or self.tau)
 
     def excess(self, tau: float | None = None) -> Interval:
         """Ceiling − share: what is lost beyond what an unchanged model would seem to lose."""
-        if self.ceiling is None:
-            return UNDEFINED
-        return difference(self.ceiling, self.share, tau or self.tau)
+        return difference(self._known(self.ceiling), self.share, tau or self.tau)
 
     def as_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
         """Flat for results.json: `prefix`, .ceiling, .ratio_to_ceiling and, where there are
@@ -133,13 +125,11 @@ class Persistence(NamedTuple):
         (the difference of the two, what was really lost), each with .ci_low and .ci_high; and
         .raw, as counted.
         """
-        anyway = UNDEFINED
-        if self.ceiling is not None:
-            anyway = interval(complement(self.ceiling), tau or self.tau)
+        anyway = complement(self._known(self.ceiling))
         return {
             **_raw(prefix, 1 - self.counted(tau)),
             **flat(prefix, interval(complement(self.share), tau or self.tau)),
-            **flat(f"{prefix}.floor", anyway),
+            **flat(f"{prefix}.floor", interval(anyway, tau or self.tau)),
             **flat(f"{prefix}.excess", self.excess(tau)),
         }
 
@@ -147,20 +137,24 @@ class Persistence(NamedTuple):
         """One row for each threshold: pair, tau, raw (the share as counted), and share, ceiling and
         the first floor, each with its _low and _high; missing where there is none.
         """
-        parts = {"share": self.share, "ceiling": self.ceiling, "floor": self._floor(None)}
+        parts = {"share": self.found, "ceiling": self.at_most, "floor": self.at_least}
         rows = []
         for tau in self.share.taus:
             row = {"pair": pair, "tau": tau, "raw": self.counted(tau)}
             for name, part in parts.items():
-                bounds = interval(part, tau) if part else UNDEFINED
-                row |= dict(zip((name, f"{name}_low", f"{name}_high"), bounds, strict=True))
+                row |= dict(zip((name, f"{name}_low", f"{name}_high"), part(tau=tau), strict=True))
             rows.append(row)
         return pd.DataFrame(rows)
 
-    def _floor(self, name: str | None) -> Shares | None:
-        if name is not None:
-            return self.floors[name]
-        return next(iter(self.floors.values()), None)
+    def _floor(self, name: str | None) -> Shares:
+        first = next(iter(self.floors.values()), None)
+        return self._known(self.floors[name] if name else first)
+
+    def _known(self, part: Shares | None) -> Shares:
+        if part is not None:
+            return part
+        nothing = (np.full_like(each, np.nan) for each in self.share[1:3])
+        return Shares(self.share.taus, *nothing)
 
 
 def persistence(

@@ -3,9 +3,8 @@
 Two probes ask it of the child: one rebuilds the parent's feature from a few of the child's
 features with non-negative weights, the other reads it from the child's raw activations as a
 dictionary would, w·x + b with negative values cut off. Both are fitted on one half of the
-documents and judged on the other by R². Matches are counted among all of the parent's eligible
-features, probes ask a sample of those with a match and of those without; `fates` puts the two
-together.
+documents and judged on the other by R². Matches are counted among all of the parent's features
+asked, probes ask a sample of those with a match and of those without.
 """
 
 from collections.abc import Sequence
@@ -94,36 +93,25 @@ def sparse_probe(
     on the positions to `fit` (bool [n_tokens]); a constant is fitted, too.
     """
     pairs = correlations(target[fit], acts[fit], floor=0.01).pairs
-    halves = [(side[fit].tocsc(), side[~fit].tocsc()) for side in (target, acts)]
-    (y_fit, y_held), (x_fit, x_held) = halves
-    document, n_documents = origin[~fit], draws.documents.shape[1]
-    n = np.bincount(document, minlength=n_documents)
-    errors = np.zeros((n_documents, target.shape[1]))
+    columns, error = acts.tocsc(), np.empty((int((~fit).sum()), target.shape[1]))
     for k in range(target.shape[1]):
         mine = pairs.i == k
         closest = pairs.j[mine][np.argsort(-pairs.r[mine], kind="stable")[:CANDIDATES]]
-        weights, constant = _non_negative(x_fit[:, closest], y_fit[:, [k]])
-        # Both sides are zero on most positions, where the error is the constant alone.
-        rest = (y_held[:, [k]] - x_held[:, closest] @ weights).tocoo()
-        where, value = document[rest.row], rest.data.astype(np.float64)
-        linear, square = (np.bincount(where, v, n_documents) for v in (value, value**2))
-        errors[:, k] = square - 2 * constant * linear + n * constant**2
-    return _judged(errors, target, fit, origin, draws)
+        x = columns[:, closest].toarray().astype(np.float64)
+        y = target[:, [k]].toarray()[:, 0].astype(np.float64)
+        x, y = x - x[fit].mean(axis=0), y - y[fit].mean()
+        error[:, k] = y[~fit] - x[~fit] @ _non_negative(x[fit], y[fit])
+    return _judged(error, target, fit, origin, draws)
 
 
-def _non_negative(x: sparse.csc_matrix, y: sparse.csc_matrix) -> tuple[sparse.csc_matrix, float]:
-    """Non-negative weights and constant of least squares, x [n, n_candidates], y [n, 1]."""
-    x, y = x.astype(np.float64), y.astype(np.float64)
-    n, width = x.shape
-    if width == 0:
-        return sparse.csc_matrix((0, 1)), float(y.mean())
-    centre = np.asarray(x.mean(axis=0)).ravel()
-    gram = (x.T @ x).toarray() - n * np.outer(centre, centre)
+def _non_negative(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Non-negative weights of least squares, of x [n, n_candidates] and y [n], both centred."""
+    if x.shape[1] == 0:
+        return np.zeros(0)
+    gram = x.T @ x
     gram[np.diag_indices_from(gram)] *= 1 + 1e-6  # keeps equal candidates apart
     factor = np.linalg.cholesky(gram)
-    cross = (x.T @ y).toarray().ravel() - n * centre * y.mean()
-    weights, _ = nnls(factor.T, solve_triangular(factor, cross, lower=True))
-    return sparse.csc_matrix(weights[:, None]), float(y.mean() - centre @ weights)
+    return nnls(factor.T, solve_triangular(factor, x.T @ y, lower=True))[0]
 
 
 def encoder_probe(
@@ -147,28 +135,15 @@ def encoder_probe(
     scale = y[half].square().mean(dim=0).sqrt().clamp_min(1e-12)
     weights, bias = _fitted(x[half], y[half] / scale, seed)
     with torch.no_grad():
-        rest = torch.relu(x[~half] @ weights + bias) * scale - y[~half]
-    return _judged(_by_document(rest, origin[~fit], draws), target, fit, origin, draws)
-
-
-def _by_document(rest: Tensor, document: np.ndarray, draws: Draws) -> np.ndarray:
-    """Squared errors [n, n_probed] summed by document, float64 [n_documents, n_probed]."""
-    member = sparse.csr_matrix(
-        (np.ones(document.size), (document, np.arange(document.size))),
-        shape=(draws.documents.shape[1], document.size),
-    )
-    return member @ rest.square().double().numpy()
-
-
-def _ridge(x: Tensor, y: Tensor) -> Tensor:
-    """Ridge regression's weights [d_mlp, n_probed]; x and y centred."""
-    gram = (x.T @ x).double()
-    gram += _RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
-    return torch.linalg.solve(gram, (x.T @ y).double()).float()
+        error = torch.relu(x[~half] @ weights + bias) * scale - y[~half]
+    return _judged(error.double().numpy(), target, fit, origin, draws)
 
 
 def _fitted(x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    weights = (2 * _ridge(x, y)).requires_grad_()
+    gram = (x.T @ x).double()
+    gram += _RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+    ridge = torch.linalg.solve(gram, (x.T @ y).double()).float()
+    weights = (2 * ridge).requires_grad_()
     bias = torch.zeros(y.shape[1], requires_grad=True)
     optimiser = torch.optim.Adam([weights, bias], lr=_RATE, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=_STEPS + 1)
@@ -184,17 +159,16 @@ def _fitted(x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _judged(
-    errors: np.ndarray, target: sparse.csr_matrix, fit: np.ndarray, origin: np.ndarray, draws: Draws
+    error: np.ndarray, target: sparse.csr_matrix, fit: np.ndarray, origin: np.ndarray, draws: Draws
 ) -> Probe:
-    """R² from squared errors by document [n_documents, n_probed], as a whole and resampled."""
+    """R² from errors on the held-out positions [n_held, n_probed], as a whole and resampled."""
     held, document = target[~fit].astype(np.float64), origin[~fit]
-    n_documents = draws.documents.shape[1]
     member = sparse.csr_matrix(
         (np.ones(document.size), (document, np.arange(document.size))),
-        shape=(n_documents, document.size),
+        shape=(draws.documents.shape[1], document.size),
     )
-    n = np.bincount(document, minlength=n_documents)
-    sums, squares = (np.asarray((member @ y).todense()) for y in (held, held.multiply(held)))
+    n, errors = np.asarray(member.sum(axis=1)).ravel(), member @ error**2
+    sums, squares = ((member @ y).toarray() for y in (held, held.multiply(held)))
 
     def r2(weights: np.ndarray) -> np.ndarray:
         spread = weights @ squares - (weights @ sums) ** 2 / np.maximum(weights @ n, 1)[:, None]
@@ -202,11 +176,11 @@ def _judged(
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(spread > 0, 1 - (weights @ errors) / spread, -np.inf)
 
-    return Probe(r2(np.ones((1, n_documents)))[0], r2(draws.documents))
+    return Probe(r2(np.ones((1, len(n))))[0], r2(draws.documents))
 
 
 class ProbedSample(NamedTuple):
-    """ProbedSample features, and what each of them stands for."""
+    """What each probed feature stands for."""
 
     weight: np.ndarray  # float64 [n_probed], how many features of the parent
     draws: np.ndarray  # float64 [n_replicates, n_probed], how often a replicate drew it

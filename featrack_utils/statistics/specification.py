@@ -16,7 +16,7 @@ from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, eligible
-from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.correlation import BestMatches, correlations
 from featrack_utils.matching.token_correlation import string_correlations
 from featrack_utils.statistics.intervals import UNDEFINED, Shares, at
 from featrack_utils.statistics.persistence import Persistence, persistence
@@ -132,20 +132,16 @@ def _without(
     for number, domain in enumerate(("all", *domains), start=-1):
         for edge in edges:
             names = (edge.parent, *edge.others)
-            sides = {n: found[n] if number < 0 else _in(found[n], number) for n in names}
+            sides = {n: found[n] for n in names}
+            if number >= 0:
+                sides = {n: f.at(f.domain == number) for n, f in sides.items()}
             able = {
                 n: eligible(f.acts, f.origin, counting.min_positions, counting.min_documents)
                 for n, f in sides.items()
             }
-            ways = {POSITIONS: _by_positions}
-            if domain == "all" and edge.seed == 0:
-                ways[STRINGS] = _by_strings
-            for definition, match in ways.items():
-                parent = sides[edge.parent]
-                best = [
-                    match(parent, sides[n], eligible_a=able[edge.parent], eligible_b=able[n])
-                    for n in edge.others
-                ]
+            definitions = (POSITIONS, STRINGS)[: 1 + (domain == "all" and edge.seed == 0)]
+            for definition in definitions:
+                best = [_matched(definition, edge.parent, n, sides, able) for n in edge.others]
                 known = domain == "all" and definition == POSITIONS
                 for rule in RULES if not known else ("assignment",):
                     share, ceiling, *floor = (_shares(one, rule) for one in best)
@@ -154,19 +150,21 @@ def _without(
                     yield edge, domain, definition, rule, kept
 
 
-def _in(features: Features, domain: int) -> Features:
-    return features.at(features.domain == domain)
-
-
-def _by_positions(a: Features, b: Features, **masks: np.ndarray):
+def _matched(
+    definition: str,
+    parent: str,
+    other: str,
+    sides: Mapping[str, Features],
+    able: Mapping[str, np.ndarray],
+) -> BestMatches:
+    a, b = sides[parent], sides[other]
+    masks = {"eligible_a": able[parent], "eligible_b": able[other]}
+    if definition == STRINGS:
+        return string_correlations(a.acts, b.acts, a.tokens, **masks).best
     return correlations(a.acts, b.acts, **masks)
 
 
-def _by_strings(a: Features, b: Features, **masks: np.ndarray):
-    return string_correlations(a.acts, b.acts, a.tokens, **masks).best
-
-
-def _shares(best, rule: str) -> Shares:
+def _shares(best: BestMatches, rule: str) -> Shares:
     """Shares found at each of TAUS, without replicates; NaN where a side has no candidate."""
     estimate = np.full(len(TAUS), np.nan)
     if best.a_candidates.any() and best.b_candidates.any():
