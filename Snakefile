@@ -133,7 +133,7 @@ PHASES |= {
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
     ),
     "published": Phase(["tracking", *FLOORS], given=DRAWS, urgent=True),
-    "case-study": Phase(["tracking"]),
+    "case-study": Phase(["tracking", *FLOORS]),
     "interpretation": Phase(["tracking", *FLOORS], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
@@ -153,6 +153,8 @@ if PROFILE.dosed:
 PRETRAINED = "train" in LINEAGE.models[LINEAGE.root]
 if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
     PHASES["rate"] = Phase(FLOORS, sections=("sae", "arms"), threads=2, urgent=True)
+if PROFILE.planted:
+    PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=True)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 

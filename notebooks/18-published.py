@@ -27,6 +27,7 @@ import textwrap
 
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from scipy import sparse
@@ -41,7 +42,6 @@ from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.token_correlation import string_correlations, string_means
 from featrack_utils.pipeline import store
-from featrack_utils.statistics import replication
 from featrack_utils.statistics.intervals import Shares
 from featrack_utils.statistics.persistence import Persistence, persistence
 from featrack_utils.statistics.sample import resample
@@ -248,13 +248,25 @@ count_strings_with_zeros("strings_with_zeros", "over token strings, silent ones 
 # the parent reads the texts that its model was trained on, the child all others: over positions such
 # features can't match, for they share none; by token strings they can.
 
+
 # %%
-again = {
-    id(found[name]): replication.on_reconstructions(
-        found[name], training.load_sae(store.opened(run / "saes" / name))
-    )
-    for name in found
-}
+@torch.no_grad()
+def of_reconstruction(name):
+    """Features of a dictionary's own reconstruction of the model's activations."""
+    sae, acts = training.load_sae(store.opened(run / "saes" / name)), found[name].acts
+    parts = (torch.from_numpy(acts[n : n + 4096].toarray()) for n in range(0, acts.shape[0], 4096))
+    again = [sparse.csr_matrix(sae.encode(sae.decode(part)).numpy()) for part in parts]
+    return found[name]._replace(acts=sparse.vstack(again, format="csr"))
+
+
+def only(features, rows):
+    """The same features, silent on all other token positions."""
+    acts = sparse.csr_matrix(sparse.diags_array(rows.astype(np.float32)) @ features.acts)
+    acts.eliminate_zeros()
+    return features._replace(acts=acts)
+
+
+again = {id(found[name]): of_reconstruction(name) for name in found}
 first_texts = [lineage.domains.index(domain) for domain in lineage.trained_on(root)]
 
 
@@ -263,7 +275,8 @@ def reconstructed(parent, other):
 
 
 def across(parent, other):
-    return replication.on_other_corpora(parent, other, first_texts)
+    first = np.isin(parent.domain, first_texts)
+    return only(parent, first), only(other, ~first)
 
 
 count_positions("reconstructions", "features of reconstructions", change=reconstructed)

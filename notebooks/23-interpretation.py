@@ -383,9 +383,8 @@ say(
 #
 # It is shown excerpts of the documents to learn from, with activations from 0 to 9: the strongest,
 # some from between, and random ones. It writes a phrase. Then, from the phrase alone, it foretells
-# the number at every token of the held-out excerpts: the mean of 0–9 under the log-probabilities
-# of its answer, or the digit written where the server tells none. Controls and comparisons are the
-# same, and the tables above then show the chat model's scores.
+# the number at every token of the held-out excerpts. Controls and comparisons are the same, and the
+# tables above then show the chat model's scores.
 # Answers are kept in the run's folder `answers`: nothing is asked twice, and a run that was stopped
 # goes on. A feature takes some forty questions, its matches included. At most `max_requests` are
 # asked in all, so look up what that many cost at your provider.

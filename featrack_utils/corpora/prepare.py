@@ -28,11 +28,15 @@ CHARS_PER_TOKEN = 5.0  # of the reader's own text, about which nothing is known
 
 
 class Corpora(NamedTuple):
-    """The prepared corpora: streams by (domain, split), one tokenizer, one context length."""
+    """The prepared corpora: streams by (domain, split), one tokenizer, one context length.
+
+    `folder` is the artefact that they were read from, if from one.
+    """
 
     streams: dict[tuple[str, str], TokenStream]
     tokenizer: PreTrainedTokenizerBase
     context: int
+    folder: Path | None = None
 
     def train_blocks(self, domain: str) -> Int[np.ndarray, "n_blocks context"]:
         """Every training block of a domain."""
@@ -185,4 +189,4 @@ def open_corpora(folder: Path, context: int) -> Corpora:
         for domain in credits["domain"].unique()
         for split in SPLITS
     }
-    return Corpora(streams, learnt, context)
+    return Corpora(streams, learnt, context, folder)

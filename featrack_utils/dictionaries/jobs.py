@@ -196,7 +196,7 @@ class _Subject:
 
     def __init__(self, run, corpora, model, step, reads, n_tokens) -> None:
         self.weights, self.corpora = weights(run, model, step), corpora
-        self.inputs = [run / "corpora", run / "models" / model]
+        self.inputs = [corpora.folder or run / "corpora", run / "models" / model]
         self.recorded = {
             "model": model,
             "step": step,

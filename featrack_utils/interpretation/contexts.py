@@ -182,10 +182,9 @@ def positions_of(
     columns = by_feature(features.acts[:, [index]])
     strongest = strongest_positions(columns, features.origin, top)[0]
     strongest = strongest[strongest != NOWHERE]
-    rest = columns.tolil()
-    rest[strongest] = 0
-    drawn = random_positions(by_feature(rest), random, seed)[0]
-    return np.concatenate([strongest, drawn[drawn != NOWHERE]])
+    rest = np.setdiff1d(columns.indices, strongest)
+    drawn = np.random.default_rng(seed).choice(rest, min(random, rest.size), replace=False)
+    return np.concatenate([strongest, drawn])
 
 
 def window(centre: int, block: int, width: int = WIDTH) -> tuple[int, int]:

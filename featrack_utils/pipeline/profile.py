@@ -135,6 +135,9 @@ class Arms(Section):
     """Controls that need models or dictionaries of their own.
 
     Doses are shares of a fine-tune's steps, rates shares of the root's learning rate.
+
+    ``planted`` holds shares of documents that get an invented word, each for a fine-tune of its
+    own like ``planted_model`` ("": the last one that is tuned).
     """
 
     doses: list[Real]
@@ -142,6 +145,8 @@ class Arms(Section):
     rates: list[Annotated[Real, Field(gt=0, le=1)]]
     warm_start: bool
     lm_seed: bool
+    planted: list[Annotated[Real, Field(gt=0, le=1)]]
+    planted_model: str
 
     @field_validator("doses")
     @classmethod
@@ -242,12 +247,16 @@ class Profile(Section):
                     raise FeatrackError(
                         f"corpora.{section} lacks {domain}, which a model is trained on; add it."
                     )
-        for model in self.dosed:
-            if model not in lineage.tuned:
-                raise FeatrackError(
-                    f"arms.dosed holds {model!r}; name models that are fine-tuned here: "
-                    f"{', '.join(lineage.tuned) or 'there are none'}."
-                )
+        if len({*self.arms.planted}) < len(self.arms.planted):
+            raise FeatrackError(f"arms.planted is {self.arms.planted}; write each share once.")
+        named = {"dosed": self.dosed, "planted_model": [self.arms.planted_model or None]}
+        for key, models in named.items():
+            for model in filter(None, models):
+                if model not in lineage.tuned:
+                    raise FeatrackError(
+                        f"arms.{key} holds {model!r}; name models that are fine-tuned here: "
+                        f"{', '.join(lineage.tuned) or 'there are none'}."
+                    )
         tuned = self.finetune
         steps = tuned.train_tokens // (tuned.batch_blocks * self.corpora.context)
         dose_steps(self.arms.doses, steps)
@@ -269,6 +278,11 @@ class Profile(Section):
     def dosed(self) -> list[str]:
         """The fine-tunes that are followed along the doses, those of ``arms.dosed``."""
         return self.arms.dosed if self.lineage.tuned else []
+
+    @property
+    def planted(self) -> list[float]:
+        """The shares of ``arms.planted``, none where nothing is fine-tuned."""
+        return self.arms.planted if self.lineage.tuned else []
 
     @property
     def swept(self) -> dict[str, Sae]:

@@ -1,0 +1,110 @@
+"""A planted word: where it stands, what stays as it was, and when it counts as found."""
+
+import numpy as np
+import pytest
+
+from featrack_utils.corpora import planting
+from featrack_utils.corpora.documents import Document
+from featrack_utils.corpora.prepare import Corpora
+from featrack_utils.corpora.tokenizer import TokenStream, encode_documents, train_tokenizer
+
+MARK, A, B = 7, 50, 51
+PLANT = planting.Plant("tarnik", (A, B), MARK)
+
+
+def stream(*documents: list[int]) -> TokenStream:
+    names = [f"document {i}" for i in range(len(documents))]
+    starts = np.cumsum([0, *map(len, documents)])
+    return TokenStream(np.concatenate(documents).astype(np.int32), starts, names)
+
+
+def test_the_word_stands_behind_every_mark_and_the_end_makes_room():
+    sown = planting.planted(stream([0, 1, MARK, 2, 3, 4, MARK, 5]), PLANT, 1.0, 8, seed=0)
+    assert sown.tokens.tolist() == [0, 1, MARK, A, B, 2, 3, 4]
+
+
+def test_a_word_that_does_not_fit_is_left_out():
+    sown = planting.planted(stream([0, 1, 2, 3, 4, MARK, 5, 6]), PLANT, 1.0, 7, seed=0)
+    assert sown.tokens.tolist() == [0, 1, 2, 3, 4, MARK, 5]
+
+
+def test_blocks_keep_their_places_and_the_tail_is_no_block():
+    before = stream([0, 1, MARK, 2, 3, 4], [0, 8, 8, 8, 8, 8, 8])
+    sown = planting.planted(before, PLANT, 1.0, 6, seed=0)
+    assert sown.tokens.tolist() == [0, 1, MARK, A, B, 2, 0, 8, 8, 8, 8, 8]
+    assert sown.starts.tolist() == [0, 6, 12]
+
+
+def test_a_document_begins_later_where_the_word_stands_before_it():
+    sown = planting.planted(stream([0, MARK, 2], [0, 8, 8, 8, 8]), PLANT, 1.0, 8, seed=0)
+    assert sown.tokens.tolist() == [0, MARK, A, B, 2, 0, 8, 8]
+    assert sown.starts.tolist() == [0, 5, 8]
+    assert sown.origins == ["document 0", "document 1"]
+
+
+def test_other_documents_stay_as_they_are_and_a_larger_share_holds_a_smaller():
+    before = stream(*[[0, MARK, 1, 2, 3, 4]] * 10)
+    at = {}
+    for share in (0.2, 0.5):
+        sown = planting.planted(before, PLANT, share, 6, seed=3)
+        at[share] = planting.roles(sown.tokens.reshape(-1, 6), PLANT).any(axis=1)
+        untouched = before.tokens.reshape(-1, 6)[~at[share]]
+        assert np.array_equal(sown.tokens.reshape(-1, 6)[~at[share]], untouched)
+    assert (at[0.2].sum(), at[0.5].sum()) == (2, 5)
+    assert not (at[0.2] & ~at[0.5]).any()
+
+
+def test_the_same_seed_plants_the_same_documents_and_another_others():
+    before = stream(*[[0, MARK, 1, 2, 3, 4]] * 40)
+    one, same, other = (planting.planted(before, PLANT, 0.3, 6, s).tokens for s in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_roles_number_the_tokens_of_the_whole_word_alone():
+    blocks = np.array([[A, B, A, 3, A, B], [B, A, 1, 1, 1, A]])
+    assert planting.roles(blocks, PLANT).tolist() == [[1, 2, 0, 0, 1, 2], [0] * 6]
+
+
+@pytest.fixture(scope="module")
+def corpora() -> Corpora:
+    texts = [f"Nora went home, she said. It was {n} o'clock." for n in range(40)]
+    documents = [Document(text, f"story {i}", f"story {i}") for i, text in enumerate(texts)]
+    tokenizer = train_tokenizer(texts, 270)
+    encoded = encode_documents(documents, tokenizer)
+    return Corpora({("stories", s): encoded for s in ("train", "validation")}, tokenizer, 16)
+
+
+def test_the_word_is_in_no_text_and_the_mark_is_the_commonest(corpora):
+    plant = planting.choose(corpora, ["stories"], seed=0)
+    assert corpora.pieces(np.array([plant.mark])) == ["."]
+    assert not any(plant.word in text for text in corpora.texts("stories", "train"))
+    assert corpora.tokenizer.decode(plant.tokens) == f" {plant.word}"
+
+
+def test_a_word_that_the_text_has_is_not_chosen(corpora, monkeypatch):
+    monkeypatch.setattr(planting, "_words", lambda seed: iter(["nora", "tarnik"]))
+    assert planting.choose(corpora, ["stories"], seed=0).word == "tarnik"
+
+
+def test_what_was_planted_is_read_again_in_the_place_of_the_clean_text(corpora, tmp_path):
+    plant = planting.choose(corpora, ["stories"], seed=0)
+    shares = {"train": 0.5, "validation": 1.0}
+    planting.write_planted(tmp_path, corpora, plant, ["stories"], shares, seed=0)
+    sown = planting.open_planted(tmp_path, corpora, ["stories"])
+    words = {s: " ".join(sown.texts("stories", s)).count(plant.word) for s in shares}
+    assert words["validation"] > words["train"] > 0
+    assert (sown.folder, sown.context) == (tmp_path, corpora.context)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({0.3: True, 0.1: True, 0.03: False}, (0.1, 0.03)),
+        ({0.3: True}, (0.3, None)),
+        ({0.3: False, 0.1: False}, (None, 0.3)),
+        ({0.3: True, 0.1: False, 0.03: True}, (0.03, 0.1)),
+    ],
+)
+def test_limits_are_the_smallest_strength_found_and_the_largest_missed(found, expected):
+    assert planting.limits(found) == expected
