@@ -37,7 +37,6 @@ from featrack_utils.dictionaries import features, training
 from featrack_utils.display import style
 from featrack_utils.display.text import check, number, percent, points, say, show, with_interval
 from featrack_utils.lineage import label
-from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.token_correlation import string_correlations, string_means
@@ -109,7 +108,6 @@ OTHER_SEED = {"child": names[child][-1], "random MLP": f"{child}.mlp-{control_dr
 ONE_SEED = {"child": names[child][0], "random MLP": f"{child}.mlp-0"}
 found = features.open_named(run, {PARENT, AGAIN, *OTHER_SEED.values(), *ONE_SEED.values()})
 able = {n: eligible(f.acts, f.origin, min_positions, min_documents) for n, f in found.items()}
-assert all((able[n] == mask).all() for n, mask in open_matches(run).eligible.items() if n in able)
 pair = style.pair_label(root, child)
 
 
