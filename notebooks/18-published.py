@@ -166,7 +166,8 @@ count_positions("no_eligibility", "rare features count", every=True)
 #
 # $$r_{ij} = \operatorname{corr}_{s \in S_{ij}} \bigl(m_i(s), m_j(s)\bigr).$$
 #
-# For one feature of the parent and its best match in the child this takes pandas a few lines:
+# For one feature of the parent and its best match in the child this takes a few lines of pandas. We take
+# the match that rests on most strings:
 
 
 # %%
@@ -179,7 +180,7 @@ def means_by_string(features, feature):
 one, other = found[PARENT], found[OTHER_SEED["child"]]
 masks = {"eligible_a": able[PARENT], "eligible_b": able[OTHER_SEED["child"]]}
 best = string_correlations(one.acts, other.acts, one.tokens, **masks)
-i = np.flatnonzero(best.a_shared > 2)[0]
+i = int(best.a_shared.argmax())
 j = best.best.a_best_index[i]
 m = pd.concat([means_by_string(one, i), means_by_string(other, j)], axis=1).dropna()
 assert len(m) == best.a_shared[i]
