@@ -126,7 +126,7 @@ PHASES |= {
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
     ),
     "published": Phase(["tracking", "floors"], given=DRAWS, urgent=True),
-    "case-study": Phase(["tracking"]),
+    "case-study": Phase(["tracking", "floors"]),
     "interpretation": Phase(["tracking", "floors"], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 from featrack_utils.corpora import prepare, tokenizer
-from featrack_utils.display import paper, samples, style, training_figures
+from featrack_utils.display import paper, shading, style, training_figures
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import (
     count,
@@ -242,7 +242,7 @@ written = {
     d: evaluation.continuation(base, corpora.tokenizer, prompt, new_tokens=60, seed=seed)
     for d, prompt in prompts.items()
 }
-samples.show_samples({label(d): (prompts[d], text) for d, text in written.items()})
+shading.show_samples({label(d): (prompts[d], text) for d, text in written.items()})
 
 # %% [markdown]
 # ## What we learned

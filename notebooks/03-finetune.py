@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from featrack_utils.corpora import prepare, tokenizer
-from featrack_utils.display import paper, samples, style, training_figures
+from featrack_utils.display import paper, shading, style, training_figures
 from featrack_utils.display.text import count, listed, number, percent, say, show
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import label
@@ -249,7 +249,7 @@ for model in tuned:
         models[model], corpora.tokenizer, prompt, new_tokens=80, seed=seed
     )
     written[f"{label(model)}, after the beginning of a text of {label(domain)}"] = (prompt, text)
-samples.show_samples(written)
+shading.show_samples(written)
 
 # %% [markdown]
 # ## What we learned

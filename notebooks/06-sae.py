@@ -34,7 +34,6 @@ from featrack_utils.dictionaries import jobs, quality, training
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import count, number, percent, say, show
-from featrack_utils.display.training_figures import dictionary_history
 from featrack_utils.lineage import label
 from featrack_utils.models import capture, loading
 from featrack_utils.pipeline import store
@@ -159,8 +158,15 @@ first = wanted[0].name
 
 # %% tags=["hide-input"]
 history = pd.read_csv(run / "saes" / first / "history.csv")
+figure = Figure(figsize=(style.WIDTH, 2.6), layout="constrained")
+titles = {"l0": "active features a token", "variance_explained": "variance explained"}
+for axis, (column, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
+    axis.plot(history["tokens"] / 1e3, history[column], color=style.colour_of(model))
+    axis.set_title(title)
+figure.axes[0].set_yscale("log")
+figure.supxlabel("thousands of activations read", fontsize=11)
 show(
-    dictionary_history(history, model),
+    figure,
     caption="Sparsity and precision of one dictionary while it learns.",
     name="fig-sae-history",
     alt="Active features falling and variance explained rising during training",
