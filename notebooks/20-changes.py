@@ -24,12 +24,13 @@
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, display
+from matplotlib.ticker import PercentFormatter
 from scipy import sparse
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
 from featrack_utils.dictionaries.features import ZERO_SEED
-from featrack_utils.display import cards, feature_figures, style
+from featrack_utils.display import cards, style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, count, number, say, show, verdict, with_interval
 from featrack_utils.interpretation import contexts, selection
@@ -150,8 +151,25 @@ for (model, other), each in counted.items():
             unclear="Whether the tuning did any of it can't be told.",
         )
     )
+looks = {
+    "": dict(marker="o", label="in the other model"),
+    ".unchanged": dict(marker="D", color="black", label="where nothing happened"),
+    ".random_mlp": dict(marker="s", color=style.GREY, label="with a random MLP"),
+}
+figure, axis = style.single(0.55 * len(rows) + 1.2)
+for place, row in enumerate(rows.values()):
+    for shift, (end, look) in zip((0, -0.2, 0.2), looks.items(), strict=True):
+        look = {"color": style.colour_of(row["model"])} | look
+        axis.plot([row[end].low, row[end].high], [place + shift] * 2, color=look["color"], lw=1.5)
+        axis.plot(row[end].estimate, place + shift, ls="", ms=5, **look)
+axis.set(xlabel="share of reproducible features missed", xlim=(0, 1))
+axis.set(yticks=range(len(rows)), yticklabels=rows)
+axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+axis.invert_yaxis()
+marks = (each[: len(looks)] for each in axis.get_legend_handles_labels())
+figure.legend(*marks, loc="outside upper center", ncols=3)
 show(
-    feature_figures.missed_shares(rows),
+    figure,
     "Of each model's reproducible features: the share that a dictionary of the other model misses, "
     "beside what is missed where nothing happened and with a random MLP. 95 % intervals.",
     "fig-missed",

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 
-from featrack_utils.matching.sums import CONSTANT
+from featrack_utils.matching.correlation import CONSTANT
 from featrack_utils.statistics.intervals import LEVEL, UNDEFINED, Interval
 from featrack_utils.statistics.persistence import flat
 
