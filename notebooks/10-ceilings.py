@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from featrack_utils.dictionaries import features
-from featrack_utils.display import shareplots, style
+from featrack_utils.display import shareplots, style, text
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, percent, points, say, show, verdict, with_interval
 from featrack_utils.lineage import label
@@ -141,7 +141,8 @@ say(
     f"{with_interval(main.at_least())}, and in a model that has learned nothing at all "
     f"{with_interval(main.at_least('random_model'))}. So the share has come "
     f"{with_interval(main.rescaled())} of the way from floor to ceiling. The ratio is "
-    f"{with_interval(main.ratio())}. It also counts what any MLP would pass on."
+    f"{with_interval(main.ratio())}. It also counts what any MLP would pass on.",
+    f"Read it with the texts in mind: {text.what_was_read(run, lineage)}",
 )
 
 # %% [markdown]

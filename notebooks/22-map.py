@@ -187,13 +187,18 @@ say(
 
 
 # %%
-def on_six_tokens(cluster):
-    """Of each cluster's activation, every member counted alike, the share on its six tokens."""
+def by_token(cluster):
+    """Of each cluster's activation, every member counted alike, the share on each token."""
     inside = np.flatnonzero(cluster >= 0)
     ones = np.ones(inside.size), (inside, cluster[inside])
     members = sparse.csc_matrix(ones, shape=(cluster.size, cluster.max() + 1))
     mass = (shares @ members).toarray()
-    return np.sort(mass, axis=0)[-6:].sum(axis=0) / mass.sum(axis=0)
+    return mass / mass.sum(axis=0)
+
+
+def on_six_tokens(cluster):
+    """The share of each cluster's activation on its six strongest tokens."""
+    return np.sort(by_token(cluster), axis=0)[-6:].sum(axis=0)
 
 
 rng = np.random.default_rng(seed)
@@ -234,7 +239,7 @@ say(
 )
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-tokens = feature_map.cluster_tokens(cluster, shares, n=6)
+tokens = np.argsort(-by_token(cluster), axis=0, kind="stable")[:6].T
 counts = pd.crosstab(cluster, mapped["model"]).drop(index=-1, errors="ignore")
 counts = counts.reindex(columns=lineage.order).rename(columns=label)
 of_models = counts.to_numpy()
@@ -339,13 +344,13 @@ def nearest(a, b, name):
     """How often a match is the nearest of the features of b's dictionary of this name."""
     rows = feature_map.directions({b: store.opened(run / "saes" / name)})[b]
     pair = matches.best[first[a], name]
-    exact = feature_map.matched_neighbours(unit[a], rows, pair, tau)
-    near = feature_map.matched_neighbours(place[a], place[b], pair, tau)
+    exact, by_chance = feature_map.matched_neighbours(unit[a], rows, pair, tau)
+    near, _ = feature_map.matched_neighbours(place[a], place[b], pair, tau)
     return {
         "pair": style.pair_label(a, b) + ("" if name == first[b] else ", other seed"),
-        "on the map": near.share if name == first[b] else None,
-        "by direction": exact.share,
-        "by chance": exact.chance,
+        "on the map": near if name == first[b] else None,
+        "by direction": exact,
+        "by chance": by_chance,
     }
 
 

@@ -7,7 +7,6 @@ others, so a feature that answers to one token is simulated perfectly.
 from __future__ import annotations
 
 import json
-import math
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,11 +22,11 @@ class ChatServer:
 
     Faults: a status (429 and 503 take `retry_after`), "echo" (401 that repeats the key), "leak"
     (an answer that does), "timeout", "html", "truncated", "empty" (no choices), "error" (200
-    with an error in it), "short" (one number too few), "logprobs" (refuses them).
+    with an error in it), "short" (one number too few).
     """
 
-    def __init__(self, *faults: int | str, logprobs: bool = True, retry_after: str = "0") -> None:
-        self.faults, self.logprobs, self.retry_after = list(faults), logprobs, retry_after
+    def __init__(self, *faults: int | str, retry_after: str = "0") -> None:
+        self.faults, self.retry_after = list(faults), retry_after
         self.requests: list[dict[str, Any]] = []
         self.authorizations: list[str | None] = []
         self.content: str | None = ""  # what is said instead of the right answer
@@ -65,8 +64,6 @@ class ChatServer:
         }
         if self.content != "" or self.finish_reason == "length":
             choice["message"]["content"] = self.content
-        if self.logprobs and request.get("logprobs"):
-            choice["logprobs"] = {"content": _with_logprobs(text)}
         return {"choices": [] if fault == "empty" else [choice], "usage": {}}
 
 
@@ -78,18 +75,6 @@ def _said(request: dict[str, Any]) -> str:
     token = json.loads(known[1])
     places = _PLACE.findall(asked)
     return "\n".join(f"{n}\t{9 if json.loads(t) == token else 0}" for n, t in places)
-
-
-def _with_logprobs(text: str) -> list[dict[str, Any]]:
-    """The text token by token; nine times in ten the digit written, otherwise a 1 for a 0 or 9."""
-    found = []
-    for piece in re.findall(r"\d+|\t|\n", text):
-        others = [
-            {"token": piece, "logprob": math.log(0.9)},
-            {"token": "1", "logprob": math.log(0.1)},
-        ]
-        found.append({"token": piece, "logprob": math.log(0.9), "top_logprobs": others})
-    return found
 
 
 def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
@@ -107,9 +92,6 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
                 return self._send(401, {"error": {"message": f"Incorrect API key {key}"}})
             if fault == "error":
                 return self._send(200, {"error": {"message": "the model is loading"}})
-            if fault == "logprobs" and "logprobs" in request:
-                server.faults.insert(0, fault)
-                return self._send(400, {"error": {"message": "logprobs are not supported"}})
             if isinstance(fault, int):
                 return self._send(fault, {"error": {"message": f"status {fault} to {key}"}})
             if fault == "html":

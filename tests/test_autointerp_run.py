@@ -114,9 +114,8 @@ def test_the_lookup_over_all_held_out_text_agrees_with_a_plain_correlation(prepa
     assert found == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("logprobs", [True, False])
-def test_a_chat_model_naming_the_right_token_scores_best(prepared, settings, tmp_path, logprobs):
-    with ChatServer(logprobs=logprobs) as server:
+def test_a_chat_model_naming_the_right_token_scores_best(prepared, settings, tmp_path):
+    with ChatServer() as server:
         scores = run.ask(prepared, settings(server), tmp_path)
     assert len(scores.own) == 2 * (len(LINEAGE.order) + 1) and set(scores.own["explainer"]) == {
         "endpoint"

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics.intervals import Shares, interval
 from featrack_utils.statistics.probes import (
     Probe,
@@ -99,9 +98,3 @@ def test_a_share_of_a_share_is_their_product_in_every_draw():
     # By hand: the variance of a product of independent factors.
     spread = np.sqrt((0.4 * 0.01) ** 2 + (0.2 * 0.05) ** 2)
     assert np.std(both.replicates) == pytest.approx(spread, rel=0.15)
-
-
-def test_a_sample_of_other_features_is_refused():
-    sample, every = one_kind(4)
-    with pytest.raises(FeatrackError, match="one column a feature"):
-        decodable_share(probe(np.ones(3)), TAU, sample, every)

@@ -4,14 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save_file
-from scipy import sparse
 
 from featrack_utils.display import feature_figures, style
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import feature_map
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.correlation import BestMatches, Pairs
-from featrack_utils.statistics.intervals import Interval
 
 GROUPS, MEMBERS = 4, 30
 
@@ -87,19 +85,11 @@ def test_a_matched_neighbour_is_the_nearest_eligible_feature_with_r_above_tau():
     a, b = np.array([[0.0, 0], [5, 0], [9, 0]]), np.array([[0.1, 0], [5.2, 0], [8, 0], [9, 0]])
     # Feature 0's nearest is its match; 1's nearest isn't; 2 has a match only below τ.
     best = matches([(0, 0, 0.9), (0, 3, 0.85), (1, 2, 0.9), (2, 3, 0.5)], [True] * 4)
-    assert feature_map.matched_neighbours(a, b, best, 0.8) == (2, 0.5, 3 / 8)
+    assert feature_map.matched_neighbours(a, b, best, 0.8) == (0.5, 3 / 8)
     # Without feature 1 of b, the nearest of a's feature 1 is its match.
     best = matches([(0, 0, 0.9), (1, 2, 0.9)], [True, False, True, True])
-    assert feature_map.matched_neighbours(a, b, best, 0.8) == (2, 1.0, 2 / 6)
-    assert feature_map.matched_neighbours(a, b, matches([], [True] * 4), 0.8) == (0, None, None)
-
-
-def test_a_clusters_tokens_count_each_member_alike():
-    shares = sparse.csc_matrix([[0.9, 0.0, 0.2], [0.1, 0.6, 0.8], [0.0, 0.4, 0.0]])
-    # 0: tokens 0, 1, 2 have 0.9, 0.7 and 0.4; cluster 1 is feature 2 alone.
-    tokens = feature_map.cluster_tokens(np.array([0, 0, 1]), shares, n=2)
-    assert tokens == [[0, 1], [1, 0]]
-    assert feature_map.cluster_tokens(np.array([-1, -1, -1]), shares, n=2) == []
+    assert feature_map.matched_neighbours(a, b, best, 0.8) == (1.0, 2 / 6)
+    assert np.isnan(feature_map.matched_neighbours(a, b, matches([], [True] * 4), 0.8)).all()
 
 
 def test_directions_are_unit_rows_and_misfits_are_named(tmp_path):
@@ -133,17 +123,6 @@ def test_a_panel_counts_its_features_and_shows_them_over_all_others(mapped):
     assert (len(everything.get_offsets()), len(chosen.get_offsets())) == (3, 2)
     red, green, blue, _ = (round(255 * part) for part in chosen.get_facecolor()[0])
     assert f"#{red:02X}{green:02X}{blue:02X}" == style.colour_of("lua")
-
-
-def test_missed_shares_stand_in_rows_beside_what_is_missed_anyway_and_at_most():
-    style.use_style(Lineage({"base": {"train": ["python"]}}))
-    ends = {"": (0.4, 0.3, 0.5), ".unchanged": (0.2, 0.1, 0.3), ".random_mlp": (0.7, 0.6, 0.8)}
-    row = {end: Interval(*each) for end, each in ends.items()} | {"model": "base"}
-    (axis,) = feature_figures.missed_shares({"one": row, "another": row}).axes
-    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["one", "another"]
-    dots = [line.get_xdata().item() for line in axis.lines if len(line.get_xdata()) == 1]
-    assert dots == [0.4, 0.2, 0.7] * 2
-    assert axis.lines[1].get_color() == style.colour_of("base")
 
 
 def test_only_the_largest_clusters_are_numbered(mapped):

@@ -182,10 +182,9 @@ def positions_of(
     columns = by_feature(features.acts[:, [index]])
     strongest = strongest_positions(columns, features.origin, top)[0]
     strongest = strongest[strongest != NOWHERE]
-    rest = columns.tolil()
-    rest[strongest] = 0
-    drawn = random_positions(by_feature(rest), random, seed)[0]
-    return np.concatenate([strongest, drawn[drawn != NOWHERE]])
+    rest = np.setdiff1d(columns.indices, strongest)
+    drawn = np.random.default_rng(seed).choice(rest, min(random, rest.size), replace=False)
+    return np.concatenate([strongest, drawn])
 
 
 def window(centre: int, block: int, width: int = WIDTH) -> tuple[int, int]:
@@ -222,11 +221,6 @@ def histograms(columns: sparse.csc_matrix) -> Int[np.ndarray, "d_sae bins"]:
     return counts.reshape(-1, BINS)
 
 
-def levels(columns: sparse.csc_matrix) -> Int[np.ndarray, " nnz"]:
-    """Activations in 255ths of the feature's peak, rounded up so that none becomes 0."""
-    return np.ceil(_of_peak(columns) * LEVELS).astype(np.int64)
-
-
 def packed_contexts(
     columns: sparse.csc_matrix, origin: Int[np.ndarray, " n_tokens"], block: int, seed: int
 ) -> list[dict[str, list[Any]]]:
@@ -239,7 +233,8 @@ def packed_contexts(
         "c": strongest_positions(columns, origin, STRONGEST),
         "r": random_positions(columns, DRAWN, seed),
     }
-    level = levels(columns)
+    # In 255ths of the feature's peak, rounded up so that no activation becomes 0.
+    level = np.ceil(_of_peak(columns) * LEVELS).astype(np.int64)
 
     def packed(feature: int, centre: int) -> list[Any]:
         start, stop = columns.indptr[feature : feature + 2]

@@ -9,35 +9,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from safetensors.numpy import load_file
-from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.contexts import strongest_tokens
 from featrack_utils.interpretation.logit_effects import largest
 from featrack_utils.matching.correlation import BestMatches
 
 NO_CLUSTER = -1
 _CHUNK = 1024  # directions whose cosines with all others are held at once
-
-
-class Neighbours(NamedTuple):
-    """How often a matched feature is the nearest of the other model's features.
-
-    Attributes:
-        features: eligible features of the first model that have a match in the second.
-        share: of them, those whose nearest feature of the second is a match; None without any.
-        chance: the share to expect of a feature drawn at random from the second.
-    """
-
-    features: int
-    share: float | None
-    chance: float | None
 
 
 def directions(sae_folders: Mapping[str, Path]) -> dict[str, Float[np.ndarray, "d_sae d_mlp"]]:
@@ -127,11 +110,15 @@ def clusters(points: Float[np.ndarray, "n d"], least: int) -> Int[np.ndarray, " 
 
 def matched_neighbours(
     a: Float[np.ndarray, "d_a d"], b: Float[np.ndarray, "d_b d"], best: BestMatches, tau: float
-) -> Neighbours:
+) -> tuple[float, float]:
     """Of a's features with a match in b: is the nearest feature of b, on these points, a match?
 
     `a` and `b` are places on a map, or anything else with a Euclidean distance (unit directions).
     A match is a pair with r > `tau`; only eligible features of b take part.
+
+    Returns:
+        The share whose nearest feature is a match, and the share to expect of features drawn at
+        random from b; NaN where no feature has a match.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -139,27 +126,8 @@ def matched_neighbours(
     matches = set(zip(i[r > tau].tolist(), j[r > tau].tolist(), strict=True))
     asked, candidates = np.unique(i[r > tau]), np.flatnonzero(best.b_candidates)
     if asked.size == 0:
-        return Neighbours(0, None, None)
+        return np.nan, np.nan
     search = NearestNeighbors(n_neighbors=1).fit(b[candidates])
     closest = candidates[search.kneighbors(a[asked], return_distance=False)[:, 0]]
     hits = sum(pair in matches for pair in zip(asked.tolist(), closest.tolist(), strict=True))
-    return Neighbours(
-        int(asked.size), hits / asked.size, len(matches) / (asked.size * candidates.size)
-    )
-
-
-def cluster_tokens(
-    cluster: Int[np.ndarray, " n"], shares: sparse.csc_matrix, n: int
-) -> list[list[int]]:
-    """The tokens that most of a cluster's activation falls on, at most `n`, for each cluster.
-
-    `shares` [vocab, n_features] is each feature's share of activation on each token
-    (`contexts.token_shares`), so that every member counts alike.
-    """
-    inside = np.flatnonzero(cluster >= 0)
-    members = sparse.csc_matrix(
-        (np.ones(inside.size), (inside, cluster[inside])),
-        shape=(cluster.size, int(cluster.max(initial=NO_CLUSTER)) + 1),
-    )
-    mass = (shares @ members).tocsc()
-    return [strongest_tokens(mass, number, n)[0].tolist() for number in range(mass.shape[1])]
+    return hits / asked.size, len(matches) / (asked.size * candidates.size)

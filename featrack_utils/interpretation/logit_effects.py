@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from featrack_utils.errors import FeatrackError
@@ -49,21 +48,19 @@ def read_writing(model_folder: Path, sae_folder: Path) -> Writing:
     """Reads the weights between a dictionary's features and its model's logits.
 
     Raises:
-        FeatrackError: a file is missing or isn't a one-layer Mistral and its dictionary.
+        FeatrackError: the model isn't a one-layer Mistral.
     """
-    model = _tensors(model_folder / "model.safetensors", _OUT, _NORM)
-    unembed = model.get(_UNEMBED, model.get(_EMBED))  # tied weights are stored once
-    W_dec = _tensors(sae_folder / "sae_weights.safetensors", "W_dec")["W_dec"]
-    W_out = model[_OUT].T
-    if unembed is None or W_dec.shape[1] != W_out.shape[0]:
+    model = load_file(model_folder / "model.safetensors")
+    if missing := [name for name in (_OUT, _NORM) if name not in model]:
         raise FeatrackError(
-            f"{sae_folder} is no dictionary of the model in {model_folder}: its decoder writes to "
-            f"{W_dec.shape[1]} neurons, the MLP has {W_out.shape[0]}; give the pair that belongs "
-            "together."
+            f"{model_folder} holds no {missing[0]}; logit effects are known for the one-layer "
+            "Mistral of this book."
         )
+    unembed = model.get(_UNEMBED, model.get(_EMBED))  # tied weights are stored once
+    W_dec = load_file(sae_folder / "sae_weights.safetensors")["W_dec"]
     W_U = (unembed.astype(np.float64) * model[_NORM]).T
     W_U -= W_U.mean(axis=1, keepdims=True)
-    return Writing(W_dec.astype(np.float64), W_out.astype(np.float64), W_U)
+    return Writing(W_dec.astype(np.float64), model[_OUT].T.astype(np.float64), W_U)
 
 
 def logit_effects(
@@ -81,12 +78,10 @@ def top_logits(model_folder: Path, sae_folder: Path, n: int) -> LogitEffects:
     """The `n` tokens that each feature of a dictionary raises most, and the `n` it lowers most.
 
     Raises:
-        FeatrackError: what `read_writing` refuses, or `n` isn't from 1 to the vocabulary's size.
+        FeatrackError: what `read_writing` refuses.
     """
     writing = read_writing(model_folder, sae_folder)
-    d_sae, vocab = len(writing.W_dec), writing.W_U.shape[1]
-    if not 0 < n <= vocab:
-        raise FeatrackError(f"n is {n}; choose 1 to {vocab}, the size of the vocabulary.")
+    d_sae = len(writing.W_dec)
     parts = []
     for start in range(0, d_sae, _CHUNK):
         chosen = np.arange(start, min(start + _CHUNK, d_sae))
@@ -103,19 +98,3 @@ def largest(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(-np.take_along_axis(values, columns, axis=1), axis=1, kind="stable")
     columns = np.take_along_axis(columns, order, axis=1)
     return columns.astype(np.int32), np.take_along_axis(values, columns, axis=1)
-
-
-def _tensors(path: Path, *needed: str) -> dict[str, np.ndarray]:
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise FeatrackError(
-            f"{path} can't be read ({error}); run `make book`, or give a folder with a model or "
-            "dictionary in one safetensors file."
-        ) from error
-    if missing := [name for name in needed if name not in tensors]:
-        raise FeatrackError(
-            f"{path} holds no {missing[0]}; logit effects are known for the one-layer Mistral of "
-            "this book and for dictionaries in SAELens' format."
-        )
-    return tensors

@@ -12,14 +12,12 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from featrack_utils.errors import FeatrackError
-from featrack_utils.matching.correlation import BestMatches
-from featrack_utils.matching.kernels import match_rows
-from featrack_utils.matching.sums import (
+from featrack_utils.matching.correlation import (
+    BestMatches,
     arrays,
-    check_correlation,
     checked,
     gathered,
+    match_rows,
     same_positions,
     shared_out,
 )
@@ -55,18 +53,13 @@ def string_correlations(
     shared strings as matrices [d_a, d_b], 3.2 GB at 16,384 features each.
 
     Raises:
-        FeatrackError: different positions, a floor outside (0, 1), or a mask of the wrong length.
+        FeatrackError: different positions.
     """
-    a, b = checked(a, "a"), checked(b, "b")
+    a, b = checked(a), checked(b)
     same_positions(a, b)
-    check_correlation(floor, "floor")
-    if tokens.shape != (a.shape[0],):
-        raise FeatrackError(
-            f"tokens has shape {tokens.shape} for {a.shape[0]} positions: give one id for each."
-        )
     means_a, means_b = string_means(a, tokens), string_means(b, tokens)
-    scale_a = _scale(means_a, eligible_a, "eligible_a")
-    scale_b = _scale(means_b, eligible_b, "eligible_b")
+    scale_a = _scale(means_a, eligible_a)
+    scale_b = _scale(means_b, eligible_b)
     columns = _centred(means_a)
     rows = np.flatnonzero(np.isfinite(scale_a))
     r = np.full((a.shape[1], b.shape[1]), np.nan)
@@ -114,15 +107,10 @@ def _centred(means: sparse.csc_matrix) -> sparse.csc_matrix:
     return centred
 
 
-def _scale(means: sparse.csc_matrix, eligible: np.ndarray | None, name: str) -> np.ndarray:
+def _scale(means: sparse.csc_matrix, eligible: np.ndarray | None) -> np.ndarray:
     """1 for candidates, NaN for the others; float64 [d_sae]."""
     candidate = np.diff(means.indptr) >= _LEAST
     if eligible is not None:
-        if eligible.shape != candidate.shape or eligible.dtype != bool:
-            raise FeatrackError(
-                f"{name} has shape {eligible.shape} and type {eligible.dtype}: "
-                f"give one bool for each of the {candidate.size} features."
-            )
         candidate &= eligible
     return np.where(candidate, 1.0, np.nan)
 

@@ -216,14 +216,7 @@ def decodable_share(
     several features, or of the activations, what a match asks of one. A replicate judges on
     other documents, which `without_noise` widens, and then asks other features, which
     needs no widening: that is a plain sample of them.
-
-    Raises: FeatrackError for a sample of other features or other draws than the probe's.
     """
-    if sample.draws.shape != probe.replicates.shape:
-        raise FeatrackError(
-            f"The probe has replicates {probe.replicates.shape} and the sample "
-            f"{sample.draws.shape}: both need one row a replicate and one column a feature."
-        )
     if not among.any():
         return None
     weight, drawn = sample.weight[among], sample.draws[:, among]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 import os
 import re
 import tempfile
@@ -42,14 +41,11 @@ from featrack_utils.interpretation.explain.lookup import LONGEST
 log = logging.getLogger(__name__)
 
 LEVELS = 9  # activations are told in whole numbers from 0 to this
-_ALTERNATIVES = 20  # log-probabilities asked for at each token of the answer, so that 0–9 fit
 _MOST_TOKENS = 2048  # of an answer; models that think first need many before they say anything
 _NUMBERED = re.compile(r"^\W*(\d+)[\t :.]+(\d)\b", re.MULTILINE)
-_DIGITS = {*"0123456789"}
 _AT_ONCE = 4  # requests under way
 _HIDDEN = 8  # characters; a shorter key is a placeholder, not a secret, and may be a common word
-_LOGPROBS = ("logprobs", "top_logprobs")
-_THOUGHT = ("<think>", "</think>")
+_THOUGHTS = re.compile(r".*</think>|<think>.*", re.DOTALL)  # some servers leave out the first mark
 
 _EXPLAIN = (
     "You study single features inside a small language model. A feature is a number at every token "
@@ -155,50 +151,22 @@ def simulation_request(model: str, explanation: str, tokens: Sequence[str]) -> d
     """The request to foretell a feature's level at every token of an excerpt."""
     lines = (f"{place}\t{_quoted(token)}" for place, token in enumerate(tokens, 1))
     user = f"Known of the feature: {_quoted(explanation)}\n\n" + "\n".join(lines)
-    request = _request(model, _SIMULATE, user)
-    return request | {"logprobs": True, "top_logprobs": _ALTERNATIVES}
+    return _request(model, _SIMULATE, user)
 
 
-def read_explanation(answer: dict[str, Any]) -> str:
+def read_explanation(answer: str) -> str:
     """The phrase: one line, nothing invisible, at most LONGEST characters."""
-    text = "".join(c if c.isprintable() else " " for c in answer["content"])
+    text = "".join(c if c.isprintable() else " " for c in answer)
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
 
 
-def read_levels(answer: dict[str, Any], n: int) -> Float[np.ndarray, " n"] | None:
-    """The levels foretold for n tokens; None if the answer doesn't give exactly one for each.
-
-    Where the server told log-probabilities, a level is the mean of the digits under them, as in
-    Bills et al.; otherwise, it is the digit written.
-    """
-    lines = list(_NUMBERED.finditer(answer["content"]))
-    if [int(line[1]) for line in lines] != list(range(1, n + 1)):
+def read_levels(answer: str, n: int) -> Float[np.ndarray, " n"] | None:
+    """The levels foretold for n tokens; None if the answer doesn't give exactly one for each."""
+    lines = _NUMBERED.findall(answer)
+    if [int(place) for place, _ in lines] != list(range(1, n + 1)):
         return None
-    try:
-        expected = _expected_digits(answer["logprobs"])
-    except (KeyError, TypeError, AttributeError, OverflowError):
-        expected = {}  # the server's log-probabilities have another shape
-    return np.array([expected.get(line.start(2), float(line[2])) for line in lines])
-
-
-def _expected_digits(logprobs: dict[str, Any] | None) -> dict[int, float]:
-    """Mean of the digits 0–9 by place in the text, at tokens that are a digit and no more."""
-    found, place = {}, 0
-    for token in (logprobs or {}).get("content") or []:
-        written = token["token"]
-        if written.strip() in _DIGITS:
-            weights = [
-                (int(other["token"]), math.exp(other["logprob"]))
-                for other in token.get("top_logprobs") or []
-                if other["token"].strip() in _DIGITS
-            ]
-            total = sum(weight for _, weight in weights)
-            if total > 0:
-                at = place + len(written) - len(written.lstrip())
-                found[at] = sum(level * weight for level, weight in weights) / total
-        place += len(written)
-    return found
+    return np.array([float(level) for _, level in lines])
 
 
 def _quoted(text: str) -> str:
@@ -232,46 +200,45 @@ class ChatServer:
         timeout: float = 120.0,
     ) -> None:
         self._url, self._answers = base_url.rstrip("/"), answers
-        self._variable, self._key = key_variable, _key_in(key_variable)
-        self._timeout, self._max_requests = timeout, max_requests
-        # Without a key of ours the client would send the one in OPENAI_API_KEY to any server.
-        self._headers = {} if self._key else {"Authorization": openai.Omit()}
+        self._key, self._max_requests = _key_in(key_variable), max_requests
         self._client = openai.OpenAI(
             base_url=self._url,
             api_key=self._key or "none",
             max_retries=retries,
             timeout=timeout,
         )
-        self._logprobs = True
+        # Without a key of ours the client would send the one in OPENAI_API_KEY to any server.
+        self._headers = {} if self._key else {"Authorization": openai.Omit()}
         self._lock = threading.Lock()
         self._asked = sum(1 for _ in answers.glob("*.json"))
 
-    def ask(self, requests: Sequence[dict[str, Any]], task: str) -> list[dict[str, Any]]:
-        """The answers to some requests, in their order: content and logprobs, as far as given.
+    def ask(self, requests: Sequence[dict[str, Any]], task: str) -> list[str]:
+        """What is said to some requests, in their order.
 
         Raises:
             FeatrackError: the server refuses, fails again and again or isn't there, an answer is
                 no answer, or `max_requests` is reached. What was answered is kept.
         """
-        names = [self._name(request) for request in requests]
-        different = dict(zip(names, requests, strict=True))
+        asked = [json.dumps({"url": self._url, "request": r}, sort_keys=True) for r in requests]
+        different = dict(zip(asked, requests, strict=True))
         pool = ThreadPoolExecutor(_AT_ONCE)
         try:
-            waiting = {name: pool.submit(self._answer, name, r) for name, r in different.items()}
-            found = {name: w.result() for name, w in tqdm(waiting.items(), desc=task)}
+            waiting = {one: pool.submit(self._answer, one, r) for one, r in different.items()}
+            found = {one: w.result() for one, w in tqdm(waiting.items(), desc=task)}
         finally:
             # What is under way is waited for, so that it is kept; nothing new starts.
             pool.shutdown(wait=True, cancel_futures=True)
-        return [found[name] for name in names]
+        return [found[one] for one in asked]
 
-    def _name(self, request: dict[str, Any]) -> str:
-        whole = json.dumps({"url": self._url, "request": request}, sort_keys=True)
-        return hashlib.sha256(whole.encode()).hexdigest()
-
-    def _answer(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
-        path = self._answers / f"{name}.json"
+    def _answer(self, asked: str, request: dict[str, Any]) -> str:
+        path = self._answers / f"{hashlib.sha256(asked.encode()).hexdigest()}.json"
         if path.is_file():
-            return _read(path)
+            try:
+                return json.loads(path.read_text("utf-8"))["answer"]
+            except (ValueError, KeyError):
+                raise FeatrackError(
+                    f"{path} is damaged; delete it, and the question is asked once more."
+                ) from None
         with self._lock:
             if self._asked >= self._max_requests:
                 raise FeatrackError(
@@ -279,120 +246,67 @@ class ChatServer:
                     "allows; raise it to go on. What was answered is kept."
                 )
             self._asked += 1
-        body = self._post(request)
+        text = self._post(request)
         try:
-            choice = body["choices"][0]
-            content = _without_thinking(choice["message"]["content"] or "")
-        except (KeyError, IndexError, TypeError, AttributeError):
-            raise FeatrackError(
-                f"{self._url} gave no answer but said: {_words(body, self._key)}"
-            ) from None
-        answer = {"content": content, "logprobs": choice.get("logprobs")}
-        if not content.strip() and choice.get("finish_reason") == "length":
+            choice = json.loads(text)["choices"][0]
+            said = _THOUGHTS.sub("", choice["message"]["content"] or "")
+        except (ValueError, KeyError, IndexError, TypeError):
+            raise FeatrackError(f"{self._url} gave no answer but said: {_words(text)}") from None
+        if not said.strip() and choice.get("finish_reason") == "length":
             log.warning("%s: cut off before it said anything; not kept", self._url)
-        else:
-            _write(path, {"request": request, "answer": answer})
-        return answer
+            return said
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Written whole or not at all, whatever is killed meanwhile.
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            json.dump({"request": request, "answer": said}, file)
+        os.replace(file.name, path)
+        return said
 
-    def _post(self, request: dict[str, Any]) -> Any:
-        """What the server says to a request it accepts: JSON, or else text."""
-        if not self._logprobs:
-            request = {name: value for name, value in request.items() if name not in _LOGPROBS}
-        # Each error is raised "from None": chained, it would carry request and headers along.
+    def _post(self, request: dict[str, Any]) -> str:
+        """What the server says to a request it accepts, without the key, should it repeat that."""
         ask = self._client.chat.completions.with_raw_response.create
+        # Each error is raised "from None": chained, it would carry request and headers along.
         try:
-            text = ask(**request, extra_headers=self._headers).text
+            return self._without_key(ask(**request, extra_headers=self._headers).text)
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise FeatrackError(
                 f"{self._url} refuses the key (status {error.status_code}); check the environment "
-                "variable that interpretation.key_variable names "
-                f"({self._variable or 'none is named'})."
+                "variable that interpretation.key_variable names."
             ) from None
         except openai.APIStatusError as error:
-            status, said = error.status_code, _words(_parsed(error.response.text), self._key)
-            if status in (400, 422) and "logprobs" in request and "logprobs" in said:
-                self._logprobs = False  # a server without them: the written digits have to do
-                return self._post(request)
-            about = f"with model {request['model']!r} " if status == 404 else ""
             raise FeatrackError(
-                f"{self._url} refuses the request {about}(status {status}): {said}"
-            ) from None
-        except openai.APITimeoutError:
-            raise FeatrackError(
-                f"{self._url} gave no answer within {self._timeout:g} seconds; try again later. "
-                "What was answered is kept."
+                f"{self._url} refuses the request with model {request['model']!r} (status "
+                f"{error.status_code}): {_words(self._without_key(error.response.text))}"
             ) from None
         except openai.APIConnectionError:
             raise FeatrackError(
-                f"There is no server at {self._url}, or it broke off; check interpretation."
-                "base_url. What was answered is kept."
+                f"No server answers at {self._url}; check interpretation.base_url, or try again "
+                "later. What was answered is kept."
             ) from None
-        return _without_key(_parsed(text), self._key)
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key, "[key]") if len(self._key) >= _HIDDEN else text
 
 
 def _key_in(variable: str) -> str:
-    if not variable:
-        return ""
-    key = os.environ.get(variable, "").strip()
-    if not key:
+    key = os.environ.get(variable, "").strip() if variable else ""
+    if variable and not key:
         raise FeatrackError(
             f"The environment variable {variable} that interpretation.key_variable names is not "
             "set; export your key there, or name none for a server that needs no key."
         )
-    if not (key.isascii() and key.isprintable()):
+    if not re.fullmatch(r"[!#-\[\]-~]*", key):  # no quotation mark or backslash: JSON escapes them
         raise FeatrackError(
             f"The environment variable {variable} holds characters that no key has; set it anew."
         )
     return key
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text("utf-8"))["answer"]
-    except (ValueError, KeyError, TypeError):
-        raise FeatrackError(
-            f"{path} is damaged; delete it, and the question is asked once more."
-        ) from None
-
-
-def _write(path: Path, kept: dict[str, Any]) -> None:
-    """Writes an answer whole or not at all, whatever is killed meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        json.dump(kept, file)
-    os.replace(file.name, path)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _without_key(value: Any, key: str) -> Any:
-    """The same with the key taken out of every text, should the server repeat it."""
-    if len(key) < _HIDDEN:
-        return value
-    return json.loads(json.dumps(value).replace(json.dumps(key)[1:-1], "[key]"))
-
-
-def _words(body: Any, key: str) -> str:
+def _words(text: str) -> str:
     """What a server says of an error, in one line: its message, or its page without markup."""
-    error = body.get("error", body) if isinstance(body, dict) else body
-    said = error.get("message") or error.get("code") if isinstance(error, dict) else error
-    said = said if isinstance(said, str) else json.dumps(body)
-    said = re.sub(r"<[^>]*>", " ", _without_key(said, key))
-    said = "".join(c if c.isprintable() else " " for c in said)
+    try:
+        text = json.loads(text)["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        text = re.sub(r"<[^>]*>", " ", text)
+    said = "".join(c if c.isprintable() else " " for c in str(text))
     return " ".join(said.split())[:200].rstrip(".") + "."
-
-
-def _without_thinking(content: str) -> str:
-    """What is said after thinking; spaces stand in for it, as log-probabilities count places."""
-    begin, end = _THOUGHT
-    start, stop = content.find(begin), content.rfind(end)
-    if start == stop == -1:
-        return content
-    start = max(start, 0)  # some servers leave out where thinking begins
-    stop = len(content) if stop < start else stop + len(end)
-    return content[:start] + " " * (stop - start) + content[stop:]
