@@ -7,7 +7,7 @@ from sae_lens import SAE, StandardTrainingSAE
 from sae_lens.saes.sae import TrainStepInput
 from safetensors.torch import load_file
 
-from featrack_utils.dictionaries import fused, training
+from featrack_utils.dictionaries import fused, kernels, training
 from featrack_utils.dictionaries.activations import Buffers
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.capture import mlp_activations
@@ -90,12 +90,12 @@ def test_active_entries_are_those_that_numpy_finds(dtype, width):
     acts = (
         torch.randn(40, width, generator=torch.Generator().manual_seed(0)).sub(1).relu().to(dtype)
     )
-    begin, column, value = fused.active_entries(acts)
+    begin, column, value = kernels.active_entries(acts)
     rows, columns = np.nonzero(acts.float().numpy())
     np.testing.assert_array_equal(column, columns)
     np.testing.assert_array_equal(begin, np.searchsorted(rows, np.arange(41)))
     np.testing.assert_array_equal(value, acts.float().numpy()[rows, columns])
-    assert fused.active_entries(acts, room=len(rows) // 2) is None
+    assert kernels.active_entries(acts, room=len(rows) // 2) is None
 
 
 # Training
