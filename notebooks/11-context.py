@@ -28,7 +28,6 @@ from itertools import chain
 
 import numpy as np
 import pandas as pd
-from featrack_utils.statistics.origins import merge_origins
 from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.dictionaries import features
@@ -45,6 +44,7 @@ from featrack_utils.statistics.persistence import (
     complement,
     difference,
     flat,
+    merge_origins,
     persistence,
     ratio,
     resample,
