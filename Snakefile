@@ -107,37 +107,44 @@ for page, (model, seeds) in SAES.items():
         given={"model": model, "sae_seeds": seeds},
         urgent=page == "sae",
     )
+# One kernel for each child's controls; the chapter comes when all are there.
+CHILDREN = list(dict.fromkeys(child for _, child in LINEAGE.edges))
+FLOORS = [f"floors-{child}" for child in CHILDREN]
+for page, child in zip(FLOORS, CHILDREN, strict=True):
+    PHASES[page] = Phase(
+        list(SAES), notebook="floors", sections=("sae",), given={"children": [child]}, urgent=True
+    )
 for name, sae in PROFILE.swept.items():
     PHASES[f"sweep-{name}"] = Phase(
-        ["floors"], notebook="sweep", sections=("sae",), given={"variant": name, "all_pairs": PROFILE.robustness.all_pairs} | sae.model_dump()
+        FLOORS, notebook="sweep", sections=("sae",), given={"variant": name, "all_pairs": PROFILE.robustness.all_pairs} | sae.model_dump()
     )
 SWEPT = {"sweep": list(PROFILE.swept), "all_pairs": PROFILE.robustness.all_pairs}
 
 PHASES |= {
     "neurons": Phase(MODELS),
     "dictionaries": Phase(list(SAES)),
-    "floors": Phase(list(SAES), sections=("sae",), urgent=True),
+    "floors": Phase(FLOORS, sections=("sae",), given={"children": CHILDREN}),
     "tracking": Phase(list(SAES)),
-    "ceilings": Phase(["tracking", "dictionaries", "floors"], urgent=True),
+    "ceilings": Phase(["tracking", "dictionaries", *FLOORS], urgent=True),
     "context": Phase(["ceilings"], given=DRAWS),
-    "repartitioned": Phase(["tracking", "floors"], sections=("sae",), urgent=True),
+    "repartitioned": Phase(["tracking", *FLOORS], sections=("sae",), urgent=True),
     "calibration": Phase(["tracking"]),
     "robustness": Phase(
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
     ),
-    "published": Phase(["tracking", "floors"], given=DRAWS, urgent=True),
-    "case-study": Phase(["tracking"]),
-    "interpretation": Phase(["tracking", "floors"], sections=("interpretation",), urgent=True),
+    "published": Phase(["tracking", *FLOORS], given=DRAWS, urgent=True),
+    "case-study": Phase(["tracking", *FLOORS]),
+    "interpretation": Phase(["tracking", *FLOORS], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
     "live": Phase(["tracking"]),
-    "changes": Phase(["tracking", "floors"]),
+    "changes": Phase(["tracking", *FLOORS]),
 }
 if PROFILE.dosed:
     # A second root is trained with both cores, as the first one is; a loaded one has none like it.
     second = PROFILE.arms.lm_seed and bool(ROOT_TOKENS)
     PHASES["dose"] = Phase(
-        ["floors"],
+        FLOORS,
         sections=("sae", "arms"),
         given={"lm_seed": second},
         threads=2 if second else 1,
@@ -145,7 +152,7 @@ if PROFILE.dosed:
     )
 PRETRAINED = "train" in LINEAGE.models[LINEAGE.root]
 if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
-    PHASES["rate"] = Phase(["floors"], sections=("sae", "arms"), threads=2, urgent=True)
+    PHASES["rate"] = Phase(FLOORS, sections=("sae", "arms"), threads=2, urgent=True)
 if PROFILE.planted:
     PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=True)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])

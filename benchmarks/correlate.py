@@ -35,8 +35,7 @@ import pandas as pd
 import torch
 from scipy import sparse
 
-from featrack_utils.matching.correlation import correlations
-from featrack_utils.matching.sums import column_sums, inverse_scale
+from featrack_utils.matching.correlation import column_sums, correlations, inverse_scale
 
 log = logging.getLogger("benchmarks.correlate")
 
@@ -67,8 +66,8 @@ def best_of(products: np.ndarray, a: sparse.csr_matrix, b: sparse.csr_matrix) ->
     """Best r of each feature of a, from Σxy [d_a, d_b]."""
     n = a.shape[0]
     one, other = column_sums(a), column_sums(b)
-    scale = inverse_scale(one, n, None, "a"), inverse_scale(other, n, None, "b")
-    products = products - np.outer(one.x / n, other.x)
+    scale = inverse_scale(*one, n, None), inverse_scale(*other, n, None)
+    products = products - np.outer(one[0] / n, other[0])
     products *= scale[0][:, None]
     products *= scale[1]
     return products.max(axis=1)

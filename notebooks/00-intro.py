@@ -57,17 +57,9 @@ chapters = {path.stem for path in (run / "executed").glob("*.ipynb")}
 asked = [page for page in ("tracking", "ceilings", "case-study", "dose") if page in chapters]
 results = store.read_results(run, *asked)
 parent, child = lineage.edges[0]
-# The headline needs a zero-step child, which a run without doses doesn't train.
-controlled = np.isfinite(estimate(results, f"track.{parent}_{child}.headline.rescaled").estimate)
-MEASURE = "headline" if controlled else "reproducible_share"
-
-
-def measured(edge, end=""):
-    return estimate(results, f"track.{'_'.join(edge)}.{MEASURE}{end}")
-
-
-share, floor, ceiling, rescaled = (
-    measured((parent, child), end) for end in ("", ".floor", ".ceiling", ".rescaled")
+share, floor, ceiling, rescaled, ratio = (
+    estimate(results, f"track.{parent}_{child}.headline{end}")
+    for end in ("", ".floor", ".ceiling", ".rescaled", ".ratio_to_ceiling")
 )
 edge = f"from {label(parent)} to {label(child)}"
 
@@ -76,7 +68,7 @@ ENDS = {"share": "", "ci_low": ".ci_low", "ci_high": ".ci_high", "ceiling": ".ce
 ENDS |= {"floor": ".floor", "floor_random_model": ".floor_random_model"}
 rows = [
     {"pair": f"{a}_{b}"}
-    | {column: results.get(f"track.{a}_{b}.{MEASURE}{end}") for column, end in ENDS.items()}
+    | {column: results.get(f"track.{a}_{b}.headline{end}") for column, end in ENDS.items()}
     for a, b in lineage.edges
 ]
 shares = pd.DataFrame(rows).astype({column: float for column in ENDS}).dropna(subset="share")
@@ -108,7 +100,8 @@ would be if nothing had happened. The *ceiling*.
 would be if its MLP were random numbers: tokens and attention alone carry them. The *floor*.
 :::
 :::{{grid-item-card}} {percent(rescaled.estimate)}
-of the way from floor to ceiling: **the headline**, 95 % interval {with_interval(rescaled)}.
+of the way from floor to ceiling: **the headline** (95 % interval: {percent(rescaled.low)} to
+{percent(rescaled.high)}).
 :::
 ::::
 """
@@ -287,7 +280,7 @@ say("\n".join(f"- {line}" for page, line in QUESTIONS.items() if page in chapter
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
 shown = {"share": share.estimate, "ceiling": ceiling.estimate, "floor": floor.estimate}
-right = [rescaled.estimate, measured((parent, child), ".ratio_to_ceiling").estimate]
+right = [rescaled.estimate, ratio.estimate]
 
 # %%
 answer = ...  # [with the floor, without one]

@@ -19,17 +19,19 @@
 # English and Python. Ours is smaller, and it won't write a working program. But it has to store
 # words and syntax in one layer, and that is where we shall look for features.
 #
-# *You will learn* how large such a model is, how it learns, and what one layer is able to predict.
-# *You need* to have heard of transformers. *Time*: five minutes of reading.
+# **You will learn** how large such a model is, how it learns, and what one layer is able to predict.
+# **You need** to have heard of transformers. **It takes** five minutes.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 import numpy as np
 import pandas as pd
+import torch
 
 from featrack_utils.corpora import prepare, tokenizer
-from featrack_utils.display import paper, samples, style, training_figures
+from featrack_utils.display import paper, shading, style, training_figures
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import (
+    check,
     count,
     estimate,
     listed,
@@ -77,21 +79,14 @@ corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 shape = dict(d_model=d_model, d_mlp=d_mlp, n_heads=n_heads, n_kv_heads=n_kv_heads, context=context)
 model = training.new_model(vocab_size=len(corpora.tokenizer), seed=seed, **shape)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
 sizes = pd.Series({name: p.numel() for name, p in model.named_parameters()})
 parts = sizes.groupby(loading.part_of).sum()
-show_table(
-    parts.rename_axis("part").reset_index(name="parameters"),
-    {"parameters": ",d"},
-    caption="Where the parameters are.",
-)
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
 vectors = parts["embedding"] + parts["unembedding"]
 say(
     f"Of {number(parts.sum() / 1e6, 1)} million parameters, {percent(vectors / parts.sum())} are one "
-    "vector in and one vector out for each token of the vocabulary. The MLP, in which we look for "
-    f"features, has {count(parts['MLP'])}."
+    "vector in and one vector out for each token of the vocabulary. Attention has "
+    f"{count(parts['attention'])}, and the MLP, in which we look for features, {count(parts['MLP'])}."
 )
 
 # %% [markdown]
@@ -124,7 +119,7 @@ folder = store.make(
 )
 
 # %% tags=["hide-input"]
-history = training.read_history(folder).assign(model=root, split="train")
+history = pd.read_csv(folder / "history.csv").assign(model=root, split="train")
 show(
     training_figures.loss_curves(history),
     caption="Training loss of the base model against tokens read. Most of the gain comes early.",
@@ -153,16 +148,41 @@ say(
 # and plots are held out, not lines. We measure on every domain of the run, those that the base
 # model has never read included.
 #
-# A loss means little without something to compare it with. A model that knows only *how common*
-# each token is, and nothing about order, is the natural yardstick: its loss is the last column.
+# For a text of tokens $t_1, t_2, \dots, t_n$ the loss is the mean
+#
+# $$-\frac1{n - 1} \sum_{i=2}^n \ln p(t_i \mid t_1 \dots t_{i-1}) ,$$
+#
+# and the accuracy says how often the likeliest token was the right one.
 
 # %%
 base = loading.load_model(folder)
 validation = {d: corpora.validation_blocks(d, 400) for d in lineage.domains}
 scores = evaluation.evaluate_each(base, validation)
-unigram = {
-    d: evaluation.unigram_loss(blocks, texts.tokens, len(corpora.tokenizer))
-    for d, texts in validation.items()
+
+# %% [markdown]
+# By hand, on four blocks of the first domain:
+
+# %%
+tokens = torch.from_numpy(validation[own[0]].tokens[:4]).long()
+with torch.no_grad():
+    log_p = base(tokens).logits[:, :-1].log_softmax(-1)
+of_the_next = log_p.gather(-1, tokens[:, 1:, None]).squeeze(-1)
+hits = log_p.argmax(-1) == tokens[:, 1:]
+by_package = evaluation.evaluate(base, tokens.numpy())
+np.testing.assert_allclose(-of_the_next.mean(), by_package.loss, rtol=1e-5)
+np.testing.assert_allclose(hits.float().mean(), by_package.accuracy)
+
+# %% [markdown]
+# A loss means little without something to compare it with. The natural yardstick is a model that knows
+# only *how common* each token is in the training text, and nothing about order: token counts alone.
+
+# %%
+vocabulary = len(corpora.tokenizer)
+counts = np.bincount(blocks.ravel(), minlength=vocabulary) + 1  # none is impossible
+log_share = np.log(counts / counts.sum())
+unigram = {d: float(-log_share[texts.tokens].mean()) for d, texts in validation.items()}
+assert unigram == {
+    d: evaluation.unigram_loss(blocks, texts.tokens, vocabulary) for d, texts in validation.items()
 }
 
 # %% tags=["hide-input"]
@@ -187,8 +207,8 @@ show_table(
 together = evaluation.pooled(*(scores[domain] for domain in own))
 held_out = np.concatenate([validation[domain].tokens for domain in own])
 figures = evaluation.score_results(f"lm.{root}", scores | {"own": together}) | {
-    f"lm.{root}.uniform_loss": float(np.log(len(corpora.tokenizer))),
-    f"lm.{root}.unigram_loss": evaluation.unigram_loss(blocks, held_out, len(corpora.tokenizer)),
+    f"lm.{root}.uniform_loss": float(np.log(vocabulary)),
+    f"lm.{root}.unigram_loss": evaluation.unigram_loss(blocks, held_out, vocabulary),
     f"lm.{root}.parameters_millions": int(parts.sum()) / 1e6,
     f"lm.{root}.d_mlp": d_mlp,
     f"lm.{root}.epochs": epochs,
@@ -201,9 +221,7 @@ store.write_results(run, "base", figures)
 # compared digit by digit: longer tokens are harder to guess, and fewer of them cover a text.
 
 # %% tags=["hide-input"]
-words = (
-    f"theirs is other text, with 32,000 tokens to choose from; ours has {len(corpora.tokenizer):,}"
-)
+words = f"theirs is other text, with 32,000 tokens to choose from; ours has {vocabulary:,}"
 size = "set by the profile; the one called paper has theirs"
 unigrams = figures[f"lm.{root}.unigram_loss"]
 paper.beside_paper(
@@ -242,7 +260,7 @@ written = {
     d: evaluation.continuation(base, corpora.tokenizer, prompt, new_tokens=60, seed=seed)
     for d, prompt in prompts.items()
 }
-samples.show_samples({label(d): (prompts[d], text) for d, text in written.items()})
+shading.show_samples({label(d): (prompts[d], text) for d, text in written.items()})
 
 # %% [markdown]
 # ## What we learned
@@ -264,7 +282,49 @@ say(
 )
 
 # %% [markdown]
+# Next, copies of it go on to [other text](finetune).
+#
 # :::{admonition} Exercise 1
+# :class: tip
+# What is the loss, in nats a token, of a model that finds all tokens equally likely? The size of the
+# vocabulary is `vocabulary`. Is the loss of token counts alone nearer to it, or to the base model's?
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+uniform = figures[f"lm.{root}.uniform_loss"]
+
+# %%
+answer = ...  # nats a token
+check(answer, uniform)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+alike = torch.zeros(1, vocabulary)  # equal logits
+answer = torch.nn.functional.cross_entropy(alike, torch.tensor([0])).item()
+say(
+    f"All alike {number(answer)}, token counts {number(unigrams)}, the model {number(own_loss)} nats."
+)
+check(answer, uniform)
+
+# %% [markdown]
+# :::{admonition} Exercise 2
+# :class: tip
+# How many parameters would the MLP have if `d_mlp` were twice as large? You need `d_model` and `d_mlp`.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+wider = training.new_model(vocab_size=8, seed=0, **shape | {"d_mlp": 2 * d_mlp})
+of_wider = sum(p.numel() for name, p in wider.named_parameters() if ".mlp." in name)
+
+# %%
+answer = ...  # parameters
+check(answer, of_wider)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+answer = 3 * d_model * (2 * d_mlp)  # gate, up and down, each d_model × d_mlp
+check(answer, of_wider)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
 # :class: tip
 # Train on half as many tokens: run this chapter again with half the `train_tokens` of the
 # parameters cell (`python -m featrack_utils.run base out.ipynb -p train_tokens …`). Which domain
@@ -273,33 +333,6 @@ say(
 #
 # :::{dropdown} Answer
 # Compare the table of losses in `out.ipynb` with the one above, domain by domain: if the intervals
-# of a domain overlap, the run can't tell. A guess worth testing is Python, as its regularities
+# of a domain overlap, the run can't tell. A guess worth testing is code, as its regularities
 # (indentation, brackets, names defined lines ago) span more tokens than frequent words do.
-# :::
-#
-# :::{admonition} Exercise 2
-# :class: tip
-# Is the loss of token counts alone nearer to that of guessing all tokens alike, or to the base
-# model's? Work all three out, from `corpora.train_blocks` and `len(corpora.tokenizer)`.
-# :::
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-say(
-    ":::{dropdown} Answer\n"
-    f"Guessing all tokens alike costs ln {len(corpora.tokenizer):,} = "
-    f"{number(np.log(len(corpora.tokenizer)))} nats, token counts alone {number(unigrams)}, the base "
-    f"model {number(own_loss)}. What lies between the last two is what it knows about *order*.\n"
-    ":::"
-)
-
-# %% [markdown]
-# :::{admonition} Exercise 3
-# :class: tip
-# Why does so much of a model this small sit in its embedding and unembedding, and what does that
-# mean for the number of parameters one can compare with the paper's?
-# :::
-#
-# :::{dropdown} Answer
-# Both hold one vector per token of the vocabulary, whatever the depth. With a smaller vocabulary
-# the same layer makes a far smaller model, so compare d_model and d_mlp, not the total.
 # :::

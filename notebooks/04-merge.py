@@ -33,7 +33,7 @@ from IPython.display import display
 from tqdm.auto import tqdm
 
 from featrack_utils.corpora import prepare
-from featrack_utils.display import paper, samples, style, training_figures
+from featrack_utils.display import paper, shading, style, training_figures
 from featrack_utils.display.text import check, listed, number, percent, say, show
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import label
@@ -295,8 +295,20 @@ if pairs:
     model, (table, before) = next(iter(swept.items()))
     long = table.melt("t", var_name="domain", value_name="accuracy")
     t = results[f"{place[model]}.t_balanced"]
+    figure, axis = style.single(3.4)
+    for marker, (domain, rows) in zip(style.MARKERS, long.groupby("domain"), strict=False):
+        looks = {"color": style.colour_of(domain)}
+        axis.plot(rows["t"], rows["accuracy"], marker=marker, ms=4, label=label(domain), **looks)
+        if domain in before:
+            words = f"{label(domain)}, before tuning"
+            axis.axhline(before[domain], ls="--", lw=1.5, label=words, **looks)
+    if t is not None:
+        axis.axvline(t, color=style.GREY, ls=":", label=f"balanced t = {number(t)}")
+    axis.set(xlabel=training_figures.weight_label(pairs[model]), xlim=(-0.02, 1.02))
+    axis.set_ylabel("next-token accuracy\n(higher is better)")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     show(
-        training_figures.sweep_figure(long, before, t, pairs[model]),
+        figure,
         caption="Accuracy on the parents' text against the merge weight, after the paper's Figure 5. "
         "Dashed: the model that both descend from. Dotted: the balanced weight.",
         name="fig-sweep",
@@ -420,7 +432,7 @@ for model in lineage.merges:
             merged[model], corpora.tokenizer, prompt, new_tokens=60, seed=seed
         )
         written[f"{label(model)}, after the beginning of a text of {label(domain)}"] = prompt, text
-samples.show_samples(written)
+shading.show_samples(written)
 
 # %% [markdown]
 # ## What we learned

@@ -66,7 +66,7 @@ replicates = 200  # bootstrap draws over groups of documents
 #
 # $$x_t = \operatorname{SiLU}(W_\text{gate}\, h_t) \odot W_\text{up}\, h_t .$$
 #
-# Entry $i$ of $x_t$ is what **neuron** $i$ says of token $t$, above zero or below. A hook on the next
+# Entry $i$ of $x_t$ is what {term}`neuron` $i$ says of token $t$, above zero or below. A hook on the next
 # matrix sees all of them. Every model reads the same {term}`evaluation mix`: validation text of all
 # {term}`domains <domain>`, the first position of each block left out. Each neuron's values are
 # standardised, which changes no correlation.

@@ -15,15 +15,16 @@
 #
 # A neuron of the MLP answers to many unrelated things. A *sparse autoencoder* (SAE) rewrites the
 # same activations as a sum of few directions out of many, in the hope that each answers to one
-# thing {cite:p}`bricken2023monosemanticity,huben2024sparse`. Those directions are what this book
-# calls **features**, and all of them together a **dictionary**.
+# thing {cite:p}`bricken2023monosemanticity,huben2024sparse`. This book calls such a direction a
+# {term}`feature`, and all of them together a {term}`dictionary`.
 #
-# *You will learn* what an autoencoder computes and what it is trained for, what its sparsity
-# costs, and how well a dictionary describes its model. *You need* some PyTorch. *Time*: ten minutes
-# of reading. The paper trains one dictionary for each of four models; this book trains several,
-# with other seeds, all by this same notebook.
+# **You will learn** what an autoencoder computes and what it is trained for, what its sparsity
+# costs, and how well a dictionary describes its model. **You need** some PyTorch. **It takes** ten
+# minutes. The paper trains one dictionary for each of four models; this book trains several, with
+# other seeds, all by this same notebook.
 
 # %% tags=["hide-input"]
+import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -33,8 +34,7 @@ from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import jobs, quality, training
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import count, number, percent, say, show
-from featrack_utils.display.training_figures import dictionary_history
+from featrack_utils.display.text import check, count, number, percent, say, show
 from featrack_utils.lineage import label
 from featrack_utils.models import capture, loading
 from featrack_utils.pipeline import store
@@ -92,6 +92,36 @@ say(
 # $$f = \mathrm{ReLU}\big((x - b_{dec})\,W_{enc} + b_{enc}\big), \qquad
 #   \hat x = f\,W_{dec} + b_{dec}$$
 #
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+figure = Figure(figsize=(style.WIDTH, 2.6), layout="constrained")
+axis = figure.subplots()
+layers = {"activation x": (0, 8), "features f": (1, 16), "rebuilt x̂": (2, 8)}
+drawn = np.random.default_rng(2)
+on = drawn.choice(16, 3, replace=False)
+middle = np.linspace(0, 1, 16)
+for words, (at, size) in layers.items():
+    places = np.linspace(0.1, 0.9, size) if size == 8 else middle
+    lit = np.isin(np.arange(size), on) if at == 1 else np.ones(size, bool)
+    colours = [style.colour_of(model) if each else "white" for each in lit]
+    axis.scatter([at] * size, places, s=70, c=colours, ec=style.GREY, zorder=2)
+    axis.text(at, 1.08, words, ha="center")
+    if at != 1:
+        lines = [([at, 1], [place, middle[j]]) for place in places for j in on]
+        for xs, ys in lines:
+            axis.plot(xs, ys, color=style.GREY, lw=0.4, zorder=1)
+axis.text(0.5, -0.1, "encoder, then ReLU", ha="center", fontsize=10)
+axis.text(1.5, -0.1, "decoder: directions", ha="center", fontsize=10)
+axis.set(xlim=(-0.3, 2.3), ylim=(-0.15, 1.2))
+axis.axis("off")
+show(
+    figure,
+    caption="A sparse autoencoder. The middle is wider than the activation, but on each token nearly "
+    "all of it is zero. Only the lines of active features are drawn.",
+    name="fig-autoencoder",
+    alt="Three columns of dots: a narrow one, a wide one with few dots filled, a narrow one",
+)
+
+# %% [markdown]
 # It is trained to be precise and sparse at once. The first term of the loss is the squared error of
 # the reconstruction; the second is the L1 norm of the features, each weighted by the length of its
 # direction, times a coefficient $\lambda$:
@@ -143,24 +173,22 @@ torch.testing.assert_close(fast.training_forward_pass(step).loss, plain)
 # the captured activations, so that the model reads the text once for all of them.
 
 # %% tags=["hide-input"]
-recipe = dict(
-    architecture=architecture,
-    expansion=expansion,
-    l1_coefficient=l1_coefficient,
-    k=k,
-    learning_rate=learning_rate,
-    train_tokens=train_tokens,
-    batch_tokens=batch_tokens,
-    precision=precision,
-)
+recipe = jobs.recipe(globals())
 wanted = jobs.of_model(lineage, model, sae_seeds)
 measured = jobs.train_and_measure(run, corpora, wanted, recipe, evaluation_blocks)
 first = wanted[0].name
 
 # %% tags=["hide-input"]
 history = pd.read_csv(run / "saes" / first / "history.csv")
+figure = Figure(figsize=(style.WIDTH, 2.6), layout="constrained")
+titles = {"l0": "active features a token", "variance_explained": "variance explained"}
+for axis, (column, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
+    axis.plot(history["tokens"] / 1e3, history[column], color=style.colour_of(model))
+    axis.set_title(title)
+figure.axes[0].set_yscale("log")
+figure.supxlabel("thousands of activations read", fontsize=11)
 show(
-    dictionary_history(history, model),
+    figure,
     caption="Sparsity and precision of one dictionary while it learns.",
     name="fig-sae-history",
     alt="Active features falling and variance explained rising during training",
@@ -220,11 +248,11 @@ say(
 # %% [markdown]
 # ## Its features on the evaluation mix
 #
-# Every model reads the same validation blocks of all domains, and its features on them are kept,
-# sparse, for all that follows. The same pass measures how good the dictionary is: *L0* is the
-# number of active features a token, *variance explained* the share of the activations that they
-# account for. The *CE score* says how much of what the MLP contributes to prediction survives when
-# the reconstruction takes the activations' place.
+# Every model reads the same validation blocks of all domains, the {term}`evaluation mix`. Its features
+# on them are kept, sparse, for all that follows. The same pass measures how good the dictionary is:
+# {term}`L0` is the number of active features a token, *variance explained* the share of the
+# activations that they account for. The *CE score* says how much of what the MLP contributes to
+# prediction survives when the reconstruction takes the activations' place.
 
 # %% tags=["hide-input"]
 sums = quality.Sums.load(measured[first] / "sums.safetensors")
@@ -274,27 +302,49 @@ say(
 #
 # :::{admonition} Exercise 1
 # :class: tip
-# Write the gradient of the loss with respect to `b_dec`, and check it against `torch.autograd`.
+# Of each token of `x` keep the `k` neurons that are largest in absolute value and set the others to
+# zero, with `k = round(float(typical))`, the dictionary's L0. Which share of the variance of `x`
+# around its mean is explained? [The next chapter](dictionaries) asks whether the dictionary beats it.
 # :::
-#
-# :::{dropdown} Answer
-# Through the reconstruction it is the mean of `2 (x_hat - x)`. Through the encoder each active
-# feature passes on, with a minus sign, its column of `W_enc` times its own gradient
-# `2 (x_hat - x) @ W_dec[i] + l1 * lengths[i]`. `featrack_utils/dictionaries/fused.py` does just
-# that.
-# :::
-#
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+ranked = quality.Sums.empty(["here"], x.shape[1], features.shape[1])
+ranked.add(0, x, torch.zeros(len(x), features.shape[1]), x)
+ranked.active[0, 0] = ranked.count[0] * round(float(typical))  # an L0 of k
+by_neurons = quality.quality(ranked).neuron_variance_explained
+
+# %%
+answer = ...  # a share, from 0 to 1
+check(answer, by_neurons)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+largest = x.abs().topk(round(float(typical)), dim=1).indices
+left = x.scatter(1, largest, 0.0)
+answer = float(1 - left.square().sum() / (x - x.mean(0)).square().sum())
+check(answer, by_neurons)
+
+# %% [markdown]
 # :::{admonition} Exercise 2
 # :class: tip
-# Train a TopK dictionary instead (`-p architecture topk`). What happens to the share of silent
-# features?
+# What is the gradient of the loss with respect to `b_dec`, for a dictionary whose features are all
+# silent? Compute it for `scaled` and `b_dec` = 0, and give its length.
 # :::
-#
-# :::{dropdown} Answer
-# TopK fixes the number of active features a token, so L0 is `k` by construction. Features that
-# are never among the k largest get little gradient and die more easily than under L1.
-# :::
-#
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+bias = torch.zeros(x.shape[1], requires_grad=True)
+silent = torch.full_like(fast.b_enc, -1e6)
+loss(scaled, fast.W_enc.detach(), silent, fast.W_dec.detach(), bias, l1_coefficient).backward()
+length = float(bias.grad.norm())
+
+# %%
+answer = ...  # a length
+check(answer, length, within=0.01)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+answer = float((2 * (0 - scaled)).mean(dim=0).norm())  # 2 (x_hat - x), mean over tokens
+check(answer, length, within=0.01)
+
+# %% [markdown]
 # :::{admonition} Exercise 3
 # :class: tip
 # Double `l1_coefficient` and leave all else as it is. Which way do L0 and the variance explained

@@ -16,9 +16,10 @@
 # Suppose that a child had lost everything that its parent's MLP ever learned. Would none of the
 # parent's features be found in it? Many would. A feature that answers to one token needs an
 # embedding that tells tokens apart, and any MLP behind it will do. So the zero of a persisting share
-# is not where nothing is found. It is what is found in a model whose MLP knows nothing: the **floor**.
+# is not where nothing is found. It is what is found in a model whose MLP knows nothing: the
+# {term}`floor`.
 #
-# **You will learn** what a control model is, how one is made, and why its dictionary must be as
+# **You will learn** what a {term}`control model` is, how one is made, and why its dictionary must be as
 # sparse as the child's. **You need** the chapter on [dictionaries](dictionaries). **It takes** fifteen
 # minutes. {cite:t}`horn2025tracking` have no such control.
 
@@ -32,8 +33,7 @@ from safetensors.torch import load_file
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features, jobs, quality
 from featrack_utils.display import style
-from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import count, number, percent, say, show
+from featrack_utils.display.text import check, count, number, percent, say, show
 from featrack_utils.lineage import label
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
@@ -42,6 +42,7 @@ from featrack_utils.pipeline import store
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
+children = ["lua", "stories", "merged"]  # whose controls are made and shown
 control_draws = 3  # models with a random MLP for each child; paper: none
 tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged; paper: none
@@ -85,13 +86,14 @@ torch.testing.assert_close(controls.redrawn(weights, controls.is_mlp_matrix, see
 # %% [markdown]
 # One draw may be lucky, so every child gets several. Beside them stands a **random model**, in which
 # all matrices are redrawn, embedding and attention included. It tells how much is found in a model
-# that has learned nothing at all.
+# that has learned nothing at all. One is enough for the whole lineage; it is made with the first
+# child's controls.
 
 # %%
-children = list(dict.fromkeys(child for _, child in lineage.edges))
 wanted = {f"{c}.mlp": jobs.of_controls(lineage, c, "mlp", control_draws) for c in children}
 of_root = f"{lineage.root}.random"
-wanted[of_root] = jobs.of_controls(lineage, lineage.root, "random", 1)
+if child in children:
+    wanted[of_root] = jobs.of_controls(lineage, lineage.root, "random", 1)
 
 for control, each in wanted.items():
     source = control.split(".")[0]
@@ -120,22 +122,12 @@ untrained = [jobs.of_zero_steps(lineage, c) for c in children if len(lineage.par
 
 # %% tags=["hide-input"]
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-recipe = dict(
-    architecture=architecture,
-    expansion=expansion,
-    l1_coefficient=l1_coefficient,
-    k=k,
-    learning_rate=learning_rate,
-    train_tokens=train_tokens,
-    batch_tokens=batch_tokens,
-    precision=precision,
-)
+recipe = jobs.recipe(globals())
 every_job = [*untrained, *(job for each in wanted.values() for job in each)]
 measured = jobs.train_and_measure(run, corpora, every_job, recipe, evaluation_blocks)
 
 # %% [markdown]
-# Whether that worked shows on the evaluation mix, on which features will be compared. The table
-# also says how much worse than its original each control predicts the mix.
+# Whether that worked shows on the {term}`evaluation mix`, on which features will be compared.
 
 
 # %%
@@ -169,20 +161,32 @@ def described(control):
     return f"{label(model)}, {'random MLP' if kind == 'mlp' else 'random model'}"
 
 
-mean = table.drop(columns=["name", "off"]).groupby("control", sort=False).mean().reset_index()
-mean["control"] = mean["control"].map(described)
-HEADS = {
-    "l0": "L0",
-    "original_l0": "original's L0",
-    "variance_explained": "variance explained",
-    "original_variance_explained": "original's",
+figure = style.Figure(figsize=(style.WIDTH, 1.1 + 0.35 * len(wanted)), layout="constrained")
+heads = {
+    "l0": "L0,\nfeatures a token",
+    "variance_explained": "variance\nexplained",
+    "loss": "loss above\nthe original's",
 }
-show_table(
-    mean.rename(columns=HEADS),
-    {"loss": ".1%"} | {head: ".1f" if "L0" in head else ".2f" for head in HEADS.values()},
-    caption="Dictionaries of the controls, means over draws, beside those of the models they were "
-    "made from. On the evaluation mix.",
-    notes={"L0": "active a token", "loss": "above its original's"},
+for axis, (column, head) in zip(figure.subplots(1, 3, sharey=True), heads.items(), strict=True):
+    for place, control in enumerate(wanted):
+        rows = table[table["control"] == control]
+        colour = style.colour_of(control.split(".")[0])
+        axis.plot(rows[column], [place] * len(rows), "o", color=colour, ms=6)
+        if column != "loss":
+            original = rows[f"original_{column}"].iloc[0]
+            axis.plot(original, place, "|", color="black", ms=18, mew=1.5)
+    axis.set(xlabel=head, xlim=(0, 1.15 * axis.get_xlim()[1]))
+    axis.set_yticks(range(len(wanted)), map(described, wanted))
+    axis.set_ylim(len(wanted) - 0.5, -0.5)
+    if column != "l0":
+        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+show(
+    figure,
+    "Dictionaries of the controls, a dot for each draw, beside those of the models they were made "
+    "from (black lines). On the evaluation mix. Right: how much worse than its original each control "
+    "predicts the mix.",
+    "fig-controls",
+    "Dots of L0, variance explained and loss of each control, L0 close to the originals'",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
@@ -207,67 +211,73 @@ say(
 # %% [markdown]
 # ## How close is the closest, if nothing was learned?
 #
-# We take the first dictionary of the lineage's first model. For each of its observable features we
-# look up the best correlation with any feature of another dictionary: the model's own from another
-# seed, that of a child, that of the child with a random MLP, and that of the random model. The curves
-# tell which share of the features reaches which r.
+# For each observable feature of a parent's first dictionary we look up the best correlation with any
+# feature of another dictionary: the parent's own from another seed, that of a child, that of the
+# child with a random MLP, and that of the random model. The curves tell which share of the features
+# reaches which r.
 
 # %%
-root = lineage.root
-of_children = [child for parent, child in lineage.edges if parent == root]
-names = [f"{root}-0", f"{root}-1", wanted[of_root][0].name]
-names += [name for child in of_children for name in (f"{child}-0", f"{child}.mlp-0")]
-found = features.open_named(run, names)
+panels = {c: lineage.parents(c)[0] for c in children}
+names = {
+    c: {
+        "the parent, another seed": f"{parent}-1",
+        "child": f"{c}-0",
+        "child with a random MLP": f"{c}.mlp-0",
+        "random model": f"{of_root}-0" if of_root in wanted else f"{c}.mlp-0",
+    }
+    for c, parent in panels.items()
+}
+needed = {f"{parent}-0" for parent in panels.values()}.union(*(n.values() for n in names.values()))
+found = features.open_named(run, sorted(needed))
 criteria = {"min_positions": min_positions, "min_documents": min_documents}
 able = {name: eligible(each.acts, each.origin, **criteria) for name, each in found.items()}
 
 
-def best_r(other):
-    """Best r of each observable feature of the root's first dictionary; none found is 0."""
-    one = f"{root}-0"
+def best_r(one, other):
+    """Best r of each observable feature of a dictionary in another; none found is 0."""
     masks = {"eligible_a": able[one], "eligible_b": able[other]}
     best = correlations(found[one].acts, found[other].acts, **masks)
     return np.clip(best.a_best_r[best.a_candidates], 0, 1)
 
 
-r = {name: best_r(name) for name in names[1:]}
+r = {
+    c: {words: best_r(f"{panels[c]}-0", other) for words, other in names[c].items()}
+    for c in children
+}
 
 # %% tags=["hide-input"]
-figure, axes = style.panels(len(of_children), 2.4)
-for axis, model in zip(axes, of_children, strict=True):
-    lines = {
-        names[1]: ("the same model, another seed", "black", "--"),
-        f"{model}-0": ("child", style.colour_of(model), "-"),
-        f"{model}.mlp-0": ("child with a random MLP", style.GREY, "-"),
-        names[2]: ("random model", style.GREY, ":"),
-    }
-    for name, (words, colour, dashes) in lines.items():
-        at_least = 1 - np.arange(r[name].size) / r[name].size
-        axis.step(np.sort(r[name]), at_least, color=colour, ls=dashes, where="pre", label=words)
+figure, axes = style.panels(len(children), 2.4)
+for axis, model in zip(axes, children, strict=True):
+    colours = ["black", style.colour_of(model), style.GREY, style.GREY]
+    for (words, each), colour, dashes in zip(
+        r[model].items(), colours, ["--", "-", "-", ":"], strict=True
+    ):
+        at_least = 1 - np.arange(each.size) / each.size
+        axis.step(np.sort(each), at_least, color=colour, ls=dashes, where="pre", label=words)
     axis.axvline(tau, color=style.GREY, lw=1)
-    axis.set(title=style.pair_label(root, model), xlim=(0, 1), ylim=(0, 1))
+    axis.set(title=style.pair_label(panels[model], model), xlim=(0, 1), ylim=(0, 1))
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 figure.supxlabel("best correlation r", fontsize=11)
 figure.supylabel("features that reach it", fontsize=11)
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
 show(
     figure,
-    f"Share of {label(root)}'s observable features whose best correlation with a feature of another "
+    "Share of a parent's observable features whose best correlation with a feature of another "
     "dictionary is at least r. Seeds and draws 0 (another seed: 1). The line: the threshold.",
     "fig-floors",
     "Falling curves: another seed highest, then the child, its control, and the random model",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-above = {name: float(np.mean(each > tau)) for name, each in r.items()}
+above = {c: {words: float(np.mean(x > tau)) for words, x in each.items()} for c, each in r.items()}
 lines = [
-    f"- **{style.pair_label(root, child)}**: {percent(above[f'{child}-0'])} in the child, "
-    f"{percent(above[f'{child}.mlp-0'])} in the child with a random MLP."
-    for child in of_children
+    f"- **{style.pair_label(panels[c], c)}**: {percent(shares['child'])} in the child, "
+    f"{percent(shares['child with a random MLP'])} in the child with a random MLP, "
+    f"{percent(shares['the parent, another seed'])} in the parent with another seed."
+    for c, shares in above.items()
 ]
 say(
-    f"At the threshold of {number(tau, 1)} {percent(above[names[1]])} of these features are found in "
-    f"the same model with another seed, {percent(above[names[2]])} in the random model, and",
+    f"At the threshold of {number(tau, 1)} these shares of the parent's features are found:",
     "\n".join(lines),
     "These are single dictionaries. [Ceilings and floors](ceilings) counts all of them, with "
     "intervals.",
@@ -282,9 +292,10 @@ say(
 # on, the two read unrelated text, and what is found is chance.
 
 # %%
-elsewhere = features.other_documents(found[f"{child}-0"]).acts
-masks = {"eligible_a": able[f"{root}-0"], "eligible_b": able[f"{child}-0"]}
-unrelated = correlations(found[f"{root}-0"].acts, elsewhere, **masks)
+one, other = f"{panels[children[0]]}-0", f"{children[0]}-0"
+elsewhere = features.other_documents(found[other]).acts
+masks = {"eligible_a": able[one], "eligible_b": able[other]}
+unrelated = correlations(found[one].acts, elsewhere, **masks)
 by_chance = float(np.mean(unrelated.a_best_r[unrelated.a_candidates] > tau))
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
@@ -306,7 +317,8 @@ for row in table.to_dict("records"):
         results[f"floors.{row['name']}.{figure}"] = row[figure]
         original = row["name"].split(".")[0]
         results[f"floors.{original}.{figure}"] = row[f"original_{figure}"]
-store.write_results(run, "floors", results)
+if {*children} == {child for _, child in lineage.edges}:  # the chapter, not a part of its training
+    store.write_results(run, "floors", results)
 
 # %% [markdown]
 # ## What we learned
@@ -318,6 +330,49 @@ store.write_results(run, "floors", results)
 #
 # :::{admonition} Exercise 1
 # :class: tip
+# Rescale by hand. From `above[children[0]]`, the shares of the figure's first panel, compute
+# (share − floor) / (ceiling − floor): 0 if no more is found than with a random MLP, 1 if as much as
+# in the parent with another seed.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+ceiling, share, floor, _ = (np.mean(each > tau) for each in r[children[0]].values())
+rescaled = (share - floor) / (ceiling - floor)
+
+# %%
+answer = ...  # 0 to 1, if all is well
+check(answer, rescaled)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+shares = above[children[0]]
+kept = shares["child"] - shares["child with a random MLP"]
+answer = kept / (shares["the parent, another seed"] - shares["child with a random MLP"])
+check(answer, rescaled)
+
+# %% [markdown]
+# :::{admonition} Exercise 2
+# :class: tip
+# Redraw `W` once more, from another seed, with numpy. What is the cosine between the two draws, both
+# flattened? An answer of the right size is right.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+again = controls.redrawn(weights, controls.is_mlp_matrix, seed=1)[name]
+cosine = float((drawn * again).sum() / (drawn.norm() * again.norm()))
+
+# %%
+answer = ...  # a cosine
+check(answer, cosine, within=0.05)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+other_draw = np.random.default_rng(1).normal(size=W.shape)
+flat = [np.ravel(each) / np.linalg.norm(each) for each in (drawn.numpy(), other_draw)]
+answer = flat[0] @ flat[1]
+check(answer, cosine, within=0.05)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
+# :class: tip
 # Why is the control made from the child, and not from the parent?
 # :::
 #
@@ -325,16 +380,4 @@ store.write_results(run, "floors", results)
 # Training has also moved the child's embedding and attention. The parent with a random MLP would keep
 # the parent's, and find more of its features. The question is what would be left if the child's MLP
 # knew nothing, and everything else were as the child has it.
-# :::
-#
-# :::{admonition} Exercise 2
-# :class: tip
-# Train one more dictionary of a control with the L1 coefficient of all others:
-# `job._replace(name="trial", like=None)`. What are its L0 and its best correlations?
-# :::
-#
-# :::{dropdown} Answer
-# Give it to `jobs.train_and_measure` in a list, and then to `sums_of` and `open_named` by its name. More
-# features are active a token, and fewer of the parent's reach the threshold. That floor would make the
-# child look better than it is.
 # :::

@@ -16,7 +16,8 @@
 # {cite:t}`horn2025tracking` call a feature of a parent model {term}`persisting` if some feature of the
 # child is active on the same tokens with the same strength: if their activations correlate above
 # 0.8 (their section 4). A parent's feature without such a partner *disappears*, a child's *emerges*.
-# This chapter counts them along every edge of the lineage.
+# This chapter counts them along every {term}`edge` of the {term}`lineage`.
+#
 # **You will learn** how two features are compared, and where features go. **You need** the chapter on
 # [dictionaries](dictionaries). **It takes** twenty minutes.
 
@@ -28,12 +29,11 @@ import pandas as pd
 from scipy import sparse
 
 from featrack_utils.dictionaries import features
-from featrack_utils.display import flow_figure, matching_figures, style
+from featrack_utils.display import flow_figure, shareplots, style
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import check, count, listed, percent, say, show
-from featrack_utils.interpretation import logit_effects
+from featrack_utils.display.text import check, listed, number, percent, say, show, what_was_read
 from featrack_utils.lineage import label
-from featrack_utils.matching import best_matches, chains, classes, flow, similarity
+from featrack_utils.matching import best_matches, classes, flow
 from featrack_utils.pipeline import store
 
 # %% tags=["parameters"]
@@ -48,7 +48,7 @@ min_documents = 10  # documents it must be active in; paper: none
 # %% [markdown]
 # ## The same tokens for every model
 #
-# All models read the same text, the evaluation mix. Let $x_t$ be a feature of the parent and $y_t$
+# All models read the same text, the {term}`evaluation mix`. Let $x_t$ be a feature of the parent and $y_t$
 # one of the child at token position $t$, zeros included. Their likeness is Pearson's correlation
 #
 # $$
@@ -57,8 +57,9 @@ min_documents = 10  # documents it must be active in; paper: none
 # $$
 #
 # So it counts *when* a feature is active and how strongly. A feature that is active too rarely for
-# a correlation to mean anything is *unobserved*, a class of its own. All pairs of dictionaries that
-# the book compares are matched here, once; later chapters open the result.
+# a correlation to mean anything is {term}`unobserved`, a class of its own; all others are
+# {term}`eligible`. All pairs of dictionaries that the book compares are matched here, once. Later
+# chapters open the result.
 
 # %%
 run = store.open_run(run_dir)
@@ -90,9 +91,9 @@ assert np.isclose(np.nanmax(r), matches.best[parent, child].a_best_r[feature], a
 # %% [markdown]
 # ## How close is the closest?
 #
-# For every observable feature of a parent we look up its best correlation with any feature of the
-# child. Beside it stands a pair that nothing lies between: two dictionaries of the parent itself,
-# which differ by their seeds.
+# For every eligible feature of a parent we look up its {term}`best match` in the child. Beside it
+# stands a pair that nothing lies between: two dictionaries of the parent itself, which differ by their
+# {term}`seeds <seed>`.
 
 
 # %% tags=["hide-input"]
@@ -105,17 +106,18 @@ edges = {f"{a}_{b}": (a, b) for a, b in lineage.edges}
 seed_0 = {n: (matches.names[a][0], matches.names[b][0]) for n, (a, b) in edges.items()}
 again = {n: matches.names[a][:2] for n, (a, _) in edges.items() if len(matches.names[a]) > 1}
 observed, unchanged = ({n: best_r(*pair) for n, pair in of.items()} for of in (seed_0, again))
+say(what_was_read(run, lineage))
 show(
-    matching_figures.best_match_histogram(observed, unchanged, tau),
-    "Best correlation of each observable parent feature with any feature of the child (filled), and "
+    shareplots.best_match_histogram(observed, unchanged, tau),
+    "Best correlation of each eligible parent feature with any feature of the child (filled), and "
     "of another dictionary of the parent itself (outline). Seeds 0 and 1. Dotted: the threshold.",
     "fig-best-match",
     "Histograms of best correlations, one for each edge, with the outline of the parent's own seeds",
 )
 
 # %% [markdown]
-# There is no gap at the threshold in {numref}`fig-best-match`: it cuts through a continuum. And no
-# outline is a single bar at 1: even an unchanged model isn't read the same way twice.
+# There is no gap at the {term}`threshold` in {numref}`fig-best-match`: it cuts through a continuum. And
+# no outline is a single bar at 1: even an unchanged model isn't read the same way twice.
 #
 # ## Shares
 #
@@ -137,10 +139,12 @@ table = pd.DataFrame([{"pair": name, **mean_shares(*edge)} for name, edge in edg
 # %% tags=["hide-input"]
 readable = table.assign(pair=table["pair"].map(style.pair_label))
 show_table(
-    readable.rename(columns=lambda name: name.removesuffix("_share")),
-    dict.fromkeys(("persisting", "disappearing", "emerging", "unobserved"), ".0%"),
+    readable[["pair", "persisting_share", "emerging_share"]].rename(
+        columns={"persisting_share": "persisting", "emerging_share": "emerging"}
+    ),
+    dict.fromkeys(("persisting", "emerging"), ".0%"),
     caption="Shares of features along each edge, means over all pairs of seeds.",
-    notes={"emerging": "of the child's", "unobserved": "of all the parent's"},
+    notes={"persisting": "of the parent's", "emerging": "of the child's"},
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
@@ -150,7 +154,8 @@ found_again = [matches.tracking(*p, tau, rule).persisting_share for p in permuta
 seed_ceiling = np.mean(found_again) if found_again else np.nan
 say(
     f"Along {style.pair_label(first['pair'])} {percent(first['persisting_share'])} of the parent's "
-    "observable features are found in the child. Taken by itself such a number says that the rest "
+    f"eligible features are found in the child; unobserved are {percent(first['unobserved_share'])} of "
+    "all. Taken by itself such a number says that the rest "
     f"is lost. But two dictionaries of the *unchanged* {root} model share only "
     f"{percent(seed_ceiling)} of their features. The next chapter takes that apart."
 )
@@ -178,15 +183,14 @@ show(
 # %% [markdown]
 # In {numref}`fig-flow` *no match*, grey, is where features end; *new* and *novel* is where they
 # begin. Hatched bands have a match that isn't theirs alone. Features that really merge or split show
-# there; so do copies, and a dictionary that carves more finely. Only what exceeds the parent's own
-# seeds can be a finding about models.
+# there; so do {term}`copies <copy>`, and a dictionary that carves more finely. Only what exceeds the
+# parent's own seeds can be a finding about models.
 
 
 # %%
 def shared(pairs):
-    each = [classes.multiplicity(matches.best[pair], tau) for pair in pairs]
-    rows = [(one.merging_share, one.splitting_share) for one in each]
-    return pd.DataFrame(rows, columns=["merging", "splitting"], dtype=float).mean()
+    rows = [classes.shared_by_several(matches.best[pair], tau) for pair in pairs]
+    return pd.DataFrame(rows, columns=["merging", "splitting"]).mean()
 
 
 many = {name: shared(product(matches.names[a], matches.names[b])) for name, (a, b) in edges.items()}
@@ -204,104 +208,65 @@ for merge in lineage.merges:
     each = pd.Series(flow.origins(lineage, merge, tracked))
     origins[merge] = each[each != "unobserved"].value_counts(normalize=True)
     listing = listed([f"{percent(share)} {name}" for name, share in origins[merge].items()])
-    say(f"Where {label(merge)}'s observable features come from: {listing}.")
+    say(
+        f"Where {label(merge)}'s eligible features come from: {listing}. A later chapter sets that "
+        "[beside a merge whose MLP is random](context)."
+    )
 
 # %% [markdown]
-# ## Universal features
+# ## Beside the authors' own count
 #
-# A feature is *universal* here if a chain of matches leads from the first model through all the
-# others. Where models are merged, all ways must lead to one and the same feature of the merge.
-#
-# The count needs a ceiling. If nothing had happened, all models would be the first one, and their
-# dictionaries would differ by the seed alone. So the first model's own dictionaries stand for all of
-# them, in every order. Copies of a feature make a chain each, so we also count groups of copies.
-
+# The counts behind the paper's Figure 2 aren't published with it. The authors' repository
+# (`feature-dynamics`) holds an earlier one: `data/flow/all_models_flow.json` at commit fe0cf0c, of 5 May
+# 2024, five months before the paper; in the repository's last state that file is empty. It lists 462
+# flows of 16,384 base features. 456 lead into TinyStories, to 233 different features there; 405 lead into
+# the merged model, to 187; none into Lua, which isn't in the file. Ours are of seed 0, and of *all*
+# features, as theirs.
 
 # %%
-def chained(chosen):
-    names = dict(zip(lineage.order, chosen, strict=True))
-    best = {(a, b): matches.best[names[a], names[b]] for a, b in lineage.edges}
-    known = chains.universal_chains(lineage, best, tau)
-    return known.assign(dictionaries=" ".join(chosen))
-
-
-choices = list(product(*(matches.names[model] for model in lineage.order)))
-each_choice = {chosen: chained(chosen) for chosen in choices}
-groups = {name: copies.group for name, copies in matches.copies.items()}
-counted = [chains.count(known, lineage.root, groups[c[0]]) for c, known in each_choice.items()]
-mean = chains.Count(*np.mean(counted, axis=0))
-ceiling = chains.if_unchanged(lineage, matches.best, own, groups, tau)
-ceiling = ceiling or chains.Count(np.nan, np.nan)  # it takes three dictionaries
+AUTHORS_FLOWS = {"flows": 456, "features": 16_384, "children": 233}  # base to TinyStories
+from_root = {}
+for (a, b), one in tracked.items():
+    if a == lineage.root:
+        partners = one.parent_partner[one.parent_partner >= 0]
+        from_root[b] = {
+            "matched": len(partners) / len(one.parent_partner),
+            "children": len(np.unique(partners)) / max(len(partners), 1),
+        }
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-each = [one.features for one in counted]
-bound = (
-    f"It would take {count(len(lineage.order))} dictionaries of the {root} model to know this ceiling; "
-    f"we have {count(len(own))}. Every universal chain contains simpler patterns that need only "
-    "three: the first links to two children, and the path through a child to a grandchild. The rarer "
-    "of these is an upper limit for the true ceiling."
-)
+theirs = AUTHORS_FLOWS["flows"] / AUTHORS_FLOWS["features"]
+per_match = AUTHORS_FLOWS["children"] / AUTHORS_FLOWS["flows"]
+lines = [
+    f"- {style.pair_label(root, b)}: {percent(one['matched'])} have a match, "
+    f"{number(one['children'])} different children to a match."
+    for b, one in from_root.items()
+]
 say(
-    f"Between the dictionaries of seed 0 there are {count(each[0])} universal features; over all "
-    f"{count(len(choices))} choices from {count(min(each))} to {count(max(each))}. The mean, "
-    f"{count(mean.features)}, stands beside {count(ceiling.features)} if nothing had happened; with "
-    f"copies merged it is {count(mean.groups)} beside {count(ceiling.groups)}.",
-    bound if 2 < len(own) < len(lineage.order) else "",
+    f"In the authors' file {percent(theirs, 1)} of the base's features have a match in TinyStories, with "
+    f"{number(per_match)} different children to a match: half of the matches share theirs.",
+    "\n".join(lines),
+    "The two can't be set equal: theirs rests on means over token strings, on four times as many "
+    "features of a larger model, and on an unknown threshold.",
 )
-
-# %% [markdown]
-# ## Do other yardsticks agree?
-#
-# On the same pairs we can ask other things. Do the two write in the same direction (cosine of the
-# decoders)? On which tokens are both active (Jaccard: both / either)? Do they order those tokens
-# alike (Spearman)? Do they push the same next tokens (cosine of the effects on the logits)?
-
-
-# %% tags=["hide-input"]
-def side(name):
-    model = run / "models" / name.rsplit("-", 1)[0]
-    return similarity.Side(found[name].acts, logit_effects.read_writing(model, run / "saes" / name))
-
-
-pairs = seed_0 | {name.split("_")[0]: pair for name, pair in again.items()}
-by_yardstick = {
-    n: similarity.medians(matches.best[a, b], side(a), side(b), tau) for n, (a, b) in pairs.items()
-}
-yardsticks = pd.DataFrame(by_yardstick).T.rename(columns=similarity.YARDSTICKS)
-labels = [style.pair_label(n) if n in edges else f"{label(n)}, again" for n in pairs]
-yardsticks.insert(0, "dictionaries", labels)
-show_table(
-    yardsticks,
-    dict.fromkeys(yardsticks.columns[1:], ".2f"),
-    caption="Matched pairs by other yardsticks: medians. Seed 0; below, seeds 0 and 1 of one model.",
-)
-
-# %% [markdown]
-# Read each row against that of the parent's own seeds. Features can match and yet be active on few
-# of the same tokens: r weighs strong activations most, and weak ones come and go.
 
 
 # %% tags=["remove-cell"]
 def write(work):
     volumes.to_csv(work / "flow.csv", index=False)
-    pd.concat(each_choice.values()).to_csv(work / "universal.csv", index=False)
 
 
 parameters, inputs = {"tau": tau, "rule": rule}, [run / best_matches.FOLDER]
-code = [classes, flow, chains]
+code = [classes, flow]
 store.make(run / "tracking", write, parameters=parameters, inputs=inputs, code=code)
 results = {
     f"track.{lineage.root}.seed_ceiling": seed_ceiling,
     f"track.{lineage.root}.dictionaries": len(own),
     f"track.{lineage.root}.observable_count": matches.eligible[own[0]].sum(),
     "track.edges": len(edges),
-    "track.seed_combinations": len(choices),
-    "track.universal_count.lowest": min(each),
-    "track.universal_count.highest": max(each),
 }
-for end, one in {"": counted[0], ".mean": mean, ".unchanged": ceiling}.items():
-    results[f"track.universal_count{end}"] = one.features
-    results[f"track.universal_count.copies_merged{end}"] = one.groups
+for b, one in from_root.items():
+    results |= {f"track.{lineage.root}_{b}.flow.{name}": x for name, x in one.items()}
 for name, (a, _) in edges.items():
     row = table.set_index("pair").loc[name]
     results |= {f"track.{name}.{share}.raw": row[share] for share in SHARES[:-1]}
@@ -310,8 +275,6 @@ for name, (a, _) in edges.items():
     results |= {f"track.{name}.{kind}_share.unchanged": x for kind, x in unchanged_many[a].items()}
 for merge, shares in origins.items():
     results |= {f"track.{merge}_origin.{n.replace(' ', '_')}.raw": x for n, x in shares.items()}
-for key, row in by_yardstick.items():
-    results |= {f"track.{key}.yardstick.{name}.median": x for name, x in row.items()}
 store.write_results(run, "tracking", {n: None if pd.isna(x) else x for n, x in results.items()})
 
 # %% [markdown]
@@ -322,8 +285,7 @@ lost, anyway = first["disappearing_share"], 1 - seed_ceiling
 say(
     f"By the paper's criterion {percent(lost)} of the parent's features are lost along "
     f"{style.pair_label(first['pair'])}; of an unchanged {root} model {percent(anyway)} would be. "
-    f"{count(mean.features)} features are universal, {count(ceiling.features)} would be. What does a "
-    "share mean that has no ceiling? That is the [next chapter](ceilings)."
+    "What does a share mean that has no ceiling? That is the [next chapter](ceilings)."
 )
 
 # %% [markdown]
@@ -348,15 +310,25 @@ check(answer, share_at_07)
 # %% [markdown]
 # :::{admonition} Exercise 2
 # :class: tip
-# Set `rule` to `assignment`. Why do the shares fall? Why does the ratio to the ceiling move less?
+# A match is {term}`mutual <mutual match>` if each is the other's best. Which share of the same
+# features has a mutual match above `tau`? `matches.best[pair]` holds `a_best_r`, `a_best_index` and
+# `b_best_index`, and in `a_candidates` the eligible features.
 # :::
-#
-# :::{dropdown} Answer
-# One child feature can be the best match of several parents, most often of copies; an assignment
-# gives it to one of them. Between a parent's own dictionaries that happens as well, so the ceiling
-# falls, too.
-# :::
-#
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+mutual_share = matches.tracking(*pair, tau, "mutual").persisting_share
+
+# %%
+answer = ...  # your share, from 0 to 1
+check(answer, mutual_share)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+best = matches.best[pair]
+home = [best.b_best_index[there] == i for i, there in enumerate(best.a_best_index)]
+answer = (np.array(home) & (best.a_best_r > tau))[best.a_candidates].mean()
+check(answer, mutual_share)
+
+# %% [markdown]
 # :::{admonition} Exercise 3
 # :class: tip
 # A feature of the parent and one of the child correlate by 0.85, but the cosine of their decoders is

@@ -34,11 +34,21 @@ from featrack_utils.dictionaries import features
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, number, percent, say, show, verdict, with_interval
+from featrack_utils.interpretation import logit_effects
 from featrack_utils.lineage import label
-from featrack_utils.matching import held_out, token_share
+from featrack_utils.matching import held_out, similarity, token_share
+from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.intervals import Interval, around
-from featrack_utils.statistics.persistence import flat, persistence, ratio, resample
+from featrack_utils.statistics.intervals import UNDEFINED, Interval, around, interval
+from featrack_utils.statistics.persistence import (
+    complement,
+    difference,
+    flat,
+    merge_origins,
+    persistence,
+    ratio,
+    resample,
+)
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -152,8 +162,8 @@ say("Of the median feature's variance is explained", "\n".join(lines))
 #
 # ## Does persistence depend on it?
 #
-# We sort each parent's {term}`eligible` features by the share that the token explains, and cut them
-# into three thirds. Each third has its own {term}`share`, {term}`ceiling` and {term}`floor`: what other
+# We sort each parent's {term}`eligible` features by their {term}`token share`, $E_\text{token}$, and cut
+# them into three thirds. Each third has its own {term}`share`, {term}`ceiling` and {term}`floor`: what other
 # dictionaries find of *these* features. None of the three was looked at for the sorting.
 
 # %%
@@ -311,7 +321,8 @@ say(
 # for the child, for the own seeds and for the control.
 #
 # Even a perfect child would show $r < 1$, since neither dictionary reads its model without error.
-# Dividing by the geometric mean of the two reliabilities takes that away:
+# Dividing by the geometric mean of the two reliabilities takes that away
+# and gives the {term}`disattenuated r`:
 #
 # $$
 # r_\text{disattenuated} = \frac{r(i, j)}{\sqrt{r(i, i')\; r(j, j')}},
@@ -445,6 +456,113 @@ say(
     )
 )
 
+# %% [markdown]
+# ## Do other yardsticks agree?
+#
+# r asks when two features are active, and how strongly. On the matched pairs of seed 0 we can ask other
+# things. Do the two write in the same direction (cosine of the decoders)? On which tokens are both
+# active (Jaccard: both / either)? Do they order those tokens alike (Spearman)? Do they push the same next
+# tokens (cosine of the effects on the logits)?
+
+
+# %% tags=["hide-input"]
+def side(name):
+    model = run / "models" / name.rsplit("-", 1)[0]
+    return similarity.Side(found[name].acts, logit_effects.read_writing(model, run / "saes" / name))
+
+
+def medians(a, b):
+    pairs = similarity.yardsticks(matches.best[a, b], side(a), side(b), tau)
+    return pairs[["r", *similarity.YARDSTICKS]].median()
+
+
+matches = open_matches(run)
+by_yardstick = {f"{a}_{b}": medians(f"{a}-0", f"{b}-0") for a, b in lineage.edges}
+by_yardstick |= {a: medians(f"{a}-0", f"{a}-1") for a in dict.fromkeys(a for a, _ in lineage.edges)}
+figure, axis = style.single(3.2)
+for name, row in by_yardstick.items():
+    again = name in lineage.order
+    marker = "|" if again else style.MARKERS[list(by_yardstick).index(name) % len(style.MARKERS)]
+    size = {"ms": 16, "mew": 2} if again else {"ms": 7, "mec": "white"}
+    words = f"{label(name)}, again" if again else style.pair_label(name)
+    colour = style.colour_of(name.split("_")[-1])
+    axis.plot(row.iloc[1:], range(4), marker, color=colour, label=words, **size)
+axis.set_yticks(range(4), similarity.YARDSTICKS.values())
+axis.set(xlim=(0, 1), ylim=(3.5, -0.5), xlabel="median over matched pairs")
+figure.legend(loc="outside lower center", ncols=2)
+show(
+    figure,
+    "Matched pairs by four other yardsticks: medians. Seed 0; bars: seeds 0 and 1 of one model.",
+    "fig-yardsticks",
+    "Four rows of markers, one for each yardstick",
+)
+
+# %% [markdown]
+# Read each marker against the bar of the parent's own seeds in {numref}`fig-yardsticks`. Features can
+# match and yet be active on few of the same tokens: r weighs strong activations most, and weak ones
+# come and go.
+#
+# ## What a merge takes from whom
+#
+# Two questions remain for merges, and both need controls. Does a merge move back towards the ancestor
+# of its parents? Then more of the ancestor's features are found in the merge than in a parent, on the
+# same tokens and under the same draws.
+
+# %%
+back = {}
+for merge in lineage.merges:
+    parents = lineage.parents(merge)
+    ancestor = lineage.common_ancestor(parents)
+    for parent_ in parents:
+        if (ancestor, parent_) in whole and ancestor != parent_:
+            shares_ = whole[ancestor, merge].share, whole[ancestor, parent_].share
+            back[merge, parent_] = difference(*shares_, tau)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+lines = []
+for (merge, parent_), gap in back.items():
+    ancestor = lineage.common_ancestor(lineage.parents(merge))
+    in_merge, in_parent = (whole[ancestor, one].found() for one in (merge, parent_))
+    lines.append(
+        f"- {label(merge)} has {with_interval(in_merge)} of {label(ancestor)}'s features, "
+        f"{label(parent_)} {with_interval(in_parent)}: "
+        + verdict(
+            gap,
+            0,
+            below="the merge is further from the ancestor than this parent.",
+            above="the merge has moved back towards the ancestor.",
+            unclear="whether it has moved back isn't clear.",
+        )
+    )
+say("\n".join(lines))
+
+# %% [markdown]
+# Where do a merge's features come from, and where would they if its MLP were random? The floor of an
+# origin is the share of the *control's* features that have it. A parent's second dictionary in the
+# merge's place is the ceiling, as in [the chapter before](ceilings).
+
+# %% tags=["hide-input"]
+origins = {}
+for merge in lineage.merges:
+    parents = lineage.parents(merge)
+    of_merge = merge_origins(sample, merge, parents, rule)
+    of_control = merge_origins(sample, f"{merge}.mlp", parents, rule)
+    # The entry "novel" holds the share that isn't.
+    turn = {name: complement if name == "novel" else (lambda share: share) for name in of_merge}
+    origins[merge] = {
+        name: [
+            interval(turn[name](share), tau) if share else UNDEFINED
+            for share in (of_merge[name].share, of_control[name].share, of_merge[name].ceiling)
+        ]
+        for name in of_merge
+    }
+    table = pd.DataFrame(origins[merge], index=["share", "random MLP", "if unmerged"]).T
+    show_table(
+        table.rename_axis("origin").reset_index(),
+        dict.fromkeys(table.columns, ".0%"),
+        caption=f"Origins of {label(merge)}'s features (seed 0), of its control's, and of a parent's.",
+    )
+
 # %% tags=["remove-cell"]
 results = {}
 for m, (one, two) in median_share.items():
@@ -459,6 +577,14 @@ for (a, b), thirds in kept.items():
         results |= flat(f"{key}.{name}.carried", carried(one))
     for name, one in per_edge[a, b].items():
         results |= flat(f"{key}.{'own_r' if name == 'own' else name}", one)
+for (merge, parent_), gap in back.items():
+    results |= flat(f"context.{merge}.back_beyond_{parent_}", gap)
+for merge, each in origins.items():
+    for name, (_, floor, _) in each.items():
+        results |= flat(f"track.{merge}_origin.{name.replace(' ', '_')}.random_mlp", floor)
+for key, row in by_yardstick.items():
+    for name, middle in row.items():
+        results[f"track.{key}.yardstick.{name}.median"] = None if np.isnan(middle) else middle
 store.write_results(run, "context", results)
 
 # %% [markdown]

@@ -114,16 +114,7 @@ if lm_seed:
     controls.make_control(run, SECOND, SECOND_CONTROL, controls.is_mlp_matrix, 0)
     control = second._replace(name=SECOND_CONTROL, model=SECOND_CONTROL, seed=0, like=f"{root}-0")
     wanted += [second, control]
-recipe = dict(
-    architecture=architecture,
-    expansion=expansion,
-    l1_coefficient=l1_coefficient,
-    k=k,
-    learning_rate=learning_rate,
-    train_tokens=train_tokens,
-    batch_tokens=batch_tokens,
-    precision=precision,
-)
+recipe = jobs.recipe(globals())
 measured = jobs.train_and_measure(run, corpora, wanted, recipe, evaluation_blocks)
 
 # %% [markdown]
@@ -300,7 +291,7 @@ for child, path in paths.items():
 show_table(
     pd.DataFrame(rows),
     notes={"own loss": "nats a token"},
-    caption="Each dose between the floor and dose 0. The dictionaries differ little in sparsity.",
+    caption="Each dose between the floor and dose 0, and the dictionary that was asked.",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}

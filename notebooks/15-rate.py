@@ -236,16 +236,7 @@ for (child, rate), model in models.items():
         wanted += [job, control]
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-recipe = dict(
-    architecture=architecture,
-    expansion=expansion,
-    l1_coefficient=l1_coefficient,
-    k=k,
-    learning_rate=learning_rate,
-    train_tokens=train_tokens,
-    batch_tokens=batch_tokens,
-    precision=precision,
-)
+recipe = jobs.recipe(globals())
 measured = jobs.train_and_measure(run, corpora, wanted, recipe, evaluation_blocks)
 
 # %%

@@ -13,20 +13,17 @@
 # %% [markdown]
 # # Meeting features in all models
 #
-# Numbers about features are hard to believe without having met one. {cite:t}`horn2025tracking` show in
-# their Figure 3 a feature for *variable assignment*, found in all four of their models. We look for
-# ours by a rule, not by eye, and ask what it really answers to.
+# Some features go through a whole lineage. {cite:t}`horn2025tracking` show in their Figure 3 one for
+# *variable assignment*, found in all four of their models. We count such features, ask how many there
+# would be anyway, and look at two: chosen by rule, not by eye, and named by what they answer to.
 #
-# :::{admonition} What you will learn
-# :class: note
-# - how a feature is chosen by rule, so that nobody's taste decides what is shown;
-# - how to read a feature: its tokens, its contexts, its effect on the next token;
-# - why a feature's name should say what it answers to, not what we hoped for.
-#
-# You need the [chapter on tracking](tracking). Reading takes fifteen minutes, computing less than one.
-# :::
+# **You will learn** what a {term}`universal chain` is worth, how a feature is chosen by rule, and why its
+# name should say what it answers to. **You need** [tracking](tracking) and [floors](floors). **It takes**
+# fifteen minutes.
 
 # %% tags=["hide-input"]
+from itertools import product
+
 import numpy as np
 import pandas as pd
 from IPython.display import display
@@ -34,19 +31,23 @@ from IPython.display import display
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
 from featrack_utils.display import cards, style
-from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import count, listed, number, percent, say
+from featrack_utils.display.text import check, count, listed, number, percent, say, show
 from featrack_utils.interpretation import contexts, selection
 from featrack_utils.lineage import label
-from featrack_utils.matching import fates
+from featrack_utils.matching import chains, classes
 from featrack_utils.matching.best_matches import open_matches
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.flow import steps
 from featrack_utils.pipeline import store
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 root_seeds = 3  # dictionaries of the first model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
+control_draws = 3  # models with a random MLP for each child; paper: none
 context = 128  # tokens; paper: 256
+min_positions = 30  # active positions a feature needs to be judged; paper: none
+min_documents = 10  # documents it must be active in; paper: none
 class_share = 0.5  # of a feature's activation must fall on a class's tokens
 max_density = 0.1  # of all tokens, above which a feature is dense
 seed = 1337  # of the random contexts
@@ -57,28 +58,153 @@ lineage = store.open_lineage(run)
 style.use_style(lineage)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 matches = open_matches(run)
+tau, root = matches.tau, lineage.root
 found = features.open_features(run, lineage, root_seeds, other_seeds)
-first = {model: f"{model}-0" for model in lineage.order}
-root = first[lineage.root]
-universal = store.opened(run / "tracking") / "universal.csv"
-chains = fates.read_chains(universal, lineage, list(first.values()))
 
 # %% [markdown]
-# ## The rule
+# ## Universal features
 #
-# A *class* is a set of tokens, given by a pattern that a whole token must match. A universal chain
-# (a feature of each model, linked by correlations above τ) belongs to a class if each of its
-# features puts at least half of its activation, on the whole evaluation mix, on the class's tokens.
-# The class of the paper's example is *assignment*: `=` with or without spaces, or one of `+=`, `-=`
-# and their like; `==` is not one.
+# A chain takes one feature $i_m$ of each model $m$. It is as strong as its weakest link, and a feature
+# of the first model is *universal* if it has a chain that holds:
+#
+# $$
+# \min_{(p, c)}\; r(i_p, i_c) > \tau ,
+# $$
+#
+# over all steps from a parent $p$ to a child $c$. Where models are merged, all ways must lead to one and
+# the same feature of the merge. For three models in a row that takes three lines; the package does it
+# for any lineage.
+
+
+# %%
+def linked(one, other):
+    """Which features of two dictionaries match: bool [d_one, d_other]."""
+    i, j, r = matches.best[one, other].pairs
+    table = np.zeros((matches.eligible[one].size, matches.eligible[other].size), bool)
+    table[i[r > tau], j[r > tau]] = True
+    return table
+
+
+def chained(chosen):
+    """The chains through one dictionary of each model, the strongest of each feature."""
+    names = dict(zip(lineage.order, chosen, strict=True))
+    best = {(a, b): matches.best[names[a], names[b]] for a, b in steps(lineage)}
+    return chains.universal_chains(lineage, best, tau)
+
+
+own = matches.names[root]
+choices = list(product(*(matches.names[model] for model in lineage.order)))
+known_chains = {chosen: chained(chosen) for chosen in choices}
+first = dict(zip(lineage.order, choices[0], strict=True))
+universal = known_chains[choices[0]]
+
+parent, child = steps(lineage)[-1]
+path = linked(first[lineage.parents(parent)[0]], first[parent]) if lineage.parents(parent) else None
+if path is not None:
+    through = (path.astype(int) @ linked(first[parent], first[child]).astype(int)).any(axis=1)
+    at_start = universal[lineage.parents(parent)[0]]
+    assert through[at_start].all()  # whoever has a chain has this part of it, too
+
+# %% [markdown]
+# ## How many would there be anyway?
+#
+# The count has a {term}`ceiling`. If nothing had happened, all models would be the first one, and their
+# dictionaries would differ by the {term}`seed` alone. So the first model's own dictionaries stand for all
+# of them, in every order.
+#
+# And it has a {term}`floor`. In the place of each child we put its {term}`control <control model>` with a
+# {term}`random MLP`, and count chains from the first model through the controls. What is universal there
+# needs nothing that an MLP has learned. For the {term}`random model` there is one dictionary, which stands
+# for all children; whoever matches it has a chain, so that floor is an upper bound.
+#
+# {term}`Copies <copy>` of a feature make a chain each, so we also count each group of copies once.
+
+# %%
+controls = [f"{m}.mlp-{d}" for m in lineage.order if m != root for d in range(control_draws)]
+of_controls = features.open_named(run, [*controls, f"{root}.random-0"])
+able = dict(matches.eligible)
+for name, one in of_controls.items():
+    able[name] = classes.eligible(one.acts, one.origin, min_positions, min_documents)
+everything = {**found, **of_controls}
+groups = {name: copies.group for name, copies in matches.copies.items()}
+
+
+def match(a, b):
+    masks = {"eligible_a": able[a], "eligible_b": able[b]}
+    return correlations(everything[a].acts, everything[b].acts, **masks)
+
+
+def through_controls(draw):
+    """Chains from one of the first model's dictionaries through all children's controls."""
+    stand_in = {model: f"{model}.mlp-{draw}" for model in lineage.order}
+    stand_in[root] = own[draw % len(own)]
+    best = {(a, b): match(stand_in[a], stand_in[b]) for a, b in steps(lineage)}
+    known = chains.universal_chains(lineage, best, tau)
+    return chains.count(known, root, groups[stand_in[root]])
+
+
+counted = [chains.count(one, root, groups[c[0]]) for c, one in known_chains.items()]
+mean = chains.Count(*np.mean(counted, axis=0))
+lowest = [through_controls(draw) for draw in range(control_draws)]
+floor = chains.Count(*np.mean(lowest, axis=0))
+in_random = [np.flatnonzero(match(name, f"{root}.random-0").a_best_r > tau) for name in own]
+at_random = chains.Count(
+    np.mean([one.size for one in in_random]),
+    np.mean([np.unique(groups[n][one]).size for n, one in zip(own, in_random, strict=True)]),
+)
+ceiling = chains.if_unchanged(lineage, matches.best, own, groups, tau)
+ceiling = ceiling or chains.Count(np.nan, np.nan)  # it takes three dictionaries
+
+# %% tags=["hide-input"]
+figure, axis = style.single(2.4)
+for place in (0, 1):
+    axis.hlines(place, floor[place], ceiling[place], color="#bbbbbb", lw=8)
+    axis.plot(at_random[place], place, "|", color=style.GREY, ms=14, mew=2)
+    axis.plot([one[place] for one in lowest], [place] * len(lowest), ".", color=style.GREY, ms=5)
+    spread = [one[place] for one in counted]
+    axis.plot(spread, [place] * len(spread), ".", color=style.colour_of(root), ms=4)
+    axis.plot(mean[place], place, "o", color=style.colour_of(root), ms=9, mec="white")
+axis.set_yticks([0, 1], ["features", "groups of copies"])
+axis.set(xlim=(0, None), ylim=(1.5, -0.5), xlabel="universal features")
+axis.grid(axis="y", visible=False)
+show(
+    figure,
+    "Universal features: the mean (large dot) over all choices of one dictionary for each model (small "
+    "dots). Grey bar: from the floor, where all children have a random MLP (grey dots: the draws), to "
+    "the ceiling, if nothing had happened. Tick: the random model.",
+    "fig-universal",
+    "Two rows with a dot between floor and ceiling",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+each = [one.features for one in counted]
+bounded = 2 < len(own) < len(lineage.order)
+rescaled = (mean.features - floor.features) / (ceiling.features - floor.features)
+say(
+    f"Between the dictionaries of seed 0 there are {count(each[0])} universal features; over all "
+    f"{count(len(choices))} choices from {count(min(each))} to {count(max(each))}. The mean, "
+    f"{count(mean.features)}, stands between {count(floor.features)} with random MLPs and "
+    f"{count(ceiling.features)} if nothing had happened: {{term}}`rescaled <rescaled persistence>` that is {percent(rescaled)}. "
+    f"With copies merged it is {count(mean.groups)} between {count(floor.groups)} and "
+    f"{count(ceiling.groups)}. These are counts of one run, without intervals.",
+    f"It would take {count(len(lineage.order))} dictionaries of the {label(root)} model to know this "
+    f"ceiling; we have {count(len(own))}. Every universal chain contains simpler patterns that need only "
+    "three: the first links to two children, and the path through a child to a grandchild. The rarer "
+    "of these is an upper limit for the true ceiling, so the rescaled share is a lower one."
+    if bounded
+    else "",
+)
+
+# %% [markdown]
+# ## Named by what they answer to
+#
+# A *class* is a set of tokens, given by a pattern that a whole token must match. A chain belongs to a
+# class if each of its features puts at least half of its activation, on the whole
+# {term}`evaluation mix`, on the class's tokens. The class of the paper's example holds `=` with or
+# without spaces, and `+=`, `-=` and their like; `==` is not in it.
 
 # %%
 known = cards.read_known(run, lineage, corpora, found)
-
-
-def matching(pattern):
-    """Which tokens of the vocabulary a pattern matches."""
-    return contexts.tokens_matching(corpora.tokenizer, pattern)
 
 
 def share_in_all(table, tokens, names):
@@ -89,25 +215,14 @@ def share_in_all(table, tokens, names):
 
 def of_class(pattern):
     """The chains that belong to a class of tokens, best linked first."""
-    chosen = chains[share_in_all(chains, matching(pattern), first.values()) >= class_share]
-    return chosen.sort_values("min_r", ascending=False)
+    tokens = contexts.tokens_matching(corpora.tokenizer, pattern)
+    return universal[share_in_all(universal, tokens, first.values()) >= class_share]
 
 
-in_class = {kind: of_class(pattern) for kind, pattern in selection.TOKEN_CLASSES.items()}
-ranked = sorted(
-    filter(lambda k: len(in_class[k]), in_class), key=lambda k: -in_class[k]["min_r"].max()
-)
-
-# %% [markdown]
-# A dictionary may hold several copies of one feature, and each makes a chain of its own. Copies are
-# features of one dictionary that match *each other* above τ. Chains that start from copies are one
-# finding, so we count them once.
-
-
-# %% tags=["hide-input"]
 def distinct(table):
-    """How many chains there are if those that start from copies count as one."""
-    return len(np.unique(matches.copies[root].group[table[lineage.root]]))
+    """One chain of each group of copies, the best linked."""
+    group = pd.Series(groups[first[root]][table[root]], index=table.index)
+    return table[~group.duplicated()]
 
 
 def members(chain):
@@ -115,24 +230,43 @@ def members(chain):
     return [cards.Feature(first[model], int(chain[model])) for model in lineage.order]
 
 
-overview = pd.DataFrame(
-    [[k, len(in_class[k]), distinct(in_class[k]), in_class[k]["min_r"].max()] for k in ranked],
-    columns=["class", "chains", "distinct", "weakest link"],
-)
-overview["in the explorer"] = [cards.linked(members(in_class[k].iloc[0])[0]) for k in ranked]
-show_table(
-    overview.head(7),
-    {"weakest link": ".2f"},
-    notes={"distinct": "copies once", "weakest link": "r, of the best", "in the explorer": "best"},
-    caption="Universal chains of the seed 0 dictionaries by class of token, best linked first.",
-)
+in_class = {kind: distinct(of_class(p)) for kind, p in selection.TOKEN_CLASSES.items()}
+sizes = pd.Series({kind: len(table) for kind, table in in_class.items()}).sort_values()
+sizes = sizes[sizes > 0]
+
+# %% tags=["hide-input"]
+if len(sizes):
+    figure, axis = style.single(0.3 * len(sizes) + 1)
+    axis.barh(sizes.index, sizes, color=style.colour_of(root))
+    axis.set(xlabel="universal features, copies counted once")
+    axis.grid(axis="y", visible=False)
+    show(
+        figure,
+        "Universal features of the seed 0 dictionaries by the class of token that they answer to.",
+        "fig-token-classes",
+        "Bars, one for each class of token",
+    )
+
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+def token_of(chain):
+    """The token that a chain's first feature answers to most, for a sentence."""
+    ids, _ = contexts.strongest_tokens(known.shares[first[root]], int(chain[root]), 1)
+    return cards.in_prose(corpora.pieces(ids)[0])
+
+
+each_once = distinct(universal)
+lines = [
+    f"- {cards.link(members(chain)[0])}: the token {token_of(chain)}, weakest link r = "
+    f"{number(chain['min_r'])}"
+    for _, chain in each_once.head(6).iterrows()
+]
 say(
-    f"There are {count(len(chains))} universal chains, {count(distinct(chains))} with copies counted "
-    f"once, of which {count(distinct(pd.concat(in_class.values())))} belong to a class."
-    if len(chains)
-    else "In this run **no feature is universal**, so there is none to show. A lower threshold "
+    f"Of {count(len(universal))} universal features {count(len(each_once))} are left with copies counted "
+    "once. The best linked ones lead to their pages in the explorer:",
+    "\n".join(lines),
+) if len(universal) else say(
+    "In this run **no feature is universal**, so there is none to show. A lower threshold "
     "(`tracking.tau`) or longer training of the dictionaries brings some."
 )
 
@@ -140,48 +274,19 @@ say(
 # ## One feature in full
 #
 # We show the best linked chain of the paper's class. If there is none, or if no model reads Python,
-# it is the best linked chain of any class. And since a chain depends on the dictionaries that one
-# happens to have, we count in how many choices of dictionaries the paper's class has one.
+# it is the best linked chain of any class. Its features stand side by side: what they answer to, on
+# which text, and which next tokens they raise {cite:p}`bricken2023monosemanticity`. Then all of them on
+# the **same text**: two places where the first model's feature is strongest, one where the last model's
+# is, and two drawn at random from wherever the first is active at all, so that not only the flattering
+# ones are seen.
 
 # %%
 python = "python" in lineage.domains
+ranked = sorted(sizes.index, key=lambda kind: -in_class[kind]["min_r"].max())
 kind = "assignment" if python and "assignment" in ranked else next(iter(ranked), None)
 case = in_class[kind].iloc[0] if kind else None
-operators = matching(selection.TOKEN_CLASSES["assignment"])
-choices = fates.read_chains(universal, lineage).groupby("dictionaries")
-holding = sum(
-    (share_in_all(table, operators, names.split()) >= class_share).any() for names, table in choices
-)
-ways = root_seeds * other_seeds ** (len(lineage.order) - 1)
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-assigning = distinct(in_class["assignment"])
-say(
-    f"Distinct chains in the class of assignment: {count(assigning)} with the seed 0 dictionaries. "
-    f"There are {count(ways)} ways to pick one dictionary for each model, and in {count(holding)} of "
-    "them a chain belongs to the class."
-    if python
-    else "No model of this lineage reads Python, so the paper's example isn't asked for.",
-    "" if case is not None else "No chain of any class is found, so the figures below are missing.",
-)
-
-# %% [markdown]
-# What does each of the chain's features answer to, on which text, and what does it do to the next
-# token? A feature's *effect on the logits* is the direction that it adds to the residual stream,
-# read through the final norm's gain and the unembedding {cite:p}`bricken2023monosemanticity`.
 
 
-# %%
-if case is not None:
-    display(cards.feature_table(known, members(case), caption="One universal chain."))
-
-# %% [markdown]
-# Then all of them on the **same text**: two places where the first model's feature is strongest, one
-# where the last model's is, and two drawn at random from wherever the first is active at all, so
-# that not only the flattering ones are seen. The shade is the activation, up to a feature's maximum.
-
-
-# %%
 def same_text(chain):
     """A chain's features on places that the first and the last of them choose."""
     chosen = members(chain)
@@ -189,70 +294,60 @@ def same_text(chain):
 
 
 if case is not None:
+    display(cards.feature_table(known, members(case), caption="One universal chain."))
     display(same_text(case))
-
-
-# %% [markdown]
-# How alike are they? Here is the correlation of every pair, over all tokens of the mix. It is blind
-# to scale: twice the activation everywhere leaves r alone. So the maximum stands beside it.
-
-
-# %%
-def activations(feature):
-    """One feature's activation at every position of the mix."""
-    return found[feature.dictionary].acts[:, [feature.index]].toarray().ravel()
-
-
-columns = {label(f.model): activations(f) for f in members(case)} if case is not None else {}
-pairwise = pd.DataFrame(columns).corr().assign(maximum=[x.max() for x in columns.values()])
-if columns:
-    table = pairwise.rename_axis("r").reset_index()
-    display(show_table(table, {"maximum": ".2g"}, notes={"maximum": "activation"}))
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-if columns:
-    strength = columns[label(lineage.root)]
-    weak = np.mean(strength[strength > 0] < strength.max() / 10)
-    say(
-        f"The random contexts are a warning. At {percent(weak)} of its places the first feature has "
-        "less than a tenth of its maximum, and there it need not be about anything."
-    )
 
 # %% [markdown]
 # ## Does it earn its name?
 #
 # The class gave the feature its name. A feature for *assignment* would be silent where the same token
-# assigns nothing: in `~=` or `!=`, which a tokenizer may cut in two, or in a cookie's `sugar=wafer`.
-# A feature for the *token* fires there, too. So we look at every place where the feature's strongest
-# token stands, by domain, and at the character before it.
+# assigns nothing: in `~=`, which a tokenizer may cut in two, in a cookie's `sugar=wafer`, in a regular
+# expression. A feature for the *token* fires there, too. So we look at every place where the feature's
+# strongest token stands, at its surroundings where it is active, and at the character before it.
 
-# %%
-if columns:
-    mix = found[root]
-    (token,), _ = contexts.strongest_tokens(known.shares[root], members(case)[0].index, 1)
+# %% tags=["hide-input"]
+active, weak, seen = pd.Series(dtype=bool), np.nan, {}
+if case is not None:
+    mix, index = found[first[root]], int(case[root])
+    strength = mix.acts[:, [index]].toarray().ravel()
+    (token,), _ = contexts.strongest_tokens(known.shares[first[root]], index, 1)
     places = np.flatnonzero(mix.tokens == token)
-    places = places[places % (context - 1) > 0]  # with a token before it
+    inside = (places % (context - 1) > 0) & (places % (context - 1) < context - 2)
+    places = places[inside]  # with a token before and after it
     active = pd.Series(strength[places] > 0)
+    around = pd.Series(
+        ["".join(corpora.pieces(mix.tokens[p - 1 : p + 2])) for p in places], dtype=str
+    )
     domain = pd.Series(mix.domain[places]).map(dict(enumerate(lineage.domains)))
-    before = pd.Series(corpora.pieces(mix.tokens[places - 1]), dtype=str).str[-1]
-    compared = before.isin(list("~<>!="))
+    weights = pd.Series(strength[places])
+    seen = {
+        d: weights[domain == d].groupby(around[domain == d]).sum().idxmax()
+        for d in lineage.domains
+        if (weights[domain == d] > 0).any()
+    }
+    compared = pd.Series(corpora.pieces(mix.tokens[places - 1]), dtype=str).str[-1].isin([*"~<>!="])
+    weak = np.mean(strength[strength > 0] < strength.max() / 10)
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-if columns:
-    name = cards.in_prose(corpora.pieces([token])[0])
+if case is not None:
     where = [f"{percent(on.mean())} in {label(d)}" for d, on in active.groupby(domain, sort=False)]
+    examples = [f"{cards.in_prose(text)} in {label(d)}" for d, text in seen.items()]
     say(
-        f"The token is {name}. It stands at {count(len(places))} places after another token, and "
-        f"the feature is active at {percent(active.mean())} of them: {listed(where)}."
+        f"The token is {token_of(case)}. It stands at {count(len(places))} places, and the feature is "
+        f"active at {percent(active.mean())} of them: {listed(where)}. Where it is strongest the token "
+        f"stands in {listed(examples)}.",
+        f"At {percent(weak)} of its places the feature has less than a tenth of its maximum, and there it "
+        "need not be about anything: the random contexts are a warning.",
     )
-if columns and kind == "assignment" and compared.any():
+if case is not None and kind == "assignment" and compared.any():
+    silent = active[compared].mean() <= 0.5
     say(
-        f"At {count(compared.sum())} of these places a `~`, `<`, `>`, `!` or `=` stands before it, so "
-        f"nothing is assigned. There the feature is active at {percent(active[compared].mean())}. "
+        f"At {count(compared.sum())} places a `~`, `<`, `>`, `!` or `=` stands before it, so nothing is "
+        f"assigned. There the feature is active at {percent(active[compared].mean())}. "
         + (
-            f"Its honest name is *the token* {name}, not assignment."
-            if active[compared].mean() > 0.5
-            else "So it does tell an assignment from a comparison."
+            "So it does tell an assignment from a comparison."
+            if silent
+            else f"Its honest name is *the token* {token_of(case)}, not assignment."
         )
     )
 
@@ -260,14 +355,14 @@ if columns and kind == "assignment" and compared.any():
 # ## One that answers to many tokens
 #
 # A feature of one token might be called a copy of the vocabulary. So the last rule asks for the
-# opposite: among the universal chains without a dense feature, the one that answers to the *most
-# different* tokens, by the perplexity of its activation over tokens (e to the entropy of the shares:
-# ten equally strong tokens give 10). Of a chain we take the smallest of its features' counts.
+# opposite: among the universal chains without a {term}`dense <density>` feature, the one that answers to
+# the *most different* tokens, by the perplexity of its activation over tokens (e to the entropy of the
+# shares: ten equally strong tokens give 10). Of a chain we take the smallest of its features' counts.
 
 # %%
-effective = [contexts.effective_tokens(known.shares[n])[chains[m]] for m, n in first.items()]
-density = [matches.positions[n][chains[m]] / len(found[n].tokens) for m, n in first.items()]
-spread = chains.assign(tokens=np.min(effective, axis=0), density=np.max(density, axis=0))
+effective = [contexts.effective_tokens(known.shares[n])[each_once[m]] for m, n in first.items()]
+density = [matches.positions[n][each_once[m]] / len(found[n].tokens) for m, n in first.items()]
+spread = each_once.assign(tokens=np.min(effective, axis=0), density=np.max(density, axis=0))
 spread = spread[spread["density"] <= max_density].sort_values("tokens", ascending=False)
 widest, median = spread["tokens"].max(), spread["tokens"].median()
 if len(spread):
@@ -281,42 +376,54 @@ if len(spread):
     )
 
 # %% tags=["remove-cell"]
+operators = contexts.tokens_matching(corpora.tokenizer, selection.TOKEN_CLASSES["assignment"])
+holding = sum(
+    (share_in_all(table, operators, names) >= class_share).any()
+    for names, table in known_chains.items()
+    if len(table)
+)
+assigning = len(in_class["assignment"])
 results = {
-    "case.chains": len(chains),
-    "case.chains_distinct": distinct(chains),
+    "track.seed_combinations": len(choices),
+    "track.universal_count.lowest": min(each),
+    "track.universal_count.highest": max(each),
+    "track.universal_count.rescaled": rescaled,
+    "case.chains": len(universal),
+    "case.chains_distinct": len(each_once),
     "case.assignment.distinct": assigning,
     "case.assignment.combinations": holding,
-    "case.combinations": ways,
-    "case.spread.tokens": widest if len(spread) else None,
-    "case.spread.median": median if len(spread) else None,
+    "case.combinations": len(choices),
+    "case.spread.tokens": widest,
+    "case.spread.median": median,
 }
-if columns:
+ends = {"": counted[0], ".mean": mean, ".unchanged": ceiling, ".floor": floor}
+for end, one in {**ends, ".floor_random_model": at_random}.items():
+    results[f"track.universal_count{end}"] = one.features
+    results[f"track.universal_count.copies_merged{end}"] = one.groups
+if case is not None:
     name = "case.assignment" if kind == "assignment" else "case.other"
     results |= {f"{name}.{key}": case[key] for key in (*lineage.order, "min_r")}
     results |= {f"{name}.active_on_token": active.mean(), f"{name}.weak": weak}
+results = {name: value if np.isfinite(value) else None for name, value in results.items()}
 store.write_results(run, "case-study", results)
 
 # %% [markdown]
 # ## What we learned
 
-# %% tags=["hide-input"]
-row = {
-    "question": "features for assignment in all models",
-    "paper, Figure 3": "one, chosen by its authors",
-    "ours, by rule": f"{count(assigning)} distinct" if python else "not asked",
-    "with other dictionaries": f"in {count(holding)} of {count(ways)} choices",
-    "why they differ": "another corpus and size; one dictionary per model there",
-}
-show_table(pd.DataFrame([row]))
-
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 say(
-    f"The first feature shown is found in all {len(lineage.order)} models: training did not have to "
-    "reinvent it. Its name came from our rule; what it answers to came from the data."
-    if columns
-    else "At this size and threshold we can't show a universal feature of a class.",
+    f"{count(mean.features)} features go through all {len(lineage.order)} models; {count(floor.features)} "
+    f"would with random MLPs, and {count(ceiling.features)} at most if nothing had happened.",
+    (
+        f"The paper shows one for assignment, chosen by its authors. Our rule finds {count(assigning)} "
+        f"with copies counted once, and finds some in {count(holding)} of {count(len(choices))} choices of "
+        "dictionaries. Its name came from our rule; what it answers to came from the data."
+    )
+    if python
+    else "No model of this lineage reads Python, so the paper's example isn't asked for.",
     f"The median universal chain answers to {number(median, 1)} tokens. The nearer that is to one, the "
-    "more of what is universal is about single tokens, and the less about shared *concepts*."
+    "more of what is universal is about single tokens, and the less about shared *concepts*. Next we "
+    "turn to [what changes](changes)."
     if len(spread)
     else "",
 )
@@ -324,17 +431,54 @@ say(
 # %% [markdown]
 # :::{admonition} Exercise 1
 # :class: tip
-# Python's style puts spaces around the `=` of a statement, and none around the `=` that gives an
-# argument its name or default: different tokens. How many distinct universal chains answer to either?
+# Python's style puts no spaces around the `=` that gives an argument its name or default. How many
+# universal features, copies counted once, answer to the token `=` alone? `corpora.pieces(ids)` gives
+# the text of tokens, `known.shares[name]` each feature's shares [vocabulary, features].
 # :::
-#
-# :::{dropdown} Answer
-# `distinct(of_class(r"\s+[-+*/|&]?=\s*"))` for statements, `distinct(of_class("="))` for arguments. Where
-# one has none, its models divide the work among several features, each in its own way: a larger
-# dictionary splits more finely, so what is universal at one width need not be at another.
-# :::
-#
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+of_bare_token = len(distinct(of_class("=")))
+
+# %%
+answer = ...  # a number of features
+check(answer, of_bare_token)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+bare = [i for i, piece in enumerate(corpora.pieces(range(len(corpora.tokenizer)))) if piece == "="]
+answering = set()
+for _, chain in universal.iterrows():
+    parts = [known.shares[f.dictionary][:, [f.index]].toarray()[bare].sum() for f in members(chain)]
+    if min(parts) >= class_share:
+        answering.add(groups[first[root]][int(chain[root])])
+answer = len(answering)
+check(answer, of_bare_token)
+
+# %% [markdown]
 # :::{admonition} Exercise 2
+# :class: tip
+# Compute the strength of the best linked universal chain from the activations themselves:
+# `found[name].acts` are sparse, [positions, features]; `members(chain)` gives names and numbers.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+strongest = universal["min_r"].max()
+
+# %%
+answer = ...  # a correlation
+check(answer, strongest)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+answer = np.nan
+if len(universal):
+    of_model = {
+        f.model: found[f.dictionary].acts[:, [f.index]].toarray().ravel()
+        for f in members(universal.iloc[0])
+    }
+    answer = min(np.corrcoef(of_model[a], of_model[b])[0, 1] for a, b in steps(lineage))
+check(answer, strongest)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
 # :class: tip
 # Look at the random contexts of the first feature. Would you have given it this name, had you seen
 # only these?

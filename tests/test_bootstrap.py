@@ -5,8 +5,7 @@ from scipy import sparse
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import classify, eligible
-from featrack_utils.matching.correlation import correlations
-from featrack_utils.matching.sums import Pairs
+from featrack_utils.matching.correlation import Pairs, correlations
 from featrack_utils.statistics import bootstrap as resample
 from featrack_utils.statistics.bootstrap import (
     Draws,

@@ -12,7 +12,7 @@ from featrack_utils.matching.classes import (
     assignment,
     classify,
     eligible,
-    multiplicity,
+    shared_by_several,
 )
 from featrack_utils.matching.correlation import BestMatches, Pairs, correlations
 
@@ -115,12 +115,11 @@ def test_mutual_matches_are_one_to_one_and_never_more_than_best_or_assigned(seed
         assert (tracking.parent == "persisting").sum() == (tracking.child == "matched").sum()
 
 
-def test_multiplicity_counts_the_parents_of_a_child_and_the_children_of_a_parent():
-    counts = multiplicity(matches_of(SHARED), 0.8)
-    assert list(counts.parents_of_child) == [2, 0, 0]
-    assert list(counts.children_of_parent) == [2, 0, 0, 0]
-    assert (counts.merging_share, counts.splitting_share) == (1.0, 1.0)
-    assert multiplicity(matches_of(SHARED), 0.99).merging_share is None
+def test_matches_that_several_share_are_counted_both_ways():
+    # Of three matched children one has two parents; the two matched parents have two and one.
+    r = [[0.95, 0.85, 0.1], [0.90, 0.2, 0.1], [0.1, 0.1, 0.9]]
+    assert shared_by_several(matches_of(r), 0.8) == (1 / 2, 1 / 2)
+    assert np.isnan(shared_by_several(matches_of(r), 0.99)).all()
 
 
 def test_planted_twins_persist_and_the_rest_disappear_and_emerge():
@@ -151,8 +150,3 @@ def test_planted_twins_persist_and_the_rest_disappear_and_emerge():
 def test_bad_input_is_named_in_one_sentence(matches, tau, rule, says):
     with pytest.raises(FeatrackError, match=says):
         classify(matches, tau, rule)
-
-
-def test_origins_of_another_length_are_refused():
-    with pytest.raises(FeatrackError, match="origin"):
-        eligible(sparse.csr_matrix((5, 2)), np.arange(4))

@@ -91,19 +91,3 @@ def test_a_universal_feature_is_in_every_model_of_any_lineage(lineage, kinds, sh
     best = all_matches(lineage, found, 5, 3)
     for model, mask in fates.universal(lineage, best, 0.8).items():
         assert [kind for kind, has in zip(kinds[model], mask, strict=True) if has] == [shared]
-
-
-@pytest.mark.parametrize("dictionaries", [(), ("base-0", "lua-0", "stories-0", "merged-0")])
-def test_chains_of_a_choice_of_dictionaries_are_read_and_none_is_an_answer(tmp_path, dictionaries):
-    path = tmp_path / "universal.csv"
-    header = "base,lua,stories,merged,min_r,dictionaries\n"
-    path.write_text(header)
-    nothing = fates.read_chains(path, PAPER, dictionaries)
-    assert np.zeros(3)[nothing["lua"]].size == 0  # they index features even so
-    path.write_text(
-        f"{header}3,1,4,1,0.9,base-1 lua-0 stories-0 merged-0\n"
-        "5,9,2,6,0.8,base-0 lua-0 stories-0 merged-0\n"
-    )
-    read = fates.read_chains(path, PAPER, dictionaries)
-    assert read["base"].tolist() == ([5] if dictionaries else [3, 5])
-    assert read.index.tolist() == list(range(len(read)))

@@ -10,7 +10,6 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import feature_map
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.correlation import BestMatches, Pairs
-from featrack_utils.statistics.intervals import Interval
 
 GROUPS, MEMBERS = 4, 30
 
@@ -124,17 +123,6 @@ def test_a_panel_counts_its_features_and_shows_them_over_all_others(mapped):
     assert (len(everything.get_offsets()), len(chosen.get_offsets())) == (3, 2)
     red, green, blue, _ = (round(255 * part) for part in chosen.get_facecolor()[0])
     assert f"#{red:02X}{green:02X}{blue:02X}" == style.colour_of("lua")
-
-
-def test_missed_shares_stand_in_rows_beside_what_is_missed_anyway_and_at_most():
-    style.use_style(Lineage({"base": {"train": ["python"]}}))
-    ends = {"": (0.4, 0.3, 0.5), ".unchanged": (0.2, 0.1, 0.3), ".random_mlp": (0.7, 0.6, 0.8)}
-    row = {end: Interval(*each) for end, each in ends.items()} | {"model": "base"}
-    (axis,) = feature_figures.missed_shares({"one": row, "another": row}).axes
-    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["one", "another"]
-    dots = [line.get_xdata().item() for line in axis.lines if len(line.get_xdata()) == 1]
-    assert dots == [0.4, 0.2, 0.7] * 2
-    assert axis.lines[1].get_color() == style.colour_of("base")
 
 
 def test_only_the_largest_clusters_are_numbered(mapped):

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify
 from featrack_utils.matching.correlation import correlations
@@ -162,14 +161,3 @@ def test_every_feature_of_a_merge_has_one_origin(n_parents, seed):
     masks = origin_masks(found)
     assert tuple(masks) == origin_names(tuple(found))
     assert (sum(mask.astype(int) for mask in masks.values()) == 1).all()
-
-
-def test_trackings_that_dont_belong_together_are_refused():
-    four = four_steps("best")
-    with pytest.raises(FeatrackError, match="eligible features of the model base"):
-        flow(PAPER, four | {("base", "stories"): four["lua", "merged"]})
-    with pytest.raises(FeatrackError, match="eligible features of the model lua"):
-        flow(PAPER, four | {("lua", "merged"): four["stories", "merged"]})
-    with pytest.raises(FeatrackError, match="alike"):
-        other = tracked(STORIES, MERGED, "mutual")
-        origins(PAPER, "merged", four | {("stories", "merged"): other})

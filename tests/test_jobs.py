@@ -123,6 +123,11 @@ def test_doses_go_from_the_untouched_parent_to_the_childs_own_dictionary(lineage
     assert {(job.seed, job.reads) for job in path.values()} == {(1, DOMAINS)}
 
 
+def test_a_recipe_is_what_all_dictionaries_of_a_set_have_in_common():
+    declared = RECIPE | {"run_dir": "runs/quick", "evaluation_blocks": 5, "seed": 3}
+    assert jobs.recipe(declared) == RECIPE
+
+
 def test_after_no_step_the_parents_weights_are_read_through_the_childs_text(lineage):
     job = jobs.of_zero_steps(lineage, "child")
     assert job == Job("child-at-0", "root", 1, ("prose", "code", "verse"))
@@ -180,8 +185,10 @@ def test_jobs_with_the_same_weights_and_text_share_what_is_captured(
     run, lineage, corpora, monkeypatch
 ):
     captured = []
-    plain = activations.mlp_activations
-    monkeypatch.setattr(activations, "mlp_activations", lambda *g: captured.append(1) or plain(*g))
+    plain = activations.plain_activations
+    monkeypatch.setattr(
+        activations, "plain_activations", lambda *g: captured.append(1) or plain(*g)
+    )
     jobs.train_and_measure(run, corpora, jobs.of_model(lineage, "root", (0,)), RECIPE, 2)
     alone = len(captured)
     jobs.train_and_measure(run, corpora, jobs.of_model(lineage, "root", (1, 2, 3)), RECIPE, 2)

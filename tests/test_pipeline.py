@@ -190,10 +190,11 @@ def test_without_a_universal_feature_the_pages_about_them_say_so(book):
     criteria = {
         name: getattr(PROFILE.tracking, name) for name in ("min_positions", "min_documents")
     }
+    draws = {"control_draws": PROFILE.tracking.control_draws}
     seeds = {"run_dir": "runs/strict", "root_seeds": 2, "other_seeds": 2}
     for page, given in (
         ("tracking", {**criteria, "tau": 0.99999}),
-        ("case-study", {"context": 64}),
+        ("case-study", {**criteria, **draws, "context": 64}),
     ):
         subprocess.run(
             [

@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featrack_utils.display import matching_figures, shareplots, style, training_figures
+from featrack_utils.display import shareplots, style, training_figures
 from featrack_utils.lineage import Lineage
 
 FOUR = Lineage(
@@ -85,32 +85,9 @@ def test_a_random_model_is_a_second_floor_of_its_own_grey():
     assert "random model" not in legend_of(shareplots.shares_with_ceiling(shares()))
 
 
-def test_the_sweep_has_a_dashed_line_at_each_base_accuracy():
-    sweep = pd.DataFrame(
-        {
-            "t": [0, 0.5, 1] * 2,
-            "domain": ["lua"] * 3 + ["stories"] * 3,
-            "accuracy": [0.5, 0.4, 0.2, 0.2, 0.4, 0.5],
-        }
-    )
-    axis = training_figures.sweep_figure(
-        sweep, {"lua": 0.3, "stories": 0.25}, 0.5, ("lua", "stories")
-    ).axes[0]
-    dashed = [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == "--"]
-    dotted = [line.get_xdata()[0] for line in axis.lines if line.get_linestyle() == ":"]
-    assert dashed == [0.3, 0.25]
-    assert dotted == [0.5]
-
-
-def test_the_sweeps_axis_names_the_models_at_its_ends():
-    sweep = pd.DataFrame({"t": [0, 1], "domain": "lua", "accuracy": [0.5, 0.2]})
-    axis = training_figures.sweep_figure(sweep, {}, None, ("left", "right")).axes[0]
-    assert axis.get_xlabel() == "weight t (0 is Left, 1 is Right)"
-
-
 def test_best_match_bars_sum_to_all_features_that_have_a_best_match():
     r = {"base_lua": np.array([0.1, 0.5, 0.9, np.nan])}
-    axis = matching_figures.best_match_histogram(r, {"base_lua": np.array([0.5, 0.5])}, 0.8).axes[0]
+    axis = shareplots.best_match_histogram(r, {"base_lua": np.array([0.5, 0.5])}, 0.8).axes[0]
     heights = [bar.get_height() for bar in axis.patches if hasattr(bar, "get_height")]
     assert sum(heights) == pytest.approx(1.0)
 
@@ -118,7 +95,7 @@ def test_best_match_bars_sum_to_all_features_that_have_a_best_match():
 def test_each_pair_has_the_outline_of_its_own_parent_and_none_without():
     r = {pair: np.full(4, 0.5) for pair in ("base_lua", "lua_merged", "base_merged")}
     own = {"base_lua": np.array([0.11, 0.12]), "lua_merged": np.array([0.91, 0.92])}
-    axes = matching_figures.best_match_histogram(r, own, 0.8).axes
+    axes = shareplots.best_match_histogram(r, own, 0.8).axes
     outlines = [
         [p.get_path().vertices for p in axis.patches if not hasattr(p, "get_height")]
         for axis in axes

@@ -2,7 +2,7 @@
 
 from bs4 import BeautifulSoup
 
-from featrack_utils.display.samples import show_samples
+from featrack_utils.display.shading import show_samples
 
 
 def shown(prompt: str, text: str) -> str:

@@ -3,24 +3,15 @@
 import numpy as np
 import pytest
 from scipy import sparse
-from scipy.spatial.distance import cosine
+from scipy.spatial.distance import cosine, jaccard
 from scipy.stats import spearmanr
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.correlation import correlations
-from featrack_utils.matching.similarity import (
-    YARDSTICKS,
-    Side,
-    decoder_cosine,
-    jaccard,
-    logit_effect_cosine,
-    medians,
-    on_best_matches,
-    spearman_coactive,
-)
+from featrack_utils.matching.similarity import YARDSTICKS, Side, yardsticks
 
 RNG = np.random.default_rng(0)
-LEFT, RIGHT = np.array([0, 2, 2]), np.array([1, 0, 2])
+SHAPES = ((4, 6), (6, 3), (3, 11))
 
 
 def random_acts(seed):
@@ -29,92 +20,60 @@ def random_acts(seed):
     return sparse.csr_matrix(dense.astype(np.float32))
 
 
-def test_decoder_cosine_is_scipys_and_masked_for_a_zero_row():
-    a, b = RNG.normal(size=(3, 6)), RNG.normal(size=(3, 6))
-    a[0] = 0
-    found = decoder_cosine(a, b, LEFT, RIGHT)
-    assert list(found.mask) == [True, False, False]
-    assert found[1] == pytest.approx(1 - cosine(a[2], b[0]))
-    assert not np.isnan(found.data).any()
+def weights():
+    return tuple(RNG.normal(size=shape) for shape in SHAPES)
 
 
-def test_logit_effects_compare_the_products_of_each_models_own_weights():
-    a, b = (
-        tuple(RNG.normal(size=shape) for shape in ((700, 4), (4, 3), (3, 11))) for _ in range(2)
-    )
-    i, j = np.arange(700), np.arange(700)[::-1]  # more pairs than are held at once
-    found = logit_effect_cosine(a, b, i, j)
-    effects_a, effects_b = (W_dec @ W_out @ W_U for W_dec, W_out, W_U in (a, b))
-    expected = [1 - cosine(effects_a[p], effects_b[q]) for p, q in zip(i, j, strict=True)]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-    assert len(logit_effect_cosine(a, b, i[:0], j[:0])) == 0
-
-
-def test_jaccard_of_two_of_four_positions_is_one_half():
-    a = sparse.csr_matrix(np.float32([[1, 0], [2, 0], [3, 0], [0, 0]]))
-    b = sparse.csr_matrix(np.float32([[0, 0], [9, 0], [9, 0], [9, 0]]))
-    found = jaccard(a, b, np.array([0, 0, 1]), np.array([0, 1, 1]))
-    assert list(found[:2]) == [0.5, 0.0]
-    assert list(found.mask) == [False, False, True]
-
-
-def test_spearman_is_scipys_over_the_co_active_tokens_ties_included():
-    a, b = random_acts(1), random_acts(2)
-    found = spearman_coactive(a, b, LEFT, RIGHT)
-    for pair, (i, j) in enumerate(zip(LEFT, RIGHT, strict=True)):
-        x, y = a[:, [i]].toarray()[:, 0], b[:, [j]].toarray()[:, 0]
+def test_each_yardstick_is_scipys():
+    one = random_acts(1)
+    other = random_acts(2).maximum(random_acts(1)).tocsr()
+    a, b = Side(one, weights()), Side(other, weights())
+    pairs = yardsticks(correlations(one, other), a, b, 0.2)
+    assert len(pairs) == 4
+    for pair in pairs.itertuples():
+        x, y = one[:, [pair.parent]].toarray()[:, 0], other[:, [pair.child]].toarray()[:, 0]
         both = (x > 0) & (y > 0)
-        assert found[pair] == pytest.approx(spearmanr(x[both], y[both]).statistic)
-
-
-def test_spearman_is_masked_on_too_few_tokens_and_for_a_constant_feature():
-    a = sparse.csr_matrix(np.float32([[1, 1]] * 9 + [[1, 0]]))
-    b = sparse.csr_matrix(np.arange(1, 11, dtype=np.float32)[:, None])
-    found = spearman_coactive(a, b, np.array([0, 1]), np.array([0, 0]))
-    assert list(found.mask) == [True, True]
-    ascending = spearman_coactive(b, b, np.array([0]), np.array([0]))
-    assert ascending[0] == pytest.approx(1)
+        assert pair.spearman == pytest.approx(spearmanr(x[both], y[both]).statistic)
+        assert pair.jaccard == pytest.approx(1 - jaccard(x > 0, y > 0))
+        directions = a.writing[0][pair.parent], b.writing[0][pair.child]
+        assert pair.decoder_cosine == pytest.approx(1 - cosine(*directions))
+        effects = [
+            W_dec @ side.writing[1] @ side.writing[2]
+            for W_dec, side in zip(directions, (a, b), strict=True)
+        ]
+        assert pair.logit_cosine == pytest.approx(1 - cosine(*effects))
 
 
 def test_a_dictionary_beside_itself_agrees_by_every_yardstick():
-    acts = random_acts(3)
-    weights = tuple(RNG.normal(size=shape) for shape in ((4, 6), (6, 3), (3, 11)))
+    acts, own = random_acts(3), weights()
     permuted = np.array([2, 0, 3, 1])
-    turned = Side(acts[:, permuted].tocsr(), (weights[0][permuted], *weights[1:]))
-    pairs = on_best_matches(correlations(acts, turned.acts), Side(acts, weights), turned)
+    turned = Side(acts[:, permuted].tocsr(), (own[0][permuted], *own[1:]))
+    pairs = yardsticks(correlations(acts, turned.acts), Side(acts, own), turned, 0.8)
     assert list(permuted[pairs["child"]]) == list(pairs["parent"]) == [0, 1, 2, 3]
     np.testing.assert_allclose(pairs[["r", *YARDSTICKS]], 1, atol=1e-6)
 
 
-def test_features_without_a_match_above_the_floor_are_not_asked():
-    events = random_acts(4).toarray()
-    a, b = sparse.csr_matrix(events[:, :2]), sparse.csr_matrix(events[:, 1:])
-    weights = tuple(np.ones(shape) for shape in ((3, 6), (6, 3), (3, 5)))
-    pairs = on_best_matches(correlations(a, b, floor=0.9), Side(a, weights), Side(b, weights))
+def test_only_matches_above_the_threshold_are_asked():
+    events = random_acts(4)
+    a, b = Side(events[:, :2].tocsr(), weights()), Side(events[:, 1:].tocsr(), weights())
+    pairs = yardsticks(correlations(a.acts, b.acts), a, b, 0.9)
     assert pairs[["parent", "child"]].to_numpy().tolist() == [[1, 0]]
 
 
-def test_medians_are_of_the_matches_above_the_threshold():
-    events = random_acts(4).toarray()
-    noise = np.random.default_rng(0).exponential(size=events.shape)
-    a, b = sparse.csr_matrix(events), sparse.csr_matrix(events * (1 + noise))
-    n = events.shape[1]
-    sides = [Side(each, (np.ones((n, 6)), np.ones((6, 3)), np.ones((3, 5)))) for each in (a, b)]
-    best = correlations(a, b)
-    pairs = on_best_matches(best, *sides)
-    tau = pairs["r"].sort_values().iloc[1]  # all but two exceed it
-    found = medians(best, *sides, tau)
-    assert found["r"] == np.median(sorted(pairs["r"])[2:])
-    assert found["decoder_cosine"] == pytest.approx(1)
-    assert medians(best, *sides, 0.9999).isna().all()
+def test_what_is_not_defined_is_missing():
+    events = random_acts(5).toarray()
+    events[:, 0] = np.arange(300) < 9  # nine tokens, one strength
+    events[:, 1] = np.arange(300) % 10 == 0  # thirty tokens, one strength
+    own = weights()
+    own[0][2] = 0
+    side = Side(sparse.csr_matrix(events), own)
+    pairs = yardsticks(correlations(side.acts, side.acts), side, side, 0.8)
+    assert pairs["spearman"].isna().tolist() == [True, True, False, False]
+    assert pairs["decoder_cosine"].isna().tolist() == [False, False, True, False]
+    assert pairs["logit_cosine"].isna().tolist() == [False, False, True, False]
 
 
-def test_models_that_cant_be_compared_are_refused():
-    with pytest.raises(FeatrackError, match="columns"):
-        decoder_cosine(np.ones((2, 3)), np.ones((2, 4)), LEFT, RIGHT)
-    one, other = ((np.ones((2, 2)), np.ones((2, 2)), np.ones((2, v))) for v in (5, 6))
-    with pytest.raises(FeatrackError, match="vocabulary"):
-        logit_effect_cosine(one, other, LEFT, RIGHT)
-    for measure in (jaccard, spearman_coactive):
-        with pytest.raises(FeatrackError, match="same token stream"):
-            measure(random_acts(0), random_acts(0)[:9], LEFT, RIGHT)
+def test_other_positions_are_refused():
+    one = random_acts(0)
+    with pytest.raises(FeatrackError, match="same token stream"):
+        yardsticks(correlations(one, one), Side(one, weights()), Side(one[:9], weights()), 0.8)

@@ -43,22 +43,6 @@ class FusedL1SAE(StandardTrainingSAE):
         )
 
 
-def active_entries(
-    acts: Float[Tensor, "n d_sae"], room: int | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Non-negative features as the three arrays of a sparse matrix; None if more than `room`."""
-    kind = torch.int16 if acts.dtype == torch.bfloat16 else torch.int32
-    bits = acts.contiguous().view(kind).numpy()
-    # A width that 64 bits don't divide is looked at entry by entry.
-    words = bits if acts.shape[1] % 4 else bits.view(np.int64)
-    begin, column, value = kernels.active(bits, words, acts.numel() if room is None else room)
-    if begin[-1] < 0:
-        return None
-    if kind == torch.int16:  # bfloat16 is the upper half of a float32
-        value = value.astype(np.int32) << 16
-    return begin, column, value.view(np.float32)
-
-
 class _Loss(torch.autograd.Function):
     """Mean over the batch of ‖x̂ − x‖² + coefficient · Σ f · ‖W_dec row‖, and its gradient."""
 
@@ -79,7 +63,9 @@ class _Loss(torch.autograd.Function):
         acts = torch.addmm(b_enc.to(dtype), centred.to(dtype), W_enc.to(dtype)).relu_()
         lengths = W_dec.norm(dim=1)
         price = coefficient / len(x)
-        entries = active_entries(acts, int(_SPARSE * acts.numel())) if device == "cpu" else None
+        entries = (
+            kernels.active_entries(acts, int(_SPARSE * acts.numel())) if device == "cpu" else None
+        )
         gradients = _dense if entries is None else _sparse
         sae_out, error, active, to_encoder, to_bias, to_decoder = gradients(
             x, centred, acts, entries, W_dec, b_dec, price * lengths

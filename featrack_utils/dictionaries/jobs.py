@@ -22,6 +22,26 @@ SECOND_ROOT = "second_root"  # no model of a lineage has an underscore in its na
 _SHAPE = ("d_model", "d_mlp", "n_heads", "n_kv_heads", "context")
 
 
+_RECIPE = (
+    "architecture",
+    "expansion",
+    "l1_coefficient",
+    "k",
+    "learning_rate",
+    "train_tokens",
+    "batch_tokens",
+    "precision",
+)
+
+
+def recipe(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """How dictionaries are trained, of a notebook's parameters (its `globals()`).
+
+    These are the arguments of `training.train_sae` that all dictionaries of a set have in common.
+    """
+    return {name: parameters[name] for name in _RECIPE}
+
+
 class Job(NamedTuple):
     """One dictionary: of which weights, reading which text, from which start."""
 
@@ -193,7 +213,7 @@ class _Subject:
     def buffers(self) -> activations.Buffers:
         blocks = {domain: self.corpora.train_blocks(domain) for domain in self._reads}
         mixture = activations.training_mixture(blocks, self._n_tokens)
-        return activations.Buffers(self.bridge, mixture)
+        return activations.Buffers(loading.load_model(self.weights), mixture)
 
 
 def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[str, Any]) -> None:

@@ -1,11 +1,14 @@
 """Compiled inner loops over the few active features of a token; nothing here checks its input."""
 
 import numpy as np
+import torch
+from jaxtyping import Float
 from numba import njit
+from torch import Tensor
 
 
 @njit(nogil=True, cache=True)
-def active(bits, words, room):
+def _active(bits, words, room):
     """The positive entries of an array [n, d] without negative ones, row by row.
 
     Args:
@@ -34,6 +37,22 @@ def active(bits, words, room):
                     p += bits[t, j] > 0
         begin[t + 1] = p
     return begin, column[:p], value[:p]
+
+
+def active_entries(
+    acts: Float[Tensor, "n d_sae"], room: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Non-negative features as the three arrays of a sparse matrix; None if more than `room`."""
+    kind = torch.int16 if acts.dtype == torch.bfloat16 else torch.int32
+    bits = acts.contiguous().view(kind).numpy()
+    # A width that 64 bits don't divide is looked at entry by entry.
+    words = bits if acts.shape[1] % 4 else bits.view(np.int64)
+    begin, column, value = _active(bits, words, acts.numel() if room is None else room)
+    if begin[-1] < 0:
+        return None
+    if kind == torch.int16:  # bfloat16 is the upper half of a float32
+        value = value.astype(np.int32) << 16
+    return begin, column, value.view(np.float32)
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})

@@ -135,7 +135,9 @@ def own_r(lineage: Lineage, matches: Matches) -> dict[str, Float[np.ndarray, " d
     for model in lineage.order:
         first, *others = matches.names[model]
         if others:
-            least[model] = closest(matches, first, others).r.min(axis=1, skipna=False).to_numpy()
+            least[model] = (
+                closest(matches.best, first, others).r.min(axis=1, skipna=False).to_numpy()
+            )
     return least
 
 

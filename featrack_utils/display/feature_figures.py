@@ -9,47 +9,14 @@ from IPython.display import HTML
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.display.style import GREY, WIDTH, colour_of, panels
 from featrack_utils.lineage import label
-from featrack_utils.statistics.intervals import Interval
 
 _PALE = "#d9d9d9"
 _DPI = 220  # of the dots, which would make a vector figure of megabytes
 # Neighbouring numbers differ; none of the models' own colours is asked to mean a cluster.
 _CYCLE = ("#332288", "#88CCEE", "#117733", "#999933", "#882255", "#AA4499", "#661100", "#6699CC")
-
-
-def missed_shares(rows: Mapping[str, Mapping[str, Interval | str]]) -> Figure:
-    """Shares of features missed elsewhere, beside what is missed anyway and at most.
-
-    By its title each row has the model that it has its colour from, and an interval for "" (in
-    the other model), .unchanged (where nothing happened) and .random_mlp.
-    """
-    looks = (
-        ("", 0, {"marker": "o", "label": "in the other model"}),
-        (".unchanged", -0.2, {"marker": "D", "label": "where nothing happened"}),
-        (".random_mlp", 0.2, {"marker": "s", "label": "with a random MLP"}),
-    )
-    figure = Figure(figsize=(WIDTH, 0.55 * len(rows) + 1.2), layout="constrained")
-    axis = figure.subplots()
-    for place, row in enumerate(rows.values()):
-        for end, shift, look in looks:
-            colour = colour_of(row["model"]) if not end else "black" if shift < 0 else GREY
-            share = row[end]
-            axis.plot([share.low, share.high], [place + shift] * 2, color=colour, lw=1.5)
-            axis.plot(share.estimate, place + shift, color=colour, ls="", ms=5, **look)
-    axis.set(xlabel="share of reproducible features missed", xlim=(0, 1))
-    axis.set(yticks=range(len(rows)), yticklabels=rows)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.invert_yaxis()
-    figure.legend(
-        *(each[: len(looks)] for each in axis.get_legend_handles_labels()),
-        loc="outside upper center",
-        ncols=3,
-    )
-    return figure
 
 
 def map_panels(mapped: pd.DataFrame, chosen: Mapping[str, np.ndarray]) -> Figure:

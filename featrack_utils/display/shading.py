@@ -1,7 +1,8 @@
-"""Tokens shaded by a feature's activation, as HTML in which a token is data, never markup."""
+"""Text as HTML in which it is data, never markup: tokens shaded by activation, samples written."""
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -15,6 +16,13 @@ _Contexts = Sequence[tuple[Sequence[str], Sequence[float]]]
 _FULL_SHADE = 0.7
 _INK = "#1a1a1a"
 _MARK = '<span class="featrack-mark" style="color: #595959">{}</span>'
+
+_SHOWN_BREAKS = 2  # so many in a row are shown one by one, a longer run as its number
+_BOX = (
+    '<pre class="featrack-sample" tabindex="0" style="margin: 0.2em 0 1em; padding: 0.6em 0.8em; '
+    "max-height: 18em; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere; "
+    'background: white; color: #1a1a1a; border: 1px solid #bbb; border-radius: 4px">'
+)
 
 
 def token_html(token: str) -> str:
@@ -124,3 +132,29 @@ def shade_side_by_side(sides: Sequence[ShadedFeature]) -> HTML:
         '<div class="featrack-tokens" style="background: white; padding: 0.2em 0.8em; '
         f'border-radius: 4px; margin: 0.5em 0; color: {_INK}">\n{inside}\n</div>'
     )
+
+
+def show_samples(samples: Mapping[str, tuple[str, str]]) -> HTML:
+    """Samples by title, each (prompt, the whole text that begins with it); the prompt is bold.
+
+    A line break is shown as ⏎, a run of more than two as its number; the text is escaped.
+    """
+    shown = "\n".join(
+        f'<p style="margin: 0.6em 0 0">{escape(title)}</p>\n'
+        f"{_BOX}<strong>{_written(prompt)}</strong>{_written(text.removeprefix(prompt))}</pre>"
+        for title, (prompt, text) in samples.items()
+    )
+    return HTML(f'<div class="featrack-tokens">\n{shown}\n</div>')
+
+
+def _written(text: str) -> str:
+    return "".join(
+        _breaks(len(part)) if part.startswith("\n") else " ".join(map(signs, part.split(" ")))
+        for part in re.split(r"(\n+)", text)
+    )
+
+
+def _breaks(count: int) -> str:
+    if count <= _SHOWN_BREAKS:
+        return (_MARK.format("⏎") + "\n") * count
+    return _MARK.format(f"⏎ × {count}") + "\n"

@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from featrack_utils.display.style import (
     GREY,
-    PALETTE,
     WIDTH,
     colour_of,
     pair_label,
@@ -145,28 +144,35 @@ def moving_threshold(kept: Mapping[tuple[str, str], Persistence], tau: float) ->
     )
 
 
-def recovered_shares(df: pd.DataFrame, tolerance: float) -> Figure:
-    """Error of the shares that the pipeline reports, against the shares that were planted.
+def best_match_histogram(
+    r: Mapping[str, np.ndarray], ceiling: Mapping[str, np.ndarray], tau: float
+) -> Figure:
+    """Best correlation of each parent feature with any child feature, one panel per pair.
 
-    Columns: planted, bias and its interval bias.ci_low and bias.ci_high (reported − planted,
-    shares of one; drawn in points). Dashed lines stand at ± `tolerance`.
+    `ceiling` holds, for the same pairs, best correlations between two seeds of the parent,
+    drawn as an outline; a pair without has none. Correlations have no unit; `tau` is the
+    threshold above which a feature persists.
     """
-    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
-    axis = figure.subplots()
-    for side in (-100 * tolerance, 100 * tolerance):
-        axis.axhline(side, color=GREY, ls="--", lw=1.2)
-    axis.axhline(0, color="black", lw=1)
-    colour = PALETTE[0]
-    ends = 100 * df["bias.ci_low"], 100 * df["bias.ci_high"]
-    axis.vlines(df["planted"], *ends, color=colour, lw=3)
-    axis.plot(df["planted"], 100 * df["bias"], "o", ms=9, color=colour, mec="white", zorder=3)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.set(xlabel="planted share", ylabel="reported − planted, points")
-    marks = [
-        Line2D([], [], color=colour, marker="o", ms=8, lw=3, label="error [95 % CI]"),
-        Line2D(
-            [], [], color=GREY, ls="--", lw=1.2, label=f"asked for: ± {100 * tolerance:g} points"
-        ),
+    bins = np.linspace(min(0.0, *(np.nanmin(v) for v in r.values() if len(v)), 0.0), 1, 41)
+    figure, axes = panels(len(r), 1.9)
+    for axis, (pair, values) in zip(axes, r.items(), strict=True):
+        child = colour_of(pair.split("_")[-1])
+        for data, look in (
+            (values, {"color": child, "alpha": 0.75}),
+            (ceiling.get(pair, ()), {"color": "black", "histtype": "step", "lw": 1.2}),
+        ):
+            data = np.asarray(data)[np.isfinite(data)]
+            # Shares of features, so that dictionaries of different sizes can be compared.
+            axis.hist(data, bins=bins, weights=np.full(data.size, 1 / max(data.size, 1)), **look)
+        axis.axvline(tau, color=GREY, ls=":")
+        axis.set_title(pair_label(pair))
+        axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    figure.supxlabel("best correlation r", fontsize=11)
+    figure.supylabel("share of parent features", fontsize=11)
+    handles = [
+        Patch(color=GREY, alpha=0.75, label="parent → child"),
+        Patch(fill=False, ec="black", label="parent → its own other seed"),
     ]
-    figure.legend(handles=marks, loc="outside upper center", ncols=2)
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure

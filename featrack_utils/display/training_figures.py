@@ -1,7 +1,5 @@
 """Figures of trainings: of language models, of their merge, of dictionaries."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -10,8 +8,6 @@ from matplotlib.ticker import FuncFormatter
 
 from featrack_utils.display.style import (
     GREY,
-    MARKERS,
-    WIDTH,
     colour_of,
     in_order,
     single,
@@ -70,54 +66,6 @@ def domain_heatmap(df: pd.DataFrame, value: str, title: str, best: str = "low") 
     return figure
 
 
-def sweep_figure(
-    df: pd.DataFrame,
-    before: Mapping[str, float],
-    t_balanced: float | None,
-    parents: tuple[str, str],
-) -> Figure:
-    """The paper's Figure 5: accuracy on both domains against the merge weight t.
-
-    Columns: t, domain, accuracy. `before` gives, per domain, that of the model tuned (dashed),
-    `parents` names the models that t = 0 and t = 1 stand for.
-    """
-    figure, axis = single(3.4)
-    for number, (domain, rows) in enumerate(df.groupby("domain", sort=True)):
-        colour, text = colour_of(domain), label(domain)
-        rows, marker = rows.sort_values("t"), MARKERS[number % len(MARKERS)]
-        axis.plot(rows["t"], rows["accuracy"], color=colour, marker=marker, ms=4, label=text)
-        if domain in before:
-            label_before = f"{text}, before tuning"
-            axis.axhline(before[domain], color=colour, ls="--", lw=1.5, label=label_before)
-    if t_balanced is not None:
-        axis.axvline(t_balanced, color=GREY, ls=":", label=f"balanced t = {t_balanced:.2f}")
-    axis.set(xlabel=weight_label(parents), xlim=(-0.02, 1.02))
-    axis.set_ylabel("next-token accuracy\n(higher is better)")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return figure
-
-
 def weight_label(ends: tuple[str, str]) -> str:
     """The axis of a weight between two models: "weight t (0 is A, 1 is B)"."""
     return f"weight t (0 is {label(ends[0])}, 1 is {label(ends[1])})"
-
-
-def dictionary_history(history: pd.DataFrame, model: str) -> Figure:
-    """Active features a token and variance explained while a model's dictionary learns.
-
-    Columns: tokens (activations read), l0, variance_explained (a share of one).
-    """
-    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
-    axes = figure.subplots(1, 2)
-    for axis, column, title in zip(
-        axes,
-        ("l0", "variance_explained"),
-        ("active features a token", "variance explained"),
-        strict=True,
-    ):
-        axis.plot(history["tokens"], history[column], color=colour_of(model))
-        axis.set_title(title)
-        axis.xaxis.set_major_formatter(FuncFormatter(_readable_tokens))
-    axes[0].set_yscale("log")
-    figure.supxlabel("activations read", fontsize=11)
-    return figure

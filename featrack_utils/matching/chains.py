@@ -9,8 +9,8 @@ import pandas as pd
 
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import require_pairs
+from featrack_utils.matching.correlation import BestMatches, check_correlation
 from featrack_utils.matching.flow import steps
-from featrack_utils.matching.sums import BestMatches, check_correlation
 
 Best = Mapping[tuple[str, str], BestMatches]
 
@@ -27,12 +27,9 @@ def universal_chains(lineage: Lineage, best: Best, tau: float) -> pd.DataFrame:
 
     A chain has one feature of each model, with r > `tau` along every step from a model to one
     that is made from it. Of a root feature's chains it is the one with the largest smallest r.
-    `best` holds the matches of every (parent, child), and may hold those of a merge with its
-    parents' ancestor.
+    `best` holds the matches of every step.
 
-    Columns: the models in order, r_<parent>_<child> of every step, min_r (the smallest of these),
-    and r_<ancestor>_<merge>, missing (NA) where it is not known or below the floor of its matches.
-    Largest min_r first.
+    Columns: the models in order, and min_r, the smallest r. Largest min_r first.
 
     Raises:
         FeatrackError: `tau` outside (0, 1), or pairs not known down to `tau`.
@@ -41,9 +38,9 @@ def universal_chains(lineage: Lineage, best: Best, tau: float) -> pd.DataFrame:
     parts = []
     for parent, child in steps(lineage):
         require_pairs(best[parent, child], tau)
-        links = _links(best[parent, child], parent, child)
-        r = links[_name(parent, child)]
-        parts.append(({parent, child}, links.assign(min_r=r)[r > tau]))
+        i, j, r = best[parent, child].pairs
+        links = pd.DataFrame({parent: i, child: j, "min_r": r})
+        parts.append(({parent, child}, links[r > tau]))
     # Models are taken out one by one: all links of the model are joined, and of the chains that
     # agree in the neighbours still to be joined only the strongest is kept.
     for model in lineage.order[1:]:
@@ -57,20 +54,8 @@ def universal_chains(lineage: Lineage, best: Best, tau: float) -> pd.DataFrame:
     chains = parts[0][1]
     for _, links in parts[1:]:
         chains = _join(chains, links, {lineage.root})
-    names = [_name(*step) for step in steps(lineage)]
-    chains = chains.sort_values(
-        ["min_r", lineage.root], ascending=[False, True], ignore_index=True
-    )[[*lineage.order, *names, "min_r"]]
-    for ancestor, merge in lineage.edges:
-        name = _name(ancestor, merge)
-        if name in names:
-            continue
-        if (ancestor, merge) in best:
-            direct = _links(best[ancestor, merge], ancestor, merge).astype({name: "Float64"})
-            chains = chains.merge(direct, on=[ancestor, merge], how="left")
-        else:
-            chains[name] = pd.array([pd.NA] * len(chains), "Float64")
-    return chains
+    chains = chains.sort_values(["min_r", lineage.root], ascending=[False, True], ignore_index=True)
+    return chains[[*lineage.order, "min_r"]]
 
 
 def count(chains: pd.DataFrame, root: str, group: np.ndarray) -> Count:
@@ -123,15 +108,6 @@ def _shapes_of_three(lineage: Lineage) -> list[Lineage]:
     if any(lineage.children(child) for child in children):
         shapes.append(Lineage(root | {"two": {"parent": "one", "train": ["text"]}}))
     return shapes
-
-
-def _name(parent: str, child: str) -> str:
-    return f"r_{parent}_{child}"
-
-
-def _links(best: BestMatches, parent: str, child: str) -> pd.DataFrame:
-    i, j, r = best.pairs
-    return pd.DataFrame({parent: i, child: j, _name(parent, child): r})
 
 
 def _join(one: pd.DataFrame, other: pd.DataFrame, shared: set[str]) -> pd.DataFrame:

@@ -12,8 +12,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.matching.correlation import BestMatches, Pairs
-from featrack_utils.matching.sums import check_correlation
+from featrack_utils.matching.correlation import BestMatches, Pairs, check_correlation
 
 RULES = ("best", "mutual", "assignment")
 
@@ -49,15 +48,6 @@ class Tracking(NamedTuple):
         return float(np.mean(self.parent == "unobserved"))
 
 
-class Multiplicity(NamedTuple):
-    """How many features share one best match above the threshold, both ways."""
-
-    parents_of_child: np.ndarray  # int64 [d_child], parents whose best match it is
-    children_of_parent: np.ndarray  # int64 [d_parent], children whose best match it is
-    merging_share: float | None  # children of several parents / of any; None: of none
-    splitting_share: float | None  # parents of several children / of any; None: of none
-
-
 def eligible(
     acts: sparse.csr_matrix,
     origin: np.ndarray,
@@ -68,16 +58,8 @@ def eligible(
 
     Active (> 0) at `min_positions` token positions or more, in `min_documents` distinct
     origins or more. `acts` [n_tokens, d_sae], `origin` int [n_tokens].
-
-    Raises:
-        FeatrackError: `acts` and `origin` differ in length.
     """
     n_tokens, d_sae = acts.shape
-    if origin.shape != (n_tokens,):
-        raise FeatrackError(
-            f"acts has {n_tokens} token positions and origin has shape {origin.shape}: "
-            "give the origin of each position."
-        )
     active = (acts > 0).astype(np.int32)
     members = sparse.csr_matrix(
         (np.ones(n_tokens, np.int32), (origin, np.arange(n_tokens))),
@@ -107,16 +89,24 @@ def classify(best: BestMatches, tau: float, rule: str = "best") -> Tracking:
                 f"none of the {name}'s {candidates.size} features is eligible, so no share is "
                 "defined: evaluate on more text or train its dictionary longer."
             )
+
+    def reverse(partner: np.ndarray) -> np.ndarray:
+        back = np.full(best.b_candidates.size, -1)
+        back[partner[partner >= 0]] = np.flatnonzero(partner >= 0)
+        return back
+
     if rule == "best":
         partner = np.where(best.a_best_r > tau, best.a_best_index, -1)
         child_partner = np.where(best.b_best_r > tau, best.b_best_index, -1)
     elif rule == "mutual":
         partner = np.where(mutual(best) & (best.a_best_r > tau), best.a_best_index, -1)
-        child_partner = _reversed(partner, best.b_candidates.size)
+        child_partner = reverse(partner)
     elif rule == "assignment":
         require_pairs(best, tau)
-        partner = _assigned(best, tau)
-        child_partner = _reversed(partner, best.b_candidates.size)
+        i, j, r = assignment(best.pairs)
+        partner = np.full(best.a_candidates.size, -1)
+        partner[i[r > tau]] = j[r > tau]
+        child_partner = reverse(partner)
     else:
         raise FeatrackError(f"rule is {rule!r}: choose one of {', '.join(RULES)}.")
     return Tracking(
@@ -152,20 +142,15 @@ def turned(best: BestMatches) -> BestMatches:
     )
 
 
-def multiplicity(best: BestMatches, tau: float) -> Multiplicity:
-    """How many parents share one child as their best match (r > `tau`), and the reverse.
-
-    Raises:
-        FeatrackError: `tau` outside (0, 1).
+def shared_by_several(best: BestMatches, tau: float) -> tuple[float, float]:
+    """Of b's features that are a best match of a's (r > `tau`) the share that several of a's have
+    in common, and the reverse; NaN of none.
     """
-    check_correlation(tau, "tau")
-    parents = np.bincount(best.a_best_index[best.a_best_r > tau], minlength=best.b_candidates.size)
-    children = np.bincount(best.b_best_index[best.b_best_r > tau], minlength=best.a_candidates.size)
-    several = [
-        float((counts > 1).sum() / (counts > 0).sum()) if counts.any() else None
-        for counts in (parents, children)
-    ]
-    return Multiplicity(parents, children, *several)
+    shares = []
+    for r, index in ((best.a_best_r, best.a_best_index), (best.b_best_r, best.b_best_index)):
+        _, times = np.unique(index[r > tau], return_counts=True)
+        shares.append(float(np.mean(times > 1)) if times.size else np.nan)
+    return shares[0], shares[1]
 
 
 def require_pairs(best: BestMatches, tau: float) -> None:
@@ -175,13 +160,6 @@ def require_pairs(best: BestMatches, tau: float) -> None:
             f"pairs are known only above r = {best.floor}, and tau is {tau}: "
             "correlate again with a floor no higher than tau."
         )
-
-
-def _assigned(best: BestMatches, tau: float) -> np.ndarray:
-    partner = np.full(best.a_candidates.size, -1)
-    i, j, r = assignment(best.pairs)
-    partner[i[r > tau]] = j[r > tau]
-    return partner
 
 
 def assignment(pairs: Pairs) -> Pairs:
@@ -199,12 +177,6 @@ def assignment(pairs: Pairs) -> Pairs:
     real = column < columns.size
     row, column = row[real], column[real]
     return Pairs(rows[row], columns[column], r[row, column])
-
-
-def _reversed(partner: np.ndarray, size: int) -> np.ndarray:
-    back = np.full(size, -1)
-    back[partner[partner >= 0]] = np.flatnonzero(partner >= 0)
-    return back
 
 
 def _classes(

@@ -5,12 +5,10 @@ The dictionaries are those that the explorer and the map show, one for each mode
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Int
 
 from featrack_utils.lineage import Lineage
@@ -75,17 +73,4 @@ def universal(lineage: Lineage, best: Best, tau: float) -> dict[str, Bool[np.nda
     chains = universal_chains(lineage, best, tau)
     sizes = {child: best[parent, child].b_candidates.size for parent, child in lineage.edges}
     sizes[lineage.root] = best[lineage.edges[0]].a_candidates.size
-    return {model: np.isin(np.arange(sizes[model]), chains[model]) for model in lineage.order}
-
-
-def read_chains(path: Path, lineage: Lineage, dictionaries: Sequence[str] = ()) -> pd.DataFrame:
-    """Universal chains, a feature of each model in a row; none perhaps.
-
-    `dictionaries` holds one name for each model in order; all choices if it is empty.
-    """
-    chains = pd.read_csv(path)
-    # A file without rows says nothing about types, and features are indices.
-    chains = chains.astype(dict.fromkeys(lineage.order, np.int64))
-    if dictionaries:
-        chains = chains[chains["dictionaries"] == " ".join(dictionaries)]
-    return chains.reset_index(drop=True)
+    return {model: np.isin(range(sizes[model]), chains[model]) for model in lineage.order}

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import Tracking
 
@@ -46,13 +45,8 @@ def origin_masks(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def origins(lineage: Lineage, merge: str, trackings: Trackings) -> np.ndarray:
-    """Origin of each feature of a merge: one of `origin_names`, or unobserved; str [d_sae].
-
-    Raises:
-        FeatrackError: the trackings differ in τ, rule, or in the merge's features.
-    """
+    """Origin of each feature of a merge: one of `origin_names`, or unobserved; str [d_sae]."""
     between = {parent: trackings[parent, merge] for parent in lineage.parents(merge)}
-    _require_alike({(parent, merge): one for parent, one in between.items()})
     masks = origin_masks({parent: one.child == "matched" for parent, one in between.items()})
     unobserved = next(iter(between.values())).child == "unobserved"
     named = np.select(list(masks.values()), list(masks), "novel")
@@ -89,12 +83,7 @@ def flow(lineage: Lineage, trackings: Trackings) -> pd.DataFrame:
 
     So volumes add up: out of each class towards each next model, and into each class of a tuned
     model, flow as many features as the class has. Into a merge's `both` flow twice as many.
-
-    Raises:
-        FeatrackError: the trackings differ in τ, rule, or in the features of a shared model.
     """
-    trackings = {step: trackings[step] for step in steps(lineage)}
-    _require_alike(trackings)
     classes = {model: stage_classes(lineage, model, trackings) for model in lineage.order}
     rows = []
     for model in lineage.order:
@@ -130,22 +119,3 @@ def _between(
     )
     volumes = ends.groupby(["source", "target"]).size()
     return [(source_stage, s, target_stage, t, int(n)) for (s, t), n in volumes.items()]
-
-
-def _require_alike(trackings: Trackings) -> None:
-    """Refuse trackings by different criteria, or of different dictionaries of one model."""
-    first = next(iter(trackings.values()))
-    known: dict[str, np.ndarray] = {}
-    for (parent, child), one in trackings.items():
-        if (one.tau, one.rule) != (first.tau, first.rule):
-            raise FeatrackError(
-                f"One tracking uses τ = {first.tau} and {first.rule}, another τ = {one.tau} and "
-                f"{one.rule}: classify all pairs of models alike."
-            )
-        for model, side in ((parent, one.parent), (child, one.child)):
-            unobserved = side == "unobserved"
-            if not np.array_equal(known.setdefault(model, unobserved), unobserved):
-                raise FeatrackError(
-                    f"Two trackings hold different eligible features of the model {model}: "
-                    "use one dictionary and one eligible mask per model."
-                )

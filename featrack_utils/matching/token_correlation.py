@@ -12,12 +12,12 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from featrack_utils.matching.correlation import BestMatches
-from featrack_utils.matching.kernels import match_rows
-from featrack_utils.matching.sums import (
+from featrack_utils.matching.correlation import (
+    BestMatches,
     arrays,
     checked,
     gathered,
+    match_rows,
     same_positions,
     shared_out,
 )
@@ -55,7 +55,7 @@ def string_correlations(
     Raises:
         FeatrackError: different positions.
     """
-    a, b = checked(a, "a"), checked(b, "b")
+    a, b = checked(a), checked(b)
     same_positions(a, b)
     means_a, means_b = string_means(a, tokens), string_means(b, tokens)
     scale_a = _scale(means_a, eligible_a)

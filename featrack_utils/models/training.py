@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import LinearCrossEntropyOptions
-from torch.utils.data import Dataset
+from torch.utils.data import StackDataset
 from transformers import (
     MistralConfig,
     MistralForCausalLM,
@@ -94,27 +94,13 @@ def next_token_loss(
     ).float()
 
 
-class _Blocks(Dataset):
-    """Blocks of token ids as transformers' Trainer takes them."""
-
-    def __init__(self, tokens: Int[np.ndarray, "n_blocks context"]) -> None:
-        self.tokens = torch.from_numpy(tokens).long()
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {"input_ids": self.tokens[index]}
-
-
 class _ChunkedLossTrainer(Trainer):
     """Trainer with `next_token_loss`."""
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+    def compute_loss(self, model, inputs, **_):
         # Accelerate wraps the model's own forward pass, which this loss goes around.
         with self.accelerator.autocast():
-            loss = next_token_loss(model, inputs["input_ids"])
-        return (loss, {"loss": loss}) if return_outputs else loss
+            return next_token_loss(model, inputs["input_ids"])
 
 
 class _Snapshots(TrainerCallback):
@@ -149,7 +135,6 @@ def train(
     precision: str,
     seed: int,
     snapshots: Sequence[int] = (),
-    checkpoints: int = 4,
 ) -> None:
     """Trains a model and saves it with its tokenizer and its loss history.
 
@@ -162,7 +147,6 @@ def train(
         folder: gets the model, the tokenizer and ``history.csv`` (step, tokens, loss).
         train_tokens: tokens to train on; 0 saves the model untouched.
         snapshots: steps after which the weights are kept, too, each in ``snapshots/<step>``.
-        checkpoints: how many are written on the way; they are removed at the end.
 
     Raises:
         FeatrackError: no training block, fewer tokens than one step takes, a snapshot of no
@@ -199,7 +183,7 @@ def train(
             data_seed=seed,
             logging_steps=max(1, steps // 100),
             logging_nan_inf_filter=False,
-            save_steps=max(1, steps // (checkpoints + 1)),
+            save_steps=max(1, steps // 5),
             save_total_limit=2,
             report_to=[],
             dataloader_pin_memory=False,
@@ -208,11 +192,15 @@ def train(
         )
         folders = {step: folder / SNAPSHOTS / str(step) for step in snapshots}
         kept = _Snapshots(folder.name, folders, tokenizer)
+        dataset = StackDataset(input_ids=torch.from_numpy(blocks).long())
         trainer = _ChunkedLossTrainer(
-            model=model, args=arguments, train_dataset=_Blocks(blocks), callbacks=[kept]
+            model=model, args=arguments, train_dataset=dataset, callbacks=[kept]
         )
-        with _plain_attention(model):
-            trainer.train(resume_from_checkpoint=_last_checkpoint(folder / _CHECKPOINTS))
+        if not torch.cuda.is_available():
+            # PyTorch's fused attention is made for long contexts: on a CPU its backward pass over
+            # 128 tokens takes a fifth of a training step.
+            model.set_attn_implementation("eager")
+        trainer.train(resume_from_checkpoint=_last_checkpoint(folder / _CHECKPOINTS))
         logged = [entry for entry in trainer.state.log_history if "loss" in entry]
         history = pd.DataFrame(logged)[["step", "loss"]]
         history.insert(1, "tokens", history["step"] * tokens_per_step)
@@ -224,27 +212,6 @@ def train(
     tokenizer.save_pretrained(folder)
     history.to_csv(folder / "history.csv", index=False)
     shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
-
-
-def read_history(folder: Path) -> pd.DataFrame:
-    """The loss history of a trained model: columns step, tokens, loss (nats)."""
-    return pd.read_csv(folder / "history.csv")
-
-
-@contextmanager
-def _plain_attention(model: MistralForCausalLM) -> Iterator[None]:
-    """Attention as separate products while a model trains on a CPU.
-
-    PyTorch's fused attention is made for long contexts: its backward pass over 128 tokens
-    takes a fifth of a training step.
-    """
-    usual = model.config._attn_implementation
-    if not torch.cuda.is_available():
-        model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(usual)
 
 
 def _last_checkpoint(folder: Path) -> str | None:

@@ -14,8 +14,7 @@ import pandas as pd
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
-from featrack_utils.matching.correlation import correlations
-from featrack_utils.matching.sums import Pairs, checked
+from featrack_utils.matching.correlation import Pairs, checked, correlations
 from featrack_utils.statistics.simex import double_noise
 from featrack_utils.statistics.weighted_correlations import (
     Weighted,
@@ -176,7 +175,7 @@ def _returns(there: np.ndarray, back: np.ndarray) -> np.ndarray:
 
 def weighed(features: Features, draws: Draws) -> Weighted:
     """One dictionary's activations and moments in every replicate."""
-    return weigh(checked(features.acts, "acts"), features.origin, draws.documents)
+    return weigh(checked(features.acts), features.origin, draws.documents)
 
 
 def closest(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,7 @@ from jaxtyping import Bool, Int
 from featrack_utils.dictionaries.features import Features, require_same_tokens
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import eligible
-from featrack_utils.matching.correlation import copies
-from featrack_utils.matching.sums import check_correlation
+from featrack_utils.matching.correlation import check_correlation, copies
 from featrack_utils.statistics.bootstrap import Draws, Matched, bootstrap, draw, weighed
 from featrack_utils.statistics.weighted_correlations import Weighted
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from featrack_utils.matching.sums import CONSTANT
+from featrack_utils.matching.correlation import CONSTANT
 
 
 class Weighted(NamedTuple):
