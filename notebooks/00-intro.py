@@ -78,7 +78,12 @@ show(
     shareplots.shares_with_ceiling(shares),
     caption="The headline. Dots: the share of each parent's reproducible features that its child has, "
     "with a 95 % interval. Grey bar, the floor: what the child would have if its MLP were random. Black "
-    "bar, the ceiling: what an unchanged model would have. Light bar: a model that is random altogether.",
+    "bar, the ceiling: what an unchanged model would have."
+    + (
+        " Light bar: a model that is random altogether."
+        if shares["floor_random_model"].any()
+        else ""
+    ),
     name="fig-headline",
     alt="Persisting shares of each pair of models, each between its floors and its ceiling",
 )

@@ -14,29 +14,26 @@
 # # Kinds of text
 #
 # The experiment needs a model that has read some kinds of text, and fine-tunes that learn others.
-# {cite:t}`horn2025tracking` took theirs from BabyLM, TinyStories and public code. Here you see what
-# this run reads instead, how it becomes tokens, and how much of it stands in more than one place.
-# The page takes ten minutes.
+# {cite:t}`horn2025tracking` took theirs from BabyLM, TinyStories and public code.
+#
+# **You will learn** what this run reads instead, how it becomes tokens, and how much of it stands in more
+# than one place. **You need** nothing but an idea of what a language model is. **It takes** ten minutes.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 import textwrap
 from itertools import permutations
 
 import pandas as pd
 import seaborn as sns
-from IPython.display import HTML
-from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
-from featrack_utils.corpora import files, overlap, prepare, stories
-from featrack_utils.corpora.documents import SPLITS
+from featrack_utils.corpora import files, overlap, prepare
+from featrack_utils.corpora.stories import plot_names
 from featrack_utils.display import style
-from featrack_utils.display.shading import token_html
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import count, listed, number, percent, say, show
+from featrack_utils.display.text import check, count, listed, number, percent, say, show
 from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
-
-style.use_style()
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -72,30 +69,29 @@ root_tokens = 2_500_000  # that the first model's training reads; 0 where it isn
 # gets the same. It is not the paper's text. What this book says about "English" or "Lua" is about
 # these:
 #
-# - **english** is the prose of docstrings, from a fixed list of scientific packages that are read as
-#   text and never imported. Examples, tables and markup are removed. It is technical English by
-#   programmers, no substitute for books or conversation. The code of its packages is in no other text.
-# - **python** is the standard library of the running interpreter: whole files, comments included,
+# - **English** is not English at large. It is the prose of docstrings, by programmers for programmers,
+#   from a fixed list of scientific packages that are read as text and never imported. Examples, tables
+#   and markup are removed. The code of these packages is in no other text.
+# - **Python** is the standard library of the running interpreter: whole files, comments included,
 #   without tests and without files that are mostly numbers.
-# - **lua** is the build tool [xmake](https://xmake.io), written in Lua, without licence headers and
-#   without files that are mostly copies of others. People wrote it, but it is all of one project: it
-#   talks of compilers, packages and folders. Its files are licensed under Apache-2.0; the package
-#   `xmake-wheel`, which carries them, declares GPL-3.0 for itself.
-# - **stories** are written by a grammar of this book, in the spirit of TinyStories
-#   {cite:p}`eldan2023tinystories`: somebody wants something, meets an obstacle, and gets it or not.
+# - **Lua** is one project: the build tool [xmake](https://xmake.io), without licence headers and without
+#   files that are mostly copies of others. People wrote it, and it talks of compilers, packages and
+#   folders. Its files are licensed under Apache-2.0; the package `xmake-wheel`, which carries them,
+#   declares GPL-3.0 for itself.
+# - **Stories** are written by no person. A grammar of this book makes them up, in the spirit of
+#   TinyStories {cite:p}`eldan2023tinystories`: somebody wants something, meets an obstacle, and gets it or
+#   not.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
 lineage = store.write_lineage(run, models)
 domains = lineage.domains
 embedded = [domain for domain in domains if sources_of[domain]["kind"] == "embedded"]
-grammar = stories.counts()
+style.use_style(lineage)
 say(
     f"In this run {count(len(embedded))} of {count(len(domains))} texts are embedded. Any other is "
-    "read from where the profile points.",
-    f"The grammar of the stories has {count(grammar['plots'])} plots with alternatives for most of "
-    f"their sentences, {count(grammar['characters'])} characters to play in them, and tables of "
-    f"{count(grammar['words'])} words for things, places, deeds and qualities.",
+    f"read from where the profile points. The grammar of the stories has {count(len(plot_names()))} "
+    "plots, with alternatives for most of their sentences."
 )
 
 # %% [markdown]
@@ -174,16 +170,39 @@ def size(domain, split):
 
 
 sizes = pd.DataFrame({"text": label(d)} | size(d, "train") | size(d, "validation") for d in domains)
-shown = ["text", "train tokens", "train groups", "validation tokens", "validation groups"]
-show_table(sizes[shown], notes={"validation groups": "resampled for intervals"})
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+figure, axes = style.panels(2, 0.7 + 0.35 * len(domains))
+colours = [style.colour_of(domain) for domain in domains]
+for axis, what in zip(axes, ("train tokens", "validation groups"), strict=True):
+    bars = axis.barh(sizes["text"], sizes[what], color=colours)
+    axis.bar_label(bars, map(count, sizes[what]), padding=3, fontsize=10)
+    axis.set(xlabel=what.replace("train", "training"), xlim=(0, 1.3 * sizes[what].max()))
+    axis.grid(False)
+    axis.set_xticks([])
+axes[0].invert_yaxis()
+show(
+    figure,
+    caption="How much there is of each text: tokens to train on, and groups held out for validation, "
+    "on whose number all intervals rest.",
+    name="fig-sizes",
+    alt="Bars, one for each text",
+)
+
+# %% [markdown]
+# More tokens lie ready than the first model reads. Its training draws blocks from them until its own
+# number of tokens is reached.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 root_reads = lineage.reads(lineage.root)
 available = sum(len(corpora.streams[domain, "train"].tokens) for domain in root_reads)
+passes = root_tokens / available
 say(
     f"{label(lineage.root)} learns from {listed(list(map(label, root_reads)))}, which hold "
     f"{count(available)} training tokens.",
-    f"Its training reads {count(root_tokens)}: {number(root_tokens / available)} passes over them."
+    f"Its training reads {count(root_tokens)} of them, that is {percent(passes)}: no text twice."
+    if 0 < passes <= 1
+    else f"Its training reads {count(root_tokens)}: {number(passes, 1)} passes over them."
     if root_tokens
     else "",
 )
@@ -201,16 +220,21 @@ def tokens_of(domain):
     counts = pd.Series(corpora.streams[domain, "train"].tokens).value_counts()
     counts = counts.drop(corpora.tokenizer.bos_token_id)  # the one that leads each document
     row = {"text": label(domain), "distinct tokens": len(counts)}
-    for split in SPLITS:
+    for split in ("train", "validation"):
         stream = corpora.streams[domain, split]
         n_tokens = len(stream.tokens) - len(stream.origins)
         row[f"{split} chars per token"] = sum(map(len, read[domain, split])) / n_tokens
-    frequent = map(token_html, corpora.pieces(counts.index[:10]))
-    return row | {"most frequent": HTML(" ".join(f"<code>{piece}</code>" for piece in frequent))}
+    return row
 
 
 used = pd.DataFrame(map(tokens_of, domains))
-show_table(used, {f"{split} chars per token": ".2f" for split in SPLITS})
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+per_token = zip(used["text"], used["train chars per token"], strict=True)
+say(
+    f"The vocabulary has {count(len(corpora.tokenizer))} tokens. One of them is so many characters long on "
+    f"average: {listed([f'{number(chars, 1)} ({text})' for text, chars in per_token])}."
+)
 
 # %% [markdown]
 # ## Does validation text leak into training?
@@ -255,11 +279,25 @@ def repetition(domain):
 
 
 repeated = pd.DataFrame(map(repetition, domains))
-show_table(repeated, dict.fromkeys(repeated.columns[1:], ".1%"))
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+figure, axis = style.single(0.9 + 0.35 * len(domains))
+for marker, what in zip("osD", repeated.columns[1:], strict=True):
+    axis.plot(repeated[what], repeated["text"], marker, ls="", label=what, color="black", alpha=0.7)
+axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+axis.set(xlabel="share of the n-grams", xlim=(-0.02, 1), ylim=(len(domains) - 0.5, -0.5))
+figure.legend(loc="outside upper center", ncols=3)
+show(
+    figure,
+    caption="Repetition. Distinct: different 4-grams among all of a text's training part (higher: less "
+    "repetition). Known: n-grams of its validation part that its training part has (lower is better).",
+    name="fig-repeated",
+    alt="Three markers for each text",
+)
 
 # %% [markdown]
-# Distinct: of all n-grams in training. Known: of those in validation, the ones that training has.
-# Punctuation marks count as words here, so code comes to eight "words" sooner than prose does.
+# Punctuation marks count as words in {numref}`fig-repeated`, so code comes to eight "words" sooner than
+# prose does.
 #
 # ## Does one text stand in another?
 #
@@ -274,8 +312,7 @@ for asked, known in permutations(domains, 2):
     between.loc[label(asked), label(known)] = share
 
 # %% tags=["hide-input"]
-figure = Figure(figsize=(style.WIDTH, 0.6 + 0.5 * len(between)), layout="constrained")
-axis = figure.subplots()
+figure, axis = style.single(0.6 + 0.5 * len(between))
 sns.heatmap(between, ax=axis, annot=True, fmt=".2%", cmap="Blues", vmin=0, vmax=0.1, cbar=False)
 axis.grid(False)
 axis.tick_params(axis="y", rotation=0)
@@ -296,8 +333,9 @@ say(f"{where}, no text has more than {percent(largest, 2)} of its 8-grams from a
 # %% tags=["remove-cell"]
 results = {"corpora.vocab_size": len(corpora.tokenizer)}
 results["corpora.embedded"] = len(embedded)
-results |= {f"corpora.stories.{what}": n for what, n in grammar.items()}
-tables = sizes.merge(used.drop(columns="most frequent")).merge(repeated).drop(columns="text")
+results["corpora.stories.plots"] = len(plot_names())
+results |= {"corpora.root_available_tokens": available, "corpora.root_read_tokens": root_tokens}
+tables = sizes.merge(used).merge(repeated).drop(columns="text")
 for domain, row in zip(domains, tables.to_dict("records"), strict=True):
     for column, value in row.items():
         results[f"corpora.{domain}.{column.replace('-', '').replace(' ', '_')}"] = value
@@ -325,7 +363,46 @@ say(
 # The [next chapter](base) trains the first model. Bring your own text with a profile whose sources
 # are `files`; the README shows how.
 #
-# :::{admonition} Exercise
+# :::{admonition} Exercise 1
+# :class: tip
+# How many *tokens* of the first text's training part stand in its longest document? The array
+# `corpora.streams[domains[0], "train"].starts` says where each document begins, and last where all end.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+longest = corpora.streams[domains[0], "train"]
+longest = max(b - a for a, b in zip(longest.starts[:-1], longest.starts[1:], strict=True))
+
+# %%
+answer = ...  # tokens
+check(answer, longest)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+answer = pd.Series(corpora.streams[domains[0], "train"].starts).diff().max()
+check(answer, longest)
+
+# %% [markdown]
+# :::{admonition} Exercise 2
+# :class: tip
+# Which share of the last text's validation 2-grams stands in its training part? `words[domain, split]` and
+# `overlap.ngrams` are at hand. Why is it so much larger than that of 8-grams?
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+plain = [read[domains[-1], split] for split in ("validation", "train")]
+twos = known_ngrams(*plain, 2)
+
+# %%
+answer = ...  # a share, from 0 to 1
+check(answer, twos)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+pairs = [overlap.ngrams(words[domains[-1], split], 2) for split in ("validation", "train")]
+answer = overlap.known_share(*pairs)
+check(answer, twos)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
 # :class: tip
 # Suppose every validation story were there twice. What would happen to an interval that comes from
 # resampling *stories*, what to one from resampling *plots*, and which of the two is right?
@@ -334,15 +411,4 @@ say(
 # :::{dropdown} Answer
 # Twice as many stories make the first narrower by a factor of √2, although nothing new was read.
 # The second stays as it was: a plot is drawn with all its stories, once or twice told. It's right.
-# :::
-#
-# :::{admonition} Exercise
-# :class: tip
-# Make the corpora with a vocabulary of a quarter the size (`python -m featrack_utils.run corpora
-# out.ipynb -p vocab_size 1024`). Whose characters per token fall most, whose least?
-# :::
-#
-# :::{dropdown} Answer
-# English loses most: its long words had tokens of their own, and these are what a small vocabulary
-# leaves out. Stories lose least, as their short and common words are among the first that are learned.
 # :::

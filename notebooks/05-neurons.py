@@ -213,7 +213,7 @@ figure, axes = style.panels(len(lineage.edges), 2.1)
 bins = np.linspace(-1, 1, 41)
 for axis, (parent, child) in zip(axes, lineage.edges, strict=True):
     axis.hist(r[parent, f"{child}.mlp"], bins, color=style.GREY, histtype="step", lw=1.5)
-    axis.hist(r[parent, child], bins, color=style.colour_of(child), alpha=0.8)
+    axis.hist(r[parent, child], bins, color=style.colour_of(child), alpha=0.8, lw=0)
     axis.axvline(tau, color="black", ls="--", lw=1)
     axis.set(title=style.pair_label(parent, child), xlim=(-1, 1))
 figure.supxlabel("same-neuron r", fontsize=11)

@@ -211,7 +211,7 @@ say(
 # %% [markdown]
 # ## How close is the closest, if nothing was learned?
 #
-# For each observable feature of a parent's first dictionary we look up the best correlation with any
+# For each {term}`eligible` feature of a parent's first dictionary we look up the best correlation with any
 # feature of another dictionary: the parent's own from another seed, that of a child, that of the
 # child with a random MLP, and that of the random model. The curves tell which share of the features
 # reaches which r.
@@ -234,7 +234,7 @@ able = {name: eligible(each.acts, each.origin, **criteria) for name, each in fou
 
 
 def best_r(one, other):
-    """Best r of each observable feature of a dictionary in another; none found is 0."""
+    """Best r of each eligible feature of a dictionary in another; none found is 0."""
     masks = {"eligible_a": able[one], "eligible_b": able[other]}
     best = correlations(found[one].acts, found[other].acts, **masks)
     return np.clip(best.a_best_r[best.a_candidates], 0, 1)
@@ -262,7 +262,7 @@ figure.supylabel("features that reach it", fontsize=11)
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
 show(
     figure,
-    "Share of a parent's observable features whose best correlation with a feature of another "
+    "Share of a parent's eligible features whose best correlation with a feature of another "
     "dictionary is at least r. Seeds and draws 0 (another seed: 1). The line: the threshold.",
     "fig-floors",
     "Falling curves: another seed highest, then the child, its control, and the random model",

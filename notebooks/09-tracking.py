@@ -292,7 +292,7 @@ say(
 # :::{admonition} Exercise 1
 # :class: tip
 # Which share of the first edge's features would persist at a threshold of 0.7? You need the array
-# `best_r(*pair)`, with the best correlation of each observable feature of the parent.
+# `best_r(*pair)`, with the best correlation of each eligible feature of the parent.
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}

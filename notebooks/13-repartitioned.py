@@ -246,7 +246,8 @@ assert np.isclose(answers[child]["child"]["rebuilt"].r2[0], r2, atol=1e-3)
 # ## Of the features without a match
 
 # %% [markdown]
-# Where less than five percentage points lie between floor and ceiling, no place between them can be told.
+# Where the ceiling lies less than five percentage points above the floor, no place between them can be
+# told.
 
 # %%
 ROOM = 0.05
@@ -431,7 +432,7 @@ for child in chosen:
     rescaled = (
         f"Rescaled, that is {with_interval(where)}. {verdict(where, 0.5, **VERDICTS)}"
         if np.isfinite(where.estimate)
-        else "The last two can't be told apart, so probes of this kind have nothing to say here."
+        else "A harmless change leaves hardly more than a random MLP, so probes have nothing to say here."
     )
     verdicts[child] = (
         f"{with_interval(each.found())} of the features without a match can still be decoded, where "

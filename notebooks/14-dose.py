@@ -291,7 +291,7 @@ for child, path in paths.items():
 show_table(
     pd.DataFrame(rows),
     notes={"own loss": "nats a token"},
-    caption="Each dose between the floor and dose 0. The dictionaries differ little in sparsity.",
+    caption="Each dose between the floor and dose 0, and the dictionary that was asked.",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}

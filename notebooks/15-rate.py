@@ -291,7 +291,7 @@ def line(axis, child, figure, text, **look):
     x = [place for place, rate in enumerate(names) if (child, rate) in models]
     y = [results.get(f"rate.{child}.{names[place]}.{figure}", np.nan) for place in x]
     marker = style.MARKERS[tuned.index(child)] + look.pop("dash", "-")
-    axis.plot(x, y, marker, color=style.colour_of(child), mec="white", label=text, **look)
+    axis.plot(x, y, marker, color=style.colour_of(child), label=text, **{"mec": "white", **look})
 
 
 bounds = np.array([[*kept[rate].rescaled()] for rate in names], dtype=float).T
@@ -305,7 +305,8 @@ persists.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 persists.set_ylabel("rescaled\npersistence")
 for child in tuned:
     line(nats, child, "gained", f"{label(child)}, gained")
-    line(nats, child, "forgotten", f"{label(child)}, forgotten", dash="--", fillstyle="none")
+    open_marker = {"dash": "--", "mfc": "white", "mec": style.colour_of(child)}
+    line(nats, child, "forgotten", f"{label(child)}, forgotten", **open_marker)
 nats.set_ylabel("nats a token")
 for axis in far:
     for child, other in ends:
@@ -324,11 +325,16 @@ axis.set_xlabel("learning rate, as a share of the base's")
 show(
     figure,
     "What the learning rate of a fine-tune does. Top: rescaled persistence of the root's features, with "
-    "95 % band, between a random MLP (dotted) and no change (dashed). Middle: loss gained on the "
-    "fine-tune's own text and forgotten on the root's. Bottom: accuracy at the far ends of a merge "
-    "sweep, each fine-tune on the other's text; stars: the paper's, on its own text.",
+    "95 % band, between a random MLP (dotted) and no change (dashed). Then: loss gained on the "
+    "fine-tune's own text, and forgotten on the root's."
+    + (
+        " Bottom: accuracy at the far ends of a merge sweep, each fine-tune on the other's text; stars: "
+        "the paper's, on its own text."
+        if ends
+        else ""
+    ),
     "fig-rate",
-    "Three panels against the learning rate: persistence, nats gained and forgotten, far ends",
+    "Panels against the learning rate: persistence, nats gained and forgotten, far ends",
 )
 
 # %% tags=["hide-input"]
@@ -379,15 +385,26 @@ say(
     ),
 )
 
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+floors = [kept[rate].floors["random_mlp"] for rate in (fast, slow)]
+say(
+    f"The floor at {spelled(fast)} is {with_interval(ratio(*floors, tau))} of that at {spelled(slow)}. "
+    + verdict(
+        ratio(*floors, tau),
+        1,
+        below="It falls as well: the embedding has moved, and a random MLP behind it shows fewer of the "
+        "root's features. A floor measured at one rate therefore says nothing about another.",
+        above="It rises, so a floor measured at one rate says nothing about another.",
+        unclear="That embedding and attention carry less at the higher rate can't be shown.",
+    )
+)
+
 # %% [markdown]
-# The floor falls as well. At a high rate the embedding has moved, and a random MLP behind it shows fewer
-# of the root's features. A floor measured at one rate therefore says nothing about another.
-#
 # ## Beside the paper
 #
 # A merge sweep ends at its parents. There each fine-tune reads the other's text, which it has never been
 # trained on, and what it still knows of that is what the root knew. So the far ends are a measure of
-# overwriting that the paper has published, too.
+# overwriting that the paper has published, too. A lineage with a single fine-tune has none.
 
 # %% tags=["hide-input"]
 rows = []

@@ -67,7 +67,7 @@ all_pairs = False  # which are there for all conclusions, or for the first pair 
 # strings, as the paper's code has it. All that is done again on dictionaries that were *trained*
 # otherwise, as the profile's `robustness.sweep` asks. Each way has a {term}`ceiling` and a
 # {term}`floor` of its own, from dictionaries of the same kind. So each has its own
-# {term}`rescaled persistence`, unless the two ends almost meet.
+# {term}`rescaled persistence`, unless the ceiling hardly exceeds the floor.
 #
 # Best and mutual matches on the whole mix get intervals, along every {term}`edge`. The other ways are
 # counted for the first pair alone, without: an assignment would have to be solved in every draw,
@@ -364,8 +364,8 @@ say(
     f"By the paper's code, with correlation over token strings, {pair} has no interval. At τ = {tau} "
     f"share / ceiling lies between {percent(strings['ratio'].min())} and "
     f"{percent(strings['ratio'].max())}, and in {count(no_room.sum())} of {count(len(strings))} such ways "
-    f"floor and ceiling lie within {points(specification.ROOM)}, so that nothing can be told between "
-    "them.",
+    f"the ceiling lies no more than {points(specification.ROOM)} above the floor, so that nothing can "
+    "be told between them.",
     "These are counts of choices, not probabilities: some choices are better than others, and the "
     "[next chapter](published) says why. A conclusion that survives all reasonable ways to count is "
     "about the models. One that flips with a choice is about the choice until somebody argues for it.",

@@ -26,6 +26,7 @@
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
+from matplotlib import patheffects
 from matplotlib.ticker import PercentFormatter
 from scipy import sparse
 from sklearn.manifold import trustworthiness
@@ -120,10 +121,27 @@ mapped["kind"] = np.array(fates.CLASSES)[np.concatenate([classes[m] for m in lin
 gone, new = mapped["kind"] == "disappearing", mapped["kind"].isin(["emerging", "novel"])
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+PALE, DPI = "#d9d9d9", 220  # as dots of a picture: in vectors the figure would take megabytes
+
+
+def dots(axis, features, colours):
+    axis.scatter(features["x"], features["y"], s=3, c=colours, linewidths=0, rasterized=True)
+    # Only who is beside whom means something, so no number stands on the axes.
+    axis.set(xticks=[], yticks=[], aspect="equal")
+    axis.grid(visible=False)
+
+
+figure, axes = style.panels(len(lineage.order), 2.3)
+figure.set_dpi(DPI)
+for axis, model in zip(axes, lineage.order, strict=True):
+    own = mapped[mapped["model"] == model]
+    dots(axis, mapped, PALE)
+    dots(axis, own, style.colour_of(model))
+    axis.set_title(f"{label(model)}: {count(len(own))}")
+figure.supxlabel("first coordinate of the layout, no unit", fontsize=10)
+figure.supylabel("second coordinate", fontsize=10)
 show(
-    feature_figures.map_panels(
-        mapped, {label(m): (mapped["model"] == m).to_numpy() for m in lineage.order}
-    ),
+    figure,
     "Every feature of the first dictionaries, laid out by the angles between decoder rows. Each panel "
     "shows one model's features in its colour and those of all models in grey.",
     "fig-map-models",
@@ -161,8 +179,19 @@ outside = {
     name: float(np.mean(feature_map.clusters(space[drawn], least // 2) < 0))
     for name, space in (("layout", points), ("directions", together))
 }
+# Neighbouring numbers differ; none of the models' own colours is asked to mean a cluster.
+COLOURS = ("#332288", "#88CCEE", "#117733", "#999933", "#882255", "#AA4499", "#661100", "#6699CC")
+figure, axis = style.single(4.6)
+figure.set_dpi(DPI)
+inside = mapped[mapped["cluster"] >= 0]
+dots(axis, mapped[mapped["cluster"] < 0], PALE)
+dots(axis, inside, [COLOURS[one % len(COLOURS)] for one in inside["cluster"]])
+halo = [patheffects.withStroke(linewidth=2.5, foreground="white")]
+for one, rows in inside[inside["cluster"] < 7].groupby("cluster"):
+    axis.text(*rows[["x", "y"]].median(), one, ha="center", va="center", path_effects=halo)
+axis.set(xlabel="first coordinate of the layout, no unit", ylabel="second coordinate")
 show(
-    feature_figures.cluster_map(mapped, numbered=7),
+    figure,
     "Clusters of the map, the largest numbered as in the table. Grey features are in none. Colours only "
     "tell neighbouring clusters apart.",
     "fig-map-clusters",

@@ -72,7 +72,7 @@ max_requests = 6000  # to the chat model, in all
 # ## Learn on one half of the documents, judge on the other
 #
 # Half of each {term}`domain`'s documents of the {term}`evaluation mix` are there to learn from, the other
-# half to judge on. No document is on both sides. What is learnt is a **lookup**, the baseline of Bills
+# half to judge on. No document is on both sides. What is learnt is a {term}`lookup`, the baseline of Bills
 # et al.: the mean activation given a token, refined by the token before it. Of a pair seen $n$ times
 # with summed activation $s$, whose token alone is worth $m$, we expect
 #
@@ -257,7 +257,7 @@ show(
 # %% [markdown]
 # A feature of {numref}`fig-scores` persists if a model that its own was made from has it, too. But such
 # features may differ in other ways. Many are active more often, and how often a feature is active
-# bears on its score. So each is paired with a feature of equal **density**, the share of tokens it is
+# bears on its score. So each is paired with a feature of equal {term}`density`, the share of tokens it is
 # active on, no feature twice. The partner comes from one of three places: from the features of the same
 # model that *don't* persist, from the model's control with a random MLP, or from the random model.
 
@@ -294,6 +294,7 @@ show(
 AGAINST = {
     "matched": "equally dense others",
     "random_mlp": "equally dense features of a random MLP",
+    "random_model": "those of the random model",
 }
 
 

@@ -58,6 +58,14 @@ def model_folder(tmp_path_factory, tokenizer, blocks):
 
 
 @pytest.fixture
+def plain_model(model_folder):
+    """The model itself, that no bridge wraps."""
+    from featrack_utils.models.loading import load_model
+
+    return load_model(model_folder)
+
+
+@pytest.fixture
 def bridge(model_folder):
     """The saved model under TransformerLens."""
     from featrack_utils.models.loading import boot

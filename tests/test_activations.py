@@ -8,12 +8,12 @@ import torch
 
 from featrack_utils.dictionaries import activations
 from featrack_utils.errors import FeatrackError
-from featrack_utils.models.capture import mlp_activations
+from featrack_utils.models.capture import plain_activations
 
 
-def batches(bridge, blocks, n, **given):
+def batches(plain_model, blocks, n, **given):
     stream = activations.activation_batches(
-        activations.Buffers(bridge, blocks), **{"batch_tokens": 64, "seed": 0, **given}
+        activations.Buffers(plain_model, blocks), **{"batch_tokens": 64, "seed": 0, **given}
     )
     return list(itertools.islice(stream, n))
 
@@ -59,53 +59,57 @@ def test_a_mixture_without_a_block_of_a_domain_is_refused():
 
 
 def test_batches_hold_every_activation_once_a_round_but_those_at_position_0(
-    bridge, blocks, monkeypatch
+    plain_model, blocks, monkeypatch
 ):
     monkeypatch.setattr(activations, "BUFFER_BLOCKS", 32)
-    expected = mlp_activations(bridge, torch.from_numpy(blocks).long())[:, 1:].reshape(-1, 24)
-    got = torch.cat(batches(bridge, blocks, 15 * 64 // 60, batch_tokens=60))
+    expected = plain_activations(plain_model, torch.from_numpy(blocks).long())[:, 1:].reshape(
+        -1, 24
+    )
+    got = torch.cat(batches(plain_model, blocks, 15 * 64 // 60, batch_tokens=60))
     assert got.shape == expected.shape
     in_order = [rows[torch.argsort(rows.sum(1))] for rows in (got, expected)]
     torch.testing.assert_close(*in_order, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(got, expected)
 
 
-def test_equal_seeds_give_equal_batches_and_rounds_differ(bridge, blocks):
-    first, again, other = (batches(bridge, blocks, 30, seed=seed) for seed in (7, 7, 8))
+def test_equal_seeds_give_equal_batches_and_rounds_differ(plain_model, blocks):
+    first, again, other = (batches(plain_model, blocks, 30, seed=seed) for seed in (7, 7, 8))
     assert all(map(torch.equal, first, again))
     assert not any(map(torch.equal, first, other))
     assert not torch.equal(first[0], first[15])
 
 
 @pytest.mark.parametrize("skipped", [1, 7, 8, 20, 33])
-def test_a_stream_that_skips_goes_on_with_the_very_next_batch(bridge, blocks, monkeypatch, skipped):
+def test_a_stream_that_skips_goes_on_with_the_very_next_batch(
+    plain_model, blocks, monkeypatch, skipped
+):
     monkeypatch.setattr(activations, "BUFFER_BLOCKS", 25)
-    whole = batches(bridge, blocks, skipped + 3)
-    rest = batches(bridge, blocks, 3, skip_batches=skipped)
+    whole = batches(plain_model, blocks, skipped + 3)
+    rest = batches(plain_model, blocks, 3, skip_batches=skipped)
     assert all(map(torch.equal, whole[skipped:], rest))
 
 
-def test_a_batch_larger_than_the_buffer_is_refused_instead_of_waited_for(bridge, blocks):
-    assert len(batches(bridge, blocks, 1, batch_tokens=960)[0]) == 960
+def test_a_batch_larger_than_the_buffer_is_refused_instead_of_waited_for(plain_model, blocks):
+    assert len(batches(plain_model, blocks, 1, batch_tokens=960)[0]) == 960
     with pytest.raises(FeatrackError, match="batch_tokens is 961, but only 960"):
-        batches(bridge, blocks, 1, batch_tokens=961)
+        batches(plain_model, blocks, 1, batch_tokens=961)
 
 
 # Captured once
 
 
-@pytest.mark.parametrize(("kept", "passes"), [(2**30, 8), (0, 16), (32 * 15 * 24 * 4, 12)])
-def test_what_fits_into_memory_is_captured_once(bridge, blocks, monkeypatch, kept, passes):
+@pytest.mark.parametrize(("kept", "passes"), [(2**30, 2), (0, 4), (32 * 15 * 24 * 4, 3)])
+def test_what_fits_into_memory_is_captured_once(plain_model, blocks, monkeypatch, kept, passes):
     monkeypatch.setattr(activations, "BUFFER_BLOCKS", 32)
     monkeypatch.setattr(activations, "KEPT_BYTES", kept)
     calls = []
 
     def counted(*given):
         calls.append(1)
-        return mlp_activations(*given)
+        return plain_activations(*given)
 
-    monkeypatch.setattr(activations, "mlp_activations", counted)
-    buffers = activations.Buffers(bridge, blocks)
+    monkeypatch.setattr(activations, "plain_activations", counted)
+    buffers = activations.Buffers(plain_model, blocks)
     first, again = ([buffers[i] for i in range(len(buffers))] for _ in range(2))
     assert len(first) == 2 and all(map(torch.equal, first, again))
-    assert len(calls) == passes  # of 8 blocks each
+    assert len(calls) == passes  # of 32 blocks each

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from featrack_utils.models.capture import HOOK, logits_with, mlp_activations
+from featrack_utils.models.capture import HOOK, logits_with, mlp_activations, plain_activations
 from featrack_utils.models.loading import load_model
 
 
@@ -90,3 +90,11 @@ def test_nothing_that_is_captured_asks_for_gradients(bridge, tokens):
 def test_the_hook_is_the_papers(bridge):
     assert HOOK == "blocks.0.mlp.hook_post"
     assert HOOK in bridge.hook_dict
+
+
+def test_a_plain_model_has_the_activations_of_the_bridge_and_no_hook_is_left(
+    bridge, plain_model, tokens
+):
+    acts = plain_activations(plain_model, tokens)
+    torch.testing.assert_close(acts, mlp_activations(bridge, tokens), rtol=1e-4, atol=1e-6)
+    assert not plain_model.model.layers[0].mlp.down_proj._forward_pre_hooks

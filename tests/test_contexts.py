@@ -15,7 +15,6 @@ from featrack_utils.interpretation.contexts import (
     densities,
     effective_tokens,
     histograms,
-    levels,
     packed_contexts,
     peaks,
     positions_of,
@@ -214,7 +213,6 @@ def test_a_histogram_has_ten_equal_bins_up_to_the_peak():
     acts = columns([0, 0.5, 1, 9.9, 10, 4])
     by_hand = by_feature(acts)
     assert histograms(by_hand).tolist() == [[1, 1, 0, 0, 1, 0, 0, 0, 0, 2]]
-    assert levels(by_hand).tolist() == [13, 26, 253, 255, 102]
 
 
 def test_packed_contexts_hold_the_activations_around_their_centres(random_acts):

@@ -128,6 +128,11 @@ def test_strings_below_attributes_count_and_strings_in_expressions_do_not():
     assert list(docstrings("def broken(:")) == []
 
 
+def test_the_end_of_a_string_in_an_expression_begins_no_docstring():
+    source = 'x = """\nNo.\n"""\ndef f():\n    r"""F."""  # why\ny = 1\nf(\n    """No.""",\n)\n'
+    assert list(docstrings(source)) == ["F."]
+
+
 def test_nothing_read_is_imported(small_stdlib, tmp_path):
     trap = tmp_path / "trap.py"
     trap.write_text('"""' + "This is a sentence that the reader can read. " * 9 + '"""\n1 / 0\n')

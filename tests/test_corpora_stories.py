@@ -9,7 +9,8 @@ import pytest
 
 from featrack_utils.corpora.overlap import distinct_share, known_share, ngrams, numbered
 from featrack_utils.corpora.split import split_of
-from featrack_utils.corpora.stories import characters, plot_names, vocabulary, write_stories
+from featrack_utils.corpora.stories import plot_names, write_stories
+from featrack_utils.corpora.stories.world import lists, table
 
 # Each plot is told twenty-odd times: some 300,000 words in all.
 STORIES = 1400
@@ -22,7 +23,7 @@ def stories():
 
 def hero_of(text: str) -> str:
     """The first name that the opening gives, after the words that start sentences."""
-    names = {character.name for character in characters()}
+    names = {name for kind in ("girl", "boy", "she", "he") for name in lists("names")[kind]}
     return next(word for word in re.findall(r"[A-Z][a-z]+", text) if word in names)
 
 
@@ -72,7 +73,8 @@ def test_no_word_is_said_twice_running_and_no_noun_has_two_articles(stories):
 
 
 def test_she_and_he_follow_the_hero(stories):
-    pronoun = {c.name: c.pronoun for c in characters() if c.role in ("girl", "boy", "animal")}
+    pronoun = {name: "he" for kind in ("boy", "he") for name in lists("names")[kind]}
+    pronoun |= {name: "she" for kind in ("girl", "she") for name in lists("names")[kind]}
     told = [re.match(r"There once was .*? and (her|his) name was (\w+)\.", s.text) for s in stories]
     pairs = [(match[1], match[2]) for match in told if match]
     assert len(pairs) > 10
@@ -94,9 +96,10 @@ def test_origins_are_unique_and_every_plot_has_its_group(stories):
 
 
 def test_the_world_is_as_rich_as_promised():
+    names = {name for key, each in lists("names").items() if key != "job" for name in each}
     assert len(plot_names()) >= 60
-    assert len({character.name for character in characters()}) >= 100
-    assert len(vocabulary()) >= 900
+    assert len(names) + len(table("creatures")) >= 100
+    assert all(len(table(name)) >= 30 for name in ("activities", "things", "foods", "places"))
 
 
 def test_a_split_by_plot_leaves_a_handful_for_validation():

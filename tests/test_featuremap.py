@@ -1,14 +1,11 @@
 """The map on directions with planted groups, where the right answers are known beforehand."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from featrack_utils.display import feature_figures, style
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import feature_map
-from featrack_utils.lineage import Lineage
 from featrack_utils.matching.correlation import BestMatches, Pairs
 
 GROUPS, MEMBERS = 4, 30
@@ -104,31 +101,3 @@ def test_directions_are_unit_rows_and_misfits_are_named(tmp_path):
         feature_map.directions({"base": tmp_path / "a", "lua": tmp_path / "b"})
     with pytest.raises(FeatrackError, match="c has a decoder row without a direction"):
         feature_map.directions({"base": tmp_path / "c"})
-
-
-@pytest.fixture
-def mapped():
-    columns = {"model": ["base", "lua", "lua"], "x": [0.0, 1, 2], "y": [0.0, 1, 0]}
-    return pd.DataFrame(columns | {"cluster": [0, 0, -1]})
-
-
-def test_a_panel_counts_its_features_and_shows_them_over_all_others(mapped):
-    style.use_style(
-        Lineage({"base": {"train": ["python"]}, "lua": {"parent": "base", "train": ["lua"]}})
-    )
-    masks = {"Lua": np.array([False, True, True]), "none": np.zeros(3, bool)}
-    first, second = feature_figures.map_panels(mapped, masks).axes
-    assert [axis.get_title() for axis in (first, second)] == ["Lua: 2", "none: 0"]
-    everything, chosen = first.collections
-    assert (len(everything.get_offsets()), len(chosen.get_offsets())) == (3, 2)
-    red, green, blue, _ = (round(255 * part) for part in chosen.get_facecolor()[0])
-    assert f"#{red:02X}{green:02X}{blue:02X}" == style.colour_of("lua")
-
-
-def test_only_the_largest_clusters_are_numbered(mapped):
-    assert [
-        t.get_text() for t in feature_figures.cluster_map(mapped, numbered=3).axes[0].texts
-    ] == ["0"]
-    assert not list(
-        feature_figures.cluster_map(mapped.assign(cluster=-1), numbered=3).axes[0].texts
-    )

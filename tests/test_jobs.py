@@ -185,8 +185,10 @@ def test_jobs_with_the_same_weights_and_text_share_what_is_captured(
     run, lineage, corpora, monkeypatch
 ):
     captured = []
-    plain = activations.mlp_activations
-    monkeypatch.setattr(activations, "mlp_activations", lambda *g: captured.append(1) or plain(*g))
+    plain = activations.plain_activations
+    monkeypatch.setattr(
+        activations, "plain_activations", lambda *g: captured.append(1) or plain(*g)
+    )
     jobs.train_and_measure(run, corpora, jobs.of_model(lineage, "root", (0,)), RECIPE, 2)
     alone = len(captured)
     jobs.train_and_measure(run, corpora, jobs.of_model(lineage, "root", (1, 2, 3)), RECIPE, 2)

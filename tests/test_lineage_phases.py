@@ -13,6 +13,7 @@ from scipy.stats import pearsonr
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import Document
 from featrack_utils.corpora.tokenizer import encode_documents
+from featrack_utils.dictionaries import jobs
 from featrack_utils.pipeline import store
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -155,3 +156,26 @@ def test_a_fine_tune_of_no_step_keeps_every_neuron_and_its_control_none(make_run
     a, control = (made["neurons"][name].astype(np.float64) for name in ("a", "x.mlp"))
     by_scipy = [pearsonr(a[:, i], control[:, i]).statistic for i in range(24)]
     np.testing.assert_allclose(made["r"]["a", "x.mlp"], by_scipy, atol=1e-5)
+
+
+def test_a_higher_rate_moves_a_fine_tune_further_and_its_own_rate_is_not_trained_again(make_run):
+    run = make_run({"a": {"train": ["p"]}, "x": {"parent": "a", "train": ["x"]}})
+    chapter("base", run, BASE)
+    chapter("finetune", run, FINETUNE | {"learning_rate": 1e-3, "dosed": []})
+    lineage, opened = store.open_lineage(run), prepare.open_corpora(None, CONTEXT)
+    recipe = dict(architecture="standard", expansion=2, l1_coefficient=1.0, k=4)
+    recipe |= dict(learning_rate=1e-2, train_tokens=2000, batch_tokens=128, precision="float32")
+    of_a, of_x = (jobs.of_model(lineage, name, range(2)) for name in "ax")
+    wanted = [*of_a, *of_x, jobs.of_zero_steps(lineage, "x")]
+    jobs.train_and_measure(run, opened, wanted, recipe, 20)
+    counted = {"tau": 0.8, "rule": "best", "replicates": 20, "min_positions": 3, "min_documents": 2}
+    given = GIVEN | recipe | counted | {"root_seeds": 2, "evaluation_blocks": 20}
+    made = chapter("rate", run, given | {"rates": [0.1, 1.0]})
+    assert made["models"] == {("x", "1_10"): "x", ("x", "1_1"): "x.rate-1_1"}
+    results = store.read_results(run, "rate", "finetune")
+    assert results["rate.x.1_10.x.loss"] == results["lm.x.x.loss"]
+    assert results["rate.x.1_1.weight_distance"] > results["rate.x.1_10.weight_distance"] > 0
+    assert results["rate.x.1_1.gained"] > results["rate.x.1_10.gained"] > 0
+    assert results["rate.x.1_1.median_r"] < results["rate.x.1_10.median_r"] < 1
+    both = (run / "features" / name for name in ("x.rate-1_1", "x.rate-1_1.mlp"))
+    assert all(store.opened(folder) for folder in both)

@@ -161,6 +161,9 @@ def test_results_hold_every_figure_and_all_are_finite(results):
         wanted |= {f"track.{a}_{b}.persisting_share.{end}" for end in ends}
         for draw in range(PROFILE.tracking.control_draws):
             wanted |= {f"floors.{b}.mlp-{draw}.{end}" for end in ("l0", "variance_explained")}
+        figures = ("share", "share.raw", "median_r", "same_best_share.floor")
+        wanted |= {f"neurons.{a}_{b}.{figure}" for figure in figures}
+    wanted |= {f"rate.lua.1_10.{figure}" for figure in ("gained", "persisting_share.floor")}
     wanted |= {"merge.t_balanced", "track.base.seed_ceiling", "track.universal_count"}
     assert wanted - results.keys() == set()
     assert list(results) == sorted(results)

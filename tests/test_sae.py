@@ -19,12 +19,12 @@ RECIPE = SHAPE | dict(
 
 
 @pytest.fixture
-def train(bridge, blocks, tmp_path):
+def train(plain_model, blocks, tmp_path):
     """Trains a dictionary in a folder of the given name and returns the folder."""
 
     def run(name, **changes):
         (tmp_path / name).mkdir(exist_ok=True)
-        training.train_sae(Buffers(bridge, blocks), tmp_path / name, **(RECIPE | changes))
+        training.train_sae(Buffers(plain_model, blocks), tmp_path / name, **(RECIPE | changes))
         return tmp_path / name
 
     return run
@@ -212,13 +212,13 @@ def test_a_dictionary_that_diverged_is_refused_and_not_saved(train, tmp_path):
 
 @pytest.mark.parametrize("architecture", ["standard", "topk", "batchtopk"])
 def test_a_warm_start_that_learns_nothing_has_its_parents_features(
-    train, bridge, blocks, tmp_path, architecture
+    train, bridge, plain_model, blocks, tmp_path, architecture
 ):
     parent = train("parent", architecture=architecture)
     (tmp_path / "child").mkdir()
     # Other blocks, so that activations are scaled by another factor than the parent's were.
     training.train_sae(
-        Buffers(bridge, blocks[40:]),
+        Buffers(plain_model, blocks[40:]),
         tmp_path / "child",
         **(RECIPE | {"architecture": architecture, "learning_rate": 0.0, "train_tokens": 64}),
         start_from=parent,

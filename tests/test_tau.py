@@ -1,5 +1,6 @@
 """The threshold that a reader moves: its numbers against those counted, in a real browser."""
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -81,6 +82,8 @@ def test_the_page_holds_every_threshold_with_its_interval(kept):
     assert [one[0] for one in full["rescaled"]] == pytest.approx([0.4, 0.3333, 0.2], abs=1e-4)
     assert bare["rescaled"] == bare["ceiling"] == [[None] * 3] * 3
     assert "slider stands here" in made.text
+    nothing = {("root", "none"): each._replace(share=shares(*[np.nan] * 3))}
+    assert '"pairs": []' in html.unescape(shareplots.moving_threshold(nothing, 0.8).data)
 
 
 def test_it_begins_at_the_threshold_used_elsewhere_and_says_so(browser):

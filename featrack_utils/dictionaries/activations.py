@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformer_lens.model_bridge import TransformerBridge
+from transformers import MistralForCausalLM
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.models.capture import mlp_activations
+from featrack_utils.models.capture import plain_activations
 
 BUFFER_BLOCKS = 256  # blocks whose activations are shuffled together
 KEPT_BYTES = 2**30  # of activations kept in memory for the next dictionary
-_CAPTURE_BLOCKS = 8  # blocks in one forward pass, few enough to stay in the cache
+_CAPTURE_BLOCKS = 32  # blocks in one forward pass
 
 
 def training_mixture(
@@ -47,9 +47,9 @@ class Buffers:
     """
 
     def __init__(
-        self, bridge: TransformerBridge, blocks: Int[np.ndarray, "n_blocks context"]
+        self, model: MistralForCausalLM, blocks: Int[np.ndarray, "n_blocks context"]
     ) -> None:
-        self.bridge, self.blocks = bridge, blocks
+        self.model, self.blocks = model, blocks
         self._kept: dict[int, Tensor] = {}
         self._free = KEPT_BYTES
 
@@ -65,7 +65,7 @@ class Buffers:
             return self._kept[index]
         tokens = torch.from_numpy(self._blocks(index)).long()
         parts = [
-            mlp_activations(self.bridge, batch)[:, 1:].flatten(0, 1)
+            plain_activations(self.model, batch)[:, 1:].flatten(0, 1)
             for batch in tokens.split(_CAPTURE_BLOCKS)
         ]
         acts = torch.cat(parts)

@@ -213,7 +213,7 @@ class _Subject:
     def buffers(self) -> activations.Buffers:
         blocks = {domain: self.corpora.train_blocks(domain) for domain in self._reads}
         mixture = activations.training_mixture(blocks, self._n_tokens)
-        return activations.Buffers(self.bridge, mixture)
+        return activations.Buffers(loading.load_model(self.weights), mixture)
 
 
 def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[str, Any]) -> None:

@@ -111,15 +111,13 @@ def in_prose(piece: str) -> str:
     return "<code>" + "".join(f"&#{ord(character)};" for character in shown) + "</code>"
 
 
-def answers_to(known: Known, feature: Feature) -> HTML:
-    """The tokens that most of a feature's activation falls on, with their shares of it."""
+def _answers_to(known: Known, feature: Feature) -> HTML:
     ids, shares = strongest_tokens(known.shares[feature.dictionary], feature.index, _TOKENS)
     ids, shares = ids[shares >= _LEAST], shares[shares >= _LEAST]
     return HTML(chips(known.corpora.pieces(ids), [format_cell(share, ".0%") for share in shares]))
 
 
-def active_on(known: Known, feature: Feature) -> str:
-    """The share of each domain's tokens on which a feature is active, most first."""
+def _active_on(known: Known, feature: Feature) -> str:
     found = known.features[feature.dictionary]
     columns = by_feature(found.acts[:, [feature.index]])
     share = densities(columns, found.domain, len(known.domains))[:, 0]
@@ -142,8 +140,8 @@ def feature_table(
         {
             "feature": [linked(feature) for feature in chosen],
             **(columns or {}),
-            "answers to": [answers_to(known, feature) for feature in chosen],
-            "active on": [active_on(known, feature) for feature in chosen],
+            "answers to": [_answers_to(known, feature) for feature in chosen],
+            "active on": [_active_on(known, feature) for feature in chosen],
             "raises": [HTML(chips(known.corpora.pieces(ids))) for ids in raised],
         }
     )

@@ -68,7 +68,11 @@ def flow_diagram(volumes: pd.DataFrame, lineage: Lineage) -> Figure:
     axis = figure.subplots()
     _draw_ribbons(axis, links, boxes, left)
     for node, (top, bottom) in boxes.items():
-        look = _look(_colour(node), node.name in _SHARED)
+        # What is fused has come from the other stage and keeps its colour.
+        colour = colour_of(node.other if node.name == "fused" else node.stage)
+        if node.name == "disappearing":
+            colour = _LOST
+        look = _look(colour, node.name in _SHARED)
         axis.add_patch(Rectangle((left[node], top), _NODE_WIDTH, bottom - top, **look, lw=0))
     for column in columns:
         _write_labels(axis, column, heights, boxes, left, lineage)
@@ -106,36 +110,30 @@ def _nodes_of(lineage: Lineage, model: str) -> list[Node]:
     half = (len(children) + 1) // 2
     if not parents:
         return [*splits[:half], Node(model, "eligible"), *splits[half:]]
+    ends = {p: [Node(model, name, p) for name in ("disappearing", "fused")] for p in parents}
     if model not in lineage.merges:
-        ends = [Node(model, name, parents[0]) for name in ("disappearing", "fused")]
-        return [*ends, Node(model, "new"), Node(model, f"from {parents[0]}"), *splits]
+        (parent,) = ends
+        return [*ends[parent], Node(model, "new"), Node(model, f"from {parent}"), *splits]
     half = (len(parents) + 1) // 2
-    above = [node for parent in parents[:half] for node in _ends_of(model, parent)]
-    below = [node for parent in parents[half:] for node in _ends_of(model, parent)[::-1]]
+    sides = [[*ends[parent], Node(model, f"{parent} only")] for parent in parents]
+    above = [node for side in sides[:half] for node in side]
+    below = [node for side in sides[half:] for node in side[::-1]]
     shared = [Node(model, name) for name in origin_names(parents) if name in SHARED_ORIGINS]
     return [*above, *shared, *below, Node(model, "novel"), *splits]
-
-
-def _ends_of(merge: str, parent: str) -> list[Node]:
-    ends = [Node(merge, name, parent) for name in ("disappearing", "fused")]
-    return [*ends, Node(merge, f"{parent} only")]
-
-
-def _node(stage: str, name: str, other: str) -> Node:
-    return Node(stage, name, other if name in _WORDS else "")
 
 
 def _links_of(volumes: pd.DataFrame) -> tuple[Links, dict[Node, float]]:
     """Volumes between nodes, and for nodes with features from nowhere how many they are."""
     links: Links = defaultdict(float)
     born: dict[Node, float] = defaultdict(float)
-    for row in volumes.itertuples(index=False):
-        source = _node(row.source_stage, row.source_class, row.target_stage)
-        target = _node(row.target_stage, row.target_class, row.source_stage)
-        if row.source_stage == "outside":
-            born[target] += row.volume
+    stages = "source_stage", "source_class", "target_stage", "target_class"
+    for a, name_a, b, name_b, volume in volumes[[*stages, "volume"]].itertuples(index=False):
+        source = Node(a, name_a, b if name_a in _WORDS else "")
+        target = Node(b, name_b, a if name_b in _WORDS else "")
+        if a == "outside":
+            born[target] += volume
         else:
-            links[source, target] += row.volume
+            links[source, target] += volume
     return links, born
 
 
@@ -174,7 +172,13 @@ def _draw_ribbons(axis: Axes, links: Links, boxes: Boxes, left: dict[Node, float
         colour = _LOST if target.name == "disappearing" else colour_of(source.stage)
         look = _look(colour, source.name in _SHARED or target.name in _SHARED)
         x0, x1 = left[source] + _NODE_WIDTH, left[target]
-        axis.add_patch(_ribbon(x0, start, x1, ends[source, target], look))
+        middle = (x0 + x1) / 2
+        (a0, a1), (b0, b1) = start, ends[source, target]
+        points = [(x0, a0), (middle, a0), (middle, b0), (x1, b0)]
+        points += [(x1, b1), (middle, b1), (middle, a1), (x0, a1), (x0, a0)]
+        curve = [Path.CURVE4] * 3
+        codes = [Path.MOVETO, *curve, Path.LINETO, *curve, Path.CLOSEPOLY]
+        axis.add_patch(PathPatch(Path(points, codes), **look, alpha=0.38, lw=0, zorder=1))
 
 
 def _spans(links: Links, boxes: Boxes, side: int) -> dict[tuple[Node, Node], tuple[float, float]]:
@@ -191,29 +195,6 @@ def _spans(links: Links, boxes: Boxes, side: int) -> dict[tuple[Node, Node], tup
         spans[link] = (filled[link[side]], filled[link[side]] + thick)
         filled[link[side]] += thick
     return spans
-
-
-def _ribbon(
-    x0: float,
-    start: tuple[float, float],
-    x1: float,
-    end: tuple[float, float],
-    look: dict[str, object],
-) -> PathPatch:
-    middle = (x0 + x1) / 2
-    (a0, a1), (b0, b1) = start, end
-    points = [(x0, a0), (middle, a0), (middle, b0), (x1, b0)]
-    points += [(x1, b1), (middle, b1), (middle, a1), (x0, a1), (x0, a0)]
-    curve = [Path.CURVE4] * 3
-    codes = [Path.MOVETO, *curve, Path.LINETO, *curve, Path.CLOSEPOLY]
-    return PathPatch(Path(points, codes), **look, alpha=0.38, lw=0, zorder=1)
-
-
-def _colour(node: Node) -> str:
-    if node.name == "disappearing":
-        return _LOST
-    # What is fused has come from the other stage and keeps its colour.
-    return colour_of(node.other if node.name == "fused" else node.stage)
 
 
 def _look(colour: str, shared: bool) -> dict[str, object]:

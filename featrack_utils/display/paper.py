@@ -84,9 +84,9 @@ def _line(row: Row) -> dict[str, Interval | str | HTML | None]:
 
     def cell(value: Ours) -> Interval:
         ends = value if isinstance(value, tuple) else (value, None, None)
-        return Interval(
-            *(None if each is None else format_cell(_fitting(each, spec), spec) for each in ends)
-        )
+        if spec is not None and spec.endswith("d"):  # results may hold 2.0
+            ends = [each if each is None else round(each) for each in ends]
+        return Interval(*(None if each is None else format_cell(each, spec) for each in ends))
 
     return {
         "what": HTML(escape(row.text) + source),
@@ -95,9 +95,3 @@ def _line(row: Row) -> dict[str, Interval | str | HTML | None]:
         "ceiling": cell(row.ceiling),
         "why they differ": row.why or None,
     }
-
-
-def _fitting(value: float, spec: str | None) -> float:
-    """A whole number as an int where the format asks for one: results may hold 2.0."""
-    whole = spec is not None and spec.endswith("d") and float(value).is_integer()
-    return int(value) if whole else value

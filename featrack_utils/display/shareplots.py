@@ -117,7 +117,7 @@ def moving_threshold(kept: Mapping[tuple[str, str], Persistence], tau: float) ->
     """Each edge's share, ceiling, floor and rescaled persistence at a threshold the reader moves.
 
     On the built page `book/_static/tau.js` makes it of the thresholds counted, without a kernel;
-    elsewhere it says where to look.
+    elsewhere it says where to look. Edges without a share are left out.
     """
     taus = next(iter(kept.values())).share.taus
 
@@ -135,6 +135,7 @@ def moving_threshold(kept: Mapping[tuple[str, str], Persistence], tau: float) ->
             "rescaled": at_each(lambda t, each=each: each.rescaled(tau=t)),
         }
         for edge, each in kept.items()
+        if np.isfinite(each.found(tau).estimate)
     ]
     curves = json.dumps({"taus": [round(float(t), 3) for t in taus], "tau": tau, "pairs": pairs})
     return HTML(

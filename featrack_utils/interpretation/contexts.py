@@ -221,11 +221,6 @@ def histograms(columns: sparse.csc_matrix) -> Int[np.ndarray, "d_sae bins"]:
     return counts.reshape(-1, BINS)
 
 
-def levels(columns: sparse.csc_matrix) -> Int[np.ndarray, " nnz"]:
-    """Activations in 255ths of the feature's peak, rounded up so that none becomes 0."""
-    return np.ceil(_of_peak(columns) * LEVELS).astype(np.int64)
-
-
 def packed_contexts(
     columns: sparse.csc_matrix, origin: Int[np.ndarray, " n_tokens"], block: int, seed: int
 ) -> list[dict[str, list[Any]]]:
@@ -238,7 +233,8 @@ def packed_contexts(
         "c": strongest_positions(columns, origin, STRONGEST),
         "r": random_positions(columns, DRAWN, seed),
     }
-    level = levels(columns)
+    # In 255ths of the feature's peak, rounded up so that no activation becomes 0.
+    level = np.ceil(_of_peak(columns) * LEVELS).astype(np.int64)
 
     def packed(feature: int, centre: int) -> list[Any]:
         start, stop = columns.indptr[feature : feature + 2]

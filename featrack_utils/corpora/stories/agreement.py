@@ -5,28 +5,25 @@ from __future__ import annotations
 import functools
 import re
 
-from featrack_utils.corpora.stories.world import words
+from featrack_utils.corpora.stories.world import lists
 
-_VOWELS = "aeiou"
-# One-syllable-stress verbs whose last consonant doubles before -ed and -ing.
+# Verbs of one syllable whose last consonant doubles before -ed and -ing.
 _DOUBLING = re.compile(r"^[^aeiou]*(qu)?[aeiou][bdgklmnprt]$")
-# Vowel letters that sound like consonants ("a unicorn", "a one-eyed bear"), and the reverse.
-_SOUNDS_CONSONANT = ("uni", "use", "usu", "one", "eu", "ukulele")
-_SOUNDS_VOWEL = ("hour", "honest")
-_BARE_ARTICLE = re.compile(r"\b([Aa]) (?=[A-Za-z])([A-Za-z]+)")
+_HISSING = ("s", "x", "z", "ch", "sh")
+# Before these "an"; vowel letters that sound like consonants ("a unicorn") take "a".
+_AN = re.compile(r"hour|honest|(?!uni|use|usu|one|eu|ukulele)[aeiou]", re.IGNORECASE)
+_ARTICLE = re.compile(r"\b([Aa]) (?=([A-Za-z]+))")
 
 
 @functools.cache
 def _irregular(kind: str) -> dict[str, str]:
-    return dict(pair.split() for pair in words("forms", kind))
+    return dict(pair.split() for pair in lists("forms")[kind])
 
 
 def plural(noun: str) -> str:
     """The plural of a noun; of a compound ("teddy bear") its last word changes."""
     head, space, last = noun.rpartition(" ")
-    return (
-        head + space + _irregular("plurals").get(last, _with_s(last, ("s", "x", "z", "ch", "sh")))
-    )
+    return head + space + _irregular("plurals").get(last, _with_s(last))
 
 
 def past(verb: str) -> str:
@@ -35,9 +32,7 @@ def past(verb: str) -> str:
         return _irregular("pasts")[verb]
     if verb.endswith("e"):
         return verb + "d"
-    if verb.endswith("y") and verb[-2] not in _VOWELS:
-        return verb[:-1] + "ied"
-    return _doubled(verb) + "ed"
+    return re.sub("(?<![aeiou])y$", "i", _doubled(verb)) + "ed"
 
 
 def ing(verb: str) -> str:
@@ -51,15 +46,13 @@ def ing(verb: str) -> str:
 
 def third_person(verb: str) -> str:
     """The present form after he, she or it ("go" gives "goes")."""
-    return {"be": "is", "have": "has"}.get(verb, _with_s(verb, ("s", "x", "z", "ch", "sh", "o")))
+    irregular = {"be": "is", "have": "has"}
+    return irregular.get(verb, verb + "es" if verb.endswith("o") else _with_s(verb))
 
 
 def article(word: str) -> str:
     """The one of "a" and "an" that goes before the word."""
-    low = word.lower()
-    if low.startswith(_SOUNDS_VOWEL):
-        return "an"
-    return "an" if low[0] in _VOWELS and not low.startswith(_SOUNDS_CONSONANT) else "a"
+    return "an" if _AN.match(word) else "a"
 
 
 def with_article(phrase: str) -> str:
@@ -69,20 +62,13 @@ def with_article(phrase: str) -> str:
 
 def fix_articles(text: str) -> str:
     """Turns every "a" that stands before a vowel sound into "an"."""
-
-    def swap(match: re.Match[str]) -> str:
-        right = article(match[2])
-        return f"{right.capitalize() if match[1] == 'A' else right} {match[2]}"
-
-    return _BARE_ARTICLE.sub(swap, text)
+    return _ARTICLE.sub(lambda found: found[1] + article(found[2])[1:] + " ", text)
 
 
-def _with_s(word: str, hissing: tuple[str, ...]) -> str:
-    if word.endswith(hissing):
+def _with_s(word: str) -> str:
+    if word.endswith(_HISSING):
         return word + "es"
-    if word.endswith("y") and word[-2] not in _VOWELS:
-        return word[:-1] + "ies"
-    return word + "s"
+    return re.sub("(?<![aeiou])y$", "ie", word) + "s"
 
 
 def _doubled(verb: str) -> str:

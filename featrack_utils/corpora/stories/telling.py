@@ -6,15 +6,15 @@ import functools
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from featrack_utils.corpora.documents import Document
 from featrack_utils.corpora.stories.agreement import fix_articles
 from featrack_utils.corpora.stories.cast import draw
 from featrack_utils.corpora.stories.grammar import Line, Telling, mentioned, parse_line
-from featrack_utils.corpora.stories.world import data_files, read
+from featrack_utils.corpora.stories.world import sections
 
-_OPTIONAL = 0.5
+_OPTIONAL = 0.5  # chance that an optional paragraph is told
 _CLOSING = 0.75
 _LONG = 290  # words after which a story gets no closing of its own
 _CAST_OF_PLOT = {"F", "K", "R", "S", "T", "U"}
@@ -22,28 +22,20 @@ _CAST_OF_PLOT = {"F", "K", "R", "S", "T", "U"}
 _SENTENCE_START = re.compile(r'(?:^|\n\n|(?<!Mr)(?<!Mrs)(?<!\.\.)[.?!] )"?[a-z]')
 
 
-@dataclass(frozen=True)
-class Paragraph:
-    """One paragraph of a plot: alternatives of which one is told, or none if it's optional."""
+class Plot(NamedTuple):
+    """A plot, as its section says it.
 
-    lines: tuple[Line, ...]
-    optional: bool = False
+    Attributes:
+        wanted: what its cast must be like, by letter.
+        settled: names that are given a value at the start, and the values to choose from.
+        paragraphs: of each the alternatives, of which one is told, and whether it is optional.
+        uses: the flags "uses-F", "uses-T" and so on, for whom and what the plot speaks of.
+    """
 
-
-@dataclass(frozen=True)
-class Plot:
-    """A plot: what its cast must be like, what is settled first, and its paragraphs."""
-
-    name: str
     wanted: dict[str, str]
-    settled: tuple[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]], ...]
-    paragraphs: tuple[Paragraph, ...]
-
-    @functools.cached_property
-    def uses(self) -> set[str]:
-        """The flags "uses-F", "uses-T" and so on, for whom and what the plot speaks of."""
-        lines = (line for paragraph in self.paragraphs for line in paragraph.lines)
-        return {f"uses-{key}" for line in lines for key in mentioned(line.template)}
+    settled: list[tuple[list[str], list[list[str]]]]
+    paragraphs: list[tuple[list[Line], bool]]
+    uses: set[str]
 
 
 def write_stories(seed: int) -> Iterator[Document]:
@@ -67,86 +59,66 @@ def plot_names() -> list[str]:
 
 def _tell(rng: random.Random, plot: Plot) -> str:
     entities, flags = draw(rng, plot.wanted)
-    flags |= plot.uses
-    telling = Telling(rng, _rules(), entities, flags)
-    for names, options in plot.settled:
-        for name, value in zip(names, rng.choice(options), strict=True):
-            entities[name] = {"": telling.render(parse_line(value).template)}
-    opening, closing = (Paragraph((parse_line(f"<{rule}>"),)) for rule in ("open", "close"))
-    told: list[str] = []
-    for paragraph in (opening, *plot.paragraphs, closing):
-        if paragraph is closing and (
-            rng.random() > _CLOSING or sum(len(part.split()) for part in told) > _LONG
-        ):
-            break
-        lines = [line for line in paragraph.lines if line.allowed(flags)]
-        if lines and not (paragraph.optional and rng.random() < _OPTIONAL):
+    telling = Telling(rng, _rules(), entities, flags | plot.uses)
+    for names, values in plot.settled:
+        for name, value in zip(names, rng.choice(values), strict=True):
+            entities[name] = {"": telling.render(value)}
+    told = [telling.render("<open>")]
+    for alternatives, optional in plot.paragraphs:
+        lines = [line for line in alternatives if line.allowed(telling.flags)]
+        if lines and not (optional and rng.random() < _OPTIONAL):
             told.append(telling.render(rng.choice(lines).template))
+    if rng.random() < _CLOSING and sum(len(part.split()) for part in told) <= _LONG:
+        told.append(telling.render("<close>"))
     return _tidy(told)
 
 
 def _tidy(paragraphs: list[str]) -> str:
-    tidy = (
-        re.sub(r" +([.,?!](?!\.)|$)", r"\1", re.sub(r" {2,}", " ", part.strip()))
-        for part in paragraphs
-    )
-    text = fix_articles("\n\n".join(part for part in tidy if part))
+    parts = (re.sub(r" {2,}", " ", part.strip()) for part in paragraphs)
+    parts = (re.sub(r" +([.,?!](?!\.)|$)", r"\1", part) for part in parts)
+    text = fix_articles("\n\n".join(filter(None, parts)))
     return _SENTENCE_START.sub(lambda match: match[0][:-1] + match[0][-1].upper(), text)
-
-
-# ---- reading plots and rules -----------------------------------------------------------------
 
 
 @functools.cache
 def _rules() -> dict[str, list[Line]]:
-    rules: dict[str, list[Line]] = {}
-    for file in data_files("rules"):
-        for name, lines in _sections(read(file)):
-            rules[name] = [_needing_its_cast(parse_line(line)) for line in lines]
-    return rules
+    return {
+        name: [_needing_its_cast(parse_line(line)) for line in lines]
+        for name, lines in sections("rules").items()
+    }
 
 
 def _needing_its_cast(line: Line) -> Line:
     """Lets a shared line speak of a friend or a thing only where the plot does."""
     needs = {f"uses-{key}" for key in mentioned(line.template) & _CAST_OF_PLOT}
-    return Line(line.template, line.needs | needs, line.forbids)
+    return line._replace(needs=line.needs | needs)
 
 
 @functools.cache
 def _plots() -> dict[str, Plot]:
-    return {
-        name: _read_plot(name, lines)
-        for file in data_files("plots")
-        for name, lines in _sections(read(file))
-    }
+    return {name: _read_plot(lines) for name, lines in sections("plots").items()}
 
 
-def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
-    for section in re.split(r"^== ", text, flags=re.MULTILINE)[1:]:
-        name, *lines = section.splitlines()
-        yield name.strip(), [line.strip() for line in lines if line.strip()]
-
-
-def _read_plot(name: str, lines: list[str]) -> Plot:
-    wanted: dict[str, str] = {}
-    settled = []
-    paragraphs: list[Paragraph] = []
-    in_choice = False
+def _read_plot(lines: list[str]) -> Plot:
+    plot = Plot({}, [], [], set())
+    before = ""
     for line in lines:
         mark, rest = line[0], line[1:].strip()
-        if mark == "@":
-            wanted.update(part.split("=", 1) for part in rest.split())
+        if mark == "@":  # what the cast must be like
+            plot.wanted.update(part.split("=", 1) for part in rest.split())
         elif line.startswith("let "):
-            head, _, values = line.removeprefix("let ").partition(":")
-            options = tuple(
-                tuple(cell.strip() for cell in value.split("/")) for value in values.split("|")
-            )
-            settled.append((tuple(part.strip() for part in head.split("/")), options))
-        elif mark == "|" and in_choice:
-            last = paragraphs.pop()
-            paragraphs.append(Paragraph((*last.lines, parse_line(rest)), last.optional))
+            names, _, values = line.removeprefix("let ").partition(":")
+            plot.settled.append((_cells(names), [_cells(value) for value in values.split("|")]))
+        elif mark == "|" == before:  # one more way to tell the paragraph
+            plot.paragraphs[-1][0].append(parse_line(rest))
         else:
-            text = rest if mark in "|~" else line
-            paragraphs.append(Paragraph((parse_line(text),), optional=mark == "~"))
-        in_choice = mark == "|"
-    return Plot(name, wanted, tuple(settled), tuple(paragraphs))
+            plot.paragraphs.append(([parse_line(rest if mark in "|~" else line)], mark == "~"))
+        before = mark
+    for alternatives, _ in plot.paragraphs:
+        for line in alternatives:
+            plot.uses.update(f"uses-{key}" for key in mentioned(line.template))
+    return plot
+
+
+def _cells(text: str) -> list[str]:
+    return [cell.strip() for cell in text.split("/")]

@@ -40,35 +40,21 @@ COLUMNS = ("model", "feature", "explainer", "explanation", "simulation_r")
 
 
 class Subject(NamedTuple):
-    """One dictionary whose features are explained.
+    """One dictionary whose features are explained."""
 
-    Attributes:
-        columns: activations, [n_tokens, d_sae].
-        excerpts: what each feature is judged on (`excerpts.excerpts_to_judge`).
-        able: features that are seen often enough.
-        persisting: features that a neighbouring model has, too; none of a control.
-    """
-
-    columns: sparse.csc_matrix
-    excerpts: Int[np.ndarray, "d_sae n_excerpts"]
-    able: Bool[np.ndarray, " d_sae"]
-    persisting: Bool[np.ndarray, " d_sae"]
+    columns: sparse.csc_matrix  # activations, [n_tokens, d_sae]
+    excerpts: Int[np.ndarray, "d_sae n_excerpts"]  # what each feature is judged on
+    able: Bool[np.ndarray, " d_sae"]  # seen often enough
+    persisting: Bool[np.ndarray, " d_sae"]  # a neighbouring model has it, too; none of a control
 
 
 class Prepared(NamedTuple):
-    """What explanations are learnt from and judged on.
-
-    Attributes:
-        text: the evaluation mix, split.
-        subjects: a dictionary for each model and control.
-        partners: the match in the child of each of a parent's features, along every edge.
-        vocabulary: text of each token.
-    """
+    """What explanations are learnt from and judged on."""
 
     text: EvaluationText
-    subjects: dict[str, Subject]
-    partners: Mapping[tuple[str, str], Int[np.ndarray, " d_sae"]]
-    vocabulary: Sequence[str]
+    subjects: dict[str, Subject]  # by model, and by the name of a control's dictionary
+    trackings: Mapping[tuple[str, str], Tracking]  # along every edge
+    vocabulary: Sequence[str]  # text of each token
     seed: int
 
 
@@ -172,8 +158,7 @@ def prepare(
             eligible(each.acts, each.origin, min_positions, min_documents),
             persisting.get(model, np.zeros(columns.shape[1], bool)),
         )
-    partners = {edge: tracking.parent_partner for edge, tracking in trackings.items()}
-    return Prepared(text, subjects, partners, vocabulary, seed)
+    return Prepared(text, subjects, trackings, vocabulary, seed)
 
 
 def count(prepared: Prepared) -> dict[str, Lookup]:
@@ -266,9 +251,9 @@ def score(
             "density": each.columns.getnnz(axis=0)[chosen] / len(text.tokens),
         }
         own.append(pd.DataFrame(table))
-    for (parent, child), partners in prepared.partners.items():
-        i = sample[parent][partners[sample[parent]] >= 0]
-        j = partners[i]
+    for (parent, child), tracking in prepared.trackings.items():
+        i = sample[parent][tracking.parent_partner[sample[parent]] >= 0]
+        j = tracking.parent_partner[i]
         table = {
             "parent": parent,
             "child": child,

@@ -68,27 +68,17 @@ def shuffled(features: Int[np.ndarray, " n"], seed: int) -> Int[np.ndarray, " n"
 
 
 def equally_dense(
-    density: Float[np.ndarray, " d_sae"],
-    one: Int[np.ndarray, " n"],
-    other: Int[np.ndarray, " m"],
+    one: Float[np.ndarray, " n"], other: Float[np.ndarray, " m"]
 ) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
-    """Pairs a feature of one group with one of another, no feature twice, densities near.
+    """Pairs a feature of one group with one of another by their densities, no feature twice.
 
     Of all ways to pair the smaller group, that with the least total distance of log densities;
     pairs further apart than CALIPER are left out, for those would compare the rare with the common.
     """
-    logs = np.log(density[one])[:, None] - np.log(density[other])[None, :]
-    rows, columns = linear_sum_assignment(np.abs(logs))
-    near = np.abs(logs[rows, columns]) <= np.log(CALIPER)
-    return one[rows[near]], other[columns[near]]
-
-
-def pairs(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Equally dense features of two groups, pair by pair; features without a score take no part."""
-    one, other = (rows[rows["simulation_r"].notna()] for rows in (one, other))
-    density = np.concatenate([one["density"], other["density"]])
-    i, j = equally_dense(density, *np.split(np.arange(len(density)), [len(one)]))
-    return one.iloc[i], other.iloc[j - len(one)]
+    apart = np.abs(np.log(one)[:, None] - np.log(other)[None, :])
+    i, j = linear_sum_assignment(apart)
+    near = apart[i, j] <= np.log(CALIPER)
+    return i[near], j[near]
 
 
 def results(
@@ -110,10 +100,12 @@ def results(
         found.update(flat(name, bootstrap(values.to_numpy(), statistic, replicates, seed)))
 
     def compare(name: str, kind: str, one: pd.DataFrame, other: pd.DataFrame) -> None:
-        one, other = pairs(one, other)
-        found[f"{name}.{kind}.pairs"] = len(one)
+        one, other = (rows[rows["simulation_r"].notna()] for rows in (one, other))
+        i, j = equally_dense(one["density"].to_numpy(), other["density"].to_numpy())
+        found[f"{name}.{kind}.pairs"] = len(i)
         for key, column in ((name, "simulation_r"), (f"{name}.random_only", "random_r")):
-            add(f"{key}.{kind}", one[column] - other[column].to_numpy(), np.mean)
+            difference = one[column].iloc[i] - other[column].iloc[j].to_numpy()
+            add(f"{key}.{kind}", difference, np.mean)
 
     groups = dict(iter(own[own["able"]].groupby(["model", "explainer"], sort=False)))
     for (model, explainer), rows in groups.items():
