@@ -45,7 +45,7 @@ SIZES = {
     "1,000 features, 300 documents in threes": replace(MANY, group_size=3),
     "1,000 features, 12 groups a domain": replace(MANY, **TWELVE),
 }
-# Sets that no choice was made by: everything was chosen on others.
+# Of the first simulated set; the others follow.
 SEED = 400_000
 TAU = 0.8
 # (persisting share, range of the mates' true r): far from τ, around it, below it

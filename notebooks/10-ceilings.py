@@ -118,8 +118,8 @@ def controls(child):
 kept = {(a, b): persistence(sample, a, b, rule=rule, floors=controls(b)) for a, b in lineage.edges}
 main = kept[parent, child]
 parts = (main.share, main.ceiling, main.floors["random_mlp"])
-raw = [part.counted[sample.taus.index(tau)] for part in parts]
-assert rule != "best" or np.allclose([share, ceiling, floor], raw)
+raw = [part.counted[sample.taus.index(tau)] if part else np.nan for part in parts]
+assert rule != "best" or np.allclose([share, ceiling, floor], raw, equal_nan=True)
 
 # %% tags=["hide-input"]
 pair, pairs = style.pair_label(parent, child), [style.pair_label(*edge) for edge in kept]

@@ -261,7 +261,7 @@ say(
     f"Over the {count(len(coverage))} cases of {{numref}}`fig-coverage`, {count(sets.min())} sets each or "
     f"more, our intervals hold the truth in {percent(held.min())} to {percent(held.max())} of the sets; with "
     f"twelve groups in {percent(twelve.min())} to {percent(twelve.max())}. By more than the number of sets "
-    f"explains, coverage lies below {percent(LEVEL)} in {count(below)} cases, and above it in "
+    f"explains, coverage lies below {percent(LEVEL)} in {count(below)} of them, and above it in "
     f"{count(above)}, where intervals are wider than they need be.",
     f"The jackknife holds it in {percent(simple.min())} to {percent(simple.max())}. Its correction multiplies "
     "the noise of single features, which cross the threshold or don't. Left uncorrected, around the raw "

@@ -230,13 +230,11 @@ for model in (harmless, *chosen, *floors.values()):
 child = next(iter(chosen))
 feature = np.concatenate(picked[child])[0]
 y = parent.acts[:, [feature]].toarray()[:, 0].astype(float)
-G = found[chosen[child]].acts.toarray()
-centred = G[fit] - G[fit].mean(axis=0)
-norms = np.linalg.norm(centred, axis=0) * np.linalg.norm(y[fit] - y[fit].mean())
-r = np.divide(
-    centred.T @ (y[fit] - y[fit].mean()), norms, out=np.zeros_like(norms), where=norms > 0
-)
-G = G[:, np.argsort(-r)[:10]].astype(float)
+G = found[chosen[child]].acts.astype(float)
+mean, square = (np.asarray(x[fit].mean(axis=0)).ravel() for x in (G, G.multiply(G).tocsr()))
+with np.errstate(invalid="ignore"):
+    r = G[fit].T @ (y[fit] - y[fit].mean()) / np.sqrt(square - mean**2)
+G = G[:, np.argsort(-np.nan_to_num(r), kind="stable")[:10]].toarray()
 weights, _ = nnls(G[fit] - G[fit].mean(axis=0), y[fit] - y[fit].mean())
 error = y - y[fit].mean() - (G - G[fit].mean(axis=0)) @ weights
 r2 = 1 - np.sum(error[~fit] ** 2) / np.sum((y[~fit] - y[~fit].mean()) ** 2)

@@ -14,17 +14,16 @@
 # # Lost, found and new
 #
 # {cite:t}`horn2025tracking` show in their Figure 4 a feature for Python *exceptions* that the Lua model
-# has lost: its closest match there is a feature for something else. Such a picture is easily made.
-# Whoever picks the worst matched of two thousand features picks noise, unless that was ruled out.
+# has lost: its closest match there is for something else. Such a picture is easily made. Whoever picks
+# the worst matched of two thousand features picks noise, unless that was ruled out.
 #
-# **You will learn** what makes a feature seem {term}`lost` or {term}`new` without being so, and how many are lost and
-# new beyond that. **You need** the chapter on [ceilings](ceilings). **It takes** twenty minutes.
+# **You will learn** what makes a feature seem {term}`lost` or {term}`new` without being so, and how many
+# are beyond that. **You need** the chapter on [ceilings](ceilings). **It takes** twenty minutes.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, display
-from matplotlib.ticker import PercentFormatter
 from scipy import sparse
 
 from featrack_utils.corpora import prepare
@@ -73,41 +72,36 @@ first = {model: each[0] for model, each in names.items()}
 # Each of these makes a feature look lost or new, though nothing happened to it:
 # - **An accident of the dictionary.** The next dictionary of the same model may miss it as well. So we
 #   ask {term}`reproducible` features alone, those that every other dictionary of their model has.
-# - **An accident of the match.** One dictionary of the other model may miss it by chance. So it must be
-#   missing from *all* of them.
-# - **The text.** The parent's dictionaries never read what the child was tuned on. What the parent had
-#   for that text all along would seem new. So we also ask the {term}`zero-step child`: the untouched
-#   parent, read by a dictionary that has learned from the child's text.
-# - **A dense or rare feature**, or one of the position, such as an attention sink. Their correlations
-#   say little, so they aren't chosen by name: only features that are active on 0.1 to 10 % of the tokens,
-#   with a threshold of 10 % for the share of their activation on one place of the blocks.
+# - **An accident of the match.** One dictionary may miss it by chance. So *all* of them must miss it.
+# - **The text.** The parent's dictionaries never read what the child was tuned on, so what the parent had
+#   for it all along would seem new. So we also ask the {term}`zero-step child`: the untouched parent,
+#   read by a dictionary that has learned from the child's text.
+# - **A dense or rare feature**, or one of the position. Their correlations say little, so features are
+#   named only if they are active on 0.1 to 10 % of the tokens, by a threshold, and on many places.
 #
-# With best correlations $r_i$ of feature $i$ in each dictionary $d$, the rule for *lost* reads
+# With $r_i$ the best correlation of feature $i$ in a dictionary, *lost* is (for *new*, trade places)
 #
 # $$\min_{d\,\in\,\text{parent's others}} r_i(d) > \tau \quad\text{and}\quad
 #   \max_{d\,\in\,\text{child's}} r_i(d) \le \tau .$$
-#
-# For *new*, child and parent trade places. In numpy these are three lines; the package agrees.
 
 # %%
 parent, child = edges[0]
 one = first[parent]
 at_home = np.min([matches.best[one, name].a_best_r for name in names[parent][1:]], axis=0)
 away = np.max([matches.best[one, name].a_best_r for name in names[child]], axis=0)
-by_hand = np.flatnonzero((at_home > tau) & (away <= tau))
-
 table = selection.missing(matches.best, one, names[parent][1:], names[child], tau)
-np.testing.assert_array_equal(np.sort(table["feature"]), by_hand)
+np.testing.assert_array_equal(
+    np.sort(table["feature"]), np.flatnonzero((at_home > tau) & (away <= tau))
+)
 
 # %% [markdown]
 # ## How many are missed, and how many would be anyway?
 #
 # For every fine-tune we count the share of reproducible features that a dictionary of the other model
 # misses. Beside it stand two shares that need no fine-tuning. One is missed **where nothing
-# happened**: of the parent's features, by the zero-step child; of the child's, the share that one more
-# dictionary of the same model misses. With two dictionaries of the child there is no third to ask, so the
-# parent's stand in for it. The other is missed **with a random MLP**: by the child after its MLP was
-# redrawn, while embedding and attention stay.
+# happened**: of the parent's features, by the zero-step child; of the child's, by one more dictionary of
+# the child (with two there is no third, and the parent's stand in). The other is missed **with a random
+# MLP**: by the child after its MLP was redrawn, while embedding and attention stay.
 
 # %%
 models = {model: [found[name] for name in each] for model, each in names.items()}
@@ -131,16 +125,15 @@ counted = {pair: each for edge in edges for pair, each in kept(*edge).items()}
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 rows, results, told = {}, {}, []
 for (model, other), each in counted.items():
-    title = (
-        f"{label(model)}’s, not in {label(other)} ({'lost' if (model, other) in edges else 'new'})"
-    )
+    kind = "lost" if (model, other) in edges else "new"
     shares = {"": each.share, ".unchanged": each.ceiling, ".random_mlp": each.floors["random_mlp"]}
     row = {end: interval(complement(s), tau) if s else UNDEFINED for end, s in shares.items()}
     row[".excess"] = each.excess()
     for end, figure in row.items():
         results |= flat(f"changes.{model}_{other}.missed_share{end}", figure)
     here, anyway, at_most = (with_interval(row[end]) for end in shares)
-    rows[title] = row | {"model": model}
+    title = f"{label(model)}’s, not in {label(other)} ({kind})"
+    rows[title] = row
     told.append(
         f"- {title}: {here} are missed, {anyway} where nothing happened, {at_most} with a random MLP. "
         + verdict(
@@ -151,23 +144,17 @@ for (model, other), each in counted.items():
             unclear="Whether the tuning did any of it can't be told.",
         )
     )
-looks = {
-    "": dict(marker="o", label="in the other model"),
-    ".unchanged": dict(marker="D", color="black", label="where nothing happened"),
-    ".random_mlp": dict(marker="s", color=style.GREY, label="with a random MLP"),
-}
+WORDS = ("in the other model", "where nothing happened", "with a random MLP")
+COLOURS = (style.colour_of(lineage.order[1]), "black", style.GREY)
 figure, axis = style.single(0.55 * len(rows) + 1.2)
-for place, row in enumerate(rows.values()):
-    for shift, (end, look) in zip((0, -0.2, 0.2), looks.items(), strict=True):
-        look = {"color": style.colour_of(row["model"])} | look
-        axis.plot([row[end].low, row[end].high], [place + shift] * 2, color=look["color"], lw=1.5)
-        axis.plot(row[end].estimate, place + shift, ls="", ms=5, **look)
+for k, end in enumerate(shares):
+    each = pd.DataFrame([row[end] for row in rows.values()])
+    places = each.index + (0, -0.2, 0.2)[k]
+    axis.hlines(places, each["low"], each["high"], color=COLOURS[k])
+    axis.plot(each["estimate"], places, "oDs"[k], ms=5, color=COLOURS[k], label=WORDS[k])
 axis.set(xlabel="share of reproducible features missed", xlim=(0, 1))
-axis.set(yticks=range(len(rows)), yticklabels=rows)
-axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-axis.invert_yaxis()
-marks = (each[: len(looks)] for each in axis.get_legend_handles_labels())
-figure.legend(*marks, loc="outside upper center", ncols=3)
+axis.set(yticks=range(len(rows)), yticklabels=rows, ylim=(len(rows) - 0.5, -0.5))
+figure.legend(loc="outside upper center", ncols=3)
 show(
     figure,
     "Of each model's reproducible features: the share that a dictionary of the other model misses, "
@@ -233,14 +220,12 @@ say(
 # %% [markdown]
 # ## The paper's example: exceptions
 #
-# Is the paper's feature among them? We look for it without a cut-off. An **indicator** is 1 at some
-# positions and 0 at all others. Features are ranked by their correlation with it, and the three
-# closest are judged. There are two indicators: one for the *keywords* `raise` and `except`, one for the
-# position right *after* them, where the names of exceptions stand.
+# Is the paper's feature among them? We look for it without a cut-off. An **indicator** is 1 at the
+# positions in question and 0 at all others: at the *keywords* `raise` and `except`, or right *after* them,
+# where the names of exceptions stand. The three features that correlate best with each are judged.
 #
 # A feature is lost in a child if it is reproducible and if, in every dictionary of the child, the
-# interval of its r with the closest match lies below τ. The match stays that of the whole mix, which
-# makes r rather too large: "lost" is said too rarely.
+# interval of its r with the closest match lies below τ (see [the method](method-cases)).
 
 # %%
 root, mix = first[lineage.root], found[first[lineage.root]]
@@ -294,17 +279,15 @@ if not lost_pairs:
         "dictionary of a child. The others may be far from everything in a child, but so they are from "
         "another dictionary of their own model."
     )
-easy = count((table["random MLP"] > tau).sum())
-say(f"Of the {count(len(ranked))}, {easy} are in a random MLP: for those the token is enough.")
+say(f"A random MLP has {count((table['random MLP'] > tau).sum())}: for those the token is enough.")
 counts = {"judged": judged, "lost": lost_pairs, "reproducible": stable}
 results |= {f"changes.exceptions.{name}": len(each) for name, each in counts.items()}
 
 # %% [markdown]
 # ## One lost and one new, in full
 #
-# The lost one is farthest from everything in a child, the new one from everything in the parent. Beside
-# each stands its closest match there, over all dictionaries. Both are shown on the same text: two
-# places where the feature is strongest, one at random, one where the match is strongest.
+# The lost one is farthest from everything in a child, the new one from everything in the parent. Each is
+# shown beside its closest match there, where it is strongest, at random, and where the match is strongest.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 for pairs in (edges, [edge[::-1] for edge in edges]):
@@ -329,11 +312,9 @@ store.write_results(run, "changes", results)
 clear = [row for row in rows.values() if row[".excess"].low > 0]
 say(
     f"In {count(len(clear))} of {count(len(rows))} comparisons more reproducible features are missed "
-    "than where nothing happened. Without that, and without a random MLP, a list of lost features "
-    "means little.",
+    "than where nothing happened. A list of lost features without that means little.",
     f"Of the paper's kind, a lost feature for exceptions, we find {count(len(lost_pairs))} in "
-    f"{count(len(judged))} cases (a feature, a child), judged over all dictionaries, on another corpus. "
-    "Next: [a map](map) of all features at once.",
+    f"{count(len(judged))} cases (a feature, a child), over all dictionaries. Next: [a map](map).",
 )
 
 # %% [markdown]
@@ -358,10 +339,10 @@ check(answer, all_missed)
 # %% [markdown]
 # :::{admonition} Exercise 2
 # :class: tip
-# Why must a *lost* feature be one that the zero-step child has, and a *new* one one that it lacks?
+# Why must the zero-step child have a *lost* feature, and lack a *new* one?
 # :::
 #
 # :::{dropdown} Answer
-# The zero-step child is the parent. If its dictionary misses a feature of the parent, so would that of
-# a child to which nothing happened. If it has a feature of the child, the parent had it all along.
+# It is the parent. What it misses of the parent, a child to which nothing happened would miss, too; what
+# it has of the child, the parent had all along.
 # :::

@@ -137,7 +137,7 @@ def finetune(sown, work):
     training.train(weights, blocks, work, tokenizer=sown.tokenizer, **recipe)
 
 
-# %% tags=["hide-input"] jupyter={"source_hidden": true}
+# %% tags=["hide-input", "remove-output"] jupyter={"source_hidden": true}
 names, texts = {}, {}
 for strength in planted:
     name = names[strength] = f"{child}.planted-{dose_percent(strength)}"
@@ -462,8 +462,7 @@ store.write_results(run, "planted", results)
 def bounded(kind):
     smallest, largest = limits[kind]
     there = f"found down to {percent(smallest)}" if smallest else "found at none of the strengths"
-    missed = f", and not at {percent(largest)}" if largest else ", and missed at none"
-    return there + (missed if smallest else "")
+    return there + (f" and not at {percent(largest)}" if smallest and largest else "")
 
 
 # %% [markdown]
@@ -476,15 +475,18 @@ def bounded(kind):
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 first, *_ = planted
 row, anyway = found[first]["clean"], results[f"planted.{dose_percent(first)}.unchanged"]
-sentences = [
-    f"With the word in {percent(first)} of the documents, {count(row['called_new'])} features are called "
-    f"new beside the clean model, {count(row['answering'])} of which answer to the plant.",
-    f"Where no model differs at all, {count(anyway)} would be.",
-    f"Beside the clean model the plant is {bounded('clean')}.",
-    f"When a dictionary of the clean model has read the word, it is {bounded('confirmed')}.",
-]
+confirmed = found[first]["confirmed"]
 say(
-    " ".join(sentences),
+    f"With the word in {percent(first)} of the documents, {count(row['called_new'])} features are called "
+    f"new beside the clean model, and {count(row['answering'])} of them answer to the plant. Where no "
+    f"model differs at all, {count(anyway)} would be called new.",
+    f"A dictionary of the clean model that has read the word leaves {count(confirmed['answering'])} of "
+    f"the {count(row['answering'])}. The others answer to the word in the clean model, too, which "
+    "was never tuned on it: a new text is enough to bring them up."
+    if row["answering"] > confirmed["answering"]
+    else "",
+    f"By the share of documents with the word, the plant is {bounded('clean')}; if features that the "
+    f"reader has don't count, it is {bounded('confirmed')}.",
     "A list of new features says what the dictionaries have in addition. Whether the *model* has it in "
     "addition needs a dictionary of the old model that has read the new text.",
 )

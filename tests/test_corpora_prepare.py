@@ -38,21 +38,6 @@ def test_any_domains_are_read_encoded_credited_and_opened_in_their_order(tmp_pat
     assert credits.to_dict() == {"tales": "featrack-utils", "my-notes": "your own files"}
 
 
-@pytest.mark.parametrize(
-    ("train_tokens", "vocabulary_from"),
-    [({}, ["a"]), ({"a": 9, "b": 9}, ["a"]), ({"a": 9}, ["b"]), ({"a": 9}, [])],
-)
-def test_domains_that_do_not_agree_are_refused(tmp_path, train_tokens, vocabulary_from):
-    with pytest.raises(FeatrackError, match="give every domain a source and a number"):
-        prepare(
-            tmp_path,
-            sources={"a": {"kind": "embedded", "text": "python"}},
-            train_tokens=train_tokens,
-            vocabulary_from=vocabulary_from,
-            **RECIPE,
-        )
-
-
 def test_missing_corpora_are_refused(tmp_path):
     with pytest.raises(FeatrackError, match="missing or damaged"):
         open_corpora(tmp_path, context=16)

@@ -160,12 +160,6 @@ def test_a_training_side_of_copies_is_refused(give):
         collected()
 
 
-@pytest.mark.parametrize("share", [0, 1, -0.1, 1.5])
-def test_a_share_outside_zero_and_one_is_refused(share):
-    with pytest.raises(FeatrackError, match="validation_share"):
-        collected(validation_share=share)
-
-
 @given(st.sets(st.text(max_size=5), max_size=40), st.floats(0.001, 0.999), st.integers(0, 2**31))
 def test_every_split_has_enough_groups_and_follows_the_hash_otherwise(groups, share, seed):
     side = assign_groups(sorted(groups), share, seed)

@@ -15,6 +15,7 @@ from featrack_utils.errors import FeatrackError
 
 SPLITS = ("train", "validation")
 KINDS = ("embedded", "files", "hub")
+_KIND_OF = {"globs": "files", "dataset": "hub", "text": "embedded"}  # the one that takes a key
 # The embedded texts, and the characters that a token of each holds at most, so that enough of it is
 # collected: stories use few words that a vocabulary of technical prose has.
 EMBEDDED = {"english": 4.1, "python": 4.0, "lua": 3.4, "stories": 2.8}
@@ -82,20 +83,14 @@ class SourceConfig:
             raise FeatrackError(
                 f"Unknown kind of corpus source {self.kind!r}; use one of {', '.join(KINDS)}."
             )
-        for kind, key, value in (
-            ("files", "globs", self.globs),
-            ("hub", "dataset", self.dataset),
-        ):
-            if (self.kind == kind) != bool(value):
+        for key, kind in _KIND_OF.items():
+            value = getattr(self, key)
+            lacking = kind == self.kind and not value and key != "text"  # that has a default
+            if lacking or (value and kind != self.kind):
                 raise FeatrackError(
                     f"A corpus source of kind {self.kind!r} has {key} {value!r}; give {key} to "
                     f"the kind {kind!r} and to no other."
                 )
-        if self.text is not None and self.kind != "embedded":
-            raise FeatrackError(
-                f"A corpus source of kind {self.kind!r} has text {self.text!r}; give text to the "
-                "kind 'embedded' and to no other."
-            )
 
     @classmethod
     def read(cls, domain: str, keys: Mapping[str, Any]) -> SourceConfig:

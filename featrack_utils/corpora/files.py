@@ -9,7 +9,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,9 @@ def file_documents(domain: str, globs: Sequence[str], column: str = "text") -> I
         section_chars = min(MAX_SECTION_CHARS, max(MIN_SECTION_CHARS, total // 20))
     texts = [_read(domain, file, names[file], column, section_chars, few) for file in files]
     n_documents = 0
-    for document in _round_robin(texts) if few else chain.from_iterable(texts):
+    # Few files take turns: an early stop still leaves something of every book.
+    turns = chain.from_iterable(zip_longest(*texts)) if few else chain.from_iterable(texts)
+    for document in filter(None, turns):
         n_documents += 1
         yield document
     if not n_documents:
@@ -200,32 +202,23 @@ def _plain_texts(domain: str, file: Path) -> list[str]:
 
 
 def _jsonl_texts(domain: str, file: Path, column: str) -> Iterator[str]:
-    with file.open(encoding="utf-8-sig") as lines:
-        number = 0
-        while True:
-            number += 1
+    # Bytes are read, so that a line which isn't UTF-8 is named like any other.
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
             where = f"Line {number} of {file.name} in the {domain} corpus"
             try:
-                line = lines.readline()
-                row = json.loads(line) if line.strip() else {column: None}
+                row = json.loads(line.decode("utf-8-sig")) if line.strip() else {column: None}
             except (ValueError, RecursionError) as error:
                 raise FeatrackError(
                     f"{where} is not JSON in UTF-8; each line must hold one JSON object."
                 ) from error
-            if not line:
-                return
+            there = ", ".join(row) if isinstance(row, dict) else "no fields"
             if not isinstance(row, dict) or column not in row:
-                fields = ", ".join(row) if isinstance(row, dict) else "no fields"
-                raise FeatrackError(
-                    f"{where} has no field {column!r} (it has {fields}); set the corpus's column "
-                    "to the field that holds the text."
-                )
+                raise _no_text(where, f"has no field {column!r} (it has {there})")
             text = row[column]
             if not isinstance(text, str | None):
-                raise FeatrackError(
-                    f"{where} holds a {type(text).__name__} in the field {column!r}, not text; "
-                    "set the corpus's column to the field that holds the text."
-                )
+                kind = type(text).__name__
+                raise _no_text(where, f"holds a {kind} in the field {column!r}, not text")
             if text:
                 yield text
 
@@ -236,18 +229,14 @@ def _parquet_texts(domain: str, file: Path, column: str) -> Iterator[str]:
         with pq.ParquetFile(file) as table:
             schema = table.schema_arrow
             if column not in schema.names:
-                raise FeatrackError(
-                    f"{where} has no column {column!r} (it has {', '.join(schema.names)}); set "
-                    "the corpus's column to the one that holds the text."
-                )
+                there = ", ".join(schema.names)
+                raise _no_text(where, f"has no column {column!r} (it has {there})")
             kind = schema.field(column).type
-            if not _is_text(kind.value_type if pa.types.is_dictionary(kind) else kind):
-                raise FeatrackError(
-                    f"{where} holds {kind} in column {column!r}, not text; set the corpus's "
-                    "column to the one that holds the text."
-                )
+            kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+            if kind not in (pa.string(), pa.large_string(), pa.string_view()):
+                raise _no_text(where, f"holds {kind} in column {column!r}, not text")
             for batch in table.iter_batches(columns=[column]):
-                yield from (text for text in batch.column(0).to_pylist() if text)
+                yield from filter(None, batch.column(0).to_pylist())
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FeatrackError(
             f"{where} is not a Parquet file or is damaged; write it anew or leave it out of the "
@@ -255,18 +244,5 @@ def _parquet_texts(domain: str, file: Path, column: str) -> Iterator[str]:
         ) from error
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return (
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
-
-
-def _round_robin(readers: list[Iterator[Document]]) -> Iterator[Document]:
-    # One document of each file in turn: an early stop still leaves something of every book.
-    while readers:
-        for reader in list(readers):
-            document = next(reader, None)
-            if document is None:
-                readers.remove(reader)
-            else:
-                yield document
+def _no_text(where: str, what: str) -> FeatrackError:
+    return FeatrackError(f"{where} {what}; set the corpus's column to the one that holds the text.")

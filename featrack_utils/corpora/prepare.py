@@ -79,10 +79,8 @@ def prepare(
         vocabulary_from: the domains that the tokenizer learns from.
 
     Raises:
-        FeatrackError: a domain of `train_tokens` or `vocabulary_from` that has no source or the
-            reverse, or a source that can't be read or holds too little.
+        FeatrackError: a source that can't be read or holds too little.
     """
-    _check_domains(sources, train_tokens, vocabulary_from)
     configs = {domain: SourceConfig.read(domain, source) for domain, source in sources.items()}
     wanted = {
         domain: {"train": train_tokens[domain], "validation": validation_tokens}
@@ -109,18 +107,6 @@ def prepare(
             stream = tokenizer.encode_documents(by_split[split], learnt)
             stream = stream.first_tokens(wanted[domain][split])
             tokenizer.save_stream(stream, folder / domain / split)
-
-
-def _check_domains(
-    sources: Mapping[str, Any], train_tokens: Mapping[str, int], vocabulary_from: Sequence[str]
-) -> None:
-    odd = sorted({*sources} ^ {*train_tokens} | ({*vocabulary_from} - {*sources}))
-    if odd or not vocabulary_from:
-        raise FeatrackError(
-            f"The corpora have sources for {', '.join(sources)}, numbers of tokens for "
-            f"{', '.join(train_tokens)} and a vocabulary from {', '.join(vocabulary_from)}; give "
-            "every domain a source and a number, and learn the vocabulary from some of them."
-        )
 
 
 def _in_characters(

@@ -109,10 +109,6 @@ def collect_all(
     Raises:
         FeatrackError: a source that can't be read or holds too little to be divided.
     """
-    if not 0 < validation_share < 1:
-        raise FeatrackError(
-            f"validation_share is {validation_share}; it must lie between 0 and 1, 0.1 say."
-        )
     tasks = {
         domain: (domain, source, wanted[domain], validation_share, seed)
         for domain, source in sources.items()
@@ -243,13 +239,8 @@ def _check(domain: str, split: Split, wanted: Mapping[str, int]) -> None:
                 "is too little to divide, change validation_share."
             )
         if found < 0.98 * wanted[name]:
-            log.warning(
-                "the %s corpus has %d characters for %s, %d were wanted; going on with these",
-                domain,
-                found,
-                name,
-                wanted[name],
-            )
+            message = "the %s corpus has %d characters for %s, %d were wanted; going on with these"
+            log.warning(message, domain, found, name, wanted[name])
 
 
 def _chars(documents: Iterable[Document]) -> int:

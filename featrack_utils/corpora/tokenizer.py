@@ -40,19 +40,8 @@ class TokenStream:
     groups: list[str] | None = None
 
     def __post_init__(self) -> None:
-        n_documents = len(self.origins)
-        if self.starts.shape != (n_documents + 1,) or self.starts[-1] != len(self.tokens):
-            raise FeatrackError(
-                f"A token stream has {n_documents} origins, {len(self.starts)} starts and "
-                f"{len(self.tokens)} tokens, which don't belong together; make it anew."
-            )
         if self.groups is None:
             object.__setattr__(self, "groups", self.origins)
-        if len(self.groups) != n_documents:
-            raise FeatrackError(
-                f"A token stream has {n_documents} origins but {len(self.groups)} groups, which "
-                "don't belong together; make it anew."
-            )
 
     def origin_names(self) -> list[str]:
         """The different origins in order of appearance; `Blocks.origin` points into this."""
@@ -140,23 +129,12 @@ def encode_documents(
     """Encodes documents one after the other, each led by the tokenizer's first token.
 
     A text that spells out END_OF_TEXT gets ordinary tokens for it: data is never markup.
-
-    Raises:
-        FeatrackError: no documents, or a tokenizer without a first token.
     """
     lead = tokenizer.bos_token_id
-    if lead is None:
-        raise FeatrackError(
-            "The tokenizer has no token that begins a document (bos_token); use one that has."
-        )
     parts: list[np.ndarray] = []
-    lengths: list[int] = []
-    origins: list[str] = []
-    groups: list[str] = []
     for first in range(0, len(documents), BATCH):
-        batch = documents[first : first + BATCH]
         encoded = tokenizer(
-            [document.text for document in batch],
+            [document.text for document in documents[first : first + BATCH]],
             add_special_tokens=False,
             split_special_tokens=True,
             return_attention_mask=False,
@@ -164,13 +142,12 @@ def encode_documents(
             verbose=False,
         )["input_ids"]
         parts += [np.array([lead, *ids], dtype=np.int32) for ids in encoded]
-        lengths += [len(ids) + 1 for ids in encoded]
-        origins += [document.origin for document in batch]
-        groups += [document.group for document in batch]
-    if not parts:
-        raise FeatrackError("There are no documents to encode; check the corpus.")
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return TokenStream(np.concatenate(parts), starts, origins, groups)
+    return TokenStream(
+        np.concatenate(parts),
+        np.cumsum([0, *map(len, parts)]).astype(np.int64),
+        [document.origin for document in documents],
+        [document.group for document in documents],
+    )
 
 
 def blocks(stream: TokenStream, context: int) -> Blocks:
