@@ -214,9 +214,9 @@ say(
 # %% [markdown]
 # ## The learning rate
 #
-# How much is forgotten depends above all on the **learning rate**. The authors fine-tune at a thirtieth of
-# the rate at which their base was trained. At a third of it a model of our size is overwritten rather
-# than tuned, as [a later chapter](rate) shows.
+# How much is forgotten depends on the **learning rate**. The authors fine-tune at a thirtieth of the rate
+# at which their base was trained. A fine-tune at a much higher rate is another experiment, and
+# [a later chapter](rate) measures how much of the model it overwrites.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 base_rate = store.read_record(run / "models" / root)["parameters"].get("learning_rate", np.nan)

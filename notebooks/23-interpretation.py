@@ -25,15 +25,17 @@
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import pandas as pd
 from IPython.display import display
+from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
 from featrack_utils.display import style
-from featrack_utils.display.explanation_figures import score_histograms, show_foretold
+from featrack_utils.display.cards import show_foretold
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import (
     check,
@@ -245,8 +247,23 @@ say(
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 compared = (child, lineage.order[-1])
+bins = np.linspace(-0.2, 1, 31)
+picture, axes = style.panels(2 * len(compared), 2.0, columns=len(compared))
+kinds = {"simulation_r": "simulation", "random_r": "random-only"}
+for axis, (column, whose) in zip(axes, product(kinds, compared), strict=True):
+    each = own[(own["explainer"] == shown) & (own["model"] == whose) & own["able"]]
+    outline = {"color": style.colour_of(whose), "histtype": "step", "lw": 2}
+    for chosen, look in ((each, {"color": "#bbbbbb"}), (each[each["persisting"]], outline)):
+        values = chosen[column].dropna().clip(bins[0], 1)
+        if len(values):
+            axis.hist(values, bins=bins, weights=np.full(len(values), 1 / len(values)), **look)
+            axis.axvline(values.median(), color=look["color"], ls=":", lw=1.5)
+    axis.set_title(f"{label(whose)}, {kinds[column]}")
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+picture.supxlabel("score r (higher is better)", fontsize=11)
+picture.supylabel("share of features", fontsize=11)
 show(
-    score_histograms(own[own["explainer"] == shown], compared),
+    picture,
     caption="After the paper's Figure 6: scores of all features (grey) and of those that persist "
     f"(outline), for {label(compared[0])} and {label(compared[1])}. Above on the strongest and on "
     "random excerpts, below on random text alone. Dotted: medians.",

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from featrack_utils.display.explanation_figures import score_histograms, show_foretold
+from featrack_utils.display.cards import show_foretold
 from featrack_utils.interpretation.explain import score
 
 N = 40
@@ -92,16 +92,6 @@ def test_nothing_scored_gives_no_figure_and_still_a_picture():
     assert found.pop("autointerp.density_caliper") > 1
     assert found.pop("autointerp.lua.lookup.persisting_minus_matched.pairs") == 0
     assert found and set(found.values()) == {None}
-    assert len(score_histograms(nothing, ("lua", "merged")).axes) == 4
-
-
-def test_the_histogram_shows_shares_of_all_and_of_persisting_features():
-    figure = score_histograms(own(), ("lua",))
-    axis = figure.axes[0]
-    bars = [patch.get_height() for patch in axis.patches if hasattr(patch, "get_height")]
-    assert sorted(bar for bar in bars if bar > 0) == pytest.approx([0.25, 0.75])
-    outline = axis.patches[-1].get_xy()[:, 1].max()
-    assert outline == pytest.approx(1)
 
 
 def test_an_example_is_shown_as_data_with_a_link_to_the_explorer():

@@ -170,7 +170,7 @@ def test_a_killed_training_goes_on_to_the_weights_of_an_unbroken_one(
     train, monkeypatch, tmp_path, kind
 ):
     unbroken = train("unbroken", **kind)
-    plain_step = training._RecordingTrainer.step
+    plain_step = training.RecordingTrainer.step
 
     def step(self, batch):
         if self.n_training_steps == 100:
@@ -178,7 +178,7 @@ def test_a_killed_training_goes_on_to_the_weights_of_an_unbroken_one(
         return plain_step(self, batch)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training._RecordingTrainer, "step", step)
+        patch.setattr(training.RecordingTrainer, "step", step)
         train("broken", **kind)
     checkpoints = sorted((tmp_path / "broken" / "checkpoints").iterdir(), key=lambda p: int(p.name))
     assert len(checkpoints) == 2
@@ -187,7 +187,7 @@ def test_a_killed_training_goes_on_to_the_weights_of_an_unbroken_one(
 
     steps = []
     monkeypatch.setattr(
-        training._RecordingTrainer, "step", lambda self, b: steps.append(1) or plain_step(self, b)
+        training.RecordingTrainer, "step", lambda self, b: steps.append(1) or plain_step(self, b)
     )
     broken = train("broken", **kind)
     assert len(steps) == 120 - int(checkpoints[-1].name) // 64 < 45

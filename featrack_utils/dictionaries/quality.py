@@ -108,11 +108,7 @@ class Sums:
         """Reads what `save` wrote."""
         with safe_open(path, "pt") as file:
             domains = file.metadata()["domains"].split(",")
-        tensors = load_file(path)
-        if "squares" in tensors:  # of runs made before neurons were measured
-            tensors["ranked"] = torch.zeros_like(tensors["total"])
-            tensors["ranked"][:, 0] = tensors.pop("squares")
-        return cls(tuple(domains), **tensors)
+        return cls(tuple(domains), **load_file(path))
 
 
 def quality(sums: Sums, domains: Iterable[str] | None = None) -> Quality:

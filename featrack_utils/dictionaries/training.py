@@ -100,7 +100,7 @@ class _SteeredCoefficient(CoefficientScheduler):
         self.__dict__.update(state_dict)
 
 
-class _RecordingTrainer(SAETrainer):
+class RecordingTrainer(SAETrainer):
     """SAELens' trainer, which also keeps a short history of loss, L0 and variance explained."""
 
     history: list[dict[str, float]]
@@ -209,7 +209,7 @@ def train_sae(
         checkpoint_path=str(folder / _CHECKPOINTS),
         logger=LoggingConfig(log_to_wandb=False),
     )
-    trainer = _RecordingTrainer(config, sae, iter(()))
+    trainer = RecordingTrainer(config, sae, iter(()))
     trainer.history, trainer.every = [], max(1, steps // _LOGGED_STEPS)
     if target_l0:
         _require_l1(sae)
@@ -285,7 +285,7 @@ def _last_checkpoint(folder: Path) -> Path | None:
     return max(whole, key=lambda path: int(path.name), default=None)
 
 
-def _write_history(trainer: _RecordingTrainer, folder: Path) -> None:
+def _write_history(trainer: RecordingTrainer, folder: Path) -> None:
     temporary = folder / ".history.csv.tmp"
     pd.DataFrame(trainer.history).to_csv(temporary, index=False)
     os.replace(temporary, folder / "history.csv")
