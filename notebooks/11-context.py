@@ -33,7 +33,16 @@ from matplotlib.ticker import PercentFormatter
 from featrack_utils.dictionaries import features
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import check, number, percent, say, show, verdict, with_interval
+from featrack_utils.display.text import (
+    check,
+    listed,
+    number,
+    percent,
+    say,
+    show,
+    verdict,
+    with_interval,
+)
 from featrack_utils.interpretation import logit_effects
 from featrack_utils.lineage import label
 from featrack_utils.matching import held_out, similarity, token_share
@@ -196,7 +205,7 @@ for axis, (edge, thirds) in zip(axes, kept.items(), strict=True):
         axis.plot(one.at_least("random_model").estimate, place, "|", color=style.GREY, ms=10, mew=2)
         axis.hlines(place, share.low, share.high, color=style.colour_of(edge[1]), lw=2.5)
         axis.plot(share.estimate, place, "o", color=style.colour_of(edge[1]), ms=7, mec="white")
-    axis.set(title=style.pair_label(*edge), xlim=(0, 1), ylim=(2.5, -0.5))
+    axis.set(title=style.pair_label(*edge), xlim=(-0.02, 1.02), ylim=(2.5, -0.5))
     axis.set_yticks(range(3), ["context", "mixed", "token"])
     axis.grid(axis="y", visible=False)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -392,7 +401,7 @@ def with_bounds(values):
 
 # %% tags=["hide-input"]
 figure, axes = style.panels(2, 2.6)
-for axis, name, words in zip(axes, ("child", "control"), ("child", "its random MLP"), strict=True):
+for axis, name, words in zip(axes, ("child", "control"), (label(child), "random MLP"), strict=True):
     own_r, other = (
         np.mean([one[0] for one in by_feature[parent, child][of]], axis=0) for of in ("own", name)
     )
@@ -400,6 +409,7 @@ for axis, name, words in zip(axes, ("child", "control"), ("child", "its random M
     axis.plot([0, 1], [0, 1], color="black", lw=1)
     axis.plot(own_r, other, ".", color=colour, ms=3, alpha=0.4, mew=0, rasterized=True)
     axis.set(title=f"{label(parent)} → {words}", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axis.set_xticks([0, 0.5, 1])
 figure.supxlabel("r to the parent's own other seeds", fontsize=11)
 figure.supylabel("r to the other model", fontsize=11)
 show(
@@ -488,7 +498,7 @@ for name, row in by_yardstick.items():
     colour = style.colour_of(name.split("_")[-1])
     axis.plot(row.iloc[1:], range(4), marker, color=colour, label=words, **size)
 axis.set_yticks(range(4), similarity.YARDSTICKS.values())
-axis.set(xlim=(0, 1), ylim=(3.5, -0.5), xlabel="median over matched pairs")
+axis.set(xlim=(0, 1.02), ylim=(3.5, -0.5), xlabel="median over matched pairs")
 figure.legend(loc="outside lower center", ncols=2)
 show(
     figure,
@@ -523,9 +533,10 @@ lines = []
 for (merge, parent_), gap in back.items():
     ancestor = lineage.common_ancestor(lineage.parents(merge))
     in_merge, in_parent = (whole[ancestor, one].found() for one in (merge, parent_))
+    floors = [percent(whole[ancestor, one].at_least().estimate) for one in (merge, parent_)]
     lines.append(
         f"- {label(merge)} has {with_interval(in_merge)} of {label(ancestor)}'s features, "
-        f"{label(parent_)} {with_interval(in_parent)}: "
+        f"{label(parent_)} {with_interval(in_parent)} (with random MLPs {listed(floors)}): "
         + verdict(
             gap,
             0,

@@ -466,7 +466,9 @@ def bounded(kind):
 
 
 # %% [markdown]
-# One caveat. The word fills a good part of the mix on which features are compared, half of the
+# Two caveats. A false alarm need not be chance. A model that learns a word also changes what it does
+# around it, and a feature of that is counted as false here, because it doesn't answer to the word itself.
+# And the word fills a good part of the mix on which features are compared, half of the
 # documents of its kind, at every strength. A habit that is rare in the reader's text would be rare on
 # such a mix, too, and unobserved before it is missed.
 #
