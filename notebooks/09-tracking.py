@@ -95,6 +95,9 @@ assert np.isclose(np.nanmax(r), matches.best[parent, child].a_best_r[feature], a
 # stands a pair that nothing lies between: two dictionaries of the parent itself, which differ by their
 # {term}`seeds <seed>`.
 
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(what_was_read(run, lineage))
+
 
 # %% tags=["hide-input"]
 def best_r(a, b):
@@ -106,7 +109,6 @@ edges = {f"{a}_{b}": (a, b) for a, b in lineage.edges}
 seed_0 = {n: (matches.names[a][0], matches.names[b][0]) for n, (a, b) in edges.items()}
 again = {n: matches.names[a][:2] for n, (a, _) in edges.items() if len(matches.names[a]) > 1}
 observed, unchanged = ({n: best_r(*pair) for n, pair in of.items()} for of in (seed_0, again))
-say(what_was_read(run, lineage))
 show(
     shareplots.best_match_histogram(observed, unchanged, tau),
     "Best correlation of each eligible parent feature with any feature of the child (filled), and "
