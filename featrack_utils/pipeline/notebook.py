@@ -178,7 +178,8 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
             progress_bar=False,
             log_output=False,
             cwd=Path.cwd(),
-            extra_arguments=["--log-level=ERROR"],
+            # Jupyter interrupts a kernel before it ends it, which the kernel would call an error.
+            extra_arguments=["--log-level=CRITICAL"],
             kernel_manager_class=ForkedKernelManager,
         )
         os.replace(executing, output)
