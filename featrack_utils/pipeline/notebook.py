@@ -180,6 +180,8 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
             cwd=Path.cwd(),
             # Jupyter interrupts a kernel before it ends it, which the kernel would call an error.
             extra_arguments=["--log-level=CRITICAL"],
+            # A kernel that is asked to end may still write to what it has closed, and say so.
+            shutdown_kernel="immediate",
             kernel_manager_class=ForkedKernelManager,
         )
         os.replace(executing, output)
