@@ -114,7 +114,7 @@ def _in_characters(
 ) -> dict[str, int]:
     per_token = CHARS_PER_TOKEN
     if source.kind == "embedded":
-        per_token = EMBEDDED[source.embedded_text(domain)]
+        per_token = EMBEDDED[source.text].chars_per_token
     return {split: int(n * per_token) for split, n in n_tokens.items()}
 
 
