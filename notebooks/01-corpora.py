@@ -164,9 +164,9 @@ for domain in domains:
 # %%
 def size(domain, split):
     stream = corpora.streams[domain, split]
-    origins, groups = stream.origin_names(), stream.group_names()
-    parts = {"tokens": stream.tokens, "documents": stream.origins, "origins": origins}
-    return {f"{split} {what}": len(each) for what, each in (parts | {"groups": groups}).items()}
+    parts = {"tokens": stream.tokens, "documents": stream.origins}
+    parts |= {"origins": {*stream.origins}, "groups": {*stream.groups}}
+    return {f"{split} {what}": len(each) for what, each in parts.items()}
 
 
 sizes = pd.DataFrame({"text": label(d)} | size(d, "train") | size(d, "validation") for d in domains)

@@ -210,16 +210,18 @@ def test_english_reads_no_package_that_another_embedded_text_reads():
 def test_provenance_names_versions_and_licences(small_stdlib):
     numpy_files = [file for file in package_files("numpy", ".py") if "linalg" in file.name]
     rows = provenance([*python_documents(small_stdlib), *english_documents(numpy_files)])
-    assert [row["package"] for row in rows] == ["python", "numpy"]
-    assert rows[0]["groups"] == 4 and rows[0]["licence"] == "PSF-2.0"
-    assert "BSD" in rows[1]["licence"] and rows[1]["version"][0].isdigit()
+    assert rows.index.tolist() == ["python", "numpy"]
+    assert rows.loc["python", ["licence", "groups"]].tolist() == ["PSF-2.0", 4]
+    version, licence = rows.loc["numpy", ["version", "licence"]]
+    assert "BSD" in licence and version[0].isdigit()
 
 
 def test_credit_goes_to_the_package_whatever_a_path_begins_with():
     lua = Document("local x = 1", "numpy/x.lua", "numpy", package="xmake-wheel")
     own = Document("my text", "xmake/notes.txt", "xmake/notes.txt")
     far = Document("a tale", "somebody/tales/0", "somebody/tales/0", package="somebody/tales")
-    rows = {row["package"]: row for row in provenance([lua, own, far])}
-    assert rows["xmake-wheel"]["licence"] == "Apache-2.0" and rows["xmake-wheel"]["version"]
-    assert rows["your own files"]["licence"] == "as its authors state"
-    assert rows["somebody/tales"]["characters"] == 6
+    rows = provenance([lua, own, far])
+    version, licence = rows.loc["xmake-wheel", ["version", "licence"]]
+    assert licence == "Apache-2.0" and version
+    assert rows.loc["your own files", "licence"] == "as its authors state"
+    assert rows.loc["somebody/tales", "characters"] == 6
