@@ -117,15 +117,15 @@ def controls(child):
 
 kept = {(a, b): persistence(sample, a, b, rule=rule, floors=controls(b)) for a, b in lineage.edges}
 main = kept[parent, child]
-parts = (main.share, main.ceiling, main.floors["random_mlp"])
-raw = [part.counted[sample.taus.index(tau)] if part else np.nan for part in parts]
+parts = (main.shares, main.ceilings, main.floors["random_mlp"])
+raw = [part.counted[sample.taus.index(tau)] for part in parts]
 assert rule != "best" or np.allclose([share, ceiling, floor], raw, equal_nan=True)
 
 # %% tags=["hide-input"]
 pair, pairs = style.pair_label(parent, child), [style.pair_label(*edge) for edge in kept]
 curve = pd.concat(each.curve(f"{a}_{b}") for (a, b), each in kept.items())
 at_tau = curve[curve["tau"] == tau].rename(columns={"share_low": "ci_low", "share_high": "ci_high"})
-lowest = [each.at_least("random_model").estimate for each in kept.values()]
+lowest = [each.floor("random_model").estimate for each in kept.values()]
 show(
     shareplots.shares_with_ceiling(at_tau.assign(floor_random_model=lowest)),
     "Share of each parent's features that persist (large dot, 95 % interval) between floor and ceiling. "
@@ -136,10 +136,10 @@ show(
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 say(
-    f"Along {pair} ({{numref}}`fig-ceilings`) {with_interval(main.found())} of the features persist. In "
-    f"an unchanged {label(parent)} {with_interval(main.at_most())} would be found, with a random MLP "
-    f"{with_interval(main.at_least())}, and in a model that has learned nothing at all "
-    f"{with_interval(main.at_least('random_model'))}. So the share has come "
+    f"Along {pair} ({{numref}}`fig-ceilings`) {with_interval(main.share())} of the features persist. In "
+    f"an unchanged {label(parent)} {with_interval(main.ceiling())} would be found, with a random MLP "
+    f"{with_interval(main.floor())}, and in a model that has learned nothing at all "
+    f"{with_interval(main.floor('random_model'))}. So the share has come "
     f"{with_interval(main.rescaled())} of the way from floor to ceiling. The ratio is "
     f"{with_interval(main.ratio())}. It also counts what any MLP would pass on.",
     f"Read it with the texts in mind: {text.what_was_read(run, lineage)}",
@@ -195,8 +195,8 @@ show(
 
 # %% tags=["hide-input"]
 heads = {(a, b): headline(sample, a, b, zero_step.get(b), controls(b)) for a, b in kept}
-COLUMNS = {"share": "found", "floor": "at_least", "ceiling": "at_most", "rescaled": "rescaled"}
-rows = [{name: getattr(each, of)() for name, of in COLUMNS.items()} for each in heads.values()]
+COLUMNS = ("share", "floor", "ceiling", "rescaled")
+rows = [{name: getattr(each, name)() for name in COLUMNS} for each in heads.values()]
 show_table(
     pd.DataFrame({"pair": pairs, **pd.DataFrame(rows)}),
     dict.fromkeys(COLUMNS, ".0%"),
@@ -249,8 +249,8 @@ say(f"Along {pair} rescaled persistence is {with_interval(main.rescaled())}, and
 emerging = {(a, b): persistence(sample, b, a, rule=rule) for a, b in lineage.edges}
 new = emerging[parent, child]
 say(
-    f"Along {pair} {percent(1 - main.found().estimate)} seem to disappear, an excess of "
-    f"{points(main.excess())}. Of the child's features {percent(1 - new.found().estimate)} seem to "
+    f"Along {pair} {percent(1 - main.share().estimate)} seem to disappear, an excess of "
+    f"{points(main.excess())}. Of the child's features {percent(1 - new.share().estimate)} seem to "
     f"emerge, an excess of {points(new.excess())}."
 )
 origins = {m: merge_origins(sample, m, lineage.parents(m), rule) for m in lineage.merges}
@@ -264,7 +264,7 @@ for merge, each in origins.items():
         unclear="Merging can't be said to make new features.",
     )
     say(
-        f"Of {label(merge)}'s features {percent(1 - each['novel'].found().estimate)} are novel: no "
+        f"Of {label(merge)}'s features {percent(1 - each['novel'].share().estimate)} are novel: no "
         f"parent has them. The excess is {points(excess)}. {says}"
     )
 
@@ -278,13 +278,13 @@ for merge, each in origins.items():
 last, of_itself = root_seeds - 1, (sample, lineage.root, lineage.root)
 others = persistence(*of_itself, rule=rule, pairs=lambda s, t: last not in (s, t))
 idle = persistence(*of_itself, rule=rule, pairs=lambda s, t: t == last)
-idle = idle._replace(ceiling=others.share)
+idle = idle._replace(ceilings=others.shares)
 
 higher = 0
 for edge in lineage.edges:
     equal = persistence(sample, *edge, rule=rule, pairs=lambda s, t: s == t)
     different = persistence(sample, *edge, rule=rule, pairs=lambda s, t: s != t)
-    higher += difference(equal.share, different.share, tau).low > 0
+    higher += difference(equal.shares, different.shares, tau).low > 0
 say(
     f"The ratio of a child that nothing happened to is {with_interval(idle.ratio())}. Equal seeds agree "
     f"more, beyond doubt, along {higher} of {len(kept)} edges."
@@ -295,7 +295,7 @@ results = {"track.tau": tau, "track.same_seed.pairs_higher": higher}
 if root_seeds > 2:
     results |= idle.as_results("track.zero_steps.persisting_share")
 for m in lineage.order:
-    results |= flat(f"track.{m}.ceiling", persistence(sample, m, m, rule=rule).at_most())
+    results |= flat(f"track.{m}.ceiling", persistence(sample, m, m, rule=rule).ceiling())
 for (a, b), each in kept.items():
     name = f"track.{a}_{b}"
     results |= each.as_results(f"{name}.persisting_share")
@@ -323,9 +323,9 @@ store.write_results(run, "ceilings", {n: x for n, x in results.items() if n not 
 QUESTIONS = [
     ("How much of what the parent's MLP had learned is left?", top.rescaled, "the headline"),
     ("The same of all features, found twice or not?", main.rescaled, "three shares"),
-    ("How many persist by the paper's criterion?", main.found, "chapter on tracking"),
-    ("How many could be found at most?", main.at_most, "three shares"),
-    ("How many without anything that the MLP learned?", main.at_least, "chapter on floors"),
+    ("How many persist by the paper's criterion?", main.share, "chapter on tracking"),
+    ("How many could be found at most?", main.ceiling, "three shares"),
+    ("How many without anything that the MLP learned?", main.floor, "chapter on floors"),
     ("Of those that could be found, how many are?", main.ratio, "three shares"),
     ("How much of the loss would an unchanged model show?", main.unchanged_loss, "below"),
 ]
