@@ -38,6 +38,7 @@ from featrack_utils.display.text import (
     listed,
     number,
     percent,
+    points,
     say,
     show,
     verdict,
@@ -553,11 +554,12 @@ say("\n".join(lines))
 # merge's place is the ceiling, as in [the chapter before](ceilings).
 
 # %% tags=["hide-input"]
-origins = {}
+origins, by_origin = {}, {}
 for merge in lineage.merges:
     parents = lineage.parents(merge)
     of_merge = merge_origins(sample, merge, parents, rule)
     of_control = merge_origins(sample, f"{merge}.mlp", parents, rule)
+    by_origin[merge] = of_merge
     # The entry "novel" holds the share that isn't.
     turn = {name: complement if name == "novel" else (lambda share: share) for name in of_merge}
     origins[merge] = {
@@ -573,6 +575,18 @@ for merge in lineage.merges:
         dict.fromkeys(table.columns, ".0%"),
         caption=f"Origins of {label(merge)}'s features (seed 0), of its control's, and of a parent's.",
     )
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+for each in by_origin.values():
+    excess = each["novel"].excess()
+    says = verdict(
+        excess,
+        0,
+        below="The merge has fewer than a parent's second dictionary would seem to have.",
+        above="These the merge really made.",
+        unclear="Whether merging makes new features can't be told.",
+    )
+    say(f"*Novel* ones, which no parent has, have an excess of {points(excess)}. {says}")
 
 # %% tags=["remove-cell"]
 results = {}
@@ -592,11 +606,15 @@ for (merge, parent_), gap in back.items():
     results |= flat(f"context.{merge}.back_beyond_{parent_}", gap)
 for merge, each in origins.items():
     for name, (_, floor, _) in each.items():
-        results |= flat(f"track.{merge}_origin.{name.replace(' ', '_')}.random_mlp", floor)
+        key, one = f"track.{merge}_origin.{name.replace(' ', '_')}", by_origin[merge][name]
+        results |= one.lost_results(key) if name == "novel" else one.as_results(key)
+        results |= flat(f"{key}.random_mlp", floor)
 for key, row in by_yardstick.items():
     for name, middle in row.items():
         results[f"track.{key}.yardstick.{name}.median"] = None if np.isnan(middle) else middle
-store.write_results(run, "context", results)
+# The chapter on counts has written some of these.
+counted = store.read_results(run, "tracking")
+store.write_results(run, "context", {n: x for n, x in results.items() if n not in counted})
 
 # %% [markdown]
 # ## What we learned
