@@ -171,7 +171,7 @@ made = store.make(
 own, mates = (pd.read_parquet(made / f"{name}.parquet") for name in ("scores", "mates"))
 
 # %% [markdown]
-# Scores are summed up by their medians over features, with 95 % intervals from drawing features anew.
+# Scores are summed up by their medians over features, with intervals from drawing features anew.
 # Persisting features are compared with others in pairs of equal {term}`density`, the share of tokens a
 # feature is active on: how often a feature is active bears on its score.
 
