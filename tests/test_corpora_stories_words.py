@@ -4,42 +4,15 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
-from featrack_utils.corpora.stories.agreement import (
-    article,
-    fix_articles,
-    ing,
-    past,
-    plural,
-    third_person,
-)
-from featrack_utils.corpora.stories.dialogue import spoken
-from featrack_utils.corpora.stories.grammar import Telling, mentioned, parse_line
-from featrack_utils.corpora.stories.world import sections, table
+from featrack_utils.corpora.stories.telling import Line, Telling, tidied
+from featrack_utils.corpora.stories.world import plural, sections, table
 
 
-@pytest.mark.parametrize(
-    ("verb", "in_the_past", "with_ing", "with_s"),
-    [
-        ("run", "ran", "running", "runs"),
-        ("hop", "hopped", "hopping", "hops"),
-        ("bake", "baked", "baking", "bakes"),
-        ("carry", "carried", "carrying", "carries"),
-        ("play", "played", "playing", "plays"),
-        ("lie", "lay", "lying", "lies"),
-        ("see", "saw", "seeing", "sees"),
-        ("catch", "caught", "catching", "catches"),
-        ("go", "went", "going", "goes"),
-        ("look", "looked", "looking", "looks"),
-        ("draw", "drew", "drawing", "draws"),
-        ("mix", "mixed", "mixing", "mixes"),
-        ("water", "watered", "watering", "waters"),
-        ("swing", "swung", "swinging", "swings"),
-    ],
-)
-def test_verbs_take_their_forms(verb, in_the_past, with_ing, with_s):
-    assert (past(verb), ing(verb), third_person(verb)) == (in_the_past, with_ing, with_s)
+def test_activities_have_their_forms():
+    forms = {row.name: row.columns for row in table("activities")}
+    assert forms["run races"] == ("ran races", "running races")
+    assert all(len(columns) == 2 for columns in forms.values())
+    assert all(ing.split()[0].endswith("ing") for _, ing in forms.values())
 
 
 def test_nouns_take_their_plurals():
@@ -49,17 +22,17 @@ def test_nouns_take_their_plurals():
 
 
 def test_articles_go_by_sound():
-    assert [article(word) for word in ("apple", "hour")] == ["an", "an"]
-    assert [article(word) for word in ("pear", "unicorn", "one-eared")] == ["a", "a", "a"]
-    assert fix_articles("A old hat and a apple for a bear") == "An old hat and an apple for a bear"
+    assert tidied(["A old hat and a apple for a bear."]) == "An old hat and an apple for a bear."
+    assert tidied(["A hour, a unicorn, a one-eared cat."]) == "An hour, a unicorn, a one-eared cat."
 
 
-MIA = {"": "Mia", "he": "she", "his": "her", "him": "her", "himself": "herself"}
+MIA = {"": "Mia", "he": "she", "his": "her", "him": "her", "himself": "herself", "garment": "hat"}
 
 
-def ways_to_say(words: str, mood: str = "") -> set[str]:
-    rng = random.Random(3)
-    return {spoken(rng, MIA, words, mood, lambda: "nodded") for _ in range(300)}
+def ways_to_say(sentences: str) -> set[str]:
+    rules = {"beat-plain": [Line("nodded")]}
+    told = Telling(random.Random(3), rules, {"F": MIA})
+    return {told.render(f"<<F: {sentences}>>") for _ in range(300)}
 
 
 def test_a_statement_before_its_speaker_ends_with_a_comma():
@@ -98,20 +71,20 @@ def telling_with(seed: int, text: str) -> str:
 
 
 def test_a_rule_speaks_of_whom_it_is_given_and_does_not_repeat_itself():
-    rules = {"glad": [parse_line("{X} smiled"), parse_line("{X} sang")]}
+    rules = {"glad": [Line.read("{X} smiled"), Line.read("{X} sang")]}
     told = Telling(random.Random(0), rules, {"H": MIA}).render("<glad H>, <glad H>")
     assert sorted(told.split(", ")) == ["Mia sang", "Mia smiled"]
 
 
 def test_flags_allow_and_forbid_a_line():
-    line = parse_line("?out,!night They ran.")
+    line = Line.read("?out,!night They ran.")
     assert line.allowed({"out"})
     assert not line.allowed({"out", "night"})
     assert not line.allowed(set())
 
 
-def test_a_template_names_those_it_speaks_of():
-    assert mentioned("[{T.a}|<sad F>] <<K: Hello, {H}.>>") == {"T", "F", "K", "H"}
+def test_a_line_names_those_of_the_cast_that_it_speaks_of():
+    assert Line("[{T.a}|<sad F>] <<K: Hello, {H}.>>").uses() == {"uses-T", "uses-F", "uses-K"}
 
 
 def test_brackets_match_in_every_line_of_plots_and_rules():

@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from featrack_utils.corpora.stories.agreement import ing, past, plural, third_person, with_article
-from featrack_utils.corpora.stories.world import Noun, fitting, lists
+from featrack_utils.corpora.stories.world import Noun, fitting, plural, words
 
-Entity = dict[str, str]
+Entity = dict[str, str]  # a name or phrase under "", and its other forms
 
 _PRONOUNS = {
     "she": {"he": "she", "him": "her", "his": "her", "himself": "herself"},
@@ -19,17 +18,10 @@ _PRONOUNS = {
 # things, B and E foods, S and M creatures, W the weather, D the time of day.
 _WANTED = dict(H="any", K="any", P="out+-snow", Q="out+-snow", T="toy|treasure", U="gift")
 _WANTED |= dict(B="bake|fruit", E="meal|sweet", S="small", M="large", W="", D="")
-_NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_DAY = ("morning", "morning", "afternoon", "evening")
-_WEATHER_OUT = ("sunny", "sunny", "cloudy", "windy")
-_WEATHER_IN = ("sunny", "cloudy", "windy", "rainy", "rainy", "snowy")
 _FRIEND_OTHER_SEX = 0.7  # so that "he" and "she" mostly name one of the two
 _CHILD = 0.6
 _AUNT = 0.3  # otherwise a parent or grandparent
 _PORTIONS = dict(whole="slice of", meal="bowl of", drink="cup of", spread="spoonful of")
-_COZY = ("cozy", "tiny", "warm", "neat", "snug", "little", "quiet")
-_TASTES = ("warm", "fresh", "tasty", "yummy", "delicious")
-_FRESH = ("ripe", "big", "fresh", "round", "perfect")
 
 
 def draw(rng: random.Random, wanted: Mapping[str, str]) -> tuple[dict[str, Entity], set[str]]:
@@ -45,8 +37,8 @@ def draw(rng: random.Random, wanted: Mapping[str, str]) -> tuple[dict[str, Entit
     thing, second = _two(rng, "things", wants["T"], wants["U"])
     food, more = _two(rng, "foods", wants["B"], wants["E"])
     where = "out" if "out" in place.classes else "in"
-    weather = wants["W"] or rng.choice(_WEATHER_OUT if where == "out" else _WEATHER_IN)
-    day = wants["D"] or rng.choice(_DAY)
+    weather = wants["W"] or _one_of(rng, f"weather-{where}")
+    day = wants["D"] or _one_of(rng, "day")
     heroes = {people[key]["kind"] for key in "HFR"}
     small = rng.choice([row for row in fitting("creatures", wants["S"]) if row.name not in heroes])
     large = rng.choice(fitting("creatures", wants["M"]))
@@ -61,27 +53,19 @@ def draw(rng: random.Random, wanted: Mapping[str, str]) -> tuple[dict[str, Entit
         "E": _food(rng, more),
         "S": _creature(rng, small),
         "M": _creature(rng, large),
-        "V": activity(fun[0].name),
-        "V2": activity(fun[1].name),
-        "A": activity(others[0].name),
-        "O": activity(others[1].name),
-        "W": {"": _one_of(rng, "adjectives", f"weather-{weather}")},
+        "W": {"": _one_of(rng, f"weather-{weather}")},
         "D": {"": day},
-        "n": {"": rng.choice(_NUMBERS)},
-        "C": {"": _one_of(rng, "adjectives", "color")},
+        "n": {"": _one_of(rng, "number")},
+        "C": {"": _one_of(rng, "color")},
     }
+    for key, row in zip(("V", "V2", "A", "O"), [*fun, *others], strict=True):
+        past, ing = row.columns
+        entities[key] = {"": row.name, "past": past, "ing": ing}
     return entities, flags | place.classes | {weather, day, where}
 
 
-def activity(phrase: str) -> Entity:
-    """The forms of an activity: "swim far", "swam far", "swimming far", "swims far"."""
-    verb, blank, rest = phrase.partition(" ")
-    forms = {"": verb, "past": past(verb), "ing": ing(verb), "s": third_person(verb)}
-    return {key: form + blank + rest for key, form in forms.items()}
-
-
-def _one_of(rng: random.Random, name: str, key: str) -> str:
-    return rng.choice(lists(name)[key])
+def _one_of(rng: random.Random, key: str) -> str:
+    return rng.choice(words()[key])
 
 
 def _two(rng: random.Random, name: str, first: str, second: str) -> tuple[Noun, Noun]:
@@ -102,53 +86,51 @@ def _people(rng: random.Random, wanted: str, job: str) -> tuple[dict[str, Entity
         if key == "F" and rng.random() < _FRIEND_OTHER_SEX:
             sex = "he" if people["H"]["he"] == "she" else "she"
         taken = {person[""] for person in people.values()}
-        people[key] = _child(rng, sex, taken) if child else _animal(rng, sex, taken, row)
+        people[key] = _friend(rng, sex, taken, None if child else row)
     people["G"] = _grown(rng)
     people["K"] = _townsperson(rng, None if child else species[-1], job)
     return people, {"human" if child else "animal"}
 
 
 def _person(rng: random.Random, name: str, sex: str, kind: str, hand: str = "hand") -> Entity:
-    garment = _one_of(rng, "homes", "garment")
-    trait, second = rng.sample(lists("adjectives")["trait"], 2)
+    garment = _one_of(rng, "garment")
+    trait, second = rng.sample(words()["trait"], 2)
     return {
         "": name,
         **_PRONOUNS[sex],
         **{"kind": kind, "kinds": plural(kind), "hand": hand, "hands": plural(hand)},
         **{"trait": trait, "trait2": second},
-        **{"garment": garment, "wear": f"{_one_of(rng, 'adjectives', 'color')} {garment}"},
+        **{"garment": garment, "wear": f"{_one_of(rng, 'color')} {garment}"},
     }
 
 
-def _child(rng: random.Random, sex: str, taken: set[str]) -> Entity:
-    kind = "girl" if sex == "she" else "boy"
-    name = rng.choice([name for name in lists("names")[kind] if name not in taken])
-    house = f"{_one_of(rng, 'adjectives', 'house')} {_one_of(rng, 'homes', 'kind')}"
-    home = {"home": with_article(house), "near": _one_of(rng, "homes", "near")}
-    return _person(rng, name, sex, kind) | home
-
-
-def _animal(rng: random.Random, sex: str, taken: set[str], row: Noun) -> Entity:
-    name = rng.choice([name for name in lists("names")[sex] if name not in taken])
-    home, _, hand = row.columns
-    house = f"{rng.choice(_COZY)} {home}"
-    home = {"home": with_article(house), "near": _one_of(rng, "homes", "wild")}
-    return _person(rng, name, sex, row.name, hand) | home
+def _friend(rng: random.Random, sex: str, taken: set[str], row: Noun | None) -> Entity:
+    """A child or, with a row of the table of creatures, an animal, with a name of its own."""
+    if row:
+        names, kind, where, hand = sex, row.name, "wild", row.columns[-1]
+    else:
+        names = kind = "girl" if sex == "she" else "boy"
+        where, hand = "near", "hand"
+    name = rng.choice([name for name in words()[names] if name not in taken])
+    look = _one_of(rng, "cozy" if row else "house")
+    house = row.columns[0] if row else _one_of(rng, "dwelling")
+    home = {"home": f"a {look} {house}", "near": _one_of(rng, where)}
+    return _person(rng, name, sex, kind, hand) | home
 
 
 def _grown(rng: random.Random) -> Entity:
     sex = rng.choice(("she", "he"))
-    name = _one_of(rng, "names", f"family-{sex}")
+    name = _one_of(rng, f"family-{sex}")
     if rng.random() < _AUNT:
         title = "Aunt" if sex == "she" else "Uncle"
-        name = f"{title} {_one_of(rng, 'names', title.lower())}"
+        name = f"{title} {_one_of(rng, title.lower())}"
     return _person(rng, name, sex, name.split()[0].lower())
 
 
 def _townsperson(rng: random.Random, row: Noun | None, job: str) -> Entity:
     title = rng.choice(("Mr", "Mrs"))
-    surname = row.name.split()[0].capitalize() if row else _one_of(rng, "names", title.lower())
-    job = _one_of(rng, "names", "job") if job == "any" else job
+    surname = row.name.split()[0].capitalize() if row else _one_of(rng, title.lower())
+    job = _one_of(rng, "job") if job == "any" else job
     name = f"{title}. {surname}"
     person = _person(rng, name, "he" if title == "Mr" else "she", job)
     return person | {"job": job, "intro": f"{name}, the {job}"}
@@ -163,25 +145,21 @@ def _place(rng: random.Random, row: Noun) -> Entity:
 
 def _thing(rng: random.Random, row: Noun) -> Entity:
     own = [word.strip() for word in row.columns[0].split(",")]
-    colors = lists("adjectives")["color"] if row.classes & {"paint", "cloth", "flier"} else ()
+    colors = words()["color"] if row.classes & {"paint", "cloth", "flier"} else ()
     adjective = rng.choice([*own, *own, "old", "new", *colors])
     full = f"{adjective} {row.name}"
-    forms = {"": row.name, "the": f"the {row.name}", "s": plural(row.name)}
-    return forms | {"adj": adjective, "full": full, "a": with_article(full)}
+    return {"": row.name, "s": plural(row.name), "adj": adjective, "full": full, "a": f"a {full}"}
 
 
 def _food(rng: random.Random, row: Noun) -> Entity:
-    adjective = rng.choice(_FRESH if row.classes & {"fruit", "garden"} else _TASTES)
-    portion = next((word for key, word in _PORTIONS.items() if key in row.classes), "")
-    full = f"{adjective} {row.name}"
+    adjective = _one_of(rng, "grown" if row.classes & {"fruit", "garden"} else "baked")
+    portion = next((f"{word} " for key, word in _PORTIONS.items() if key in row.classes), "")
     countable = "some" not in row.classes
     return {
         "": row.name,
-        "adj": adjective,
-        "full": full,
-        "a": with_article(full) if countable else f"some {full}",
+        "a": f"{'a' if countable else 'some'} {adjective} {row.name}",
         "s": plural(row.name) if countable else row.name,
-        "piece": f"a {portion} {row.name}" if portion else with_article(row.name),
+        "piece": f"a {portion}{row.name}",
     }
 
 
@@ -190,10 +168,10 @@ def _creature(rng: random.Random, row: Noun) -> Entity:
     return {
         "": f"the {row.name}",
         "the": f"the {row.name}",
-        "a": with_article(row.name),
+        "a": f"a {row.name}",
         "s": plural(row.name),
         "kind": row.name,
         **_PRONOUNS["it"],
         **{"home": home, "sound": sound, "hand": hand, "hands": plural(hand)},
-        "trait": _one_of(rng, "adjectives", "trait"),
+        "trait": _one_of(rng, "trait"),
     }

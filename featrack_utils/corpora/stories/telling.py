@@ -1,25 +1,78 @@
-"""Tells stories: draws a cast for a plot, speaks its paragraphs, and tidies the text."""
+"""Tells stories: draws a cast for a plot, speaks its paragraphs, and tidies the text.
+
+Plots and rules are written in a small template language:
+
+    [one|two|]         one of the alternatives; an empty one says nothing
+    {T}  {F.his}       a slot: an entity of this story, or one of its forms; a capital
+                       letter in the form ({F.His}) asks for a capital; {his} is the hero's
+    <rule H F>         one line of a shared rule, in which X and Y now stand for H and F;
+                       <Rule H F> with a capital to start a sentence
+    <<F/sad: Oh no.>>  F says it, in one of many ways; the mood is optional
+    ?out,!night ...    at the start of a line: only if these flags hold
+
+Within one story, a rule does not say the same line twice while others are left. In a plot, a line
+that begins with @ says what the cast must be like, and `let` gives a name one of some values. All
+other lines are paragraphs: one with | tells the paragraph before it in another way, and ~ marks an
+optional one.
+"""
 
 from __future__ import annotations
 
 import functools
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from featrack_utils.corpora.documents import Document
-from featrack_utils.corpora.stories.agreement import fix_articles
-from featrack_utils.corpora.stories.cast import draw
-from featrack_utils.corpora.stories.grammar import Line, Telling, mentioned, parse_line
-from featrack_utils.corpora.stories.world import sections
+from featrack_utils.corpora.stories.cast import Entity, draw
+from featrack_utils.corpora.stories.world import sections, words
 
 _OPTIONAL = 0.5  # chance that an optional paragraph is told
 _CLOSING = 0.75
 _LONG = 290  # words after which a story gets no closing of its own
 _CAST_OF_PLOT = {"F", "K", "R", "S", "T", "U"}
+_HERO_FORMS = ("he", "him", "his", "himself")
+
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")  # one without another inside
+_SLOT_OR_RULE = re.compile(r"\{([\w.]+)\}|<([A-Za-z][\w-]*)((?: \w+)*)>")
+_SPEECH = re.compile(r"<<(\w+)/?(\w*): *(.*?)>>", re.DOTALL)
+_STOP = r"(?<!Mr)(?<!Mrs)[.?!]"
+_FIRST_SENTENCE = re.compile(rf'^([^.?!"]{{2,60}}?{_STOP}) (\S.*)$', re.DOTALL)
 # A sentence starts at the head of a paragraph or after a full stop outside quotation marks.
-_SENTENCE_START = re.compile(r'(?:^|\n\n|(?<!Mr)(?<!Mrs)(?<!\.\.)[.?!] )"?[a-z]')
+_SENTENCE_START = re.compile(rf'(?:^|\n\n|(?<!\.\.){_STOP} )"?[a-z]')
+# "an" stands before these; vowel letters that sound like consonants ("a unicorn") take "a".
+_AN = re.compile(r"\b([Aa]) (?=hour|honest|(?!uni|use|usu|one|eu|ukulele)[aeiou])", re.IGNORECASE)
+
+
+class Line(NamedTuple):
+    """A template with the flags it needs and the flags that forbid it."""
+
+    template: str
+    needs: frozenset[str] = frozenset()
+    forbids: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(cls, text: str) -> Line:
+        """A line that may begin with its flags."""
+        if not text.startswith("?"):
+            return cls(text)
+        head, _, template = text[1:].partition(" ")
+        forbids = frozenset(flag[1:] for flag in head.split(",") if flag.startswith("!"))
+        needs = frozenset(flag for flag in head.split(",") if not flag.startswith("!"))
+        return cls(template, needs, forbids)
+
+    def allowed(self, flags: set[str]) -> bool:
+        """Whether the line may be used in a story with these flags."""
+        return self.needs <= flags and not self.forbids & flags
+
+    def uses(self) -> set[str]:
+        """The flags "uses-F", "uses-T" and so on, for the entities that the line speaks of."""
+        names = {speaker for speaker, _, _ in _SPEECH.findall(self.template)}
+        for slot, _, arguments in _SLOT_OR_RULE.findall(self.template):
+            names.update([_entity_and_form(slot)[0]] if slot else arguments.split())
+        return {f"uses-{name}" for name in names & _CAST_OF_PLOT}
 
 
 class Plot(NamedTuple):
@@ -29,13 +82,107 @@ class Plot(NamedTuple):
         wanted: what its cast must be like, by letter.
         settled: names that are given a value at the start, and the values to choose from.
         paragraphs: of each the alternatives, of which one is told, and whether it is optional.
-        uses: the flags "uses-F", "uses-T" and so on, for whom and what the plot speaks of.
     """
 
     wanted: dict[str, str]
     settled: list[tuple[list[str], list[list[str]]]]
     paragraphs: list[tuple[list[Line], bool]]
-    uses: set[str]
+
+
+@dataclass
+class Telling:
+    """One story while it is told: its entities, its flags, and what it has already said."""
+
+    rng: random.Random
+    rules: Mapping[str, list[Line]]
+    entities: dict[str, Entity]
+    flags: set[str] = field(default_factory=set)
+    said: set[Line] = field(default_factory=set)
+
+    def render(self, template: str) -> str:
+        """The text of a template: first choices, from the inside out, then names, then speech."""
+        choices = 1
+        while choices:
+            template, choices = _CHOICE.subn(
+                lambda choice: self.rng.choice(choice[1].split("|")), template
+            )
+        filled = _SLOT_OR_RULE.sub(self._filled, template)
+        return _SPEECH.sub(lambda speech: self._spoken(*speech.groups()), filled)
+
+    def _filled(self, match: re.Match[str]) -> str:
+        slot, rule, arguments = match.groups()
+        if rule:
+            return self._call(rule, arguments.split())
+        entity, form = _entity_and_form(slot)
+        return _capital(self.entities[entity][form.lower()], form)
+
+    def _call(self, rule: str, arguments: list[str]) -> str:
+        lines = [line for line in self.rules[rule.lower()] if line.allowed(self.flags)]
+        line = self.rng.choice([line for line in lines if line not in self.said] or lines)
+        self.said.add(line)
+        outer = self.entities
+        named = {name: outer[key] for name, key in zip("XY", arguments, strict=False)}
+        self.entities = {**outer, **named}
+        text = self.render(line.template)
+        self.entities = outer
+        return _capital(text, rule)
+
+    def _spoken(self, who: str, mood: str, sentences: str) -> str:
+        """Who says it, in one of the many ways of a child's book."""
+        speaker = self.entities["speaker"] = self.entities[who]
+        name = _capital(speaker[""], "Name")  # "the robin" may start a sentence
+        split = _FIRST_SENTENCE.match(sentences)
+        form = self.rng.random()
+        if split and form < 0.4:
+            return f'"{_open(split[1])}" {self._tag(speaker, split[1], mood)}. "{split[2]}"'
+        if form < 0.6:
+            return f'"{_open(sentences)}" {self._tag(speaker, sentences, mood)}.'
+        verb = self._verb(sentences, mood)
+        if form < 0.76:
+            manner = "" if verb in words()["alone"] else self._manner(speaker, sentences, mood)
+            return f'{name} {verb}{manner}, "{sentences}"'
+        beat = self._call(
+            f"beat-{mood or 'plain'}" if "garment" in speaker else "beat-creature", []
+        )
+        if form < 0.86:
+            return f'{name} {beat} and {verb}, "{sentences}"'
+        if form < 0.94:
+            return f'{name} {beat}. "{sentences}"'
+        return f'{name} {beat}. "{_open(sentences)}" {speaker["he"]} {verb}.'
+
+    def _tag(self, speaker: Entity, said: str, mood: str) -> str:
+        verb, manner = self._verb(said, mood), self._manner(speaker, said, mood)
+        manner = "" if verb in words()["alone"] else manner
+        turned = " " not in verb and self.rng.random() < 0.55
+        return f"{verb} {speaker['']}{manner}" if turned else f"{speaker['']} {verb}{manner}"
+
+    def _verb(self, sentences: str, mood: str) -> str:
+        mark = sentences[-1]
+        if len({*re.findall(_STOP, sentences)}) != 1:
+            return "said"
+        of_mood = {".": f"verbs {mood}", "!": f"loud {mood}"}.get(mark, "")
+        return self.rng.choice(words().get(of_mood) or words()[f"verbs {mark}"])
+
+    def _manner(self, speaker: Entity, sentences: str, mood: str) -> str:
+        manner = self.rng.choice(words()[f"manners {mood or sentences[-1]}"])
+        return " " + manner.replace("{his}", speaker["his"]) if manner else ""
+
+
+def _entity_and_form(slot: str) -> tuple[str, str]:
+    if slot.lower() in _HERO_FORMS:
+        return "H", slot
+    entity, _, form = slot.partition(".")
+    return entity, form
+
+
+def _capital(text: str, asked: str) -> str:
+    """The text, with a capital if what asked for it has one."""
+    return text[0].upper() + text[1:] if asked[:1].isupper() else text
+
+
+def _open(sentences: str) -> str:
+    """Ends a quotation so that the sentence can go on after it."""
+    return sentences[:-1] + "," if sentences.endswith(".") else sentences
 
 
 def write_stories(seed: int) -> Iterator[Document]:
@@ -59,39 +206,37 @@ def plot_names() -> list[str]:
 
 def _tell(rng: random.Random, plot: Plot) -> str:
     entities, flags = draw(rng, plot.wanted)
-    telling = Telling(rng, _rules(), entities, flags | plot.uses)
+    flags |= {use for lines, _ in plot.paragraphs for line in lines for use in line.uses()}
+    telling = Telling(rng, _rules(), entities, flags)
     for names, values in plot.settled:
         for name, value in zip(names, rng.choice(values), strict=True):
             entities[name] = {"": telling.render(value)}
     told = [telling.render("<open>")]
     for alternatives, optional in plot.paragraphs:
-        lines = [line for line in alternatives if line.allowed(telling.flags)]
+        lines = [line for line in alternatives if line.allowed(flags)]
         if lines and not (optional and rng.random() < _OPTIONAL):
             told.append(telling.render(rng.choice(lines).template))
     if rng.random() < _CLOSING and sum(len(part.split()) for part in told) <= _LONG:
         told.append(telling.render("<close>"))
-    return _tidy(told)
+    return tidied(told)
 
 
-def _tidy(paragraphs: list[str]) -> str:
+def tidied(paragraphs: list[str]) -> str:
+    """Paragraphs without stray blanks, with "an" before vowels and capitals to begin sentences."""
     parts = (re.sub(r" {2,}", " ", part.strip()) for part in paragraphs)
     parts = (re.sub(r" +([.,?!](?!\.)|$)", r"\1", part) for part in parts)
-    text = fix_articles("\n\n".join(filter(None, parts)))
+    text = _AN.sub(r"\1n ", "\n\n".join(filter(None, parts)))
     return _SENTENCE_START.sub(lambda match: match[0][:-1] + match[0][-1].upper(), text)
 
 
 @functools.cache
 def _rules() -> dict[str, list[Line]]:
+    # A shared line speaks of a friend or a thing only where the plot does.
+    lines = {name: map(Line.read, each) for name, each in sections("rules").items()}
     return {
-        name: [_needing_its_cast(parse_line(line)) for line in lines]
-        for name, lines in sections("rules").items()
+        name: [line._replace(needs=line.needs | line.uses()) for line in each]
+        for name, each in lines.items()
     }
-
-
-def _needing_its_cast(line: Line) -> Line:
-    """Lets a shared line speak of a friend or a thing only where the plot does."""
-    needs = {f"uses-{key}" for key in mentioned(line.template) & _CAST_OF_PLOT}
-    return line._replace(needs=line.needs | needs)
 
 
 @functools.cache
@@ -100,23 +245,21 @@ def _plots() -> dict[str, Plot]:
 
 
 def _read_plot(lines: list[str]) -> Plot:
-    plot = Plot({}, [], [], set())
+    plot = Plot({}, [], [])
     before = ""
     for line in lines:
         mark, rest = line[0], line[1:].strip()
-        if mark == "@":  # what the cast must be like
+        if mark == "@":
             plot.wanted.update(part.split("=", 1) for part in rest.split())
         elif line.startswith("let "):
             names, _, values = line.removeprefix("let ").partition(":")
             plot.settled.append((_cells(names), [_cells(value) for value in values.split("|")]))
-        elif mark == "|" == before:  # one more way to tell the paragraph
-            plot.paragraphs[-1][0].append(parse_line(rest))
+        elif mark == "|" == before:
+            plot.paragraphs[-1][0].append(Line.read(rest))
         else:
-            plot.paragraphs.append(([parse_line(rest if mark in "|~" else line)], mark == "~"))
+            line = Line.read(rest if mark in "|~" else line)
+            plot.paragraphs.append(([line], mark == "~"))
         before = mark
-    for alternatives, _ in plot.paragraphs:
-        for line in alternatives:
-            plot.uses.update(f"uses-{key}" for key in mentioned(line.template))
     return plot
 
 

@@ -1,4 +1,4 @@
-"""The world of the stories: things, foods, places, creatures, people's names, read from tables.
+"""The world of the stories: things, foods, places, creatures, words for them, read from tables.
 
 Every noun carries classes ("small", "wear", "out"), so that a plot can ask for something that
 makes sense: nobody eats a ladder, and only what is light flies away.
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 _DATA = Path(__file__).parent / "data"
-_CLASSES_IN = {"places": 2, "creatures": 2}  # column of a table's classes; elsewhere the second
 
 
 class Noun(NamedTuple):
@@ -35,10 +34,9 @@ def table(name: str) -> tuple[Noun, ...]:
     """The rows of a table; a noun's own name (with underscores) is one of its classes."""
     rows = []
     for line in _lines(name):
-        noun, *cells = (cell.strip() for cell in line.split(";"))
-        classes = cells.pop(_CLASSES_IN.get(name, 1) - 1).split()
+        noun, classes, *columns = (cell.strip() for cell in line.split(";"))
         own = noun.removeprefix("the ").replace(" ", "_")
-        rows.append(Noun(noun, frozenset([*classes, own]), tuple(cells)))
+        rows.append(Noun(noun, frozenset([*classes.split(), own]), tuple(columns)))
     return tuple(rows)
 
 
@@ -49,24 +47,34 @@ def fitting(name: str, wanted: str) -> tuple[Noun, ...]:
 
 
 @functools.cache
-def lists(name: str) -> dict[str, tuple[str, ...]]:
-    """The named lists of a file, of words or, where there are commas, of phrases."""
+def words() -> dict[str, tuple[str, ...]]:
+    """The lists by name, of words or, where there are commas, of phrases."""
     found = {}
-    for line in _lines(name):
+    for line in _lines("words"):
         head, _, rest = line.partition(":")
         parts = rest.split(",") if "," in rest else rest.split()
         found[head] = tuple(part.strip() for part in parts)
     return found
 
 
+def plural(noun: str) -> str:
+    """The plural of a noun; of a compound ("teddy bear") its last word changes."""
+    head, space, last = noun.rpartition(" ")
+    irregular = dict(pair.split() for pair in words()["plurals"])
+    ending = "es" if last.endswith(("s", "x", "z", "ch", "sh")) else "s"
+    regular = re.sub("(?<![aeiou])y$", "ie", last) + ending
+    return head + space + irregular.get(last, regular)
+
+
 def sections(kind: str) -> dict[str, list[str]]:
     """The lines under each heading ("== name") of the files that hold "plots" or "rules"."""
-    texts = (path.read_text(encoding="utf-8") for path in sorted(_DATA.glob(f"{kind}*.txt")))
-    found = {}
-    for text in texts:
-        for section in re.split(r"^== ", text, flags=re.MULTILINE)[1:]:
-            name, *lines = (line.strip() for line in section.splitlines() if line.strip())
-            found[name] = lines
+    found: dict[str, list[str]] = {}
+    for path in sorted(_DATA.glob(f"{kind}_*.txt")):
+        for line in _lines(path.stem):
+            if line.startswith("== "):
+                lines = found[line.removeprefix("== ")] = []
+            else:
+                lines.append(line)
     return found
 
 
