@@ -16,14 +16,22 @@
 # *What happens to the features inside a language model when it is fine-tuned, and when fine-tunes
 # are merged?* Horn & Elliott {cite:yearpar}`horn2025tracking` trained a small transformer,
 # fine-tuned it, merged the fine-tunes and followed each feature from model to model. This book
-# does the same again. Then it asks what they did not: **how many features would seem to be lost if
-# nothing had happened at all, and how many would seem to be kept if all that was learned were gone?**
+# does the same again, and asks two more questions. **How many features would seem lost if nothing
+# had happened? And how many would seem kept if all that the model had learned were gone?**
 #
-# **You will learn** how much of a model's features a fine-tune keeps, and how to tell such a number
-# from an artefact. **You need** some Python and an idea of what a transformer is; it is for anyone who
-# trains, tunes or merges language models. **It takes** ten minutes for this page, half an hour with
+# **You will learn** how much of a model's features a fine-tune keeps, and why a bare share doesn't say
+# it. **You need** some Python and an idea of what a transformer is; it is for anyone who
+# trains, tunes or merges language models. **It takes** six minutes for this page, twenty with
 # [the counts](tracking) and [their two ends](ceilings), some four hours for all. There are
 # [lesson plans](lesson-plans) and a page of [common misreadings](common-misreadings).
+#
+# ## The answer in one figure
+#
+# A second, small network reads what one layer of a model, its MLP, computes. It takes that apart into
+# *features*, each of which answers to one kind of token or context. A feature persists if some feature
+# of the fine-tuned model, the child, is active on the same tokens. But when we take *one and the same*
+# model apart twice, not all features come back. And some are found in a child whose MLP holds only random
+# numbers. So a share must be read between these two ends.
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
 import numpy as np
@@ -35,7 +43,6 @@ from featrack_utils.display.text import (
     check,
     estimate,
     listed,
-    number,
     percent,
     say,
     show,
@@ -76,11 +83,12 @@ shares = pd.DataFrame(rows).astype({column: float for column in ENDS}).dropna(su
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 show(
     shareplots.shares_with_ceiling(shares),
-    caption="The headline. Dots: the share of each parent's reproducible features that its child has, "
-    "with a 95 % interval. Grey bar, the floor: what the child would have if its MLP were random. Black "
-    "bar, the ceiling: what an unchanged model would have."
+    caption="Dots: the share of each parent's features that its child has, with a 95 % interval. Counted "
+    "are only features that came back when the parent was taken apart again. Black bar, the ceiling: "
+    "the share found if nothing had happened. Grey bar, the floor: the share found if the child's MLP is "
+    "random."
     + (
-        " Light bar: a model that is random altogether."
+        " Light bar: the share found in a model that is random altogether."
         if shares["floor_random_model"].any()
         else ""
     ),
@@ -96,24 +104,24 @@ say(
 :class-container: featrack-headline
 
 :::{{grid-item-card}} {percent(share.estimate)}
-of the {label(parent)} model's reproducible features are in the {label(child)} model. The *share*.
+The *share*: so many of the {label(parent)} model's features are found in the {label(child)} model.
 :::
 :::{{grid-item-card}} {percent(ceiling.estimate)}
-would be if nothing had happened. The *ceiling*.
+The *ceiling*: so many are found in a model that nothing happened to.
 :::
 :::{{grid-item-card}} {percent(floor.estimate)}
-would be if its MLP were random numbers: tokens and attention alone carry them. The *floor*.
+The *floor*: so many are found if the {label(child)} model's MLP is random. Tokens and attention carry them.
 :::
 :::{{grid-item-card}} {percent(rescaled.estimate)}
-of the way from floor to ceiling: **the headline** (95 % interval: {percent(rescaled.low)} to
-{percent(rescaled.high)}).
+*Rescaled*: so far has the share come from floor to ceiling. **The headline** (95 % interval:
+{percent(rescaled.low)} to {percent(rescaled.high)}).
 :::
 ::::
 """
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-stands = f"on that scale it keeps {with_interval(rescaled)}"
+stands = f"the share has come {with_interval(rescaled)} of the way from floor to ceiling"
 changed = verdict(
     rescaled,
     1,
@@ -125,22 +133,22 @@ left = verdict(
     rescaled,
     0,
     below="That is less than a random MLP shows.",
-    above="So part of what the MLP had learned is still there.",
+    above="Part of what the MLP had learned is still there.",
     unclear="Whether anything of what the MLP had learned is still there can't be shown.",
 )
 second = estimate(results, "dose.second.reproducible_share.rescaled")
 apart = (
-    f"A second {label(parent)} model, trained on the same text from another seed, comes to "
-    f"{with_interval(second)}. So much two models share that have only their text in common."
+    f"For comparison: a second {label(parent)} model, trained on the same text from another seed, comes "
+    f"to {with_interval(second)}. Two models that have only their text in common share so much."
     if np.isfinite(second.estimate)
     else ""
 )
 say(
-    f"**What follows.** {changed} {left} [Which number answers which question](ceilings) says what the "
-    "others are good for.",
+    f"**What follows.** {changed} {left} The book has other numbers, too; a table says "
+    "[which number answers which question](ceilings).",
     "**What it rests on.** *One* language model was trained for each name in the figure (n = 1). The "
-    "intervals say how sure one can be about *these* models, given other text and other "
-    f"dictionaries, and not how much another fine-tune would differ. {apart}",
+    "intervals hold for *these* models, with other text and other dictionaries. They don't say how much "
+    f"another fine-tune would differ. {apart}",
     f"**What the models read.** {what_was_read(run, lineage)} These are very small models on a small "
     "choice of text.",
 )
@@ -148,11 +156,9 @@ say(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 show(
     flow_diagram(pd.read_csv(store.opened(run / "tracking") / "flow.csv"), lineage),
-    caption="All features on their way from model to model, at the threshold "
-    f"τ = {number(results.get('track.tau'), 1)}. A band is as thick as the number of "
-    "features it stands for. Grey bands have no match. Hatched ones have one that isn't theirs "
-    "alone: *fused* features share their child with a closer parent, *split* ones their parent "
-    "with a closer child. *New* and *novel* ones have no parent.",
+    caption="All features on their way from model to model. A band is as thick as the number of "
+    "features it stands for. Coloured bands are matches, hatched ones matches that several features "
+    "share. Grey bands have no match; *new* and *novel* features have no parent.",
     name="fig-flow-intro",
     alt=f"Flow diagram of features through the models {listed([*map(label, lineage.order)])}",
 )
@@ -167,120 +173,86 @@ part = verdict(
     unclear="Part of that grey, perhaps most,",
 )
 say(
-    "The flow diagram counts every match, so it shows the share and neither of its ends. "
+    "The flow diagram counts every match, and so shows shares without their two ends. "
     f"{part} would be grey in an unchanged model, too: {edge} {with_interval(loss)} of it."
 )
 
 # %% [markdown]
 # ## Seven words
 #
-# - A {term}`feature` is a direction in the model's activations that answers to one kind of thing, such
-#   as the `=` of an assignment. A token's activations are a sum of a few features.
-# - A {term}`dictionary` is all the features that a *sparse autoencoder* has found in one model. Train
-#   it again from another random {term}`seed` and it finds partly other ones.
+# - A {term}`feature` is a direction in the model's activations that answers to one kind of token or
+#   context. A token's activations are a sum of a few features.
+# - A {term}`dictionary` is the set of features that a *sparse autoencoder* has found in one model. Train
+#   it again from another random {term}`seed`, and it finds partly other features.
 # - A feature is {term}`reproducible` if the other dictionaries of its own model have it, too.
-# - A feature of a parent model is {term}`persisting` if its activations correlate above a
-#   {term}`threshold` τ with those of some feature of the child, on the same text.
+# - A parent's feature is {term}`persisting` if its activations correlate with those of some feature of
+#   the child, on the same text, above a {term}`threshold` τ. The *share* counts these.
 # - The {term}`ceiling` is the share found where nothing happened.
 # - The {term}`floor` is the share found after the child's MLP was replaced by random numbers.
 # - {term}`Rescaled persistence <rescaled persistence>` is (share − floor) / (ceiling − floor).
 #
-# All words have [one place](method-glossary).
+# All words of the book stand in [one glossary](method-glossary).
 
 # %% [markdown]
 # ## A map of the chapters
 #
-# The chapters follow the experiment. Each says at its head what you will learn and how long it takes,
-# and can be run again with other parameters: its sentences follow.
+# Each chapter says at its head what you will learn and how long it takes. It can be run again with other
+# parameters, and its sentences follow.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 # A lineage without merges, say, has no chapter on merging.
 PARTS = {
     "1 · Models": {
-        "corpora": "texts",
-        "base": "the first model",
-        "finetune": "fine-tunes",
-        "merge": "merging",
-        "neurons": "neurons",
+        "corpora": "What do the models read?",
+        "base": "How is the first one trained?",
+        "finetune": "What does fine-tuning gain, and forget?",
+        "merge": "How are models merged?",
+        "neurons": "How far do single neurons move?",
     },
-    "2 · Dictionaries": {"sae": "one", "dictionaries": "all", "floors": "floors"},
+    "2 · Dictionaries": {
+        "sae": "What is a dictionary?",
+        "dictionaries": "Do they compare?",
+        "floors": "What is left when the MLP is random?",
+    },
     "3 · Tracking": {
-        "tracking": "counts",
-        "ceilings": "two ends",
-        "context": "token or context",
-        "calibration": "planted truths",
-        "repartitioned": "probes",
-        "dose": "step by step",
-        "rate": "learning rate",
-        "robustness": "other counts",
-        "published": "the published code",
+        "tracking": "Which features persist?",
+        "ceilings": "Between which two ends?",
+        "context": "Features of tokens, or of contexts?",
+        "calibration": "Is a planted truth found again?",
+        "repartitioned": "Gone, or carved up differently?",
+        "dose": "How soon do features disappear?",
+        "rate": "How much is the learning rate's doing?",
+        "robustness": "What if one counts otherwise?",
+        "published": "What does the published code count?",
     },
     "4 · Features": {
-        "case-study": "in all models",
-        "changes": "lost and new",
-        "planted": "planted",
-        "map": "a map",
-        "interpretation": "in words",
-        "explorer": "explorer",
-        "live": "hands on",
+        "case-study": "Which are in all models?",
+        "changes": "Which are lost, which are new?",
+        "planted": "Would a known change be found?",
+        "map": "Where do they lie on a map?",
+        "interpretation": "Can they be put into words?",
+        "explorer": "All of them, to look up",
+        "live": "Hands on, in JupyterLab",
     },
 }
 cards = []
 for title, pages in PARTS.items():
-    links = " · ".join(f"[{words}]({page})" for page, words in pages.items() if page in chapters)
+    links = "\n".join(f"- [{asks}]({page})" for page, asks in pages.items() if page in chapters)
     cards.append(f":::{{grid-item-card}} {title}\n{links}\n:::")
-say("::::{grid} 1 2 2 4\n:gutter: 2\n\n" + "\n".join(cards) + "\n::::")
-
-# %% [markdown]
-# And by question:
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-feature = results.get(f"case.assignment.{lineage.root}")
-met = (
-    "any of them in the [explorer](explorer)"
-    if feature is None
-    else f'<a href="explorer.html#{lineage.root}-{feature:.0f}">one of them</a> in the '
-    "[explorer](explorer)"
-)
-# By the chapter that a line is about.
-QUESTIONS = {
-    "tracking": "**How many features persist?** [Count them](tracking), put the count "
-    "[between its two ends](ceilings), and see [where the lower one comes from](floors).",
-    "neurons": "**And without dictionaries?** [Neurons](neurons) are compared one by one.",
-    "context": "**Which features persist, those of tokens or those of contexts?** "
-    "[Token or context?](context)",
-    "rate": "**How hard was the model pushed?** [The learning rate](rate) is a dose.",
-    "dose": "**How soon do features go?** [Step by step](dose) through a fine-tune.",
-    "planted": "**Would a known change be found?** Something is [planted](planted) in a fine-tune's "
-    "text and looked for.",
-    "calibration": "**Can the counting be trusted?** [Simulated truths](calibration) are found again, "
-    "[other ways to count](robustness) are compared, and so is "
-    "[what the published code measures](published).",
-    "repartitioned": "**Gone, or only seen differently?** [Probes](repartitioned) look for features "
-    "without a match in the model itself.",
-    "changes": "**Which are lost, and which are new?** [Those that changed](changes), one by one.",
-    "sae": "**What is a dictionary?** [One is trained](sae), then [all](dictionaries).",
-    "merge": "**How are models merged, and what for?** [Merging](merge) does it at every weight.",
-    "explorer": f"**What do features look like?** Meet {met}, [some in all models](case-study), "
-    "all [on a map](map), and [in words](interpretation).",
-    "live": "**Hands on:** [four controls](live) to type, slide and ablate, in JupyterLab.",
-    "corpora": "**What is it made of?** [The texts](corpora), and [this run](status): its targets, "
-    "times and versions.",
-}
-say("\n".join(f"- {line}" for page, line in QUESTIONS.items() if page in chapters))
+say("::::{grid} 1 2 2 2\n:gutter: 2\n\n" + "\n".join(cards) + "\n::::")
+say("What this run reached, and how long it took, stands on the page on its [status](status).")
 
 # %% [markdown]
 # ## What we learned
 #
-# A share of features that persist is no answer. Its place between what nothing would leave and what
-# everything would destroy is one. *What comes next*: [the texts](corpora), or, if you have half an hour,
-# [the counts](tracking) and [their ends](ceilings).
+# A bare share of persisting features says little. It has to be read between a ceiling, where nothing
+# happened, and a floor, where all that the MLP learned is gone. *What comes next*: [the texts](corpora),
+# or at once [the counts](tracking) and [their two ends](ceilings).
 #
 # :::{admonition} Exercise
 # :class: tip
 # Compute the headline from the numbers on the cards: the share, the ceiling and the floor are in
-# `shown`. By how much would it differ if the floor were zero, as it is often taken to be? Give both, as
-# a list.
+# `shown`. What would it be if the floor were zero, as it is often taken to be? Give both, as a list.
 # :::
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}

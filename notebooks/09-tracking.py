@@ -13,13 +13,13 @@
 # %% [markdown]
 # # Which features persist?
 #
-# {cite:t}`horn2025tracking` call a feature of a parent model {term}`persisting` if some feature of the
-# child is active on the same tokens with the same strength: if their activations correlate above
-# 0.8 (their section 4). A parent's feature without such a partner *disappears*, a child's *emerges*.
-# This chapter counts them along every {term}`edge` of the {term}`lineage`.
+# A feature of a parent model is {term}`persisting` if some feature of the child is active on the same
+# tokens with the same strength. {cite:t}`horn2025tracking` ask for a correlation above 0.8 (their
+# section 4). A parent's feature without such a partner is {term}`disappearing`, a child's is *emerging*.
+# This chapter counts them for every parent and child, every {term}`edge` of the {term}`lineage`.
 #
-# **You will learn** how two features are compared, and where features go. **You need** the chapter on
-# [dictionaries](dictionaries). **It takes** twenty minutes.
+# **You will learn** how two features are compared, and what share of them persists. **You need** the
+# chapter on [dictionaries](dictionaries). **It takes** ten minutes, and as long for the exercises.
 
 # %% tags=["hide-input"]
 from itertools import permutations, product
@@ -31,7 +31,16 @@ from scipy import sparse
 from featrack_utils.dictionaries import features
 from featrack_utils.display import flow_figure, shareplots, style
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import check, listed, number, percent, say, show, what_was_read
+from featrack_utils.display.text import (
+    check,
+    listed,
+    number,
+    percent,
+    points,
+    say,
+    show,
+    what_was_read,
+)
 from featrack_utils.lineage import label
 from featrack_utils.matching import best_matches, classes, flow
 from featrack_utils.pipeline import store
@@ -56,12 +65,11 @@ min_documents = 10  # documents it must be active in; paper: none
 # {\sqrt{\sum_t (x_t - \bar x)^2}\;\sqrt{\sum_t (y_t - \bar y)^2}}.
 # $$
 #
-# So it counts *when* a feature is active and how strongly. A feature that is active too rarely for
-# a correlation to mean anything is {term}`unobserved`, a class of its own; all others are
-# {term}`eligible`. All pairs of dictionaries that the book compares are matched here, once. Later
-# chapters open the result.
+# It is near 1 if both are active at the same positions and equally strongly. For a feature that is
+# active very rarely a correlation means nothing. Such a feature is {term}`unobserved`, a class of its own;
+# all others are {term}`eligible`. Only these are counted.
 
-# %%
+# %% tags=["hide-input"]
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)
@@ -73,8 +81,9 @@ matches = best_matches.open_matches(run)
 found = features.open_features(run, lineage, **seeds)
 
 # %% [markdown]
-# The best correlation of one feature takes five lines. The mean of $y$ needn't be taken off, for
-# the deviations of $x$ add up to zero. The package does the same for all features at once.
+# Here is the formula for one feature of the parent and all features of the child. The mean of $y$ needn't
+# be subtracted in the sum above the line, for the deviations of $x$ add up to zero. The package does the
+# same for all features at once, and must agree.
 
 # %%
 parent, child = (matches.names[model][0] for model in lineage.edges[0])
@@ -91,9 +100,9 @@ assert np.isclose(np.nanmax(r), matches.best[parent, child].a_best_r[feature], a
 # %% [markdown]
 # ## How close is the closest?
 #
-# For every eligible feature of a parent we look up its {term}`best match` in the child. Beside it
-# stands a pair that nothing lies between: two dictionaries of the parent itself, which differ by their
-# {term}`seeds <seed>`.
+# For every eligible feature of a parent we look up its {term}`best match` in the child, the feature with
+# the highest $r$. Beside it we do the same in another dictionary of the parent itself. The two
+# dictionaries read the same model and differ by their {term}`seeds <seed>` alone.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 say(what_was_read(run, lineage))
@@ -112,19 +121,20 @@ observed, unchanged = ({n: best_r(*pair) for n, pair in of.items()} for of in (s
 show(
     shareplots.best_match_histogram(observed, unchanged, tau),
     "Best correlation of each eligible parent feature with any feature of the child (filled), and "
-    "of another dictionary of the parent itself (outline). Seeds 0 and 1. Dotted: the threshold.",
+    "with any of another dictionary of the parent itself (outline). Seeds 0 and 1. Dotted: the threshold.",
     "fig-best-match",
     "Histograms of best correlations, one for each edge, with the outline of the parent's own seeds",
 )
 
 # %% [markdown]
-# There is no gap at the {term}`threshold` in {numref}`fig-best-match`: it cuts through a continuum. And
-# no outline is a single bar at 1: even an unchanged model isn't read the same way twice.
+# There is no gap at the {term}`threshold` in {numref}`fig-best-match`: features lie on both sides of it,
+# and close to it. And no outline is a single bar at 1. Even an unchanged model doesn't give the same
+# features twice.
 #
 # ## Shares
 #
-# Above the threshold a feature persists, below it disappears. Every parent dictionary is compared
-# with every child dictionary; the table gives the mean over these pairs.
+# Above the threshold a feature persists, below it disappears. We compare every dictionary of the parent
+# with every dictionary of the child, and take the mean over these pairs.
 
 # %%
 SHARES = ("persisting_share", "disappearing_share", "emerging_share", "unobserved_share")
@@ -145,7 +155,7 @@ show_table(
         columns={"persisting_share": "persisting", "emerging_share": "emerging"}
     ),
     dict.fromkeys(("persisting", "emerging"), ".0%"),
-    caption="Shares of features along each edge, means over all pairs of seeds.",
+    caption="Shares of features along each edge, means over all pairs of dictionaries.",
     notes={"persisting": "of the parent's", "emerging": "of the child's"},
 )
 
@@ -156,16 +166,15 @@ found_again = [matches.tracking(*p, tau, rule).persisting_share for p in permuta
 seed_ceiling = np.mean(found_again) if found_again else np.nan
 say(
     f"Along {style.pair_label(first['pair'])} {percent(first['persisting_share'])} of the parent's "
-    f"eligible features are found in the child; unobserved are {percent(first['unobserved_share'])} of "
-    "all. Taken by itself such a number says that the rest "
-    f"is lost. But two dictionaries of the *unchanged* {root} model share only "
-    f"{percent(seed_ceiling)} of their features. The next chapter takes that apart."
+    f"eligible features persist. ({percent(first['unobserved_share'])} of all are unobserved.) By itself "
+    "this seems to say that fine-tuning changed the rest. But two dictionaries of the *unchanged* "
+    f"{root} model share only {percent(seed_ceiling)} of their features.",
 )
 
 # %% [markdown]
 # ## Where they go
 #
-# We follow the dictionaries of seed 0 through the lineage, from left to right.
+# The flow diagram follows the features of one dictionary a model, from left to right.
 
 # %%
 tracked = {edges[n]: matches.tracking(*pair, tau, rule) for n, pair in seed_0.items()}
@@ -174,22 +183,20 @@ volumes = flow.flow(lineage, tracked)
 # %% tags=["hide-input"]
 show(
     flow_figure.flow_diagram(volumes, lineage),
-    "Where features go, after the paper's Figure 2; dictionaries of seed 0. Plain bands count "
-    "one-to-one matches, grey ones features without a match. Hatched ones share theirs: fused "
-    "features with another parent feature, whose match is closer; split ones come from a parent "
-    "feature that another child feature matches more closely.",
+    "Where features go, after the paper's Figure 2; dictionaries of seed 0. Plain bands: one-to-one "
+    "matches. Hatched bands: matches that aren't a feature's alone. *Fused* features share their match "
+    "with another feature of the parent, *split* ones share their parent's feature. Grey: no match.",
     "fig-flow",
     "Flow diagram of features from the first model of the lineage to the last",
 )
 
 # %% [markdown]
-# In {numref}`fig-flow` *no match*, grey, is where features end; *new* and *novel* is where they
-# begin. Hatched bands have a match that isn't theirs alone. Features that really merge or split show
-# there; so do {term}`copies <copy>`, and a dictionary that carves more finely. Only what exceeds the
-# parent's own seeds can be a finding about models.
+# In {numref}`fig-flow` features end at *no match* and begin at *new* or *novel*. Do the hatched bands
+# show that features really fuse or split? {term}`Copies <copy>` within a dictionary look the same. So we
+# count them between two dictionaries of the parent, too. Only what exceeds that is a finding about models.
 
 
-# %%
+# %% tags=["hide-input"]
 def shared(pairs):
     rows = [classes.shared_by_several(matches.best[pair], tau) for pair in pairs]
     return pd.DataFrame(rows, columns=["merging", "splitting"]).mean()
@@ -199,33 +206,31 @@ many = {name: shared(product(matches.names[a], matches.names[b])) for name, (a, 
 unchanged_many = {a: shared(permutations(matches.names[a], 2)) for a, _ in lineage.edges}
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-lines = [
-    f"- **{style.pair_label(name)}**: {percent(many[name]['merging'])} of the matched children have "
-    f"several parents; between the parent's own seeds {percent(unchanged_many[a]['merging'])}."
-    for name, (a, _) in edges.items()
-]
-say("\n".join(lines))
+one, (name, (a, _)) = many[next(iter(edges))], next(iter(edges.items()))
+beyond = [many[n]["merging"] - unchanged_many[a]["merging"] for n, (a, _) in edges.items()]
+say(
+    f"Along {style.pair_label(name)} {percent(one['merging'])} of the matched children have several "
+    f"parents. Between two dictionaries of {label(a)} itself it is "
+    f"{percent(unchanged_many[a]['merging'])}. Over all edges the difference is at most "
+    f"{points(np.max(beyond))}."
+)
 origins = {}
 for merge in lineage.merges:
     each = pd.Series(flow.origins(lineage, merge, tracked))
     origins[merge] = each[each != "unobserved"].value_counts(normalize=True)
     listing = listed([f"{percent(share)} {name}" for name, share in origins[merge].items()])
     say(
-        f"Where {label(merge)}'s eligible features come from: {listing}. A later chapter sets that "
+        f"Where do {label(merge)}'s eligible features come from? {listing}. A later chapter sets that "
         "[beside a merge whose MLP is random](context)."
     )
 
 # %% [markdown]
 # ## Beside the authors' own count
 #
-# The counts behind the paper's Figure 2 aren't published with it. The authors' repository
-# (`feature-dynamics`) holds an earlier one: `data/flow/all_models_flow.json` at commit fe0cf0c, of 5 May
-# 2024, five months before the paper; in the repository's last state that file is empty. It lists 462
-# flows of 16,384 base features. 456 lead into TinyStories, to 233 different features there; 405 lead into
-# the merged model, to 187; none into Lua, which isn't in the file. Ours are of seed 0, and of *all*
-# features, as theirs.
+# The counts behind the paper's Figure 2 aren't published. There is an intermediate file of the authors'
+# with 456 matches from their base to TinyStories, and [a later chapter](published) says what it counts.
 
-# %%
+# %% tags=["hide-input"]
 AUTHORS_FLOWS = {"flows": 456, "features": 16_384, "children": 233}  # base to TinyStories
 from_root = {}
 for (a, b), one in tracked.items():
@@ -239,17 +244,13 @@ for (a, b), one in tracked.items():
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 theirs = AUTHORS_FLOWS["flows"] / AUTHORS_FLOWS["features"]
 per_match = AUTHORS_FLOWS["children"] / AUTHORS_FLOWS["flows"]
-lines = [
-    f"- {style.pair_label(root, b)}: {percent(one['matched'])} have a match, "
-    f"{number(one['children'])} different children to a match."
-    for b, one in from_root.items()
-]
+matched, children = ([one[part] for one in from_root.values()] for part in ("matched", "children"))
 say(
-    f"In the authors' file {percent(theirs, 1)} of the base's features have a match in TinyStories, with "
-    f"{number(per_match)} different children to a match: half of the matches share theirs.",
-    "\n".join(lines),
-    "The two can't be set equal: theirs rests on means over token strings, on four times as many "
-    "features of a larger model, and on an unknown threshold.",
+    f"There {percent(theirs, 1)} of the base's features have a match in TinyStories, and there are "
+    f"{number(per_match)} different children to a match: half of the matches share theirs. In our "
+    f"diagram {percent(min(matched))} to {percent(max(matched))} of {root}'s features have a match in a "
+    f"child, with {number(min(children))} to {number(max(children))} children to a match. The two don't "
+    "compare: theirs is another measure, on a larger model and at a threshold that we don't know.",
 )
 
 
@@ -283,11 +284,13 @@ store.write_results(run, "tracking", {n: None if pd.isna(x) else x for n, x in r
 # ## What we learned
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-lost, anyway = first["disappearing_share"], 1 - seed_ceiling
+without, anyway = first["disappearing_share"], 1 - seed_ceiling
 say(
-    f"By the paper's criterion {percent(lost)} of the parent's features are lost along "
-    f"{style.pair_label(first['pair'])}; of an unchanged {root} model {percent(anyway)} would be. "
-    "What does a share mean that has no ceiling? That is the [next chapter](ceilings)."
+    "Two features are one if they are active on the same tokens, with the same strength. By this "
+    f"criterion of the paper's text {percent(without)} of the parent's features disappear along "
+    f"{style.pair_label(first['pair'])}. But {percent(anyway)} would seem to disappear from {root} if "
+    "nothing had happened to it. So the share needs something to be read beside, and that is the subject "
+    "of the [next chapter](ceilings)."
 )
 
 # %% [markdown]
@@ -338,6 +341,6 @@ check(answer, mutual_share)
 # :::
 #
 # :::{dropdown} Answer
-# Both detect the same thing, but do something else about it: r knows of the reading side alone. Who
-# steers writes, so the decoder, or better the effect on the logits, is to be asked.
+# Both detect the same thing, but do different things about it: r compares only what they read. Steering
+# writes, so ask the decoder, or better the effect on the logits.
 # :::
