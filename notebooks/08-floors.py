@@ -15,7 +15,7 @@
 #
 # Suppose that a child's MLP had forgotten everything. Would none of its parent's features be found in it?
 # Many would. A feature that answers to one token needs an embedding that tells tokens apart, and any MLP
-# behind it will do. So a persisting share doesn't begin at 0 %. It begins at what is found in a model
+# behind it will do. So a persisting share doesn't begin at zero. It begins at what is found in a model
 # whose MLP has learned nothing: the {term}`floor`.
 #
 # **You will learn** what a {term}`control model` is, how one is made, and why its dictionary must be as
@@ -317,7 +317,7 @@ if {*children} == {child for _, child in lineage.edges}:  # the chapter, not a p
 # %% [markdown]
 # ## What we learned
 #
-# A persisting share has its zero above 0 %. Where the MLP is random, some of the parent's features are still
+# Nothing learned doesn't mean nothing found. Where the MLP is random, some of the parent's features are still
 # found, because tokens and attention are still there. A control's dictionary must be as sparse as the
 # child's, for sparsity alone moves a share. *What comes next*: [the counts](tracking), and then [the two
 # ends](ceilings) of each share.
