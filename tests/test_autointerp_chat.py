@@ -25,10 +25,10 @@ def asking(tmp_path, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.01)))
 
     def ask(server, *requests, key="TEST_KEY", url=None, max_requests=100, retries=5):
-        asked = chat.ChatServer(
-            url or server.url, key, tmp_path / "answers", max_requests, retries, timeout=0.3
-        )
-        return [answer.strip() for answer in asked.ask(requests, "asking")]
+        monkeypatch.setattr(chat, "RETRIES", retries)
+        monkeypatch.setattr(chat, "TIMEOUT", 0.3)
+        asked = chat.ChatServer(url or server.url, key, tmp_path / "answers", max_requests)
+        return [answer.strip() for answer in asked.ask(requests)]
 
     return ask
 
@@ -50,13 +50,14 @@ def test_what_may_pass_is_asked_again(asking, fault):
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (401, "refuses the key (status 401)"),
+        (401, "refuses the key in the variable that interpretation.key_variable names"),
         (403, "interpretation.key_variable"),
         ("echo", "refuses the key"),
-        (404, "with model 'tiny' (status 404): status 404 to Bearer [key]."),
+        (404, "refuses the request with model 'tiny': Error code: 404 - "),
+        (404, "status 404 to Bearer [key]"),
         (400, "status 400"),
-        ("html", "gave no answer but said: busy."),
-        ("error", "gave no answer but said: the model is loading."),
+        ("html", "gave no answer but said: <html>busy</html>"),
+        ("error", "the model is loading"),
         ("empty", "gave no answer but said"),
     ],
 )

@@ -119,7 +119,7 @@ def moving_threshold(kept: Mapping[tuple[str, str], Persistence], tau: float) ->
     On the built page `book/_static/tau.js` makes it of the thresholds counted, without a kernel;
     elsewhere it says where to look. Edges without a share are left out.
     """
-    taus = next(iter(kept.values())).share.taus
+    taus = next(iter(kept.values())).shares.taus
 
     def at_each(interval_at) -> list[list[float | None]]:
         each = [interval_at(threshold) for threshold in taus]
@@ -129,13 +129,13 @@ def moving_threshold(kept: Mapping[tuple[str, str], Persistence], tau: float) ->
         {
             "name": pair_label(*edge),
             "colour": colour_of(edge[1]),
-            "share": at_each(each.found),
-            "ceiling": at_each(each.at_most),
-            "floor": at_each(lambda t, each=each: each.at_least(tau=t)),
+            "share": at_each(each.share),
+            "ceiling": at_each(each.ceiling),
+            "floor": at_each(lambda t, each=each: each.floor(tau=t)),
             "rescaled": at_each(lambda t, each=each: each.rescaled(tau=t)),
         }
         for edge, each in kept.items()
-        if np.isfinite(each.found(tau).estimate)
+        if np.isfinite(each.share(tau).estimate)
     ]
     curves = json.dumps({"taus": [round(float(t), 3) for t in taus], "tau": tau, "pairs": pairs})
     return HTML(
