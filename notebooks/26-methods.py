@@ -51,11 +51,16 @@ from featrack_utils.display.text import (
 from featrack_utils.lineage import label
 from featrack_utils.models import controls, evaluation, loading, merging, recipes
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.intervals import Interval, mean, over_seeds
-from featrack_utils.statistics.persistence import (
-    Persistence,
+from featrack_utils.statistics.intervals import (
+    Interval,
     complement,
     difference,
+    interval,
+    mean,
+    over_seeds,
+)
+from featrack_utils.statistics.persistence import (
+    Persistence,
     flat,
     merge_origins,
     persistence,
@@ -504,14 +509,10 @@ def survival(merge, row):
         shared, alone = classes(merge, parent)
         of_shared.append(persistence(samples[merge], parent, row, among=shared, **how))
         found[ordinal] = persistence(samples[merge], parent, row, among=alone, **how)
-    tops, lows = (
-        [part for each in of_shared if (part := of(each)) is not None]
-        for of in (lambda each: each.ceiling, lambda each: each.floors["random_mlp"])
-    )
     both = Persistence(
-        mean([each.share for each in of_shared]),
-        mean(tops) if tops else None,
-        {"random_mlp": mean(lows)},
+        mean(each.shares for each in of_shared),
+        mean(each.ceilings for each in of_shared),
+        {"random_mlp": mean(each.floors["random_mlp"] for each in of_shared)},
         tau,
     )
     return {"both" if len(of_shared) == 2 else "shared": both, **found}
@@ -529,7 +530,7 @@ row = reference_of[first_merge]
 match = sample.matched([((parent, 0), (row, 0))])[(parent, 0), (row, 0)]
 alone = classes(first_merge, parent)[1][0] & match.asked
 by_hand = np.mean(match.best_r[alone] > tau) if alone.any() else np.nan
-by_package = survived[first_merge, row]["first"].counted()
+by_package = survived[first_merge, row]["first"].raw()
 assert rule != "best" or other_seeds > 2 or np.isclose(by_hand, by_package, equal_nan=True)
 
 
@@ -545,8 +546,8 @@ def found_in_parents(merge, row):
     each = merge_origins(samples[merge], row, parents_of[merge], rule)["novel"]
     able = int(samples[merge].eligible[row][0].sum())
     # Another dictionary would have other features: as in all shares here, that luck is added.
-    share = over_seeds({(0, 0): each.share._replace(asked=able)}, samples[merge].draws, row, row)
-    return each._replace(share=share)
+    share = over_seeds({(0, 0): each.shares._replace(asked=able)}, samples[merge].draws, row, row)
+    return each._replace(shares=share)
 
 
 known = {(m, row): found_in_parents(m, row) for m in merges for row in dictionary_of[m]}
@@ -558,7 +559,7 @@ known |= {
 for (merge, row), by_class in survived.items():
     for name, each in by_class.items():
         results |= each.as_results(f"{key(merge, row)}.survival_{name}_share")
-    novel = known[merge, row]._replace(floors={FLOOR: known[merge, FLOOR].share})
+    novel = known[merge, row]._replace(floors={FLOOR: known[merge, FLOOR].shares})
     results |= novel.lost_results(f"{key(merge, row)}.survival_novel_share")
     results |= flat(f"{key(merge, row)}.survival_novel_share.rescaled", novel.rescaled())
 
@@ -574,11 +575,10 @@ def drawn(row, name):
     """Share, ceiling and floor of one dot."""
     if name != "novel":
         each = survived[first_merge, row][name]
-        return each.found(), each.at_most(), each.at_least()
-    ends = known[first_merge, row], known[first_merge, FLOOR]
-    share, top, low = (complement(s) for s in (ends[0].share, ends[0].ceiling, ends[1].share))
-    figures = (Persistence(part, None, {}, tau).found() for part in (share, top, low))
-    return tuple(figures)
+        return each.share(), each.ceiling(), each.floor()
+    own, control = known[first_merge, row], known[first_merge, FLOOR]
+    three = own.shares, own.ceilings, control.shares
+    return tuple(interval(complement(each), tau) for each in three)
 
 
 figure, axes = style.panels(len(names), 0.26 * len(rows) + 0.9)
@@ -653,9 +653,9 @@ def conclusion(differences, margin=0.05):
 
 # %%
 def share_of(merge, row, name):
-    return (
-        complement(known[merge, row].share) if name == "novel" else survived[merge, row][name].share
-    )
+    if name == "novel":
+        return complement(known[merge, row].shares)
+    return survived[merge, row][name].shares
 
 
 def differences(merge, rows):
