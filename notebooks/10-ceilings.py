@@ -113,15 +113,15 @@ rescaled = (share - floor) / (ceiling - floor)
 controls = {b: {"random_mlp": f"{b}.mlp", "random_model": of_root} for _, b in lineage.edges}
 kept = {(a, b): persistence(sample, a, b, rule=rule, floors=controls[b]) for a, b in lineage.edges}
 main = kept[parent, child]
-parts = (main.share, main.ceiling, main.floors["random_mlp"])
-raw = [part.counted[sample.taus.index(tau)] if part else np.nan for part in parts]
+parts = (main.shares, main.ceilings, main.floors["random_mlp"])
+raw = [part.counted[sample.taus.index(tau)] for part in parts]
 assert rule != "best" or np.allclose([share, ceiling, floor], raw, equal_nan=True)
 
 # %% tags=["hide-input"]
 pair, pairs = style.pair_label(parent, child), [style.pair_label(*edge) for edge in kept]
 curve = pd.concat(each.curve(f"{a}_{b}") for (a, b), each in kept.items())
 at_tau = curve[curve["tau"] == tau].rename(columns={"share_low": "ci_low", "share_high": "ci_high"})
-lowest = [each.at_least("random_model").estimate for each in kept.values()]
+lowest = [each.floor("random_model").estimate for each in kept.values()]
 show(
     shareplots.shares_with_ceiling(at_tau.assign(floor_random_model=lowest)),
     "Share of each parent's features that persist (large dot, 95 % interval), with floor and ceiling. "
@@ -132,12 +132,12 @@ show(
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 say(
-    f"Along {pair} ({{numref}}`fig-ceilings`) the share is {with_interval(main.found())}. The ceiling, in "
-    f"an unchanged {label(parent)}, is {with_interval(main.at_most())}. The floor, with a random MLP, is "
-    f"{with_interval(main.at_least())}. So the share has come {with_interval(main.rescaled())} of the way "
+    f"Along {pair} ({{numref}}`fig-ceilings`) the share is {with_interval(main.share())}. The ceiling, in "
+    f"an unchanged {label(parent)}, is {with_interval(main.ceiling())}. The floor, with a random MLP, is "
+    f"{with_interval(main.floor())}. So the share has come {with_interval(main.rescaled())} of the way "
     f"from floor to ceiling. The ratio is {with_interval(main.ratio())}: it counts as kept what any MLP "
     "would pass on. In a model that has learned nothing at all, light bar, "
-    f"{with_interval(main.at_least('random_model'))} are found.",
+    f"{with_interval(main.floor('random_model'))} are found.",
     f"The texts: {text.what_was_read(run, lineage)}",
 )
 
@@ -185,11 +185,11 @@ show(
 
 # %% tags=["hide-input"]
 heads = {(a, b): headline(sample, a, b, zero_step.get(b), controls[b]) for a, b in kept}
-COLUMNS = {"share": "found", "floor": "at_least", "ceiling": "at_most", "rescaled": "rescaled"}
+COLUMNS = ("share", "floor", "ceiling", "rescaled")
 rows = [
-    {"pair": name} | {column: getattr(each, of)() for column, of in COLUMNS.items()}
+    {"pair": name} | {column: getattr(each, column)() for column in COLUMNS}
     for name, each in zip(pairs, heads.values(), strict=True)
-    if np.isfinite(each.found().estimate)
+    if np.isfinite(each.share().estimate)
 ]
 show_table(
     pd.DataFrame(rows, columns=["pair", *COLUMNS]),
@@ -224,8 +224,8 @@ shareplots.moving_threshold(heads, tau)
 emerging = {(a, b): persistence(sample, b, a, rule=rule) for a, b in lineage.edges}
 new = emerging[parent, child]
 say(
-    f"Along {pair} {percent(1 - main.found().estimate)} disappear, an excess of "
-    f"{points(main.excess())}. Of the child's features {percent(1 - new.found().estimate)} "
+    f"Along {pair} {percent(1 - main.share().estimate)} disappear, an excess of "
+    f"{points(main.excess())}. Of the child's features {percent(1 - new.share().estimate)} "
     f"emerge, an excess of {points(new.excess())}."
 )
 
@@ -239,13 +239,13 @@ say(
 last, of_itself = root_seeds - 1, (sample, lineage.root, lineage.root)
 others = persistence(*of_itself, rule=rule, pairs=lambda s, t: last not in (s, t))
 idle = persistence(*of_itself, rule=rule, pairs=lambda s, t: t == last)
-idle = idle._replace(ceiling=others.share)
+idle = idle._replace(ceilings=others.shares)
 
 higher = 0
 for edge in lineage.edges:
     equal = persistence(sample, *edge, rule=rule, pairs=lambda s, t: s == t)
     different = persistence(sample, *edge, rule=rule, pairs=lambda s, t: s != t)
-    higher += difference(equal.share, different.share, tau).low > 0
+    higher += difference(equal.shares, different.shares, tau).low > 0
 say(
     f"That child's ratio is {with_interval(idle.ratio())}. Dictionaries of equal seeds share clearly more "
     f"along {higher} of {len(kept)} edges."
@@ -259,7 +259,7 @@ results = {"track.tau": tau, "track.same_seed.pairs_higher": higher}
 if root_seeds > 2:
     results |= idle.as_results("track.zero_steps.persisting_share")
 for m in lineage.order:
-    results |= flat(f"track.{m}.ceiling", persistence(sample, m, m, rule=rule).at_most())
+    results |= flat(f"track.{m}.ceiling", persistence(sample, m, m, rule=rule).ceiling())
 for (a, b), each in kept.items():
     name = f"track.{a}_{b}"
     results |= each.as_results(f"{name}.persisting_share")
@@ -281,9 +281,9 @@ store.write_results(run, "ceilings", {n: x for n, x in results.items() if n not 
 
 # %% tags=["hide-input"]
 QUESTIONS = [
-    ("How many features persist by the paper's text?", "share", main.found),
-    ("How many would if nothing had happened?", "ceiling", main.at_most),
-    ("How many would if the MLP had learned nothing?", "floor", main.at_least),
+    ("How many features persist by the paper's text?", "share", main.share),
+    ("How many would if nothing had happened?", "ceiling", main.ceiling),
+    ("How many would if the MLP had learned nothing?", "floor", main.floor),
     ("Where between the two is the share?", "rescaled persistence", main.rescaled),
     ("The same of features found twice, on the same text?", "headline", top.rescaled),
     ("Of those that could be found, how many are?", "ratio", main.ratio),

@@ -49,7 +49,7 @@ from featrack_utils.lineage import label
 from featrack_utils.matching import held_out, similarity, token_share
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.intervals import UNDEFINED, Interval, around, interval
+from featrack_utils.statistics.intervals import Interval, around, interval
 from featrack_utils.statistics.persistence import (
     complement,
     difference,
@@ -201,9 +201,9 @@ kept = {
 figure, axes = style.panels(len(kept), 1.6)
 for axis, (edge, thirds) in zip(axes, kept.items(), strict=True):
     for place, one in enumerate(thirds.values()):
-        share, floor, ceiling = one.found(), one.at_least(), one.at_most()
+        share, floor, ceiling = one.share(), one.floor(), one.ceiling()
         axis.hlines(place, floor.estimate, ceiling.estimate, color="#bbbbbb", lw=7)
-        axis.plot(one.at_least("random_model").estimate, place, "|", color=style.GREY, ms=10, mew=2)
+        axis.plot(one.floor("random_model").estimate, place, "|", color=style.GREY, ms=10, mew=2)
         axis.hlines(place, share.low, share.high, color=style.colour_of(edge[1]), lw=2.5)
         axis.plot(share.estimate, place, "o", color=style.colour_of(edge[1]), ms=7, mec="white")
     axis.set(title=style.pair_label(*edge), xlim=(-0.02, 1.02), ylim=(2.5, -0.5))
@@ -239,9 +239,9 @@ bounds = [float(cut) for cut in np.quantile(of_eligible(parent, 0), [1 / 3, 2 / 
 say(
     f"Of {label(parent)}'s features the lowest third is explained by its token to less than "
     f"{percent(bounds[0])}, the highest to more than {percent(bounds[1])}. Along "
-    f"{style.pair_label(parent, child)} {with_interval(low.found())} of the lowest third persist, and "
-    f"{with_interval(high.found())} of the highest. But a child with a random MLP shows "
-    f"{percent(low.at_least().estimate)} and {percent(high.at_least().estimate)} of them as well. "
+    f"{style.pair_label(parent, child)} {with_interval(low.share())} of the lowest third persist, and "
+    f"{with_interval(high.share())} of the highest. But a child with a random MLP shows "
+    f"{percent(low.floor().estimate)} and {percent(high.floor().estimate)} of them as well. "
     f"{{term}}`Rescaled <rescaled persistence>` it is {with_interval(low.rescaled())} for context and "
     f"{with_interval(high.rescaled())} for tokens: "
     + verdict(
@@ -275,7 +275,7 @@ for a, b in lineage.edges:
 
 
 def carried(one):
-    return ratio(one.floors["random_mlp"], one.share, tau)
+    return ratio(one.floors["random_mlp"], one.shares, tau)
 
 
 # %% tags=["hide-input"]
@@ -526,15 +526,15 @@ for merge in lineage.merges:
     ancestor = lineage.common_ancestor(parents)
     for parent_ in parents:
         if (ancestor, parent_) in whole and ancestor != parent_:
-            shares_ = whole[ancestor, merge].share, whole[ancestor, parent_].share
+            shares_ = whole[ancestor, merge].shares, whole[ancestor, parent_].shares
             back[merge, parent_] = difference(*shares_, tau)
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 lines = []
 for (merge, parent_), gap in back.items():
     ancestor = lineage.common_ancestor(lineage.parents(merge))
-    in_merge, in_parent = (whole[ancestor, one].found() for one in (merge, parent_))
-    floors = [percent(whole[ancestor, one].at_least().estimate) for one in (merge, parent_)]
+    in_merge, in_parent = (whole[ancestor, one].share() for one in (merge, parent_))
+    floors = [percent(whole[ancestor, one].floor().estimate) for one in (merge, parent_)]
     lines.append(
         f"- {label(merge)} has {with_interval(in_merge)} of {label(ancestor)}'s features, "
         f"{label(parent_)} {with_interval(in_parent)} (with random MLPs {listed(floors)}): "
@@ -564,8 +564,8 @@ for merge in lineage.merges:
     turn = {name: complement if name == "novel" else (lambda share: share) for name in of_merge}
     origins[merge] = {
         name: [
-            interval(turn[name](share), tau) if share else UNDEFINED
-            for share in (of_merge[name].share, of_control[name].share, of_merge[name].ceiling)
+            interval(turn[name](share), tau)
+            for share in (of_merge[name].shares, of_control[name].shares, of_merge[name].ceilings)
         ]
         for name in of_merge
     }
@@ -624,8 +624,8 @@ say(
     f"The median feature of {label(parent)} is explained to {percent(median_share[parent][0])} by its "
     f"token, and {percent(part.estimate)} of what persists along {style.pair_label(parent, child)} would "
     "also be shown by a child whose MLP is random. Of features that need context "
-    f"{percent(low.found().estimate)} persist, of those that are mostly their token "
-    f"{percent(high.found().estimate)}. What the MLP has learned shows in the distance between floor "
+    f"{percent(low.share().estimate)} persist, of those that are mostly their token "
+    f"{percent(high.share().estimate)}. What the MLP has learned shows in the distance between floor "
     "and ceiling, and without a threshold in the distance of the disattenuated r, "
     f"{number(main['corrected'].estimate)}, from its null, {number(main['null'].estimate)}.",
     "How far such numbers can be trusted is the subject of [calibration](calibration).",
