@@ -126,7 +126,7 @@ def mix(blocks):
     origin = np.repeat(np.arange(4, dtype=np.int32)[:, None], 16, 1)
     return features.evaluation_mix(
         {
-            domain: Blocks(blocks[4 * i : 4 * i + 4], origin)
+            domain: Blocks(blocks[4 * i : 4 * i + 4], origin, origin)
             for i, domain in enumerate(LINEAGE.domains)
         }
     )
