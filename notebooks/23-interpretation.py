@@ -257,7 +257,8 @@ results = {"autointerp.density_caliper": score.CALIPER}
 
 def add(name, values, statistic=np.median):
     """Keeps a statistic of the scores that are defined, with its 95 % interval over features."""
-    results.update(flat(name, score.bootstrap(values.to_numpy(), statistic, replicates, seed)))
+    found = flat(name, score.bootstrap(values.to_numpy(), statistic, replicates, seed))
+    results.update({key: value for key, value in found.items() if value is not None})
 
 
 def figure(model, who, name):
