@@ -41,6 +41,7 @@ from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.models import capture, loading, training
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import probes
+from featrack_utils.statistics.bootstrap import halves
 from featrack_utils.statistics.intervals import UNDEFINED
 from featrack_utils.statistics.persistence import (
     Persistence,
@@ -156,7 +157,7 @@ sample = resample(
     seed=seed,
     **criteria,
 )
-fit = probes.halves(parent, seed)
+fit = halves(parent, seed)
 
 
 def has_match(model):

@@ -14,6 +14,7 @@ from featrack_utils.statistics.bootstrap import (
     closest,
     copies_merged,
     draw,
+    halves,
     mutual_only,
 )
 from featrack_utils.statistics.simulation import Plan, simulate
@@ -226,3 +227,19 @@ def test_a_domain_of_one_group_is_named(pair):
         draw(a._replace(origin=a.domain.astype(np.int32), group=None), {"m": 1}, 2, seed=0)
     with pytest.raises(FeatrackError, match="1 group of documents"):
         draw(a._replace(group=a.domain.astype(np.int32)), {"m": 1}, 2, seed=0)
+
+
+def test_half_of_each_domains_groups_is_chosen_and_none_is_divided(pair):
+    two_each = pair[0]._replace(group=pair[0].origin % 20)  # five groups a domain
+    chosen = halves(two_each, seed=3)
+    whole = np.bincount(two_each.group, chosen) / np.bincount(two_each.group)
+    assert np.isin(whole, [0, 1]).all()
+    for domain in range(4):
+        assert len(set(two_each.group[chosen & (two_each.domain == domain)])) == 2
+    by_document = halves(pair[0], seed=3)
+    assert len(set(pair[0].origin[by_document])) == 20
+
+
+def test_a_domain_of_one_group_cannot_be_halved(pair):
+    with pytest.raises(FeatrackError, match="give at least two"):
+        halves(pair[0]._replace(group=pair[0].domain.astype(np.int32)), 0)
