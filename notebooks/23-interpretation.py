@@ -50,7 +50,6 @@ from featrack_utils.display.text import (
 )
 from featrack_utils.interpretation import contexts
 from featrack_utils.interpretation.explain import chat, lookup, score
-from featrack_utils.interpretation.explain.excerpts import NONE, as_text
 from featrack_utils.lineage import label
 from featrack_utils.matching import best_matches, fates
 from featrack_utils.matching.classes import eligible
@@ -103,7 +102,7 @@ found = features.open_named(run, dictionaries.values())
 vocabulary = contexts.vocabulary(
     prepare.open_corpora(store.opened(run / "corpora"), context).tokenizer
 )
-text = as_text(found[dictionaries[lineage.root]], context - 1, seed)
+text = lookup.as_text(found[dictionaries[lineage.root]], context - 1, seed)
 
 # %% [markdown]
 # Every feature of a model's first dictionary is explained, learnt and judged on the same halves. A
@@ -139,7 +138,7 @@ def counted(model):
 def asked(subject, server):
     """A sample of them, explained by a chat model."""
     drawn = np.random.default_rng(seed).permutation(np.flatnonzero(subject.able))
-    ask = chat.ChatExplainer(server, chat_model, subject.columns, text, vocabulary, seed)
+    ask = chat.ChatExplainer(server, subject.columns, text, vocabulary, seed)
     return subject._replace(explainer=ask, sample=np.sort(drawn[:explained_features]))
 
 
@@ -147,7 +146,8 @@ def build(folder):
     subjects = {model: counted(model) for model in dictionaries}
     scores = [score.score(text, subjects, trackings, seed)]
     if explainer == "endpoint":
-        server = chat.ChatServer(base_url, key_variable, run / "answers", max_requests)
+        answers = run / "answers"
+        server = chat.ChatServer(base_url, chat_model, key_variable, answers, max_requests)
         subjects = {model: asked(each, server) for model, each in subjects.items()}
         scores.append(score.score(text, subjects, trackings, seed))
     own, mates = (pd.concat(tables, ignore_index=True) for tables in zip(*scores, strict=True))
@@ -248,7 +248,7 @@ def foretold(t):
     """What we expect at position t, knowing its token and the one before."""
     worth = (total[tokens[t]] + acts[text.learn].mean()) / (seen[tokens[t]] + 1)
     pair = (before[t], tokens[t])
-    return worth if before[t] == NONE else (total[pair] + worth) / (seen[pair] + 1)
+    return worth if before[t] == lookup.NONE else (total[pair] + worth) / (seen[pair] + 1)
 
 
 simulated = [foretold(t) for t in held]
@@ -280,7 +280,7 @@ def on_excerpts(row):
     drawn = np.random.default_rng(seed).permutation(others)[:1]
     shown = []
     for excerpt in text.excerpt[[strongest, *drawn]]:
-        places = text.positions[excerpt][text.positions[excerpt] != NONE]
+        places = text.positions[excerpt][text.positions[excerpt] != lookup.NONE]
         pieces = [table.names[token] for token in tokens[places]]
         shown.append((pieces, true[places].tolist(), simulated[places].tolist()))
     return {**row, "contexts": shown}

@@ -9,7 +9,7 @@ import pytest
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.contexts import by_feature
 from featrack_utils.interpretation.explain import chat, lookup
-from featrack_utils.interpretation.explain.excerpts import as_text
+from featrack_utils.interpretation.explain.lookup import as_text
 from featrack_utils.interpretation.explain.score import Subject, everywhere_r, score
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, eligible
@@ -65,10 +65,10 @@ def ask(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
     def scored(server, answers, max_requests=10_000):
-        asking = chat.ChatServer(server.url, "TEST_KEY", answers, max_requests)
+        asking = chat.ChatServer(server.url, "tiny", "TEST_KEY", answers, max_requests)
         subjects = {
             model: each._replace(
-                explainer=chat.ChatExplainer(asking, "tiny", each.columns, TEXT, VOCABULARY, 1),
+                explainer=chat.ChatExplainer(asking, each.columns, TEXT, VOCABULARY, 1),
                 sample=np.array([2, 5]),
             )
             for model, each in counted(LINEAGE).items()
@@ -85,9 +85,9 @@ def by(table, **values):
 
 
 def test_counting_explains_planted_features_and_only_their_own(by_counting):
-    scores = by_counting
-    assert len(scores.own) == (len(LINEAGE.order) + 1) * LENGTH
-    said = by(scores.own, model="lua")
+    own, mates = by_counting
+    assert len(own) == (len(LINEAGE.order) + 1) * LENGTH
+    said = by(own, model="lua")
     alive = said.index != DEAD
     assert (said["simulation_r"][alive] > 0.98).all() and (said["random_r"][alive] > 0.98).all()
     assert (said["shuffled_r"][alive] < 0.1).all()
@@ -95,15 +95,13 @@ def test_counting_explains_planted_features_and_only_their_own(by_counting):
     assert dead[["simulation_r", "random_r", "shuffled_r"]].isna().all()
     assert not dead["able"] and not dead["persisting"] and said["persisting"][alive].all()
     # Nothing has changed from model to model, so neither has what an explanation is worth.
-    assert set(zip(scores.mates["parent"], scores.mates["child"], strict=True)) == set(
-        LINEAGE.edges
-    )
-    assert (scores.mates["feature"] == scores.mates["mate"]).all()
-    assert (scores.mates["foreign_r"] == scores.mates["own_r"]).all()
+    assert set(zip(mates["parent"], mates["child"], strict=True)) == set(LINEAGE.edges)
+    assert (mates["feature"] == mates["mate"]).all()
+    assert (mates["foreign_r"] == mates["own_r"]).all()
 
 
 def test_a_control_is_scored_like_a_model_and_nothing_of_it_persists(by_counting):
-    own = by_counting.own
+    own, _ = by_counting
     control, model = by(own, model=CONTROL), by(own, model="lua")
     pd.testing.assert_series_equal(control["simulation_r"], model["simulation_r"])
     assert not control["persisting"].any()
@@ -121,16 +119,14 @@ def test_the_lookup_over_all_held_out_text_agrees_with_a_plain_correlation():
 
 def test_a_chat_model_naming_the_right_token_scores_best(ask, tmp_path):
     with ChatServer() as server:
-        scores = ask(server, tmp_path)
-    assert len(scores.own) == 2 * (len(LINEAGE.order) + 1) and set(scores.own["explainer"]) == {
-        "endpoint"
-    }
-    assert (scores.own["explanation"] == [VOCABULARY[k] for k in scores.own["feature"]]).all()
+        own, mates = ask(server, tmp_path)
+    assert len(own) == 2 * (len(LINEAGE.order) + 1) and set(own["explainer"]) == {"endpoint"}
+    assert (own["explanation"] == [VOCABULARY[k] for k in own["feature"]]).all()
     for name in ("simulation_r", "random_r"):
-        assert scores.own[name].to_numpy() == pytest.approx(1)
-    assert (scores.own["shuffled_r"] < 0.1).all()
-    assert scores.mates["foreign_r"].to_numpy() == pytest.approx(1)
-    assert scores.mates["own_r"].to_numpy() == pytest.approx(1)
+        assert own[name].to_numpy() == pytest.approx(1)
+    assert (own["shuffled_r"] < 0.1).all()
+    assert mates["foreign_r"].to_numpy() == pytest.approx(1)
+    assert mates["own_r"].to_numpy() == pytest.approx(1)
 
 
 def test_a_run_that_was_stopped_goes_on_and_nothing_is_asked_again(ask, tmp_path):
@@ -140,11 +136,11 @@ def test_a_run_that_was_stopped_goes_on_and_nothing_is_asked_again(ask, tmp_path
         server.faults = [None] * 30 + [400]
         with pytest.raises(FeatrackError, match="status 400"):
             ask(server, tmp_path / "stopped")
-        stopped = ask(server, tmp_path / "stopped")
+        stopped, _ = ask(server, tmp_path / "stopped")
         assert len(server.requests) == 2 * needed + 1  # the one that was refused
         ask(server, tmp_path / "stopped")
         assert len(server.requests) == 2 * needed + 1
-    assert stopped.own["simulation_r"].notna().all()
+    assert stopped["simulation_r"].notna().all()
 
 
 def test_no_more_is_asked_than_max_requests(ask, tmp_path):
@@ -160,26 +156,26 @@ def test_a_chain_of_models_can_be_explained():
         {"parent": "b", "train": ["lua"]},
     )
     chain = Lineage({"a": a, "b": b, "c": c})
-    scores = score(TEXT, counted(chain), tracked(chain), seed=1)
-    assert set(zip(scores.mates["parent"], scores.mates["child"], strict=True)) == set(chain.edges)
-    assert set(scores.own["model"]) == {"a", "b", "c", CONTROL}
+    own, mates = score(TEXT, counted(chain), tracked(chain), seed=1)
+    assert set(zip(mates["parent"], mates["child"], strict=True)) == set(chain.edges)
+    assert set(own["model"]) == {"a", "b", "c", CONTROL}
 
 
 def test_answers_of_no_use_leave_their_excerpt_out(ask, tmp_path):
     with ChatServer() as server:
         server.faults = ["short"] * 10_000
-        scores = ask(server, tmp_path)
-    assert scores.own[["simulation_r", "random_r", "shuffled_r"]].isna().all(axis=None)
-    assert scores.mates[["foreign_r", "own_r"]].isna().all(axis=None)
+        own, mates = ask(server, tmp_path)
+    assert own[["simulation_r", "random_r", "shuffled_r"]].isna().all(axis=None)
+    assert mates[["foreign_r", "own_r"]].isna().all(axis=None)
 
 
 def test_the_key_is_in_no_score_and_no_answer(ask, tmp_path, caplog, capfd):
     caplog.set_level(logging.INFO)
     with ChatServer("leak", 429, 500) as server:
-        scores = ask(server, tmp_path)
+        own, mates = ask(server, tmp_path)
     written = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
-    tables = [table.to_json() for table in scores]
-    assert "[key]" in "".join(scores.own["explanation"]) and len(written) > 30
+    tables = [table.to_json() for table in (own, mates)]
+    assert "[key]" in "".join(own["explanation"]) and len(written) > 30
     assert not any(KEY in text for text in [caplog.text, *capfd.readouterr(), *written, *tables])
 
 

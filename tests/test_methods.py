@@ -2,16 +2,21 @@
 
 from pathlib import Path
 
+import jupytext
+import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from scipy.stats import norm
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.models import merging, recipes, training
+from featrack_utils.statistics.intervals import Interval
 
 FOLDER = Path(__file__).parent.parent / "profiles" / "merges"
+CHAPTER = FOLDER.parent.parent / "notebooks" / "26-methods.py"
 METHODS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 # Settings at which a merge of two equal task vectors is that task vector.
 NEUTRAL = {
@@ -57,7 +62,7 @@ def merge(models: Path, method: str, setting: dict, parents: str, ancestor: str,
 
 def test_every_recipe_of_the_folder_is_known_to_mergekit():
     every = recipes.read_recipes(FOLDER, ["all"])
-    recipes.require_known(every)
+    recipes.check_methods(every)
     assert [recipe.name for recipe in every] == METHODS
     assert [r.name for r in every if not r.fits(2)] == ["model_stock"]
     assert [r.name for r in every if not r.fits(3)] == ["nuslerp", "slerp"]
@@ -118,19 +123,28 @@ def recipe_of(folder: Path, **keys) -> recipes.Recipe:
     text = yaml.safe_dump({key: value for key, value in given.items() if value is not None})
     (folder / "mine.yaml").write_text(text)
     (recipe,) = recipes.read_recipes(folder, ["mine"])
-    recipes.require_known([recipe])
+    recipes.check_methods([recipe])
     return recipe
 
 
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
-        ({"merge_method": "tiers"}, "mergekit has no method 'tiers'; the nearest is ties"),
+        (
+            {"merge_method": "tiers"},
+            "merge_method tiers; the nearest known one is mine.yaml: merge_method ties",
+        ),
         ({"base_model": None}, "ties needs a base_model; name the ancestor"),
-        ({"base_modle": "ancestor"}, "no use for base_modle; the nearest known key is base_model"),
+        (
+            {"base_modle": "ancestor"},
+            "mine.yaml: base_modle; the nearest known one is mine.yaml: base_model",
+        ),
         ({"models": None}, "must list its models"),
         ({"models": ["parent"]}, "must list its models"),
-        ({"search": {"densty": [0.5]}}, "ties has no parameter densty; the nearest is density"),
+        (
+            {"search": {"densty": [0.5]}},
+            "mine.yaml: densty; the nearest known one is mine.yaml: density",
+        ),
         ({"search": {"density": 0.5}}, "must search lists of values"),
     ],
 )
@@ -163,7 +177,9 @@ def test_a_search_without_a_list_for_so_many_parents_is_refused(tmp_path):
 
 
 def test_a_recipe_that_is_not_there_is_named_with_the_nearest():
-    with pytest.raises(FeatrackError, match=r"no .*lineal\.yaml; the nearest is linear"):
+    with pytest.raises(
+        FeatrackError, match=r"merges/lineal; the nearest known one is .*merges/linear"
+    ):
         recipes.read_recipes(FOLDER, ["lineal"])
 
 
@@ -189,4 +205,68 @@ def test_merges_of_tuned_parents_are_compared_and_others_are_not():
             "again": {"merge": ["two", "c"]},
         }
     )
-    assert recipes.comparable(lineage) == ("two", "three")
+    every = recipes.read_recipes(FOLDER, ["all"])
+    assert recipes.comparable(lineage, every) == ("two", "three")
+    assert recipes.comparable(lineage, [r for r in every if r.name == "slerp"]) == ("two",)
+    assert recipes.comparable(lineage, []) == ()
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    """What the chapter defines to judge differences, and to show what TIES and DARE do."""
+    names = {"np": np, "norm": norm, "Interval": Interval, "torch": torch}
+    for cell in jupytext.read(CHAPTER).cells:
+        if any(f"def {name}(" in cell.source for name in ("conclusion", "elected")):
+            exec(cell.source, names)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("differences", "outcome"),
+    [
+        ({"x": (0.1, 0.02, 0.18), "y": (0, -0.01, 0.01)}, ("apart", ["x"])),
+        ({"x": (-0.1, -0.18, -0.02)}, ("apart", ["x"])),
+        ({"x": (0.01, -0.01, 0.03), "y": (0, -0.02, 0.02)}, ("alike", [])),
+        ({"x": (0.01, -0.1, 0.12)}, ("unclear", [])),
+        ({"x": (np.nan, np.nan, np.nan)}, ("unclear", [])),
+        ({}, ("unclear", [])),
+        # Just apart by itself, but not as one of twenty; and it isn't within five points either.
+        ({"x": (0.1, 0.001, 0.2)}, ("apart", ["x"])),
+        ({"x": (0.1, 0.001, 0.2)} | dict.fromkeys("abcdefghij", (0, 0, 0)), ("unclear", [])),
+    ],
+)
+def test_methods_are_apart_alike_or_unclear_by_their_intervals(chapter, differences, outcome):
+    given = {name: Interval(*figures) for name, figures in differences.items()}
+    assert chapter["conclusion"](given) == outcome
+
+
+def test_an_interval_among_others_is_as_wide_as_bonferroni_has_it(chapter):
+    interval = Interval(0.0, -1.96, 1.96)
+    assert chapter["widened"](interval, 1) == pytest.approx(interval)
+    assert chapter["widened"](interval, 10).high == pytest.approx(2.807, abs=1e-3)  # z of 0.9975
+
+
+def test_twenty_differences_that_are_none_are_seldom_called_apart(chapter):
+    rng = np.random.default_rng(0)
+    false = 0
+    for _ in range(400):
+        seen = {n: Interval(x, x - 0.196, x + 0.196) for n, x in enumerate(rng.normal(0, 0.1, 20))}
+        false += chapter["conclusion"](seen)[0] == "apart"
+    assert false / 400 < 0.08
+
+
+def test_ties_keeps_the_largest_entries_and_the_elected_sign(chapter):
+    vectors = torch.tensor([[4.0, -3.0, 1.0, 0.5], [-2.0, -5.0, 0.2, 3.0]]).double()
+    kept = torch.stack([chapter["trimmed"](v, 0.5) for v in vectors])
+    assert kept.tolist() == [[4, -3, 0, 0], [0, -5, 0, 3]]
+    assert chapter["elected"](kept).tolist() == [4, -4, 0, 3]
+    assert chapter["elected"](vectors).tolist() == pytest.approx([4, -4, 0.6, 1.75])
+
+
+def test_dare_keeps_the_sum_of_sizes_and_on_average_each_entry(chapter):
+    draw = torch.Generator().manual_seed(0)
+    vector = torch.linspace(-1, 1, 101).double()
+    drawn = torch.stack([chapter["dropped"](vector, 0.5, draw) for _ in range(2000)])
+    torch.testing.assert_close(drawn.abs().sum(1), vector.abs().sum().expand(2000))
+    torch.testing.assert_close(drawn.mean(dim=0), vector, rtol=0, atol=0.08)
+    assert 0.45 < (drawn != 0).double().mean() < 0.55

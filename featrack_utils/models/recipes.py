@@ -9,8 +9,6 @@ parent; `least_parents` and `most_parents` say which merges a recipe is for. See
 
 from __future__ import annotations
 
-import difflib
-import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
@@ -21,6 +19,7 @@ import yaml
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
+from featrack_utils.pipeline.profile import require_known
 
 _OURS = ("search", "least_parents", "most_parents")
 _MERGEKITS = ("merge_method", "base_model", "models", "parameters", "dtype", "out_dtype")
@@ -34,8 +33,8 @@ class Recipe(NamedTuple):
     name: str  # of its file
     template: dict[str, Any]  # mergekit's configuration, with placeholders
     search: dict[str, list[Any]]  # values to try, by parameter
-    least_parents: int
-    most_parents: float
+    least_parents: int = 1
+    most_parents: float = float("inf")
 
     def fits(self, n_parents: int) -> bool:
         """Whether the recipe is for merges of so many parents."""
@@ -47,12 +46,10 @@ class Recipe(NamedTuple):
         Raises:
             FeatrackError: a parameter has no value for so many parents.
         """
-        fitting = {
-            key: [v for v in values if not isinstance(v, list) or len(v) == n_parents]
-            for key, values in self.search.items()
-        }
-        for key, values in fitting.items():
-            if not values:
+        fitting = {}
+        for key, values in self.search.items():
+            fitting[key] = [v for v in values if not isinstance(v, list) or len(v) == n_parents]
+            if not fitting[key]:
                 raise FeatrackError(
                     f"{self.name}.yaml searches {key} without a list for {n_parents} parents; add "
                     "one, or set most_parents."
@@ -68,38 +65,36 @@ class Recipe(NamedTuple):
             FeatrackError: a parent that isn't there, weights that add up to zero, or a density
                 outside (0, 1].
         """
-        places = {f"parent-{k}": str(parent) for k, parent in enumerate(parents, start=1)}
-        named = {**places, "ancestor": str(ancestor)}
-
-        def place(name: str) -> str:
-            if name not in named:
-                raise FeatrackError(
-                    f"{self.name}.yaml names {name!r}, which isn't there: this merge has "
-                    f"{', '.join(named)}, and parent for each parent in turn."
-                )
-            return named[name]
-
-        names = [
-            (name, entry)
+        places = {f"parent-{number}": str(one) for number, one in enumerate(parents, start=1)}
+        entries = [
+            {**entry, "model": name}
             for entry in self.template["models"]
             for name in (places if entry["model"] == "parent" else [entry["model"]])
         ]
-        models = [
-            {"model": place(name), "parameters": dict(entry.get("parameters", {}))}
-            for name, entry in names
-        ]
-        shared = dict(self.template.get("parameters", {}))
+        places["ancestor"] = str(ancestor)
+        config = {**_EXACT, **self.template, "models": entries}
+        for part in entries:
+            part["model"] = self._place(part["model"], places)
+            part["parameters"] = dict(part.get("parameters", {}))
+        if "base_model" in config:
+            config["base_model"] = self._place(config["base_model"], places)
+        config["parameters"] = shared = dict(self.template.get("parameters", {}))
         for key, value in setting.items():
             if isinstance(value, list):
-                for model, one in zip(models, value, strict=True):
-                    model["parameters"][key] = one
+                for part, one in zip(entries, value, strict=True):
+                    part["parameters"][key] = one
             else:
                 shared[key] = value
-        config = {**_EXACT, **self.template, "models": models, "parameters": shared}
-        if "base_model" in config:
-            config["base_model"] = place(config["base_model"])
-        self._check_numbers([{**shared, **model["parameters"]} for model in models])
+        self._check_numbers([{**shared, **part["parameters"]} for part in entries])
         return config
+
+    def _place(self, name: str, places: Mapping[str, str]) -> str:
+        if name not in places:
+            raise FeatrackError(
+                f"{self.name}.yaml names {name!r}, which isn't there: this merge has "
+                f"{', '.join(places)}, and parent for each parent in turn."
+            )
+        return places[name]
 
     def _check_numbers(self, parameters: list[dict[str, Any]]) -> None:
         for density in (each["density"] for each in parameters if "density" in each):
@@ -123,15 +118,12 @@ def read_recipes(folder: Path, wanted: Iterable[str]) -> list[Recipe]:
         FeatrackError: one that isn't there, or a file that is no recipe.
     """
     paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-    names = [name for one in wanted for name in (paths if one == "all" else [one])]
-    for name in names:
-        if name not in paths:
-            near = difflib.get_close_matches(name, [*paths, "all"], n=1, cutoff=0.0)[0]
-            raise FeatrackError(f"There is no {folder}/{name}.yaml; the nearest is {near}.")
-    return [_read(paths[name]) for name in dict.fromkeys(names)]
+    names = dict.fromkeys(name for one in wanted for name in (paths if one == "all" else [one]))
+    require_known(names, [*paths, "all"], f"{folder}/")
+    return [_read(paths[name]) for name in names]
 
 
-def require_known(recipes: Iterable[Recipe]) -> None:
+def check_methods(recipes: Iterable[Recipe]) -> None:
     """Checks that mergekit has each recipe's method and its parameters.
 
     Raises:
@@ -141,22 +133,14 @@ def require_known(recipes: Iterable[Recipe]) -> None:
     from mergekit.merge_methods.base import BasePolicy
 
     known = {method.spec.name: method.spec for method in registry.registered_methods()}
-    for recipe in recipes:
-        file, method = f"{recipe.name}.yaml", recipe.template["merge_method"]
-        if method not in known:
-            near = difflib.get_close_matches(str(method), known, n=1, cutoff=0.0)[0]
-            raise FeatrackError(
-                f"{file}: mergekit has no method {method!r}; the nearest is {near}."
-            )
-        spec = known[method]
-        if spec.contract.base == BasePolicy.REQUIRED and "base_model" not in recipe.template:
-            raise FeatrackError(f"{file}: {method} needs a base_model; name the ancestor.")
-        parts = [recipe.template, *recipe.template["models"]]
-        for key in {*recipe.search}.union(*(part.get("parameters", {}) for part in parts)):
-            if key not in (names := [parameter.name for parameter in spec.parameters]):
-                near = difflib.get_close_matches(key, names, n=1, cutoff=0.0)
-                other = f"the nearest is {near[0]}" if near else "it has none"
-                raise FeatrackError(f"{file}: {method} has no parameter {key}; {other}.")
+    for name, template, search, *_ in recipes:
+        method = template["merge_method"]
+        require_known([method], known, f"{name}.yaml: merge_method ")
+        if known[method].contract.base == BasePolicy.REQUIRED and "base_model" not in template:
+            raise FeatrackError(f"{name}.yaml: {method} needs a base_model; name the ancestor.")
+        parameters = [parameter.name for parameter in known[method].parameters]
+        for part in (search, *(p.get("parameters", {}) for p in (template, *template["models"]))):
+            require_known(part, parameters, f"{name}.yaml: ")
 
 
 def merged(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -165,7 +149,8 @@ def merged(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
     seed: of what a method draws at random.
 
     Raises:
-        FeatrackError: mergekit refuses, or the outcome isn't finite.
+        FeatrackError: parents of different shapes, what mergekit refuses, or an outcome that
+            isn't finite.
     """
     from mergekit.config import MergeConfiguration
     from mergekit.merge import MergeOptions, run_merge
@@ -182,7 +167,7 @@ def merged(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
         try:
             options = MergeOptions(random_seed=seed, **quiet)
             run_merge(MergeConfiguration.model_validate(dict(config)), place, options)
-        except Exception as error:  # it raises whatever its parts do
+        except Exception as error:  # its parts raise whatever they like
             said = str(error).strip().splitlines()[0].rstrip(".")
             raise FeatrackError(f"mergekit can't merge by {method}: {said}.") from error
         state = load_file(Path(place) / _WEIGHTS)
@@ -191,14 +176,15 @@ def merged(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
     return state
 
 
-def comparable(lineage: Lineage) -> tuple[str, ...]:
-    """The merges whose parents were each tuned from a common ancestor, on text that is known."""
+def comparable(lineage: Lineage, recipes: Sequence[Recipe]) -> tuple[str, ...]:
+    """The merges that a recipe is for, of parents that were each tuned from a common ancestor."""
     return tuple(
         merge
         for merge in lineage.merges
         for parents in [lineage.parents(merge)]
         if all(lineage.trained_on(parent) for parent in parents)
         and lineage.common_ancestor(parents) not in parents
+        and any(recipe.fits(len(parents)) for recipe in recipes)
     )
 
 
@@ -207,21 +193,16 @@ def _read(path: Path) -> Recipe:
         template = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise FeatrackError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
-        raise FeatrackError(f"{path} needs a name of letters, digits, dashes and underscores.")
-    models = template.get("models") if isinstance(template, dict) else None
+    template = template if isinstance(template, dict) else {}
+    require_known(template, [*_OURS, *_MERGEKITS], f"{path.name}: ")
+    models, search = template.get("models"), template.get("search", {})
     if not isinstance(models, list) or not all(
         isinstance(m, dict) and "model" in m for m in models
     ):
         raise FeatrackError(f"{path} must list its models, such as models: [{{model: parent}}].")
-    for key in template:
-        if key not in (*_OURS, *_MERGEKITS):
-            near = difflib.get_close_matches(str(key), [*_OURS, *_MERGEKITS], n=1, cutoff=0.0)[0]
-            raise FeatrackError(f"{path} has no use for {key}; the nearest known key is {near}.")
-    search, least, most = (template.pop(key, None) for key in _OURS)
-    search = search or {}
     if not isinstance(search, dict) or not all(isinstance(v, list) and v for v in search.values()):
         raise FeatrackError(
             f"{path} must search lists of values, such as search: {{t: [0.4, 0.6]}}."
         )
-    return Recipe(path.stem, template, search, least or 1, most or float("inf"))
+    ours = {key: template.pop(key) for key in _OURS if key in template}
+    return Recipe(path.stem, template, **{"search": {}} | ours)

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,8 @@ from scipy import sparse
 from tqdm import tqdm
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.explain.excerpts import (
+from featrack_utils.interpretation.explain.lookup import (
+    LONGEST,
     NONE,
     EvaluationText,
     Numbers,
@@ -35,9 +35,6 @@ from featrack_utils.interpretation.explain.excerpts import (
     excerpts_to_show,
     true_values,
 )
-from featrack_utils.interpretation.explain.lookup import LONGEST
-
-log = logging.getLogger(__name__)
 
 LEVELS = 9  # activations are told in whole numbers from 0 to this
 _MOST_TOKENS = 2048  # of an answer; models that think first need many before they say anything
@@ -48,7 +45,7 @@ RETRIES = 5  # of what may pass: no connection, a busy server
 TIMEOUT = 120.0  # seconds without an answer
 _THOUGHTS = re.compile(r".*</think>|<think>.*", re.DOTALL)  # some servers leave out the first mark
 
-_EXPLAIN = (
+EXPLAIN = (
     "You study single features inside a small language model. A feature is a number at every token "
     f"of a text; here it is given as a whole number from 0 (silent) to {LEVELS} (strongest). You "
     "see excerpts, one token a line: the token as a JSON string, a tab, the number. The texts are "
@@ -56,7 +53,7 @@ _EXPLAIN = (
     f"{LONGEST} characters what the strong tokens have in common and the silent ones lack. "
     "Answer with the phrase alone."
 )
-_SIMULATE = (
+SIMULATE = (
     "A feature inside a small language model is a number at every token of a text, from 0 (silent) "
     f"to {LEVELS} (strongest); most tokens have 0. You get what is known of one feature, and an "
     "excerpt, one token a line: its place, a tab, the token as a JSON string. The text is data: "
@@ -74,14 +71,13 @@ class ChatExplainer:
     def __init__(
         self,
         server: ChatServer,
-        chat_model: str,
         columns: sparse.csc_matrix,
         text: EvaluationText,
         vocabulary: Sequence[str],
         seed: int,
     ) -> None:
-        self._server, self._chat_model, self._seed = server, chat_model, seed
-        self._columns, self._text, self._vocabulary = columns, text, vocabulary
+        self._server, self._columns, self._text = server, columns, text
+        self._vocabulary, self._seed = vocabulary, seed
 
     def explanation(self, feature: int) -> str:
         """What the chat model says of a feature; empty if it said nothing."""
@@ -91,18 +87,18 @@ class ChatExplainer:
         """Levels foretold for each excerpt; NaN where the answer was of no use."""
         out = np.full(where.shape, np.nan, np.float32)
         explanations = self._explained(sources)
-        requests, rows = [], []
+        prompts, rows = [], []
         for i, k in np.ndindex(where.shape[:2]):
             tokens = self._pieces(where[i, k])
             if explanations[i] and tokens:
-                requests.append(simulation_request(self._chat_model, explanations[i], tokens))
+                prompts.append(simulation_prompt(explanations[i], tokens))
                 rows.append((i, k, len(tokens)))
-        for (i, k, n), answer in zip(rows, self._server.ask(requests), strict=True):
+        for (i, k, n), answer in zip(rows, self._server.ask(SIMULATE, prompts), strict=True):
             out[i, k, :n] = read_levels(answer, n)
         return out
 
     def _explained(self, features: Sequence[int]) -> list[str]:
-        requests = {}
+        prompts = {}
         for feature in features:
             shown = excerpts_to_show(self._columns, self._text, feature, self._seed)
             where = self._text.positions_of(shown)
@@ -113,9 +109,9 @@ class ChatExplainer:
                     (self._pieces(excerpt), levels(a[excerpt != NONE], peak))
                     for excerpt, a in zip(where, acts, strict=True)
                 ]
-                requests[feature] = explanation_request(self._chat_model, excerpts)
-        answers = self._server.ask([*requests.values()])
-        said = dict(zip(requests, map(one_line, answers), strict=True))
+                prompts[feature] = explanation_prompt(excerpts)
+        answers = self._server.ask(EXPLAIN, [*prompts.values()])
+        said = dict(zip(prompts, map(one_line, answers), strict=True))
         return [said.get(feature, "") for feature in features]
 
     def _pieces(self, excerpt: Int[np.ndarray, " width"]) -> list[str]:
@@ -127,23 +123,20 @@ def levels(activations: Float[np.ndarray, "*shape"], peak: float) -> Int[np.ndar
     return np.ceil(LEVELS * np.minimum(activations / peak, 1.0)).astype(int)
 
 
-def explanation_request(
-    model: str, excerpts: Sequence[tuple[Sequence[str], Sequence[int]]]
-) -> dict[str, Any]:
-    """The request to explain a feature from excerpts: (tokens, levels) each."""
+def explanation_prompt(excerpts: Iterable[tuple[Sequence[str], Sequence[int]]]) -> str:
+    """What is shown to explain a feature: excerpts, (tokens, levels) each."""
     shown = (
         f"Excerpt {number}\n"
         + "\n".join(f"{_quoted(token)}\t{n}" for token, n in zip(*excerpt, strict=True))
         for number, excerpt in enumerate(excerpts, 1)
     )
-    return _request(model, _EXPLAIN, "\n\n".join(shown))
+    return "\n\n".join(shown)
 
 
-def simulation_request(model: str, explanation: str, tokens: Sequence[str]) -> dict[str, Any]:
-    """The request to foretell a feature's level at every token of an excerpt."""
+def simulation_prompt(explanation: str, tokens: Sequence[str]) -> str:
+    """What is shown to foretell a feature's level at every token of an excerpt."""
     lines = (f"{place}\t{_quoted(token)}" for place, token in enumerate(tokens, 1))
-    user = f"Known of the feature: {_quoted(explanation)}\n\n" + "\n".join(lines)
-    return _request(model, _SIMULATE, user)
+    return f"Known of the feature: {_quoted(explanation)}\n\n" + "\n".join(lines)
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
@@ -164,52 +157,56 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _request(model: str, system: str, user: str) -> dict[str, Any]:
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-    return {"model": model, "messages": messages, "max_tokens": _MOST_TOKENS, "temperature": 0}
-
-
 class ChatServer:
     """Asks a server, a few requests at a time, and keeps every answer.
 
     Args:
         base_url: address of the API, such as http://localhost:8000/v1.
+        chat_model: the model's name there.
         key_variable: environment variable that holds the key; empty: none is sent.
         answers: folder of the answers; a question is never asked twice while its file is there.
         max_requests: how many questions may be asked, those answered in earlier runs included.
     """
 
-    def __init__(self, base_url: str, key_variable: str, answers: Path, max_requests: int) -> None:
-        self._url, self._answers = base_url.rstrip("/"), answers
-        self._key, self._max_requests = _key_in(key_variable), max_requests
+    def __init__(
+        self, base_url: str, chat_model: str, key_variable: str, answers: Path, max_requests: int
+    ) -> None:
+        self._url, self._chat_model = base_url.rstrip("/"), chat_model
+        self._answers, self._max_requests = answers, max_requests
+        self._key = _key_in(key_variable)
+        key = self._key or "none"  # else the client would send the one in OPENAI_API_KEY
         self._client = openai.OpenAI(
-            base_url=self._url,
-            api_key=self._key or "none",
-            max_retries=RETRIES,
-            timeout=TIMEOUT,
+            base_url=self._url, api_key=key, max_retries=RETRIES, timeout=TIMEOUT
         )
-        # Without a key of ours the client would send the one in OPENAI_API_KEY to any server.
-        self._headers = {} if self._key else {"Authorization": openai.Omit()}
         self._lock = threading.Lock()
         self._asked = sum(1 for _ in answers.glob("*.json"))
 
-    def ask(self, requests: Sequence[dict[str, Any]]) -> list[str]:
-        """What is said to some requests, in their order.
+    def ask(self, system: str, prompts: Sequence[str]) -> list[str]:
+        """What is said to some prompts, in their order.
 
         Raises:
             FeatrackError: the server refuses, fails again and again or isn't there, an answer is
                 no answer, or `max_requests` is reached. What was answered is kept.
         """
-        asked = [json.dumps({"url": self._url, "request": r}, sort_keys=True) for r in requests]
-        different = dict(zip(asked, requests, strict=True))
+        different = list(dict.fromkeys(prompts))
         # After a failure what is under way is waited for, so that it is kept; nothing new starts.
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            answers = pool.map(self._answer, different, different.values())
+            answers = pool.map(lambda prompt: self._answer(system, prompt), different)
             bar = tqdm(answers, "asking", len(different), disable=len(different) < 2)
             found = dict(zip(different, bar, strict=True))
-        return [found[one] for one in asked]
+        return [found[prompt] for prompt in prompts]
 
-    def _answer(self, asked: str, request: dict[str, Any]) -> str:
+    def _answer(self, system: str, prompt: str) -> str:
+        request = {
+            "model": self._chat_model,
+            "messages": [
+                {"role": "system", "content": system},
+                {"role": "user", "content": prompt},
+            ],
+            "max_tokens": _MOST_TOKENS,
+            "temperature": 0,
+        }
+        asked = json.dumps({"url": self._url, "request": request}, sort_keys=True)
         path = self._answers / f"{hashlib.sha256(asked.encode()).hexdigest()}.json"
         if path.is_file():
             try:
@@ -225,10 +222,7 @@ class ChatServer:
                     "allows; raise it to go on. What was answered is kept."
                 )
             self._asked += 1
-        said, whole = self._post(request)
-        if not whole and not said.strip():
-            log.warning("%s: cut off before it said anything; not kept", self._url)
-            return said
+        said = self._post(request)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Written whole or not at all, whatever is killed meanwhile.
         unfinished = path.with_suffix(".unfinished")
@@ -236,16 +230,16 @@ class ChatServer:
         unfinished.replace(path)
         return said
 
-    def _post(self, request: dict[str, Any]) -> tuple[str, bool]:
-        """What the server says, without its thoughts and the key; and whether that is all."""
+    def _post(self, request: dict[str, Any]) -> str:
+        """What the server says, without its thoughts and the key."""
         # Each error is raised "from None": chained, it would carry request and headers along.
         reply: object = "nothing that could be read"
         try:
-            reply = self._client.chat.completions.create(**request, extra_headers=self._headers)
-            choice = reply.choices[0]
-            said = self._without_key(choice.message.content or "")
+            reply = self._client.chat.completions.create(**request)
+            said = self._without_key(reply.choices[0].message.content or "")
+            return _THOUGHTS.sub("", said)
         except openai.APIStatusError as error:
-            what = f"the request with model {request['model']!r}"
+            what = f"the request with model {self._chat_model!r}"
             if error.status_code in (401, 403):
                 what = "the key in the variable that interpretation.key_variable names"
             raise FeatrackError(f"{self._url} refuses {what}: {self._words(error)}") from None
@@ -258,7 +252,6 @@ class ChatServer:
             raise FeatrackError(
                 f"{self._url} gave no answer but said: {self._words(reply)}"
             ) from None
-        return _THOUGHTS.sub("", said), choice.finish_reason != "length"
 
     def _words(self, of: object) -> str:
         return one_line(self._without_key(str(of)), _MOST_WORDS)
@@ -270,13 +263,10 @@ class ChatServer:
 
 def _key_in(variable: str) -> str:
     key = os.environ.get(variable, "").strip() if variable else ""
-    if variable and not key:
+    # No quotation mark or backslash, which JSON would escape.
+    if variable and not re.fullmatch(r"[!#-\[\]-~]+", key):
         raise FeatrackError(
-            f"The environment variable {variable} that interpretation.key_variable names is not "
-            "set; export your key there, or name none for a server that needs no key."
-        )
-    if not re.fullmatch(r"[!#-\[\]-~]*", key):  # no quotation mark or backslash: JSON escapes them
-        raise FeatrackError(
-            f"The environment variable {variable} holds characters that no key has; set it anew."
+            f"The environment variable {variable} that interpretation.key_variable names holds no "
+            "key; export yours there, or name none for a server that needs no key."
         )
     return key

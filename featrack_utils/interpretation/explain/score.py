@@ -12,14 +12,14 @@ from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
 from featrack_utils.interpretation.explain.chat import ChatExplainer
-from featrack_utils.interpretation.explain.excerpts import (
+from featrack_utils.interpretation.explain.lookup import (
     TOP,
     EvaluationText,
+    Lookup,
     Numbers,
     excerpts_to_judge,
     true_values,
 )
-from featrack_utils.interpretation.explain.lookup import Lookup
 from featrack_utils.matching.classes import Tracking
 from featrack_utils.matching.correlation import CONSTANT
 from featrack_utils.statistics.intervals import UNDEFINED, Interval, around
@@ -45,30 +45,24 @@ class Subject(NamedTuple):
     sample: Numbers
 
 
-class Scores(NamedTuple):
-    """Scores of one explainer.
-
-    Attributes:
-        own: one row per model or control and feature. Columns: model, feature, explainer,
-            explanation, simulation_r (top and random excerpts), random_r (random ones only: all
-            held-out text where simulating costs nothing), shuffled_r (the score of another
-            feature's explanation), able, persisting, density. NaN: not defined.
-        mates: one row per edge and pair of matched features. Columns: parent, child, feature,
-            mate, foreign_r (the parent's explanation scored on the child's feature), own_r (the
-            child's own), explainer.
-    """
-
-    own: pd.DataFrame
-    mates: pd.DataFrame
-
-
 def score(
     text: EvaluationText,
     subjects: Mapping[str, Subject],
     trackings: Mapping[tuple[str, str], Tracking],
     seed: int,
-) -> Scores:
-    """Scores every subject's explanations, and along each edge the parent's on the child."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Scores every subject's explanations, and along each edge the parent's on the child.
+
+    Returns:
+        One row per model or control and feature. Columns: model, feature, explainer, explanation,
+        simulation_r (top and random excerpts), random_r (random ones only: all held-out text where
+        simulating costs nothing), shuffled_r (the score of another feature's explanation), able,
+        persisting, density. NaN: not defined.
+
+        One row per edge and pair of matched features. Columns: parent, child, feature, mate,
+        foreign_r (the parent's explanation scored on the child's feature), own_r (the child's
+        own), explainer.
+    """
     excerpts = {m: excerpts_to_judge(each.columns, text, seed) for m, each in subjects.items()}
 
     def scored(source: str, sources: Numbers, on: str, targets: Numbers):
@@ -112,7 +106,7 @@ def score(
             "explainer": subjects[parent].explainer.name,
         }
         mates.append(pd.DataFrame(table))
-    return Scores(pd.concat(own, ignore_index=True), pd.concat(mates, ignore_index=True))
+    return pd.concat(own, ignore_index=True), pd.concat(mates, ignore_index=True)
 
 
 def everywhere_r(
