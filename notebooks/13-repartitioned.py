@@ -19,7 +19,7 @@
 # them apart: can the feature's activations be rebuilt from **a few of the child's features**, or
 # read from **the child's raw activations**?
 #
-# **You will learn** what a dictionary misses, and what to set a probe's success beside. **You need**
+# **You will learn** what a dictionary lacks though the model has it, and what to set a probe's success beside. **You need**
 # [ceilings and floors](ceilings). **It takes** 20 minutes.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
@@ -68,9 +68,9 @@ probed_features = 100  # of each kind, with a match and without
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
 expansion = 8  # features per MLP neuron; paper: 16
-l1_coefficient = 1.5  # the same for every dictionary of the book
+l1_coefficient = 2.0  # the same for every dictionary of the book
 k = 32  # active features a token; topk and batchtopk only
-learning_rate = 3e-3  # of the dictionary; paper: 1e-4
+learning_rate = 2e-3  # of the dictionary; paper: 1e-4
 train_tokens = 600_000  # activations it reads
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
 
@@ -419,9 +419,9 @@ show(
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 VERDICTS = {
-    "below": "Most of what seems to disappear is gone: the dictionary isn't to blame.",
-    "above": "Most of what seems to disappear is still there, and only the dictionary misses it.",
-    "unclear": "Whether most of it is still there can't be told from this sample.",
+    "below": "Most of the features that disappear are gone: the dictionary isn't to blame.",
+    "above": "Most of the features that disappear are still there, and only the dictionary lacks them.",
+    "unclear": "Whether most of them are still there can't be told from this sample.",
 }
 verdicts = {}
 for child in chosen:
@@ -453,8 +453,8 @@ store.write_results(run, "repartitioned", results)
 # %% [markdown]
 # ## What we learned
 #
-# "Disappeared" is three things: missed by the child's dictionary, carved up differently, and really
-# gone. What a probe finds must stand beside a harmless change and a random MLP, too: the parent's own
+# A feature *disappears* in one of three ways: the child's dictionary lacks it, or carves it up differently,
+# or it is really {term}`gone`. What a probe finds must stand beside a harmless change and a random MLP, too: the parent's own
 # activations say nothing, because there the probe is the encoder.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
