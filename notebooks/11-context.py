@@ -30,7 +30,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import PercentFormatter
-from scipy import sparse
 from scipy.stats import spearmanr
 
 from featrack_utils.dictionaries import features
@@ -64,6 +63,7 @@ from featrack_utils.statistics.persistence import (
     ratio,
     resample,
 )
+from featrack_utils.statistics.weighted_correlations import paired_r
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -353,23 +353,6 @@ half = halves(mix, seed)
 draws = np.vstack([np.ones(sample.draws.documents.shape[1]), sample.draws.documents])
 
 
-def paired_r(x, y, document):
-    """r of each column of x with the same one of y: documents once, then as each draw has them."""
-    x, y = x.astype(np.float64), y.astype(np.float64)
-    ones = np.ones(document.size), (document, np.arange(document.size))
-    members = sparse.csr_matrix(ones, shape=(draws.shape[1], document.size))
-
-    def total(each):
-        return draws @ (members @ each).toarray()
-
-    n = draws @ members.sum(axis=1).A1[:, None]
-    sx, sy = total(x), total(y)
-    sxx, syy, sxy = total(x.multiply(x)), total(y.multiply(y)), total(x.multiply(y))
-    spread_x, spread_y = n * sxx - sx**2, n * syy - sy**2
-    constant = (spread_x <= 1e-8 * n * sxx) | (spread_y <= 1e-8 * n * syy)
-    return (n * sxy - sx * sy) / np.sqrt(np.where(constant, np.nan, spread_x * spread_y))
-
-
 class HeldOut(NamedTuple):
     """Matches chosen on one half of the text, with r on the other."""
 
@@ -385,7 +368,7 @@ def held_out(a, s, b, t, choosing):
     has, rest = index >= 0, ~choosing
     r = np.full((len(draws), index.size), np.nan)
     columns = one.acts[rest][:, has], other.acts[rest][:, index[has]]
-    r[:, has] = paired_r(*columns, mix.origin[rest])
+    r[:, has] = paired_r(*columns, mix.origin[rest], draws)
     return HeldOut(index, r)
 
 
@@ -763,8 +746,9 @@ chosen_on = paired_r(
     of_models[parent][0].acts[half][:, able],
     of_models[child][0].acts[half][:, by_half.index[able]],
     mix.origin[half],
+    draws[:1],
 )
-optimism = np.nanmedian(chosen_on[0]) - np.nanmedian(by_half.r[0, able])
+optimism = np.nanmedian(chosen_on) - np.nanmedian(by_half.r[0, able])
 
 # %%
 answer = ...  # the difference of the two medians
