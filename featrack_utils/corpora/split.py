@@ -10,13 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
+from featrack_utils.corpora.code import lua_documents, python_documents
 from featrack_utils.corpora.deduplicate import unique_documents, without_leaks
 from featrack_utils.corpora.documents import SPLITS, Document, SourceConfig, cut_once
 from featrack_utils.corpora.english import english_documents
 from featrack_utils.corpora.files import file_documents
 from featrack_utils.corpora.hub import hub_documents
-from featrack_utils.corpora.lua import lua_documents
-from featrack_utils.corpora.python import python_documents
 from featrack_utils.corpora.stories import write_stories
 from featrack_utils.errors import FeatrackError
 
@@ -192,21 +191,22 @@ def _read_enough(
 
 def _filled(documents: Iterable[Document], chars: int) -> list[Document]:
     """The first `chars` characters, of each origin at most a fortieth before all had a turn."""
-    first, rest = [], []
+    kept, rest = [], []
     of_origin: Counter[str] = Counter()
+    left = chars
     for document in documents:
-        room = max(_origin_limit(chars) - of_origin[document.origin], 0)
-        head, tail = cut_once(document.text, room)
+        room = min(left, _origin_limit(chars) - of_origin[document.origin])
+        head, tail = cut_once(document.text, max(room, 0))
         of_origin[document.origin] += len(head)
-        first.append(replace(document, text=head))
-        rest.append(replace(document, text=tail))
-    kept = []
-    for document in first + rest:
-        head, _ = cut_once(document.text, chars)
-        chars -= len(head)
-        if head.strip():
-            kept.append(replace(document, text=head))
-    return kept
+        left -= len(head)
+        kept.append(replace(document, text=head))
+        if tail.strip():
+            rest.append(replace(document, text=tail))
+    for document in rest:
+        head, _ = cut_once(document.text, left)
+        left -= len(head)
+        kept.append(replace(document, text=head))
+    return [document for document in kept if document.text.strip()]
 
 
 def _origin_limit(chars: int) -> int:
