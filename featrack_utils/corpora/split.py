@@ -199,14 +199,16 @@ def _filled(documents: Iterable[Document], chars: int) -> list[Document]:
         head, tail = cut_once(document.text, max(room, 0))
         of_origin[document.origin] += len(head)
         left -= len(head)
-        kept.append(replace(document, text=head))
+        if head.strip():
+            kept.append(replace(document, text=head))
         if tail.strip():
             rest.append(replace(document, text=tail))
     for document in rest:
         head, _ = cut_once(document.text, left)
         left -= len(head)
-        kept.append(replace(document, text=head))
-    return [document for document in kept if document.text.strip()]
+        if head:
+            kept.append(replace(document, text=head))
+    return kept
 
 
 def _origin_limit(chars: int) -> int:
