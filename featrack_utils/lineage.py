@@ -12,11 +12,9 @@ models:
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from featrack_utils.errors import FeatrackError
@@ -28,7 +26,6 @@ _KEYS = {
     "load": {"load", "revision", "parent", "reads"},
 }
 MERGE_METHODS = ("slerp", "linear")
-FILE = "lineage.json"
 
 
 class Lineage:
@@ -65,23 +62,6 @@ class Lineage:
             )
         self.root = roots[0]
         self._check_tuned()
-
-    @classmethod
-    def open(cls, run: Path) -> Lineage:
-        """The lineage of a run.
-
-        Raises:
-            FeatrackError: the run has none yet, or its file is damaged.
-        """
-        path = run / FILE
-        try:
-            return cls(json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            raise FeatrackError(f"{path} is missing; run `make book` first.") from None
-        except ValueError:
-            raise FeatrackError(
-                f"{path} is damaged; delete it and run `make book` again."
-            ) from None
 
     def parents(self, model: str) -> tuple[str, ...]:
         """The models that one is made from: none, the one it is tuned from, or those merged."""

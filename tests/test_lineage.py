@@ -4,6 +4,7 @@ import pytest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage, label
+from featrack_utils.pipeline import store
 
 PAPER = {
     "base": {"train": ["english", "python"]},
@@ -115,10 +116,10 @@ def test_an_unknown_model_is_answered_with_the_nearest():
 
 def test_a_run_without_a_lineage_says_what_to_do(tmp_path):
     with pytest.raises(FeatrackError, match="run `make book` first"):
-        Lineage.open(tmp_path)
+        store.open_lineage(tmp_path)
     (tmp_path / "lineage.json").write_text("{")
     with pytest.raises(FeatrackError, match="is damaged"):
-        Lineage.open(tmp_path)
+        store.open_lineage(tmp_path)
 
 
 def test_a_name_is_read_with_a_capital():
