@@ -114,11 +114,6 @@ class Lineage:
             name for name in self.order if "train" in self.models[name] and self.parents(name)
         )
 
-    @property
-    def leaves(self) -> tuple[str, ...]:
-        """The models that no other is made from."""
-        return tuple(name for name in self.order if not self.children(name))
-
     @cached_property
     def domains(self) -> tuple[str, ...]:
         """All kinds of text that some model is trained on, in order of first mention."""
@@ -130,17 +125,17 @@ class Lineage:
         return tuple(entry.get("train") or entry.get("reads") or ())
 
     def reads(self, model: str) -> tuple[str, ...]:
-        """The domains that a model's dictionary learns from: its own and its ancestors'."""
-        line = {model, *self.ancestors(model)}
-        known = {domain for name in line for domain in self.trained_on(name)}
-        return tuple(domain for domain in self.domains if domain in known)
+        """The domains that a model's dictionary learns from: its own and its ancestors'.
 
-    def require(self, model: str) -> str:
-        """The name, if the lineage has it; otherwise FeatrackError with the nearest one."""
+        Raises:
+            FeatrackError: no such model; the nearest is named.
+        """
         if model not in self.models:
             near = difflib.get_close_matches(model, self.order, n=1, cutoff=0.0)[0]
             raise FeatrackError(f"There is no model {model!r}; the nearest is {near}.")
-        return model
+        line = {model, *self.ancestors(model)}
+        known = {domain for name in line for domain in self.trained_on(name)}
+        return tuple(domain for domain in self.domains if domain in known)
 
     def _check_parents(self, name: str) -> None:
         for parent in self.parents(name):

@@ -27,8 +27,6 @@ def display(**data):
     "litter",
     [
         stream("UserWarning: something", "stderr"),
-        display(plain="<matplotlib.lines.Line2D at 0x7f00aa>"),
-        display(plain="<Figure size 640x480 with 1 Axes>"),
         display(plain="  0%|          | 0/3 [00:00<?, ?it/s]", widget={"model_id": "1"}),
         display(plain="<IPython.core.display.HTML object>", html="<div><progress value='3'></div>"),
     ],

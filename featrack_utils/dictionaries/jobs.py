@@ -50,7 +50,7 @@ class Job(NamedTuple):
 
 def of_model(lineage: Lineage, model: str, seeds: Iterable[int]) -> list[Job]:
     """A model's own dictionaries, one per seed, reading what the model and its ancestors read."""
-    reads = lineage.reads(lineage.require(model))
+    reads = lineage.reads(model)
     return [Job(f"{model}-{seed}", model, seed, reads) for seed in seeds]
 
 
@@ -60,7 +60,7 @@ def of_controls(lineage: Lineage, model: str, kind: str, draws: int) -> list[Job
     Each is named like its control model (`models.controls.make_control`), with a dot that no model
     of a lineage has. It reads what the model's own dictionaries read, and is as sparse.
     """
-    reads = lineage.reads(lineage.require(model))
+    reads = lineage.reads(model)
     names = [f"{model}.{kind}-{draw}" for draw in range(draws)]
     return [Job(name, name, draw, reads, like=f"{model}-0") for draw, name in enumerate(names)]
 

@@ -25,9 +25,7 @@ _WIDGET_NOTE = (
     '<p class="featrack-widget-note"><em>A control that needs a running kernel stands here in '
     "JupyterLab; the still picture of this section shows the same.</em></p>"
 )
-# A repr that shows only a type and a memory address tells a reader nothing.
-_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+\b")
-_BARE_FIGURE = re.compile(r"^<Figure size [\d.]+x[\d.]+ with \d+ Axes>$")
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+\b")  # in the repr of an object
 _NOTEBOOK_KEYS = ("kernelspec", "language_info")
 # Both parameter cells stay readable in one click.
 _FOLDED = {
@@ -224,16 +222,13 @@ def _clean_outputs(cell: NotebookNode, page: str) -> list[NotebookNode]:
 
 
 def _clean_data(data: NotebookNode) -> NotebookNode | None:
-    """What a page shows of an output; None for progress bars and for bare addresses."""
+    """What a page shows of an output; None for progress bars."""
     plain = data.get("text/plain", "")
     if "<progress" in data.get("text/html", ""):
         return None  # transformers' progress bar, with a table of every logged step
     if WIDGET_VIEW in data:
         bar = "%" in plain or "it/s" in plain
         return None if bar else NotebookNode({"text/html": _WIDGET_NOTE, "text/plain": ""})
-    if {*data} == {"text/plain"}:
-        return None if _ADDRESS.search(plain) or _BARE_FIGURE.match(plain) else data
-    # Beside a picture or a table the plain form is only a repr, often with an address.
     return NotebookNode(data | ({"text/plain": _ADDRESS.sub("", plain)} if plain else {}))
 
 

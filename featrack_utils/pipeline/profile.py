@@ -378,11 +378,6 @@ def sentence(invalid: ValidationError, where: str, kind: type[Section] | None = 
             return _unknown(place[-1], holder.model_fields, ".".join([*place[:-1], ""]))
         case "missing":
             return f"The profile lacks {name}; add it."
-        case "model_type" | "dict_type":
-            return f"{name} must be a mapping of parameters."
-        case "literal_error":
-            choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-            return f"{name} is {error['input']!r}; choose one of {', '.join(choices)}."
     said = re.sub("^Input should ", "it must ", error["msg"])
     return f"{name} is {error['input']!r}; {said[0].lower()}{said[1:].rstrip('.')}."
 
