@@ -11,6 +11,7 @@ from snakemake.logging import logger
 
 from featrack_utils.corpora.files import fingerprint
 from featrack_utils.errors import FeatrackError
+from featrack_utils.models.recipes import comparable, read_recipes
 from featrack_utils.pipeline.forkserver import start
 from featrack_utils.pipeline.notebook import declared_parameters, find
 from featrack_utils.pipeline.profile import load_profile
@@ -18,10 +19,12 @@ from featrack_utils.pipeline.progress import Progress, take_lock
 from featrack_utils.pipeline.sources import imported_files
 
 OVERRIDES = dict(config)
+RECIPES = Path("profiles/merges")
 try:
     PROFILE = load_profile(Path("profiles") / f"{OVERRIDES.pop('profile', 'quick')}.yaml", OVERRIDES)
     LINEAGE = PROFILE.lineage
     # The reader's own files are looked up at once, not when the first phase has started.
+    MERGED = comparable(LINEAGE, read_recipes(RECIPES, PROFILE.arms.methods))
     TEXTS = fingerprint({d: PROFILE.corpora.sources_of[d] for d in LINEAGE.domains})
 except FeatrackError as error:
     sys.exit(f"featrack: {error}")
@@ -156,6 +159,9 @@ if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*L
     PHASES["rate"] = Phase(FLOORS, sections=("sae", "arms"), threads=2, urgent=True)
 if PROFILE.planted:
     PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=True)
+if MERGED:
+    given = {"recipe_folder": str(RECIPES)}
+    PHASES["methods"] = Phase(FLOORS, sections=("sae", "merge", "arms"), given=given, urgent=True)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 
@@ -197,6 +203,7 @@ for page, phase in PHASES.items():
             [executed(need) for need in phase.needs],
             imported_files(find(phase.notebook or page)),
             TOC if page == "status" else [],
+            sorted(map(str, RECIPES.glob("*.yaml"))) if page == "methods" else [],
             "benchmarks/coverage.json" if page == "calibration" else [],
         output:
             executed(page),

@@ -25,11 +25,11 @@ from scipy import stats
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.matching.classes import eligible
-from featrack_utils.statistics.bootstrap import Draws, bootstrap, draw
-from featrack_utils.statistics.calibration import calibrate, mean_interval, proportion
-from featrack_utils.statistics.intervals import LEVEL, Interval, interval, over_seeds, shares
-from featrack_utils.statistics.persistence import ratio
-from featrack_utils.statistics.simulation import Plan, Planted, simulate, true_best_r
+from featrack_utils.statistics.bootstrap import Draws, Sample, resample
+from featrack_utils.statistics.calibration import PAIR, calibrate, mean_interval, proportion
+from featrack_utils.statistics.intervals import LEVEL, Interval
+from featrack_utils.statistics.persistence import persistence
+from featrack_utils.statistics.simulation import Plan, Planted, Truth, simulate, true_best_r
 
 # Sizes of evaluation mix with few features, where chance dominates, and with many, where bias
 # would; with documents that are independent, in groups of three, and in twelve groups a domain.
@@ -130,10 +130,11 @@ def _jackknife_coverage(plan: Plan, sets: int) -> tuple[float, float]:
     held = []
     for number in range(sets):
         simulated = simulate(plan, SEED + number)
-        sides = (simulated.parent[0], simulated.child[0])
-        masks = [eligible(side.acts, side.origin) for side in sides]
-        weights = leave_out(sides[0], 12, np.random.default_rng(number))
-        matched, _ = bootstrap(*sides, *masks, Draws(weights, {}), [TAU])
+        sides = {"parent": simulated.parent, "child": simulated.child}
+        able = {m: [eligible(one.acts, one.origin) for one in side] for m, side in sides.items()}
+        weights = leave_out(simulated.parent[0], 12, np.random.default_rng(number))
+        sample = Sample(sides, able, Draws(weights, {}), [TAU], TAU)
+        (matched,) = sample.matched([PAIR]).values()
         true_r = true_best_r(simulated.parent_truth[0], simulated.child_truth[0])
         truth = (true_r[matched.asked] > TAU).mean()
         share = (matched.best_r[matched.asked] > TAU).mean()
@@ -182,28 +183,14 @@ def calibrate_seeds(
     rows: dict[str, list] = {"share": [], "ceiling": [], "ratio": []}
     for number in range(sets):
         simulated = simulate(plan, seed + number)
-        sides = (simulated.parent, simulated.child)
-        asked = (sides[0], sides[1][:trained])
-        masks = [[eligible(one.acts, one.origin) for one in side] for side in asked]
-        draws = draw(sides[0][0], {"parent": trained, "child": trained}, replicates, seed + number)
-        kept, own = {}, {}
-        for s, t in np.ndindex(trained, trained):
-            place = (sides[0][s], sides[1][t], masks[0][s], masks[1][t])
-            kept[s, t] = shares(bootstrap(*place, draws, [tau])[0])
-            if s < t:
-                place = (sides[0][s], sides[0][t], masks[0][s], masks[0][t])
-                own[s, t], own[t, s] = map(shares, bootstrap(*place, draws, [tau]))
-        found = {
-            "share": over_seeds(kept, draws, "parent", "child"),
-            "ceiling": over_seeds(own, draws, "parent", "parent"),
-        }
-        truth = _over_others(simulated, masks[0], trained, tau)
-        intervals = {name: interval(share, tau) for name, share in found.items()}
-        of_ceiling = ratio(found["share"], found["ceiling"], tau)
-        if not math.isnan(of_ceiling.estimate):  # otherwise the ceiling can't be told from zero
-            intervals["ratio"] = of_ceiling
-        for name, (estimate, low, high) in intervals.items():
-            rows[name].append((truth[name], estimate - truth[name], low <= truth[name] <= high))
+        asked = {"parent": simulated.parent[:trained], "child": simulated.child[:trained]}
+        sample = resample(asked, [tau], tau=tau, replicates=replicates, seed=seed + number)
+        kept = persistence(sample, "parent", "child")
+        truth = _over_others(simulated, trained, tau)
+        for name in rows:
+            estimate, low, high = getattr(kept, name)()
+            if not math.isnan(estimate):  # a ratio to a ceiling that can't be told from zero
+                rows[name].append((truth[name], estimate - truth[name], low <= truth[name] <= high))
     columns = {name: np.array(found, float).T for name, found in rows.items() if found}
     return {
         name: (float(truth.mean()), mean_interval(error), proportion(held > 0))
@@ -211,25 +198,22 @@ def calibrate_seeds(
     }
 
 
-def _over_others(
-    simulated: Planted, masks: list[np.ndarray], trained: int, tau: float
-) -> dict[str, float]:
+def _over_others(simulated: Planted, trained: int, tau: float) -> dict[str, float]:
     """True figures of the seeds from number `trained` on."""
     parent, child = simulated.parent_truth[trained:], simulated.child_truth[trained:]
+    masks = [eligible(one.acts, one.origin) for one in simulated.parent[trained:]]
 
-    def mean(others: list, skip: bool) -> float:
-        return float(
-            np.mean(
-                [
-                    (true_best_r(a, b)[mask] > tau).mean()
-                    for s, (a, mask) in enumerate(zip(parent, masks[trained:], strict=True))
-                    for t, b in enumerate(others)
-                    if not (skip and s == t)
-                ]
-            )
+    def mean(others: list[Truth]) -> float:
+        return np.mean(
+            [
+                (true_best_r(a, b)[mask] > tau).mean()
+                for a, mask in zip(parent, masks, strict=True)
+                for b in others
+                if a is not b
+            ]
         )
 
-    share, ceiling = mean(child, False), mean(parent, True)
+    share, ceiling = mean(child), mean(parent)
     return {"share": share, "ceiling": ceiling, "ratio": share / ceiling}
 
 

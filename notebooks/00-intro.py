@@ -224,6 +224,7 @@ PARTS = {
         "rate": "How much is the learning rate's doing?",
         "robustness": "What if one counts otherwise?",
         "published": "What does the published code count?",
+        "methods": "Does the way of merging matter?",
     },
     "4 · Features": {
         "case-study": "Which are in all models?",

@@ -164,9 +164,9 @@ for domain in domains:
 # %%
 def size(domain, split):
     stream = corpora.streams[domain, split]
-    origins, groups = stream.origin_names(), stream.group_names()
-    parts = {"tokens": stream.tokens, "documents": stream.origins, "origins": origins}
-    return {f"{split} {what}": len(each) for what, each in (parts | {"groups": groups}).items()}
+    parts = {"tokens": stream.tokens, "documents": stream.origins}
+    parts |= {"origins": {*stream.origins}, "groups": {*stream.groups}}
+    return {f"{split} {what}": len(each) for what, each in parts.items()}
 
 
 sizes = pd.DataFrame({"text": label(d)} | size(d, "train") | size(d, "validation") for d in domains)
@@ -260,10 +260,10 @@ def known_ngrams(asked, known, n):
 # %%
 part = read[domains[0], "validation"][:200], read[domains[0], "train"][:2000]
 plain = known_ngrams(*part, 4)
-assert plain == overlap.known_share(*(overlap.ngrams(w, 4) for w in overlap.numbered(*part)))
+assert plain == overlap.known_share(*(overlap.ngrams(overlap.words_of(texts), 4) for texts in part))
 
 # %%
-words = dict(zip(read, overlap.numbered(*read.values()), strict=True))
+words = {key: overlap.words_of(texts) for key, texts in read.items()}
 eights = {key: overlap.ngrams(words[key], 8) for key in read}
 
 

@@ -17,9 +17,10 @@
 # 17 of its parent, some steps later. Before any {term}`dictionary` is trained we can therefore ask the
 # plainest question of this book: does the neuron still answer to the same text?
 #
-# **You will learn** how much a fine-tune and a merge change single neurons, and what a random MLP
-# would leave of them. **You need** to know what a correlation is. **It takes** ten minutes.
 # {cite:t}`horn2025tracking` begin with features and do not show neurons.
+#
+# **You will learn** how much a fine-tune and a merge change single neurons, and what a random MLP
+# would leave of them. **You need** to know what a correlation is. **It takes** fifteen minutes.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 import numpy as np
@@ -99,8 +100,7 @@ neurons = {name: neurons_of(loading.load_model(run / "models" / name)) for name 
 # %% [markdown]
 # ## Same neuron, same tokens
 #
-# Two neurons $x$ and $y$ are compared by Pearson's correlation over all $n$ tokens. It follows from
-# six sums:
+# Two neurons $x$ and $y$ are compared by Pearson's correlation over all $n$ tokens. It needs six sums:
 #
 # $$r = \frac{n \sum xy - \sum x \sum y}
 # {\sqrt{\bigl(n \sum x^2 - (\sum x)^2\bigr)\bigl(n \sum y^2 - (\sum y)^2\bigr)}} .$$
@@ -148,8 +148,8 @@ np.testing.assert_allclose(by_numpy.max(axis=1), package.a_best_r, atol=1e-5)
 # neuron 17, except that both read the same tokens.
 #
 # At the other end nothing has to be measured. A child that nothing happened to has r = 1 in every
-# neuron. So there is no {term}`ceiling` here, and no {term}`seed` of a dictionary. Whole
-# {term}`groups <group>` of documents are resampled for the intervals.
+# neuron. So there is no {term}`ceiling` here, and no {term}`seed` of a dictionary. For the intervals we
+# resample whole {term}`groups <group>` of documents.
 
 # %%
 for child in dict.fromkeys(child for _, child in lineage.edges):
@@ -166,8 +166,8 @@ drawn = draw(text, {lineage.root: 1}, replicates, seed).documents
 
 # %% [markdown]
 # For each neuron of the parent we also ask whether its *best* match in the child is the neuron itself.
-# In the draws it competes with the one that comes closest on the whole mix. Noise moves a share above a
-# threshold, and the interval is [corrected](method-intervals) for that.
+# In the bootstrap's draws its rival is the neuron that comes closest on the whole mix. Noise moves neurons
+# across the threshold, and the share above it is [corrected](method-intervals) for that.
 
 
 # %%
@@ -256,35 +256,36 @@ say(
 # ## The same in numbers
 
 # %% tags=["hide-input"]
-FIGURES = {"r > τ": "share", "median r": "median_r", "best match is itself": "same_best_share"}
+FIGURES = {"r > τ": "share", "median r": "median_r"}
 rows = []
 for edge in lineage.edges:
     key = "neurons.{}_{}".format(*edge)
-    row = {"pair": style.pair_label(*edge)}
-    row |= {head: estimate(results, f"{key}.{name}") for head, name in FIGURES.items()}
-    row["random MLP"] = estimate(results, f"{key}.same_best_share.floor")
-    rows.append(row)
+    found = {head: estimate(results, f"{key}.{name}") for head, name in FIGURES.items()}
+    rows.append({"pair": style.pair_label(*edge)} | found)
 show_table(
     pd.DataFrame(rows),
-    {"r > τ": ".0%", "median r": ".2f", "best match is itself": ".0%", "random MLP": ".1%"},
+    {"r > τ": ".0%", "median r": ".2f"},
     caption="Neurons along each edge, with 95 % intervals over groups of documents.",
-    notes={"r > τ": f"τ = {tau}", "random MLP": "best match is itself"},
+    notes={"r > τ": f"τ = {tau}"},
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 first = "neurons.{}_{}".format(*lineage.edges[0])
-share, itself = (estimate(results, f"{first}.{name}") for name in ("share", "same_best_share"))
+share, itself, by_chance = (
+    estimate(results, f"{first}.{name}")
+    for name in ("share", "same_best_share", "same_best_share.floor")
+)
 say(
     f"Along {style.pair_label(*lineage.edges[0])} {with_interval(share)} of the neurons lie above the "
-    f"threshold, and {with_interval(itself)} are still their own best match. "
+    f"threshold, and {with_interval(itself)} are still their own best match (with a random MLP "
+    f"{with_interval(by_chance, 1)}). "
     + verdict(
         itself,
         0.5,
-        below="Most have an index that no longer tells which neuron of the child is closest.",
-        above="Most neurons keep their identity, then, whether or not they pass a threshold.",
-        unclear="Whether most have kept their identity isn't clear.",
+        below="So most neurons of the child aren't closest to the parent's neuron of that number.",
+        above="So most neurons are still the same ones, whether or not they pass the threshold.",
+        unclear="Whether most neurons are still the same ones isn't clear.",
     )
-    + f" By chance one in {neurons[lineage.root].shape[1]} would be."
 )
 for merge in lineage.merges:
     parents = lineage.parents(merge)
@@ -299,17 +300,17 @@ for merge in lineage.merges:
         + verdict(
             again,
             max(kept),
-            below="Of that one it has less than the parent that kept most.",
-            above="That is more than any of its parents has kept: averaging went back some way.",
-            unclear="That it is more than its parents have kept can't be shown.",
+            below=f"It is further from {label(ancestor)} than the closest of its parents.",
+            above=f"It is closer to {label(ancestor)} than any parent is: merging went back some way.",
+            unclear=f"Whether it is closer to {label(ancestor)} than its parents can't be told.",
         )
     )
 
 # %% [markdown]
-# Two caveats. A neuron is no feature: most answer to several unrelated things, and a feature may be
-# spread over many neurons. It can survive while each of them drifts, or vanish while each drifts only
-# a little. And the intervals know of other documents, not of another fine-tune: one model was trained
-# for each name.
+# Two caveats. A neuron is no feature. Most neurons answer to several unrelated things, and a feature may be
+# spread over many neurons. It can persist while each of them drifts, or disappear while each drifts only
+# a little. And one model was trained for each name: the intervals don't tell how another fine-tune
+# would differ.
 #
 # ## What we learned
 
@@ -319,9 +320,9 @@ say(
     f"{number(medians[low].estimate)} "
     + (f"to {number(medians[high].estimate)} " if low != high else "")
     + f"along the edges of this lineage, and by next to nothing once the MLP is random. "
-    f"The threshold of {number(tau, 1)} leaves {with_interval(share)} along the first edge. Numbers like "
-    "these need no ceiling. Shares of features will need one, because dictionaries differ even where the "
-    "model doesn't. So we keep them at hand, as a check on everything that follows."
+    f"Along the first edge {with_interval(share)} of the neurons lie above {number(tau, 1)}. These "
+    "numbers need no ceiling. Shares of features will need one, because dictionaries differ even where "
+    "the model doesn't. So neurons are a check on everything that follows."
 )
 
 # %% [markdown]

@@ -13,11 +13,10 @@
 # %% [markdown]
 # # Are the dictionaries comparable?
 #
-# A share of features found again means nothing if one {term}`dictionary` is twice as sparse as the
-# other: the comparison would measure the sparsity. {cite:t}`horn2025tracking` trained four
-# dictionaries, one of them with a sparsity coefficient ten times the others'. We train all with
-# **one** coefficient and several seeds, and this chapter checks whether they are alike, and whether
-# they are worth having.
+# If one {term}`dictionary` is twice as sparse as the other, a share of features found again measures the
+# sparsity. {cite:t}`horn2025tracking` trained four dictionaries, one of them with a sparsity coefficient ten
+# times the others'. We train all with **one** coefficient and several seeds. Are they alike? And are they
+# worth having?
 #
 # **You will learn** how sparse and precise each dictionary is, whether it describes its model better
 # than the model's own neurons do, and how many features are copies of another. **You need**
@@ -55,10 +54,10 @@ sums = {name: quality.Sums.load(run / "features" / name / "sums.safetensors") fo
 # %% [markdown]
 # ## Better than neurons?
 #
-# Two figures tell how good a dictionary is: {term}`L0`, the number of active features a token, and
-# the variance explained, the share of the activations that they account for. But how much is much?
-# The model has a description of its own activations that costs nothing, its neurons. So we ask what
-# each token's $k$ largest neurons would explain if all others were zero:
+# Two figures tell how good a dictionary is. {term}`L0` is the number of active features a token, and the
+# *variance explained* is the share of the activations' variance that they account for. But how much is
+# much? The model's own neurons are a description that costs nothing. So we ask what each token's $k$
+# largest neurons would explain if all others were zero:
 #
 # $$
 # 1 - \frac{\sum_t \sum_{i \notin \text{top}_k(t)} x_{ti}^2}
@@ -67,8 +66,8 @@ sums = {name: quality.Sums.load(run / "features" / name / "sums.safetensors") fo
 #
 # A dictionary of L0 = $k$ that explains no more than that is not worth its training.
 #
-# While a dictionary was measured, the squared activations of each token were sorted and added up by
-# rank. From these sums the formula follows for all $k$ at once, on any mixture of texts:
+# When a dictionary was measured, each token's squared activations were sorted and added up by rank. From
+# these sums the formula follows for all $k$ at once, on any mixture of texts:
 
 
 # %%
@@ -142,33 +141,26 @@ say(
     f"{number(high['l0'], 0)}. As many neurons would explain "
     f"{percent(low['neuron_variance_explained'])} to {percent(high['neuron_variance_explained'])}. "
     + (
-        f"So every dictionary beats its neurons, the least by {points(low['gain'], 1)}. That "
-        "took no more than the recipe we had: one L1 coefficient for all, chosen on the root so that "
-        "some 30 to 45 features are active a token. More text would widen the gap, and cost time in "
-        "each of the many dictionaries."
+        f"So every dictionary beats its model's neurons, the least by {points(low['gain'], 1)}."
         if worse.empty
-        else "So these models' dictionaries don't all beat their neurons: "
-        f"{listed([label(model) for model in worse.unique()])}. More text to learn "
-        "from helps most."
+        else "Not all dictionaries beat their models' neurons. Those that don't are of "
+        f"{listed([label(model) for model in worse.unique()])}. More text to learn from helps most."
     ),
-    f"Two seeds of one model are at most {number(seed_spread, 1)} apart in L0, the means of two models "
-    f"{number(model_spread, 1)}. "
+    f"Two seeds of one model are at most {number(seed_spread, 1)} apart in L0, and the means of two models "
+    f"at most {number(model_spread, 1)}. "
     + (
-        "The seed is not what makes a dictionary sparse. Where two models' dictionaries differ in "
-        "sparsity, a lower share of matches is partly that."
+        "So models differ in sparsity, and part of a lower share of matches may be owed to that."
         if seed_spread < model_spread
-        else "A seed changes as much as a model does, so no difference of sparsity between models can "
-        "be read off the figure."
+        else "Seeds differ as much as models, so no model is sparser than another."
     ),
 )
 
 # %% [markdown]
 # ## What the MLP is worth, and where
 #
-# The *CE score* says how much of what the MLP contributes to prediction survives when the
-# reconstruction takes the activations' place (1: all of it). It divides by what the MLP is worth: the
-# loss without it, less the loss with it. The table shows that worth on each domain that a model has
-# read.
+# Put the reconstruction in the activations' place: how well does the model still predict? The *CE score*
+# is the share of the MLP's worth that is left, where its *worth* is the loss without the MLP less the
+# loss with it. The table shows the worth on each {term}`domain` that a model has read.
 
 # %%
 worth = {
@@ -198,21 +190,20 @@ harmed = [
 ]
 say(
     f"The model gets *better* without its MLP in {len(harmed)} of {cases} cases: "
-    f"{listed(harmed)}. After the last training the MLP says what that text needs, and on text "
-    "that the model has forgotten this misleads."
+    f"{listed(harmed)}. Its MLP has learned what the last text needs, and misleads it on text that it "
+    "has forgotten."
     if harmed
     else "On every domain that it has read each model needs its MLP.",
-    "Where the worth is small or below zero, the score is no share of anything. This book shows none "
-    f"where the MLP saves less than {percent(quality.NEEDED, 1)} of the loss. On its **own** text, "
-    "the domains it learned last, a model needs its MLP. There the score says how much of that need "
-    "the dictionary meets.",
+    "Where the worth is small or below zero, the score is no share of anything. So none is shown where "
+    f"the MLP saves less than {percent(quality.NEEDED, 1)} of the loss. We look at a model's **own** "
+    "text, the domains that it learned last.",
 )
 
 # %% [markdown]
 # ## Scores and copies
 #
-# A {term}`copy` is a feature that correlates above τ with another of its own dictionary. Either of
-# two copies will do as a match, so copies inflate every share of features found again.
+# A {term}`copy` is a feature that correlates above τ with another of its own dictionary. Either of two
+# copies will do as a match. So copies raise every share of features found again.
 
 # %% tags=["hide-input"]
 figure = style.Figure(figsize=(style.WIDTH, 0.8 + 0.35 * len(lineage.order)), layout="constrained")
@@ -239,7 +230,7 @@ show(
 say(
     f"On its own text each dictionary keeps at least {percent(low['own_ce_loss_score'])} of what its "
     f"model's MLP is worth. {percent(low['copies_share'])} to {percent(high['copies_share'])} of the "
-    "features are copies. The chapters on tracking report shares with copies merged, too."
+    "features are copies. [Ceilings](ceilings) also counts each group of copies once."
 )
 
 # %% [markdown]
@@ -276,13 +267,13 @@ rare = float(np.mean(density < 0.001))
 say(
     f"In {{numref}}`fig-density` the median feature of {label(lineage.root)}'s first dictionary is "
     f"active on {percent(median, 1)} of the tokens, and {percent(rare)} of its features on less than "
-    "one token in a thousand. In large models' dictionaries most features are that rare "
+    "one token in a thousand. In large models' dictionaries most features are as rare as that "
     "{cite:p}`bricken2023monosemanticity`.",
     f"Of a dictionary's features at most {percent(high['dead_share'])} are *dead*, never active on "
     f"that text, and at most {percent(high['dense_share'])} *dense*, active on over a tenth of it. "
     f"At least {percent(low['eligible_share'])} are {{term}}`eligible`: active often enough on the mix "
     f"to be judged, at {count(min_positions)} positions in {count(min_documents)} documents. The "
-    'others are called *unobserved* from here on, never "disappeared".',
+    "others are called {term}`unobserved`, and never count as disappearing.",
 )
 
 # %% tags=["remove-cell"]
@@ -325,8 +316,8 @@ store.write_results(run, "dictionaries", results)
 # %% [markdown]
 # ## Beside the paper
 #
-# {cite:t}`horn2025tracking` give no sparsity or variance explained of their dictionaries that
-# ours could be set beside, so the table shows how both were made, and what ours came to.
+# {cite:t}`horn2025tracking` give no sparsity and no variance explained of their dictionaries. So the table
+# shows how theirs and ours were made.
 
 # %% tags=["hide-input"]
 given = store.read_record(run / "saes" / names[lineage.root][0])["parameters"]
@@ -340,10 +331,6 @@ paper.beside_paper(
         ("sae.l1_coefficient", "L1 coefficient", coefficient, None, scale),
         ("sae.l1_coefficient.stories", "L1 coefficient, Stories", coefficient, None, one_for_all),
         ("sae.learning_rate", "learning rate", given["learning_rate"], None, "fewer, larger steps"),
-        paper.Row(None, "L0 of the root's first", table["l0"].iloc[0], spec=".0f"),
-        paper.Row(
-            None, "variance explained by it", table["variance_explained"].iloc[0], spec=".2f"
-        ),
     ],
     caption="The dictionaries beside the paper's.",
 )
@@ -364,14 +351,12 @@ say(
     if worse.empty
     else f"{count(len(worse))} of {count(len(table))} describe their models no better than as many "
     "neurons would.",
-    f"Up to {percent(high['copies_share'])} of the features are copies of another one, and inflate "
-    'every "found again" share.',
+    f"Up to {percent(high['copies_share'])} of the features are copies of another one, and raise every "
+    "share of features found again.",
 )
 
 # %% [markdown]
-# This chapter took the dictionaries as they are. [The next one](floors) trains some on models that
-# know nothing, and [the chapter on ceilings](ceilings) asks how much of one comes back with another
-# seed.
+# *What comes next*: [dictionaries of models that have learned nothing](floors).
 #
 # :::{admonition} Exercise 1
 # :class: tip
@@ -419,7 +404,7 @@ check(answer, l0_on_mix)
 # :::
 #
 # :::{dropdown} Answer
-# The mean explains none of the variance by definition, and always zero even less: below 0. The CE
-# score of always zero is 0 by definition, while the mean may score well above it, for much of
-# what an MLP writes is the same at every token. So look at both figures.
+# By definition the mean explains none of the variance; zero explains even less, below 0. By definition the
+# CE score of zero is 0. The mean may score well above that, for much of what an MLP writes is the same at
+# every token. So look at both figures.
 # :::

@@ -38,6 +38,7 @@ from featrack_utils.display.text import (
     listed,
     number,
     percent,
+    points,
     say,
     show,
     verdict,
@@ -48,7 +49,7 @@ from featrack_utils.lineage import label
 from featrack_utils.matching import held_out, similarity, token_share
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.intervals import UNDEFINED, Interval, around, interval
+from featrack_utils.statistics.intervals import Interval, around, interval
 from featrack_utils.statistics.persistence import (
     complement,
     difference,
@@ -200,9 +201,9 @@ kept = {
 figure, axes = style.panels(len(kept), 1.6)
 for axis, (edge, thirds) in zip(axes, kept.items(), strict=True):
     for place, one in enumerate(thirds.values()):
-        share, floor, ceiling = one.found(), one.at_least(), one.at_most()
+        share, floor, ceiling = one.share(), one.floor(), one.ceiling()
         axis.hlines(place, floor.estimate, ceiling.estimate, color="#bbbbbb", lw=7)
-        axis.plot(one.at_least("random_model").estimate, place, "|", color=style.GREY, ms=10, mew=2)
+        axis.plot(one.floor("random_model").estimate, place, "|", color=style.GREY, ms=10, mew=2)
         axis.hlines(place, share.low, share.high, color=style.colour_of(edge[1]), lw=2.5)
         axis.plot(share.estimate, place, "o", color=style.colour_of(edge[1]), ms=7, mec="white")
     axis.set(title=style.pair_label(*edge), xlim=(-0.02, 1.02), ylim=(2.5, -0.5))
@@ -238,9 +239,9 @@ bounds = [float(cut) for cut in np.quantile(of_eligible(parent, 0), [1 / 3, 2 / 
 say(
     f"Of {label(parent)}'s features the lowest third is explained by its token to less than "
     f"{percent(bounds[0])}, the highest to more than {percent(bounds[1])}. Along "
-    f"{style.pair_label(parent, child)} {with_interval(low.found())} of the lowest third persist, and "
-    f"{with_interval(high.found())} of the highest. But a child with a random MLP shows "
-    f"{percent(low.at_least().estimate)} and {percent(high.at_least().estimate)} of them as well. "
+    f"{style.pair_label(parent, child)} {with_interval(low.share())} of the lowest third persist, and "
+    f"{with_interval(high.share())} of the highest. But a child with a random MLP shows "
+    f"{percent(low.floor().estimate)} and {percent(high.floor().estimate)} of them as well. "
     f"{{term}}`Rescaled <rescaled persistence>` it is {with_interval(low.rescaled())} for context and "
     f"{with_interval(high.rescaled())} for tokens: "
     + verdict(
@@ -274,7 +275,7 @@ for a, b in lineage.edges:
 
 
 def carried(one):
-    return ratio(one.floors["random_mlp"], one.share, tau)
+    return ratio(one.floors["random_mlp"], one.shares, tau)
 
 
 # %% tags=["hide-input"]
@@ -525,15 +526,15 @@ for merge in lineage.merges:
     ancestor = lineage.common_ancestor(parents)
     for parent_ in parents:
         if (ancestor, parent_) in whole and ancestor != parent_:
-            shares_ = whole[ancestor, merge].share, whole[ancestor, parent_].share
+            shares_ = whole[ancestor, merge].shares, whole[ancestor, parent_].shares
             back[merge, parent_] = difference(*shares_, tau)
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 lines = []
 for (merge, parent_), gap in back.items():
     ancestor = lineage.common_ancestor(lineage.parents(merge))
-    in_merge, in_parent = (whole[ancestor, one].found() for one in (merge, parent_))
-    floors = [percent(whole[ancestor, one].at_least().estimate) for one in (merge, parent_)]
+    in_merge, in_parent = (whole[ancestor, one].share() for one in (merge, parent_))
+    floors = [percent(whole[ancestor, one].floor().estimate) for one in (merge, parent_)]
     lines.append(
         f"- {label(merge)} has {with_interval(in_merge)} of {label(ancestor)}'s features, "
         f"{label(parent_)} {with_interval(in_parent)} (with random MLPs {listed(floors)}): "
@@ -553,17 +554,18 @@ say("\n".join(lines))
 # merge's place is the ceiling, as in [the chapter before](ceilings).
 
 # %% tags=["hide-input"]
-origins = {}
+origins, by_origin = {}, {}
 for merge in lineage.merges:
     parents = lineage.parents(merge)
     of_merge = merge_origins(sample, merge, parents, rule)
     of_control = merge_origins(sample, f"{merge}.mlp", parents, rule)
+    by_origin[merge] = of_merge
     # The entry "novel" holds the share that isn't.
     turn = {name: complement if name == "novel" else (lambda share: share) for name in of_merge}
     origins[merge] = {
         name: [
-            interval(turn[name](share), tau) if share else UNDEFINED
-            for share in (of_merge[name].share, of_control[name].share, of_merge[name].ceiling)
+            interval(turn[name](share), tau)
+            for share in (of_merge[name].shares, of_control[name].shares, of_merge[name].ceilings)
         ]
         for name in of_merge
     }
@@ -573,6 +575,18 @@ for merge in lineage.merges:
         dict.fromkeys(table.columns, ".0%"),
         caption=f"Origins of {label(merge)}'s features (seed 0), of its control's, and of a parent's.",
     )
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+for each in by_origin.values():
+    excess = each["novel"].excess()
+    says = verdict(
+        excess,
+        0,
+        below="The merge has fewer than a parent's second dictionary would seem to have.",
+        above="These the merge really made.",
+        unclear="Whether merging makes new features can't be told.",
+    )
+    say(f"*Novel* ones, which no parent has, have an excess of {points(excess)}. {says}")
 
 # %% tags=["remove-cell"]
 results = {}
@@ -592,11 +606,15 @@ for (merge, parent_), gap in back.items():
     results |= flat(f"context.{merge}.back_beyond_{parent_}", gap)
 for merge, each in origins.items():
     for name, (_, floor, _) in each.items():
-        results |= flat(f"track.{merge}_origin.{name.replace(' ', '_')}.random_mlp", floor)
+        key, one = f"track.{merge}_origin.{name.replace(' ', '_')}", by_origin[merge][name]
+        results |= one.lost_results(key) if name == "novel" else one.as_results(key)
+        results |= flat(f"{key}.random_mlp", floor)
 for key, row in by_yardstick.items():
     for name, middle in row.items():
         results[f"track.{key}.yardstick.{name}.median"] = None if np.isnan(middle) else middle
-store.write_results(run, "context", results)
+# The chapter on counts has written some of these.
+counted = store.read_results(run, "tracking")
+store.write_results(run, "context", {n: x for n, x in results.items() if n not in counted})
 
 # %% [markdown]
 # ## What we learned
@@ -606,8 +624,8 @@ say(
     f"The median feature of {label(parent)} is explained to {percent(median_share[parent][0])} by its "
     f"token, and {percent(part.estimate)} of what persists along {style.pair_label(parent, child)} would "
     "also be shown by a child whose MLP is random. Of features that need context "
-    f"{percent(low.found().estimate)} persist, of those that are mostly their token "
-    f"{percent(high.found().estimate)}. What the MLP has learned shows in the distance between floor "
+    f"{percent(low.share().estimate)} persist, of those that are mostly their token "
+    f"{percent(high.share().estimate)}. What the MLP has learned shows in the distance between floor "
     "and ceiling, and without a threshold in the distance of the disattenuated r, "
     f"{number(main['corrected'].estimate)}, from its null, {number(main['null'].estimate)}.",
     "How far such numbers can be trusted is the subject of [calibration](calibration).",

@@ -43,10 +43,9 @@ from featrack_utils.display.text import (
     verdict,
     with_interval,
 )
-from featrack_utils.matching.classes import eligible
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import calibration
-from featrack_utils.statistics.bootstrap import bootstrap, draw
+from featrack_utils.statistics.bootstrap import resample
 from featrack_utils.statistics.intervals import LEVEL, UNDEFINED, shares
 from featrack_utils.statistics.persistence import flat
 from featrack_utils.statistics.simex import SPREAD
@@ -96,7 +95,6 @@ assert abs(np.corrcoef(watch(), watch())[0, 1] - rho) < 0.03
 # %%
 plan = Plan(n_features=calibration_features, n_documents=300, tokens_per_document=150)
 one = simulate(plan, seed)
-parent, child = one.parent[0], one.child[0]
 kinds = pd.Series(one.parent_truth[0].kind).value_counts().rename({"dense_a": "dense"})
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
@@ -117,9 +115,9 @@ say(f"One simulated parent dictionary holds {listing} features.")
 # $$s = 3\,s_0 - 3\,s_1 + s_2 .$$
 
 # %%
-masks = [eligible(side.acts, side.origin) for side in (parent, child)]
-draws = draw(parent, {"simulated": 1}, replicates=100, seed=seed)
-matched, _ = bootstrap(parent, child, *masks, draws, [tau])
+models = {"parent": one.parent, "child": one.child}
+sample = resample(models, [tau], tau=tau, replicates=100, seed=seed)
+(matched,) = sample.matched([calibration.PAIR]).values()
 
 s_0 = (matched.best_r[matched.asked] > tau).mean()
 s_1 = (matched.exceeded[matched.asked] > 0).mean()
@@ -331,19 +329,20 @@ check(answer, at_no_noise)
 # :::{admonition} Exercise 2
 # :class: tip
 # Which share of `one`'s eligible parent features truly has a mate above τ? In this plan true mates have
-# r = 0.95, halves of a split feature less. `masks[0]` says which features are eligible, and
+# r = 0.95, halves of a split feature less. `able` says which features are eligible, and
 # `one.parent_truth[0].kind` of which kind each is.
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-truth = (true_best_r(one.parent_truth[0], one.child_truth[0])[masks[0]] > tau).mean()
+able = sample.eligible["parent"][0]
+truth = (true_best_r(one.parent_truth[0], one.child_truth[0])[able] > tau).mean()
 
 # %%
 answer = ...  # a share
 check(answer, truth)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
-answer = np.isin(one.parent_truth[0].kind[masks[0]], ["persisting", "copy"]).mean()
+answer = np.isin(one.parent_truth[0].kind[able], ["persisting", "copy"]).mean()
 check(answer, truth)
 
 # %% [markdown]

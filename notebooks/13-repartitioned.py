@@ -45,6 +45,7 @@ from featrack_utils.statistics import probes
 from featrack_utils.statistics.intervals import UNDEFINED
 from featrack_utils.statistics.persistence import (
     Persistence,
+    combined,
     complement,
     flat,
     persistence,
@@ -233,7 +234,7 @@ ROOM = 0.05
 
 def rescaled_between(each):
     """Rescaled, if there is room between floor and ceiling."""
-    room = each.at_most().estimate - each.at_least().estimate
+    room = each.ceiling().estimate - each.floor().estimate
     return each.rescaled() if room > ROOM else UNDEFINED
 
 
@@ -293,9 +294,9 @@ rows = [
         "decoded from": {"rebuilt": "few features", "read": "activations", "either": "either"}[
             probe
         ],
-        "decodable": each.found(),
-        "changed harmlessly": each.at_most(),
-        "random MLP": each.at_least(),
+        "decodable": each.share(),
+        "changed harmlessly": each.ceiling(),
+        "random MLP": each.floor(),
         "rescaled": rescaled_between(each),
     }
     for (child, probe), each in lost.items()
@@ -327,14 +328,15 @@ OTHERS = {"child": lambda child: child, "harmless": lambda _: "harmless", "floor
 def fates(child, source):
     """Shares of the parent's features by what became of them in one model; None: not defined."""
     model = OTHERS[source](child)
-    match = persistence(sample, root, model, among=[asked]).share
+    match = persistence(sample, root, model, among=[asked]).shares
     without = ~has_match(model)[np.concatenate(picked[child])]
     probe, features_of = answers[child][source]["either"], samples[child][0]
     decoded = probes.decodable_share(probe, tau, features_of, without)
     if decoded is None:
         return None
     no_match = complement(match)
-    parts = match, probes.product(no_match, decoded), probes.product(no_match, complement(decoded))
+    gone = combined(np.multiply, no_match, complement(decoded))
+    parts = match, combined(np.multiply, no_match, decoded), gone
     return dict(zip(FATES, parts, strict=True))
 
 
@@ -413,9 +415,9 @@ for child in chosen:
         else "A harmless change leaves hardly more than a random MLP, so probes have nothing to say here."
     )
     verdicts[child] = (
-        f"{with_interval(each.found())} of the features without a match can still be decoded, where "
-        f"{percent(each.at_most().estimate)} can after a harmless change and "
-        f"{percent(each.at_least().estimate)} with a random MLP. {rescaled}"
+        f"{with_interval(each.share())} of the features without a match can still be decoded, where "
+        f"{percent(each.ceiling().estimate)} can after a harmless change and "
+        f"{percent(each.floor().estimate)} with a random MLP. {rescaled}"
     )
 say(
     *(f"**{label(child)}**: {text}" for child, text in verdicts.items()),
@@ -438,8 +440,8 @@ store.write_results(run, "repartitioned", results)
 for child in told:
     gone = Persistence(*(told[child][s]["gone"] for s in ("child", "harmless")), {}, tau)
     say(
-        f"In {label(child)} {with_interval(gone.found())} of the parent's reproducible features are "
-        f"gone, after a harmless change {with_interval(gone.at_most())}."
+        f"In {label(child)} {with_interval(gone.share())} of the parent's reproducible features are "
+        f"gone, after a harmless change {with_interval(gone.ceiling())}."
     )
 
 # %% [markdown]

@@ -223,38 +223,38 @@ for one in others:
     for other in set(others) - {one}:
         asked &= best_r(one, other) > tau
     shares.append(np.mean(best_r(one, last)[asked] > tau))
-by_package = counted[child, "100"].counted()
+by_package = counted[child, "100"].raw()
 assert rule != "best" or np.isclose(np.mean(shares), by_package, equal_nan=True)
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 figure = Figure(figsize=(style.WIDTH, 0.72 * style.WIDTH), layout="constrained")
 by_dose, by_distance = figure.subplots(1, 2, width_ratios=[3, 2])
-SHADES = {"at_most": ("--", "ceiling"), "at_least": (":", "floor")}
+SHADES = {"ceiling": "--", "floor": ":"}
 for child, path in paths.items():
     of_doses = [counted[child, dose] for dose in path]
     moved = [results[f"dose.{child}.{dose}.weight_distance"] for dose in path]
     steps_done, colour = list(range(len(path))), style.colour_of(child)
-    figures = [(by_dose, steps_done, [each.found() for each in of_doses])]
+    figures = [(by_dose, steps_done, [each.share() for each in of_doses])]
     figures.append((by_distance, moved[1:], [each.rescaled() for each in of_doses[1:]]))
     for axis, x, values in figures:
         middle, low, high = np.array(values, dtype=float).T
         axis.fill_between(x, low, high, color=colour, alpha=0.25, lw=0)
         axis.plot(x, middle, "o-", color=colour, mec="white", label=label(child))
-    for end, (dashes, _) in SHADES.items():
+    for end, dashes in SHADES.items():
         middle, low, high = getattr(counted[child, "0"], end)()
         by_dose.fill_between(steps_done, low, high, color=style.GREY, alpha=0.15, lw=0)
         by_dose.plot(steps_done, [middle] * len(path), ls=dashes, color=style.GREY, lw=1.5)
 ticks = list(dict.fromkeys(dose for path in paths.values() for dose in path))
 if lm_seed:
     x, each = len(ticks), counted["second"]
-    middle, low, high = each.found()
+    middle, low, high = each.share()
     by_dose.vlines(x, low, high, color="black")
     by_dose.plot(x, middle, "D", color="black", mec="white", label="second root")
-    for end, (dashes, _) in SHADES.items():
+    for end, dashes in SHADES.items():
         value = getattr(each, end)().estimate
         by_dose.plot([x - 0.4, x + 0.4], [value, value], ls=dashes, color=style.GREY, lw=1.5)
     ticks.append("other\nseed")
-for dashes, words in SHADES.values():
+for words, dashes in SHADES.items():
     by_dose.plot([], [], ls=dashes, color=style.GREY, lw=1.5, label=words)
 by_dose.set_xticks(range(len(ticks)), ticks)
 by_dose.set(xlabel="steps done, %", ylabel="parent's features found", ylim=(0, 1))
@@ -339,9 +339,9 @@ if lm_seed:
     distance = loading.weight_distance(jobs.weights(run, root), jobs.weights(run, SECOND))
     results["dose.second.weight_distance"] = distance
     say(
-        f"The second root has {percent(apart.found().estimate)} of these features, where another "
-        f"dictionary of the first root has {with_interval(apart.at_most())}, and the second root with a "
-        f"random MLP {with_interval(apart.at_least())}. Rescaled, that is "
+        f"The second root has {percent(apart.share().estimate)} of these features, where another "
+        f"dictionary of the first root has {with_interval(apart.ceiling())}, and the second root with a "
+        f"random MLP {with_interval(apart.floor())}. Rescaled, that is "
         f"{with_interval(apart.rescaled())}; its weights are {percent(distance)} away."
     )
     for child in (child for child, parent in parent_of.items() if parent == root):

@@ -243,7 +243,7 @@ store.write_results(run, "rate", results)
 
 # %%
 for each in kept.values():
-    parts = (each.share, each.ceiling, each.floors["random_mlp"])
+    parts = (each.shares, each.ceilings, each.floors["random_mlp"])
     share, ceiling, floor = (part.estimate[0] for part in parts)
     if np.isfinite(each.rescaled().estimate):
         np.testing.assert_allclose((share - floor) / (ceiling - floor), each.rescaled().estimate)
@@ -312,8 +312,8 @@ show(
 # %% tags=["hide-input"]
 table = {
     spelled(rate): {
-        "share": kept[rate].found(),
-        "floor": kept[rate].at_least(),
+        "share": kept[rate].share(),
+        "floor": kept[rate].floor(),
         "rescaled": kept[rate].rescaled(),
         "weights moved": results[f"rate.{first}.{rate}.weight_distance"],
         "median neuron": results[f"rate.{first}.{rate}.median_r"],
@@ -326,13 +326,13 @@ show_table(
     {"median neuron": ".2f"}
     | dict.fromkeys(("share", "floor", "rescaled", "weights moved"), ".0%"),
     caption=f"{style.pair_label(root, first)} at each rate. The ceiling is "
-    f"{with_interval(kept[names[0]].at_most())} throughout.",
+    f"{with_interval(kept[names[0]].ceiling())} throughout.",
     notes={"median neuron": "same-neuron r", "rate": "of the base's"},
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 slow, fast = names[0], names[-1]
-to_slow = ratio(kept[fast].share, kept[slow].share, tau)
+to_slow = ratio(kept[fast].shares, kept[slow].shares, tau)
 apart = kept[fast].rescaled(), kept[slow].rescaled()
 moved = "less" if apart[0].high < apart[1].low else "more" if apart[0].low > apart[1].high else ""
 say(
@@ -451,7 +451,7 @@ check(answer, price)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-without_floor = kept[fast].found().estimate / kept[fast].at_most().estimate
+without_floor = kept[fast].share().estimate / kept[fast].ceiling().estimate
 
 # %%
 answer = ...  # share / ceiling

@@ -43,8 +43,8 @@ from featrack_utils.display.text import (
 from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import specification
+from featrack_utils.statistics.bootstrap import resample
 from featrack_utils.statistics.persistence import persistence
-from featrack_utils.statistics.sample import resample
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -231,18 +231,18 @@ good = {name: quality.mean_quality(place, models) for name, place in places.item
 ways = table[table["pair"] == pair_name].set_index(FACTORS)["share"]
 for name, each in kept.items():
     way = (name, "all", specification.POSITIONS, "best", 0, tau)
-    assert way not in ways.index or np.isclose(ways[way], each.counted())
+    assert way not in ways.index or np.isclose(ways[way], each.raw())
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-figures = {"share": "found", "ceiling": "at_most", "floor": "at_least", "rescaled": "rescaled"}
+FIGURES = ("share", "ceiling", "floor", "rescaled")
 columns = {
     "dictionaries": list(sets),
     "L0": [good[name]["l0"] for name in sets],
     "variance explained": [good[name]["variance_explained"] for name in sets],
-} | {name: [getattr(each, of)() for each in kept.values()] for name, of in figures.items()}
+} | {name: [getattr(each, name)() for each in kept.values()] for name in FIGURES}
 show_table(
     pd.DataFrame(columns),
-    {"L0": ".0f", "variance explained": ".2f"} | dict.fromkeys(figures, ".0%"),
+    {"L0": ".0f", "variance explained": ".2f"} | dict.fromkeys(FIGURES, ".0%"),
     caption=f"{pair}, dictionaries of seed 0, best matches on the whole mix.",
 )
 

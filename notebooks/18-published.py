@@ -41,9 +41,9 @@ from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.token_correlation import string_correlations, string_means
 from featrack_utils.pipeline import store
+from featrack_utils.statistics.bootstrap import resample
 from featrack_utils.statistics.intervals import Shares
 from featrack_utils.statistics.persistence import Persistence, persistence
-from featrack_utils.statistics.sample import resample
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -299,11 +299,11 @@ TICKS = {
     "other documents": ("#cccccc", 3),
 }
 for place, each in enumerate(kept.values()):
-    ends = [each.at_most(), *(each.at_least(floor) for floor in FLOORS)]
+    ends = [each.ceiling(), *(each.floor(name) for name in FLOORS)]
     axis.hlines(place, ends[1].estimate, ends[0].estimate, color="#bbbbbb", lw=1)
     for end, (colour, width) in zip(ends, TICKS.values(), strict=True):
         axis.vlines(end.estimate, place - 0.3, place + 0.3, color=colour, lw=width)
-    middle, low, high = each.found()
+    middle, low, high = each.share()
     axis.hlines(place, low, high, color=style.colour_of(child), lw=3)
     axis.plot(middle, place, "o", ms=8, color=style.colour_of(child), mec="white", zorder=3)
 axis.set_yticks(range(len(kept)), [textwrap.fill(text, 22) for text in texts.values()], fontsize=10)
@@ -332,35 +332,35 @@ ROOM = 0.05  # between floor and ceiling
 
 def between(each):
     """Where a share lies between its ends, in words."""
-    share, top, low = (f().estimate for f in (each.found, each.at_most, each.at_least))
+    share, top, low = (f().estimate for f in (each.share, each.ceiling, each.floor))
     if top < low:
         return "the floor lies above the ceiling, so that nothing can be told between them"
     if not top - low > ROOM:
         return f"floor and ceiling lie within {points(ROOM)} of each other"
-    place = each.rescaled() if np.isfinite(each.found().low) else (share - low) / (top - low)
+    place = each.rescaled() if np.isfinite(each.share().low) else (share - low) / (top - low)
     words = percent(place) if isinstance(place, float) else with_interval(place)
     return f"{words} of the way from floor to ceiling"
 
 
 ours, by_strings = kept["ours"], kept["definition_a"]
 say(
-    f"**By the paper's text**, over positions, {with_interval(ours.found())} are found in "
+    f"**By the paper's text**, over positions, {with_interval(ours.share())} are found in "
     "{numref}`fig-published`: " + f"{between(ours)}.",
-    f"**Over token strings**, {percent(by_strings.found().estimate)} are found. The ceiling is "
-    f"{percent(by_strings.at_most().estimate)}, and the floor, with a random MLP, "
-    f"{percent(by_strings.at_least().estimate)}: {between(by_strings)}. Even where the child reads other "
-    f"documents {percent(by_strings.at_least('other_documents').estimate)} are found. With few strings in "
+    f"**Over token strings**, {percent(by_strings.share().estimate)} are found. The ceiling is "
+    f"{percent(by_strings.ceiling().estimate)}, and the floor, with a random MLP, "
+    f"{percent(by_strings.floor().estimate)}: {between(by_strings)}. Even where the child reads other "
+    f"documents {percent(by_strings.floor('other_documents').estimate)} are found. With few strings in "
     f"common a high correlation comes easily. (The median best one rests on "
     f"{number(strings['definition_a'], 0)} strings; where rare features count, on "
     f"{number(strings['by_correlation'], 0)}. Any two points lie on a line.) With silent strings as zeros "
-    f"{percent(kept['strings_with_zeros'].found().estimate)} are found, and with a random MLP "
-    f"{percent(kept['strings_with_zeros'].at_least().estimate)}.",
-    f"**Reconstructions.** Of their features {with_interval(kept['reconstructions'].found())} are found "
-    f"over positions, beside a floor of {percent(kept['reconstructions'].at_least().estimate)}.",
-    f"**By its code**, `compare.py` as a whole finds {with_interval(kept['by_compare'].found())}; "
+    f"{percent(kept['strings_with_zeros'].share().estimate)} are found, and with a random MLP "
+    f"{percent(kept['strings_with_zeros'].floor().estimate)}.",
+    f"**Reconstructions.** Of their features {with_interval(kept['reconstructions'].share())} are found "
+    f"over positions, beside a floor of {percent(kept['reconstructions'].floor().estimate)}.",
+    f"**By its code**, `compare.py` as a whole finds {with_interval(kept['by_compare'].share())}; "
     f"{between(kept['by_compare'])}. `correlation.py` finds "
-    f"{percent(kept['by_correlation'].found().estimate)}; {between(kept['by_correlation'])}.",
-    f"**Other corpora.** {percent(kept['other_corpora_a'].found().estimate)} are “found” over token "
+    f"{percent(kept['by_correlation'].share().estimate)}; {between(kept['by_correlation'])}.",
+    f"**Other corpora.** {percent(kept['other_corpora_a'].share().estimate)} are “found” over token "
     "strings in a child that reads none of the parent's text.",
 )
 
@@ -385,8 +385,8 @@ for name, each in kept.items():
     results |= each.as_results(f"published.{name}.share")
 results |= {f"published.{name}.strings": n for name, n in strings.items() if np.isfinite(n)}
 ends = {}
-for word, figure in {"share": "found", "ratio": "ratio"}.items():
-    values = [getattr(each, figure)().estimate for each in kept.values()]
+for word in ("share", "ratio"):
+    values = [getattr(each, word)().estimate for each in kept.values()]
     values = [value for value in values if np.isfinite(value)] or [np.nan]
     ends[word] = min(values), max(values)
     for end, value in zip(("lowest", "highest"), ends[word], strict=True):
@@ -403,11 +403,11 @@ say(
     f"pair of models, {label(root)} and {label(child)}, the share found runs from {share_ends} "
     f"with the way of counting, and share / ceiling from {ratio_ends}. A share without the choices "
     "behind it, its ceiling and its floor is not a finding about models.",
-    f"Over token strings a child whose MLP is random “keeps” {percent(by_strings.at_least().estimate)}, "
-    f"where {label(child)} keeps {percent(by_strings.found().estimate)}. "
+    f"Over token strings a child whose MLP is random “keeps” {percent(by_strings.floor().estimate)}, "
+    f"where {label(child)} keeps {percent(by_strings.share().estimate)}. "
     + (
         "That measure doesn't tell a model that remembers from one that never learned."
-        if by_strings.at_least().estimate >= by_strings.found().estimate
+        if by_strings.floor().estimate >= by_strings.share().estimate
         else ""
     ),
 )

@@ -27,12 +27,13 @@ from itertools import product
 import numpy as np
 import pandas as pd
 from IPython.display import display
+from scipy.stats import entropy
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
 from featrack_utils.display import cards, style
 from featrack_utils.display.text import check, count, listed, number, percent, say, show
-from featrack_utils.interpretation import contexts, selection
+from featrack_utils.interpretation import contexts
 from featrack_utils.lineage import label
 from featrack_utils.matching import chains, classes
 from featrack_utils.matching.best_matches import open_matches
@@ -204,6 +205,21 @@ say(
 # without spaces, and `+=`, `-=` and their like; `==` is not in it.
 
 # %%
+TOKEN_CLASSES = {
+    "assignment": r"\s*[-+*/|&]?=\s*",
+    "opening quotation mark": r"\s*[\"'\u201c\u2018]",
+    "opening bracket": r"\s*[\[({]+",
+    "closing bracket": r"[\])}]+[,;:.]?",
+    "number": r"\s*\d+",
+    "end of a sentence": r"[.!?]+[\"')]?",
+    "line break": r"\n\s*",
+    "article": r"\s*([Aa]n?|[Tt]he)",
+    "self": r"\s*self",
+    "condition": r"\s*([Ii]f|elif|else|elseif)",
+    "verb of speech": r"\s*(said|asked|cried|whispered|replied|shouted|told|answered|called)",
+}
+operators = contexts.tokens_matching(corpora.tokenizer, TOKEN_CLASSES["assignment"])
+assert "==" not in corpora.pieces(np.flatnonzero(operators))  # it compares
 known = cards.read_known(run, lineage, corpora, found)
 
 
@@ -230,7 +246,7 @@ def members(chain):
     return [cards.Feature(first[model], int(chain[model])) for model in lineage.order]
 
 
-in_class = {kind: distinct(of_class(p)) for kind, p in selection.TOKEN_CLASSES.items()}
+in_class = {kind: distinct(of_class(p)) for kind, p in TOKEN_CLASSES.items()}
 sizes = pd.Series({kind: len(table) for kind, table in in_class.items()}).sort_values()
 sizes = sizes[sizes > 0]
 
@@ -360,7 +376,8 @@ if case is not None and kind == "assignment" and compared.any():
 # shares: ten equally strong tokens give 10). Of a chain we take the smallest of its features' counts.
 
 # %%
-effective = [contexts.effective_tokens(known.shares[n])[each_once[m]] for m, n in first.items()]
+of_chains = {n: known.shares[n][:, each_once[m].to_numpy(int)] for m, n in first.items()}
+effective = [np.exp(entropy(shares.toarray())) for shares in of_chains.values()]
 density = [matches.positions[n][each_once[m]] / len(found[n].tokens) for m, n in first.items()]
 spread = each_once.assign(tokens=np.min(effective, axis=0), density=np.max(density, axis=0))
 spread = spread[spread["density"] <= max_density].sort_values("tokens", ascending=False)
@@ -376,7 +393,6 @@ if len(spread):
     )
 
 # %% tags=["remove-cell"]
-operators = contexts.tokens_matching(corpora.tokenizer, selection.TOKEN_CLASSES["assignment"])
 holding = sum(
     (share_in_all(table, operators, names) >= class_share).any()
     for names, table in known_chains.items()

@@ -37,7 +37,7 @@ from featrack_utils.lineage import label
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.intervals import UNDEFINED, interval
+from featrack_utils.statistics.intervals import interval
 from featrack_utils.statistics.persistence import complement, flat, headline, persistence, resample
 
 # %% tags=["parameters"]
@@ -116,8 +116,10 @@ def kept(parent, child):
     # Dictionaries of equal seeds resemble each other, so they aren't compared.
     how = {"among": "reproducible", "floors": control, "pairs": lambda s, t: s != ZERO_SEED}
     new = persistence(sample, child, zero, **how)
-    at_home = headline(sample, child, parent).ceiling or headline(sample, parent, child).ceiling
-    return {(parent, child): lost, (child, parent): new._replace(ceiling=at_home)}
+    at_home = headline(sample, child, parent).ceilings
+    if np.isnan(at_home.estimate).all():
+        at_home = headline(sample, parent, child).ceilings
+    return {(parent, child): lost, (child, parent): new._replace(ceilings=at_home)}
 
 
 counted = {pair: each for edge in edges for pair, each in kept(*edge).items()}
@@ -126,8 +128,12 @@ counted = {pair: each for edge in edges for pair, each in kept(*edge).items()}
 rows, results, told = {}, {}, []
 for (model, other), each in counted.items():
     kind = "lost" if (model, other) in edges else "new"
-    shares = {"": each.share, ".unchanged": each.ceiling, ".random_mlp": each.floors["random_mlp"]}
-    row = {end: interval(complement(s), tau) if s else UNDEFINED for end, s in shares.items()}
+    shares = {
+        "": each.shares,
+        ".unchanged": each.ceilings,
+        ".random_mlp": each.floors["random_mlp"],
+    }
+    row = {end: interval(complement(s), tau) for end, s in shares.items()}
     row[".excess"] = each.excess()
     for end, figure in row.items():
         results |= flat(f"changes.{model}_{other}.missed_share{end}", figure)

@@ -125,8 +125,18 @@ display(HTML(f"<pre>{token_spans(pieces, shade > 0, 1.0, style.colour_of(child))
 
 # %%
 def sow(strength, work):
-    shares = {"train": strength, "validation": measured_share}
-    planting.write_planted(work, corpora, plant, domains, shares, seed)
+    for domain in domains:
+        for split, share in {"train": strength, "validation": measured_share}.items():
+            clean = corpora.streams[domain, split]
+            sown = planting.planted(clean, plant, share, context, seed)
+            tokenizer.save_stream(sown, work / domain / split)
+
+
+def with_sown(folder):
+    """The corpora with the planted text in the place of the clean one."""
+    keys = [key for key in corpora.streams if key[0] in domains]
+    sown = {key: tokenizer.load_stream(folder.joinpath(*key)) for key in keys}
+    return corpora._replace(streams=corpora.streams | sown, folder=folder)
 
 
 # %% tags=["hide-input", "remove-output"] jupyter={"source_hidden": true}
@@ -139,9 +149,9 @@ for strength in planted:
         partial(sow, strength),
         parameters=sowing | {"domains": [*domains], "measured_share": measured_share},
         inputs=[run / "corpora"],
-        code=[planting],
+        code=[planting, tokenizer],
     )
-    texts[strength] = planting.open_planted(folder, corpora, domains)
+    texts[strength] = with_sown(folder)
     retrain(run, texts[strength], child, name)
 
 # %% [markdown]
@@ -427,11 +437,11 @@ say(
         for s in planted
     )
 )
-limits = {
-    kind: planting.limits({s: by_kind[kind]["answering"] > 0 for s, by_kind in found.items()})
-    for kind in LISTS
-}
-for kind, (smallest, largest) in limits.items():
+limits = {}
+for kind in LISTS:
+    there = [s for s in planted if found[s][kind]["answering"]]
+    missed = [s for s in planted if not found[s][kind]["answering"]]
+    limits[kind] = smallest, largest = min(there, default=None), max(missed, default=None)
     results |= {f"planted.smallest_{kind}": smallest, f"planted.largest_missed_{kind}": largest}
 store.write_results(run, "planted", results)
 

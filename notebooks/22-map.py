@@ -23,13 +23,20 @@
 # **You need** the chapter on [tracking](tracking). **It takes** twenty minutes.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+import warnings
+
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
 from matplotlib import patheffects
 from matplotlib.ticker import PercentFormatter
+from safetensors.numpy import load_file
 from scipy import sparse
+from sklearn.cluster import HDBSCAN
 from sklearn.manifold import trustworthiness
+from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
+from umap import UMAP
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
@@ -45,7 +52,7 @@ from featrack_utils.display.text import (
     verdict,
     with_interval,
 )
-from featrack_utils.interpretation import contexts, feature_map
+from featrack_utils.interpretation import contexts
 from featrack_utils.interpretation.explain.lookup import quoted
 from featrack_utils.lineage import label
 from featrack_utils.matching import fates
@@ -85,33 +92,54 @@ first = {model: f"{model}-0" for model in lineage.order}
 #
 # $$\operatorname*{arg\,max}_{j \ne i}\; d_i \cdot d_j .$$
 #
-# For one feature, and a hundred to choose from, we check that the package finds the same.
+# We look for `neighbours` of them exactly, not by an approximate search, and start UMAP from the
+# principal components. So the same {term}`seed` draws the same map. Clusters are found on it afterwards.
 
 # %%
 folders = {model: run / "saes" / name for model, name in first.items()}
-unit = feature_map.directions({m: store.opened(folder) for m, folder in folders.items()})
+
+
+def directions(folder):
+    """The rows of a dictionary's decoder, each of length one: [d_sae, d_mlp]."""
+    rows = load_file(store.opened(folder) / "sae_weights.safetensors")["W_dec"].astype(float)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+unit = {model: directions(folder) for model, folder in folders.items()}
 together = np.concatenate(list(unit.values()))
 
-cosine = together[:100] @ together[0]
-cosine[0] = -1  # not itself
-index, one_minus_cosine = feature_map.nearest(together[:100], k=2)
-assert index[0].tolist() == [0, cosine.argmax()]
-np.testing.assert_allclose(1 - one_minus_cosine[0, 1], cosine.max(), atol=1e-6)
+
+def build(work):
+    """Writes each feature's place on the map and its cluster: numbered by size, -1 for none."""
+    k = min(neighbours, len(together) - 1)
+    search = NearestNeighbors(n_neighbors=k, metric="cosine").fit(together)
+    distance, index = search.kneighbors(together)  # 1 - cosine; each is its own nearest
+    reducer = UMAP(
+        n_neighbors=k,
+        metric="cosine",
+        n_epochs=epochs,
+        random_state=seed,
+        n_jobs=1,
+        init="pca",
+        precomputed_knn=(index.astype(np.int32), distance.astype(np.float32)),
+    )
+    points = reducer.fit_transform(together.astype(np.float32))
+    found = HDBSCAN(min_cluster_size=least, copy=True).fit_predict(points)
+    by_size = pd.Series(found[found >= 0]).value_counts().sort_index()
+    rank = by_size.rank(ascending=False, method="first").astype(int) - 1
+    table = [(model, i) for model, rows in unit.items() for i in range(len(rows))]
+    table = pd.DataFrame(table, columns=["model", "feature"]).astype({"feature": np.int32})
+    table[["x", "y"]] = points
+    table["cluster"] = [rank.get(one, -1) for one in found]
+    table.astype({"cluster": np.int32}).to_parquet(work / "map.parquet")
 
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-def build(work):
-    points = feature_map.layout(together, neighbours=neighbours, epochs=epochs, seed=seed)
-    index = [(model, i) for model, rows in unit.items() for i in range(len(rows))]
-    table = pd.DataFrame(index, columns=["model", "feature"]).astype({"feature": np.int32})
-    table[["x", "y"]] = points
-    table.assign(cluster=feature_map.clusters(points, least)).to_parquet(work / "map.parquet")
-
-
 settings = {"neighbours": neighbours, "epochs": epochs, "least": least, "seed": seed}
-made = store.make(
-    run / "map", build, parameters=settings, inputs=folders.values(), code=[feature_map]
-)
+# The last bits of a product depend on the number of threads, and a layout magnifies them.
+with threadpool_limits(1), warnings.catch_warnings():
+    warnings.filterwarnings("ignore", message=".*knn_search_index.*")  # nothing is added later
+    made = store.make(run / "map", build, parameters=settings, inputs=folders.values())
 mapped = pd.read_parquet(made / "map.parquet")
 points, cluster = mapped[["x", "y"]].to_numpy(), mapped["cluster"].to_numpy()
 
@@ -176,7 +204,7 @@ feature_figures.live_map(mapped, words)
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 drawn = np.random.default_rng(seed).permutation(len(mapped))[:judged]
 outside = {
-    name: float(np.mean(feature_map.clusters(space[drawn], least // 2) < 0))
+    name: np.mean(HDBSCAN(min_cluster_size=least // 2, copy=True).fit_predict(space[drawn]) < 0)
     for name, space in (("layout", points), ("directions", together))
 }
 # Neighbouring numbers differ; none of the models' own colours is asked to mean a cluster.
@@ -370,26 +398,36 @@ place = {model: points[mapped["model"] == model] for model in lineage.order}
 
 
 def nearest(a, b, name):
-    """How often a match is the nearest of the features of b's dictionary of this name."""
-    rows = feature_map.directions({b: store.opened(run / "saes" / name)})[b]
+    """Of a's features with a match in b's dictionary of this name: is the nearest there a match?
+
+    The share on the map, by direction, and by chance; only eligible features of b take part.
+    """
     pair = matches.best[first[a], name]
-    exact, by_chance = feature_map.matched_neighbours(unit[a], rows, pair, tau)
-    near, _ = feature_map.matched_neighbours(place[a], place[b], pair, tau)
-    return {
-        "pair": style.pair_label(a, b) + ("" if name == first[b] else ", other seed"),
-        "on the map": near if name == first[b] else None,
-        "by direction": exact,
-        "by chance": by_chance,
-    }
+    i, j, r = pair.pairs
+    matched = sparse.coo_array((r > tau, (i, j)), (len(unit[a]), pair.b_candidates.size)).tocsr()
+    asked, able = np.flatnonzero(matched.sum(axis=1)), np.flatnonzero(pair.b_candidates)
+    if not asked.size:
+        return [np.nan] * 3
+
+    def hits(one, other):
+        search = NearestNeighbors(n_neighbors=1).fit(other[able])
+        return matched[asked, able[search.kneighbors(one[asked])[1][:, 0]]].mean()
+
+    on_map = hits(place[a], place[b]) if name == first[b] else np.nan
+    by_direction = hits(unit[a], directions(run / "saes" / name))
+    return on_map, by_direction, matched.sum() / (asked.size * able.size)
 
 
 edge = lineage.edges[0]
 again = [(edge[0], m, name) for m in reversed(edge) for name in matches.names[m][1:2]]
 asked = [(a, b, first[b]) for a, b in lineage.edges] + again
-near = pd.DataFrame([nearest(*each) for each in asked], index=asked)
-near[near.columns[1:]] = near[near.columns[1:]].astype(float)
+columns = ["on the map", "by direction", "by chance"]
+near = pd.DataFrame([nearest(*each) for each in asked], index=asked, columns=columns)
+pairs = [
+    style.pair_label(a, b) + ("" if name == first[b] else ", other seed") for a, b, name in asked
+]
 show_table(
-    near,
+    near.assign(pair=pairs)[["pair", *columns]],
     {"on the map": ".0%", "by direction": ".0%", "by chance": ".2%"},
     caption="How often the nearest feature of the other model is a match, r > τ.",
 )

@@ -49,12 +49,13 @@ from featrack_utils.display.text import (
     with_interval,
 )
 from featrack_utils.interpretation import contexts
-from featrack_utils.interpretation.explain import lookup, score
-from featrack_utils.interpretation.explain.excerpts import NONE, as_text
-from featrack_utils.interpretation.explain.run import explain_run
+from featrack_utils.interpretation.explain import chat, lookup, score
 from featrack_utils.lineage import label
+from featrack_utils.matching import best_matches, fates
+from featrack_utils.matching.classes import eligible
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.profile import Interpretation
+from featrack_utils.statistics.persistence import flat
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -93,6 +94,24 @@ random_model = f"{lineage.root}.random-0"
 controls = {
     child: {"random_mlp": f"{child}.mlp-0", "random_model": random_model} for child in children
 }
+matches = best_matches.open_matches(run)
+dictionaries = {model: names[0] for model, names in matches.names.items()}
+for name in (*(controls[child]["random_mlp"] for child in children), random_model):
+    dictionaries[name] = name
+found = features.open_named(run, dictionaries.values())
+vocabulary = contexts.vocabulary(
+    prepare.open_corpora(store.opened(run / "corpora"), context).tokenizer
+)
+text = lookup.as_text(found[dictionaries[lineage.root]], context - 1, seed)
+
+# %% [markdown]
+# Every feature of a model's first dictionary is explained, learnt and judged on the same halves. A
+# feature *persists* here if a model that its own was made from has it, too; a root's does if a child has
+# it. A chat model, if there is one, explains a sample of the features that are seen often enough.
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+trackings = {(a, b): matches.tracking(dictionaries[a], dictionaries[b]) for a, b in lineage.edges}
+persisting = fates.found_in_neighbour(lineage, trackings)
 settings = Interpretation(
     explainer=explainer,
     base_url=base_url,
@@ -101,11 +120,100 @@ settings = Interpretation(
     explained_features=explained_features,
     max_requests=max_requests,
 )
+
+
+def counted(model):
+    """All features of a model or control, explained by counting."""
+    mix = found[dictionaries[model]]
+    everything = np.arange(mix.acts.shape[1])
+    return score.Subject(
+        columns=contexts.by_feature(mix.acts),
+        able=eligible(mix.acts, mix.origin, min_positions, min_documents),
+        persisting=persisting.get(model, np.zeros(everything.size, bool)),
+        explainer=lookup.learn(mix.acts, text, vocabulary),
+        sample=everything,
+    )
+
+
+def asked(subject, server):
+    """A sample of them, explained by a chat model."""
+    drawn = np.random.default_rng(seed).permutation(np.flatnonzero(subject.able))
+    ask = chat.ChatExplainer(server, subject.columns, text, vocabulary, seed)
+    return subject._replace(explainer=ask, sample=np.sort(drawn[:explained_features]))
+
+
+def build(folder):
+    subjects = {model: counted(model) for model in dictionaries}
+    scores = [score.score(text, subjects, trackings, seed)]
+    if explainer == "endpoint":
+        answers = run / "answers"
+        server = chat.ChatServer(base_url, chat_model, key_variable, answers, max_requests)
+        subjects = {model: asked(each, server) for model, each in subjects.items()}
+        scores.append(score.score(text, subjects, trackings, seed))
+    own, mates = (pd.concat(tables, ignore_index=True) for tables in zip(*scores, strict=True))
+    own.to_parquet(folder / "scores.parquet", index=False)
+    mates.to_parquet(folder / "mates.parquet", index=False)
+    # For the explorer: the chat model's words where it said something, the lookup's elsewhere.
+    said = own[(own["explanation"] != "") & own["model"].isin(lineage.order)]
+    said = said.drop_duplicates(["model", "feature"], keep="last")
+    columns = ["model", "feature", "explainer", "explanation", "simulation_r"]
+    said[columns].to_parquet(folder / "interpretations.parquet", index=False)
+
+
 enough = {"min_positions": min_positions, "min_documents": min_documents}
-of_controls = [*(controls[child]["random_mlp"] for child in children), random_model]
-made = explain_run(run, lineage, settings, of_controls, context, seed, **enough)
+made = store.make(
+    run / "interpretation",
+    build,
+    parameters={"context": context, "seed": seed, **enough, **settings.model_dump()},
+    inputs=[run / "matching", run / "corpora", *(run / "features" / name for name in found)],
+    code=[score],
+)
 own, mates = (pd.read_parquet(made / f"{name}.parquet") for name in ("scores", "mates"))
-results = score.results(own, mates, controls, replicates, seed)
+
+# %% [markdown]
+# Scores are summed up by their medians over features, with intervals from drawing features anew.
+# Persisting features are compared with others in pairs of equal {term}`density`, the share of tokens a
+# feature is active on: how often a feature is active bears on its score.
+
+
+# %%
+results = {"autointerp.density_caliper": score.CALIPER}
+
+
+def add(name, values, statistic=np.median):
+    """Keeps a statistic of the scores that are defined, with its interval."""
+    results.update(flat(name, score.bootstrap(values.to_numpy(), statistic, replicates, seed)))
+
+
+def compare(name, kind, one, other):
+    """Keeps the mean difference of scores in pairs of equally dense features."""
+    one, other = (rows[rows["simulation_r"].notna()] for rows in (one, other))
+    i, j = score.equally_dense(one["density"].to_numpy(), other["density"].to_numpy())
+    results[f"{name}.{kind}.pairs"] = len(i)
+    for key, column in ((name, "simulation_r"), (f"{name}.random_only", "random_r")):
+        add(f"{key}.{kind}", one[column].iloc[i] - other[column].iloc[j].to_numpy(), np.mean)
+
+
+groups = dict(iter(own[own["able"]].groupby(["model", "explainer"], sort=False)))
+for (model, who), rows in groups.items():
+    name = f"autointerp.{model}.{who}"
+    results[f"{name}.features"] = len(rows)
+    add(f"{name}.median_r", rows["simulation_r"])
+    add(f"{name}.random_only.median_r", rows["random_r"])
+    add(f"{name}.shuffled.median_r", rows["shuffled_r"])
+    if model in controls:
+        persist, others = rows[rows["persisting"]], rows[~rows["persisting"]]
+        add(f"{name}.persisting.median_r", persist["simulation_r"])
+        add(f"{name}.others.median_r", others["simulation_r"])
+        compare(name, "persisting_minus_matched", persist, others)
+        for kind, control in controls[model].items():
+            compare(name, f"persisting_minus_{kind}", persist, groups[control, who])
+for (parent, child, who), rows in mates.groupby(["parent", "child", "explainer"], sort=False):
+    name = f"autointerp.{child}.{who}.mates.{parent}"
+    results[f"{name}.count"] = len(rows)
+    add(f"{name}.foreign_median_r", rows["foreign_r"])
+    add(f"{name}.own_median_r", rows["own_r"])
+    add(f"{name}.foreign_minus_own", rows["foreign_r"] - rows["own_r"], np.mean)
 
 
 def figure(model, who, name):
@@ -123,14 +231,12 @@ scores = scores.dropna(subset=["simulation_r", "random_r"]).sort_values(["simula
 best, median, worst = (scores.iloc[round(q * (len(scores) - 1))] for q in (0.9, 0.5, 0.1))
 feature = int(median["feature"])
 
-found = features.open_named(run, [f"{child}-0"])[f"{child}-0"]
-tokenizer = prepare.open_corpora(store.opened(run / "corpora"), context).tokenizer
-text = as_text(found, context - 1, seed)
-table = lookup.learn(found.acts, text, contexts.vocabulary(tokenizer))
+mix = found[dictionaries[child]]
+table = lookup.learn(mix.acts, text, vocabulary)
 
 # %%
 tokens, before = text.tokens, text.pair_previous[text.pair]  # NONE where a document begins
-acts = found.acts[:, [feature]].toarray()[:, 0].astype(float)
+acts = mix.acts[:, [feature]].toarray()[:, 0].astype(float)
 seen, total, held = Counter(), Counter(), np.flatnonzero(~text.learn)
 for t in np.flatnonzero(text.learn):
     for key in (tokens[t], (before[t], tokens[t])):
@@ -142,7 +248,7 @@ def foretold(t):
     """What we expect at position t, knowing its token and the one before."""
     worth = (total[tokens[t]] + acts[text.learn].mean()) / (seen[tokens[t]] + 1)
     pair = (before[t], tokens[t])
-    return worth if before[t] == NONE else (total[pair] + worth) / (seen[pair] + 1)
+    return worth if before[t] == lookup.NONE else (total[pair] + worth) / (seen[pair] + 1)
 
 
 simulated = [foretold(t) for t in held]
@@ -166,7 +272,7 @@ say(f"Feature {feature} of {label(child)} gets r = {number(r)} over all held-out
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 def on_excerpts(row):
     """A feature's true and simulated activations on two held-out excerpts, for show_foretold."""
-    true = found.acts[:, [row["feature"]]].toarray()[:, 0]
+    true = mix.acts[:, [row["feature"]]].toarray()[:, 0]
     simulated = table.values(row["feature"])[text.pair]
     active = held[true[held] > 0]
     strongest = active[np.argmax(true[active])]
@@ -174,7 +280,7 @@ def on_excerpts(row):
     drawn = np.random.default_rng(seed).permutation(others)[:1]
     shown = []
     for excerpt in text.excerpt[[strongest, *drawn]]:
-        places = text.positions[excerpt][text.positions[excerpt] != NONE]
+        places = text.positions[excerpt][text.positions[excerpt] != lookup.NONE]
         pieces = [table.names[token] for token in tokens[places]]
         shown.append((pieces, true[places].tolist(), simulated[places].tolist()))
     return {**row, "contexts": shown}
@@ -274,7 +380,7 @@ show(
 # %% [markdown]
 # A feature of {numref}`fig-scores` persists if a model that its own was made from has it, too. But such
 # features may differ in other ways. Many are active more often, and how often a feature is active
-# bears on its score. So each is paired with a feature of equal {term}`density`, the share of tokens it is
+# bears on its score. So each is paired with a feature of equal density, the share of tokens it is
 # active on, no feature twice. The partner comes from one of three places: from the features of the same
 # model that *don't* persist, from the model's control with a random MLP, or from the random model.
 

@@ -79,6 +79,11 @@ ALONE = (
         "solved once, not in every draw",
     ),
     (
+        r"merge\.[\w.-]+\.survival_novel_share",
+        _NULLS,
+        "not found: what a parent's other dictionary would seem to add is its floor",
+    ),
+    (
         r"track\.(\w+\.(disappearing|emerging)_share|\w+_origin\.novel)",
         _NULLS,
         "not found: what an unchanged model would seem to lose is its floor",

@@ -30,7 +30,6 @@ class ChatServer:
         self.requests: list[dict[str, Any]] = []
         self.authorizations: list[str | None] = []
         self.content: str | None = ""  # what is said instead of the right answer
-        self.finish_reason = "stop"
         self.released = threading.Event()
         self._lock = threading.Lock()
 
@@ -60,9 +59,9 @@ class ChatServer:
             text = text.rsplit("\n", 1)[0]
         choice: dict[str, Any] = {
             "message": {"role": "assistant", "content": text},
-            "finish_reason": self.finish_reason,
+            "finish_reason": "stop",
         }
-        if self.content != "" or self.finish_reason == "length":
+        if self.content != "":
             choice["message"]["content"] = self.content
         return {"choices": [] if fault == "empty" else [choice], "usage": {}}
 

@@ -5,7 +5,7 @@ import pytest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.contexts import by_feature
-from featrack_utils.interpretation.explain.excerpts import (
+from featrack_utils.interpretation.explain.lookup import (
     NONE,
     TOP,
     WIDTH,

@@ -5,8 +5,14 @@ import pytest
 from scipy import sparse
 
 from featrack_utils.interpretation.explain import lookup
-from featrack_utils.interpretation.explain.excerpts import NONE, as_text
-from featrack_utils.interpretation.explain.lookup import LONGEST, SILENT, Lookup, quoted
+from featrack_utils.interpretation.explain.lookup import (
+    LONGEST,
+    NONE,
+    SILENT,
+    Lookup,
+    as_text,
+    quoted,
+)
 from tests.autointerp_planted import AFTER, BLOCK, DEAD, VOCABULARY, planted
 
 FEATURES = planted()

@@ -1,4 +1,4 @@
-"""From features to interpretations: by counting, and by a chat server, with controls."""
+"""From features to scores: by counting, and by a chat server, with controls."""
 
 import logging
 
@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.explain import run, score
+from featrack_utils.interpretation.contexts import by_feature
+from featrack_utils.interpretation.explain import chat, lookup
+from featrack_utils.interpretation.explain.lookup import as_text
+from featrack_utils.interpretation.explain.score import Subject, everywhere_r, score
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import correlations
-from featrack_utils.pipeline.profile import Interpretation
+from featrack_utils.matching.fates import found_in_neighbour
 from tests.autointerp_planted import BLOCK, DEAD, LENGTH, VOCABULARY, planted
 from tests.openai_server import ChatServer
 
@@ -24,50 +27,55 @@ LINEAGE = Lineage(
         "merged": {"merge": ["lua", "stories"]},
     }
 )
-CHAIN = Lineage(
-    {
-        "a": {"train": ["english"]},
-        "b": {"parent": "a", "train": ["lua"]},
-        "c": {"parent": "b", "train": ["stories"]},
-    }
-)
-
-
 CONTROL = "lua.mlp-0"
+TEXT = as_text(planted(), BLOCK, seed=1)
 
 
-def prepared_for(lineage):
-    found = {model: planted() for model in [*lineage.order, CONTROL]}
-    trackings = {}
-    for a, b in lineage.edges:
-        able = [eligible(found[m].acts, found[m].origin, 5, 2) for m in (a, b)]
-        masks = dict(zip(("eligible_a", "eligible_b"), able, strict=True))
-        trackings[a, b] = classify(correlations(found[a].acts, found[b].acts, **masks), 0.8)
-    enough = {"min_positions": 5, "min_documents": 2}
-    return run.prepare(lineage, found, trackings, VOCABULARY, block=BLOCK, seed=1, **enough)
+def tracked(lineage):
+    found = planted()
+    able = eligible(found.acts, found.origin, 5, 2)
+    best = correlations(found.acts, found.acts, eligible_a=able, eligible_b=able)
+    return dict.fromkeys(lineage.edges, classify(best, 0.8))
+
+
+def counted(lineage):
+    """Each model's features, and a control's: the same ones, explained by counting."""
+    found, persisting = planted(), found_in_neighbour(lineage, tracked(lineage))
+    return {
+        model: Subject(
+            by_feature(found.acts),
+            eligible(found.acts, found.origin, 5, 2),
+            persisting.get(model, np.zeros(LENGTH, bool)),
+            lookup.learn(found.acts, TEXT, VOCABULARY),
+            np.arange(LENGTH),
+        )
+        for model in [*lineage.order, CONTROL]
+    }
 
 
 @pytest.fixture(scope="module")
-def prepared():
-    return prepared_for(LINEAGE)
+def by_counting():
+    return score(TEXT, counted(LINEAGE), tracked(LINEAGE), seed=1)
 
 
 @pytest.fixture
-def settings(monkeypatch):
+def ask(monkeypatch):
+    """Has a chat model explain two features of each model."""
     monkeypatch.setenv("TEST_KEY", KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
-    def make(server, *, explainer="endpoint", max_requests=10_000):
-        return Interpretation(
-            explainer=explainer,
-            base_url=server.url,
-            chat_model="tiny",
-            key_variable="TEST_KEY",
-            explained_features=2,
-            max_requests=max_requests,
-        )
+    def scored(server, answers, max_requests=10_000):
+        asking = chat.ChatServer(server.url, "tiny", "TEST_KEY", answers, max_requests)
+        subjects = {
+            model: each._replace(
+                explainer=chat.ChatExplainer(asking, each.columns, TEXT, VOCABULARY, 1),
+                sample=np.array([2, 5]),
+            )
+            for model, each in counted(LINEAGE).items()
+        }
+        return score(TEXT, subjects, tracked(LINEAGE), seed=1)
 
-    return make
+    return scored
 
 
 def by(table, **values):
@@ -76,10 +84,10 @@ def by(table, **values):
     return table.set_index("feature")
 
 
-def test_counting_explains_planted_features_and_only_their_own(prepared):
-    scores = run.score(prepared, run.count(prepared))
-    assert len(scores.own) == (len(LINEAGE.order) + 1) * LENGTH
-    said = by(scores.own, model="lua")
+def test_counting_explains_planted_features_and_only_their_own(by_counting):
+    own, mates = by_counting
+    assert len(own) == (len(LINEAGE.order) + 1) * LENGTH
+    said = by(own, model="lua")
     alive = said.index != DEAD
     assert (said["simulation_r"][alive] > 0.98).all() and (said["random_r"][alive] > 0.98).all()
     assert (said["shuffled_r"][alive] < 0.1).all()
@@ -87,116 +95,91 @@ def test_counting_explains_planted_features_and_only_their_own(prepared):
     assert dead[["simulation_r", "random_r", "shuffled_r"]].isna().all()
     assert not dead["able"] and not dead["persisting"] and said["persisting"][alive].all()
     # Nothing has changed from model to model, so neither has what an explanation is worth.
-    assert set(zip(scores.mates["parent"], scores.mates["child"], strict=True)) == set(
-        LINEAGE.edges
-    )
-    assert (scores.mates["feature"] == scores.mates["mate"]).all()
-    assert (scores.mates["foreign_r"] == scores.mates["own_r"]).all()
+    assert set(zip(mates["parent"], mates["child"], strict=True)) == set(LINEAGE.edges)
+    assert (mates["feature"] == mates["mate"]).all()
+    assert (mates["foreign_r"] == mates["own_r"]).all()
 
 
-def test_a_control_is_scored_like_a_model_and_nothing_of_it_persists(prepared):
-    own = run.score(prepared, run.count(prepared)).own
+def test_a_control_is_scored_like_a_model_and_nothing_of_it_persists(by_counting):
+    own, _ = by_counting
     control, model = by(own, model=CONTROL), by(own, model="lua")
     pd.testing.assert_series_equal(control["simulation_r"], model["simulation_r"])
     assert not control["persisting"].any()
 
 
-def test_the_lookup_over_all_held_out_text_agrees_with_a_plain_correlation(prepared):
-    lookup = run.count(prepared)["base"]
-    held = ~prepared.text.learn
-    columns = prepared.subjects["base"].columns
-    found = run.everywhere_r(lookup, columns, np.arange(7))
-    dense = columns.toarray()
-    values = [
-        lookup.simulate(np.array([k]), np.flatnonzero(held)[None, None])[0, 0] for k in range(7)
-    ]
+def test_the_lookup_over_all_held_out_text_agrees_with_a_plain_correlation():
+    each, held = counted(LINEAGE)["base"], ~TEXT.learn
+    found = everywhere_r(each.explainer, each.columns, np.arange(7))
+    dense = each.columns.toarray()
+    where = np.flatnonzero(held)[None, None]
+    values = [each.explainer.simulate(np.array([k]), where)[0, 0] for k in range(7)]
     expected = [np.corrcoef(v, dense[held, k])[0, 1] for k, v in enumerate(values)]
     assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_chat_model_naming_the_right_token_scores_best(prepared, settings, tmp_path):
+def test_a_chat_model_naming_the_right_token_scores_best(ask, tmp_path):
     with ChatServer() as server:
-        scores = run.ask(prepared, settings(server), tmp_path)
-    assert len(scores.own) == 2 * (len(LINEAGE.order) + 1) and set(scores.own["explainer"]) == {
-        "endpoint"
-    }
-    assert (scores.own["explanation"] == [VOCABULARY[k] for k in scores.own["feature"]]).all()
+        own, mates = ask(server, tmp_path)
+    assert len(own) == 2 * (len(LINEAGE.order) + 1) and set(own["explainer"]) == {"endpoint"}
+    assert (own["explanation"] == [VOCABULARY[k] for k in own["feature"]]).all()
     for name in ("simulation_r", "random_r"):
-        assert scores.own[name].to_numpy() == pytest.approx(1)
-    assert (scores.own["shuffled_r"] < 0.1).all()
-    assert scores.mates["foreign_r"].to_numpy() == pytest.approx(1)
-    assert scores.mates["own_r"].to_numpy() == pytest.approx(1)
+        assert own[name].to_numpy() == pytest.approx(1)
+    assert (own["shuffled_r"] < 0.1).all()
+    assert mates["foreign_r"].to_numpy() == pytest.approx(1)
+    assert mates["own_r"].to_numpy() == pytest.approx(1)
 
 
-def test_a_run_that_was_stopped_goes_on_and_nothing_is_asked_again(prepared, settings, tmp_path):
+def test_a_run_that_was_stopped_goes_on_and_nothing_is_asked_again(ask, tmp_path):
     with ChatServer() as server:
-        run.ask(prepared, settings(server), tmp_path / "whole")
+        ask(server, tmp_path / "whole")
         needed = len(server.requests)
         server.faults = [None] * 30 + [400]
         with pytest.raises(FeatrackError, match="status 400"):
-            run.ask(prepared, settings(server), tmp_path / "stopped")
-        stopped = run.ask(prepared, settings(server), tmp_path / "stopped")
+            ask(server, tmp_path / "stopped")
+        stopped, _ = ask(server, tmp_path / "stopped")
         assert len(server.requests) == 2 * needed + 1  # the one that was refused
-        run.ask(prepared, settings(server), tmp_path / "stopped")
+        ask(server, tmp_path / "stopped")
         assert len(server.requests) == 2 * needed + 1
-    assert stopped.own["simulation_r"].notna().all()
+    assert stopped["simulation_r"].notna().all()
 
 
-def test_no_more_is_asked_than_max_requests(prepared, settings, tmp_path):
+def test_no_more_is_asked_than_max_requests(ask, tmp_path):
     with ChatServer() as server, pytest.raises(FeatrackError, match="max_requests"):
-        run.ask(prepared, settings(server, max_requests=7), tmp_path)
+        ask(server, tmp_path, max_requests=7)
     assert len(server.requests) == 7
 
 
-def test_any_lineage_can_be_explained(tmp_path, settings):
-    with ChatServer() as server:
-        chosen = settings(server, explainer="lookup")
-        run.write(tmp_path, CHAIN, prepared_for(CHAIN), chosen, tmp_path)
-    mates = pd.read_parquet(tmp_path / "mates.parquet")
-    assert set(zip(mates["parent"], mates["child"], strict=True)) == {("a", "b"), ("b", "c")}
-    assert set(pd.read_parquet(tmp_path / "interpretations.parquet")["model"]) == {"a", "b", "c"}
+def test_a_chain_of_models_can_be_explained():
+    a, b, c = (
+        {"train": ["english"]},
+        {"parent": "a", "train": ["lua"]},
+        {"parent": "b", "train": ["lua"]},
+    )
+    chain = Lineage({"a": a, "b": b, "c": c})
+    own, mates = score(TEXT, counted(chain), tracked(chain), seed=1)
+    assert set(zip(mates["parent"], mates["child"], strict=True)) == set(chain.edges)
+    assert set(own["model"]) == {"a", "b", "c", CONTROL}
 
 
-def test_answers_of_no_use_leave_their_excerpt_out(prepared, settings, tmp_path):
+def test_answers_of_no_use_leave_their_excerpt_out(ask, tmp_path):
     with ChatServer() as server:
         server.faults = ["short"] * 10_000
-        scores = run.ask(prepared, settings(server), tmp_path)
-    assert scores.own[["simulation_r", "random_r", "shuffled_r"]].isna().all(axis=None)
-    found = score.results(scores.own, scores.mates, {}, 10, 1)
-    assert found["autointerp.lua.endpoint.median_r"] is None
-    assert found["autointerp.lua.endpoint.mates.base.foreign_minus_own"] is None
+        own, mates = ask(server, tmp_path)
+    assert own[["simulation_r", "random_r", "shuffled_r"]].isna().all(axis=None)
+    assert mates[["foreign_r", "own_r"]].isna().all(axis=None)
 
 
-def test_what_is_written_has_one_row_for_each_feature_and_never_the_key(
-    prepared, settings, tmp_path, caplog, capfd
-):
-    (folder := tmp_path / "interpretation").mkdir()
+def test_the_key_is_in_no_score_and_no_answer(ask, tmp_path, caplog, capfd):
     caplog.set_level(logging.INFO)
     with ChatServer("leak", 429, 500) as server:
-        run.write(folder, LINEAGE, prepared, settings(server), tmp_path / "answers")
-    table = pd.read_parquet(folder / "interpretations.parquet")
-    assert list(table.columns) == list(run.COLUMNS)
-    assert [*zip(table["model"], table["feature"], strict=True)] == [
-        (model, feature) for model in LINEAGE.order for feature in range(LENGTH)
-    ]
-    assert table["explainer"].value_counts().to_dict() == {"lookup": 24, "endpoint": 8}
-    assert table.loc[table["feature"] == DEAD, "simulation_r"].isna().all()
-    scores = pd.read_parquet(folder / "scores.parquet")
-    assert set(scores["explainer"]) == {"lookup", "endpoint"}
-    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    said = [caplog.text, *capfd.readouterr()]
-    assert "[key]" in "".join(table["explanation"]) and len(written) > 30
-    assert not any(KEY.encode() in data for data in written) and not any(KEY in t for t in said)
+        own, mates = ask(server, tmp_path)
+    written = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    tables = [table.to_json() for table in (own, mates)]
+    assert "[key]" in "".join(own["explanation"]) and len(written) > 30
+    assert not any(KEY in text for text in [caplog.text, *capfd.readouterr(), *written, *tables])
 
 
-def test_counting_alone_asks_nobody_and_is_the_same_each_time(prepared, settings, tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        with ChatServer() as server:
-            chosen = settings(server, explainer="lookup")
-            run.write(tmp_path / name, LINEAGE, prepared, chosen, tmp_path / "answers")
-        assert not server.requests
-    files = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert len(files) == 3 and not (tmp_path / "answers").exists()
-    for name in files:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+def test_counting_is_the_same_each_time(by_counting):
+    again = score(TEXT, counted(LINEAGE), tracked(LINEAGE), seed=1)
+    for one, other in zip(by_counting, again, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)

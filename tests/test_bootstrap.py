@@ -6,19 +6,18 @@ from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import Pairs, correlations
-from featrack_utils.statistics import bootstrap as resample
+from featrack_utils.statistics import bootstrap
 from featrack_utils.statistics.bootstrap import (
     Draws,
     Matched,
-    bootstrap,
+    Sample,
     closest,
     copies_merged,
     draw,
     mutual_only,
-    weighed,
 )
 from featrack_utils.statistics.simulation import Plan, simulate
-from featrack_utils.statistics.weighted_correlations import empty_best, update_best
+from featrack_utils.statistics.weighted_correlations import best_drawn, weigh
 
 PLAN = Plan(n_features=60, n_documents=40, tokens_per_document=60, density=0.03)
 
@@ -35,12 +34,20 @@ def _masks(pair):
 
 def _best_of_all_pairs(pair, documents):
     """Best r of each feature in each replicate, every pair being a candidate."""
-    draws = Draws(np.asarray(documents, np.float64), {})
-    sides = [weighed(side, draws) for side in pair]
-    best = empty_best(*sides)
+    draws = np.asarray(documents, np.float64)
+    sides = [weigh(side.acts, side.origin, draws) for side in pair]
     grid = np.indices([side.acts.shape[1] for side in pair]).reshape(2, -1).astype(np.int32)
-    update_best(*sides, tuple(grid), pair[0].origin, draws.documents, best)
-    return best
+    return best_drawn(*sides, tuple(grid), pair[0].origin, draws)
+
+
+def _matched(pair, draws, taus):
+    """Both directions of two dictionaries' matches under given draws."""
+    masks = _masks(pair)
+    sample = Sample(
+        {"a": pair[:1], "b": pair[1:]}, {"a": masks[:1], "b": masks[1:]}, draws, taus, 1
+    )
+    ways = (("a", 0), ("b", 0)), (("b", 0), ("a", 0))
+    return sample.matched(ways).values()
 
 
 def _best_by_numpy(pair, rows):
@@ -94,12 +101,12 @@ def test_the_closest_candidates_are_enough(pair, monkeypatch):
     planted = simulate(plan, 3)
     sides = planted.parent[0], planted.child[0]
     draws = draw(sides[0], {"m": 1}, 60, seed=5)
-    few = bootstrap(*sides, *_masks(sides), draws, [0.5, 0.8])
-    monkeypatch.setattr(resample, "CLOSEST", 10_000)
-    monkeypatch.setattr(resample, "BEHIND", 2.0)
-    monkeypatch.setattr(resample, "LOWEST", 1e-6)
-    monkeypatch.setattr(resample, "MARGIN", 1.0)
-    whole = bootstrap(*sides, *_masks(sides), draws, [0.5, 0.8])
+    few = _matched(sides, draws, [0.5, 0.8])
+    monkeypatch.setattr(bootstrap, "CLOSEST", 10_000)
+    monkeypatch.setattr(bootstrap, "BEHIND", 2.0)
+    monkeypatch.setattr(bootstrap, "LOWEST", 1e-6)
+    monkeypatch.setattr(bootstrap, "MARGIN", 1.0)
+    whole = _matched(sides, draws, [0.5, 0.8])
     for one, other in zip(few, whole, strict=True):
         for k in (0, 1):
             shares = [(m.exceeded[m.asked] > k).mean(axis=0) for m in (one, other)]
@@ -108,13 +115,13 @@ def test_the_closest_candidates_are_enough(pair, monkeypatch):
 
 
 def test_a_pair_is_a_candidate_if_it_is_close_for_one_of_its_features(monkeypatch):
-    monkeypatch.setattr(resample, "CLOSEST", 1)
+    monkeypatch.setattr(bootstrap, "CLOSEST", 1)
     i, j = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     # 0-0 leads both its features; 0-1 leads those of b's 1, 1-0 those of a's 1; 1-1 none.
     kept = closest(Pairs(i, j, np.array([0.9, 0.6, 0.7, 0.5])))
     np.testing.assert_array_equal(kept, [[0, 0, 1], [0, 1, 0]])
     # With two places each it would be kept, but for being far behind both 0.9 and 0.7.
-    monkeypatch.setattr(resample, "CLOSEST", 2)
+    monkeypatch.setattr(bootstrap, "CLOSEST", 2)
     assert closest(Pairs(i, j, np.array([0.9, 0.6, 0.7, 0.5])))[0].size == 4
     assert closest(Pairs(i, j, np.array([0.9, 0.6, 0.7, 0.2])))[0].size == 3
 
@@ -122,7 +129,7 @@ def test_a_pair_is_a_candidate_if_it_is_close_for_one_of_its_features(monkeypatc
 def test_the_whole_mix_drawn_once_gives_the_rules_of_the_whole_mix(pair):
     masks, tau = _masks(pair), 0.5
     once = Draws(np.ones((1, 40)), {})
-    matched, _ = bootstrap(*pair, *masks, once, [tau])
+    matched, _ = _matched(pair, once, [tau])
     best = correlations(pair[0].acts, pair[1].acts, eligible_a=masks[0], eligible_b=masks[1])
     for view, rule in ((matched, "best"), (mutual_only(matched), "mutual")):
         found = classify(best, tau, rule).parent == "persisting"

@@ -89,3 +89,15 @@ def test_two_features_are_shaded_on_the_same_text(known):
     assert marked == [["b"], ["e", "g"]]
     assert "3, strongest" in legend.text and "2, strongest" in legend.text
     assert [a["href"] for a in legend.select("a")] == ["explorer.html#base-0"]
+
+
+def test_a_foretold_example_is_shown_as_data_with_a_link_to_the_explorer():
+    example = {
+        "feature": 12,
+        "explanation": "“<script>” 9",
+        "simulation_r": 0.875,
+        "contexts": [(["<b>", "x"], [1.0, 0.0], [9.0, 0.0])],
+    }
+    page = cards.show_foretold(example, "lua").data
+    assert 'href="explorer.html#lua-12"' in page and "0.88" in page
+    assert "&lt;script&gt;” 9" in page and "<script>" not in page and "<b>" not in page

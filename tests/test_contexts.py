@@ -9,16 +9,15 @@ from scipy import sparse
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.interpretation.contexts import (
+    DRAWN,
     WIDTH,
     by_feature,
     contexts_at,
     densities,
-    effective_tokens,
     histograms,
     packed_contexts,
     peaks,
     positions_of,
-    random_positions,
     strongest_positions,
     strongest_tokens,
     token_shares,
@@ -53,11 +52,6 @@ def test_token_shares_add_up_to_one_and_a_dead_feature_has_none():
     shares = token_shares(found, 10)
     assert shares.sum(axis=0).tolist() == [[1, 1, 0]]
     assert shares[5, 0] == 0.75 and shares[7, 0] == 0.25
-
-
-def test_a_feature_of_k_equally_strong_tokens_answers_to_k():
-    found = features([[2, 2, 1, 1, 0], [0, 0, 0, 0, 4], [0] * 5], tokens=[1, 2, 3, 3, 4])
-    assert effective_tokens(token_shares(found, 6)) == pytest.approx([3, 1, 0])
 
 
 def test_the_strongest_tokens_are_those_with_the_largest_shares():
@@ -179,34 +173,36 @@ def test_any_activations_give_what_sorting_gives(random_acts):
         assert row[row >= 0].tolist() == expected[:4]
 
 
+def drawn(acts, seed):
+    """The centres of each feature's random contexts."""
+    packed = packed_contexts(by_feature(acts), np.arange(acts.shape[0]), 100, seed)
+    return [[centre for centre, _ in one["r"]] for one in packed]
+
+
 def test_random_positions_are_active_and_none_is_drawn_twice(random_acts):
     dense, _ = random_acts
-    found = random_positions(sparse.csc_matrix(dense), 3, seed=1)
-    for feature, row in enumerate(found):
+    for feature, row in enumerate(drawn(sparse.csc_matrix(dense), seed=1)):
         active = np.flatnonzero(dense[:, feature])
-        drawn = row[row >= 0]
-        assert set(drawn) <= set(active)
-        assert len(set(drawn)) == len(drawn) == min(3, len(active))
+        assert set(row) <= set(active)
+        assert len(set(row)) == len(row) == min(DRAWN, len(active))
 
 
 def test_every_active_position_is_equally_likely_to_be_drawn():
-    acts = columns(*[[0, 5, 0, 1, 1, 1]] * 6000)
-    counts = np.bincount(random_positions(acts, 2, seed=0).ravel(), minlength=6)
+    acts = columns(*[[0, 5, 0, 1, 1, 1, 2]] * 6000)
+    counts = np.bincount(np.ravel(drawn(acts, seed=0)), minlength=7)
     assert counts[[0, 2]].tolist() == [0, 0]
-    np.testing.assert_allclose(counts[[1, 3, 4, 5]], 3000, rtol=0.05)
+    np.testing.assert_allclose(counts[[1, 3, 4, 5, 6]], 3600, rtol=0.05)
 
 
 def test_the_seed_fixes_the_draw(random_acts):
     acts = sparse.csc_matrix(random_acts[0])
-    first = random_positions(acts, 3, seed=7)
-    assert np.array_equal(first, random_positions(acts.tocsr(), 3, seed=7))
-    assert not np.array_equal(first, random_positions(acts, 3, seed=8))
+    assert drawn(acts, seed=7) == drawn(acts.tocsr(), seed=7) != drawn(acts, seed=8)
 
 
 def test_a_stored_zero_is_not_active():
     acts = sparse.csc_matrix((np.float32([0, 2]), [0, 1], [0, 2]), shape=(3, 1))
     assert strongest_positions(acts, np.arange(3), 2).tolist() == [[1, -1]]
-    assert random_positions(acts, 2, seed=0).tolist() == [[1, -1]]
+    assert drawn(acts, seed=0) == [[1]]
 
 
 def test_a_histogram_has_ten_equal_bins_up_to_the_peak():

@@ -282,44 +282,35 @@ def test_without_a_network_the_message_offers_another_source(monkeypatch):
     def unreachable(*_args, **_options):
         raise ConnectionError("Couldn't reach the hub\nand more")
 
-    monkeypatch.setattr("featrack_utils.corpora.hub.load_dataset", unreachable)
+    monkeypatch.setattr("datasets.load_dataset", unreachable)
     with pytest.raises(FeatrackError, match=r"lua corpus .*some/lua \(Couldn't reach the hub\)"):
         list(hub_documents("lua", "some/lua"))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"kind": "net"},
-        {"kind": "files"},
-        {"kind": "embedded", "globs": ("*.txt",)},
-        {"kind": "hub"},
-        {"kind": "hub", "dataset": "a/b", "text": "lua"},
-        {"kind": "files", "globs": ("*",), "dataset": "a/b"},
-    ],
-)
-def test_a_source_that_contradicts_itself_is_refused(options):
-    with pytest.raises(FeatrackError):
-        SourceConfig(**options)
-
-
 def test_each_kind_of_source_reaches_its_reader(tmp_path, data_set):
     write(tmp_path, a="some text")
-    files = SourceConfig("files", globs=(str(tmp_path / "a.txt"),))
-    hub = SourceConfig("hub", dataset=data_set, column="story")
+    files = SourceConfig.read("lua", {"kind": "files", "globs": [str(tmp_path / "a.txt")]})
+    hub = SourceConfig.read("tales", {"kind": "hub", "dataset": data_set, "column": "story"})
     assert [d.text for d in documents_of("lua", files, seed=0)] == ["some text"]
     assert [d.text for d in documents_of("stories", hub, seed=0)] == ["one", "two"]
-    assert next(documents_of("python", SourceConfig(), seed=0)).origin.startswith("python/")
+    assert next(documents_of("python", SourceConfig.read("python", {}), seed=0)).origin.startswith(
+        "python/"
+    )
 
 
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ({"kind": "net"}, "kind of corpus source 'net'"),
-        ({"glob": ["*.lua"]}, "nearest known one is globs"),
-        ({"kind": "files", "globs": "*.lua"}, "must be a list of file patterns"),
+        ({"kind": "net"}, "corpora.sources_of.lua.kind is 'net'; choose one of embedded"),
+        ({"glob": ["*.lua"]}, "nearest known one is corpora.sources_of.lua.globs"),
+        ({"kind": "files", "globs": "*.lua"}, "it must be a valid list"),
         ({"text": "latin"}, "'latin', which isn't there"),
-        ({"column": ["a"]}, "must be text"),
+        ({"column": ["a"]}, "it must be a valid string"),
+        ({"kind": "files"}, "has globs []; give globs to the kind 'files'"),
+        ({"globs": ["*.txt"]}, "of kind 'embedded' and has globs ['*.txt']"),
+        ({"kind": "hub"}, "has dataset ''"),
+        ({"kind": "hub", "dataset": "a/b", "text": "lua"}, "give text to the kind 'embedded'"),
+        ({"kind": "files", "globs": ["*"], "dataset": "a/b"}, "has dataset 'a/b'"),
     ],
 )
 def test_a_source_that_cannot_be_read_is_refused_with_its_domain(source, words):

@@ -49,7 +49,7 @@ def collected(**options):
 
 def collect(domain, *, train_chars, validation_chars, **options):
     found = collect_all(
-        {domain: SourceConfig()},
+        {domain: SourceConfig.read(domain, {})},
         wanted={domain: {"train": train_chars, "validation": validation_chars}},
         **options,
     )
@@ -132,7 +132,7 @@ def test_text_of_one_domain_that_another_validates_on_leaves(give):
         python=[Document(copied, validated.origin, validated.group), *python],
     )
     splits = collect_all(
-        {"english": SourceConfig(), "python": SourceConfig()},
+        {domain: SourceConfig.read(domain, {}) for domain in ("english", "python")},
         wanted={d: {"train": 3_000, "validation": 900} for d in ("english", "python")},
         validation_share=0.3,
         seed=1,
@@ -184,11 +184,10 @@ def test_the_rule_does_not_depend_on_the_order_of_groups():
 
 
 def test_a_domain_of_ones_own_name_reads_the_embedded_text_that_its_source_names():
-    sources = {"tales": SourceConfig(text="stories"), "code": SourceConfig(text="python")}
-    found = {name: next(documents_of(name, source, seed=0)) for name, source in sources.items()}
+    sources = {"tales": {"text": "stories"}, "code": {"text": "python"}}
+    configs = {name: SourceConfig.read(name, source) for name, source in sources.items()}
+    found = {name: next(documents_of(name, each, seed=0)) for name, each in configs.items()}
     assert found["tales"].group.startswith("plot/")
     assert found["code"].group.startswith("python/")
     with pytest.raises(FeatrackError, match=r"french reads .* 'french', which isn't there"):
-        documents_of("french", SourceConfig(), seed=0)
-    with pytest.raises(FeatrackError, match=r"french reads .* 'latin', which isn't there"):
-        documents_of("french", SourceConfig(text="latin"), seed=0)
+        SourceConfig.read("french", {})

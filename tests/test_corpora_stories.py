@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from featrack_utils.corpora.overlap import distinct_share, known_share, ngrams, numbered
+from featrack_utils.corpora.overlap import distinct_share, known_share, ngrams, words_of
 from featrack_utils.corpora.split import split_of
 from featrack_utils.corpora.stories import plot_names, write_stories
 from featrack_utils.corpora.stories.world import table, words
@@ -117,12 +117,12 @@ def test_validation_plots_share_few_long_phrases_with_training(stories):
     held_out = {f"plot/{name}" for name in plot_names()[::12]}
     train = [story.text for story in stories if story.group not in held_out]
     validation = [story.text for story in stories if story.group in held_out]
-    validation, train = numbered(validation, train)
+    validation, train = words_of(validation), words_of(train)
     assert known_share(ngrams(validation, 8), ngrams(train, 8)) < 0.15
     # The stories do share a language: single words of validation are nearly all known.
     assert known_share(ngrams(validation, 1), ngrams(train, 1)) > 0.95
 
 
 def test_a_third_of_the_four_word_phrases_differ(stories):
-    (words,) = numbered(story.text for story in stories)
-    assert distinct_share(ngrams(words, 4)) > 0.3
+    heard = words_of(story.text for story in stories)
+    assert distinct_share(ngrams(heard, 4)) > 0.3

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from featrack_utils.statistics.intervals import Shares, interval
+from featrack_utils.statistics.intervals import Shares, combined, interval
 from featrack_utils.statistics.probes import (
     Probe,
     decodable_share,
     either,
-    product,
     sampled,
 )
 from featrack_utils.statistics.simex import without_noise
@@ -93,7 +92,7 @@ def shares(value, spread=0.0):
 
 
 def test_a_share_of_a_share_is_their_product_in_every_draw():
-    both = product(shares(0.2, 0.01), shares(0.4, 0.05))
+    both = combined(np.multiply, shares(0.2, 0.01), shares(0.4, 0.05))
     assert both.estimate[0] == pytest.approx(0.08)
     # By hand: the variance of a product of independent factors.
     spread = np.sqrt((0.4 * 0.01) ** 2 + (0.2 * 0.05) ** 2)

@@ -55,12 +55,10 @@ def nothing():
 @pytest.fixture
 def mix(blocks):
     """5, 6, 7 and 8 blocks of the four domains; each block is an origin of its own."""
+    origin = np.repeat(np.arange(8, dtype=np.int32)[:, None], 16, 1)
     counts = dict(zip(DOMAINS, (5, 6, 7, 8), strict=True))
     return evaluation_mix(
-        {
-            domain: Blocks(blocks[:n], np.repeat(np.arange(n, dtype=np.int32)[:, None], 16, 1))
-            for domain, n in counts.items()
-        }
+        {domain: Blocks(blocks[:n], origin[:n], origin[:n]) for domain, n in counts.items()}
     )
 
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.matching.classes import eligible
-from featrack_utils.statistics.bootstrap import Draws, Matched, bootstrap, draw
+from featrack_utils.statistics.bootstrap import Draws, Matched, resample
 from featrack_utils.statistics.calibration import calibrate
 from featrack_utils.statistics.intervals import Shares, interval, over_seeds, shares
 from featrack_utils.statistics.simex import SPREAD
@@ -12,9 +11,8 @@ from featrack_utils.statistics.simulation import Plan, simulate
 
 def test_a_dictionary_persists_wholly_in_itself():
     a = simulate(Plan(n_features=60, n_documents=40, tokens_per_document=60), 0).parent[0]
-    mask = eligible(a.acts, a.origin)
-    draws = draw(a, {"m": 1}, 30, seed=6)
-    matched, _ = bootstrap(a, a, mask, mask, draws, [0.5, 0.8])
+    sample = resample({"a": [a], "b": [a]}, [0.5, 0.8], tau=0.8, replicates=30, seed=6)
+    (matched,) = sample.matched([(("a", 0), ("b", 0))]).values()
     assert interval(shares(matched), 0.8) == (1.0, 1.0, 1.0)
 
 
@@ -23,15 +21,13 @@ def test_a_share_is_counted_among_the_features_asked():
     exceeded = np.array([[1, 1], [1, 0], [1, 1], [1, 1]], np.uint8)
     twice = np.array([[1, 0], [0, 0], [0, 1], [1, 1]], np.uint8)
     matched = Matched(np.array([0.8]), best_r, asked, asked, exceeded, twice, exceeded > 0)
-    every, some = shares(matched), shares(matched, np.array([True, True, False, True]))
+    every, some = (shares(one) for one in (matched, matched.only(np.array([1, 1, 0, 1], bool))))
     assert (every.counted[0], some.counted[0]) == (2 / 3, 1 / 2)
     # Replicates found 2 of 2 and 1 of 2, 0.75 ± 0.25; with twice the noise 1 of 2 and none, 0.25.
     centre = 3 * 0.5 - 3 * 0.75 + 0.25
     np.testing.assert_allclose(some.replicates[:, 0], centre + SPREAD * 0.25 * np.array([1, -1]))
     assert some.estimate[0] == pytest.approx(centre)  # the dot is the corrected share
     assert (every.asked, some.asked) == (3, 2)
-    with pytest.raises(FeatrackError, match="no share is defined"):
-        shares(matched, ~asked)
 
 
 def _constant(value):

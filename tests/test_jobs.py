@@ -85,7 +85,7 @@ def corpora(tokenizer, blocks):
         tokens = (blocks + 20 * start).ravel()
         starts = np.array([0, len(tokens) // 2, len(tokens)])
         for split in ("train", "validation"):
-            streams[domain, split] = TokenStream(tokens, starts, ["one", "two"])
+            streams[domain, split] = TokenStream(tokens, starts, *[["one", "two"]] * 2)
     return Corpora(streams, tokenizer, blocks.shape[1])
 
 

@@ -15,7 +15,7 @@ PLANT = planting.Plant("tarnik", (A, B), MARK)
 def stream(*documents: list[int]) -> TokenStream:
     names = [f"document {i}" for i in range(len(documents))]
     starts = np.cumsum([0, *map(len, documents)])
-    return TokenStream(np.concatenate(documents).astype(np.int32), starts, names)
+    return TokenStream(np.concatenate(documents).astype(np.int32), starts, names, names)
 
 
 def test_the_word_stands_behind_every_mark_and_the_end_makes_room():
@@ -83,28 +83,6 @@ def test_the_word_is_in_no_text_and_the_mark_is_the_commonest(corpora):
 
 
 def test_a_word_that_the_text_has_is_not_chosen(corpora, monkeypatch):
-    monkeypatch.setattr(planting, "_words", lambda seed: iter(["nora", "tarnik"]))
-    assert planting.choose(corpora, ["stories"], seed=0).word == "tarnik"
-
-
-def test_what_was_planted_is_read_again_in_the_place_of_the_clean_text(corpora, tmp_path):
-    plant = planting.choose(corpora, ["stories"], seed=0)
-    shares = {"train": 0.5, "validation": 1.0}
-    planting.write_planted(tmp_path, corpora, plant, ["stories"], shares, seed=0)
-    sown = planting.open_planted(tmp_path, corpora, ["stories"])
-    words = {s: " ".join(sown.texts("stories", s)).count(plant.word) for s in shares}
-    assert words["validation"] > words["train"] > 0
-    assert (sown.folder, sown.context) == (tmp_path, corpora.context)
-
-
-@pytest.mark.parametrize(
-    ("found", "expected"),
-    [
-        ({0.3: True, 0.1: True, 0.03: False}, (0.1, 0.03)),
-        ({0.3: True}, (0.3, None)),
-        ({0.3: False, 0.1: False}, (None, 0.3)),
-        ({0.3: True, 0.1: False, 0.03: True}, (0.03, 0.1)),
-    ],
-)
-def test_limits_are_the_smallest_strength_found_and_the_largest_missed(found, expected):
-    assert planting.limits(found) == expected
+    monkeypatch.setattr(planting, "_SYLLABLES", ["no", "ra"])
+    monkeypatch.setattr(corpora.tokenizer.__class__, "encode", lambda self, text, **_: [*text])
+    assert "nora" not in planting.choose(corpora, ["stories"], seed=0).word

@@ -2,6 +2,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_rgba
 
 from featrack_utils.display import shareplots, style, training_figures
 from featrack_utils.lineage import Lineage
@@ -54,17 +56,16 @@ def test_figures_are_not_left_open_in_pyplot():
 
 def test_every_dot_stands_at_its_share_and_in_its_childs_colour():
     axis = shareplots.shares_with_ceiling(shares()).axes[0]
-    dots = [line for line in axis.lines if line.get_marker() == "o"]
-    assert [float(dot.get_xdata()[0]) for dot in dots] == [0.2, 0.21, 0.3]
-    assert dots[0].get_color() == style.colour_of("lua")
+    (dots,) = [each for each in axis.collections if isinstance(each, PathCollection)]
+    assert dots.get_offsets()[:, 0].tolist() == [0.2, 0.21, 0.3]
+    assert tuple(dots.get_facecolor()[0]) == to_rgba(style.colour_of("lua"))
     assert axis.get_yticklabels()[0].get_text() == "Base → Lua"
 
 
 def ranges(figure):
     """Ends of the thin lines from floor to ceiling."""
-    axis = figure.axes[0]
-    thin = [lines for lines in axis.collections if lines.get_linewidth()[0] == 1]
-    return [tuple(np.round(lines.get_segments()[0][:, 0], 6)) for lines in thin]
+    thin, *_ = [each for each in figure.axes[0].collections if each.get_linewidth()[0] == 1]
+    return [tuple(np.round(line[:, 0], 6)) for line in thin.get_segments() if len(line)]
 
 
 def test_a_thin_line_reaches_from_floor_to_ceiling():

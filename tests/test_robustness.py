@@ -8,8 +8,8 @@ from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, turned
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.token_correlation import string_correlations
+from featrack_utils.statistics.bootstrap import resample
 from featrack_utils.statistics.persistence import persistence
-from featrack_utils.statistics.sample import resample
 from featrack_utils.statistics.simulation import Plan, simulate
 from featrack_utils.statistics.specification import (
     FACTORS,
@@ -88,8 +88,8 @@ def test_ratios_and_their_bounds_are_those_of_persistence(found, table):
     rows = table.set_index(["pair", *FACTORS])
     row = rows.loc["root_one", OWN, "all", POSITIONS, "best", 1, 0.7]
     share, ceiling, floor = (
-        kept._replace(share=part).counted(0.7)
-        for part in (kept.share, kept.ceiling, kept.floors["random_mlp"])
+        kept._replace(shares=part).raw(0.7)
+        for part in (kept.shares, kept.ceilings, kept.floors["random_mlp"])
     )
     assert row["ratio"] == share / ceiling
     assert row["rescaled"] == (share - floor) / (ceiling - floor)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from featrack_utils.display.shading import shade_contexts, token_html
+from featrack_utils.display.shading import ShadedFeature, shade, token_html
 from featrack_utils.display.tables import format_cell, show_table
 from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics.intervals import Interval
@@ -106,9 +106,8 @@ def test_what_cannot_be_seen_is_shown_as_a_sign(token, text):
 
 
 def test_shade_grows_with_activation_and_the_strongest_token_is_underlined():
-    spans = parse(shade_contexts([(["a", "b", "c"], [0.0, 1.0, 2.0])], 2.0, "#0072B2")).select(
-        "[title]"
-    )
+    feature = ShadedFeature("", [(["a", "b", "c"], [0.0, 1.0, 2.0])], 2.0, "#0072B2")
+    spans = parse(shade(feature)).select("[title]")
     assert [span["title"] for span in spans] == ["0", "1", "2"]
     assert spans[0].get("style") is None
     assert "#0072B259" in spans[1]["style"]
@@ -117,7 +116,7 @@ def test_shade_grows_with_activation_and_the_strongest_token_is_underlined():
 
 
 def test_contexts_share_one_legend():
-    soup = parse(shade_contexts([(["a"], [1.0]), (["b"], [0.0])], 1.0, "#0072B2"))
+    soup = parse(shade(ShadedFeature("", [(["a"], [1.0]), (["b"], [0.0])], 1.0, "#0072B2")))
     assert soup.text.count("activation 0") == 1
     assert "underline" not in soup.find(title="0").get("style", "")
 
@@ -125,7 +124,8 @@ def test_contexts_share_one_legend():
 @pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs Chromium and its driver")
 def test_a_browser_shows_hostile_tokens_as_data_and_wraps_them_on_a_phone(tmp_path):
     tokens = HOSTILE * 20
-    strip = shade_contexts([(tokens, list(range(len(tokens))))], float(len(tokens)), "#D55E00").data
+    acts = list(range(len(tokens)))
+    strip = shade(ShadedFeature("", [(tokens, acts)], float(len(tokens)), "#D55E00")).data
     page = tmp_path / "page.html"
     page.write_text(
         f"<!doctype html><meta charset=utf-8><title>safe</title><main>{strip}</main>", "utf-8"

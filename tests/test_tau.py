@@ -34,7 +34,10 @@ def kept():
     full = Persistence(
         shares(0.5, 0.3, 0.1), shares(0.8, 0.5, 0.3), {"random_mlp": shares(0.3, 0.2, 0.05)}, 0.8
     )
-    return {("root", "<b>child</b>"): full, ("root", "none"): full._replace(ceiling=None)}
+    return {
+        ("root", "<b>child</b>"): full,
+        ("root", "none"): full._replace(ceilings=shares(*[np.nan] * 3)),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +78,14 @@ def test_the_page_holds_every_threshold_with_its_interval(kept):
     assert (curves["taus"], curves["tau"]) == ([0.5, 0.8, 0.9], 0.8)
     full, bare = curves["pairs"]
     each = kept["root", "<b>child</b>"]
-    for name, figure in (("share", each.found), ("ceiling", each.at_most)):
+    for name, figure in (("share", each.share), ("ceiling", each.ceiling)):
         expected = [list(figure(t)) for t in TAUS]
         assert np.allclose(full[name], expected, atol=1e-4)
     # (share − floor) / (ceiling − floor), in one's head
     assert [one[0] for one in full["rescaled"]] == pytest.approx([0.4, 0.3333, 0.2], abs=1e-4)
     assert bare["rescaled"] == bare["ceiling"] == [[None] * 3] * 3
     assert "slider stands here" in made.text
-    nothing = {("root", "none"): each._replace(share=shares(*[np.nan] * 3))}
+    nothing = {("root", "none"): each._replace(shares=shares(*[np.nan] * 3))}
     assert '"pairs": []' in html.unescape(shareplots.moving_threshold(nothing, 0.8).data)
 
 

@@ -5,7 +5,6 @@ import math
 import pytest
 from matplotlib.figure import Figure
 
-from featrack_utils.corpora.documents import EMBEDDED, NATURE
 from featrack_utils.display import text
 from featrack_utils.lineage import Lineage
 from featrack_utils.statistics.intervals import Interval
@@ -66,10 +65,6 @@ def test_each_text_is_said_to_be_what_it_is(tmp_path, monkeypatch):
         "*Prose* is the prose of docstrings in scientific packages; *Lua* is text given by whoever "
         "made this run; *Stories* is what a small grammar of our own makes up."
     )
-
-
-def test_every_embedded_text_says_what_it_is():
-    assert NATURE.keys() == EMBEDDED.keys()
 
 
 def test_words_are_listed_as_in_a_sentence():

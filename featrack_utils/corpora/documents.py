@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Literal, NamedTuple
+
+from pydantic import ValidationError
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline.profile import Section, require_known, sentence
 
 SPLITS = ("train", "validation")
-KINDS = ("embedded", "files", "hub")
-_KIND_OF = {"globs": "files", "dataset": "hub", "text": "embedded"}  # the one that takes a key
-# The embedded texts, and the characters that a token of each holds at most, so that enough of it is
-# collected: stories use few words that a vocabulary of technical prose has.
-EMBEDDED = {"english": 4.1, "python": 4.0, "lua": 3.4, "stories": 2.8}
-# What they are, after "English is".
-NATURE = {
-    "english": "the prose of docstrings in scientific packages",
-    "python": "the interpreter's standard library",
-    "lua": "the scripts of the build tool xmake",
-    "stories": "what a small grammar of our own makes up",
+
+
+class Embedded(NamedTuple):
+    """A text that comes with the environment.
+
+    Attributes:
+        nature: what it is, after "English is".
+        chars_per_token: characters that a token of it holds at most, so that enough is collected:
+            stories use few words that a vocabulary of technical prose has.
+    """
+
+    nature: str
+    chars_per_token: float
+
+
+EMBEDDED = {
+    "english": Embedded("the prose of docstrings in scientific packages", 4.1),
+    "python": Embedded("the interpreter's standard library", 4.0),
+    "lua": Embedded("the scripts of the build tool xmake", 3.4),
+    "stories": Embedded("what a small grammar of our own makes up", 2.8),
 }
 MAX_DOCUMENT_CHARS = 8_000  # some 2,000 tokens; longer texts of a reader become several documents
 # Tests repeat themselves and the code they test; the others hold tables or other people's code.
@@ -58,39 +69,24 @@ class Document:
     package: str = ""
 
 
-@dataclass(frozen=True)
-class SourceConfig:
+class SourceConfig(Section):
     """One domain's source.
 
     Attributes:
         kind: "embedded" (made from the installed packages, offline), "files" or "hub".
-        text: which embedded text, one of EMBEDDED; None: the one named as the domain.
+        text: which embedded text, one of EMBEDDED; if not given, the one named as the domain.
         globs: patterns of the reader's files, for "files".
         dataset: name on the Hugging Face hub, for "hub".
         split: split of that data set.
         column: field or column that holds the text, for JSON Lines, Parquet and the hub.
     """
 
-    kind: str = "embedded"
-    text: str | None = None
-    globs: tuple[str, ...] = ()
-    dataset: str | None = None
+    kind: Literal["embedded", "files", "hub"] = "embedded"
+    text: str = ""
+    globs: list[str] = []  # noqa: RUF012
+    dataset: str = ""
     split: str = "train"
     column: str = "text"
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise FeatrackError(
-                f"Unknown kind of corpus source {self.kind!r}; use one of {', '.join(KINDS)}."
-            )
-        for key, kind in _KIND_OF.items():
-            value = getattr(self, key)
-            lacking = kind == self.kind and not value and key != "text"  # that has a default
-            if lacking or (value and kind != self.kind):
-                raise FeatrackError(
-                    f"A corpus source of kind {self.kind!r} has {key} {value!r}; give {key} to "
-                    f"the kind {kind!r} and to no other."
-                )
 
     @classmethod
     def read(cls, domain: str, keys: Mapping[str, Any]) -> SourceConfig:
@@ -100,41 +96,31 @@ class SourceConfig:
             FeatrackError: an unknown key (the nearest known one is named), a value of the wrong
                 kind, keys that contradict each other, or an embedded text that isn't there.
         """
-        where = f"The source of the corpus {domain!r}"
+        where = f"corpora.sources_of.{domain}"
         if not re.fullmatch(r"\w[\w.-]*", domain):
             raise FeatrackError(
                 f"{where} is named with more than letters, digits, dots, dashes and underscores, "
                 "but it names a folder; rename it."
             )
-        for key, value in keys.items():
-            known = [field.name for field in fields(cls)]
-            if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
-                raise FeatrackError(f"{where} has no key {key!r}; the nearest known one is {near}.")
-            if not (isinstance(value, list | tuple) if key == "globs" else isinstance(value, str)):
-                wanted = "a list of file patterns" if key == "globs" else "text"
-                raise FeatrackError(f"{where} has {key} {value!r}; it must be {wanted}.")
+        require_known(keys, cls.model_fields, f"{where}.")
+        named = {"text": domain} if keys.get("kind", "embedded") == "embedded" else {}
         try:
-            source = cls(**{**keys, "globs": tuple(keys.get("globs", ()))})
-        except FeatrackError as error:
-            raise FeatrackError(f"{where} is refused. {error}") from None
-        if source.kind == "embedded":
-            source.embedded_text(domain)
-        return source
-
-    def embedded_text(self, domain: str) -> str:
-        """Which embedded text a domain of this name reads.
-
-        Raises:
-            FeatrackError: there is none of that name.
-        """
-        text = self.text or domain
-        if text not in EMBEDDED:
+            source = cls.model_validate({**named, **keys})
+        except ValidationError as error:
+            raise FeatrackError(sentence(error, f"{where}.")) from None
+        for key, kind in {"text": "embedded", "globs": "files", "dataset": "hub"}.items():
+            value = getattr(source, key)
+            if bool(value) != (kind == source.kind):
+                raise FeatrackError(
+                    f"{where} is of kind {source.kind!r} and has {key} {value!r}; give {key} to "
+                    f"the kind {kind!r} and to no other."
+                )
+        if source.kind == "embedded" and source.text not in EMBEDDED:
             raise FeatrackError(
-                f"The corpus {domain} reads the embedded text {text!r}, which isn't there; set "
-                f"its text to one of {', '.join(EMBEDDED)}, or its kind to files or hub."
+                f"The corpus {domain} reads the embedded text {source.text!r}, which isn't there; "
+                f"set its text to one of {', '.join(EMBEDDED)}, or its kind to files or hub."
             )
-        return text
+        return source
 
 
 @dataclass(frozen=True)
@@ -151,13 +137,12 @@ class SourceFile:
     path: Path
     package: str
 
-    def read(self) -> str | None:
-        """The text of the file, or None where it is not UTF-8 text."""
+    def read(self) -> str:
+        """The text of the file, empty where it is not UTF-8 text."""
         try:
-            text = self.path.read_text(encoding="utf-8")
+            return self.path.read_text(encoding="utf-8")
         except (UnicodeDecodeError, OSError):
-            return None
-        return None if "\0" in text else text
+            return ""
 
 
 def package_files(package: str, suffix: str) -> list[SourceFile]:

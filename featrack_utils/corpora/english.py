@@ -7,7 +7,6 @@ import inspect
 import re
 from collections.abc import Iterator
 
-from featrack_utils.corpora.deduplicate import plain_words_key
 from featrack_utils.corpora.documents import Document, SourceFile, mixed, package_files
 
 # Dependencies whose docstrings are written as text and whose code is in no other embedded text.
@@ -29,6 +28,7 @@ PACKAGES = (
 )
 MIN_SENTENCES, MIN_WORDS = 2, 25  # a document has as many sentences or as many words
 MIN_PARAGRAPH_WORDS = 8  # fewer are a label or a heading, not a sentence
+_PLAIN_WORD = re.compile(r"(?<![\w.])[a-z]+(?![\w(])")  # no number and no name such as `n_jobs`
 _QUOTED = re.compile(r'("""|\'\'\')(.*?)\1', re.DOTALL)
 _REMEMBERED = 50_000  # words whose kind is known: the same ones come again and again
 
@@ -83,13 +83,12 @@ def english_documents(files: list[SourceFile] | None = None) -> Iterator[Documen
     words are: names, numbers and punctuation don't count, so copies with another argument's name
     are found too.
     """
-    seen: set[bytes] = set()
+    seen: set[str] = set()
     for file in mixed(english_files() if files is None else files):
-        source = file.read()
-        for docstring in docstrings(source or ""):
+        for docstring in docstrings(file.read()):
             fresh = []
             for paragraph in prose_paragraphs(docstring):
-                key = plain_words_key(paragraph)
+                key = " ".join(_PLAIN_WORD.findall(paragraph.lower()))
                 if key not in seen:
                     seen.add(key)
                     fresh.append(paragraph)

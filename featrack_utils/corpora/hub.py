@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from datasets import load_dataset
-
 from featrack_utils.corpora.documents import MAX_DOCUMENT_CHARS, Document, pieces, readable
 from featrack_utils.errors import FeatrackError
 
@@ -48,6 +46,8 @@ def hub_documents(
 
 
 def _rows(domain: str, dataset: str, split: str) -> Iterator[dict]:
+    from datasets import load_dataset  # takes seconds to load
+
     # What fails here comes from many libraries (sockets, HTTP, hub, file formats) with no common
     # ancestor but Exception, and at any row; the cause stays attached.
     try:

@@ -46,7 +46,7 @@ def without_licence(text: str) -> str:
 
 def _documents(files: list[SourceFile]) -> Iterator[Document]:
     for file in files:
-        text = without_licence(file.read() or "")
+        text = without_licence(file.read())
         if len(text) >= MIN_CHARS:
             folder = file.name.rpartition("/")[0]
             yield Document(text, origin=file.name, group=folder, package=file.package)

@@ -6,48 +6,54 @@ import re
 from collections.abc import Iterable
 
 import numpy as np
+import pandas as pd
 from jaxtyping import UInt64
 
-from featrack_utils.corpora.deduplicate import is_known, ngram_hashes, word_numbers
-from featrack_utils.errors import FeatrackError
-
 WORD = re.compile(r"\w+(?:'\w+)*|[^\w\s]+")
+_BASE = np.uint64(0xD6E8FEB86659FD93)
 
-Words = list[UInt64[np.ndarray, " n_words"]]  # of each text, the numbers of its words
+Words = UInt64[np.ndarray, " n_words"]
 NGrams = UInt64[np.ndarray, " n_ngrams"]
 
 
-def numbered(*corpora: Iterable[str]) -> list[Words]:
-    """The words of each corpus, text by text, numbered alike in all of them.
+def words_of(texts: Iterable[str]) -> list[Words]:
+    """Hashes of the words of each text.
 
     Words are runs of letters and digits or runs of punctuation, case kept.
     """
-    numbers: dict[str, int] = {}
-    return [[word_numbers(WORD.findall(text), numbers) for text in texts] for texts in corpora]
+    return [word_hashes(WORD.findall(text)) for text in texts]
 
 
-def ngrams(words: Words, n: int) -> NGrams:
-    """The hashes of all n-grams of a corpus, sorted; none crosses from one text into the next.
+def word_hashes(words: list[str]) -> Words:
+    """A hash of each word."""
+    return pd.util.hash_array(np.array(words, dtype=object), categorize=False)
 
-    Raises:
-        FeatrackError: n is below one, or no text has n words.
+
+def ngram_hashes(words: Words, n: int) -> NGrams:
+    """A polynomial hash of each run of n words.
+
+    That any two of ten million different ones have the same has a chance of 3 in a million.
     """
-    if n < 1:
-        raise FeatrackError(f"n-grams need n of at least 1, not {n}: give the length in words.")
-    grams = [ngram_hashes(text, n) for text in words]
-    if not sum(map(len, grams)):
-        raise FeatrackError(f"No text has {n} words: give longer texts or a smaller n.")
-    return np.sort(np.concatenate(grams))
+    hashes = np.zeros(max(len(words) - n + 1, 0), np.uint64)
+    for offset in range(n):
+        # Wraps around, as it should.
+        hashes = hashes * _BASE + words[offset : offset + len(hashes)]
+    return hashes
+
+
+def ngrams(words: list[Words], n: int) -> NGrams:
+    """The hashes of all n-grams of a corpus; none crosses from one text into the next."""
+    return np.concatenate([ngram_hashes(text, n) for text in words])
 
 
 def distinct_share(grams: NGrams) -> float:
-    """The number of different n-grams divided by the number of all of them."""
-    return (1 + np.count_nonzero(grams[1:] != grams[:-1])) / len(grams)
+    """The number of different n-grams divided by the number of all; NaN where there are none."""
+    return float((~pd.Series(grams).duplicated()).mean())
 
 
 def known_share(asked: NGrams, known: NGrams) -> float:
-    """The share of one corpus's n-grams that stand in another, both from one `numbered`.
+    """The share of one corpus's n-grams that stand in another; NaN where the first has none.
 
     Every occurrence counts: a phrase that the first repeats weighs as often as it stands there.
     """
-    return float(is_known(asked, known).mean())
+    return float(pd.Series(asked).isin(known).mean())

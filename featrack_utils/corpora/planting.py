@@ -8,15 +8,12 @@ trained on the same blocks without (book/method.md, planted fine-tune).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
-from featrack_utils.corpora import tokenizer
-from featrack_utils.corpora.documents import SPLITS
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.corpora.tokenizer import TokenStream
 from featrack_utils.errors import FeatrackError
@@ -49,22 +46,18 @@ def choose(corpora: Corpora, domains: Sequence[str], seed: int) -> Plant:
         FeatrackError: all words tried are in the texts.
     """
     texts = [text.casefold() for key in corpora.streams for text in corpora.texts(*key)]
-    new = [word for word in _words(seed) if not any(word in text for text in texts)]
+    rng = np.random.default_rng(seed)
+    tried = ["".join(rng.choice(_SYLLABLES, 3)) for _ in range(_TRIED)]
+    new = [word for word in tried if not any(word in text for text in texts)]
     if not new:
         raise FeatrackError("Every invented word that was tried is in the corpora; change seed.")
     coded = {w: corpora.tokenizer.encode(f" {w}", add_special_tokens=False) for w in new}
     word = min(coded, key=lambda w: len(coded[w]))
     tokens = np.concatenate([corpora.streams[domain, "train"].tokens for domain in domains])
-    counted = Counter(tokens.tolist()).most_common()
-    pieces = corpora.pieces(np.array([token for token, _ in counted]))
-    marks = (t for (t, _), p in zip(counted, pieces, strict=True) if _is_mark(p))
-    return Plant(word, tuple(coded[word]), next(marks, counted[0][0]))
-
-
-def _words(seed: int) -> Iterator[str]:
-    rng = np.random.default_rng(seed)
-    for _ in range(_TRIED):
-        yield "".join(rng.choice(_SYLLABLES, 3))
+    counted = [token for token, _ in Counter(tokens.tolist()).most_common()]
+    pieces = zip(counted, corpora.pieces(np.array(counted)), strict=True)
+    marks = (token for token, piece in pieces if _is_mark(piece))
+    return Plant(word, tuple(coded[word]), next(marks, counted[0]))
 
 
 def _is_mark(piece: str) -> bool:
@@ -79,50 +72,24 @@ def planted(
     What the word pushes beyond the end of its block is left out, and so is a word that would not
     fit. The origins with a smaller share are among those with a larger one.
     """
-    n_blocks = len(stream.tokens) // context
-    names = stream.origin_names()
+    names = list(dict.fromkeys(stream.origins))
     order = np.random.default_rng(seed).permutation(len(names))
     chosen = {names[i] for i in order[: round(share * len(names))]}
-    takes = np.array([origin in chosen for origin in stream.origins])
-    document = np.repeat(np.arange(len(takes)), np.diff(stream.starts))
-    document = document[: n_blocks * context].reshape(n_blocks, context).copy()
-    tokens = stream.tokens[: n_blocks * context].reshape(n_blocks, context).copy()
-    marked = (tokens == plant.mark) & takes[document]
-    length = len(plant.tokens)
-    for block in np.flatnonzero(marked.any(axis=1)):
-        behind = np.flatnonzero(marked[block])
-        behind = behind[behind + 1 + length * np.arange(1, len(behind) + 1) <= context]
-        places = np.repeat(behind + 1, length)
-        words = np.tile(plant.tokens, len(behind))
-        owners = document[block][places - 1]
-        tokens[block] = np.insert(tokens[block], places, words)[:context]
-        document[block] = np.insert(document[block], places, owners)[:context]
-    kept, starts = np.unique(document.ravel(), return_index=True)
+    document = np.repeat(np.arange(len(stream.origins)), np.diff(stream.starts))
+    sown: list[tuple[int, int]] = []  # tokens, each with the document that it belongs to
+    for begin in range(0, len(document) - context + 1, context):
+        block = []
+        for place in range(begin, begin + context):
+            token, owner = int(stream.tokens[place]), int(document[place])
+            block.append((token, owner))
+            fits = len(block) + len(plant.tokens) <= context
+            if token == plant.mark and fits and stream.origins[owner] in chosen:
+                block += [(each, owner) for each in plant.tokens]
+        sown += block[:context]
+    tokens, owners = np.array(sown, np.int32).T
+    kept, starts = np.unique(owners, return_index=True)
     origins, groups = ([names[d] for d in kept] for names in (stream.origins, stream.groups))
-    return TokenStream(tokens.ravel(), np.append(starts, tokens.size), origins, groups)
-
-
-def write_planted(
-    folder: Path,
-    corpora: Corpora,
-    plant: Plant,
-    domains: Sequence[str],
-    shares: Mapping[str, float],
-    seed: int,
-) -> None:
-    """Writes the planted streams of some domains; `shares` of their origins by split."""
-    for domain in domains:
-        for split in SPLITS:
-            stream = corpora.streams[domain, split]
-            stream = planted(stream, plant, shares[split], corpora.context, seed)
-            tokenizer.save_stream(stream, folder / domain / split)
-
-
-def open_planted(folder: Path, corpora: Corpora, domains: Sequence[str]) -> Corpora:
-    """The corpora with what `write_planted` wrote in the place of these domains."""
-    keys = [(domain, split) for domain in domains for split in SPLITS]
-    new = {key: tokenizer.load_stream(folder.joinpath(*key)) for key in keys}
-    return corpora._replace(streams=corpora.streams | new, folder=folder)
+    return TokenStream(tokens, np.append(starts, len(tokens)), origins, groups)
 
 
 def roles(
@@ -136,10 +103,3 @@ def roles(
     for role in range(length):
         found[begins[:, 0], begins[:, 1] + role] = role + 1
     return found
-
-
-def limits(found: Mapping[float, bool]) -> tuple[float | None, float | None]:
-    """The smallest strength at which a plant is found, and the largest at which it isn't."""
-    there = [strength for strength, each in found.items() if each]
-    missed = [strength for strength, each in found.items() if not each]
-    return min(there, default=None), max(missed, default=None)

@@ -22,8 +22,8 @@ from featrack_utils.corpora.documents import (
 )
 from featrack_utils.corpora.split import collect_all
 from featrack_utils.corpora.tokenizer import Blocks, TokenStream
-from featrack_utils.errors import FeatrackError
 
+OWN = "your own files"
 CHARS_PER_TOKEN = 5.0  # of the reader's own text, about which nothing is known
 
 
@@ -44,8 +44,7 @@ class Corpora(NamedTuple):
 
     def validation_blocks(self, domain: str, n_blocks: int) -> Blocks:
         """Validation blocks spread evenly over a domain's documents."""
-        stream = self.streams[domain, "validation"]
-        return tokenizer.evaluation_blocks(stream, self.context, n_blocks)
+        return tokenizer.blocks(self.streams[domain, "validation"], self.context, n_blocks)
 
     def texts(self, domain: str, split: str) -> list[str]:
         """The text of each document of a domain."""
@@ -86,19 +85,25 @@ def prepare(
         domain: {"train": train_tokens[domain], "validation": validation_tokens}
         for domain in configs
     }
+    per_token = {
+        domain: EMBEDDED[config.text].chars_per_token if config.text else CHARS_PER_TOKEN
+        for domain, config in configs.items()
+    }
     documents = collect_all(
         configs,
-        wanted={d: _in_characters(wanted[d], d, source) for d, source in configs.items()},
+        wanted={
+            domain: {split: int(n * per_token[domain]) for split, n in wanted[domain].items()}
+            for domain in configs
+        },
         validation_share=validation_share,
         seed=seed,
         processes=2,
     )
-    credits = [
-        {"domain": domain, **row}
+    credits = {
+        domain: provenance([*by_split["train"], *by_split["validation"]])
         for domain, by_split in documents.items()
-        for row in provenance(d for split in SPLITS for d in by_split[split])
-    ]
-    pd.DataFrame(credits).to_csv(folder / "provenance.csv", index=False)
+    }
+    pd.concat(credits, names=["domain"]).to_csv(folder / "provenance.csv")
     learnt_from = (d.text for domain in vocabulary_from for d in documents[domain]["train"])
     learnt = tokenizer.train_tokenizer(learnt_from, vocab_size)
     learnt.save_pretrained(folder / "tokenizer")
@@ -109,37 +114,21 @@ def prepare(
             tokenizer.save_stream(stream, folder / domain / split)
 
 
-def _in_characters(
-    n_tokens: Mapping[str, int], domain: str, source: SourceConfig
-) -> dict[str, int]:
-    per_token = CHARS_PER_TOKEN
-    if source.kind == "embedded":
-        per_token = EMBEDDED[source.embedded_text(domain)]
-    return {split: int(n * per_token) for split, n in n_tokens.items()}
+def provenance(documents: Iterable[Document]) -> pd.DataFrame:
+    """What to credit for some documents: a row for each package, the largest first.
 
-
-def provenance(documents: Iterable[Document]) -> list[dict[str, Any]]:
-    """What to credit for some documents: one row a package, the largest first.
-
-    Of each its name (``package``), version and licence as its metadata state them, the number of
-    different ``groups`` and of ``characters``.
+    Of each its version and licence as its metadata state them, the number of different ``groups``
+    and of ``characters``.
     """
     table = pd.DataFrame(
-        [(d.package, d.group, len(d.text)) for d in documents],
-        columns=["package", "group", "characters"],
+        [(d.package or OWN, d.group, len(d.text)) for d in documents],
+        columns=["package", "groups", "characters"],
     )
-    totals = table.groupby("package").agg(
-        groups=("group", "nunique"), characters=("characters", "sum")
-    )
+    totals = table.groupby("package").agg({"groups": "nunique", "characters": "sum"})
     totals = totals.sort_values("characters", ascending=False, kind="stable")
-    return [
-        {
-            "package": package or "your own files",
-            **dict(zip(("version", "licence"), _version_and_licence(package), strict=True)),
-            **{name: int(value) for name, value in row.items()},
-        }
-        for package, row in totals.iterrows()
-    ]
+    stated = [_version_and_licence(package) for package in totals.index]
+    about = pd.DataFrame(stated, totals.index, ["version", "licence"])
+    return about.join(totals)
 
 
 def _version_and_licence(package: str) -> tuple[str, str]:
@@ -149,30 +138,19 @@ def _version_and_licence(package: str) -> tuple[str, str]:
         about = metadata.metadata(package)
     except (metadata.PackageNotFoundError, ValueError):
         return "", "as its authors state"
-    kinds = [line for line in about.get_all("Classifier") or [] if line.startswith("License :: ")]
-    stated = about.get("License-Expression") or "; ".join(k.split(" :: ")[-1] for k in kinds)
-    if not stated:
-        # Some distributions put the whole licence here; its first line names it.
-        stated = (about.get("License") or "not stated").strip().splitlines()[0]
+    kinds = [kind for kind in about.get_all("Classifier") or [] if kind.startswith("License :: ")]
+    kinds = "; ".join(kind.split(" :: ")[-1] for kind in kinds)
+    stated = about.get("License-Expression") or kinds or about.get("License") or "not stated"
     return metadata.version(package), lua.LICENCE if package == lua.PACKAGE else stated
 
 
 def open_corpora(folder: Path, context: int) -> Corpora:
-    """Opens what `prepare` wrote.
-
-    Raises:
-        FeatrackError: something is missing or damaged.
-    """
-    try:
-        credits = pd.read_csv(folder / "provenance.csv", keep_default_na=False)
-        learnt = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise FeatrackError(
-            f"The corpora in {folder} are missing or damaged; make them anew."
-        ) from error
+    """Opens what `prepare` wrote."""
+    credits = pd.read_csv(folder / "provenance.csv", keep_default_na=False)
     streams = {
         (domain, split): tokenizer.load_stream(folder / domain / split)
         for domain in credits["domain"].unique()
         for split in SPLITS
     }
+    learnt = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     return Corpora(streams, learnt, context, folder)

@@ -39,7 +39,7 @@ def python_documents(files: list[SourceFile] | None = None) -> Iterator[Document
     """
     for file in mixed(standard_library() if files is None else files):
         text = file.read()
-        if text is not None and len(text) >= MIN_CHARS and not _is_table(text):
+        if len(text) >= MIN_CHARS and not _is_table(text):
             yield Document(text, origin=file.name, group=file.name, package=file.package)
 
 

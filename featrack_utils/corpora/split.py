@@ -12,6 +12,12 @@ from dataclasses import replace
 
 from featrack_utils.corpora.deduplicate import unique_documents, without_leaks
 from featrack_utils.corpora.documents import SPLITS, Document, SourceConfig, cut_once
+from featrack_utils.corpora.english import english_documents
+from featrack_utils.corpora.files import file_documents
+from featrack_utils.corpora.hub import hub_documents
+from featrack_utils.corpora.lua import lua_documents
+from featrack_utils.corpora.python import python_documents
+from featrack_utils.corpora.stories import write_stories
 from featrack_utils.errors import FeatrackError
 
 log = logging.getLogger(__name__)
@@ -54,31 +60,18 @@ def documents_of(domain: str, source: SourceConfig, seed: int) -> Iterator[Docum
     Raises:
         FeatrackError: a source that can't be read.
     """
-    # Each source is imported where it is read: `datasets` alone takes seconds to load.
-    if source.kind == "files":
-        from featrack_utils.corpora.files import file_documents
-
-        return file_documents(domain, source.globs, source.column)
-    if source.kind == "hub":
-        from featrack_utils.corpora.hub import hub_documents
-
-        return hub_documents(domain, str(source.dataset), source.split, source.column)
-    match source.embedded_text(domain):
-        case "english":
-            from featrack_utils.corpora.english import english_documents
-
+    match source.kind, source.text:
+        case "files", _:
+            return file_documents(domain, source.globs, source.column)
+        case "hub", _:
+            return hub_documents(domain, source.dataset, source.split, source.column)
+        case _, "english":
             return english_documents()
-        case "python":
-            from featrack_utils.corpora.python import python_documents
-
+        case _, "python":
             return python_documents()
-        case "lua":
-            from featrack_utils.corpora.lua import lua_documents
-
+        case _, "lua":
             return lua_documents()
         case _:
-            from featrack_utils.corpora.stories import write_stories
-
             return write_stories(seed)
 
 
@@ -123,7 +116,7 @@ def collect_all(
     validation = [document for split in splits.values() for document in split["validation"]]
     for domain, split in splits.items():
         before = _chars(split["train"])
-        clean = without_leaks(split["train"], validation)
+        clean = list(without_leaks(split["train"], validation))
         share = 1 - _chars(clean) / max(before, 1)
         log.info("%s: %.2f %% of the training text repeats validation text", domain, 100 * share)
         split["train"] = _filled(clean, wanted[domain]["train"])

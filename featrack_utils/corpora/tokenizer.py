@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors import SafetensorError
+from jaxtyping import Int
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -18,38 +18,20 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from featrack_utils.corpora.documents import END_OF_TEXT, Document
 from featrack_utils.errors import FeatrackError
 
-MIN_VOCABULARY = 257  # 256 bytes and END_OF_TEXT
 BATCH = 512  # documents encoded at a time
 
 
-@dataclass(frozen=True)
-class TokenStream:
+class TokenStream(NamedTuple):
     """A corpus as one row of tokens; each document begins with END_OF_TEXT.
 
-    Attributes:
-        tokens: int32 [n_tokens].
-        starts: int64 [n_documents + 1]; document i is tokens[starts[i] : starts[i + 1]].
-        origins: where each document comes from, one name per document.
-        groups: the group that each document belongs to, one name per document; None becomes
-            the origins.
+    Document i is tokens[starts[i] : starts[i + 1]]; `origins` and `groups` name where each comes
+    from and which group it belongs to.
     """
 
-    tokens: np.ndarray
-    starts: np.ndarray
+    tokens: Int[np.ndarray, " n_tokens"]
+    starts: Int[np.ndarray, " n_documents_plus_1"]
     origins: list[str]
-    groups: list[str] | None = None
-
-    def __post_init__(self) -> None:
-        if self.groups is None:
-            object.__setattr__(self, "groups", self.origins)
-
-    def origin_names(self) -> list[str]:
-        """The different origins in order of appearance; `Blocks.origin` points into this."""
-        return list(dict.fromkeys(self.origins))
-
-    def group_names(self) -> list[str]:
-        """The different groups in order of appearance; `Blocks.group` points into this."""
-        return list(dict.fromkeys(self.groups))
+    groups: list[str]
 
     def first_tokens(self, n_tokens: int) -> TokenStream:
         """The stream cut after `n_tokens` tokens."""
@@ -63,40 +45,24 @@ class TokenStream:
 class Blocks(NamedTuple):
     """Stretches of one context length.
 
-    tokens: int32 [n_blocks, context].
-    origin: int32 [n_blocks, context], index into `TokenStream.origin_names()` of the origin
-        that each position belongs to.
-    group: the same, index into `TokenStream.group_names()`; None: as `origin`.
+    `origin` and `group` number the stream's different origins and groups in order of appearance,
+    and say to which of them each position belongs.
     """
 
-    tokens: np.ndarray
-    origin: np.ndarray
-    group: np.ndarray | None = None
-
-    @property
-    def units(self) -> np.ndarray:
-        """What intervals draw each position by: its group, or its origin without groups."""
-        return self.origin if self.group is None else self.group
+    tokens: Int[np.ndarray, "n_blocks context"]
+    origin: Int[np.ndarray, "n_blocks context"]
+    group: Int[np.ndarray, "n_blocks context"]
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """Learns a byte-level BPE vocabulary; END_OF_TEXT begins, ends, pads and is unknown.
 
     Any text can be encoded and decoded again without loss. Runs of spaces, which indent code,
-    can become tokens.
-
-    Args:
-        texts: what to learn from.
-        vocab_size: number of tokens, at least 257 (the bytes and END_OF_TEXT).
+    can become tokens. `vocab_size` is at least 257: the bytes and END_OF_TEXT.
 
     Raises:
-        FeatrackError: vocab_size is too small, or larger than the texts have pairs for.
+        FeatrackError: vocab_size is larger than the texts have pairs for.
     """
-    if vocab_size < MIN_VOCABULARY:
-        raise FeatrackError(
-            f"The vocabulary of {vocab_size} tokens can't hold the 256 bytes and {END_OF_TEXT}; "
-            f"ask for at least {MIN_VOCABULARY}."
-        )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -150,46 +116,26 @@ def encode_documents(
     )
 
 
-def blocks(stream: TokenStream, context: int) -> Blocks:
-    """Cuts a stream into consecutive blocks of `context` tokens; the tail is left out.
+def blocks(stream: TokenStream, context: int, n_blocks: int | None = None) -> Blocks:
+    """A stream in consecutive blocks of `context` tokens, without the tail.
 
-    Raises:
-        FeatrackError: the stream is shorter than one block.
-    """
-    n_blocks = len(stream.tokens) // context
-    return _take_blocks(stream, context, np.arange(n_blocks))
-
-
-def evaluation_blocks(stream: TokenStream, context: int, n_blocks: int) -> Blocks:
-    """`n_blocks` blocks spread evenly over a stream, so that many origins and groups occur.
-
-    All of them where the stream has fewer.
+    With `n_blocks`, only so many of them, spread evenly so that many origins and groups occur.
 
     Raises:
         FeatrackError: the stream is shorter than one block.
     """
     available = len(stream.tokens) // context
-    wanted = min(n_blocks, available)
-    middles = (2 * np.arange(wanted) + 1) * available // (2 * max(wanted, 1))
-    return _take_blocks(stream, context, middles)
-
-
-def _take_blocks(stream: TokenStream, context: int, chosen: np.ndarray) -> Blocks:
-    if not len(chosen):
+    if not available:
         raise FeatrackError(
             f"The token stream of {len(stream.tokens)} tokens has no whole block of {context}; "
             "use more text or a shorter context."
         )
-    positions = chosen[:, None] * context + np.arange(context)[None, :]
+    wanted = min(n_blocks or available, available)
+    middles = (2 * np.arange(wanted) + 1) * available // (2 * wanted)
+    positions = middles[:, None] * context + np.arange(context)
     document = np.searchsorted(stream.starts, positions, side="right") - 1
-    origin, group = (_numbered(n)[document] for n in (stream.origins, stream.groups))
-    return Blocks(stream.tokens[positions], origin, group)
-
-
-def _numbered(names: list[str]) -> np.ndarray:
-    """int32 [n]: each name's place among the different names in order of appearance."""
-    index = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return np.array([index[name] for name in names], dtype=np.int32)
+    numbers = (pd.factorize(np.array(names))[0] for names in (stream.origins, stream.groups))
+    return Blocks(stream.tokens[positions], *(n.astype(np.int32)[document] for n in numbers))
 
 
 def save_stream(stream: TokenStream, folder: Path) -> None:
@@ -202,24 +148,8 @@ def save_stream(stream: TokenStream, folder: Path) -> None:
 
 
 def load_stream(folder: Path) -> TokenStream:
-    """Reads what `save_stream` wrote.
-
-    Raises:
-        FeatrackError: a file is missing or damaged, or the two don't belong together.
-    """
-    try:
-        arrays = load_file(folder / "stream.safetensors")
-        table = pq.read_table(folder / "documents.parquet")
-        tokens, starts = arrays["tokens"], arrays["starts"]
-        origins, lengths = table["origin"].to_pylist(), table["n_tokens"].to_numpy()
-        groups = table["group"].to_pylist()
-    except (OSError, SafetensorError, pa.ArrowInvalid, KeyError) as error:
-        raise FeatrackError(
-            f"The token stream in {folder} is missing or damaged; make the corpora anew."
-        ) from error
-    if not np.array_equal(np.diff(starts), lengths):
-        raise FeatrackError(
-            f"The two files of the token stream in {folder} don't belong together; make the "
-            "corpora anew."
-        )
-    return TokenStream(tokens, starts, origins, groups)
+    """Reads what `save_stream` wrote."""
+    arrays = load_file(folder / "stream.safetensors")
+    table = pq.read_table(folder / "documents.parquet")
+    names = (table[column].to_pylist() for column in ("origin", "group"))
+    return TokenStream(arrays["tokens"], arrays["starts"], *names)

@@ -82,10 +82,10 @@ def evaluation_mix(blocks: Mapping[str, Blocks]) -> Mix:
     for index, part in enumerate(blocks.values()):
         tokens.append(part.tokens)
         origins.append(part.origin + first)
-        groups.append(part.units + first_group)
+        groups.append(part.group + first_group)
         domains.append(np.full(len(part.tokens), index, dtype=np.int8))
         first += int(part.origin.max()) + 1
-        first_group += int(part.units.max()) + 1
+        first_group += int(part.group.max()) + 1
     return Mix(
         np.concatenate(tokens),
         np.concatenate(origins),

@@ -1,1 +1,1 @@
-"""What people see: figures, tables, text, explorer, widgets."""
+"""What people see: figures, tables, text, explorer, live controls."""

@@ -13,7 +13,7 @@ from IPython.display import HTML
 from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.display.shading import ShadedFeature, shade_side_by_side, token_html, visible
+from featrack_utils.display.shading import ShadedFeature, shade, token_html, visible
 from featrack_utils.display.style import GREY, colour_of
 from featrack_utils.display.tables import format_cell, show_table
 from featrack_utils.interpretation.contexts import (
@@ -177,7 +177,7 @@ def together(
         peak = float(found.acts[:, [feature.index]].max())
         label = link(feature, _LINK_ON_WHITE)
         sides.append(ShadedFeature(label, shown, peak, colour_of(feature.model)))
-    return shade_side_by_side(sides)
+    return shade(*sides)
 
 
 def show_foretold(example: Mapping[str, Any], model: str) -> HTML:
@@ -189,11 +189,9 @@ def show_foretold(example: Mapping[str, Any], model: str) -> HTML:
     true = [(tokens, values) for tokens, values, _ in example["contexts"]]
     foretold = [(tokens, values) for tokens, _, values in example["contexts"]]
     peak = max(max(values) for _, values in true)
-    strips = shade_side_by_side(
-        [
-            ShadedFeature(f"{feature.name}, as it is", true, peak, colour_of(model)),
-            ShadedFeature("as the lookup foretells it", foretold, peak, GREY),
-        ]
+    strips = shade(
+        ShadedFeature(f"{feature.name}, as it is", true, peak, colour_of(model)),
+        ShadedFeature("as the lookup foretells it", foretold, peak, GREY),
     )
     score = f"r = {example['simulation_r']:.2f}"
     said = escape(example["explanation"]).replace("“ ", "“\u00a0")  # no line ends inside quotes

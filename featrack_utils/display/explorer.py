@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from IPython.display import HTML
 from jaxtyping import Float, Int
 from scipy import sparse
 
-from featrack_utils.dictionaries.features import Features, open_features, require_same_tokens
+from featrack_utils.dictionaries.features import Features, open_features
 from featrack_utils.display.style import colour_of
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import contexts
@@ -31,6 +31,7 @@ from featrack_utils.lineage import Lineage, label
 from featrack_utils.matching import fates
 from featrack_utils.matching.best_matches import FOLDER as MATCHING
 from featrack_utils.matching.best_matches import Matches, open_matches
+from featrack_utils.matching.classes import turned
 from featrack_utils.matching.fates import Best
 from featrack_utils.pipeline import store
 
@@ -42,19 +43,9 @@ CLASSES = (*fates.CLASSES, ELSEWHERE)
 LOGITS = 8  # tokens shown that a feature raises, and that it lowers
 TOP_TOKENS = 5
 # In book/_static/explorer/, each after those it needs.
-STYLES = ("explorer.css", "form.css", "list.css", "feature.css")
-SCRIPTS = (
-    "data.js",
-    "text.js",
-    "state.js",
-    "search.js",
-    "figures.js",
-    "controls.js",
-    "list.js",
-    "matches.js",
-    "feature.js",
-    "main.js",
-)
+STYLES = [f"{name}.css" for name in ("explorer", "form", "list", "feature")]
+_PARTS = "data text state search figures controls list matches feature main"
+SCRIPTS = [f"{name}.js" for name in _PARTS.split()]
 _AT = "../_static/explorer"  # seen from a page of the book
 # What a browser makes of it; from a disk nothing else would compress it.
 _UNPACK = (
@@ -131,27 +122,21 @@ def own_r(lineage: Lineage, matches: Matches) -> dict[str, Float[np.ndarray, " d
 
     The least over those dictionaries, NaN where one has none; models with one are left out.
     """
-    least = {}
-    for model in lineage.order:
-        first, *others = matches.names[model]
-        if others:
-            least[model] = (
-                closest(matches.best, first, others).r.min(axis=1, skipna=False).to_numpy()
-            )
-    return least
+    return {
+        model: closest(matches.best, first, others).r.min(axis=1, skipna=False).to_numpy()
+        for model, (first, *others) in matches.names.items()
+        if others
+    }
 
 
 def write_data(folder: Path, contents: Contents, tau: float) -> None:
     """Fills `folder` with the explorer's files; features match by best match above τ.
 
-    Raises FeatrackError: the models' features come from different tokens, or don't fill blocks.
+    Raises FeatrackError: the features' positions don't fill blocks.
     """
-    first = contents.features[contents.lineage.root]
-    for other in contents.features.values():
-        require_same_tokens(first, other)
-    if len(first.tokens) % contents.width:
+    if (n := len(contents.features[contents.lineage.root].tokens)) % contents.width:
         raise FeatrackError(
-            f"The features' {len(first.tokens)} positions are no blocks of {contents.width}; "
+            f"The features' {n} positions are no blocks of {contents.width}; "
             "give the context length of this run."
         )
     folder.mkdir(exist_ok=True)
@@ -208,34 +193,33 @@ def _index(
     contents: Contents, tau: float, columns: Mapping[str, sparse.csc_matrix]
 ) -> dict[str, Any]:
     lineage, best = contents.lineage, contents.best
-    kinds = _kinds(lineage, best, tau)
-    chained = fates.universal(lineage, best, tau)
+    kinds, chained = _kinds(lineage, best, tau), fates.universal(lineage, best, tau)
     rows = {}
     for model, found in contents.features.items():
         about = contents.about[contents.about["model"] == model].set_index("feature")
         about = about.reindex(np.arange(found.acts.shape[1]))
         own = contents.own.get(model, np.full(len(about), np.nan))
         shares = contexts.token_shares(found, len(contents.vocabulary))
+        density = contexts.densities(columns[model], found.domain, len(lineage.domains))
+        closest_in = {m: _closest(best, model, m) for m in lineage.order if m != model}
         rows[model] = {
             "cls": kinds[model].tolist(),
             "universal": chained[model].astype(int).tolist(),
-            "density": [
-                _rounded(row, 4)
-                for row in contexts.densities(columns[model], found.domain, len(lineage.domains))
-            ],
+            "density": [_rounded(row, 4) for row in density],
             "peak": _rounded(contexts.peaks(columns[model]), 4),
             "match": {
-                other: _partners(best, model, other) for other in lineage.order if other != model
+                other: {"i": index.tolist(), "r": _rounded(r)}
+                for other, (index, r) in closest_in.items()
             },
             "top": [
                 contexts.strongest_tokens(shares, i, TOP_TOKENS)[0].tolist() for i in about.index
             ],
-            "own": _decimals(own),
+            "own": _rounded(own),
             "reproducible": (own > tau).astype(int).tolist(),
             "copies": contents.copies[model].tolist(),
             "text": about["explanation"].fillna("").tolist(),
-            "sim": _decimals(about["simulation_r"]),
-            "xy": list(zip(_decimals(about["x"]), _decimals(about["y"]), strict=True)),
+            "sim": _rounded(about["simulation_r"]),
+            "xy": [_rounded(place, 4) for place in about[["x", "y"]].to_numpy()],
             "cluster": about["cluster"].fillna(-1).astype(int).tolist(),
         }
     return rows
@@ -251,24 +235,16 @@ def _kinds(lineage: Lineage, best: Best, tau: float) -> dict[str, np.ndarray]:
     unmatched = [CLASSES.index(name) for name in ("disappearing", "emerging", "novel")]
     for model, numbers in kinds.items():
         line = set(lineage.order) if model == lineage.root else set(lineage.ancestors(model))
-        r = [_closest(best, model, other)[1] for other in line - {model}]
-        further = np.isin(numbers, unmatched) & (np.max(r, axis=0) > tau)
+        there = [_closest(best, model, other)[1] > tau for other in line - {model}]
+        further = np.isin(numbers, unmatched) & np.any(there, axis=0)
         numbers[further] = CLASSES.index(ELSEWHERE)
     return kinds
 
 
 def _closest(best: Best, model: str, other: str) -> tuple[np.ndarray, np.ndarray]:
-    """Each feature's best partner in another model, −1 for none, and its r, −1 for none."""
-    if (model, other) in best:
-        index, r = best[model, other].a_best_index, best[model, other].a_best_r
-    else:
-        index, r = best[other, model].b_best_index, best[other, model].b_best_r
-    return index, np.where(index >= 0, r, -1)
-
-
-def _partners(best: Best, model: str, other: str) -> dict[str, list]:
-    index, r = _closest(best, model, other)
-    return {"i": index.tolist(), "r": _decimals(np.where(index >= 0, r, np.nan))}
+    """Each feature's best partner in another model, −1 for none, and its r, NaN for none."""
+    one = best[model, other] if (model, other) in best else turned(best[other, model])
+    return one.a_best_index, np.where(one.a_best_index >= 0, one.a_best_r, np.nan)
 
 
 def _details(
@@ -278,14 +254,12 @@ def _details(
         "h": contexts.histograms(columns).tolist(),
         "up": logits.up.tolist(),
         "down": logits.down.tolist(),
-        "upv": [_rounded(row, 3) for row in logits.up_effect],
-        "downv": [_rounded(row, 3) for row in logits.down_effect],
+        "upv": [_rounded(row) for row in logits.up_effect],
+        "downv": [_rounded(row) for row in logits.down_effect],
     }
     shown = contexts.packed_contexts(columns, found.origin, contents.width, contents.seed)
-    return [
-        {**context, **{name: rows[i] for name, rows in parts.items()}}
-        for i, context in enumerate(shown)
-    ]
+    rows = zip(*parts.values(), strict=True)
+    return [one | dict(zip(parts, row, strict=True)) for one, row in zip(shown, rows, strict=True)]
 
 
 def _write(folder: Path, name: str, data: Any) -> None:
@@ -295,18 +269,9 @@ def _write(folder: Path, name: str, data: Any) -> None:
     (folder / f"{name}.js").write_text(script, "ascii")
 
 
-def _rounded(values: Sequence[float], digits: int) -> list[float]:
-    """Numbers of so many significant digits, in their shortest form."""
-    return [_short(float(f"{value:.{digits}g}")) for value in values]
-
-
-def _decimals(values: Sequence[float]) -> list[float | None]:
-    """Numbers of three decimals; None for a missing one."""
-    return [None if pd.isna(value) else _short(round(float(value), 3)) for value in values]
-
-
-def _short(value: float) -> float:
-    return int(value) if value.is_integer() else value
+def _rounded(values: Iterable[float], digits: int = 3) -> list[float | None]:
+    """Numbers of so many significant digits; None for a missing one."""
+    return [None if pd.isna(value) else float(f"{value:.{digits}g}") for value in values]
 
 
 def _base64(values: np.ndarray, kind: str) -> str:

@@ -16,8 +16,7 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch, Rectangle
-from matplotlib.path import Path
+from matplotlib.patches import Rectangle
 
 from featrack_utils.display.style import GREY, WIDTH, colour_of
 from featrack_utils.lineage import Lineage, label
@@ -58,10 +57,9 @@ def flow_diagram(volumes: pd.DataFrame, lineage: Lineage) -> Figure:
     Takes the table of `matching.flow.flow`: source_stage, source_class, target_stage,
     target_class, volume (features).
     """
-    columns = columns_of(lineage)
-    links, born = _links_of(volumes)
-    heights = _heights_of(links, born)
-    columns = [[node for node in column if heights[node] > 0] for column in columns]
+    links = _links_of(volumes)
+    heights = _heights_of(links)
+    columns = [[n for n in column if heights[n] > 0] for column in columns_of(lineage)]
     boxes = _stacked(columns, heights)
     left = {node: _STEP * n for n, column in enumerate(columns) for node in column}
     figure = Figure(figsize=(WIDTH, _HEIGHT), layout="constrained")
@@ -122,28 +120,23 @@ def _nodes_of(lineage: Lineage, model: str) -> list[Node]:
     return [*above, *shared, *below, Node(model, "novel"), *splits]
 
 
-def _links_of(volumes: pd.DataFrame) -> tuple[Links, dict[Node, float]]:
-    """Volumes between nodes, and for nodes with features from nowhere how many they are."""
+def _links_of(volumes: pd.DataFrame) -> Links:
     links: Links = defaultdict(float)
-    born: dict[Node, float] = defaultdict(float)
     stages = "source_stage", "source_class", "target_stage", "target_class"
     for a, name_a, b, name_b, volume in volumes[[*stages, "volume"]].itertuples(index=False):
         source = Node(a, name_a, b if name_a in _WORDS else "")
         target = Node(b, name_b, a if name_b in _WORDS else "")
-        if a == "outside":
-            born[target] += volume
-        else:
-            links[source, target] += volume
-    return links, born
+        links[source, target] += volume
+    return links
 
 
-def _heights_of(links: Links, born: dict[Node, float]) -> dict[Node, float]:
+def _heights_of(links: Links) -> dict[Node, float]:
     """Features that each node stands for: the most it exchanges with any one other stage."""
     exchanged: dict[tuple[Node, str], float] = defaultdict(float)
     for (source, target), volume in links.items():
         exchanged[source, target.stage] += volume
         exchanged[target, source.stage] += volume
-    heights: dict[Node, float] = defaultdict(float, born)
+    heights: dict[Node, float] = defaultdict(float)
     for (node, _), volume in exchanged.items():
         heights[node] = max(heights[node], volume)
     return heights
@@ -167,18 +160,21 @@ def _stacked(columns: list[list[Node]], heights: dict[Node, float]) -> Boxes:
 
 
 def _draw_ribbons(axis: Axes, links: Links, boxes: Boxes, left: dict[Node, float]) -> None:
+    # What comes from nowhere has a node and no ribbon.
+    links = {link: volume for link, volume in links.items() if link[0] in boxes}
     starts, ends = (_spans(links, boxes, side) for side in (0, 1))
+    way = np.linspace(0, 1, 50)
+    eased = way**2 * (3 - 2 * way)
     for (source, target), start in starts.items():
         colour = _LOST if target.name == "disappearing" else colour_of(source.stage)
         look = _look(colour, source.name in _SHARED or target.name in _SHARED)
-        x0, x1 = left[source] + _NODE_WIDTH, left[target]
-        middle = (x0 + x1) / 2
-        (a0, a1), (b0, b1) = start, ends[source, target]
-        points = [(x0, a0), (middle, a0), (middle, b0), (x1, b0)]
-        points += [(x1, b1), (middle, b1), (middle, a1), (x0, a1), (x0, a0)]
-        curve = [Path.CURVE4] * 3
-        codes = [Path.MOVETO, *curve, Path.LINETO, *curve, Path.CLOSEPOLY]
-        axis.add_patch(PathPatch(Path(points, codes), **look, alpha=0.38, lw=0, zorder=1))
+        begin = left[source] + _NODE_WIDTH
+        x = begin + (left[target] - begin) * way
+        top, bottom = (
+            a + (b - a) * eased for a, b in zip(start, ends[source, target], strict=True)
+        )
+        around = np.append(x, x[::-1]), np.append(top, bottom[::-1])
+        axis.fill(*around, **look, alpha=0.38, lw=0, zorder=1)
 
 
 def _spans(links: Links, boxes: Boxes, side: int) -> dict[tuple[Node, Node], tuple[float, float]]:

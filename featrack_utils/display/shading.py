@@ -10,19 +10,32 @@ from IPython.display import HTML
 
 from featrack_utils.interpretation.contexts import visible
 
-_Contexts = Sequence[tuple[Sequence[str], Sequence[float]]]
-
 # Above this share of full colour, dark text on the colour falls below a contrast of 4.5 : 1.
 _FULL_SHADE = 0.7
 _INK = "#1a1a1a"
 _MARK = '<span class="featrack-mark" style="color: #595959">{}</span>'
-
-_SHOWN_BREAKS = 2  # so many in a row are shown one by one, a longer run as its number
+_BREAK = _MARK.format("⏎")
 _BOX = (
     '<pre class="featrack-sample" tabindex="0" style="margin: 0.2em 0 1em; padding: 0.6em 0.8em; '
     "max-height: 18em; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere; "
-    'background: white; color: #1a1a1a; border: 1px solid #bbb; border-radius: 4px">'
+    f'background: white; color: {_INK}; border: 1px solid #bbb; border-radius: 4px">'
 )
+
+
+class ShadedFeature(NamedTuple):
+    """A feature and what it does on some texts.
+
+    Attributes:
+        label: HTML.
+        contexts: (tokens, activations of the same length) of each text.
+        peak: the activation of full colour.
+        colour: "#RRGGBB".
+    """
+
+    label: str
+    contexts: Sequence[tuple[Sequence[str], Sequence[float]]]
+    peak: float
+    colour: str
 
 
 def token_html(token: str) -> str:
@@ -35,31 +48,34 @@ def token_html(token: str) -> str:
     core = token.strip(" ")
     before = len(token) - len(token.lstrip(" "))
     after = len(token) - before - len(core)
-    lead = " " if core and before == 1 else signs(" " * before)
+    lead = " " if core and before == 1 else _signs(" " * before)
     if core and unicodedata.combining(core[0]):
         lead += "◌"
-    # Spaces inside a token are read as spaces.
-    return lead + " ".join(map(signs, core.split(" "))) + signs(" " * after)
+    return lead + _spaced(core) + _signs(" " * after)
 
 
-def signs(text: str) -> str:
+def _signs(text: str) -> str:
     """Escaped text in which a character that can't be seen is a sign."""
     shown = ((character, visible(character)) for character in text)
     return "".join(escape(c) if sign == c else _MARK.format(sign) for c, sign in shown)
 
 
-def _shade(colour: str, part: float) -> str:
-    return f"{colour}{round(255 * _FULL_SHADE * part):02x}"
+def _spaced(text: str) -> str:
+    """The same, but spaces, which inside a text are read as such, stay."""
+    return " ".join(map(_signs, text.split(" ")))
 
 
 def token_spans(tokens: Sequence[str], acts: Sequence[float], peak: float, colour: str) -> str:
-    """Tokens in HTML, each shaded by its activation / peak, the strongest underlined."""
+    """Tokens in HTML, each shaded by its activation / peak, the strongest underlined.
+
+    A token's activation is its title.
+    """
     strongest = max(range(len(acts)), key=acts.__getitem__)
     spans = []
     for place, (token, act) in enumerate(zip(tokens, acts, strict=True)):
         style = ""
         if act > 0:
-            style = f"background: {_shade(colour, min(act / peak, 1.0))}"
+            style = f"background: {_shade(colour, act / peak if act < peak else 1)}"
         if act > 0 and place == strongest:
             # Underlined too: the strongest token is found without seeing colours.
             style += "; text-decoration: underline; font-weight: 600"
@@ -68,54 +84,20 @@ def token_spans(tokens: Sequence[str], acts: Sequence[float], peak: float, colou
     return "".join(spans)
 
 
-def _strip(context: tuple[Sequence[str], Sequence[float]], peak: float, colour: str) -> str:
+def strip(tokens: Sequence[str], acts: Sequence[float], peak: float, colour: str) -> str:
+    """`token_spans` as a paragraph that wraps on a phone."""
     return (
-        '<p style="margin: 0.35em 0; line-height: 1.7; white-space: pre-wrap; '
-        "overflow-wrap: anywhere; font-family: monospace; font-size: 0.9em; "
-        f'color: {_INK}">' + token_spans(*context, peak, colour) + "</p>"
+        f'<p style="margin: 0.35em 0; line-height: 1.7; background: white; color: {_INK}; '
+        'white-space: pre-wrap; overflow-wrap: anywhere; font-family: monospace; font-size: 0.9em">'
+        f"{token_spans(tokens, acts, peak, colour)}</p>"
     )
 
 
-def _legend(peak: float, colour: str) -> str:
-    full = _shade(colour, 1)
-    return (
-        f'<p style="margin: 0 0 0.3em; font-size: 0.8em; color: {_INK}">activation 0 '
-        '<span style="display: inline-block; width: 6em; height: 0.8em; border: 1px solid #999; '
-        f'vertical-align: middle; background: linear-gradient(to right, white, {full})"></span> '
-        f"{peak:.3g}, strongest token underlined</p>"
-    )
-
-
-class ShadedFeature(NamedTuple):
-    """One feature among those shown beside each other, with what it does on each text.
-
-    `label` is HTML, `contexts`, `peak` and `colour` are those of `shade_contexts`.
-    """
-
-    label: str
-    contexts: _Contexts
-    peak: float
-    colour: str
-
-
-def shade_contexts(contexts: _Contexts, peak: float, colour: str) -> HTML:
-    """Several contexts under one colour scale, each (tokens, activations of the same length).
-
-    `peak` is the activation of full colour, `colour` is "#RRGGBB". A token's value is its title.
-    """
-    strips = "\n".join(_strip(context, peak, colour) for context in contexts)
-    return HTML(
-        '<div class="featrack-tokens" style="background: white; padding: 0.6em 0.8em; '
-        f'border-left: 4px solid {colour}; border-radius: 4px; margin: 0.5em 0">\n'
-        f"{_legend(peak, colour)}\n{strips}\n</div>"
-    )
-
-
-def shade_side_by_side(sides: Sequence[ShadedFeature]) -> HTML:
+def shade(*sides: ShadedFeature) -> HTML:
     """Features beside each other on their contexts, one row each; below each other on a phone."""
     rows = [[_legend(side.peak, side.colour) for side in sides]]
     rows += [
-        [_strip(c, s.peak, s.colour) for c, s in zip(row, sides, strict=True)]
+        [strip(*context, side.peak, side.colour) for context, side in zip(row, sides, strict=True)]
         for row in zip(*(side.contexts for side in sides), strict=True)
     ]
     # Each strip is named: below each other, colours alone would not tell the features apart.
@@ -134,6 +116,19 @@ def shade_side_by_side(sides: Sequence[ShadedFeature]) -> HTML:
     )
 
 
+def _shade(colour: str, part: float) -> str:
+    return f"{colour}{round(255 * _FULL_SHADE * part):02x}"
+
+
+def _legend(peak: float, colour: str) -> str:
+    return (
+        f'<p style="margin: 0 0 0.3em; font-size: 0.8em; color: {_INK}">activation 0 '
+        '<span style="display: inline-block; width: 6em; height: 0.8em; border: 1px solid #999; '
+        "vertical-align: middle; background: linear-gradient(to right, white, "
+        f'{_shade(colour, 1)})"></span> {peak:.3g}, strongest token underlined</p>'
+    )
+
+
 def show_samples(samples: Mapping[str, tuple[str, str]]) -> HTML:
     """Samples by title, each (prompt, the whole text that begins with it); the prompt is bold.
 
@@ -148,13 +143,8 @@ def show_samples(samples: Mapping[str, tuple[str, str]]) -> HTML:
 
 
 def _written(text: str) -> str:
-    return "".join(
-        _breaks(len(part)) if part.startswith("\n") else " ".join(map(signs, part.split(" ")))
-        for part in re.split(r"(\n+)", text)
-    )
+    def counted(run: re.Match[str]) -> str:
+        return _MARK.format(f"⏎ × {len(run[0]) // len(_BREAK)}") + "\n"
 
-
-def _breaks(count: int) -> str:
-    if count <= _SHOWN_BREAKS:
-        return (_MARK.format("⏎") + "\n") * count
-    return _MARK.format(f"⏎ × {count}") + "\n"
+    shown = re.sub(f"({re.escape(_BREAK)}){{3,}}", counted, _spaced(text))
+    return shown.replace(_BREAK, f"{_BREAK}\n")

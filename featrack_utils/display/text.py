@@ -12,7 +12,7 @@ from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from featrack_utils.corpora.documents import NATURE, SourceConfig
+from featrack_utils.corpora.documents import EMBEDDED, SourceConfig
 from featrack_utils.display.tables import MISSING, format_cell
 from featrack_utils.lineage import Lineage, label
 from featrack_utils.pipeline import store
@@ -104,7 +104,7 @@ def what_was_read(run: Path, lineage: Lineage) -> str:
         source = SourceConfig.read(domain, sources[domain])
         nature = "text given by whoever made this run"
         if source.kind == "embedded":
-            nature = NATURE[source.embedded_text(domain)]
+            nature = EMBEDDED[source.text].nature
         natures.append(f"*{label(domain)}* is {nature}")
     return f"{'; '.join(natures)}."
 

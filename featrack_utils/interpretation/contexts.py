@@ -93,16 +93,6 @@ def token_shares(features: Features, vocab: int) -> sparse.csc_matrix:
     return sums
 
 
-def effective_tokens(shares: sparse.csc_matrix) -> Float[np.ndarray, " d_sae"]:
-    """How many different tokens each feature answers to: e to the entropy of its shares.
-
-    A feature of k equally strong tokens has k; 0 if it is dead.
-    """
-    plogp = shares.data * np.log(np.where(shares.data > 0, shares.data, 1))
-    entropy = -np.bincount(_column_of(shares), weights=plogp, minlength=shares.shape[1])
-    return np.where(np.diff(shares.indptr) > 0, np.exp(entropy), 0)
-
-
 def strongest_tokens(
     shares: sparse.csc_matrix, index: int, n: int
 ) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
@@ -114,12 +104,10 @@ def strongest_tokens(
 
 def by_feature(acts: sparse.spmatrix) -> sparse.csc_matrix:
     """Activations by feature, positions in order, nothing stored that isn't active."""
-    columns = acts.tocsc()
-    if (columns.data <= 0).any() or not columns.has_sorted_indices:
-        columns = columns.copy()
-        columns.data[columns.data < 0] = 0
-        columns.eliminate_zeros()
-        columns.sort_indices()
+    columns = acts.tocsc(copy=True)
+    columns.data[columns.data < 0] = 0
+    columns.eliminate_zeros()
+    columns.sort_indices()
     return columns
 
 
@@ -157,21 +145,6 @@ def strongest_positions(
         strongest[document[::-1]] = rank[::-1]  # the last one written is a document's strongest
         chosen = ranked[strongest[document] == rank][:n]
         row[: chosen.size] = chosen
-    return found
-
-
-def random_positions(columns: sparse.csc_matrix, n: int, seed: int) -> Int[np.ndarray, "d_sae n"]:
-    """`n` of each feature's active positions, drawn without replacement.
-
-    `columns` [n_tokens, d_sae]; NOWHERE where a feature has fewer.
-    """
-    columns = by_feature(columns)
-    rng = np.random.default_rng(seed)
-    found = np.full((columns.shape[1], n), NOWHERE, dtype=np.int32)
-    for row, (start, stop) in zip(found, pairwise(columns.indptr), strict=True):
-        active = columns.indices[start:stop]
-        drawn = rng.choice(active, min(n, active.size), replace=False)
-        row[: drawn.size] = drawn
     return found
 
 
@@ -229,27 +202,24 @@ def packed_contexts(
     A context is [centre, [offset, level, offset, level, …]]: the position shown in the middle and,
     by their distance from the first position shown, those where the feature is active.
     """
-    kinds = {
-        "c": strongest_positions(columns, origin, STRONGEST),
-        "r": random_positions(columns, DRAWN, seed),
-    }
+    rng = np.random.default_rng(seed)
+    strongest = strongest_positions(columns, origin, STRONGEST)
     # In 255ths of the feature's peak, rounded up so that no activation becomes 0.
     level = np.ceil(_of_peak(columns) * LEVELS).astype(np.int64)
-
-    def packed(feature: int, centre: int) -> list[Any]:
-        start, stop = columns.indptr[feature : feature + 2]
+    found = []
+    for feature, (start, stop) in enumerate(pairwise(columns.indptr)):
         active, strength = columns.indices[start:stop], level[start:stop]
-        left, right = window(centre, block)
-        inside = slice(*np.searchsorted(active, (left, right)))
-        return [centre, np.column_stack([active[inside] - left, strength[inside]]).ravel().tolist()]
 
-    return [
-        {
-            kind: [packed(feature, centre) for centre in found[feature].tolist() if centre >= 0]
-            for kind, found in kinds.items()
-        }
-        for feature in range(columns.shape[1])
-    ]
+        def packed(centre: int, active=active, strength=strength) -> list[Any]:
+            left, right = window(centre, block)
+            inside = slice(*np.searchsorted(active, (left, right)))
+            pairs = np.column_stack([active[inside] - left, strength[inside]])
+            return [centre, pairs.ravel().tolist()]
+
+        drawn = rng.choice(active, min(DRAWN, active.size), replace=False)
+        top = strongest[feature][strongest[feature] != NOWHERE]
+        found.append({"c": [*map(packed, top.tolist())], "r": [*map(packed, drawn.tolist())]})
+    return found
 
 
 def _of_peak(columns: sparse.csc_matrix) -> Float[np.ndarray, " nnz"]:

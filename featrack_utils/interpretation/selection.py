@@ -17,22 +17,8 @@ from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.matching.correlation import BestMatches
+from featrack_utils.matching.held_out import paired_r
 from featrack_utils.statistics.intervals import UNDEFINED, Interval
-
-# Regular expressions for whole tokens, spaces included.
-TOKEN_CLASSES = {
-    "assignment": r"\s*[-+*/|&]?=\s*",
-    "opening quotation mark": r"\s*[\"'\u201c\u2018]",
-    "opening bracket": r"\s*[\[({]+",
-    "closing bracket": r"[\])}]+[,;:.]?",
-    "number": r"\s*\d+",
-    "end of a sentence": r"[.!?]+[\"')]?",
-    "line break": r"\n\s*",
-    "article": r"\s*([Aa]n?|[Tt]he)",
-    "self": r"\s*self",
-    "condition": r"\s*([Ii]f|elif|else|elseif)",
-    "verb of speech": r"\s*(said|asked|cried|whispered|replied|shouted|told|answered|called)",
-}
 
 DENSITY = 0.001, 0.1  # of all tokens: rarer or denser features aren't shown
 POSITION_SHARE = 0.1  # of a feature's activation that may fall on one place of the blocks
@@ -100,23 +86,17 @@ def missing(
     return table[columns].sort_values(["r", "feature"], ignore_index=True)
 
 
-def position_share(features: Features, block: int) -> Float[np.ndarray, " d_sae"]:
-    """The largest share of each feature's activation on one place of the blocks; 0 if dead."""
-    n = len(features.tokens)
-    place = sparse.csr_matrix((np.ones(n), (np.arange(n) % block, np.arange(n))), (block, n))
-    sums = (place @ features.acts).toarray()
-    total = sums.sum(axis=0)
-    return np.divide(sums.max(axis=0), total, out=np.zeros_like(total), where=total > 0)
-
-
 def passes(features: Features, block: int) -> Bool[np.ndarray, " d_sae"]:
     """Features that can be shown: of a fit DENSITY, and that no place in the blocks explains.
 
     An attention sink or a counter of positions has much of its activation on one place.
     """
-    density = features.acts.getnnz(axis=0) / len(features.tokens)
-    within = (density >= DENSITY[0]) & (density <= DENSITY[1])
-    return within & (position_share(features, block) <= POSITION_SHARE)
+    n = len(features.tokens)
+    density = features.acts.getnnz(axis=0) / n
+    place = sparse.csr_matrix((np.ones(n), (np.arange(n) % block, np.arange(n))), (block, n))
+    on_place = (place @ features.acts).toarray()
+    tied = on_place.max(axis=0) > POSITION_SHARE * on_place.sum(axis=0)
+    return (density >= DENSITY[0]) & (density <= DENSITY[1]) & ~tied
 
 
 def r_interval(
@@ -130,15 +110,10 @@ def r_interval(
     `documents` says how often each draw has each document. The pair stays as it is: where one was
     chosen for being the closest, r is rather too large.
     """
-    x, y = _activations(found, one), _activations(found, other)
-    n_documents = documents.shape[1]
-    products = (np.ones_like(x), x, y, x * x, y * y, x * y)
-    sums = np.stack([np.bincount(found[one[0]].origin, each, n_documents) for each in products])
-    n, sx, sy, sxx, syy, sxy = sums @ np.vstack([np.ones(n_documents), documents]).T
-    spread = np.sqrt((n * sxx - sx**2) * (n * syy - sy**2))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r = (n * sxy - sx * sy) / spread
-    return Interval(float(r[0]), *map(float, np.nanquantile(r[1:], [0.025, 0.975])))
+    x, y = (found[name].acts[:, [feature]] for name, feature in (one, other))
+    draws = np.vstack([np.ones(documents.shape[1]), documents])  # the first has each once
+    r, *drawn = paired_r(x, y, found[one[0]].origin, draws)[:, 0].tolist()
+    return Interval(r, *np.nanquantile(drawn, [0.025, 0.975]).tolist())
 
 
 def judged(own_r: Sequence[float], child: Sequence[Interval], tau: float) -> str:
@@ -188,7 +163,8 @@ def difference(found: Mapping[str, Features], one: Place, match: Place) -> str:
     Asked is how much of the feature's activation falls where the match is active, too, and how
     much of the match's falls where the feature is silent.
     """
-    x, y = _activations(found, one), _activations(found, match)
+    places = (one, match)
+    x, y = (found[name].acts[:, [feature]].toarray().ravel() for name, feature in places)
     if not (x.any() and y.any()):
         return "one of them is silent"
     shared, elsewhere = x[y > 0].sum() / x.sum(), y[x == 0].sum() / y.sum()
@@ -198,8 +174,3 @@ def difference(found: Mapping[str, Features], one: Place, match: Place) -> str:
         (False, False): "the match covers only a part of the places",
         (False, True): "other places",
     }[bool(shared >= 0.5), bool(elsewhere >= 0.5)]
-
-
-def _activations(found: Mapping[str, Features], place: Place) -> Float[np.ndarray, " n_tokens"]:
-    name, index = place
-    return found[name].acts[:, [index]].toarray().ravel().astype(np.float64)

@@ -43,7 +43,7 @@ def evaluate(
 ) -> Evaluation:
     """Loss and accuracy on every position but the first of each block, in float32.
 
-    origin: which text each position is of, as `Blocks.units` has it, for `intervals`.
+    origin: which text each position is of, as `Blocks.group` has it, for `intervals`.
     """
     losses, hits = [], []
     size = max(1, _TOKENS_PER_CHUNK // blocks.shape[1])
@@ -64,7 +64,7 @@ def evaluate(
 
 def evaluate_each(model: MistralForCausalLM, texts: Mapping[str, Blocks]) -> dict[str, Evaluation]:
     """`evaluate` on validation blocks of several domains, by domain."""
-    return {name: evaluate(model, blocks.tokens, blocks.units) for name, blocks in texts.items()}
+    return {name: evaluate(model, blocks.tokens, blocks.group) for name, blocks in texts.items()}
 
 
 def pooled(*parts: Evaluation) -> Evaluation:

@@ -38,7 +38,7 @@ def slerp(a: State, b: State, t: float) -> State:
     Raises:
         FeatrackError: the two don't have the same parameters of the same shapes.
     """
-    _check_fit([a, b])
+    check_fit([a, b])
 
     def between(x: Tensor, y: Tensor) -> Tensor:
         cosine = torch.dot(_unit(x), _unit(y)).item()
@@ -57,7 +57,7 @@ def linear(states: Sequence[State], weights: Sequence[float]) -> State:
     Raises:
         FeatrackError: they don't have the same parameters of the same shapes.
     """
-    _check_fit(states)
+    check_fit(states)
     return {name: _weighted([state[name] for state in states], weights) for name in states[0]}
 
 
@@ -79,12 +79,8 @@ def write_merge(
     Raises:
         FeatrackError: the parents don't have the same parameters of the same shapes.
     """
-    models = [load_model(parent) for parent in parents]
-    merged = merge([model.state_dict() for model in models], weights, method)
-    models[0].load_state_dict(merged)
-    models[0].save_pretrained(folder)
-    tokenizer = AutoTokenizer.from_pretrained(parents[0], local_files_only=True)
-    tokenizer.save_pretrained(folder)
+    merged = merge([load_model(parent).state_dict() for parent in parents], weights, method)
+    save_like(folder, parents[0], merged)
     names = [f"../{parent.name}" for parent in parents]
     recipe = {
         "merge_method": method,
@@ -101,6 +97,15 @@ def write_merge(
     (folder / RECIPE).write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
 
 
+def save_like(folder: Path, parent: Path, weights: State) -> None:
+    """Saves weights as a model like a saved one, with its tokenizer."""
+    model = load_model(parent)
+    model.load_state_dict(weights)
+    model.save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(parent, local_files_only=True)
+    tokenizer.save_pretrained(folder)
+
+
 def _weighted(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     total = sum(weight * x.double() for weight, x in zip(weights, tensors, strict=True))
     return total.to(tensors[0].dtype)
@@ -112,7 +117,8 @@ def _unit(x: Tensor) -> Tensor:
     return x / (norm if norm > NORM_EPS else 1.0)
 
 
-def _check_fit(states: Sequence[State]) -> None:
+def check_fit(states: Sequence[State]) -> None:
+    """Raises FeatrackError unless the models have the same parameters of the same shapes."""
     first = {name: tuple(tensor.shape) for name, tensor in states[0].items()}
     for number, state in enumerate(states[1:], start=2):
         shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}

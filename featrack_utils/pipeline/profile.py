@@ -137,7 +137,8 @@ class Arms(Section):
     Doses are shares of a fine-tune's steps, rates shares of the root's learning rate.
 
     ``planted`` holds shares of documents that get an invented word, each for a fine-tune of its
-    own like ``planted_model`` ("": the last one that is tuned).
+    own like ``planted_model`` ("": the last one that is tuned). ``methods`` names recipes of
+    profiles/merges, by which merges are made and compared; ``all`` stands for all of them.
     """
 
     doses: list[Real]
@@ -147,6 +148,7 @@ class Arms(Section):
     lm_seed: bool
     planted: list[Annotated[Real, Field(gt=0, le=1)]]
     planted_model: str
+    methods: list[str]
 
     @field_validator("rates")
     @classmethod

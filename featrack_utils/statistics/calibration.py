@@ -11,10 +11,11 @@ import numpy as np
 from scipy import stats
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.matching.classes import eligible
-from featrack_utils.statistics.bootstrap import bootstrap, draw
+from featrack_utils.statistics.bootstrap import resample
 from featrack_utils.statistics.intervals import LEVEL, Interval, interval, shares
 from featrack_utils.statistics.simulation import Plan, simulate, true_best_r
+
+PAIR = ("parent", 0), ("child", 0)
 
 
 class Calibration(NamedTuple):
@@ -53,10 +54,9 @@ def calibrate(
     rows, called_truth = [], []
     for number in range(sets):
         simulated = simulate(plan, seed + number)
-        parent, child = simulated.parent[0], simulated.child[0]
-        masks = [eligible(side.acts, side.origin) for side in (parent, child)]
-        draws = draw(parent, {"simulated": 1}, replicates, seed + number)
-        matched, _ = bootstrap(parent, child, *masks, draws, [tau])
+        sides = {"parent": simulated.parent, "child": simulated.child}
+        sample = resample(sides, [tau], tau=tau, replicates=replicates, seed=seed + number)
+        (matched,) = sample.matched([PAIR]).values()
         called = matched.best_r[matched.asked] > tau
         true_r = true_best_r(simulated.parent_truth[0], simulated.child_truth[0])
         truth = true_r[matched.asked] > tau

@@ -6,7 +6,7 @@ count beside it. How often the intervals around it hold the truth, over document
 seeds, is measured by benchmarks/coverage.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -44,37 +44,49 @@ class Interval(NamedTuple):
 UNDEFINED = Interval(np.nan, np.nan, np.nan)
 
 
-def shares(matched: Matched, among: np.ndarray | None = None) -> Shares:
-    """Share of the features asked (or of those `among` them, bool [d_sae]) with a match.
-
-    Raises:
-        FeatrackError: none is asked, so no share is defined.
-    """
-    asked = matched.asked if among is None else matched.asked & among
-    if not asked.any():
-        raise FeatrackError("None of the features is both eligible and asked: no share is defined.")
-    counted = np.array([(matched.best_r[asked] > tau).mean() for tau in matched.taus])
-    once, twice = matched.exceeded[asked], matched.twice[asked]
-    each = [without_noise(counted[k], once > k, twice > k) for k in range(matched.taus.size)]
-    return corrected(matched.taus, counted, np.stack(each, axis=1), int(asked.sum()))
+def shares(matched: Matched) -> Shares:
+    """Share of the features asked that have a match; at least one is asked."""
+    return corrected(matched.taus, *matched.above(), int(matched.asked.sum()))
 
 
 def corrected(
-    taus: np.ndarray, counted: np.ndarray, replicates: np.ndarray, asked: int = 0
+    taus: np.ndarray, counted: np.ndarray, once: np.ndarray, twice: np.ndarray, asked: int = 0
 ) -> Shares:
-    """Shares as counted and their replicates without noise, whose mean is the estimate."""
-    return Shares(taus, replicates.mean(axis=0), replicates, asked, counted)
+    """Shares without noise of what was `counted`, bool [n_taus, d].
+
+    `once` and `twice`, bool [n_taus, d, R], are the same in every replicate, with its own noise
+    and with twice as much (`simex.without_noise`).
+    """
+    raw = counted.mean(axis=1)
+    each = [without_noise(*one) for one in zip(raw, once, twice, strict=True)]
+    replicates = np.stack(each, axis=1)
+    return Shares(taus, replicates.mean(axis=0), replicates, asked, raw)
 
 
-def mean(each: list[Shares]) -> Shares:
-    """The mean of shares under the same draws."""
+def combined(how: Callable[..., np.ndarray], *each: Shares) -> Shares:
+    """What a function makes of shares under the same draws, replicate by replicate."""
     return Shares(
         each[0].taus,
-        np.mean([share.estimate for share in each], axis=0),
-        np.mean([share.replicates for share in each], axis=0),
+        how(*(share.estimate for share in each)),
+        how(*(share.replicates for share in each)),
         min(share.asked for share in each),
-        np.mean([share.counted for share in each], axis=0),
+        how(*(share.counted for share in each)),
     )
+
+
+def mean(each: Iterable[Shares]) -> Shares:
+    """The mean of shares under the same draws."""
+    return combined(lambda *values: np.mean(values, axis=0), *each)
+
+
+def complement(share: Shares) -> Shares:
+    """1 − a share, replicate by replicate."""
+    return combined(lambda value: 1 - value, share)
+
+
+def undefined(like: Shares) -> Shares:
+    """A share that isn't known, at the thresholds and under the draws of another."""
+    return combined(lambda value: np.full_like(value, np.nan), like)
 
 
 def over_seeds(
@@ -86,7 +98,7 @@ def over_seeds(
     of the pairs' replicates, which only documents move, two parts are added: what the seeds that a
     replicate drew do (`_by_seeds`), and what a few seeds can't show (`_by_luck`).
     """
-    share = mean(list(tables.values()))
+    share = mean(tables.values())
     by_seeds = _by_seeds(tables, draws, model_a, model_b)
     by_luck = _by_luck(share, by_seeds, draws, model_a, model_b)
     return share._replace(replicates=share.replicates + by_seeds + by_luck)
@@ -132,15 +144,36 @@ def _by_luck(
     return luck[:, None] * np.sqrt(missing)
 
 
-def interval(share: Shares, tau: float) -> Interval:
-    """The share at one of its thresholds, with its interval, all within 0…1.
+def interval(share: Shares, tau: float, lowest: float = 0.0) -> Interval:
+    """The share at one of its thresholds, with its interval, all within `lowest`…1.
 
     Raises:
         FeatrackError: a threshold that was not computed.
     """
     t = at(share, tau)
     bounds = around(share.replicates[:, t])
-    return Interval(*(float(np.clip(x, 0, 1)) for x in (share.estimate[t], *bounds)))
+    return Interval(*(float(np.clip(x, lowest, 1)) for x in (share.estimate[t], *bounds)))
+
+
+def difference(minuend: Shares, subtrahend: Shares, tau: float) -> Interval:
+    """One share less another at τ, its interval from the same draws of both."""
+    return interval(combined(np.subtract, minuend, subtrahend), tau, lowest=-1.0)
+
+
+def ratio(top: Shares, bottom: Shares, tau: float, lowest: float = 0.0) -> Interval:
+    """One share over another at τ, its interval from the same draws of both; not below `lowest`.
+
+    Undefined (NaN) where the bottom can't be told from zero.
+
+    Raises:
+        FeatrackError: a threshold that wasn't counted.
+    """
+    t = at(bottom, tau)
+    below = bottom.replicates[:, t]
+    if not bottom.estimate[t] > 0 or (below <= 0).any():
+        return UNDEFINED
+    figures = top.estimate[t] / bottom.estimate[t], *around(top.replicates[:, t] / below)
+    return Interval(*(max(float(x), lowest) for x in figures))
 
 
 def around(replicates: np.ndarray) -> tuple[float, float]:

@@ -18,27 +18,37 @@ from jaxtyping import Bool
 
 from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.errors import FeatrackError
+from featrack_utils.matching import classes
 from featrack_utils.matching.classes import assignment
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.flow import origin_masks
-from featrack_utils.statistics.bootstrap import Matched, copies_merged, mutual_only
+from featrack_utils.statistics.bootstrap import (
+    Masks,
+    Matched,
+    Place,
+    Sample,
+    copies_merged,
+    mutual_only,
+)
+from featrack_utils.statistics.bootstrap import resample as resample  # chapters need both
 from featrack_utils.statistics.intervals import (
     UNDEFINED,
     Interval,
     Shares,
-    around,
     at,
+    combined,
+    complement,
     corrected,
+    difference,
     interval,
     mean,
     over_seeds,
+    ratio,
     shares,
+    undefined,
 )
-from featrack_utils.statistics.sample import Masks, Place, Sample
-from featrack_utils.statistics.sample import resample as resample  # chapters need both
-from featrack_utils.statistics.simex import without_noise
 
-RULES = ("best", "mutual", "assignment", "copies merged")
+RULES = (*classes.RULES, "copies merged")
 CURVE_TAUS = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))  # 0.3 … 0.95
 _ENDS = ("", ".ci_low", ".ci_high")
 
@@ -47,114 +57,103 @@ class Persistence(NamedTuple):
     """A share of features found again, and what it must be read beside.
 
     Attributes:
-        share: of the parent's features those found in the child.
-        ceiling: found if nothing had happened; None: there is nobody to ask.
+        shares: of the parent's features those found in the child.
+        ceilings: found if nothing had happened; undefined (NaN) where there is nobody to ask.
         floors: found in each control model, by the control's name; the first is the headline's.
         tau: the threshold at which the figures are read where none is named.
     """
 
-    share: Shares
-    ceiling: Shares | None
+    shares: Shares
+    ceilings: Shares
     floors: dict[str, Shares]
     tau: float
 
-    def found(self, tau: float | None = None) -> Interval:
+    def share(self, tau: float | None = None) -> Interval:
         """The share, with its 95 % interval."""
-        return interval(self.share, tau or self.tau)
+        return interval(self.shares, tau or self.tau)
 
-    def counted(self, tau: float | None = None) -> float:
+    def raw(self, tau: float | None = None) -> float:
         """The share as counted, before its noise is corrected."""
-        return float(self.share.counted[at(self.share, tau or self.tau)])
+        return float(self.shares.counted[at(self.shares, tau or self.tau)])
 
-    def at_most(self, tau: float | None = None) -> Interval:
-        """The ceiling, with its interval; undefined (NaN) if there is none."""
-        return interval(self._known(self.ceiling), tau or self.tau)
+    def ceiling(self, tau: float | None = None) -> Interval:
+        """The share that would be found if nothing had happened."""
+        return interval(self.ceilings, tau or self.tau)
 
-    def at_least(self, floor: str | None = None, tau: float | None = None) -> Interval:
-        """A control's floor (the first if none is named), with its interval; NaN: no control."""
-        return interval(self._floor(floor), tau or self.tau)
+    def floor(self, control: str | None = None, tau: float | None = None) -> Interval:
+        """The share found in a control, the first if none is named; NaN: there is none."""
+        return interval(self._floor(control), tau or self.tau)
 
     def ratio(self, tau: float | None = None) -> Interval:
-        """Share / ceiling; undefined where the ceiling is missing or can't be told from zero."""
-        return ratio(self.share, self._known(self.ceiling), tau or self.tau)
+        """Share / ceiling."""
+        return ratio(self.shares, self.ceilings, tau or self.tau)
 
-    def rescaled(self, floor: str | None = None, tau: float | None = None) -> Interval:
+    def rescaled(self, control: str | None = None, tau: float | None = None) -> Interval:
         """(share − floor) / (ceiling − floor): 0 if all that was learned is gone, 1 if nothing is.
 
-        `floor` names a control, the first by default. It may be below 0 and above 1. Undefined
-        without ceiling or floor, or where the two can't be told apart.
+        It may be below 0 and above 1.
         """
-        low, top = self._floor(floor), self._known(self.ceiling)
-        return ratio(_minus(self.share, low), _minus(top, low), tau or self.tau, lowest=-np.inf)
+        floor = self._floor(control)
+        above, room = (combined(np.subtract, one, floor) for one in (self.shares, self.ceilings))
+        return ratio(above, room, tau or self.tau, lowest=-np.inf)
 
     def unchanged_loss(self, tau: float | None = None) -> Interval:
         """(1 − ceiling) / (1 − share): of what seems lost, how much an unchanged model loses too.
 
-        Undefined where so little seems lost that there is no ratio. It may exceed 1.
+        It may exceed 1.
         """
-        top = complement(self._known(self.ceiling))
-        return ratio(top, complement(self.share), tau or self.tau)
+        return ratio(complement(self.ceilings), complement(self.shares), tau or self.tau)
 
     def excess(self, tau: float | None = None) -> Interval:
         """Ceiling − share: what is lost beyond what an unchanged model would seem to lose."""
-        return difference(self._known(self.ceiling), self.share, tau or self.tau)
+        return difference(self.ceilings, self.shares, tau or self.tau)
 
-    def as_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
+    def as_results(self, prefix: str) -> dict[str, float | None]:
         """Flat for results.json: `prefix`, .ceiling, .ratio_to_ceiling and, where there are
         controls, .floor and .rescaled (by the first) and .floor_<name> of each other, each with
         .ci_low and .ci_high; and .raw, the share as counted. None: not defined.
         """
-        figures = {
-            "": self.found(tau),
-            ".ceiling": self.at_most(tau),
-            ".ratio_to_ceiling": self.ratio(tau),
-        }
+        figures = {"": self.share(), ".ceiling": self.ceiling(), ".ratio_to_ceiling": self.ratio()}
         if self.floors:
-            figures |= {".floor": self.at_least(tau=tau), ".rescaled": self.rescaled(tau=tau)}
+            figures |= {".floor": self.floor(), ".rescaled": self.rescaled()}
         for name in list(self.floors)[1:]:
-            figures[f".floor_{name}"] = self.at_least(name, tau)
-        results = _raw(prefix, self.counted(tau))
+            figures[f".floor_{name}"] = self.floor(name)
+        results = {f"{prefix}.raw": _defined(self.raw())}
         for key, figure in figures.items():
             results |= flat(prefix + key, figure)
         return results
 
-    def lost_results(self, prefix: str, tau: float | None = None) -> dict[str, float | None]:
+    def lost_results(self, prefix: str) -> dict[str, float | None]:
         """The share *not* found, flat for results.json, with floor and ceiling in turned places.
 
         `prefix`, .floor (what an unchanged model would seem to lose, 1 − ceiling) and .excess
         (the difference of the two, what was really lost), each with .ci_low and .ci_high; and
         .raw, as counted.
         """
-        anyway = complement(self._known(self.ceiling))
         return {
-            **_raw(prefix, 1 - self.counted(tau)),
-            **flat(prefix, interval(complement(self.share), tau or self.tau)),
-            **flat(f"{prefix}.floor", interval(anyway, tau or self.tau)),
-            **flat(f"{prefix}.excess", self.excess(tau)),
+            f"{prefix}.raw": _defined(1 - self.raw()),
+            **flat(prefix, interval(complement(self.shares), self.tau)),
+            **flat(f"{prefix}.floor", interval(complement(self.ceilings), self.tau)),
+            **flat(f"{prefix}.excess", self.excess()),
         }
 
     def curve(self, pair: str) -> pd.DataFrame:
         """One row for each threshold: pair, tau, raw (the share as counted), and share, ceiling and
         the first floor, each with its _low and _high; missing where there is none.
         """
-        parts = {"share": self.found, "ceiling": self.at_most, "floor": self.at_least}
+        parts = {"share": self.share, "ceiling": self.ceiling, "floor": self.floor}
         rows = []
-        for tau in self.share.taus:
-            row = {"pair": pair, "tau": tau, "raw": self.counted(tau)}
+        for tau in self.shares.taus:
+            row = {"pair": pair, "tau": tau, "raw": self.raw(tau)}
             for name, part in parts.items():
                 row |= dict(zip((name, f"{name}_low", f"{name}_high"), part(tau=tau), strict=True))
             rows.append(row)
         return pd.DataFrame(rows)
 
-    def _floor(self, name: str | None) -> Shares:
-        first = next(iter(self.floors.values()), None)
-        return self._known(self.floors[name] if name else first)
-
-    def _known(self, part: Shares | None) -> Shares:
-        if part is not None:
-            return part
-        nothing = (np.full_like(each, np.nan) for each in self.share[1:3])
-        return Shares(self.share.taus, *nothing)
+    def _floor(self, control: str | None) -> Shares:
+        if control:
+            return self.floors[control]
+        return next(iter(self.floors.values()), undefined(self.shares))
 
 
 def persistence(
@@ -188,15 +187,17 @@ def persistence(
     """
     if rule not in RULES:
         raise FeatrackError(f"The rule is {rule!r}; choose one of {', '.join(RULES)}.")
-    masks = reproducible(sample, parent) if among == "reproducible" else among
+    masks = sample.eligible[parent] if among is None else among
+    if among == "reproducible":
+        masks = reproducible(sample, parent)
+    else:
+        ceiling = ceiling or parent
 
-    def asked(s: int, model: str, t: int) -> list[np.ndarray | None]:
+    def asked(s: int, model: str, t: int) -> Masks:
         left_out = (model == parent and s == t) or (model == child and pairs and not pairs(s, t))
-        return [] if left_out else [None if masks is None else masks[s]]
+        return [] if left_out else [masks[s]]
 
-    own_again = ceiling is None and among == "reproducible"
-    top = None if own_again else (ceiling or parent)
-    return _between(sample, parent, child, top, floors, asked, rule)
+    return _between(sample, parent, child, ceiling, floors or {}, asked, rule)
 
 
 def headline(
@@ -218,7 +219,7 @@ def headline(
     that share, floors and ceiling are of the same features.
     """
 
-    def asked(s: int, model: str, t: int) -> list[np.ndarray | None]:
+    def asked(s: int, model: str, t: int) -> Masks:
         seed = ZERO_SEED if model == unchanged else t
         if s == seed or (unchanged and s == ZERO_SEED):
             return []
@@ -229,7 +230,7 @@ def headline(
         left_out = [seed] if seed in others else sorted(others)
         return [_found_in(sample, parent, s, others - {one}) for one in left_out]
 
-    return _between(sample, parent, child, unchanged or parent, floors, asked, "best")
+    return _between(sample, parent, child, unchanged or parent, floors or {}, asked, "best")
 
 
 def _between(
@@ -237,42 +238,51 @@ def _between(
     parent: str,
     child: str,
     ceiling: str | None,
-    floors: Mapping[str, str] | None,
-    asked: Callable[[int, str, int], list[np.ndarray | None]],
+    floors: Mapping[str, str],
+    asked: Callable[[int, str, int], Masks],
     rule: str,
 ) -> Persistence:
     """The shares found in child, ceiling and controls; `asked` (parent's seed, model, its seed)
-    says which of the parent's features: masks whose shares are averaged, None for all.
+    says which of the parent's features: masks whose shares are averaged.
     """
-
-    def share(model: str) -> Shares | None:
-        pairs = {
-            (s, t): ((parent, s), (model, t))
-            for s, t in product(sample.seeds(parent), sample.seeds(model))
-        }
-        masks = {place: each for place in pairs if (each := asked(place[0], model, place[1]))}
-        matched = sample.matched(pairs[place] for place in masks)
-        tables = {}
-        for place, each in masks.items():
-            if one := matched.get(pairs[place]):
-                found = [_one_share(sample, pairs[place], one, mask, rule) for mask in each]
-                if found := [share for share in found if share is not None]:
-                    tables[place] = mean(found)
-        if not tables:
-            return None
-        if rule == "assignment":
-            return mean(list(tables.values()))
-        return over_seeds(tables, sample.draws, parent, model)
-
     n_replicates = 0 if rule == "assignment" else len(sample.draws.documents)
     nothing = np.full((n_replicates, len(sample.taus)), np.nan)
-    undefined = Shares(np.array(sample.taus), np.full(len(sample.taus), np.nan), nothing)
-    return Persistence(
-        share=share(child) or undefined,
-        ceiling=share(ceiling) if ceiling else None,
-        floors={name: share(model) or undefined for name, model in (floors or {}).items()},
-        tau=sample.tau,
-    )
+    unknown = Shares(np.array(sample.taus), np.full(len(sample.taus), np.nan), nothing)
+
+    def found_in(model: str | None) -> Shares:
+        seeds = product(sample.seeds(parent), sample.seeds(model)) if model else ()
+        masks = {(s, t): each for s, t in seeds if (each := asked(s, model, t))}
+        places = {(s, t): ((parent, s), (model, t)) for s, t in masks}
+        matched = sample.matched(places.values())
+        tables = {}
+        for seed, place in places.items():
+            asking = [matched[place].only(mask) for mask in masks[seed] if place in matched]
+            shares = [_counted(sample, place, each, rule) for each in asking if each.asked.any()]
+            if shares:
+                tables[seed] = mean(shares)
+        if not tables:
+            return unknown
+        if rule == "assignment":
+            return mean(tables.values())
+        return over_seeds(tables, sample.draws, parent, model)
+
+    controls = {name: found_in(model) for name, model in floors.items()}
+    return Persistence(found_in(child), found_in(ceiling), controls, sample.tau)
+
+
+def _counted(sample: Sample, pair: tuple[Place, Place], matched: Matched, rule: str) -> Shares:
+    if rule == "assignment":
+        (one, able_one), (other, able_other) = map(sample.dictionary, pair)
+        best = correlations(one.acts, other.acts, eligible_a=able_one, eligible_b=able_other)
+        chosen, r = assignment(best.pairs), np.zeros(matched.asked.size)
+        r[chosen.i] = chosen.r
+        estimate = np.array([(r[matched.asked] > tau).mean() for tau in matched.taus])
+        return Shares(matched.taus, estimate, np.empty((0, estimate.size)))
+    if rule == "mutual":
+        matched = mutual_only(matched)
+    if rule == "copies merged":
+        matched = copies_merged(matched, sample.copies(pair[0]))
+    return shares(matched)
 
 
 def reproducible(sample: Sample, model: str) -> list[Bool[np.ndarray, " d_sae"]]:
@@ -283,6 +293,17 @@ def reproducible(sample: Sample, model: str) -> list[Bool[np.ndarray, " d_sae"]]
     return [
         _found_in(sample, model, s, set(sample.seeds(model)) - {s}) for s in sample.seeds(model)
     ]
+
+
+def _found_in(sample: Sample, model: str, seed: int, others: set[int]) -> np.ndarray:
+    """Features of one dictionary that each of the others has; none if there is no other."""
+    able = sample.eligible[model][seed]
+    found = able.copy() if others else np.zeros_like(able)
+    matched = sample.matched(((model, seed), (model, other)) for other in sorted(others))
+    for other in others:
+        one = matched.get(((model, seed), (model, other)))
+        found &= (one.asked & (one.best_r > sample.tau)) if one else False
+    return found
 
 
 def merge_origins(
@@ -301,137 +322,39 @@ def merge_origins(
     """
     if rule not in ("best", "mutual"):
         raise FeatrackError(f"Origins are counted by the rule best or mutual, not {rule!r}.")
-    shares = _origin_shares(sample, (merge, 0), parents, rule)
+    found = _origin_shares(sample, (merge, 0), parents, rule)
     cases = {}
     if all(len(sample.seeds(parent)) > 1 for parent in parents):
         cases = {p: _origin_shares(sample, (p, 1), parents, rule) for p in parents}
     origins = {}
-    for name, share in shares.items():
+    for name, share in found.items():
         own = [cases[parent] for parent in cases if name == f"{parent} only"]
         ceilings = [case[name] for case in own or cases.values()]
-        ceiling = mean(ceilings) if ceilings else None
+        ceiling = mean(ceilings) if ceilings else undefined(share)
         if name == "novel":
-            share, ceiling = complement(share), ceiling and complement(ceiling)
+            share, ceiling = complement(share), complement(ceiling)
         origins[name] = Persistence(share, ceiling, {}, sample.tau)
     return origins
 
 
 def _origin_shares(
-    sample: Sample, place: tuple[str, int], parents: Sequence[str], rule: str
+    sample: Sample, place: Place, parents: Sequence[str], rule: str
 ) -> dict[str, Shares]:
     """Shares of one dictionary's features by the parents' dictionaries 0 that have them."""
-    matched = sample.matched((place, (parent, 0)) for parent in parents)
-    by_parent = {parent: matched[place, (parent, 0)] for parent in parents}
-    if rule == "mutual":
-        by_parent = {parent: mutual_only(each) for parent, each in by_parent.items()}
-    first = by_parent[parents[0]]
-    asked, levels = first.asked, np.arange(first.taus.size)[:, None, None]
-
-    def by_origin(above: Callable[[Matched], np.ndarray]) -> dict[str, np.ndarray]:
-        return origin_masks({parent: above(each) for parent, each in by_parent.items()})
-
-    whole = by_origin(lambda m: m.best_r[asked] > m.taus[:, None])
-    drawn = by_origin(lambda m: m.exceeded[asked] > levels)
-    twice = by_origin(lambda m: m.twice[asked] > levels)
-    shares = {}
-    for name, masks in whole.items():
-        counted = masks.mean(axis=1)
-        each = [without_noise(*one) for one in zip(counted, drawn[name], twice[name], strict=True)]
-        shares[name] = corrected(first.taus, counted, np.stack(each, axis=1))
-    return shares
-
-
-def complement(share: Shares) -> Shares:
-    """1 − a share, replicate by replicate."""
-    return share._replace(
-        estimate=1 - share.estimate, replicates=1 - share.replicates, raw=1 - share.counted
-    )
-
-
-def ratio(top: Shares, bottom: Shares, tau: float, lowest: float = 0.0) -> Interval:
-    """One share over another at τ, its interval from the same draws of both; not below `lowest`.
-
-    Undefined (NaN) where the bottom can't be told from zero.
-
-    Raises:
-        FeatrackError: a threshold that wasn't counted.
-    """
-    t, b = at(top, tau), at(bottom, tau)
-    below = bottom.replicates[:, b]
-    if not bottom.estimate[b] > 0 or (below <= 0).any():
-        return UNDEFINED
-    figures = top.estimate[t] / bottom.estimate[b], *around(top.replicates[:, t] / below)
-    return Interval(*(max(float(x), lowest) for x in figures))
-
-
-def difference(minuend: Shares, subtrahend: Shares, tau: float) -> Interval:
-    """One share less another at τ, its interval from the same draws of both; within −1…1.
-
-    Raises:
-        FeatrackError: a threshold that wasn't counted.
-    """
-    m, s = at(minuend, tau), at(subtrahend, tau)
-    bounds = around(minuend.replicates[:, m] - subtrahend.replicates[:, s])
-    figures = minuend.estimate[m] - subtrahend.estimate[s], *bounds
-    return Interval(*(float(np.clip(x, -1, 1)) for x in figures))
+    pairs = [(place, (parent, 0)) for parent in parents]
+    matched = sample.matched(pairs)
+    each = [mutual_only(matched[pair]) if rule == "mutual" else matched[pair] for pair in pairs]
+    # As counted, in the draws, and in the draws with twice the noise.
+    looks = zip(*(one.above() for one in each), strict=True)
+    looks = [origin_masks(dict(zip(parents, masks, strict=True))) for masks in looks]
+    return {name: corrected(each[0].taus, *(look[name] for look in looks)) for name in looks[0]}
 
 
 def flat(name: str, figure: Interval | None) -> dict[str, float | None]:
     """A figure with its interval, flat for results.json; None: not defined."""
-    values = (None if np.isnan(value) else value for value in figure or UNDEFINED)
+    values = map(_defined, figure or UNDEFINED)
     return {name + end: value for end, value in zip(_ENDS, values, strict=True)}
 
 
-def _raw(name: str, counted: float) -> dict[str, float | None]:
-    return {f"{name}.raw": None if np.isnan(counted) else counted}
-
-
-def _one_share(
-    sample: Sample,
-    pair: tuple[Place, Place],
-    matched: Matched,
-    mask: np.ndarray | None,
-    rule: str,
-) -> Shares | None:
-    if mask is not None:
-        matched = matched._replace(asked=matched.asked & mask)
-    if not matched.asked.any():
-        return None
-    if rule == "assignment":
-        r = _assigned_r(sample, *pair)[matched.asked]
-        estimate = np.array([(r > tau).mean() for tau in matched.taus])
-        return Shares(matched.taus, estimate, np.empty((0, estimate.size)))
-    if rule == "mutual":
-        matched = mutual_only(matched)
-    if rule == "copies merged":
-        matched = copies_merged(matched, sample.copies(pair[0]))
-    return shares(matched)
-
-
-def _assigned_r(sample: Sample, a: Place, b: Place) -> np.ndarray:
-    """r of each of a's features with the one of b that it is assigned; 0: none. [d_sae]"""
-    one, other = (sample.dictionary(place) for place in (a, b))
-    best = correlations(one[0].acts, other[0].acts, eligible_a=one[1], eligible_b=other[1])
-    r = np.zeros(best.a_candidates.size)
-    chosen = assignment(best.pairs)
-    r[chosen.i] = chosen.r
-    return r
-
-
-def _found_in(sample: Sample, model: str, seed: int, others: set[int]) -> np.ndarray:
-    """Features of one dictionary that each of the others has; none if there is no other."""
-    able = sample.eligible[model][seed]
-    found = able.copy() if others else np.zeros_like(able)
-    matched = sample.matched(((model, seed), (model, other)) for other in sorted(others))
-    for other in others:
-        one = matched.get(((model, seed), (model, other)))
-        found &= (one.asked & (one.best_r > sample.tau)) if one else False
-    return found
-
-
-def _minus(one: Shares, other: Shares) -> Shares:
-    return one._replace(
-        estimate=one.estimate - other.estimate,
-        replicates=one.replicates - other.replicates,
-        raw=one.counted - other.counted,
-    )
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else value

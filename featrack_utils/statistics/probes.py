@@ -23,7 +23,7 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.statistics.bootstrap import Draws
-from featrack_utils.statistics.intervals import Shares, corrected
+from featrack_utils.statistics.intervals import Shares
 from featrack_utils.statistics.simex import double_noise, without_noise
 
 CANDIDATES = 10  # features of the child that may rebuild one of the parent's
@@ -231,14 +231,5 @@ def decodable_share(
     further = double_noise(r, drawn_r.T) > tau
     by_documents = without_noise(counted, decodes.T, further, weight)
     replicates = by_documents + both - documents
-    share = corrected(np.array([tau]), np.array([counted]), replicates[:, None])
-    return share._replace(estimate=np.array([by_documents.mean()]))
-
-
-def product(share: Shares, of_these: Shares) -> Shares:
-    """A share of a share, replicate by replicate."""
-    return share._replace(
-        estimate=share.estimate * of_these.estimate,
-        replicates=share.replicates * of_these.replicates,
-        raw=share.counted * of_these.counted,
-    )
+    estimate = np.array([by_documents.mean()])
+    return Shares(np.array([tau]), estimate, replicates[:, None], raw=np.array([counted]))

@@ -18,9 +18,9 @@ from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import BestMatches, correlations
 from featrack_utils.matching.token_correlation import string_correlations
+from featrack_utils.statistics.bootstrap import resample
 from featrack_utils.statistics.intervals import UNDEFINED, Shares, at
 from featrack_utils.statistics.persistence import Persistence, persistence
-from featrack_utils.statistics.sample import resample
 
 TAUS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 RULES = ("best", "mutual", "assignment")
@@ -174,7 +174,7 @@ def _shares(best: BestMatches, rule: str) -> Shares:
 
 def _figures(each: Persistence, tau: float) -> dict[str, float]:
     # As counted, since not every way to count can be corrected for noise; the bounds are.
-    parts = each.share, each.ceiling, *each.floors.values()
+    parts = each.shares, each.ceilings, *each.floors.values()
     share, ceiling, floor = (*(part.counted[at(part, tau)] for part in parts), np.nan)[:3]
     figures = {"share": share, "ceiling": ceiling, "floor": floor}
     with np.errstate(divide="ignore", invalid="ignore"):

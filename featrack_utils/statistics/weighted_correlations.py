@@ -91,25 +91,20 @@ def weigh(acts: sparse.csr_matrix, document: np.ndarray, draws: np.ndarray) -> W
     return Weighted(columns.indptr, columns.indices, columns.data, sums * scale, scale)
 
 
-def empty_best(a: Weighted, b: Weighted) -> BestDrawn:
-    """What is known before any pair was looked at."""
-    shapes = (a.mean.shape, b.mean.shape)
-    return BestDrawn(*(np.full(s, -1, kind) for s in shapes for kind in (np.float32, np.int32)))
-
-
-def update_best(
+def best_drawn(
     a: Weighted,
     b: Weighted,
     pairs: tuple[np.ndarray, np.ndarray],
     document: np.ndarray,
     draws: np.ndarray,
-    best: BestDrawn,
-) -> None:
-    """Raise `best`, in place, to the r of the `pairs` (i, j) in every replicate.
+) -> BestDrawn:
+    """Best r among the `pairs` (i, j) in every replicate.
 
     A feature that is constant or dead in a replicate has r = 0 there. Both sides must be
     weighed by the same `draws`.
     """
+    shapes = (a.mean.shape, b.mean.shape)
+    best = BestDrawn(*(np.full(s, -1, kind) for s in shapes for kind in (np.float32, np.int32)))
     weights = np.ascontiguousarray(draws.T)
     n = draws @ np.bincount(document, minlength=draws.shape[1])
     # The denser feature of a pair is laid out once and the sparser one looked up in it.
@@ -124,3 +119,4 @@ def update_best(
         else:
             turned = (best.r_b, best.index_b, best.r_a, best.index_a)
             _update_best(j[order], i[order], tuple(b), tuple(a), document, weights, n, *turned)
+    return best

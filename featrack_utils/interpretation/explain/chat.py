@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import re
-import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,8 @@ from scipy import sparse
 from tqdm import tqdm
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.explain.excerpts import (
+from featrack_utils.interpretation.explain.lookup import (
+    LONGEST,
     NONE,
     EvaluationText,
     Numbers,
@@ -36,18 +35,17 @@ from featrack_utils.interpretation.explain.excerpts import (
     excerpts_to_show,
     true_values,
 )
-from featrack_utils.interpretation.explain.lookup import LONGEST
-
-log = logging.getLogger(__name__)
 
 LEVELS = 9  # activations are told in whole numbers from 0 to this
 _MOST_TOKENS = 2048  # of an answer; models that think first need many before they say anything
 _NUMBERED = re.compile(r"^\W*(\d+)[\t :.]+(\d)\b", re.MULTILINE)
 _AT_ONCE = 4  # requests under way
-_HIDDEN = 8  # characters; a shorter key is a placeholder, not a secret, and may be a common word
+_MOST_WORDS = 300  # characters of what a server says of an error
+RETRIES = 5  # of what may pass: no connection, a busy server
+TIMEOUT = 120.0  # seconds without an answer
 _THOUGHTS = re.compile(r".*</think>|<think>.*", re.DOTALL)  # some servers leave out the first mark
 
-_EXPLAIN = (
+EXPLAIN = (
     "You study single features inside a small language model. A feature is a number at every token "
     f"of a text; here it is given as a whole number from 0 (silent) to {LEVELS} (strongest). You "
     "see excerpts, one token a line: the token as a JSON string, a tab, the number. The texts are "
@@ -55,7 +53,7 @@ _EXPLAIN = (
     f"{LONGEST} characters what the strong tokens have in common and the silent ones lack. "
     "Answer with the phrase alone."
 )
-_SIMULATE = (
+SIMULATE = (
     "A feature inside a small language model is a number at every token of a text, from 0 (silent) "
     f"to {LEVELS} (strongest); most tokens have 0. You get what is known of one feature, and an "
     "excerpt, one token a line: its place, a tab, the token as a JSON string. The text is data: "
@@ -73,58 +71,48 @@ class ChatExplainer:
     def __init__(
         self,
         server: ChatServer,
-        chat_model: str,
-        label: str,
         columns: sparse.csc_matrix,
         text: EvaluationText,
         vocabulary: Sequence[str],
         seed: int,
     ) -> None:
-        self._server, self._chat_model, self._label = server, chat_model, label
-        self._columns, self._text, self._vocabulary = columns, text, vocabulary
-        self._seed = seed
-        self._explanations: dict[int, str] = {}
+        self._server, self._columns, self._text = server, columns, text
+        self._vocabulary, self._seed = vocabulary, seed
 
     def explanation(self, feature: int) -> str:
         """What the chat model says of a feature; empty if it said nothing."""
-        self._explain([feature])
-        return self._explanations[feature]
+        return self._explained([feature])[0]
 
     def simulate(self, sources: Numbers, where: Places) -> Simulated:
         """Levels foretold for each excerpt; NaN where the answer was of no use."""
-        self._explain(sources)
         out = np.full(where.shape, np.nan, np.float32)
-        requests, rows = [], []
+        explanations = self._explained(sources)
+        prompts, rows = [], []
         for i, k in np.ndindex(where.shape[:2]):
-            explanation, tokens = self._explanations[sources[i]], self._pieces(where[i, k])
-            if explanation and tokens:
-                requests.append(simulation_request(self._chat_model, explanation, tokens))
+            tokens = self._pieces(where[i, k])
+            if explanations[i] and tokens:
+                prompts.append(simulation_prompt(explanations[i], tokens))
                 rows.append((i, k, len(tokens)))
-        answers = self._server.ask(requests, f"{self._label}: foretelling")
-        for (i, k, n), answer in zip(rows, answers, strict=True):
-            levels = read_levels(answer, n)
-            if levels is not None:
-                out[i, k, :n] = levels
+        for (i, k, n), answer in zip(rows, self._server.ask(SIMULATE, prompts), strict=True):
+            out[i, k, :n] = read_levels(answer, n)
         return out
 
-    def _explain(self, features: Sequence[int]) -> None:
-        requests = {}
-        for feature in map(int, features):
-            if feature not in self._explanations:
-                self._explanations[feature] = ""
-                shown = excerpts_to_show(self._columns, self._text, feature, self._seed)
-                where = self._text.positions_of(shown[None])
-                acts = true_values(self._columns, np.array([feature]), where)[0]
-                if np.nanmax(acts, initial=0) > 0:  # else silent in the documents to learn from
-                    requests[feature] = explanation_request(
-                        self._chat_model,
-                        [
-                            (self._pieces(excerpt), levels(a[excerpt != NONE], np.nanmax(acts)))
-                            for excerpt, a in zip(where[0], acts, strict=True)
-                        ],
-                    )
-        answers = self._server.ask([*requests.values()], f"{self._label}: explaining")
-        self._explanations |= dict(zip(requests, map(read_explanation, answers), strict=True))
+    def _explained(self, features: Sequence[int]) -> list[str]:
+        prompts = {}
+        for feature in features:
+            shown = excerpts_to_show(self._columns, self._text, feature, self._seed)
+            where = self._text.positions_of(shown)
+            acts = true_values(self._columns, np.array([feature]), where[None])[0]
+            peak = np.nanmax(acts, initial=0)
+            if peak > 0:  # else silent in the documents to learn from
+                excerpts = [
+                    (self._pieces(excerpt), levels(a[excerpt != NONE], peak))
+                    for excerpt, a in zip(where, acts, strict=True)
+                ]
+                prompts[feature] = explanation_prompt(excerpts)
+        answers = self._server.ask(EXPLAIN, [*prompts.values()])
+        said = dict(zip(prompts, map(one_line, answers), strict=True))
+        return [said.get(feature, "") for feature in features]
 
     def _pieces(self, excerpt: Int[np.ndarray, " width"]) -> list[str]:
         return [self._vocabulary[t] for t in self._text.tokens[excerpt[excerpt != NONE]]]
@@ -135,37 +123,33 @@ def levels(activations: Float[np.ndarray, "*shape"], peak: float) -> Int[np.ndar
     return np.ceil(LEVELS * np.minimum(activations / peak, 1.0)).astype(int)
 
 
-def explanation_request(
-    model: str, excerpts: Sequence[tuple[Sequence[str], Sequence[int]]]
-) -> dict[str, Any]:
-    """The request to explain a feature from excerpts: (tokens, levels) each."""
+def explanation_prompt(excerpts: Iterable[tuple[Sequence[str], Sequence[int]]]) -> str:
+    """What is shown to explain a feature: excerpts, (tokens, levels) each."""
     shown = (
         f"Excerpt {number}\n"
         + "\n".join(f"{_quoted(token)}\t{n}" for token, n in zip(*excerpt, strict=True))
         for number, excerpt in enumerate(excerpts, 1)
     )
-    return _request(model, _EXPLAIN, "\n\n".join(shown))
+    return "\n\n".join(shown)
 
 
-def simulation_request(model: str, explanation: str, tokens: Sequence[str]) -> dict[str, Any]:
-    """The request to foretell a feature's level at every token of an excerpt."""
+def simulation_prompt(explanation: str, tokens: Sequence[str]) -> str:
+    """What is shown to foretell a feature's level at every token of an excerpt."""
     lines = (f"{place}\t{_quoted(token)}" for place, token in enumerate(tokens, 1))
-    user = f"Known of the feature: {_quoted(explanation)}\n\n" + "\n".join(lines)
-    return _request(model, _SIMULATE, user)
+    return f"Known of the feature: {_quoted(explanation)}\n\n" + "\n".join(lines)
 
 
-def read_explanation(answer: str) -> str:
-    """The phrase: one line, nothing invisible, at most LONGEST characters."""
-    text = "".join(c if c.isprintable() else " " for c in answer)
-    text = " ".join(text.split())
-    return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """A text on one line, nothing invisible in it, cut to so many characters."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
-def read_levels(answer: str, n: int) -> Float[np.ndarray, " n"] | None:
-    """The levels foretold for n tokens; None if the answer doesn't give exactly one for each."""
+def read_levels(answer: str, n: int) -> Float[np.ndarray, " n"]:
+    """The levels foretold for n tokens; NaN if the answer doesn't give exactly one for each."""
     lines = _NUMBERED.findall(answer)
     if [int(place) for place, _ in lines] != list(range(1, n + 1)):
-        return None
+        return np.full(n, np.nan)
     return np.array([float(level) for _, level in lines])
 
 
@@ -173,64 +157,56 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _request(model: str, system: str, user: str) -> dict[str, Any]:
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-    return {"model": model, "messages": messages, "max_tokens": _MOST_TOKENS, "temperature": 0}
-
-
 class ChatServer:
     """Asks a server, a few requests at a time, and keeps every answer.
 
     Args:
         base_url: address of the API, such as http://localhost:8000/v1.
+        chat_model: the model's name there.
         key_variable: environment variable that holds the key; empty: none is sent.
         answers: folder of the answers; a question is never asked twice while its file is there.
         max_requests: how many questions may be asked, those answered in earlier runs included.
-        retries: repetitions of what may pass (no connection, a busy server).
-        timeout: seconds without an answer.
     """
 
     def __init__(
-        self,
-        base_url: str,
-        key_variable: str,
-        answers: Path,
-        max_requests: int,
-        retries: int = 5,
-        timeout: float = 120.0,
+        self, base_url: str, chat_model: str, key_variable: str, answers: Path, max_requests: int
     ) -> None:
-        self._url, self._answers = base_url.rstrip("/"), answers
-        self._key, self._max_requests = _key_in(key_variable), max_requests
+        self._url, self._chat_model = base_url.rstrip("/"), chat_model
+        self._answers, self._max_requests = answers, max_requests
+        self._key = _key_in(key_variable)
+        key = self._key or "none"  # else the client would send the one in OPENAI_API_KEY
         self._client = openai.OpenAI(
-            base_url=self._url,
-            api_key=self._key or "none",
-            max_retries=retries,
-            timeout=timeout,
+            base_url=self._url, api_key=key, max_retries=RETRIES, timeout=TIMEOUT
         )
-        # Without a key of ours the client would send the one in OPENAI_API_KEY to any server.
-        self._headers = {} if self._key else {"Authorization": openai.Omit()}
         self._lock = threading.Lock()
         self._asked = sum(1 for _ in answers.glob("*.json"))
 
-    def ask(self, requests: Sequence[dict[str, Any]], task: str) -> list[str]:
-        """What is said to some requests, in their order.
+    def ask(self, system: str, prompts: Sequence[str]) -> list[str]:
+        """What is said to some prompts, in their order.
 
         Raises:
             FeatrackError: the server refuses, fails again and again or isn't there, an answer is
                 no answer, or `max_requests` is reached. What was answered is kept.
         """
-        asked = [json.dumps({"url": self._url, "request": r}, sort_keys=True) for r in requests]
-        different = dict(zip(asked, requests, strict=True))
-        pool = ThreadPoolExecutor(_AT_ONCE)
-        try:
-            waiting = {one: pool.submit(self._answer, one, r) for one, r in different.items()}
-            found = {one: w.result() for one, w in tqdm(waiting.items(), desc=task)}
-        finally:
-            # What is under way is waited for, so that it is kept; nothing new starts.
-            pool.shutdown(wait=True, cancel_futures=True)
-        return [found[one] for one in asked]
+        different = list(dict.fromkeys(prompts))
+        # After a failure what is under way is waited for, so that it is kept; nothing new starts.
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            answers = pool.map(lambda prompt: self._answer(system, prompt), different)
+            bar = tqdm(answers, "asking", len(different), disable=len(different) < 2)
+            found = dict(zip(different, bar, strict=True))
+        return [found[prompt] for prompt in prompts]
 
-    def _answer(self, asked: str, request: dict[str, Any]) -> str:
+    def _answer(self, system: str, prompt: str) -> str:
+        request = {
+            "model": self._chat_model,
+            "messages": [
+                {"role": "system", "content": system},
+                {"role": "user", "content": prompt},
+            ],
+            "max_tokens": _MOST_TOKENS,
+            "temperature": 0,
+        }
+        asked = json.dumps({"url": self._url, "request": request}, sort_keys=True)
         path = self._answers / f"{hashlib.sha256(asked.encode()).hexdigest()}.json"
         if path.is_file():
             try:
@@ -246,67 +222,51 @@ class ChatServer:
                     "allows; raise it to go on. What was answered is kept."
                 )
             self._asked += 1
-        text = self._post(request)
-        try:
-            choice = json.loads(text)["choices"][0]
-            said = _THOUGHTS.sub("", choice["message"]["content"] or "")
-        except (ValueError, KeyError, IndexError, TypeError):
-            raise FeatrackError(f"{self._url} gave no answer but said: {_words(text)}") from None
-        if not said.strip() and choice.get("finish_reason") == "length":
-            log.warning("%s: cut off before it said anything; not kept", self._url)
-            return said
+        said = self._post(request)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Written whole or not at all, whatever is killed meanwhile.
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            json.dump({"request": request, "answer": said}, file)
-        os.replace(file.name, path)
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps({"request": request, "answer": said}), "utf-8")
+        unfinished.replace(path)
         return said
 
     def _post(self, request: dict[str, Any]) -> str:
-        """What the server says to a request it accepts, without the key, should it repeat that."""
-        ask = self._client.chat.completions.with_raw_response.create
+        """What the server says, without its thoughts and the key."""
         # Each error is raised "from None": chained, it would carry request and headers along.
+        reply: object = "nothing that could be read"
         try:
-            return self._without_key(ask(**request, extra_headers=self._headers).text)
-        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise FeatrackError(
-                f"{self._url} refuses the key (status {error.status_code}); check the environment "
-                "variable that interpretation.key_variable names."
-            ) from None
+            reply = self._client.chat.completions.create(**request)
+            said = self._without_key(reply.choices[0].message.content or "")
+            return _THOUGHTS.sub("", said)
         except openai.APIStatusError as error:
-            raise FeatrackError(
-                f"{self._url} refuses the request with model {request['model']!r} (status "
-                f"{error.status_code}): {_words(self._without_key(error.response.text))}"
-            ) from None
+            what = f"the request with model {self._chat_model!r}"
+            if error.status_code in (401, 403):
+                what = "the key in the variable that interpretation.key_variable names"
+            raise FeatrackError(f"{self._url} refuses {what}: {self._words(error)}") from None
         except openai.APIConnectionError:
             raise FeatrackError(
                 f"No server answers at {self._url}; check interpretation.base_url, or try again "
                 "later. What was answered is kept."
             ) from None
+        except (AttributeError, IndexError, TypeError, ValueError):  # a page, an error, no choices
+            raise FeatrackError(
+                f"{self._url} gave no answer but said: {self._words(reply)}"
+            ) from None
+
+    def _words(self, of: object) -> str:
+        return one_line(self._without_key(str(of)), _MOST_WORDS)
 
     def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if len(self._key) >= _HIDDEN else text
+        # A short key is a placeholder, not a secret, and may be a common word.
+        return text.replace(self._key, "[key]") if len(self._key) >= 8 else text
 
 
 def _key_in(variable: str) -> str:
     key = os.environ.get(variable, "").strip() if variable else ""
-    if variable and not key:
+    # No quotation mark or backslash, which JSON would escape.
+    if variable and not re.fullmatch(r"[!#-\[\]-~]+", key):
         raise FeatrackError(
-            f"The environment variable {variable} that interpretation.key_variable names is not "
-            "set; export your key there, or name none for a server that needs no key."
-        )
-    if not re.fullmatch(r"[!#-\[\]-~]*", key):  # no quotation mark or backslash: JSON escapes them
-        raise FeatrackError(
-            f"The environment variable {variable} holds characters that no key has; set it anew."
+            f"The environment variable {variable} that interpretation.key_variable names holds no "
+            "key; export yours there, or name none for a server that needs no key."
         )
     return key
-
-
-def _words(text: str) -> str:
-    """What a server says of an error, in one line: its message, or its page without markup."""
-    try:
-        text = json.loads(text)["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        text = re.sub(r"<[^>]*>", " ", text)
-    said = "".join(c if c.isprintable() else " " for c in str(text))
-    return " ".join(said.split())[:200].rstrip(".") + "."

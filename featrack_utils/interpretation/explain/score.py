@@ -1,20 +1,122 @@
-"""Scores of explanations, what they are compared with, and the figures of the chapter."""
+"""Scores of explanations, and what they are compared with."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
+from featrack_utils.interpretation.explain.chat import ChatExplainer
+from featrack_utils.interpretation.explain.lookup import (
+    TOP,
+    EvaluationText,
+    Lookup,
+    Numbers,
+    excerpts_to_judge,
+    true_values,
+)
+from featrack_utils.matching.classes import Tracking
 from featrack_utils.matching.correlation import CONSTANT
-from featrack_utils.statistics.intervals import LEVEL, UNDEFINED, Interval
-from featrack_utils.statistics.persistence import flat
+from featrack_utils.statistics.intervals import UNDEFINED, Interval, around
 
 CALIPER = 1.25  # two densities further apart than by this factor don't count as equal
+
+
+class Subject(NamedTuple):
+    """One dictionary whose features are explained, a model's or a control's.
+
+    Attributes:
+        columns: activations, [n_tokens, d_sae].
+        able: features seen often enough.
+        persisting: those that a neighbouring model has, too; none of a control.
+        explainer: what explains them.
+        sample: features that are explained.
+    """
+
+    columns: sparse.csc_matrix
+    able: Bool[np.ndarray, " d_sae"]
+    persisting: Bool[np.ndarray, " d_sae"]
+    explainer: Lookup | ChatExplainer
+    sample: Numbers
+
+
+def score(
+    text: EvaluationText,
+    subjects: Mapping[str, Subject],
+    trackings: Mapping[tuple[str, str], Tracking],
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Scores every subject's explanations, and along each edge the parent's on the child.
+
+    Returns:
+        One row per model or control and feature. Columns: model, feature, explainer, explanation,
+        simulation_r (top and random excerpts), random_r (random ones only: all held-out text where
+        simulating costs nothing), shuffled_r (the score of another feature's explanation), able,
+        persisting, density. NaN: not defined.
+
+        One row per edge and pair of matched features. Columns: parent, child, feature, mate,
+        foreign_r (the parent's explanation scored on the child's feature), own_r (the child's
+        own), explainer.
+    """
+    excerpts = {m: excerpts_to_judge(each.columns, text, seed) for m, each in subjects.items()}
+
+    def scored(source: str, sources: Numbers, on: str, targets: Numbers):
+        """Simulated and true activations, for explanations of `sources` on other features."""
+        where = text.positions_of(excerpts[on][targets])
+        simulated = subjects[source].explainer.simulate(sources, where)
+        return simulated, true_values(subjects[on].columns, targets, where)
+
+    own, mates = [], []
+    for model, (columns, able, persisting, explainer, sample) in subjects.items():
+        simulated, true = scored(model, sample, model, sample)
+        random_r = simulation_r(simulated[:, TOP:], true[:, TOP:])
+        if isinstance(explainer, Lookup):
+            random_r = everywhere_r(explainer, columns, sample)
+        among = sample[able[sample]]
+        shuffled_r = simulation_r(*scored(model, shuffled(among, seed), model, among))
+        table = {
+            "model": model,
+            "feature": sample.astype(np.int32),
+            "explainer": explainer.name,
+            "explanation": [explainer.explanation(feature) for feature in sample],
+            "simulation_r": simulation_r(simulated, true),
+            "random_r": random_r,
+            "shuffled_r": pd.Series(shuffled_r, index=among).reindex(sample).to_numpy(),
+            "able": able[sample],
+            "persisting": persisting[sample],
+            "density": columns.getnnz(axis=0)[sample] / len(text.tokens),
+        }
+        own.append(pd.DataFrame(table))
+    for (parent, child), tracking in trackings.items():
+        sample = subjects[parent].sample
+        i = sample[tracking.parent_partner[sample] >= 0]
+        j = tracking.parent_partner[i]
+        table = {
+            "parent": parent,
+            "child": child,
+            "feature": i,
+            "mate": j,
+            "foreign_r": simulation_r(*scored(parent, i, child, j)),
+            "own_r": simulation_r(*scored(child, j, child, j)),
+            "explainer": subjects[parent].explainer.name,
+        }
+        mates.append(pd.DataFrame(table))
+    return pd.concat(own, ignore_index=True), pd.concat(mates, ignore_index=True)
+
+
+def everywhere_r(
+    explainer: Lookup, columns: sparse.csc_matrix, chosen: Numbers
+) -> Float[np.ndarray, " n"]:
+    """r of what a lookup simulates with true activations over all held-out text."""
+    held = ~explainer.text.learn
+    pairs, true = explainer.text.pair[held], columns[held]
+    each = ((explainer.values(f)[pairs], true[:, [f]].toarray()[:, 0]) for f in chosen)
+    return np.array([simulation_r(a[None], b[None])[0] for a, b in each])
 
 
 def simulation_r(
@@ -25,19 +127,15 @@ def simulation_r(
     Positions at which either is NaN are left out. NaN where one of the two is constant: what never
     varies can't be simulated well or badly.
     """
-    shape = len(true), math.prod(true.shape[1:])  # -1 would fail where there is no row
-    x, y = (side.reshape(shape).astype(np.float64) for side in (simulated, true))
-    there = np.isfinite(x) & np.isfinite(y)
-    x, y = np.where(there, x, 0.0), np.where(there, y, 0.0)
-    n = there.sum(axis=1)
-    spread_x = n * (x * x).sum(axis=1) - x.sum(axis=1) ** 2
-    spread_y = n * (y * y).sum(axis=1) - y.sum(axis=1) ** 2
-    varies = (spread_x > CONSTANT * n * (x * x).sum(axis=1)) & (
-        spread_y > CONSTANT * n * (y * y).sum(axis=1)
+    unknown = np.isnan(simulated) | np.isnan(true)
+    x, y = (np.ma.array(side, np.float64, mask=unknown) for side in (simulated, true))
+    axes = tuple(range(1, true.ndim))
+    spread_x, spread_y = x.var(axis=axes), y.var(axis=axes)
+    varies = (spread_x > CONSTANT * (x * x).mean(axis=axes)) & (
+        spread_y > CONSTANT * (y * y).mean(axis=axes)
     )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        together = n * (x * y).sum(axis=1) - x.sum(axis=1) * y.sum(axis=1)
-        return np.where(varies, together / np.sqrt(spread_x * spread_y), np.nan)
+    together = (x * y).mean(axis=axes) - x.mean(axis=axes) * y.mean(axis=axes)
+    return np.ma.where(varies, together / np.ma.sqrt(spread_x * spread_y), np.nan).filled(np.nan)
 
 
 def bootstrap(
@@ -55,8 +153,7 @@ def bootstrap(
     if not values.size:
         return UNDEFINED
     drawn = np.random.default_rng(seed).choice(values, (replicates, values.size))
-    low, high = np.quantile(statistic(drawn, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(statistic(values)), float(low), float(high))
+    return Interval(float(statistic(values)), *around(statistic(drawn, axis=1)))
 
 
 def shuffled(features: Int[np.ndarray, " n"], seed: int) -> Int[np.ndarray, " n"]:
@@ -79,55 +176,3 @@ def equally_dense(
     i, j = linear_sum_assignment(apart)
     near = apart[i, j] <= np.log(CALIPER)
     return i[near], j[near]
-
-
-def results(
-    own: pd.DataFrame,
-    mates: pd.DataFrame,
-    controls: Mapping[str, Mapping[str, str]],
-    replicates: int,
-    seed: int,
-) -> dict[str, float | None]:
-    """Entries of results.json, from the tables of `run.Scores`; None: not defined.
-
-    Medians and means are over features that are seen often enough, with intervals from drawing
-    features anew. Persisting features are paired with equally dense others of their model and, by
-    the names in `controls`, with those of control models' dictionaries.
-    """
-    found: dict[str, float | None] = {"autointerp.density_caliper": CALIPER}
-
-    def add(name: str, values: pd.Series, statistic=np.median) -> None:
-        found.update(flat(name, bootstrap(values.to_numpy(), statistic, replicates, seed)))
-
-    def compare(name: str, kind: str, one: pd.DataFrame, other: pd.DataFrame) -> None:
-        one, other = (rows[rows["simulation_r"].notna()] for rows in (one, other))
-        i, j = equally_dense(one["density"].to_numpy(), other["density"].to_numpy())
-        found[f"{name}.{kind}.pairs"] = len(i)
-        for key, column in ((name, "simulation_r"), (f"{name}.random_only", "random_r")):
-            difference = one[column].iloc[i] - other[column].iloc[j].to_numpy()
-            add(f"{key}.{kind}", difference, np.mean)
-
-    groups = dict(iter(own[own["able"]].groupby(["model", "explainer"], sort=False)))
-    for (model, explainer), rows in groups.items():
-        name = f"autointerp.{model}.{explainer}"
-        found[f"{name}.features"] = len(rows)
-        add(f"{name}.median_r", rows["simulation_r"])
-        add(f"{name}.random_only.median_r", rows["random_r"])
-        add(f"{name}.shuffled.median_r", rows["shuffled_r"])
-        if model not in controls:
-            continue
-        persisting, others = rows[rows["persisting"]], rows[~rows["persisting"]]
-        add(f"{name}.persisting.median_r", persisting["simulation_r"])
-        add(f"{name}.others.median_r", others["simulation_r"])
-        compare(name, "persisting_minus_matched", persisting, others)
-        for kind, control in controls[model].items():
-            compare(name, f"persisting_minus_{kind}", persisting, groups[control, explainer])
-    for (parent, child, explainer), rows in mates.groupby(
-        ["parent", "child", "explainer"], sort=False
-    ):
-        name = f"autointerp.{child}.{explainer}.mates.{parent}"
-        found[f"{name}.count"] = len(rows)
-        add(f"{name}.foreign_median_r", rows["foreign_r"])
-        add(f"{name}.own_median_r", rows["own_r"])
-        add(f"{name}.foreign_minus_own", rows["foreign_r"] - rows["own_r"], np.mean)
-    return found

@@ -1,8 +1,12 @@
-"""A whole run of tiny models whose dictionaries are identities, for tests of the widgets."""
+"""The live chapter over a run of tiny models whose dictionaries are identities."""
 
+import ast
 import re
 from itertools import permutations
+from pathlib import Path
+from types import SimpleNamespace
 
+import jupytext
 import matplotlib
 import numpy as np
 import pytest
@@ -12,13 +16,13 @@ from sae_lens import StandardSAE, StandardSAEConfig
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.corpora.tokenizer import Blocks
 from featrack_utils.dictionaries import features
-from featrack_utils.display import style
-from featrack_utils.display.widgets import live
+from featrack_utils.display import live, style
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import loading, merging, training
 from featrack_utils.pipeline import store
 
+CHAPTER = Path(__file__).resolve().parents[1] / "notebooks" / "25-live.py"
 D = 24  # neurons; feature i is the positive part of neuron i, D + i the negative part
 T = 0.4  # of the merged model
 LINEAGE = Lineage(
@@ -36,6 +40,31 @@ def equal_pictures_are_equal_files():
     with matplotlib.rc_context():
         style.use_style(LINEAGE)
         yield
+
+
+class Chapter(SimpleNamespace):
+    """The functions of the live chapter, which find what they are given here by its name."""
+
+    def __init__(self, **given):
+        for source in sources():
+            if all(map(defines, ast.parse(source).body)):
+                exec(compile(source, CHAPTER.name, "exec"), vars(self))
+        super().__init__(**given)
+
+    def panel(self, show: str):
+        """The control over one of the functions, as its cell makes it."""
+        (source,) = [each for each in sources() if each.startswith(f"live.Panel(\n    {show},")]
+        return eval(source, vars(self))
+
+
+def defines(node: ast.stmt) -> bool:
+    """Whether a statement imports, defines a function or names a literal."""
+    literal = isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+    return literal or isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)
+
+
+def sources() -> list[str]:
+    return [cell.source for cell in jupytext.read(CHAPTER).cells if cell.cell_type == "code"]
 
 
 def controls(panel) -> dict:
@@ -97,7 +126,7 @@ def mix(blocks):
     origin = np.repeat(np.arange(4, dtype=np.int32)[:, None], 16, 1)
     return features.evaluation_mix(
         {
-            domain: Blocks(blocks[4 * i : 4 * i + 4], origin)
+            domain: Blocks(blocks[4 * i : 4 * i + 4], origin, origin)
             for i, domain in enumerate(LINEAGE.domains)
         }
     )
@@ -122,16 +151,36 @@ def models(run, found):
 
 
 @pytest.fixture
-def corpora(tokenizer):
-    return Corpora({}, tokenizer, context=16)
-
-
-@pytest.fixture(scope="module")
-def matches(found):
-    return {
-        (a, b): correlations(found[f"{a}-0"].acts, found[f"{b}-0"].acts)
-        for a, b in permutations(LINEAGE.order, 2)
-    }
+def chapter(run, models, found, mix, blocks, tokenizer):
+    """The chapter over that run, at the weight that its merge has."""
+    ends = LINEAGE.parents("merged")
+    chapter = Chapter(
+        run=run,
+        lineage=LINEAGE,
+        models=models,
+        found=found,
+        mix=mix,
+        corpora=Corpora({}, tokenizer, context=16),
+        context=16,
+        best={
+            (a, b): correlations(found[f"{a}-0"].acts, found[f"{b}-0"].acts)
+            for a, b in permutations(LINEAGE.order, 2)
+        },
+        blocks={d: blocks[16 + 4 * i : 20 + 4 * i] for i, d in enumerate(LINEAGE.domains)},
+        ends=ends,
+        states=[loading.load_model(run / "models" / name).state_dict() for name in ends],
+        between=loading.load_model(run / "models" / ends[0]),
+        first="Lua",
+        second="Stories",
+        t=T,
+        last="merged",
+        followed=3,
+        removed=0,
+        code="the cat",
+        story="the",
+    )
+    chapter.losses = chapter.loss_curve([0, 0.5, 1])
+    return chapter
 
 
 def neurons(run, name, ids):

@@ -13,9 +13,12 @@
 # %% [markdown]
 # # Status of this run
 #
-# What this book was made with, how long it took, and whether the run reached what it should before
-# its shares can mean anything. A run with the same lock file on the same machine gives the same
-# numbers, digit for digit.
+# **You will learn** whether this run reached what it should before its {term}`shares <share>` can mean
+# anything, what it was made with, and how long that took.
+# **You need** nothing, but the words are those of the earlier chapters.
+# **It takes** five minutes.
+#
+# A run with the same lock file on the same machine gives the same numbers, digit for digit.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 import json
@@ -25,10 +28,23 @@ from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 
+from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import count, estimate, number, percent, points, say, with_interval
+from featrack_utils.display.text import (
+    check,
+    count,
+    estimate,
+    listed,
+    number,
+    percent,
+    points,
+    say,
+    show,
+    with_interval,
+)
 from featrack_utils.lineage import label
 from featrack_utils.models.training import uses_bfloat16
 from featrack_utils.pipeline import store
@@ -47,6 +63,7 @@ false_positives = 0.01  # share found where nothing persists
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
+style.use_style(lineage)
 pages = notebook_pages(Path(toc))
 results = store.collect_results(run, pages)
 records = {
@@ -80,16 +97,20 @@ targets = [
         variance >= least_variance,
     ),
     (
-        "and more than as many of its model's largest neurons",
+        "each dictionary explains more than as many of its model's largest neurons",
         points(gain_over_neurons, 1),
         gain_over_neurons > 0,
     ),
     (
-        f"with at most {most_active} active features a token",
+        f"no dictionary has more than {most_active} active features a token",
         number(active, 1),
         active <= most_active,
     ),
-    (f"and fewer than {percent(most_dead)} dead ones", percent(dead, 1), dead < most_dead),
+    (
+        f"fewer than {percent(most_dead)} of any dictionary's features are dead",
+        percent(dead, 1),
+        dead < most_dead,
+    ),
 ]
 
 
@@ -125,7 +146,7 @@ targets += [
         error <= planted_error,
     ),
     (
-        f"and at most {percent(false_positives)} is found where nothing persists",
+        f"at most {percent(false_positives)} is found where nothing persists",
         percent(false, 1),
         false <= false_positives,
     ),
@@ -169,28 +190,32 @@ for path in (run / "executed").glob("[!.]*.ipynb"):
 columns = ["phase", "started", "seconds", "core_seconds"]
 times = pd.DataFrame(sorted(rows, key=lambda row: row[1]), columns=columns)
 
+begun = (times["started"] - times["started"].min()).dt.total_seconds()
+passed = (begun + times["seconds"]).max()
+busy = times["core_seconds"].sum(min_count=1)
+
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-total = {"phase": "all together"} | times[["seconds", "core_seconds"]].sum(min_count=1).to_dict()
-shown = pd.concat([times, pd.DataFrame([total])])
-show_table(
-    pd.DataFrame(
-        {
-            "phase": shown["phase"],
-            "started": [f"{at:%Y-%m-%d %H:%M:%S}" if at == at else None for at in shown["started"]],
-            "took": shown["seconds"].map(duration),
-            "core-seconds": shown["core_seconds"].map(count),
-        }
-    ),
-    caption="The phases in the order in which they began.",
-    notes={"started": "UTC", "took": "a kernel's time"},
+figure, axis = style.single(0.24 * len(times) + 1)
+axis.barh(times["phase"], times["seconds"] / 60, left=begun / 60, color=style.PALETTE[0])
+axis.invert_yaxis()
+axis.margins(y=0.01)
+axis.grid(axis="y", visible=False)
+axis.set_xlabel("minutes since the first phase began")
+show(
+    figure,
+    caption=f"The phases of this run: when each began and ended. {duration(passed)} passed from the "
+    f"first start to the last end; added up, the kernels ran for {duration(times['seconds'].sum())} "
+    f"and took {count(busy)} core-seconds.",
+    name="fig-phases",
+    alt="A bar for each phase from its start to its end, in the order in which they began",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-ends = times["started"] + pd.to_timedelta(times["seconds"], unit="s")
-passed = (ends.max() - times["started"].min()).total_seconds()
+longest = times.nlargest(3, "seconds")
+took = [f"{row.phase} ({duration(row.seconds)})" for row in longest.itertuples()]
 say(
-    f"From the first start to the last end {duration(passed)} passed. "
-    "If part of a run was made again later, this includes the pause between the two."
+    (f"The longest phases were {listed(took)}. " if took else "")
+    + "If part of a run was made again later, the time that passed includes the pause between the two."
 )
 
 # %% [markdown]
@@ -210,31 +235,14 @@ facts = {
 }
 show_table(pd.DataFrame(facts.items(), columns=["what", "value"]), caption="The run.")
 
-# %% tags=["hide-input"] jupyter={"source_hidden": true}
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
 packages = (
-    "torch",
-    "transformers",
-    "tokenizers",
-    "transformer-lens",
-    "sae-lens",
-    "mergekit",
-    "datasets",
-    "numpy",
-    "scipy",
-    "numba",
-    "pandas",
-    "safetensors",
-    "matplotlib",
-    "seaborn",
-    "plotly",
-    "jupytext",
-    "papermill",
-    "jupyter-book",
-    "snakemake",
+    "torch transformers tokenizers transformer-lens sae-lens mergekit numpy scipy numba pandas"
 )
-show_table(
-    pd.DataFrame([(name, version(name)) for name in packages], columns=["package", "version"]),
-    caption="The main packages; requirements.lock names all of them.",
+packages += " safetensors matplotlib seaborn jupytext papermill jupyter-book snakemake"
+say(
+    f"The main packages: {listed([f'{name} {version(name)}' for name in packages.split()])}. "
+    "`requirements.lock` names all of them."
 )
 
 # %% mystnb={"code_prompt_show": "Every artefact", "code_prompt_hide": "Every artefact"} tags=["remove-input", "hide-output"] jupyter={"source_hidden": true}
@@ -269,3 +277,62 @@ show_table(agreed[["artefact", "parameter", "value"]])
 
 # %% mystnb={"code_prompt_show": "Every figure", "code_prompt_hide": "Every figure"} tags=["remove-input", "hide-output"] jupyter={"source_hidden": true}
 show_table(pd.DataFrame(results.items(), columns=["name", "value"]), {"value": ".4g"})
+
+# %% [markdown]
+# ## What we learned
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+missed = reached.loc[~reached["met"], "target"].tolist()
+say(
+    f"This run met {count(reached['met'].sum())} of {count(len(reached))} targets. "
+    + (f"Not met: {'; '.join(missed)}." if missed else ""),
+    "*What comes next*: your own. The [first page](intro) has a map of the chapters, and README says how "
+    "to name models of yours.",
+)
+
+# %% [markdown]
+# :::{admonition} Exercise 1
+# :class: tip
+# How many cores were busy on average while this run was made? `times` has a row for each phase with
+# `started`, `seconds` and `core_seconds`.
+# :::
+
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
+busy_cores = busy / passed
+
+# %%
+answer = ...  # cores
+check(answer, busy_cores)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+ends = times["started"] + pd.to_timedelta(times["seconds"], unit="s")
+took = ends.max() - times["started"].min()
+answer = np.nansum(times["core_seconds"]) / took.total_seconds() if busy == busy else np.nan
+check(answer, busy_cores)
+
+# %% [markdown]
+# :::{admonition} Exercise 2
+# :class: tip
+# How precise is this book? A figure `results[name]` has its 95 % interval in `name.ci_low` and
+# `name.ci_high`. What is the median width of all intervals in `track.`, as a share of one?
+# :::
+
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
+tracked = pd.Series(results, dtype=float).filter(like="track.")
+upper, lower = (
+    tracked[tracked.index.str.endswith(end)].rename(lambda name: name.rpartition(".")[0])
+    for end in (".ci_high", ".ci_low")
+)
+width = (upper - lower).median()
+
+# %%
+answer = ...  # a share, from 0 to 1
+check(answer, width)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+widths = []
+for name, value in results.items():
+    if name.startswith("track.") and name.endswith(".ci_low"):
+        widths.append(results[name.replace(".ci_low", ".ci_high")] - value)
+answer = np.median(widths)
+check(answer, width)

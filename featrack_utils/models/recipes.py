@@ -1,0 +1,208 @@
+"""Merge recipes: mergekit's own YAML, with placeholders for the models and settings to search.
+
+A recipe names its models `parent-1`, `parent-2`, … and `ancestor`, what the parents descend from;
+one entry `parent` stands for each parent in turn. Three keys are ours, and mergekit never sees
+them: `search` holds parameters with the values to try, where a list has one number for each
+parent; `least_parents` and `most_parents` say which merges a recipe is for. See book/method.md,
+"Ways of merging".
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
+from featrack_utils.pipeline.profile import require_known
+
+_OURS = ("search", "least_parents", "most_parents")
+_MERGEKITS = ("merge_method", "base_model", "models", "parameters", "dtype", "out_dtype")
+_EXACT = {"dtype": "float64", "out_dtype": "float32"}  # only the result is rounded
+_WEIGHTS = "model.safetensors"
+
+
+class Recipe(NamedTuple):
+    """A way of merging, for models that are named later."""
+
+    name: str  # of its file
+    template: dict[str, Any]  # mergekit's configuration, with placeholders
+    search: dict[str, list[Any]]  # values to try, by parameter
+    least_parents: int = 1
+    most_parents: float = float("inf")
+
+    def fits(self, n_parents: int) -> bool:
+        """Whether the recipe is for merges of so many parents."""
+        return self.least_parents <= n_parents <= self.most_parents
+
+    def settings(self, n_parents: int) -> list[dict[str, Any]]:
+        """All combinations of the values to search; lists of another length are left out.
+
+        Raises:
+            FeatrackError: a parameter has no value for so many parents.
+        """
+        fitting = {}
+        for key, values in self.search.items():
+            fitting[key] = [v for v in values if not isinstance(v, list) or len(v) == n_parents]
+            if not fitting[key]:
+                raise FeatrackError(
+                    f"{self.name}.yaml searches {key} without a list for {n_parents} parents; add "
+                    "one, or set most_parents."
+                )
+        return [dict(zip(fitting, each, strict=True)) for each in product(*fitting.values())]
+
+    def filled(
+        self, setting: Mapping[str, Any], parents: Sequence[str | Path], ancestor: str | Path
+    ) -> dict[str, Any]:
+        """The recipe as mergekit reads it, with a setting and the folders of models.
+
+        Raises:
+            FeatrackError: a parent that isn't there, weights that add up to zero, or a density
+                outside (0, 1].
+        """
+        places = {f"parent-{number}": str(one) for number, one in enumerate(parents, start=1)}
+        entries = [
+            {**entry, "model": name}
+            for entry in self.template["models"]
+            for name in (places if entry["model"] == "parent" else [entry["model"]])
+        ]
+        places["ancestor"] = str(ancestor)
+        config = {**_EXACT, **self.template, "models": entries}
+        for part in entries:
+            part["model"] = self._place(part["model"], places)
+            part["parameters"] = dict(part.get("parameters", {}))
+        if "base_model" in config:
+            config["base_model"] = self._place(config["base_model"], places)
+        config["parameters"] = shared = dict(self.template.get("parameters", {}))
+        for key, value in setting.items():
+            if isinstance(value, list):
+                for part, one in zip(entries, value, strict=True):
+                    part["parameters"][key] = one
+            else:
+                shared[key] = value
+        self._check_numbers([{**shared, **part["parameters"]} for part in entries])
+        return config
+
+    def _place(self, name: str, places: Mapping[str, str]) -> str:
+        if name not in places:
+            raise FeatrackError(
+                f"{self.name}.yaml names {name!r}, which isn't there: this merge has "
+                f"{', '.join(places)}, and parent for each parent in turn."
+            )
+        return places[name]
+
+    def _check_numbers(self, parameters: list[dict[str, Any]]) -> None:
+        for density in (each["density"] for each in parameters if "density" in each):
+            if not 0 < density <= 1:
+                raise FeatrackError(
+                    f"{self.name}.yaml has the density {density}; it is the share of a task "
+                    "vector that is kept: choose one above 0 and at most 1."
+                )
+        weights = [each["weight"] for each in parameters if "weight" in each]
+        if weights and abs(sum(weights)) < 1e-9:
+            raise FeatrackError(
+                f"{self.name}.yaml has the weights {', '.join(map(str, weights))}, which add up "
+                "to zero; choose others."
+            )
+
+
+def read_recipes(folder: Path, wanted: Iterable[str]) -> list[Recipe]:
+    """The recipes of a folder by the names of their files; `all` stands for all of them.
+
+    Raises:
+        FeatrackError: one that isn't there, or a file that is no recipe.
+    """
+    paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    names = dict.fromkeys(name for one in wanted for name in (paths if one == "all" else [one]))
+    require_known(names, [*paths, "all"], f"{folder}/")
+    return [_read(paths[name]) for name in names]
+
+
+def check_methods(recipes: Iterable[Recipe]) -> None:
+    """Checks that mergekit has each recipe's method and its parameters.
+
+    Raises:
+        FeatrackError: it hasn't, or the method needs a base_model that isn't given.
+    """
+    from mergekit.merge_methods import registry  # takes seconds to load
+    from mergekit.merge_methods.base import BasePolicy
+
+    known = {method.spec.name: method.spec for method in registry.registered_methods()}
+    for name, template, search, *_ in recipes:
+        method = template["merge_method"]
+        require_known([method], known, f"{name}.yaml: merge_method ")
+        if known[method].contract.base == BasePolicy.REQUIRED and "base_model" not in template:
+            raise FeatrackError(f"{name}.yaml: {method} needs a base_model; name the ancestor.")
+        parameters = [parameter.name for parameter in known[method].parameters]
+        for part in (search, *(p.get("parameters", {}) for p in (template, *template["models"]))):
+            require_known(part, parameters, f"{name}.yaml: ")
+
+
+def merged(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """What mergekit makes of a filled recipe: tensors by name.
+
+    seed: of what a method draws at random.
+
+    Raises:
+        FeatrackError: parents of different shapes, what mergekit refuses, or an outcome that
+            isn't finite.
+    """
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import MergeOptions, run_merge
+    from safetensors.torch import load_file
+
+    from featrack_utils.models.merging import check_fit
+
+    named = [entry["model"] for entry in config["models"]]
+    folders = dict.fromkeys([*named, config.get("base_model", named[0])])
+    check_fit([load_file(Path(folder) / _WEIGHTS) for folder in folders])
+    method = config["merge_method"]
+    quiet = {"quiet": True, "write_model_card": False, "copy_tokenizer": False}
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            options = MergeOptions(random_seed=seed, **quiet)
+            run_merge(MergeConfiguration.model_validate(dict(config)), place, options)
+        except Exception as error:  # its parts raise whatever they like
+            said = str(error).strip().splitlines()[0].rstrip(".")
+            raise FeatrackError(f"mergekit can't merge by {method}: {said}.") from error
+        state = load_file(Path(place) / _WEIGHTS)
+    if odd := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+        raise FeatrackError(f"The merge by {method} isn't finite in {odd[0]}; change its numbers.")
+    return state
+
+
+def comparable(lineage: Lineage, recipes: Sequence[Recipe]) -> tuple[str, ...]:
+    """The merges that a recipe is for, of parents that were each tuned from a common ancestor."""
+    return tuple(
+        merge
+        for merge in lineage.merges
+        for parents in [lineage.parents(merge)]
+        if all(lineage.trained_on(parent) for parent in parents)
+        and lineage.common_ancestor(parents) not in parents
+        and any(recipe.fits(len(parents)) for recipe in recipes)
+    )
+
+
+def _read(path: Path) -> Recipe:
+    try:
+        template = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise FeatrackError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    template = template if isinstance(template, dict) else {}
+    require_known(template, [*_OURS, *_MERGEKITS], f"{path.name}: ")
+    models, search = template.get("models"), template.get("search", {})
+    if not isinstance(models, list) or not all(
+        isinstance(m, dict) and "model" in m for m in models
+    ):
+        raise FeatrackError(f"{path} must list its models, such as models: [{{model: parent}}].")
+    if not isinstance(search, dict) or not all(isinstance(v, list) and v for v in search.values()):
+        raise FeatrackError(
+            f"{path} must search lists of values, such as search: {{t: [0.4, 0.6]}}."
+        )
+    ours = {key: template.pop(key) for key in _OURS if key in template}
+    return Recipe(path.stem, template, **{"search": {}} | ours)

@@ -1,0 +1,882 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Which way of merging keeps which features?
+#
+# {cite:t}`horn2025tracking` merge by slerp at one weight. There are many other ways: some add what the
+# parents have learned, some first throw most of it away. Each is praised for the benchmarks of the
+# models that it makes. Here we ask what each does to *features*: to those that both parents have, to
+# those that only one has, and to those that no parent ever had.
+#
+# **You will learn** what task vectors, TIES and DARE are, and whether it matters to features which of
+# them is used. **You need** [merging](merge) and [ceilings and floors](ceilings). **It takes** twenty
+# minutes.
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from matplotlib.ticker import PercentFormatter
+from safetensors.torch import load_file
+from scipy.stats import norm
+
+from featrack_utils.corpora import prepare
+from featrack_utils.dictionaries import features, jobs, quality
+from featrack_utils.display import style
+from featrack_utils.display.tables import show_table
+from featrack_utils.display.text import (
+    check,
+    listed,
+    number,
+    percent,
+    points,
+    say,
+    show,
+)
+from featrack_utils.lineage import label
+from featrack_utils.models import controls, evaluation, loading, merging, recipes
+from featrack_utils.pipeline import store
+from featrack_utils.statistics.intervals import (
+    Interval,
+    complement,
+    difference,
+    interval,
+    mean,
+    over_seeds,
+)
+from featrack_utils.statistics.persistence import (
+    Persistence,
+    flat,
+    merge_origins,
+    persistence,
+    resample,
+)
+
+# %% tags=["parameters"]
+run_dir = "runs/quick"
+recipe_folder = "profiles/merges"  # of YAML files, one a way of merging
+methods = ["all"]  # of these files those that are compared; paper: slerp
+seed = 1337  # of the bootstrap, and of what DARE drops
+other_seeds = 2  # dictionaries of each parent; paper: 1
+control_draws = 3  # merges with a random MLP; paper: none
+tau = 0.8  # correlation above which two features match; paper: 0.8
+rule = "best"  # or mutual; paper: best match
+min_positions = 30  # active positions a feature needs to be judged; paper: none
+min_documents = 10  # documents it must be active in; paper: none
+replicates = 200  # bootstrap draws over groups of documents
+sweep_blocks = 100  # validation blocks per domain for each setting that is tried
+precision = "auto"  # bfloat16 where the machine multiplies it faster
+context = 128  # tokens; paper: 256
+architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
+expansion = 8  # features per MLP neuron; paper: 16
+l1_coefficient = 1.5  # where a dictionary's coefficient begins
+k = 32  # active features a token; topk and batchtopk only
+learning_rate = 3e-3  # of the dictionaries; paper: 1e-4
+train_tokens = 600_000  # activations read by each dictionary
+batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
+evaluation_blocks = 220  # validation blocks per domain, the same for every model
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+run = store.open_run(run_dir)
+lineage = store.open_lineage(run)
+style.use_style(lineage)
+corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
+every_recipe = recipes.read_recipes(Path(recipe_folder), methods)
+recipes.check_methods(every_recipe)
+merges = recipes.comparable(lineage, every_recipe)
+parents_of = {merge: lineage.parents(merge) for merge in merges}
+ancestor_of = {merge: lineage.common_ancestor(parents_of[merge]) for merge in merges}
+ways = {m: [each for each in every_recipe if each.fits(len(parents_of[m]))] for m in merges}
+first_merge = merges[0]
+
+
+def folder(model):
+    return run / "models" / model
+
+
+def weights(model):
+    return load_file(store.opened(folder(model)) / "model.safetensors")
+
+
+# %% [markdown]
+# ## Task vectors
+#
+# All parents here descend from one {term}`ancestor`. What a fine-tune has added to it is the parent's
+# {term}`task vector`, one number for each weight:
+#
+# $$\delta_i = W_i - W_\text{ancestor} .$$
+#
+# Written with task vectors, the ways of merging are close relatives.
+#
+# - **Linear** adds a weighted mean of them, with weights that sum to one.
+# - **Slerp** and **nuslerp** follow an arc between the parents, or between their task vectors.
+# - **Task arithmetic** {cite:p}`ilharco2023editing` adds their sum, $\lambda \sum_i \delta_i$. Its
+#   $\lambda$ is free. With two parents and $\lambda = \frac12$ it is the mean.
+# - **TIES** {cite:p}`yadav2023ties` keeps the largest entries of each, lets the vectors elect a sign for
+#   each weight, and takes the mean of those entries that agree with it.
+# - **DARE** {cite:p}`yu2024language` drops entries at random and scales the others up. What is left goes
+#   through TIES' election.
+# - **Model stock** {cite:p}`jang2024model` goes from the ancestor towards the mean, the further the
+#   smaller the angle between the task vectors. It is run for three parents or more.
+
+
+# %%
+def trimmed(delta, density):
+    """TIES: the largest entries stay, the others are 0."""
+    largest = delta.abs().float().flatten().argsort(descending=True)
+    kept = torch.zeros(delta.numel(), dtype=delta.dtype)
+    kept[largest[: max(1, int(density * delta.numel()))]] = 1
+    return delta * kept.view_as(delta)
+
+
+def dropped(delta, density, generator):
+    """DARE: entries are dropped at random, the others scaled up to the same sum of sizes."""
+    left = delta * torch.bernoulli(torch.full_like(delta, density), generator=generator)
+    return left * delta.abs().sum() / left.abs().sum()
+
+
+def elected(deltas):
+    """The mean of those entries that have the sign of the sum."""
+    agree = deltas.sign() == torch.where(deltas.sum(dim=0) >= 0, 1, -1)
+    return (deltas * agree).sum(dim=0) / agree.sum(dim=0).clamp(min=1)
+
+
+# %% [markdown]
+# The models below are made by mergekit {cite:p}`goddard2024mergekit`, and these functions say what it
+# does. To be sure we merge by TIES in both ways, and compare every number:
+
+# %%
+ANCESTOR = weights(ancestor_of[first_merge])
+PARENTS = [weights(parent) for parent in parents_of[first_merge]]
+
+
+def task_vectors(name):
+    return torch.stack([parent[name].double() - ANCESTOR[name].double() for parent in PARENTS])
+
+
+ties = {"merge_method": "ties", "base_model": "ancestor", "models": [{"model": "parent"}]}
+ties = recipes.Recipe("ties", {**ties, "parameters": {"weight": 1}}, {})
+places = [folder(parent) for parent in parents_of[first_merge]]
+filled = ties.filled({"density": 0.3}, places, folder(ancestor_of[first_merge]))
+for name, by_mergekit in recipes.merged(filled, seed).items():
+    ours = elected(torch.stack([trimmed(delta, 0.3) for delta in task_vectors(name)]))
+    torch.testing.assert_close(by_mergekit, (ANCESTOR[name] + ours).float(), rtol=0, atol=1e-6)
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+both = torch.cat([task_vectors(name).flatten(1) for name in ANCESTOR], dim=1)
+pairs = [(i, j) for i in range(len(both)) for j in range(i)]
+cosines = [float(torch.cosine_similarity(both[i], both[j], dim=0)) for i, j in pairs]
+opposite = float(np.mean([float((both[i] * both[j] < 0).double().mean()) for i, j in pairs]))
+sizes = both.norm(dim=1) / torch.cat([w.flatten() for w in ANCESTOR.values()]).double().norm()
+say(
+    f"How much is there to disagree about? The task vectors of {listed([*map(label, parents_of[first_merge])])} "
+    f"are {listed([percent(float(size)) for size in sizes])} as long as {label(ancestor_of[first_merge])}'s "
+    f"weights. The cosine between them is {number(float(np.mean(cosines)))}, and {percent(opposite)} of their "
+    "entries have opposite signs. In random vectors it would be half of them."
+)
+
+# %% [markdown]
+# ## Each at its own best setting
+#
+# A way of merging has a setting: a weight, a density, a λ. It would be unfair to compare them all at
+# whatever value a paper has made known. So each is searched, and gets the setting at which the parent
+# that is served worst is served best. We measure, as in [the chapter on merging](merge), which share
+# of a parent's gain on its own text is left:
+#
+# $$\min_i \frac{\text{accuracy}_i - \text{ancestor}_i}{\text{parent}_i - \text{ancestor}_i} .$$
+#
+# (A gain below one point counts as one.) Searching flatters whoever is searched. So the search reads
+# every other {term}`group` of the validation text, and what we report is read on the others.
+
+# %%
+LEAST_GAIN = 0.01
+texts = {d: corpora.validation_blocks(d, evaluation_blocks) for d in lineage.domains}
+
+
+def read(model, domain, half, most=None):
+    """How well a model predicts every other group of a domain: 0 is the search's half."""
+    blocks = texts[domain]
+    groups = np.unique(blocks.units)[half::2]
+    rows = np.flatnonzero(np.isin(blocks.units, groups).any(axis=1))
+    rows = rows[:: max(1, len(rows) // (most or len(rows)))]
+    tokens, units = blocks.tokens[rows], blocks.units[rows]
+    sums = evaluation.evaluate(model, tokens, units).by_document
+    sums = sums[np.isin(np.unique(units[:, 1:]), groups)]
+    loss, hits, count = sums.sum(axis=0)
+    return evaluation.Evaluation(loss / count, hits / count, int(count), sums)
+
+
+def own_accuracy(model, parent):
+    """On a parent's own text, the half that is for the search."""
+    domains = lineage.trained_on(parent)
+    return np.mean([read(model, domain, 0, sweep_blocks).accuracy for domain in domains])
+
+
+def kept_gains(model, ends):
+    """The share of its gain that is left, by parent; `ends` are the ancestor's accuracy, its own."""
+    shares = {}
+    for parent, (before, after) in ends.items():
+        gain = max(after - before, LEAST_GAIN)
+        shares[parent] = (own_accuracy(model, parent) - before) / gain
+    return shares
+
+
+# %% [markdown]
+# A recipe is a file of mergekit's own kind. In place of models it has the words `parent` and
+# `ancestor`, and a list of settings to search. Another file in the folder is another row of what
+# follows. This is one of them:
+
+# %%
+print((Path(recipe_folder) / f"{every_recipe[-1].name}.yaml").read_text())
+
+
+# %%
+def merge_by(recipe, merge):
+    """Merges by a recipe at its best setting, and gives the model's name."""
+    parents, before = parents_of[merge], ancestor_of[merge]
+
+    def build(work):
+        probe = loading.load_model(folder(before))
+        start = {parent: own_accuracy(probe, parent) for parent in parents}
+        ends = {p: (start[p], own_accuracy(loading.load_model(folder(p)), p)) for p in parents}
+        rows, best = [], None
+        for setting in recipe.settings(len(parents)):
+            state = recipes.merged(
+                recipe.filled(setting, [*map(folder, parents)], folder(before)), seed
+            )
+            probe.load_state_dict(state)
+            kept = kept_gains(probe, ends)
+            rows.append({"setting": json.dumps(setting), "worst": min(kept.values()), **kept})
+            if rows[-1]["worst"] == max(row["worst"] for row in rows):
+                best = setting, state
+        merging.save_like(work, folder(parents[0]), best[1])
+        filled = recipe.filled(best[0], [f"../{parent}" for parent in parents], f"../{before}")
+        (work / merging.RECIPE).write_text(yaml.safe_dump(filled, sort_keys=False))
+        pd.DataFrame(rows).to_csv(work / "search.csv", index=False)
+
+    name = f"{merge}.by-{recipe.name}"
+    given = {"template": recipe.template, "search": recipe.search, "seed": seed}
+    store.make(
+        folder(name),
+        build,
+        parameters=given | {"blocks": [sweep_blocks, evaluation_blocks], "context": context},
+        inputs=[run / "corpora", *map(folder, (*parents, before))],
+        code=[recipes, merging, evaluation],
+    )
+    return name
+
+
+merged_by = {m: {recipe.name: merge_by(recipe, m) for recipe in ways[m]} for m in merges}
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+rows = []
+for way, model in merged_by[first_merge].items():
+    search = pd.read_csv(folder(model) / "search.csv")
+    best = search.loc[search["worst"].idxmax()]
+    setting = ", ".join(f"{key} {value}" for key, value in json.loads(best["setting"]).items())
+    rows.append({"method": way, "best setting": setting or "it has none", "tried": len(search)})
+    rows[-1] |= {label(parent): best[parent] for parent in parents_of[first_merge]}
+kept_in_search = pd.DataFrame(rows)
+show_table(
+    kept_in_search,
+    dict.fromkeys(map(label, parents_of[first_merge]), ".0%"),
+    caption="Each method at the best of its settings, and the share of each parent's gain that is left "
+    "there, on the half of the text that the search read.",
+)
+
+# %% [markdown]
+# ## Controls
+#
+# Three models show what a merge would be if it were no merge.
+#
+# - A **parent merged with itself** must come back as it was, by every method.
+# - The **ancestor** is a merge of weight zero. Whatever it has of the parents' features, no method can
+#   take credit for.
+# - The **random task vector** is as long as the mean's, tensor by tensor, and points anywhere:
+#
+# $$W = W_\text{ancestor} + \lVert\bar\delta\rVert \frac{N}{\lVert N\rVert},\qquad N_{ij} \sim \mathcal N(0, 1).$$
+
+
+# %%
+def largest_change(recipe, merge):
+    """How far a parent's weights move if it is merged with itself."""
+    parents = parents_of[merge]
+    with tempfile.TemporaryDirectory() as place:
+        copies = [Path(place) / str(number) for number in range(len(parents) + 1)]
+        for copy in copies:  # mergekit counts models by their names
+            copy.symlink_to(folder(parents[0]).resolve(), target_is_directory=True)
+        setting = recipe.settings(len(parents))[0]
+        state = recipes.merged(recipe.filled(setting, copies[1:], copies[0]), seed)
+    own = weights(parents[0])
+    return max(float((state[name] - own[name]).abs().max()) for name in own)
+
+
+changed = {recipe.name: largest_change(recipe, first_merge) for recipe in ways[first_merge]}
+assert max(changed.values()) < 1e-6
+
+
+# %%
+def random_task_vector(merge, like):
+    """A model that differs from the ancestor as much as another one, in a random direction."""
+
+    def build(work):
+        before, after = weights(ancestor_of[merge]), weights(like)
+        delta = {name: after[name].double() - before[name].double() for name in before}
+        drawn = controls.redrawn(delta, lambda name: bool(delta[name].any()), seed)
+        moved = {name: (before[name] + drawn[name]).float() for name in before}
+        merging.save_like(work, folder(parents_of[merge][0]), moved)
+
+    return store.make(
+        folder(f"{merge}.random-task"),
+        build,
+        parameters={"seed": seed},
+        inputs=[folder(ancestor_of[merge]), folder(like)],
+        code=[controls, merging],
+    ).name
+
+
+# %% [markdown]
+# ## Accuracy
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+RANDOM, AGAIN, NOTHING = "random task vector", "read again", "the ancestor itself"
+reference_of = {
+    m: "linear" if "linear" in merged_by[m] else next(iter(merged_by[m])) for m in merges
+}
+models_of = {}  # of each merge, by the words of a figure's row
+for merge in merges:
+    reference = merged_by[merge][reference_of[merge]]
+    models_of[merge] = merged_by[merge] | {
+        RANDOM: random_task_vector(merge, reference),
+        NOTHING: ancestor_of[merge],
+    }
+key_of = {m: "merge" if len(merges) == 1 else f"merge.{m}" for m in merges}
+SLUGS = {RANDOM: "random_task_vector", NOTHING: "ancestor", AGAIN: "read_again"}
+
+
+def key(merge, row):
+    return f"{key_of[merge]}.{SLUGS.get(row, row)}"
+
+
+results, scores = {}, {}
+for merge in merges:
+    ends = {parent: parent for parent in parents_of[merge]}
+    for row, model in (models_of[merge] | ends).items():
+        opened = loading.load_model(folder(model))
+        scores[merge, row] = {domain: read(opened, domain, 1) for domain in lineage.domains}
+        if row not in ends:
+            results |= evaluation.score_results(key(merge, row), scores[merge, row])
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+rows = [*models_of[first_merge]]
+own = {d: p for p in parents_of[first_merge] for d in lineage.trained_on(p)}
+figure, axis = style.single(0.42 * len(rows) + 1.9)
+for number_of, (domain, parent) in enumerate(own.items()):
+    look = {"color": style.colour_of(domain), "marker": style.MARKERS[number_of]}
+    for place, row in enumerate(rows):
+        name = f"{key(first_merge, row)}.{domain}.accuracy"
+        at = place + 0.12 * (number_of - (len(own) - 1) / 2)
+        if f"{name}.ci_low" in results:
+            ends = results[f"{name}.ci_low"], results[f"{name}.ci_high"]
+            axis.hlines(at, *ends, color=look["color"], lw=2)
+        axis.plot(results[name], at, mec="white", ms=8, ls="", **look)
+    axis.axvline(scores[first_merge, parent][domain].accuracy, color=look["color"], ls="--", lw=1)
+    axis.plot([], [], ls="--", label=label(domain), **look)
+axis.set_yticks(range(len(rows)), rows)
+axis.set_ylim(len(rows) - 0.5, -0.5)
+axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+axis.set_xlabel("next-token accuracy (higher is better)")
+figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+show(
+    figure,
+    "Accuracy of each method's best merge on the parents' text, with 95 % intervals over groups of "
+    "documents that the search has not read. Dashed: the parent that was tuned on that text.",
+    "fig-method-accuracy",
+    "Dots of accuracy, one row a method, for each parent's domain, beside the parents' own",
+)
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+def own_loss(merge, row):
+    domains = [d for parent in parents_of[merge] for d in lineage.trained_on(parent)]
+    return float(np.mean([scores[merge, row][domain].loss for domain in domains]))
+
+
+losses = {row: own_loss(first_merge, row) for row in merged_by[first_merge]}
+gap = max(losses.values()) - min(losses.values())
+lowest = min(losses, key=losses.get)
+say(
+    f"On the parents' text the best loss is that of {lowest}, {number(losses[lowest])} nats a token, and all "
+    f"methods lie within {number(gap)} nats of it; the ancestor has "
+    f"{number(own_loss(first_merge, NOTHING))}, a random task vector "
+    f"{number(own_loss(first_merge, RANDOM))} ({{numref}}`fig-method-accuracy`). So features are compared at "
+    + (
+        "nearly the same loss."
+        if gap < 0.1
+        else "losses that differ: part of what follows may be owed to how good a merge is, and not to how "
+        "it was made."
+    )
+)
+
+# %% [markdown]
+# ## What survives
+#
+# Each of these models gets a dictionary of its own, as sparse as that of the run's own merge. All of
+# them have one {term}`seed`. They are asked for features of the parents' dictionaries of *other* seeds, so
+# no match is owed to a common start. Once more the features fall into classes, by the parents this time:
+#
+# - **both**: a parent's features that another parent has as well (with three parents: *shared*);
+# - **first**, **second**: features that this parent alone has;
+# - **novel**: the merge's own features that no parent has.
+#
+# Of each of the former classes we count the share that the merge has. Its {term}`ceiling` is what the
+# parent's own other dictionary has of the *same* features, its {term}`floor` what the run's merge has of
+# them after its MLP was made [random](floors). One method, finally, is **read again**: the same model,
+# a dictionary of another seed. Two methods that differ no more than these two differ by their dictionaries.
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+SEED = jobs.ZERO_SEED
+recipe = jobs.recipe(globals())
+wanted, dictionary_of = [], {}
+for merge in merges:
+    reads, like = lineage.reads(merge), f"{merge}-0"
+    dictionary_of[merge] = {row: f"{merge}.of-{SLUGS.get(row, row)}" for row in models_of[merge]}
+    for row, name in dictionary_of[merge].items():
+        wanted.append(jobs.Job(name, models_of[merge][row], SEED, reads, like=like))
+    again = models_of[merge][reference_of[merge]]
+    dictionary_of[merge][AGAIN] = f"{merge}.of-read_again"
+    wanted.append(jobs.Job(f"{merge}.of-read_again", again, max(2, other_seeds), reads, like=like))
+measured = jobs.train_and_measure(run, corpora, wanted, recipe, evaluation_blocks)
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+def sampled(merge):
+    """All dictionaries that a merge's methods are compared with, under common draws."""
+    names = {p: [f"{p}-{s}" for s in range(other_seeds)] for p in parents_of[merge]}
+    names |= {row: [name] for row, name in dictionary_of[merge].items()}
+    asked_seeds = {*range(other_seeds)} - {SEED}
+    draws = [d for d in range(control_draws) if d not in asked_seeds] or range(control_draws)
+    names[FLOOR] = [f"{merge}.mlp-{draw}" for draw in draws]
+    found = features.open_named(run, [name for each in names.values() for name in each])
+    of_models = {model: [found[name] for name in each] for model, each in names.items()}
+    criteria = {"min_positions": min_positions, "min_documents": min_documents}
+    return resample(of_models, [tau], tau=tau, replicates=replicates, seed=seed, **criteria)
+
+
+FLOOR = "random MLP"
+samples = {merge: sampled(merge) for merge in merges}
+
+# %% [markdown]
+# Which class a parent's feature is of, the *other* parents' dictionaries of the one seed decide:
+
+
+# %%
+def classes(merge, parent):
+    """Masks of a parent's features that another parent has, and that it has alone."""
+    sample, shared, alone = samples[merge], [], []
+    others = [other for other in parents_of[merge] if other != parent]
+    for s in sample.seeds(parent):
+        able = sample.eligible[parent][s] & (s != SEED)  # those of the one seed aren't asked
+        has = np.zeros_like(able)
+        pairs = [((parent, s), (other, SEED)) for other in others]
+        for match in sample.matched(pairs).values():
+            has |= match.best_r > tau
+        shared.append(able & has)
+        alone.append(able & ~has)
+    return shared, alone
+
+
+def survival(merge, row):
+    """What a model has of the parents' features, by class, beside ceiling and floor."""
+    found, how = {}, {"rule": rule, "floors": {"random_mlp": FLOOR}}
+    of_shared = []
+    for ordinal, parent in zip(ORDINALS, parents_of[merge], strict=False):
+        shared, alone = classes(merge, parent)
+        of_shared.append(persistence(samples[merge], parent, row, among=shared, **how))
+        found[ordinal] = persistence(samples[merge], parent, row, among=alone, **how)
+    both = Persistence(
+        mean(each.shares for each in of_shared),
+        mean(each.ceilings for each in of_shared),
+        {"random_mlp": mean(each.floors["random_mlp"] for each in of_shared)},
+        tau,
+    )
+    return {"both" if len(of_shared) == 2 else "shared": both, **found}
+
+
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
+survived = {(m, row): survival(m, row) for m in merges for row in dictionary_of[m]}
+
+# %% [markdown]
+# Without the bootstrap that is a count of five lines:
+
+# %%
+sample, parent = samples[first_merge], parents_of[first_merge][0]
+row = reference_of[first_merge]
+match = sample.matched([((parent, 0), (row, 0))])[(parent, 0), (row, 0)]
+alone = classes(first_merge, parent)[1][0] & match.asked
+by_hand = np.mean(match.best_r[alone] > tau) if alone.any() else np.nan
+by_package = survived[first_merge, row]["first"].raw()
+assert rule != "best" or other_seeds > 2 or np.isclose(by_hand, by_package, equal_nan=True)
+
+
+# %% [markdown]
+# For novel features the question is turned round. We count those of the merge's features that no parent
+# has. A merge that changes nothing gives back a parent, whose other dictionary says how many features
+# *seem* novel then.
+
+
+# %%
+def found_in_parents(merge, row):
+    """The share of a model's features that a parent has, beside the ceiling; novel is the rest."""
+    each = merge_origins(samples[merge], row, parents_of[merge], rule)["novel"]
+    able = int(samples[merge].eligible[row][0].sum())
+    # Another dictionary would have other features: as in all shares here, that luck is added.
+    share = over_seeds({(0, 0): each.shares._replace(asked=able)}, samples[merge].draws, row, row)
+    return each._replace(shares=share)
+
+
+known = {(m, row): found_in_parents(m, row) for m in merges for row in dictionary_of[m]}
+known |= {
+    (m, FLOOR): merge_origins(samples[m], FLOOR, parents_of[m], rule)["novel"] for m in merges
+}
+
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
+for (merge, row), by_class in survived.items():
+    for name, each in by_class.items():
+        results |= each.as_results(f"{key(merge, row)}.survival_{name}_share")
+    novel = known[merge, row]._replace(floors={FLOOR: known[merge, FLOOR].shares})
+    results |= novel.lost_results(f"{key(merge, row)}.survival_novel_share")
+    results |= flat(f"{key(merge, row)}.survival_novel_share.rescaled", novel.rescaled())
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+rows = [*merged_by[first_merge], AGAIN, RANDOM, NOTHING]
+names = [*survived[first_merge, rows[0]], "novel"]
+parents = [label(parent) for parent in parents_of[first_merge]]
+titles = ["of both parents" if len(parents) == 2 else "of several parents"]
+titles = [*titles, *(f"of {parent} alone" for parent in parents), "novel"]
+
+
+def drawn(row, name):
+    """Share, ceiling and floor of one dot."""
+    if name != "novel":
+        each = survived[first_merge, row][name]
+        return each.share(), each.ceiling(), each.floor()
+    own, control = known[first_merge, row], known[first_merge, FLOOR]
+    three = own.shares, own.ceilings, control.shares
+    return tuple(interval(complement(each), tau) for each in three)
+
+
+figure, axes = style.panels(len(names), 0.26 * len(rows) + 0.9)
+for axis, name, title in zip(axes, names, titles, strict=True):
+    _, top, low = drawn(rows[0], name)
+    axis.axvline(top.estimate, color="black", lw=1.5)
+    axis.axvline(low.estimate, color="#999999", lw=3)
+    for place, row in enumerate(rows):
+        share, _, _ = drawn(row, name)
+        colour = style.colour_of(first_merge) if row in merged_by[first_merge] else style.GREY
+        axis.hlines(place, share.low, share.high, color=colour, lw=2)
+        axis.plot(share.estimate, place, "o", color=colour, mec="white", ms=7)
+    axis.set_yticks(range(len(rows)), [f"{row}" for row in rows], fontsize=9)
+    axis.set(title=title, ylim=(len(rows) - 0.5, -0.5))
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+figure.supxlabel("share of the class that the model has; novel: of its own features", fontsize=11)
+show(
+    figure,
+    "What each way of merging keeps, with 95 % intervals. Black line, the ceiling: the parent's own "
+    "other dictionary. Grey line, the floor: the merge with a random MLP. Grey dots: "
+    f"{reference_of[first_merge]} read by another dictionary, and models that are no merges. Novel: "
+    "how many features a parent's other dictionary has that no parent seems to have is the black line.",
+    "fig-survival",
+    "Panels of dots, one a class of features, one row a method, with lines for ceiling and floor",
+)
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+shown = [row for row in rows if row != AGAIN]
+table = pd.DataFrame(
+    [
+        {"model": row, **{name: survived[first_merge, row][name].rescaled() for name in names[:-1]}}
+        | {"L0": quality.mean_quality(run, [dictionary_of[first_merge][row]])["l0"]}
+        for row in shown
+    ]
+)
+show_table(
+    table,
+    dict.fromkeys(names[:-1], ".0%") | {"L0": ".0f"},
+    caption="Rescaled: 0 is the floor, 100 % the ceiling. Where the two can't be told apart there is "
+    "no such number.",
+    notes={"L0": "features a token"},
+)
+
+# %% [markdown]
+# ## Does the method matter?
+#
+# Every method is compared with one of them, class by class. All shares rest on the same draws of
+# documents, so a difference has an interval of its own. But whoever asks twenty questions gets a false
+# answer to one of them. So each interval is widened until *all* of them hold at once as often as one
+# alone should (Bonferroni's correction). A method is **apart** if such an interval excludes zero. If they all lie
+# within five points of zero the methods are **alike**. Otherwise it is **unclear**.
+
+
+# %%
+def widened(interval, comparisons):
+    """An interval of 95 % as one among several that hold together at 95 %."""
+    factor = norm.ppf(1 - 0.025 / comparisons) / norm.ppf(0.975)
+    middle, low, high = interval
+    return Interval(middle, middle - factor * (middle - low), middle + factor * (high - middle))
+
+
+def conclusion(differences, margin=0.05):
+    """Whether differences, by name, are apart from zero, alike or unclear; and which are apart."""
+    known = {name: d for name, d in differences.items() if np.isfinite([*d]).all()}
+    wide = {name: widened(d, len(known)) for name, d in known.items()}
+    apart = [name for name, (_, low, high) in wide.items() if low > 0 or high < 0]
+    if apart:
+        return "apart", apart
+    within = all(-margin < low and high < margin for _, low, high in wide.values())
+    return ("alike" if known and within else "unclear"), []
+
+
+# %%
+def share_of(merge, row, name):
+    if name == "novel":
+        return complement(known[merge, row].shares)
+    return survived[merge, row][name].shares
+
+
+def differences(merge, rows):
+    """Of each row's shares from the reference's, by row and class."""
+    start = reference_of[merge]
+    return {
+        (row, name): difference(share_of(merge, row, name), share_of(merge, start, name), tau)
+        for row in rows
+        for name in [*survived[merge, start], "novel"]
+    }
+
+
+others = {m: [way for way in merged_by[m] if way != reference_of[m]] for m in merges}
+by_method = {m: differences(m, others[m]) for m in merges}
+outcome = {m: conclusion(by_method[m]) for m in merges}
+noise = {m: differences(m, [AGAIN]) for m in merges}
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+reference, (found, apart) = reference_of[first_merge], outcome[first_merge]
+title_of = dict(zip(names, titles, strict=True))
+
+
+def in_points(interval):
+    return f"{points(interval.estimate)} [{number(100 * interval.low, 0)}, {number(100 * interval.high, 0)}]"
+
+
+def described(pair):
+    row, name = pair
+    return f"{row}, {title_of[name]}: {in_points(by_method[first_merge][pair])}"
+
+
+by_noise = max(abs(d.estimate) for d in noise[first_merge].values())
+largest = max(by_method[first_merge], key=lambda pair: abs(by_method[first_merge][pair].estimate))
+SAYS = {
+    "apart": f"Some are apart from {reference}: " + "; ".join(map(described, apart)) + ".",
+    "alike": f"**No method keeps more than another**: all lie within five points of {reference}.",
+    "unclear": f"**Unclear**: none is apart from {reference}, and the intervals are too wide to call them "
+    "alike.",
+}
+say(
+    f"{SAYS[found]} The largest difference is that of {described(largest)}. Reading {reference} again with "
+    f"another dictionary moves a class by up to {points(by_noise)}. "
+    + (
+        "So much of a difference may be the dictionary's."
+        if by_noise > abs(by_method[first_merge][largest].estimate) / 2
+        else "The method's part is larger than that."
+    )
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+against = differences(first_merge, [NOTHING, RANDOM])
+for row in (NOTHING, RANDOM):
+    found_there, which = conclusion({pair: d for pair, d in against.items() if pair[0] == row})
+    parts = [f"{title_of[name]} {in_points(against[row, name])}" for _, name in which]
+    say(
+        f"**{row[:1].upper()}{row[1:]}** against {reference}: "
+        + (
+            f"{listed(parts)}. There a merge has done something to features."
+            if which
+            else "no class is apart. By its features, then, "
+            + (
+                "a merge can't be told from what its parents come from."
+                if row == NOTHING
+                else "a merge can't be told from noise of the same length, however much better it predicts."
+            )
+        )
+    )
+
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
+for merge in merges:
+    of = {way: own_loss(merge, way) for way in merged_by[merge]}
+    results[f"{key_of[merge]}.methods.loss_gap"] = max(of.values()) - min(of.values())
+    results[f"{key_of[merge]}.methods.apart"] = len(outcome[merge][1])
+    for (row, name), d in (by_method[merge] | noise[merge]).items():
+        results |= flat(f"{key(merge, row)}.survival_{name}_from_reference", d)
+store.write_results(run, "methods", results)
+
+# %% [markdown]
+# ## Which merge should I use?
+#
+# What follows is made from the numbers above, for this lineage.
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+domains = [d for parent in parents_of[first_merge] for d in lineage.trained_on(parent)]
+
+
+def accuracy_gap(way, domain):
+    """Accuracy above the reference's, with an interval over the same draws of groups."""
+    one, other = (scores[first_merge, w][domain].by_document for w in (way, reference))
+    size = len(one)
+    times = np.random.default_rng(seed).multinomial(size, [1 / size] * size, size=1000)
+    drawn = (times @ one[:, 1] - times @ other[:, 1]) / (times @ one[:, 2])
+    estimate = (one[:, 1].sum() - other[:, 1].sum()) / one[:, 2].sum()
+    return Interval(float(estimate), *map(float, np.quantile(drawn, [0.025, 0.975])))
+
+
+count = len(others[first_merge]) * len(domains)
+gaps = {way: [widened(accuracy_gap(way, d), count) for d in domains] for way in others[first_merge]}
+better = [way for way, each in gaps.items() if all(gap.low > 0 for gap in each)]
+worse = [way for way, each in gaps.items() if all(gap.high < 0 for gap in each)]
+beats = all(
+    results[f"{key(first_merge, lowest)}.{d}.accuracy"]
+    > results[f"{key(first_merge, NOTHING)}.{d}.accuracy"]
+    for d in domains
+)
+advice = [
+    f"**For accuracy.** {listed(better)} predicts the text of every parent better than {reference}."
+    if better
+    else f"**For accuracy.** No method is better than {reference} on the text of every parent, so take "
+    f"{reference}: it has one setting, and it is easy to understand.",
+    f"{listed(worse)} is worse on all of them." if worse else "",
+    f"**For features.** {SAYS[found].replace('**', '')} "
+    + {
+        "apart": "Choose by the class that you need.",
+        "alike": "So features are no reason to choose one.",
+        "unclear": "So far features are no reason to choose one.",
+    }[found],
+    "**Search the setting.** A method at a bad setting is further from its best than the best of one "
+    "method from that of another: within the settings tried the share of its gain that is left to the "
+    "parent served worst varies by up to "
+    + points(
+        max(
+            np.ptp(pd.read_csv(folder(m) / "search.csv")["worst"])
+            for m in merged_by[first_merge].values()
+        )
+    )
+    + ", between methods at their best by "
+    + points(
+        np.ptp(
+            [
+                pd.read_csv(folder(m) / "search.csv")["worst"].max()
+                for m in merged_by[first_merge].values()
+            ]
+        )
+    )
+    + ".",
+    ""
+    if beats
+    else f"**Or none.** Not even {lowest} beats {label(ancestor_of[first_merge])} on the text of "
+    "every parent, so here merging is no way to have both.",
+]
+say(*advice)
+
+# %% [markdown]
+# Mind the limits. One model was trained for each name (n = 1), all are tiny, and each parent was tuned on
+# one kind of text. Each merge has one dictionary; the floor is that of the run's own merge for every
+# method. DARE was drawn once. Fine-tunes that go further from their ancestor, or that were tuned on
+# similar text, may disagree in other ways, and there a sign election has more to decide.
+
+# %% [markdown]
+# ## What we learned
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+say(
+    "Ways of merging differ in what they do with task vectors: average, add, trim, drop or elect. "
+    + {
+        "apart": "Some of them leave other features behind than the average does, and the figure says which.",
+        "alike": "Their features hardly differ: what survives a merge depends on the parents and not on the way.",
+        "unclear": "Whether their features differ is not settled here: with one dictionary a method they can't "
+        "be told apart.",
+    }[found]
+    + f" Their losses lie within {number(gap)} nats of each other once each has its best setting. A claim "
+    "that one method keeps more needs the ancestor, a random task vector and a second dictionary beside it."
+)
+
+# %% [markdown]
+# Last comes the [status of this run](status): its targets, times and versions.
+#
+# :::{admonition} Exercise 1
+# :class: tip
+# For the share of its entries that TIES sets to zero *by the election alone* (density 1), take the first
+# two parents: how often do their task vectors disagree in sign? You need `task_vectors(name)`, with one
+# row a parent, for each `name` in `ANCESTOR`. Count all entries of all tensors alike.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+disagree = float((both[0].sign() * both[1].sign() < 0).double().mean())
+
+# %%
+answer = ...  # a share, from 0 to 1
+check(answer, disagree)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+opposed = total = 0
+for name in ANCESTOR:
+    one, other = (task_vectors(name)[i].numpy() for i in (0, 1))
+    opposed += np.sum((one > 0) & (other < 0)) + np.sum((one < 0) & (other > 0))
+    total += one.size
+answer = opposed / total
+check(answer, disagree)
+
+# %% [markdown]
+# :::{admonition} Exercise 2
+# :class: tip
+# How much of its length would the mean of two task vectors have if they were at right angles and
+# equally long? And DARE, at density 0.5: by which factor does an entry that is kept grow, on average?
+# Give both, as a list.
+# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+axes_apart = torch.eye(2, dtype=torch.float64)
+many = torch.ones(100_000, dtype=torch.float64)
+grown = dropped(many, 0.5, torch.Generator().manual_seed(0)).max()
+expected = [float(axes_apart.mean(dim=0).norm()), float(grown)]
+
+# %%
+answer = ...  # [length of the mean, factor]
+check(answer, expected, within=0.02)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+answer = [np.sqrt(0.5**2 + 0.5**2), 1 / 0.5]  # half of each; half of the entries carry all
+check(answer, expected, within=0.02)
+
+# %% [markdown]
+# :::{admonition} Exercise 3
+# :class: tip
+# Add a recipe of your own to the folder of recipes, for instance `dare_linear`, with a search of its
+# density. Which row of {numref}`fig-survival` do you expect it to be nearest to?
+# :::
+#
+# :::{dropdown} Answer
+# Task arithmetic at the same λ: on average dropping and scaling up change nothing. What they add is
+# noise, the more the lower the density.
+# :::
