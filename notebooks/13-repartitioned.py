@@ -19,7 +19,7 @@
 # them apart: can the feature's activations be rebuilt from **a few of the child's features**, or
 # read from **the child's raw activations**?
 #
-# **You will learn** what a dictionary misses, and what to set a probe's success beside. **You need**
+# **You will learn** what a dictionary lacks though the model has it, and what to set a probe's success beside. **You need**
 # [ceilings and floors](ceilings). **It takes** 20 minutes.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
@@ -398,9 +398,9 @@ show(
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 VERDICTS = {
-    "below": "Most of what seems to disappear is gone: the dictionary isn't to blame.",
-    "above": "Most of what seems to disappear is still there, and only the dictionary misses it.",
-    "unclear": "Whether most of it is still there can't be told from this sample.",
+    "below": "Most of the features that disappear are gone: the dictionary isn't to blame.",
+    "above": "Most of the features that disappear are still there, and only the dictionary lacks them.",
+    "unclear": "Whether most of them are still there can't be told from this sample.",
 }
 verdicts = {}
 for child in chosen:
@@ -432,8 +432,8 @@ store.write_results(run, "repartitioned", results)
 # %% [markdown]
 # ## What we learned
 #
-# "Disappeared" is three things: missed by the child's dictionary, carved up differently, and really
-# gone. What a probe finds must stand beside a harmless change and a random MLP, too: the parent's own
+# A feature *disappears* in one of three ways: the child's dictionary lacks it, or carves it up differently,
+# or it is really {term}`gone`. What a probe finds must stand beside a harmless change and a random MLP, too: the parent's own
 # activations say nothing, because there the probe is the encoder.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}

@@ -76,8 +76,8 @@ evaluation_blocks = 220  # validation blocks per domain, the same for every mode
 #
 # A child's dictionary differs from its parent's in two ways: the model's weights are others, and
 # the dictionary has read other text as well. **Dose 0** tells the two apart. It is the untouched
-# parent, read through the mixture of texts that the child's dictionaries learn from. Whatever is
-# missing there, no weight is to blame for. So dose 0 is the {term}`ceiling` of all other doses.
+# parent, read through the text that the child's dictionaries learn from. Whatever it
+# lacks, no weight is to blame for. So dose 0 is the {term}`ceiling` of all other doses.
 #
 # The dictionaries of all doses start from the same random weights (their seed is called 1) and read
 # the same text in the same order. One dose differs from the next in nothing but the model's weights.
@@ -304,8 +304,8 @@ for child, parent in parent_of.items():
         text_alone,
         1,
         below="A dictionary that must also describe new text spends fewer features on the rest, so "
-        "part of what a comparison seems to lose is not the fine-tune's doing.",
-        above="That is more than all: whatever the fine-tune loses, the text is not to blame.",
+        "part of what disappears is not the fine-tune's doing.",
+        above="That is more than all: whatever disappears, the text is not to blame.",
         unclear="That its text is another one can't be shown to matter.",
     )
     change = (
@@ -317,7 +317,7 @@ for child, parent in parent_of.items():
     end = counted[child, "100"]
     say(
         f"**{label(child)}: the text alone.** Without a single step, the dictionary that learned "
-        f"from the mixture of {label(child)} finds {with_interval(text_alone)} of what another "
+        f"from the text of {label(child)} finds {with_interval(text_alone)} of what another "
         f"dictionary of {label(parent)} finds. {says}",
         f"**{label(child)}: the weights alone.** Of what lies between dose 0 and the floor the whole "
         f"fine-tune keeps {with_interval(end.rescaled())}. (Share over dose 0, without the floor, is "
@@ -404,7 +404,7 @@ if warm:
         says = (
             "The two have different denominators: the independent one counts only features "
             "that two seeds find. The warm one also counts features peculiar to one seed, and those "
-            "are lost easily."
+            "disappear easily."
         )
     intro = f"Share over dose 0, of what {label(parent)} has, in {label(child)}:"
     say(intro, head + "\n".join(rows), says)
@@ -491,6 +491,6 @@ check(answer, turned_over)
 # :::
 #
 # :::{dropdown} Answer
-# Its dictionary learns on, from another mixture and with a fresh schedule. Features drift, some die,
-# and a feature that moved far enough to correlate below τ counts as gone.
+# Its dictionary learns on, from other text and with a fresh schedule. Features drift, some die,
+# and a feature that moved far enough to correlate below τ counts as disappearing.
 # :::

@@ -260,8 +260,8 @@ say(
 #
 # - *changes*: fewer features persist in the child than an unchanged parent would show;
 # - *keeps something*: more persist than in the child with a random MLP;
-# - *mostly noise*: of what seems lost, an unchanged parent would seem to lose more than half;
-# - *keeps more*: rescaled, a merge loses less of its parent than fine-tuning lost of that parent's own
+# - *mostly noise*: of the features that disappear, more than half would in an unchanged parent;
+# - *keeps more*: rescaled, a merge keeps more of its parent than fine-tuning kept of that parent's own
 #   parent.
 #
 # A way to count supports a conclusion if its whole interval does, and contradicts it if its whole

@@ -365,7 +365,7 @@ say(
     beside_chance(
         "replaced",
         "If anything, what disappears and what is new keep apart: the picture is no evidence that the "
-        "new features are the lost ones under other names.",
+        "new features are the disappearing ones under other names.",
         "What disappears and what is new seek each other's neighbourhood: one model's dictionary "
         "describes it by these features, another's by those.",
         "That what disappears and what is new lie side by side says nothing: shuffled ones do, too.",

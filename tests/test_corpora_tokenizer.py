@@ -128,6 +128,12 @@ def test_a_saved_stream_comes_back(tmp_path):
     assert np.array_equal(loaded.starts, stream.starts) and loaded.tokens.dtype == np.int32
 
 
+def test_a_stream_of_every_second_number_comes_back(tmp_path):
+    stream = stream_of(3, 4)._replace(tokens=np.arange(14, dtype=np.int32)[::2])
+    save_stream(stream, tmp_path)
+    assert load_stream(tmp_path).tokens.tolist() == [0, 2, 4, 6, 8, 10, 12]
+
+
 def test_documents_keep_their_groups_on_the_way_to_blocks(tmp_path):
     documents = [Document("cat", f"story/{i}", f"plot/{g}") for i, g in enumerate("abab")]
     stream = encode_documents(documents, TOKENIZER)

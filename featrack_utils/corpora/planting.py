@@ -86,7 +86,7 @@ def planted(
             if token == plant.mark and fits and stream.origins[owner] in chosen:
                 block += [(each, owner) for each in plant.tokens]
         sown += block[:context]
-    tokens, owners = np.array(sown, np.int32).T
+    tokens, owners = (np.array(each, np.int32) for each in zip(*sown, strict=True))
     kept, starts = np.unique(owners, return_index=True)
     origins, groups = ([names[d] for d in kept] for names in (stream.origins, stream.groups))
     return TokenStream(tokens, np.append(starts, len(tokens)), origins, groups)

@@ -141,7 +141,9 @@ def blocks(stream: TokenStream, context: int, n_blocks: int | None = None) -> Bl
 def save_stream(stream: TokenStream, folder: Path) -> None:
     """Writes tokens and starts as `stream.safetensors`, the documents as `documents.parquet`."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({"tokens": stream.tokens, "starts": stream.starts}, folder / "stream.safetensors")
+    # safetensors writes memory as it lies, whatever an array's strides are.
+    arrays = {name: np.ascontiguousarray(getattr(stream, name)) for name in ("tokens", "starts")}
+    save_file(arrays, folder / "stream.safetensors")
     lengths = np.diff(stream.starts)
     table = pa.table({"origin": stream.origins, "group": stream.groups, "n_tokens": lengths})
     pq.write_table(table, folder / "documents.parquet")
