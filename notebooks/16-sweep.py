@@ -23,7 +23,7 @@
 import pandas as pd
 
 from featrack_utils.corpora import prepare
-from featrack_utils.dictionaries import jobs, quality, variants
+from featrack_utils.dictionaries import jobs, quality
 from featrack_utils.display.tables import show_table
 from featrack_utils.pipeline import store
 
@@ -53,7 +53,7 @@ run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 recipe = jobs.recipe(globals())
-wanted = variants.needed(lineage, all_pairs)
+wanted = jobs.of_sweep(lineage, all_pairs)
 place = run / "sweep" / variant
 measured = jobs.train_and_measure(run, corpora, wanted, recipe, evaluation_blocks, place)
 
@@ -66,7 +66,7 @@ rows = [{"dictionary": name, **quality.mean_quality(place, [name])} for name in 
 show_table(
     pd.DataFrame(rows).rename(columns=names),
     {"L0": ".0f", "variance explained": ".2f"},
-    caption=f"Dictionaries of the set {variants.label(variant)}, on the whole evaluation mix.",
+    caption=f"Dictionaries of the set {variant}, on the whole evaluation mix.",
 )
 
 # %% [markdown]

@@ -29,7 +29,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from featrack_utils.dictionaries import features, quality, variants
+from featrack_utils.dictionaries import features, jobs, quality
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import (
@@ -90,8 +90,17 @@ children = dict.fromkeys(model for _, model in lineage.edges)
 of_controls = [f"{c}.mlp-{draw}" for c in children for draw in range(min(control_draws, 2))]
 OWN = "this run's"  # the dictionaries of the other chapters
 sets = {OWN: own | features.open_named(run, of_controls)}
-trained = [job.name for job in variants.needed(lineage, all_pairs)]
-sets |= {variants.label(name): variants.opened(run, name, trained) for name in sweep}
+trained = [job.name for job in jobs.of_sweep(lineage, all_pairs)]
+
+
+def in_words(name):
+    """A set's name as read: "architecture-topk-k-32" is "TopK k 32"."""
+    words = name.replace("_", " ").replace("-", " ").split()
+    spelled = {"l1": "L1", "topk": "TopK", "batchtopk": "BatchTopK", "architecture": ""}
+    return " ".join(spelled.get(word, word) for word in words).strip()
+
+
+sets |= {in_words(name): features.open_named(run / "sweep" / name, trained) for name in sweep}
 
 # %% [markdown]
 # Seed 0 or 1 is the parent's, the child's and the control's alike. The ceiling is the parent's other
@@ -343,7 +352,7 @@ def counted(found):
 
 
 kept = {name: counted(found) for name, found in sets.items()}
-places = {OWN: run} | {variants.label(name): run / "sweep" / name for name in sweep}
+places = {OWN: run} | {in_words(name): run / "sweep" / name for name in sweep}
 models = [name for name in trained if ".mlp-" not in name]
 good = {name: quality.mean_quality(place, models) for name, place in places.items()}
 
