@@ -97,7 +97,6 @@ def prepare(
         },
         validation_share=validation_share,
         seed=seed,
-        processes=2,
     )
     credits = {
         domain: provenance([*by_split["train"], *by_split["validation"]])
