@@ -216,7 +216,7 @@ figures = evaluation.score_results(f"lm.{root}", scores | {"own": together}) | {
 store.write_results(run, "base", figures)
 
 # %% [markdown]
-# The authors report one loss and one accuracy, on validation text of their own mixture and with
+# The authors report one loss and one accuracy, on validation text of their own and with
 # their own vocabulary. A loss over another vocabulary is another quantity, so the two must not be
 # compared digit by digit: longer tokens are harder to guess, and fewer of them cover a text.
 

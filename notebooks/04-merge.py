@@ -445,7 +445,7 @@ say(
     "than one parent, or features that none had."
     if better
     else "Mixed weights are not a mixed model: what the parents learned doesn't add up here. Whether "
-    "their features are lost, or only used badly, is not to be told from a loss."
+    "their features disappear, or are only used badly, can't be told from the loss."
 )
 
 # %% [markdown]
@@ -500,6 +500,6 @@ check(answer, both_above)
 # :::
 #
 # :::{dropdown} Answer
-# Those of the parent that contributes little should go missing first. The chapter on
+# Those of the parent that contributes little should disappear first. The chapter on
 # [tracking](tracking) counts them, by the parents in which a feature of the merge is found.
 # :::

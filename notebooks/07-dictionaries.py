@@ -67,7 +67,7 @@ sums = {name: quality.Sums.load(run / "features" / name / "sums.safetensors") fo
 # A dictionary of L0 = $k$ that explains no more than that is not worth its training.
 #
 # When a dictionary was measured, each token's squared activations were sorted and added up by rank. From
-# these sums the formula follows for all $k$ at once, on any mixture of texts:
+# these sums the formula follows for all $k$ at once, for any domains:
 
 
 # %%

@@ -417,7 +417,7 @@ show(
     figure,
     f"Each dot is a feature of {label(parent)}'s first dictionary: its best r in another model against "
     "its best r in the parent's own other dictionaries, both on text that didn't choose the match. On "
-    "the line nothing is lost beyond what another seed loses.",
+    "the line the model is as close as another seed of the parent.",
     "fig-paired",
     "Two clouds of dots below the diagonal, the control's further below",
 )

@@ -15,7 +15,7 @@
 #
 # Nobody knows how many features *really* persist in a fine-tuned model, so nobody can check a
 # reported {term}`share` against the truth. In simulated activations the truth is planted. We decide
-# which features persist, emerge, vanish, split or are copied, and ask the same code that the other
+# which features persist, emerge, disappear, split or are copied, and ask the same code that the other
 # chapters use. {cite:t}`horn2025tracking` report no such check.
 #
 # **You will learn** how far a reported share can be off, how its noise is corrected, and how often its
@@ -88,7 +88,7 @@ assert abs(np.corrcoef(watch(), watch())[0, 1] - rho) < 0.03
 
 # %% [markdown]
 # The package plants many causes at once. Documents have a domain and a topic, so that events cluster.
-# *Persisting* features watch one cause in both models. *Vanishing* and *emerging* ones are in one
+# *Persisting* features watch one cause in both models. *Disappearing* and *emerging* ones are in one
 # model only. A *split* one is two in the child, a {term}`copy` appears twice in the parent. *Dense* ones
 # are active everywhere and mean nothing, *dead* ones never are.
 

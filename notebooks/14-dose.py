@@ -40,6 +40,7 @@ from featrack_utils.lineage import label
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import controls, evaluation, loading
+from featrack_utils.models.retraining import retrain
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.profile import dose_steps
 from featrack_utils.statistics.persistence import persistence, reproducible, resample
@@ -63,9 +64,9 @@ precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
 expansion = 8  # features per MLP neuron; paper: 16
-l1_coefficient = 1.5  # the same for every dictionary of the book
+l1_coefficient = 2.0  # the same for every dictionary of the book
 k = 32  # active features a token; topk and batchtopk only
-learning_rate = 3e-3  # paper: 1e-4
+learning_rate = 2e-3  # paper: 1e-4
 train_tokens = 600_000  # activations read by each dictionary
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
 evaluation_blocks = 220  # validation blocks per domain, the same for every model
@@ -75,8 +76,8 @@ evaluation_blocks = 220  # validation blocks per domain, the same for every mode
 #
 # A child's dictionary differs from its parent's in two ways: the model's weights are others, and
 # the dictionary has read other text as well. **Dose 0** tells the two apart. It is the untouched
-# parent, read through the mixture of texts that the child's dictionaries learn from. Whatever is
-# missing there, no weight is to blame for. So dose 0 is the {term}`ceiling` of all other doses.
+# parent, read through the text that the child's dictionaries learn from. Whatever it
+# lacks, no weight is to blame for. So dose 0 is the {term}`ceiling` of all other doses.
 #
 # The dictionaries of all doses start from the same random weights (their seed is called 1) and read
 # the same text in the same order. One dose differs from the next in nothing but the model's weights.
@@ -95,7 +96,11 @@ paths = {}
 for child in parent_of:
     given = store.read_record(run / "models" / child)["parameters"]
     steps = given["train_tokens"] // (given["batch_blocks"] * context)
-    paths[child] = jobs.of_doses(lineage, child, dose_steps(doses, steps))
+    (whole,) = jobs.of_model(lineage, child, [SEED])
+    paths[child] = {"0": jobs.of_zero_steps(lineage, child)}
+    for dose, step in dose_steps(doses, steps).items():
+        paths[child][dose] = whole._replace(name=f"{child}-at-{dose}", step=step)
+    paths[child]["100"] = whole
 wanted = [job for path in paths.values() for job in path.values()]
 
 # %% [markdown]
@@ -108,9 +113,11 @@ if warm := warm_start and bool(dosed):
     first = dosed[0]
     start = wanted[0]._replace(name=f"{first}-warm-at-0", start=f"{parent_of[first]}-0")
     wanted += [start, start._replace(name=f"{first}-warm", model=first)]
-SECOND, SECOND_CONTROL = jobs.SECOND_ROOT, f"{jobs.SECOND_ROOT}.mlp-0"
+SECOND, SECOND_CONTROL = "second_root", "second_root.mlp-0"
 if lm_seed:
-    second = jobs.train_second_root(run, corpora, SEED)
+    again = store.read_record(run / "models" / root)["parameters"]["seed"] + 1
+    retrain(run, corpora, root, SECOND, seed=again)
+    second = jobs.Job(SECOND, SECOND, SEED, lineage.reads(root))
     controls.make_control(run, SECOND, SECOND_CONTROL, controls.is_mlp_matrix, 0)
     control = second._replace(name=SECOND_CONTROL, model=SECOND_CONTROL, seed=0, like=f"{root}-0")
     wanted += [second, control]
@@ -128,14 +135,6 @@ measured = jobs.train_and_measure(run, corpora, wanted, recipe, evaluation_block
 
 
 # %%
-def weight_distance(parent, other, chosen=lambda name: True):
-    """Relative distance of the weights in two folders, of the tensors that are chosen by name."""
-    before, after = (load_file(folder / "model.safetensors") for folder in (parent, other))
-    names = [name for name in before if chosen(name)]
-    moved = sum(((after[n].astype(float) - before[n]) ** 2).sum() for n in names)
-    return float(np.sqrt(moved / sum((before[n].astype(float) ** 2).sum() for n in names)))
-
-
 def own_loss(folder, child):
     model = loading.load_model(folder)
     domains = lineage.trained_on(child)
@@ -150,7 +149,7 @@ for child, parent in parent_of.items():
     for dose, job in paths[child].items():
         folder = jobs.weights(run, job.model, job.step)
         key = f"dose.{child}.{dose}"
-        results[f"{key}.weight_distance"] = weight_distance(before, folder)
+        results[f"{key}.weight_distance"] = loading.weight_distance(before, folder)
         results[f"{key}.loss"] = own_loss(folder, child)
 
 # %% [markdown]
@@ -305,8 +304,8 @@ for child, parent in parent_of.items():
         text_alone,
         1,
         below="A dictionary that must also describe new text spends fewer features on the rest, so "
-        "part of what a comparison seems to lose is not the fine-tune's doing.",
-        above="That is more than all: whatever the fine-tune loses, the text is not to blame.",
+        "part of what disappears is not the fine-tune's doing.",
+        above="That is more than all: whatever disappears, the text is not to blame.",
         unclear="That its text is another one can't be shown to matter.",
     )
     change = (
@@ -318,7 +317,7 @@ for child, parent in parent_of.items():
     end = counted[child, "100"]
     say(
         f"**{label(child)}: the text alone.** Without a single step, the dictionary that learned "
-        f"from the mixture of {label(child)} finds {with_interval(text_alone)} of what another "
+        f"from the text of {label(child)} finds {with_interval(text_alone)} of what another "
         f"dictionary of {label(parent)} finds. {says}",
         f"**{label(child)}: the weights alone.** Of what lies between dose 0 and the floor the whole "
         f"fine-tune keeps {with_interval(end.rescaled())}. (Share over dose 0, without the floor, is "
@@ -337,7 +336,7 @@ for child, parent in parent_of.items():
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 if lm_seed:
     apart = counted["second"]
-    distance = weight_distance(jobs.weights(run, root), jobs.weights(run, SECOND))
+    distance = loading.weight_distance(jobs.weights(run, root), jobs.weights(run, SECOND))
     results["dose.second.weight_distance"] = distance
     say(
         f"The second root has {percent(apart.share().estimate)} of these features, where another "
@@ -405,7 +404,7 @@ if warm:
         says = (
             "The two have different denominators: the independent one counts only features "
             "that two seeds find. The warm one also counts features peculiar to one seed, and those "
-            "are lost easily."
+            "disappear easily."
         )
     intro = f"Share over dose 0, of what {label(parent)} has, in {label(child)}:"
     say(intro, head + "\n".join(rows), says)
@@ -447,7 +446,7 @@ for child, first in first_change.items():
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 child, parent = next(iter(parent_of.items()))
 folders = jobs.weights(run, parent), jobs.weights(run, child)
-of_the_mlp = weight_distance(*folders, lambda name: ".mlp." in name)
+of_the_mlp = loading.weight_distance(*folders, lambda name: ".mlp." in name)
 
 # %%
 answer = ...  # the distance, 0.1 for a tenth of the parent's length
@@ -492,6 +491,6 @@ check(answer, turned_over)
 # :::
 #
 # :::{dropdown} Answer
-# Its dictionary learns on, from another mixture and with a fresh schedule. Features drift, some die,
-# and a feature that moved far enough to correlate below τ counts as gone.
+# Its dictionary learns on, from other text and with a fresh schedule. Features drift, some die,
+# and a feature that moved far enough to correlate below τ counts as disappearing.
 # :::

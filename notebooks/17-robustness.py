@@ -27,7 +27,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from featrack_utils.dictionaries import features, quality, variants
+from featrack_utils.dictionaries import features, jobs, quality
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import (
@@ -84,8 +84,17 @@ own = features.open_features(run, lineage, root_seeds, other_seeds)
 children = dict.fromkeys(model for _, model in lineage.edges)
 of_controls = [f"{c}.mlp-{draw}" for c in children for draw in range(min(control_draws, 2))]
 sets = {OWN: own | features.open_named(run, of_controls)}
-trained = [job.name for job in variants.needed(lineage, all_pairs)]
-sets |= {variants.label(name): variants.opened(run, name, trained) for name in sweep}
+trained = [job.name for job in jobs.of_sweep(lineage, all_pairs)]
+
+
+def in_words(name):
+    """A set's name as read: "architecture-topk-k-32" is "TopK k 32"."""
+    words = name.replace("_", " ").replace("-", " ").split()
+    spelled = {"l1": "L1", "topk": "TopK", "batchtopk": "BatchTopK", "architecture": ""}
+    return " ".join(spelled.get(word, word) for word in words).strip()
+
+
+sets |= {in_words(name): features.open_named(run / "sweep" / name, trained) for name in sweep}
 
 counting = specification.Counting(min_positions, min_documents, interval_draws, seed)
 table = pd.concat(
@@ -211,7 +220,7 @@ def counted(found):
 
 
 kept = {name: counted(found) for name, found in sets.items()}
-places = {OWN: run} | {variants.label(name): run / "sweep" / name for name in sweep}
+places = {OWN: run} | {in_words(name): run / "sweep" / name for name in sweep}
 models = [name for name in trained if ".mlp-" not in name]
 good = {name: quality.mean_quality(place, models) for name, place in places.items()}
 
@@ -251,8 +260,8 @@ say(
 #
 # - *changes*: fewer features persist in the child than an unchanged parent would show;
 # - *keeps something*: more persist than in the child with a random MLP;
-# - *mostly noise*: of what seems lost, an unchanged parent would seem to lose more than half;
-# - *keeps more*: rescaled, a merge loses less of its parent than fine-tuning lost of that parent's own
+# - *mostly noise*: of the features that disappear, more than half would in an unchanged parent;
+# - *keeps more*: rescaled, a merge keeps more of its parent than fine-tuning kept of that parent's own
 #   parent.
 #
 # A way to count supports a conclusion if its whole interval does, and contradicts it if its whole

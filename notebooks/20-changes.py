@@ -70,9 +70,9 @@ first = {model: each[0] for model, each in names.items()}
 # ## What would fool us
 #
 # Each of these makes a feature look lost or new, though nothing happened to it:
-# - **An accident of the dictionary.** The next dictionary of the same model may miss it as well. So we
+# - **An accident of the dictionary.** The next dictionary of the same model may lack it as well. So we
 #   ask {term}`reproducible` features alone, those that every other dictionary of their model has.
-# - **An accident of the match.** One dictionary may miss it by chance. So *all* of them must miss it.
+# - **An accident of the match.** One dictionary may lack it by chance. So *all* of them must.
 # - **The text.** The parent's dictionaries never read what the child was tuned on, so what the parent had
 #   for it all along would seem new. So we also ask the {term}`zero-step child`: the untouched parent,
 #   read by a dictionary that has learned from the child's text.
@@ -95,13 +95,13 @@ np.testing.assert_array_equal(
 )
 
 # %% [markdown]
-# ## How many are missed, and how many would be anyway?
+# ## How many disappear, and how many would anyway?
 #
 # For every fine-tune we count the share of reproducible features that a dictionary of the other model
-# misses. Beside it stand two shares that need no fine-tuning. One is missed **where nothing
-# happened**: of the parent's features, by the zero-step child; of the child's, by one more dictionary of
-# the child (with two there is no third, and the parent's stand in). The other is missed **with a random
-# MLP**: by the child after its MLP was redrawn, while embedding and attention stay.
+# lacks. Beside it stand two shares that need no fine-tuning. One is lacking **where nothing
+# happened**: of the parent's features in the zero-step child, of the child's in one more dictionary of
+# the child (with two there is no third, and the parent's stand in). The other is lacking **with a random
+# MLP**: in the child after its MLP was redrawn, while embedding and attention stay.
 
 # %%
 models = {model: [found[name] for name in each] for model, each in names.items()}
@@ -141,12 +141,12 @@ for (model, other), each in counted.items():
     title = f"{label(model)}’s, not in {label(other)} ({kind})"
     rows[title] = row
     told.append(
-        f"- {title}: {here} are missed, {anyway} where nothing happened, {at_most} with a random MLP. "
+        f"- {title}: {here}, beside {anyway} where nothing happened, {at_most} with a random MLP. "
         + verdict(
             row[".excess"],
             0,
-            below="Fewer are missed than where nothing happened.",
-            above="**More are missed than where nothing happened**: the difference is the tuning's.",
+            below="Fewer than where nothing happened.",
+            above="**More than where nothing happened**: the difference is the tuning's.",
             unclear="Whether the tuning did any of it can't be told.",
         )
     )
@@ -158,22 +158,22 @@ for k, end in enumerate(shares):
     places = each.index + (0, -0.2, 0.2)[k]
     axis.hlines(places, each["low"], each["high"], color=COLOURS[k])
     axis.plot(each["estimate"], places, "oDs"[k], ms=5, color=COLOURS[k], label=WORDS[k])
-axis.set(xlabel="share of reproducible features missed", xlim=(0, 1))
+axis.set(xlabel="share of reproducible features without a match", xlim=(0, 1))
 axis.set(yticks=range(len(rows)), yticklabels=rows, ylim=(len(rows) - 0.5, -0.5))
 figure.legend(loc="outside upper center", ncols=3)
 show(
     figure,
-    "Of each model's reproducible features: the share that a dictionary of the other model misses, "
-    "beside what is missed where nothing happened and with a random MLP. 95 % intervals.",
-    "fig-missed",
+    "Of each model's reproducible features: the share that a dictionary of the other model lacks, "
+    "beside what would be lacking where nothing happened and with a random MLP. 95 % intervals.",
+    "fig-lacking",
     "For each pair a dot for the other model, a diamond for nothing happened, a square for a random MLP",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-say("In {numref}`fig-missed`, in words:", "\n".join(told))
+say("In {numref}`fig-lacking`, in words:", "\n".join(told))
 
 # %% [markdown]
-# ## Which features are missing?
+# ## Which features are lost, which are new?
 #
 # Now by name. The rule gives a list for each pair, the farthest first. The zero-step child confirms some
 # of them. A feature that a random MLP's dictionaries have, too, needs no learning to be there.
@@ -202,7 +202,7 @@ for (model, other), title in zip(counted, rows, strict=True):
     left = table[untouched == (tuned == other)].reset_index(drop=True)
     has = best_r(name, f"{tuned}.mlp")[left["feature"].to_numpy(int)] > tau
     missing[model, other] = left
-    row = {"missing": len(table), "confirmed": len(left), "random MLP has": int(has.sum())}
+    row = {"listed": len(table), "confirmed": len(left), "random MLP has": int(has.sum())}
     results |= {f"changes.{model}_{other}.{k.replace(' ', '_')}": n for k, n in row.items()}
     ahead = [cards.link(cards.Feature(name, int(i))) for i in left["feature"].head(3)]
     shown.append({"features": title, **row, "farthest": HTML(", ".join(ahead) or "–")})
@@ -213,13 +213,13 @@ show_table(
     shown,
     notes={"confirmed": "by the zero-step child", "random MLP has": "of the confirmed"},
     caption="Reproducible features of the first dictionaries that all dictionaries of the other model "
-    "miss. The links lead to the explorer, which shows each with its matches.",
+    "lack. The links lead to the explorer, which shows each with its matches.",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-listed, confirmed, easy = map(count, shown[["missing", "confirmed", "random MLP has"]].sum())
+listed, confirmed, easy = map(count, shown[["listed", "confirmed", "random MLP has"]].sum())
 say(
-    f"Of {listed} features that seem lost or new, the zero-step children confirm {confirmed}. A random "
+    f"Of {listed} features that are lost or new by the rule, the zero-step children confirm {confirmed}. A random "
     f"MLP has {easy} of those: they come and go with embedding and attention."
 )
 
@@ -317,7 +317,7 @@ store.write_results(run, "changes", results)
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 clear = [row for row in rows.values() if row[".excess"].low > 0]
 say(
-    f"In {count(len(clear))} of {count(len(rows))} comparisons more reproducible features are missed "
+    f"In {count(len(clear))} of {count(len(rows))} comparisons more reproducible features are lacking "
     "than where nothing happened. A list of lost features without that means little.",
     f"Of the paper's kind, a lost feature for exceptions, we find {count(len(lost_pairs))} in "
     f"{count(len(judged))} cases (a feature, a child), over all dictionaries. Next: [a map](map).",
@@ -327,20 +327,20 @@ say(
 # :::{admonition} Exercise 1
 # :class: tip
 # Take the first guard away. Of *all* eligible features of the first parent's first dictionary, how many
-# do all dictionaries of its first child miss? You need `able[one]`, `away` and `tau`.
+# do all dictionaries of its first child lack? You need `able[one]`, `away` and `tau`.
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 near = selection.closest(matches.best, one, names[edges[0][1]]).r
-all_missed = int((near[able[one]].fillna(-1) <= tau).all(axis=1).sum())
+lost_in_all = int((near[able[one]].fillna(-1) <= tau).all(axis=1).sum())
 
 # %%
 answer = ...  # a number of features
-check(answer, all_missed)
+check(answer, lost_in_all)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
 answer = np.count_nonzero(able[one] & (away <= tau))
-check(answer, all_missed)
+check(answer, lost_in_all)
 
 # %% [markdown]
 # :::{admonition} Exercise 2
@@ -349,6 +349,6 @@ check(answer, all_missed)
 # :::
 #
 # :::{dropdown} Answer
-# It is the parent. What it misses of the parent, a child to which nothing happened would miss, too; what
+# It is the parent. What it lacks of the parent, a child to which nothing happened would lack, too; what
 # it has of the child, the parent had all along.
 # :::

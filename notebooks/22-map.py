@@ -108,6 +108,11 @@ def directions(folder):
 unit = {model: directions(folder) for model, folder in folders.items()}
 together = np.concatenate(list(unit.values()))
 
+cosine = together @ together[0]
+cosine[0] = -1  # not itself
+two = NearestNeighbors(n_neighbors=2, metric="cosine").fit(together)
+assert cosine.argmax() in two.kneighbors(together[:1], return_distance=False)
+
 
 def build(work):
     """Writes each feature's place on the map and its cluster: numbered by size, -1 for none."""
@@ -365,7 +370,7 @@ say(
     beside_chance(
         "replaced",
         "If anything, what disappears and what is new keep apart: the picture is no evidence that the "
-        "new features are the lost ones under other names.",
+        "new features are the disappearing ones under other names.",
         "What disappears and what is new seek each other's neighbourhood: one model's dictionary "
         "describes it by these features, another's by those.",
         "That what disappears and what is new lie side by side says nothing: shuffled ones do, too.",

@@ -14,7 +14,7 @@
 # # Feature explorer
 #
 # **You will learn** to check a number about thousands of features against the features themselves,
-# and to ask of a lost one whether its own model would have kept it.
+# and to ask of a {term}`disappearing` one whether its own model has it twice.
 # **You need** [the chapter on tracking](tracking).
 # **It takes** ten minutes, or an evening.
 #
@@ -160,8 +160,8 @@ check(answer, many)
 # %% [markdown]
 # :::{admonition} Exercise 3
 # :class: tip
-# Filter for reproducible features that disappeared, and sort by *best r*. What do those that just
-# missed the threshold share with their closest match, and what not?
+# Filter for reproducible features that disappear, and sort by *best r*. What do those just
+# below the threshold share with their closest match, and what not?
 # :::
 #
 # :::{dropdown} Answer
