@@ -97,14 +97,8 @@ def collect_all(
     Training paragraphs that share 13 words in a row with any domain's validation text leave.
     No origin gives more than a fortieth of a split until the source has nothing else.
 
-    Args:
-        sources: where each domain's text comes from.
-        wanted: domain -> "train" or "validation" -> characters wanted.
-        validation_share: share of the groups kept for validation, between 0 and 1.
-        seed: of the split and of the story grammar.
-
-    Returns:
-        domain -> "train" or "validation" -> documents. Less text than wanted is a warning.
+    `wanted` are characters, by domain and by "train" or "validation". Less text than that is a
+    warning. The seed is that of the split and of the story grammar.
 
     Raises:
         FeatrackError: a source that can't be read or holds too little to be divided.
@@ -115,13 +109,10 @@ def collect_all(
     }
     validation = [document for split in splits.values() for document in split["validation"]]
     for domain, split in splits.items():
-        before = split["train"]
-        clean = list(without_leaks(before, validation))
-        share = 1 - _chars(clean) / max(_chars(before), 1)
-        log.info("%s: %.2f %% of the training text repeats validation text", domain, 100 * share)
+        clean = without_leaks(split["train"], validation)
         split["train"] = _filled(clean, wanted[domain]["train"])
         for name, documents in split.items():
-            found, asked = _chars(documents), wanted[domain][name]
+            found, asked = sum(len(d.text) for d in documents), wanted[domain][name]
             if not found:
                 raise FeatrackError(
                     f"The {domain} corpus has no text for {name}; give it more text or, where "
@@ -199,7 +190,3 @@ def _filled(documents: Iterable[Document], chars: int) -> list[Document]:
 
 def _origin_limit(chars: int) -> int:
     return max(MIN_ORIGIN_CHARS, chars // ORIGINS_AT_LEAST)
-
-
-def _chars(documents: Iterable[Document]) -> int:
-    return sum(len(document.text) for document in documents)

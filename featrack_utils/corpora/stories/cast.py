@@ -25,12 +25,7 @@ _PORTIONS = dict(whole="slice of", meal="bowl of", drink="cup of", spread="spoon
 
 
 def draw(rng: random.Random, wanted: Mapping[str, str]) -> dict[str, Entity]:
-    """Draws the entities of a story, by letter.
-
-    Args:
-        rng: the story's own generator.
-        wanted: what the plot asks of each entity, by letter, where it asks anything.
-    """
+    """The entities of a story, by letter; `wanted` is what the plot asks of some of them."""
     wants = {**_WANTED, **wanted}
     people = _people(rng, wants["H"], wants["K"])
     place, other = _two(rng, "places", wants["P"], wants["Q"])
