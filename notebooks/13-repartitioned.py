@@ -42,6 +42,7 @@ from featrack_utils.models import capture, loading
 from featrack_utils.models.retraining import retrain
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import probes
+from featrack_utils.statistics.bootstrap import halves
 from featrack_utils.statistics.intervals import UNDEFINED
 from featrack_utils.statistics.persistence import (
     Persistence,
@@ -136,7 +137,7 @@ sample = resample(
     seed=seed,
     **criteria,
 )
-fit = probes.halves(parent, seed)
+fit = halves(parent, seed)
 
 
 def has_match(model):

@@ -18,7 +18,7 @@ from scipy import sparse
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.contexts import visible
-from featrack_utils.statistics.probes import halves
+from featrack_utils.statistics.bootstrap import halves
 
 WIDTH = 32  # tokens of an excerpt; Bills et al. take 64 of a longer context
 TOP, RANDOM = 5, 5  # excerpts that a simulation is scored on, as in Bills et al.
