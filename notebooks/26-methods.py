@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from safetensors.torch import load_file
 from scipy.stats import norm
 
@@ -402,6 +402,7 @@ for number_of, (domain, parent) in enumerate(own.items()):
     axis.plot([], [], ls="--", label=label(domain), **look)
 axis.set_yticks(range(len(rows)), rows)
 axis.set_ylim(len(rows) - 0.5, -0.5)
+axis.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
 axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 axis.set_xlabel("next-token accuracy (higher is better)")
 figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -587,8 +588,13 @@ def drawn(row, name):
     return tuple(interval(complement(each), tau) for each in three)
 
 
-figure, axes = style.panels(len(names), 0.26 * len(rows) + 0.9)
-for axis, name, title in zip(axes, names, titles, strict=True):
+lines = -(-len(names) // 2)
+height = lines * (0.26 * len(rows) + 0.9)
+figure = style.Figure(figsize=(style.WIDTH, height), layout="constrained")
+axes = list(figure.subplots(lines, 2, sharey=True, squeeze=False).flat)
+for axis in axes[len(names) :]:
+    axis.remove()
+for axis, name, title in zip(axes, names, titles, strict=False):
     _, top, low = drawn(rows[0], name)
     axis.axvline(top.estimate, color="black", lw=1.5)
     axis.axvline(low.estimate, color="#999999", lw=3)
@@ -600,14 +606,15 @@ for axis, name, title in zip(axes, names, titles, strict=True):
         axis.plot(share.estimate, place, "o", color=colour, mec="white", ms=7)
     axis.set_yticks(range(len(rows)), [f"{row}" for row in rows], fontsize=9)
     axis.set(title=title, ylim=(len(rows) - 0.5, -0.5))
+    axis.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 figure.supxlabel("share of the class that the model has; novel: of its own features", fontsize=11)
 show(
     figure,
-    "What each way of merging keeps, with 95 % intervals. Black line, the ceiling: the parent's own "
+    "What each way of merging keeps, with 95 % intervals; each panel has a scale of its own. Black line, the ceiling: the parent's own "
     "other dictionary. Grey line, the floor: the merge with a random MLP. Grey dots: "
-    f"{reference_of[first_merge]} read by another dictionary, and models that are no merges. Novel: "
-    "how many features a parent's other dictionary has that no parent seems to have is the black line.",
+    f"{reference_of[first_merge]} read by another dictionary, and models that are no merges. Novel: the "
+    "black line is the share that seems novel in a parent's own other dictionary.",
     "fig-survival",
     "Panels of dots, one a class of features, one row a method, with lines for ceiling and floor",
 )
