@@ -100,8 +100,8 @@ np.testing.assert_array_equal(
 # For every fine-tune we count the share of reproducible features that a dictionary of the other model
 # lacks. Beside it stand two shares that need no fine-tuning. One is lacking **where nothing
 # happened**: of the parent's features in the zero-step child, of the child's in one more dictionary of
-# the child (with two there is no third, and the parent's stand in). The other is lacking **with a random
-# MLP**: in the child after its MLP was redrawn, while embedding and attention stay.
+# the child (with two there is no third, and the parent's stand in). The other is lacking in the child
+# **with a random MLP**.
 
 # %%
 models = {model: [found[name] for name in each] for model, each in names.items()}
@@ -128,11 +128,8 @@ counted = {pair: each for edge in edges for pair, each in kept(*edge).items()}
 rows, results, told = {}, {}, []
 for (model, other), each in counted.items():
     kind = "lost" if (model, other) in edges else "new"
-    shares = {
-        "": each.shares,
-        ".unchanged": each.ceilings,
-        ".random_mlp": each.floors["random_mlp"],
-    }
+    three = each.shares, each.ceilings, each.floors["random_mlp"]
+    shares = dict(zip(("", ".unchanged", ".random_mlp"), three, strict=True))
     row = {end: interval(complement(s), tau) for end, s in shares.items()}
     row[".excess"] = each.excess()
     for end, figure in row.items():
@@ -175,8 +172,8 @@ say("In {numref}`fig-lacking`, in words:", "\n".join(told))
 # %% [markdown]
 # ## Which features are lost, which are new?
 #
-# Now by name. The rule gives a list for each pair, the farthest first. The zero-step child confirms some
-# of them. A feature that a random MLP's dictionaries have, too, needs no learning to be there.
+# The rule gives a list for each pair, the farthest first. The zero-step child confirms some of these.
+# A feature that a random MLP's dictionaries have, too, needs no learning to be there.
 
 # %%
 able = {n: able for m in names for n, able in zip(names[m], sample.eligible[m], strict=True)}
@@ -299,10 +296,8 @@ results |= {f"changes.exceptions.{name}": len(each) for name, each in counts.ite
 for pairs in (edges, [edge[::-1] for edge in edges]):
     tables = [missing[pair].head(1).assign(name=first[pair[0]]) for pair in pairs]
     for row in pd.concat(tables).sort_values("r").head(1).itertuples():
-        pair = [
-            cards.Feature(row.name, int(row.feature)),
-            cards.Feature(row.partner, int(row.partner_feature)),
-        ]
+        ends = (row.name, row.feature), (row.partner, row.partner_feature)
+        pair = [cards.Feature(name, int(feature)) for name, feature in ends]
         known = cards.read_known(run, lineage, corpora, {name: found[name] for name, _ in pair})
         display(cards.feature_table(known, pair, {"r": [None, row.r]}))
         display(cards.together(known, pair, [(pair[0], 2, 1), (pair[1], 1, 0)], seed))
