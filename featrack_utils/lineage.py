@@ -12,11 +12,9 @@ models:
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from featrack_utils.errors import FeatrackError
@@ -28,7 +26,6 @@ _KEYS = {
     "load": {"load", "revision", "parent", "reads"},
 }
 MERGE_METHODS = ("slerp", "linear")
-FILE = "lineage.json"
 
 
 class Lineage:
@@ -65,23 +62,6 @@ class Lineage:
             )
         self.root = roots[0]
         self._check_tuned()
-
-    @classmethod
-    def open(cls, run: Path) -> Lineage:
-        """The lineage of a run.
-
-        Raises:
-            FeatrackError: the run has none yet, or its file is damaged.
-        """
-        path = run / FILE
-        try:
-            return cls(json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            raise FeatrackError(f"{path} is missing; run `make book` first.") from None
-        except ValueError:
-            raise FeatrackError(
-                f"{path} is damaged; delete it and run `make book` again."
-            ) from None
 
     def parents(self, model: str) -> tuple[str, ...]:
         """The models that one is made from: none, the one it is tuned from, or those merged."""
@@ -134,11 +114,6 @@ class Lineage:
             name for name in self.order if "train" in self.models[name] and self.parents(name)
         )
 
-    @property
-    def leaves(self) -> tuple[str, ...]:
-        """The models that no other is made from."""
-        return tuple(name for name in self.order if not self.children(name))
-
     @cached_property
     def domains(self) -> tuple[str, ...]:
         """All kinds of text that some model is trained on, in order of first mention."""
@@ -150,17 +125,17 @@ class Lineage:
         return tuple(entry.get("train") or entry.get("reads") or ())
 
     def reads(self, model: str) -> tuple[str, ...]:
-        """The domains that a model's dictionary learns from: its own and its ancestors'."""
-        line = {model, *self.ancestors(model)}
-        known = {domain for name in line for domain in self.trained_on(name)}
-        return tuple(domain for domain in self.domains if domain in known)
+        """The domains that a model's dictionary learns from: its own and its ancestors'.
 
-    def require(self, model: str) -> str:
-        """The name, if the lineage has it; otherwise FeatrackError with the nearest one."""
+        Raises:
+            FeatrackError: no such model; the nearest is named.
+        """
         if model not in self.models:
             near = difflib.get_close_matches(model, self.order, n=1, cutoff=0.0)[0]
             raise FeatrackError(f"There is no model {model!r}; the nearest is {near}.")
-        return model
+        line = {model, *self.ancestors(model)}
+        known = {domain for name in line for domain in self.trained_on(name)}
+        return tuple(domain for domain in self.domains if domain in known)
 
     def _check_parents(self, name: str) -> None:
         for parent in self.parents(name):

@@ -25,10 +25,12 @@
 
 # %% tags=["hide-input"]
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import PercentFormatter
+from scipy.stats import spearmanr
 
 from featrack_utils.dictionaries import features
 from featrack_utils.display import style
@@ -46,9 +48,11 @@ from featrack_utils.display.text import (
 )
 from featrack_utils.interpretation import logit_effects
 from featrack_utils.lineage import label
-from featrack_utils.matching import held_out, similarity, token_share
+from featrack_utils.matching import token_share
 from featrack_utils.matching.best_matches import open_matches
+from featrack_utils.matching.correlation import correlations
 from featrack_utils.pipeline import store
+from featrack_utils.statistics.bootstrap import halves
 from featrack_utils.statistics.intervals import Interval, around, interval
 from featrack_utils.statistics.persistence import (
     complement,
@@ -59,6 +63,7 @@ from featrack_utils.statistics.persistence import (
     ratio,
     resample,
 )
+from featrack_utils.statistics.weighted_correlations import paired_r
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -344,17 +349,35 @@ say(
 # resample groups of documents; the choices stay.
 
 # %%
-half = held_out.halves(mix, seed)
+half = halves(mix, seed)
 draws = np.vstack([np.ones(sample.draws.documents.shape[1]), sample.draws.documents])
 
 
-def each_half(a, s, b, t):
+class HeldOut(NamedTuple):
+    """Matches chosen on one half of the text, with r on the other."""
+
+    index: np.ndarray  # [d_sae], the other dictionary's feature; −1: none
+    r: np.ndarray  # [1 + draws, d_sae]
+
+
+def held_out(a, s, b, t, choosing):
+    """Best matches where `choosing` holds, and their r everywhere else."""
+    one, other = of_models[a][s], of_models[b][t]
+    masks = {"eligible_a": sample.eligible[a][s], "eligible_b": sample.eligible[b][t]}
+    index = correlations(one.acts[choosing], other.acts[choosing], **masks).a_best_index
+    has, rest = index >= 0, ~choosing
+    r = np.full((len(draws), index.size), np.nan)
+    columns = one.acts[rest][:, has], other.acts[rest][:, index[has]]
+    r[:, has] = paired_r(*columns, mix.origin[rest], draws)
+    return HeldOut(index, r)
+
+
+def each_half(*dictionaries):
     """Held-out matches of one dictionary's features in another: chosen on either half."""
-    able = sample.eligible[a][s], sample.eligible[b][t]
-    sides = of_models[a][s], of_models[b][t]
-    return [held_out.held_out(*sides, *able, choosing, draws) for choosing in (half, ~half)]
+    return [held_out(*dictionaries, choosing) for choosing in (half, ~half)]
 
 
+# %%
 own = {
     (m, s): [each_half(m, s, m, t) for t in sample.seeds(m) if t != s]
     for m in lineage.order
@@ -476,18 +499,72 @@ say(
 # tokens (cosine of the effects on the logits)?
 
 
-# %% tags=["hide-input"]
-def side(name):
-    model = run / "models" / name.rsplit("-", 1)[0]
-    return similarity.Side(found[name].acts, logit_effects.read_writing(model, run / "saes" / name))
-
-
-def medians(a, b):
-    pairs = similarity.yardsticks(matches.best[a, b], side(a), side(b), tau)
-    return pairs[["r", *similarity.YARDSTICKS]].median()
-
-
+# %%
+YARDSTICKS = {
+    "decoder_cosine": "decoder cosine",
+    "jaccard": "shared tokens (Jaccard)",
+    "spearman": "strength where both fire (Spearman)",
+    "logit_cosine": "logit effects (cosine)",
+}
+LEAST_TOKENS = 10  # on which both are active, for their order to mean something
 matches = open_matches(run)
+
+
+def cosines(x, y, path_x, path_y):
+    """Cosines of the rows of x @ path_x and y @ path_y, which are never held: a path may end in
+    the whole vocabulary."""
+
+    def product(x, path_x, y, path_y):
+        return ((x @ (path_x @ path_y.T)) * y).sum(axis=1)
+
+    lengths = product(x, path_x, x, path_x) * product(y, path_y, y, path_y)
+    return product(x, path_x, y, path_y) / np.sqrt(np.where(lengths > 0, lengths, np.nan))
+
+
+def order_correlation(one, other):
+    """Spearman's correlation of two features' strengths where both are active."""
+    if one.size < LEAST_TOKENS or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return np.nan
+    return spearmanr(one, other).statistic
+
+
+def writing(name):
+    """(W_dec, W_out, W_U): what a feature writes, by way of the stream, to the logits."""
+    model = run / "models" / name.rsplit("-", 1)[0]
+    return logit_effects.read_writing(model, run / "saes" / name)
+
+
+def yardsticks(a, b):
+    """Each of a's matches in b by every yardstick; NaN where one isn't defined."""
+    best = matches.best[a, b]
+    i = np.flatnonzero(best.a_best_r > tau)
+    j = best.a_best_index[i]
+    x, y = found[a].acts[:, i].tocsc(), found[b].acts[:, j].tocsc()
+    both_x, both_y = (one.multiply(other > 0).tocsc() for one, other in ((x, y), (y, x)))
+    shared = both_x.getnnz(axis=0)
+    either = x.getnnz(axis=0) + y.getnnz(axis=0) - shared
+    strengths = (np.split(both.data, both.indptr[1:-1]) for both in (both_x, both_y))
+    (W_x, *path_x), (W_y, *path_y) = writing(a), writing(b)
+    W_x, W_y = W_x[i].astype(np.float64), W_y[j].astype(np.float64)
+    directions = np.eye(W_x.shape[1])
+    return pd.DataFrame(
+        {
+            "r": best.a_best_r[i],
+            "decoder_cosine": cosines(W_x, W_y, directions, directions),
+            "jaccard": shared / np.where(either > 0, either, np.nan),
+            "spearman": [order_correlation(*pair) for pair in zip(*strengths, strict=True)][
+                : i.size
+            ],
+            "logit_cosine": cosines(W_x, W_y, np.matmul(*path_x), np.matmul(*path_y)),
+        }
+    )
+
+
+# %% tags=["hide-input"]
+def medians(a, b):
+    return yardsticks(a, b).median()
+
+
 by_yardstick = {f"{a}_{b}": medians(f"{a}-0", f"{b}-0") for a, b in lineage.edges}
 by_yardstick |= {a: medians(f"{a}-0", f"{a}-1") for a in dict.fromkeys(a for a, _ in lineage.edges)}
 figure, axis = style.single(3.2)
@@ -498,7 +575,7 @@ for name, row in by_yardstick.items():
     words = f"{label(name)}, again" if again else style.pair_label(name)
     colour = style.colour_of(name.split("_")[-1])
     axis.plot(row.iloc[1:], range(4), marker, color=colour, label=words, **size)
-axis.set_yticks(range(4), similarity.YARDSTICKS.values())
+axis.set_yticks(range(4), YARDSTICKS.values())
 axis.set(xlim=(0, 1.02), ylim=(3.5, -0.5), xlabel="median over matched pairs")
 figure.legend(loc="outside lower center", ncols=2)
 show(
@@ -665,7 +742,7 @@ check(answer, with_own_text)
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 by_half = each_half(parent, 0, child, 0)[0]
 able = sample.eligible[parent][0]
-chosen_on = held_out.paired_r(
+chosen_on = paired_r(
     of_models[parent][0].acts[half][:, able],
     of_models[child][0].acts[half][:, by_half.index[able]],
     mix.origin[half],

@@ -38,9 +38,11 @@ from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, percent, say, show, verdict, with_interval
 from featrack_utils.lineage import label
 from featrack_utils.matching.best_matches import open_matches
-from featrack_utils.models import capture, loading, training
+from featrack_utils.models import capture, loading
+from featrack_utils.models.retraining import retrain
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import probes
+from featrack_utils.statistics.bootstrap import halves
 from featrack_utils.statistics.intervals import UNDEFINED
 from featrack_utils.statistics.persistence import (
     Persistence,
@@ -67,9 +69,9 @@ probed_features = 100  # of each kind, with a match and without
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
 expansion = 8  # features per MLP neuron; paper: 16
-l1_coefficient = 1.5  # the same for every dictionary of the book
+l1_coefficient = 2.0  # the same for every dictionary of the book
 k = 32  # active features a token; topk and batchtopk only
-learning_rate = 3e-3  # of the dictionary; paper: 1e-4
+learning_rate = 2e-3  # of the dictionary; paper: 1e-4
 train_tokens = 600_000  # activations it reads
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
 
@@ -94,18 +96,6 @@ corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 CONTINUED = "continued_root"
 tuned = [child for child in lineage.children(root) if child in lineage.tuned]
 
-
-def train_on(work):
-    given = store.read_record(run / "models" / tuned[0])["parameters"]
-    names = ("train_tokens", "learning_rate", "batch_blocks", "weight_decay", "warmup_share")
-    blocks = np.concatenate([corpora.train_blocks(d) for d in lineage.trained_on(root)])
-    model = loading.load_model(run / "models" / root)
-    recipe = {name: given[name] for name in (*names, "precision")}
-    training.train(
-        model, blocks, work, tokenizer=corpora.tokenizer, seed=given["seed"] + 1, **recipe
-    )
-
-
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 names = features.dictionary_names(lineage, root_seeds, other_seeds)
 OWN, AGAIN = names[root][0], names[root][1]
@@ -113,20 +103,11 @@ chosen = {child: names[child][-1] for child in lineage.children(root)}
 floors = {child: f"{child}.mlp-{control_draws - 1}" for child in chosen}
 harmless, HARMLESS = (CONTINUED, CONTINUED) if tuned else (root, AGAIN)
 if tuned:
-    inputs = [run / "corpora", run / "models" / root, run / "models" / tuned[0]]
-    store.make(run / "models" / CONTINUED, train_on, parameters={}, inputs=inputs, code=[training])
-    recipe = dict(
-        architecture=architecture,
-        expansion=expansion,
-        l1_coefficient=l1_coefficient,
-        k=k,
-        learning_rate=learning_rate,
-        train_tokens=train_tokens,
-        batch_tokens=batch_tokens,
-        precision=precision,
-    )
+    another = store.read_record(run / "models" / tuned[0])["parameters"]["seed"] + 1
+    own_text = [*lineage.trained_on(root)]
+    retrain(run, corpora, tuned[0], CONTINUED, domains=own_text, seed=another)
     job = jobs.Job(CONTINUED, CONTINUED, jobs.ZERO_SEED, lineage.reads(root))
-    jobs.train_and_measure(run, corpora, [job], recipe, evaluation_blocks)
+    jobs.train_and_measure(run, corpora, [job], jobs.recipe(globals()), evaluation_blocks)
 else:
     say("No child is fine-tuned here, so the parent itself stands in for a harmless child.")
 
@@ -156,7 +137,7 @@ sample = resample(
     seed=seed,
     **criteria,
 )
-fit = probes.halves(parent, seed)
+fit = halves(parent, seed)
 
 
 def has_match(model):

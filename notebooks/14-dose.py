@@ -40,6 +40,7 @@ from featrack_utils.lineage import label
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import controls, evaluation, loading
+from featrack_utils.models.retraining import retrain
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.profile import dose_steps
 from featrack_utils.statistics.persistence import persistence, reproducible, resample
@@ -63,9 +64,9 @@ precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
 expansion = 8  # features per MLP neuron; paper: 16
-l1_coefficient = 1.5  # the same for every dictionary of the book
+l1_coefficient = 2.0  # the same for every dictionary of the book
 k = 32  # active features a token; topk and batchtopk only
-learning_rate = 3e-3  # paper: 1e-4
+learning_rate = 2e-3  # paper: 1e-4
 train_tokens = 600_000  # activations read by each dictionary
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
 evaluation_blocks = 220  # validation blocks per domain, the same for every model
@@ -95,7 +96,11 @@ paths = {}
 for child in parent_of:
     given = store.read_record(run / "models" / child)["parameters"]
     steps = given["train_tokens"] // (given["batch_blocks"] * context)
-    paths[child] = jobs.of_doses(lineage, child, dose_steps(doses, steps))
+    (whole,) = jobs.of_model(lineage, child, [SEED])
+    paths[child] = {"0": jobs.of_zero_steps(lineage, child)}
+    for dose, step in dose_steps(doses, steps).items():
+        paths[child][dose] = whole._replace(name=f"{child}-at-{dose}", step=step)
+    paths[child]["100"] = whole
 wanted = [job for path in paths.values() for job in path.values()]
 
 # %% [markdown]
@@ -108,9 +113,11 @@ if warm := warm_start and bool(dosed):
     first = dosed[0]
     start = wanted[0]._replace(name=f"{first}-warm-at-0", start=f"{parent_of[first]}-0")
     wanted += [start, start._replace(name=f"{first}-warm", model=first)]
-SECOND, SECOND_CONTROL = jobs.SECOND_ROOT, f"{jobs.SECOND_ROOT}.mlp-0"
+SECOND, SECOND_CONTROL = "second_root", "second_root.mlp-0"
 if lm_seed:
-    second = jobs.train_second_root(run, corpora, SEED)
+    again = store.read_record(run / "models" / root)["parameters"]["seed"] + 1
+    retrain(run, corpora, root, SECOND, seed=again)
+    second = jobs.Job(SECOND, SECOND, SEED, lineage.reads(root))
     controls.make_control(run, SECOND, SECOND_CONTROL, controls.is_mlp_matrix, 0)
     control = second._replace(name=SECOND_CONTROL, model=SECOND_CONTROL, seed=0, like=f"{root}-0")
     wanted += [second, control]
@@ -128,14 +135,6 @@ measured = jobs.train_and_measure(run, corpora, wanted, recipe, evaluation_block
 
 
 # %%
-def weight_distance(parent, other, chosen=lambda name: True):
-    """Relative distance of the weights in two folders, of the tensors that are chosen by name."""
-    before, after = (load_file(folder / "model.safetensors") for folder in (parent, other))
-    names = [name for name in before if chosen(name)]
-    moved = sum(((after[n].astype(float) - before[n]) ** 2).sum() for n in names)
-    return float(np.sqrt(moved / sum((before[n].astype(float) ** 2).sum() for n in names)))
-
-
 def own_loss(folder, child):
     model = loading.load_model(folder)
     domains = lineage.trained_on(child)
@@ -150,7 +149,7 @@ for child, parent in parent_of.items():
     for dose, job in paths[child].items():
         folder = jobs.weights(run, job.model, job.step)
         key = f"dose.{child}.{dose}"
-        results[f"{key}.weight_distance"] = weight_distance(before, folder)
+        results[f"{key}.weight_distance"] = loading.weight_distance(before, folder)
         results[f"{key}.loss"] = own_loss(folder, child)
 
 # %% [markdown]
@@ -337,7 +336,7 @@ for child, parent in parent_of.items():
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 if lm_seed:
     apart = counted["second"]
-    distance = weight_distance(jobs.weights(run, root), jobs.weights(run, SECOND))
+    distance = loading.weight_distance(jobs.weights(run, root), jobs.weights(run, SECOND))
     results["dose.second.weight_distance"] = distance
     say(
         f"The second root has {percent(apart.share().estimate)} of these features, where another "
@@ -447,7 +446,7 @@ for child, first in first_change.items():
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 child, parent = next(iter(parent_of.items()))
 folders = jobs.weights(run, parent), jobs.weights(run, child)
-of_the_mlp = weight_distance(*folders, lambda name: ".mlp." in name)
+of_the_mlp = loading.weight_distance(*folders, lambda name: ".mlp." in name)
 
 # %%
 answer = ...  # the distance, 0.1 for a tenth of the parent's length

@@ -28,9 +28,8 @@ import torch
 from IPython.display import display
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from safetensors.numpy import load_file
 
-from featrack_utils.corpora import prepare, tokenizer
+from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features, jobs
 from featrack_utils.display import paper, style
 from featrack_utils.display.tables import show_table
@@ -45,7 +44,8 @@ from featrack_utils.display.text import (
     with_interval,
 )
 from featrack_utils.lineage import label
-from featrack_utils.models import capture, controls, evaluation, loading, training
+from featrack_utils.models import capture, controls, evaluation, loading
+from featrack_utils.models.retraining import retrain
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.persistence import persistence, ratio, resample
 
@@ -63,9 +63,9 @@ precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
 expansion = 8  # features per MLP neuron; paper: 16
-l1_coefficient = 1.5  # the same for every dictionary of the book
+l1_coefficient = 2.0  # the same for every dictionary of the book
 k = 32  # active features a token; topk and batchtopk only
-learning_rate = 3e-3  # of the dictionaries; paper: 1e-4
+learning_rate = 2e-3  # of the dictionaries; paper: 1e-4
 train_tokens = 600_000  # activations read by each dictionary
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
 evaluation_blocks = 220  # validation blocks per domain, the same for every model
@@ -97,32 +97,11 @@ def spelled(name):
 
 
 # %%
-RECIPE = ("train_tokens", "learning_rate", "batch_blocks", "weight_decay")
-RECIPE += ("warmup_share", "precision", "seed")
-
-
 def tune(child, rate):
     """Repeats a fine-tune at another learning rate, and gives the name of the model."""
-    given = {name: recipe_of[child][name] for name in RECIPE} | {"learning_rate": rate}
-    domains = lineage.trained_on(child)
-
-    def build(work):
-        model = loading.load_model(run / "models" / root)
-        blocks = np.concatenate([corpora.train_blocks(domain) for domain in domains])
-        training.train(model, blocks, work, tokenizer=corpora.tokenizer, **given)
-
-    name = f"{child}.rate-{fraction(rate)}"
-    store.make(
-        run / "models" / name,
-        build,
-        parameters=given | {"domains": [*domains], "context": context},
-        inputs=[run / "corpora", run / "models" / root],
-        code=[training, tokenizer],
-    )
-    return name
+    return retrain(run, corpora, child, f"{child}.rate-{fraction(rate)}", learning_rate=rate).name
 
 
-# %%
 first = tuned[0]
 models = {}  # by child and rate, in order of the rate
 for child in tuned:
@@ -142,16 +121,7 @@ for child in tuned:
 
 
 # %%
-def weights(model):
-    return load_file(store.opened(run / "models" / model) / "model.safetensors")
-
-
-def weight_distance(before, after):
-    moved = sum(((after[name].astype(float) - w) ** 2).sum() for name, w in before.items())
-    return float(np.sqrt(moved / sum((w.astype(float) ** 2).sum() for w in before.values())))
-
-
-start = weights(root)
+start = store.opened(run / "models" / root)
 validation = {domain: corpora.validation_blocks(domain, 400) for domain in lineage.domains}
 before = store.read_results(run, "base", "finetune")
 results = {}
@@ -164,7 +134,9 @@ for (child, rate), model in models.items():
         scores = evaluation.evaluate_each(loading.load_model(run / "models" / model), validation)
         own_text = evaluation.pooled(*(scores[domain] for domain in lineage.trained_on(child)))
         results |= evaluation.score_results(key, scores | {"own": own_text})
-    results[f"{key}.weight_distance"] = weight_distance(start, weights(model))
+    results[f"{key}.weight_distance"] = loading.weight_distance(
+        start, store.opened(run / "models" / model)
+    )
 
 # %% [markdown]
 # Two differences sum it up, in nats a token: what was **gained** on the text that the fine-tune was

@@ -22,12 +22,14 @@
 # takes** 15 minutes.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+from itertools import product
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from featrack_utils.dictionaries import features, quality, variants
+from featrack_utils.dictionaries import features, jobs, quality
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import (
@@ -38,13 +40,17 @@ from featrack_utils.display.text import (
     points,
     say,
     show,
+    verdict,
     with_interval,
 )
 from featrack_utils.lineage import label
+from featrack_utils.matching import classes
+from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.token_correlation import string_correlations
 from featrack_utils.pipeline import store
-from featrack_utils.statistics import specification
 from featrack_utils.statistics.bootstrap import resample
-from featrack_utils.statistics.persistence import persistence
+from featrack_utils.statistics.intervals import UNDEFINED, Interval, Shares
+from featrack_utils.statistics.persistence import Persistence, persistence
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -79,17 +85,153 @@ lineage = store.open_lineage(run)
 style.use_style(lineage)
 root, child = lineage.edges[0]
 pair_name, pair = f"{root}_{child}", style.pair_label(root, child)
-OWN, FACTORS = specification.OWN, list(specification.FACTORS)
 own = features.open_features(run, lineage, root_seeds, other_seeds)
 children = dict.fromkeys(model for _, model in lineage.edges)
 of_controls = [f"{c}.mlp-{draw}" for c in children for draw in range(min(control_draws, 2))]
+OWN = "this run's"  # the dictionaries of the other chapters
 sets = {OWN: own | features.open_named(run, of_controls)}
-trained = [job.name for job in variants.needed(lineage, all_pairs)]
-sets |= {variants.label(name): variants.opened(run, name, trained) for name in sweep}
+trained = [job.name for job in jobs.of_sweep(lineage, all_pairs)]
 
-counting = specification.Counting(min_positions, min_documents, interval_draws, seed)
-table = pd.concat(
-    specification.specifications(found, lineage, counting, name) for name, found in sets.items()
+
+def in_words(name):
+    """A set's name as read: "architecture-topk-k-32" is "TopK k 32"."""
+    words = name.replace("_", " ").replace("-", " ").split()
+    spelled = {"l1": "L1", "topk": "TopK", "batchtopk": "BatchTopK", "architecture": ""}
+    return " ".join(spelled.get(word, word) for word in words).strip()
+
+
+sets |= {in_words(name): features.open_named(run / "sweep" / name, trained) for name in sweep}
+
+# %% [markdown]
+# Seed 0 or 1 is the parent's, the child's and the control's alike. The ceiling is the parent's other
+# dictionary.
+
+# %%
+TAUS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+RULES = ("best", "mutual", "assignment")
+POSITIONS, STRINGS = "positions", "token strings"
+FACTORS = ["dictionary", "domain", "definition", "rule", "seed", "tau"]
+criteria = {"min_positions": min_positions, "min_documents": min_documents}
+
+
+def compared(found):
+    """(pair, seed, the four dictionaries' names) of each edge whose first three are in a set."""
+    for (parent, other), seed in product(lineage.edges, (0, 1)):
+        three = f"{parent}-{seed}", f"{other}-{seed}", f"{parent}-{1 - seed}"
+        control = f"{other}.mlp-{seed}"
+        if found.keys() >= set(three):
+            yield f"{parent}_{other}", seed, (*three, control if control in found else None)
+
+
+def ways_with_intervals(found):
+    """Best and mutual matches over positions on the whole mix, along every edge."""
+    edges = list(compared(found))
+    names = dict.fromkeys(name for _, _, four in edges for name in four if name)
+    sample = resample(
+        {name: [found[name]] for name in names},
+        TAUS,
+        tau=TAUS[-1],
+        replicates=interval_draws,
+        seed=seed,
+        **criteria,
+    )
+    # Matched all at once, so that all cores have work.
+    sample.matched(((one, 0), (n, 0)) for _, _, (one, *others) in edges for n in others if n)
+    for pair, number, (parent, other, again, control) in edges:
+        floors = {"random_mlp": control} if control else {}
+        for rule in ("best", "mutual"):
+            each = persistence(sample, parent, other, rule=rule, ceiling=again, floors=floors)
+            yield (
+                {"pair": pair, "domain": "all", "definition": POSITIONS, "rule": rule},
+                number,
+                each,
+            )
+
+
+# %% [markdown]
+# The other ways are plain counts. A pair has a match if its $r$ exceeds the threshold, by whichever rule,
+# definition and text.
+
+
+# %%
+def shares_found(a, b, able, definition, rules):
+    """Share of a's eligible features found in b, at each threshold, by each rule."""
+    masks = dict(zip(("eligible_a", "eligible_b"), able, strict=True))
+    if definition == POSITIONS:
+        best = correlations(a.acts, b.acts, **masks)
+    else:
+        best = string_correlations(a.acts, b.acts, a.tokens, **masks).best
+    if not (best.a_candidates.any() and best.b_candidates.any()):
+        return dict.fromkeys(rules, np.full(len(TAUS), np.nan))
+    return {
+        rule: np.array([classes.classify(best, t, rule).persisting_share for t in TAUS])
+        for rule in rules
+    }
+
+
+def ways_without(found):
+    """The other ways to count, along the first edge."""
+    first, *_ = compared(found)
+    for domain in ("all", *lineage.domains):
+        for pair, number, four in compared(found):
+            if pair != first[0]:
+                continue
+            sides = [found[name] for name in four if name]
+            if domain != "all":
+                sides = [f.at(f.domain == lineage.domains.index(domain)) for f in sides]
+            able = [classes.eligible(f.acts, f.origin, **criteria) for f in sides]
+            for definition in (POSITIONS, STRINGS):
+                if definition == STRINGS and (domain != "all" or number > 0):
+                    continue
+                known = domain == "all" and definition == POSITIONS  # with intervals, above
+                rules = ("assignment",) if known else RULES
+                counts = [
+                    shares_found(sides[0], other, (able[0], mask), definition, rules)
+                    for other, mask in zip(sides[1:], able[1:], strict=True)
+                ]
+                for rule in rules:
+                    share, ceiling, *floor = (
+                        Shares(np.array(TAUS), count[rule], np.empty((0, len(TAUS))))
+                        for count in counts
+                    )
+                    floors = dict(zip(("random_mlp",), floor, strict=False))
+                    way = {"pair": pair, "domain": domain, "definition": definition, "rule": rule}
+                    yield way, number, Persistence(share, ceiling, floors, tau)
+
+
+# %% [markdown]
+# Each way gives a row for each threshold: shares as counted, since not every way can be corrected for
+# noise, and bounds where there are any.
+
+# %%
+ROOM = 0.05  # between floor and ceiling: with less, no place between them can be told
+
+
+def figures_at(each, k):
+    """Share, ceiling, floor and what they give at the k-th threshold."""
+    parts = each.shares, each.ceilings, *each.floors.values()
+    share, ceiling, floor = (*(part.counted[k] for part in parts), np.nan)[:3]
+    row = {"tau": TAUS[k], "share": share, "ceiling": ceiling, "floor": floor}
+    places = {"ratio": each.ratio(TAUS[k]), "rescaled": each.rescaled(tau=TAUS[k])}
+    if not ceiling - floor > ROOM:
+        places["rescaled"] = UNDEFINED
+    if np.isfinite(places["ratio"].estimate):
+        row["ratio"] = share / ceiling
+    if np.isfinite(places["rescaled"].estimate):
+        row["rescaled"] = (share - floor) / (ceiling - floor)
+    for name, one in {**places, "noise": each.unchanged_loss(TAUS[k])}.items():
+        row |= {f"{name}_low": one.low, f"{name}_high": one.high}
+    return row
+
+
+table = pd.DataFrame(
+    [
+        {"dictionary": name, **way, "seed": number, **figures_at(each, k)}
+        for name, found in sets.items()
+        for count_ways in (ways_with_intervals, ways_without)
+        for way, number, each in count_ways(found)
+        for k in range(len(TAUS))
+    ]
 )
 known = table[(table["pair"] == pair_name) & table["rescaled"].notna()]
 
@@ -98,8 +240,8 @@ figure = Figure(figsize=(style.WIDTH, 2.6), layout="constrained")
 axis = figure.subplots()
 ordered = known.sort_values("rescaled", kind="stable").reset_index(drop=True)
 looks = {
-    specification.POSITIONS: ("o", style.colour_of(child)),
-    specification.STRINGS: ("x", "black"),
+    POSITIONS: ("o", style.colour_of(child)),
+    STRINGS: ("x", "black"),
 }
 for definition, (marker, colour) in looks.items():
     rows = ordered[ordered["definition"] == definition]
@@ -203,15 +345,14 @@ def counted(found):
         tau=tau,
         replicates=interval_draws,
         seed=seed,
-        min_positions=min_positions,
-        min_documents=min_documents,
+        **criteria,
     )
     parent, one, again, control = names
     return persistence(sample, parent, one, ceiling=again, floors={"random_mlp": control})
 
 
 kept = {name: counted(found) for name, found in sets.items()}
-places = {OWN: run} | {variants.label(name): run / "sweep" / name for name in sweep}
+places = {OWN: run} | {in_words(name): run / "sweep" / name for name in sweep}
 models = [name for name in trained if ".mlp-" not in name]
 good = {name: quality.mean_quality(place, models) for name, place in places.items()}
 
@@ -221,7 +362,7 @@ good = {name: quality.mean_quality(place, models) for name, place in places.item
 # %%
 ways = table[table["pair"] == pair_name].set_index(FACTORS)["share"]
 for name, each in kept.items():
-    way = (name, "all", specification.POSITIONS, "best", 0, tau)
+    way = (name, "all", POSITIONS, "best", 0, tau)
     assert way not in ways.index or np.isclose(ways[way], each.raw())
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
@@ -259,9 +400,40 @@ say(
 # interval lies on the other side. Ways without an interval have no say.
 
 # %%
-claims = specification.conclusions(table, lineage)
+SAYS = {"below": "no", "above": "yes", "unclear": "unclear"}
 
 
+def says(low, high):
+    """Whether a figure with these bounds lies above 0, by each way that has them."""
+    bounds = pd.DataFrame({"low": low, "high": high}).dropna()
+    intervals = (Interval(np.nan, *pair) for pair in bounds.to_numpy())
+    return pd.Series([verdict(each, 0, **SAYS) for each in intervals], bounds.index, dtype=object)
+
+
+by_pair = {pair: rows.set_index(FACTORS) for pair, rows in table.groupby("pair")}
+said = {}
+for parent, other in lineage.edges:
+    rows = by_pair.get(f"{parent}_{other}")
+    if rows is None:
+        continue
+    if other not in lineage.merges:
+        said[f"{other} changes"] = says(1 - rows["ratio_high"], 1 - rows["ratio_low"])
+        said[f"{other} keeps something"] = says(rows["rescaled_low"], rows["rescaled_high"])
+        said[f"{other} mostly noise"] = says(rows["noise_low"] - 0.5, rows["noise_high"] - 0.5)
+    elif parent in lineage.parents(other):
+        for before in lineage.parents(parent):
+            earlier = by_pair.get(f"{before}_{parent}")
+            if earlier is not None:
+                said[f"{other} keeps more than {parent}"] = says(
+                    rows["rescaled_low"] - earlier["rescaled_high"],
+                    rows["rescaled_high"] - earlier["rescaled_low"],
+                )
+claims = pd.concat(
+    [each.rename("says").reset_index().assign(conclusion=name) for name, each in said.items()]
+)
+
+
+# %%
 def support(claims):
     """Share of the ways that say so, that say the opposite, and that can't tell."""
     says = claims.groupby("conclusion", sort=False)["says"]
@@ -355,7 +527,7 @@ store.write_results(run, "robustness", results)
 # ## What we learned
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-strings = table[(table["pair"] == pair_name) & (table["definition"] == specification.STRINGS)]
+strings = table[(table["pair"] == pair_name) & (table["definition"] == STRINGS)]
 strings = strings[strings["tau"] == tau]
 no_room = strings["rescaled"].isna()
 say(
@@ -364,7 +536,7 @@ say(
     f"By the paper's code, with correlation over token strings, {pair} has no interval. At τ = {tau} "
     f"share / ceiling lies between {percent(strings['ratio'].min())} and "
     f"{percent(strings['ratio'].max())}, and in {count(no_room.sum())} of {count(len(strings))} such ways "
-    f"the ceiling lies no more than {points(specification.ROOM)} above the floor, so that nothing can "
+    f"the ceiling lies no more than {points(ROOM)} above the floor, so that nothing can "
     "be told between them.",
     "These are counts of choices, not probabilities: some choices are better than others, and the "
     "[next chapter](published) says why. A conclusion that survives all reasonable ways to count is "

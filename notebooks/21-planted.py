@@ -43,7 +43,8 @@ from featrack_utils.interpretation import selection
 from featrack_utils.lineage import label
 from featrack_utils.matching.classes import eligible, turned
 from featrack_utils.matching.correlation import correlations
-from featrack_utils.models import loading, training
+from featrack_utils.models import loading
+from featrack_utils.models.retraining import retrain
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.profile import dose_percent
 
@@ -58,9 +59,9 @@ precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
 expansion = 8  # features per MLP neuron; paper: 16
-l1_coefficient = 1.5  # on activations of norm sqrt(d_mlp), for all models
+l1_coefficient = 2.0  # on activations of norm sqrt(d_mlp), for all models
 k = 32  # active features a token; topk and batchtopk only
-learning_rate = 3e-3  # paper: 1e-4
+learning_rate = 2e-3  # paper: 1e-4
 train_tokens = 600_000  # activations read by each dictionary
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
 evaluation_blocks = 220  # validation blocks per domain, the same for every model
@@ -121,11 +122,8 @@ say(
 )
 display(HTML(f"<pre>{token_spans(pieces, shade > 0, 1.0, style.colour_of(child))}</pre>"))
 
+
 # %%
-recipe = dict(store.read_record(run / "models" / child)["parameters"])
-recipe = {key: recipe[key] for key in recipe if key not in ("domains", "context", "snapshots")}
-
-
 def sow(strength, work):
     for domain in domains:
         for split, share in {"train": strength, "validation": measured_share}.items():
@@ -141,12 +139,6 @@ def with_sown(folder):
     return corpora._replace(streams=corpora.streams | sown, folder=folder)
 
 
-def finetune(sown, work):
-    blocks = np.concatenate([sown.train_blocks(domain) for domain in domains])
-    weights = loading.load_model(run / "models" / parent)
-    training.train(weights, blocks, work, tokenizer=sown.tokenizer, **recipe)
-
-
 # %% tags=["hide-input", "remove-output"] jupyter={"source_hidden": true}
 names, texts = {}, {}
 for strength in planted:
@@ -160,13 +152,7 @@ for strength in planted:
         code=[planting, tokenizer],
     )
     texts[strength] = with_sown(folder)
-    store.make(
-        run / "models" / name,
-        partial(finetune, texts[strength]),
-        parameters=recipe | {"domains": [*domains], "context": context},
-        inputs=[folder, run / "models" / parent],
-        code=[training, tokenizer],
-    )
+    retrain(run, texts[strength], child, name)
 
 # %% [markdown]
 # ## Was it learned?
@@ -229,16 +215,7 @@ say(
 # The chapter on [lost, found and new](changes) has the {term}`zero-step child` for the same reason.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-sae_recipe = dict(
-    architecture=architecture,
-    expansion=expansion,
-    l1_coefficient=l1_coefficient,
-    k=k,
-    learning_rate=learning_rate,
-    train_tokens=train_tokens,
-    batch_tokens=batch_tokens,
-    precision=precision,
-)
+recipe = jobs.recipe(globals())
 own_names = features.dictionary_names(lineage, root_seeds, other_seeds)
 reads = lineage.reads(child)
 dictionaries, readers = {}, {}
@@ -246,7 +223,7 @@ for strength, name in names.items():
     wanted = [jobs.Job(f"{name}-{s}", name, s, reads) for s in range(other_seeds)]
     reader = jobs.Job(f"{child}.reads-planted-{dose_percent(strength)}", child, 0, reads)
     dictionaries[strength], readers[strength] = tuple(job.name for job in wanted), reader.name
-    jobs.train_and_measure(run, texts[strength], [*wanted, reader], sae_recipe, evaluation_blocks)
+    jobs.train_and_measure(run, texts[strength], [*wanted, reader], recipe, evaluation_blocks)
 
 # %% [markdown]
 # All dictionaries are then measured on one mix: the evaluation mix of this book, with the word planted

@@ -108,6 +108,11 @@ def directions(folder):
 unit = {model: directions(folder) for model, folder in folders.items()}
 together = np.concatenate(list(unit.values()))
 
+cosine = together @ together[0]
+cosine[0] = -1  # not itself
+two = NearestNeighbors(n_neighbors=2, metric="cosine").fit(together)
+assert cosine.argmax() in two.kneighbors(together[:1], return_distance=False)
+
 
 def build(work):
     """Writes each feature's place on the map and its cluster: numbered by size, -1 for none."""

@@ -111,7 +111,7 @@ text = lookup.as_text(found[dictionaries[lineage.root]], context - 1, seed)
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 trackings = {(a, b): matches.tracking(dictionaries[a], dictionaries[b]) for a, b in lineage.edges}
-persisting = fates.found_in_neighbour(lineage, trackings)
+elsewhere = fates.found_in_neighbour(lineage, trackings)
 settings = Interpretation(
     explainer=explainer,
     base_url=base_url,
@@ -129,7 +129,7 @@ def counted(model):
     return score.Subject(
         columns=contexts.by_feature(mix.acts),
         able=eligible(mix.acts, mix.origin, min_positions, min_documents),
-        persisting=persisting.get(model, np.zeros(everything.size, bool)),
+        persisting=elsewhere.get(model, np.zeros(everything.size, bool)),
         explainer=lookup.learn(mix.acts, text, vocabulary),
         sample=everything,
     )
@@ -160,65 +160,18 @@ def build(folder):
     said[columns].to_parquet(folder / "interpretations.parquet", index=False)
 
 
-enough = {"min_positions": min_positions, "min_documents": min_documents}
-made = store.make(
-    run / "interpretation",
-    build,
-    parameters={"context": context, "seed": seed, **enough, **settings.model_dump()},
-    inputs=[run / "matching", run / "corpora", *(run / "features" / name for name in found)],
-    code=[score],
-)
+parameters = {
+    "context": context,
+    "seed": seed,
+    "edges": [list(edge) for edge in lineage.edges],
+    "min_positions": min_positions,
+    "min_documents": min_documents,
+    **settings.model_dump(),
+}
+inputs = [run / "matching", run / "corpora", *(run / "features" / name for name in found)]
+code = [score, fates]
+made = store.make(run / "interpretation", build, parameters=parameters, inputs=inputs, code=code)
 own, mates = (pd.read_parquet(made / f"{name}.parquet") for name in ("scores", "mates"))
-
-# %% [markdown]
-# Scores are summed up by their medians over features, with intervals from drawing features anew.
-# Persisting features are compared with others in pairs of equal {term}`density`, the share of tokens a
-# feature is active on: how often a feature is active bears on its score.
-
-
-# %%
-results = {"autointerp.density_caliper": score.CALIPER}
-
-
-def add(name, values, statistic=np.median):
-    """Keeps a statistic of the scores that are defined, with its interval."""
-    results.update(flat(name, score.bootstrap(values.to_numpy(), statistic, replicates, seed)))
-
-
-def compare(name, kind, one, other):
-    """Keeps the mean difference of scores in pairs of equally dense features."""
-    one, other = (rows[rows["simulation_r"].notna()] for rows in (one, other))
-    i, j = score.equally_dense(one["density"].to_numpy(), other["density"].to_numpy())
-    results[f"{name}.{kind}.pairs"] = len(i)
-    for key, column in ((name, "simulation_r"), (f"{name}.random_only", "random_r")):
-        add(f"{key}.{kind}", one[column].iloc[i] - other[column].iloc[j].to_numpy(), np.mean)
-
-
-groups = dict(iter(own[own["able"]].groupby(["model", "explainer"], sort=False)))
-for (model, who), rows in groups.items():
-    name = f"autointerp.{model}.{who}"
-    results[f"{name}.features"] = len(rows)
-    add(f"{name}.median_r", rows["simulation_r"])
-    add(f"{name}.random_only.median_r", rows["random_r"])
-    add(f"{name}.shuffled.median_r", rows["shuffled_r"])
-    if model in controls:
-        persist, others = rows[rows["persisting"]], rows[~rows["persisting"]]
-        add(f"{name}.persisting.median_r", persist["simulation_r"])
-        add(f"{name}.others.median_r", others["simulation_r"])
-        compare(name, "persisting_minus_matched", persist, others)
-        for kind, control in controls[model].items():
-            compare(name, f"persisting_minus_{kind}", persist, groups[control, who])
-for (parent, child, who), rows in mates.groupby(["parent", "child", "explainer"], sort=False):
-    name = f"autointerp.{child}.{who}.mates.{parent}"
-    results[f"{name}.count"] = len(rows)
-    add(f"{name}.foreign_median_r", rows["foreign_r"])
-    add(f"{name}.own_median_r", rows["own_r"])
-    add(f"{name}.foreign_minus_own", rows["foreign_r"] - rows["own_r"], np.mean)
-
-
-def figure(model, who, name):
-    return estimate(results, f"autointerp.{model}.{who}.{name}")
-
 
 # %% [markdown]
 # For one feature the whole method fits into a few lines: count on one half, look up on the other, and
@@ -297,6 +250,28 @@ for row in (best, median, worst):
 # the **simulation score**. The strongest excerpts flatter: wherever a feature answers to several
 # things, they show the loudest one. So there is a **random-only** score, too, here over all held-out
 # text. For the **shuffled** control each feature gets the explanation of another one of its model.
+
+# %%
+results = {"autointerp.density_caliper": score.CALIPER}
+
+
+def add(name, values, statistic=np.median):
+    """Keeps a statistic of the scores that are defined, with its 95 % interval over features."""
+    found = flat(name, score.bootstrap(values.to_numpy(), statistic, replicates, seed))
+    results.update({key: value for key, value in found.items() if value is not None})
+
+
+def figure(model, who, name):
+    return estimate(results, f"autointerp.{model}.{who}.{name}")
+
+
+groups = dict(iter(own[own["able"]].groupby(["model", "explainer"], sort=False)))
+for (model, who), rows in groups.items():
+    name = f"autointerp.{model}.{who}"
+    results[f"{name}.features"] = len(rows)
+    add(f"{name}.median_r", rows["simulation_r"])
+    add(f"{name}.random_only.median_r", rows["random_r"])
+    add(f"{name}.shuffled.median_r", rows["shuffled_r"])
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 explainers = list(dict.fromkeys(own["explainer"]))
@@ -380,9 +355,29 @@ show(
 # %% [markdown]
 # A feature of {numref}`fig-scores` persists if a model that its own was made from has it, too. But such
 # features may differ in other ways. Many are active more often, and how often a feature is active
-# bears on its score. So each is paired with a feature of equal density, the share of tokens it is
+# bears on its score. So each is paired with a feature of equal {term}`density`, the share of tokens it is
 # active on, no feature twice. The partner comes from one of three places: from the features of the same
 # model that *don't* persist, from the model's control with a random MLP, or from the random model.
+
+
+# %%
+def compare(name, kind, one, other):
+    """Keeps the mean difference of scores in pairs of equally dense features."""
+    one, other = (rows[rows["simulation_r"].notna()] for rows in (one, other))
+    i, j = score.equally_dense(one["density"].to_numpy(), other["density"].to_numpy())
+    results[f"{name}.{kind}.pairs"] = len(i)
+    for key, column in ((name, "simulation_r"), (f"{name}.random_only", "random_r")):
+        add(f"{key}.{kind}", one[column].iloc[i] - other[column].iloc[j].to_numpy(), np.mean)
+
+
+for model, who in product(children, explainers):
+    name, rows = f"autointerp.{model}.{who}", groups[model, who]
+    persisting, others = rows[rows["persisting"]], rows[~rows["persisting"]]
+    add(f"{name}.persisting.median_r", persisting["simulation_r"])
+    add(f"{name}.others.median_r", others["simulation_r"])
+    compare(name, "persisting_minus_matched", persisting, others)
+    for kind, control in controls[model].items():
+        compare(name, f"persisting_minus_{kind}", persisting, groups[control, who])
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 kinds = {
@@ -457,6 +452,13 @@ say(
 # other. So the parent's explanation is scored on its match in the child, beside the child's own.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+for (a, b, who), rows in mates.groupby(["parent", "child", "explainer"], sort=False):
+    name = f"autointerp.{b}.{who}.mates.{a}"
+    results[f"{name}.count"] = len(rows)
+    add(f"{name}.foreign_median_r", rows["foreign_r"])
+    add(f"{name}.own_median_r", rows["own_r"])
+    add(f"{name}.foreign_minus_own", rows["foreign_r"] - rows["own_r"], np.mean)
+
 rows = [
     {
         "pair": style.pair_label(a, b),

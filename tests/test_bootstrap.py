@@ -14,10 +14,11 @@ from featrack_utils.statistics.bootstrap import (
     closest,
     copies_merged,
     draw,
+    halves,
     mutual_only,
 )
 from featrack_utils.statistics.simulation import Plan, simulate
-from featrack_utils.statistics.weighted_correlations import best_drawn, weigh
+from featrack_utils.statistics.weighted_correlations import best_drawn, paired_r, weigh
 
 PLAN = Plan(n_features=60, n_documents=40, tokens_per_document=60, density=0.03)
 
@@ -226,3 +227,40 @@ def test_a_domain_of_one_group_is_named(pair):
         draw(a._replace(origin=a.domain.astype(np.int32), group=None), {"m": 1}, 2, seed=0)
     with pytest.raises(FeatrackError, match="1 group of documents"):
         draw(a._replace(group=a.domain.astype(np.int32)), {"m": 1}, 2, seed=0)
+
+
+def test_half_of_each_domains_groups_is_chosen_and_none_is_divided(pair):
+    two_each = pair[0]._replace(group=pair[0].origin % 20)  # five groups a domain
+    chosen = halves(two_each, seed=3)
+    whole = np.bincount(two_each.group, chosen) / np.bincount(two_each.group)
+    assert np.isin(whole, [0, 1]).all()
+    for domain in range(4):
+        assert len(set(two_each.group[chosen & (two_each.domain == domain)])) == 2
+    by_document = halves(pair[0], seed=3)
+    assert len(set(pair[0].origin[by_document])) == 20
+
+
+def test_a_domain_of_one_group_cannot_be_halved(pair):
+    with pytest.raises(FeatrackError, match="give at least two"):
+        halves(pair[0]._replace(group=pair[0].domain.astype(np.int32)), 0)
+
+
+def test_r_under_a_weighting_is_that_of_repeated_documents(pair):
+    x, y = (side.acts[:, :6] for side in pair)
+    counts = np.random.default_rng(2).integers(0, 3, 40)
+    r = paired_r(x, y, pair[0].origin, np.stack([np.ones(40), counts]))
+    repeated = np.repeat(np.arange(x.shape[0]), counts[pair[0].origin])
+    for row, rows in zip(r, (np.arange(x.shape[0]), repeated), strict=True):
+        alike = _best_by_numpy([side.at(rows) for side in pair], slice(None))
+        varies = np.isfinite(row)
+        np.testing.assert_allclose(row[varies], np.diag(alike)[:6][varies], atol=1e-6)
+    assert varies.any()
+
+
+def test_a_constant_feature_has_no_r(pair):
+    dense = np.random.default_rng(3).random((pair[0].origin.size, 3))
+    dense[:, 0] = 0
+    x = sparse.csr_matrix(dense)
+    r = paired_r(x, x, pair[0].origin, np.ones((1, 40)))[0]
+    assert np.isnan(r[0])
+    np.testing.assert_allclose(r[1:], 1)

@@ -13,6 +13,7 @@ from featrack_utils.matching.classes import (
     classify,
     eligible,
     shared_by_several,
+    turned,
 )
 from featrack_utils.matching.correlation import BestMatches, Pairs, correlations
 
@@ -150,3 +151,10 @@ def test_planted_twins_persist_and_the_rest_disappear_and_emerge():
 def test_bad_input_is_named_in_one_sentence(matches, tau, rule, says):
     with pytest.raises(FeatrackError, match=says):
         classify(matches, tau, rule)
+
+
+def test_the_other_side_of_matches_is_that_of_matching_the_other_way_round():
+    back, there = turned(matches_of(SHARED)), matches_of(np.transpose(SHARED))
+    for one, other in zip(back[:6], there[:6], strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(np.stack(back.pairs), np.stack(there.pairs))

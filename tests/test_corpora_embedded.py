@@ -6,7 +6,13 @@ import sys
 import pytest
 
 from featrack_utils.corpora import english
-from featrack_utils.corpora.documents import Document, SourceFile, mixed, package_files
+from featrack_utils.corpora.code import (
+    in_mixed_order,
+    package_files,
+    python_documents,
+    standard_library,
+)
+from featrack_utils.corpora.documents import Document
 from featrack_utils.corpora.english import (
     docstrings,
     english_documents,
@@ -14,7 +20,6 @@ from featrack_utils.corpora.english import (
     prose_paragraphs,
 )
 from featrack_utils.corpora.prepare import provenance
-from featrack_utils.corpora.python import python_documents, standard_library
 from featrack_utils.corpora.split import split_of
 from featrack_utils.errors import FeatrackError
 
@@ -51,9 +56,8 @@ NUMPY_STYLE = """Return the evenly :term:`spaced numbers` over a stated interval
 @pytest.fixture
 def small_stdlib():
     wanted = ("argparse.py", "textwrap.py", "heapq.py", "json/decoder.py")
-    found = [m for m in standard_library() if m.name.removeprefix("python/") in wanted]
-    assert len(found) == len(wanted)
-    return found
+    found = {name: standard_library()[f"python/{name}"] for name in wanted}
+    return list(in_mixed_order({f"python/{name}": file for name, file in found.items()}))
 
 
 def test_a_numpy_docstring_leaves_its_sentences_alone():
@@ -136,7 +140,7 @@ def test_the_end_of_a_string_in_an_expression_begins_no_docstring():
 def test_nothing_read_is_imported(small_stdlib, tmp_path):
     trap = tmp_path / "trap.py"
     trap.write_text('"""' + "This is a sentence that the reader can read. " * 9 + '"""\n1 / 0\n')
-    documents = list(english_documents([SourceFile("trap/trap.py", trap, "trap")]))
+    documents = list(english_documents(in_mixed_order({"trap/trap.py": (trap, "trap")})))
     assert len(documents) == 1
     assert "trap" not in sys.modules
 
@@ -147,14 +151,13 @@ def test_a_module_and_its_docstrings_fall_on_the_same_side(small_stdlib):
     assert prose and prose.items() <= code.items()
 
 
-def test_paragraphs_that_differ_in_names_and_numbers_alone_occur_once(tmp_path):
-    files = []
-    for name, word in (("a", "n_jobs"), ("b", "n_cores"), ("c", "given")):
-        path = tmp_path / f"{name}.py"
-        path.write_text(
-            f'"""The number {word} is the count of the workers that are in use. It is."""'
+def test_paragraphs_that_differ_in_names_and_numbers_alone_occur_once():
+    files = [
+        Document(
+            f'"""The number {word} is the count of the workers that are in use. It is."""', "", ""
         )
-        files.append(SourceFile(f"p/{name}.py", path, "p"))
+        for word in ("n_jobs", "n_cores", "given")
+    ]
     assert len(list(english_documents(files))) == 2
 
 
@@ -165,20 +168,22 @@ def test_a_second_reading_gives_the_same_documents(small_stdlib):
 
 def test_python_documents_are_whole_files_that_python_can_parse(small_stdlib):
     documents = list(python_documents(small_stdlib))
-    assert {d.origin for d in documents} == {m.name for m in small_stdlib}
+    assert {d.origin for d in documents} == {file.origin for file in small_stdlib}
     assert all(ast.parse(d.text).body for d in documents)
 
 
 def test_the_standard_library_is_read_without_tests_tables_or_this_machine():
-    names = [module.name for module in standard_library()]
+    names = standard_library()
     assert "python/argparse.py" in names and len(names) > 300
     for unwanted in ("/test/", "/tests/", "idle_test", "encodings/", "site-packages", "sysconfigd"):
         assert not [name for name in names if unwanted in name]
 
 
 def test_the_order_of_reading_depends_on_names_alone():
-    found = standard_library()[:50]
-    assert list(mixed(found)) == list(mixed(found[::-1])) != found
+    found = dict(list(standard_library().items())[:50])
+    order = [file.origin for file in in_mixed_order(found)]
+    assert order == [file.origin for file in in_mixed_order(dict(reversed(found.items())))]
+    assert order not in (list(found), sorted(found))
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch):
@@ -187,28 +192,28 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
         next(english_documents())
 
 
-def test_a_file_of_numbers_is_no_code(tmp_path):
-    path = tmp_path / "table.py"
-    path.write_text("table = [\n" + "    0x1f, 12345,\n" * 100 + "]\n")
-    assert list(python_documents([SourceFile("p/table.py", path, "p")])) == []
-    named = [m for m in standard_library() if m.name in ("python/stringprep.py", "python/heapq.py")]
-    assert [d.origin for d in python_documents(named)] == ["python/heapq.py"]
+def test_a_file_of_numbers_is_no_code():
+    table = Document("table = [\n" + "    0x1f, 12345,\n" * 100 + "]\n", "table.py", "table.py")
+    assert list(python_documents([table])) == []
+    found = {name: standard_library()[f"python/{name}.py"] for name in ("stringprep", "heapq")}
+    assert [d.origin for d in python_documents(in_mixed_order(found))] == ["heapq"]
 
 
 def test_files_that_are_not_text_are_passed_over(tmp_path):
     path = tmp_path / "bad.py"
     path.write_bytes(b"\xff\xfe\0")
-    assert list(python_documents([SourceFile("p/bad.py", path, "p")])) == []
+    assert list(in_mixed_order({"p/bad.py": (path, "p")})) == []
 
 
 def test_english_reads_no_package_that_another_embedded_text_reads():
-    assert {"xmake-wheel", "python"}.isdisjoint(file.package for file in english.english_files())
-    code = {file.path for file in standard_library()}
-    assert code.isdisjoint(file.path for file in english.english_files())
+    assert {"xmake-wheel", "python"}.isdisjoint(english.PACKAGES)
+    prose = {path for name in english.PACKAGES for path, _ in package_files(name, ".py").values()}
+    assert prose.isdisjoint(path for path, _ in standard_library().values())
 
 
 def test_provenance_names_versions_and_licences(small_stdlib):
-    numpy_files = [file for file in package_files("numpy", ".py") if "linalg" in file.name]
+    found = {n: f for n, f in package_files("numpy", ".py").items() if "linalg" in n}
+    numpy_files = in_mixed_order(found)
     rows = provenance([*python_documents(small_stdlib), *english_documents(numpy_files)])
     assert rows.index.tolist() == ["python", "numpy"]
     assert rows.loc["python", ["licence", "groups"]].tolist() == ["PSF-2.0", 4]

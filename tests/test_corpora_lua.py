@@ -6,9 +6,9 @@ from importlib import metadata
 
 import pytest
 
-from featrack_utils.corpora import documents
-from featrack_utils.corpora.documents import SourceFile
-from featrack_utils.corpora.lua import lua_documents, without_licence, xmake_files
+from featrack_utils.corpora import code
+from featrack_utils.corpora.code import lua_documents
+from featrack_utils.corpora.documents import Document
 from featrack_utils.errors import FeatrackError
 
 HEADER = """--!A build utility
@@ -67,28 +67,26 @@ def test_a_second_reading_gives_the_same_documents(found):
     ],
 )
 def test_only_a_first_comment_about_a_licence_leaves(text, left):
-    assert without_licence(text) == left
+    more = "\n".join(f"call{i}(value{i})" for i in range(30))
+    (document,) = lua_documents([Document(text + more, "a.lua", "")])
+    assert document.text == left + more
 
 
-def test_short_files_and_near_copies_are_passed_over(tmp_path):
+def test_short_files_and_near_copies_are_passed_over():
     body = "\n".join(f"local name{i} = call{i}(value{i})" for i in range(30))
     texts = {"a/x.lua": body, "b/x.lua": body + "\nlocal more = 1", "c/x.lua": "local x = 1"}
-    files = []
-    for number, (name, text) in enumerate(texts.items()):
-        path = tmp_path / f"{number}.lua"
-        path.write_text(HEADER + "\n" + text)
-        files.append(SourceFile(name, path, "p"))
-    assert len(list(lua_documents(files))) == 1
+    files = [Document(HEADER + "\n" + text, name, name) for name, text in texts.items()]
+    assert [(d.text, d.group) for d in lua_documents(files)] == [(body, "a")]
 
 
-def test_templates_with_blanks_are_not_read():
-    assert not [file.name for file in xmake_files() if "/templates/" in file.name]
+def test_templates_with_blanks_are_not_read(found):
+    assert not [d.origin for d in found if "/templates/" in d.origin]
 
 
 def test_without_the_wheel_the_reader_is_sent_to_their_own_files(monkeypatch):
     def missing(name):
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(documents.metadata, "distribution", missing)
+    monkeypatch.setattr(code.metadata, "distribution", missing)
     with pytest.raises(FeatrackError, match=r"xmake-wheel, which is not installed .* kind: files"):
         next(lua_documents())

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.corpora.tokenizer import TokenStream
-from featrack_utils.dictionaries import activations, features, jobs, variants
+from featrack_utils.dictionaries import activations, features, jobs
 from featrack_utils.dictionaries.jobs import Job
 from featrack_utils.dictionaries.training import final_l0, load_sae
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.models import controls, loading, training
+from featrack_utils.models.retraining import retrain
 from featrack_utils.pipeline import store
 
 MODELS = {
@@ -105,24 +106,6 @@ def test_a_model_has_a_dictionary_per_seed_that_reads_what_its_line_has_read(lin
         jobs.of_model(lineage, "chidl", (0,))
 
 
-def test_doses_go_from_the_untouched_parent_to_the_childs_own_dictionary(lineage):
-    path = jobs.of_doses(lineage, "grandchild", {"10": 3, "30": 9})
-    assert [job.name for job in path.values()] == [
-        "grandchild-at-0",
-        "grandchild-at-10",
-        "grandchild-at-30",
-        "grandchild-1",
-    ]
-    assert list(path) == ["0", "10", "30", "100"]
-    assert [(job.model, job.step) for job in path.values()] == [
-        ("child", None),
-        ("grandchild", 3),
-        ("grandchild", 9),
-        ("grandchild", None),
-    ]
-    assert {(job.seed, job.reads) for job in path.values()} == {(1, DOMAINS)}
-
-
 def test_a_recipe_is_what_all_dictionaries_of_a_set_have_in_common():
     declared = RECIPE | {"run_dir": "runs/quick", "evaluation_blocks": 5, "seed": 3}
     assert jobs.recipe(declared) == RECIPE
@@ -131,7 +114,6 @@ def test_a_recipe_is_what_all_dictionaries_of_a_set_have_in_common():
 def test_after_no_step_the_parents_weights_are_read_through_the_childs_text(lineage):
     job = jobs.of_zero_steps(lineage, "child")
     assert job == Job("child-at-0", "root", 1, ("prose", "code", "verse"))
-    assert job == jobs.of_doses(lineage, "child", {})["0"]
 
 
 def test_a_control_has_a_dictionary_per_draw_that_reads_what_its_models_own_does(lineage):
@@ -224,17 +206,35 @@ def test_weights_are_the_snapshot_or_the_whole_model(run):
     assert [str(p.relative_to(run / "models")) for p in found] == ["child", "child/snapshots/2"]
 
 
-def test_a_second_root_differs_from_the_first_in_nothing_but_its_seed(run, corpora):
-    job = jobs.train_second_root(run, corpora, seed=1)
-    assert job == Job("second_root", "second_root", 1, ("prose", "code"))
-    first, second = (store.read_record(run / "models" / n) for n in ("root", job.model))
+def test_a_retrained_root_differs_from_the_first_in_nothing_but_its_seed(run, corpora):
+    folder = retrain(run, corpora, "root", "second", seed=2)
+    first, second = (store.read_record(run / "models" / n) for n in ("root", "second"))
     assert second["parameters"] == first["parameters"] | {"seed": 2}
-    one, two = (load_file(run / "models" / n / "model.safetensors") for n in ("root", job.model))
+    one, two = (load_file(f / "model.safetensors") for f in (run / "models" / "root", folder))
     assert one.keys() == two.keys()
     assert not any(np.array_equal(one[n], two[n]) for n in one if "norm" not in n)
-    store.write_lineage(run, {"root": {"load": "somewhere"}})
-    with pytest.raises(FeatrackError, match="root isn't trained here"):
-        jobs.train_second_root(run, corpora, seed=1)
+
+
+def test_a_retrained_child_starts_from_its_parent_and_reads_what_it_is_told(run, corpora):
+    def moved(**changed) -> float:
+        again = retrain(run, corpora, "child", "again", **changed)
+        return loading.weight_distance(run / "models" / "root", again)
+
+    usual = moved()
+    assert moved(learning_rate=1e-9) < 1e-5 < usual
+    assert moved(domains=["prose"]) != usual
+    assert store.read_record(run / "models" / "again")["parameters"]["domains"] == ["prose"]
+
+
+def test_a_distance_of_weights_is_relative_and_of_the_chosen_tensors(tmp_path):
+    for name, tensors in {"one": ([3.0], [0.0, 4.0]), "other": ([3.0], [3.0, 8.0])}.items():
+        (tmp_path / name).mkdir()
+        arrays = dict(zip("ab", map(np.float32, tensors), strict=True))
+        save_file(arrays, tmp_path / name / "model.safetensors")
+    folders = tmp_path / "one", tmp_path / "other"
+    assert loading.weight_distance(*folders) == 1.0  # 5 of 5
+    assert loading.weight_distance(*folders, lambda name: name == "a") == 0.0
+    assert loading.weight_distance(*folders, lambda name: name == "b") == 1.25
 
 
 def test_what_is_missing_is_named(run, corpora):
@@ -257,20 +257,15 @@ def test_a_variant_stands_beside_the_runs_own_dictionaries(run, lineage, corpora
     wanted = jobs.of_model(lineage, "root", (0,))
     place = run / "sweep" / "expansion-1"
     jobs.train_and_measure(run, corpora, wanted, RECIPE | {"expansion": 1}, 2, place)
-    assert variants.opened(run, "expansion-1", ["root-0"])["root-0"].acts.shape[1] == 24
+    assert features.open_named(place, ["root-0"])["root-0"].acts.shape[1] == 24
     assert not (run / "saes").exists()
     with pytest.raises(FeatrackError, match="sweep/wide/features/root-0"):
-        variants.opened(run, "wide", ["root-0"])
-
-
-def test_a_label_is_the_name_in_words():
-    assert variants.label("architecture-topk-k-32") == "TopK k 32"
-    assert variants.label("l1_coefficient-4") == "L1 coefficient 4"
+        features.open_named(run / "sweep" / "wide", ["root-0"])
 
 
 def test_the_first_pair_alone_needs_the_first_five_of_those_that_all_pairs_need(lineage):
-    few, all_pairs = ([j.name for j in variants.needed(lineage, a)] for a in (False, True))
+    few, all_pairs = ([j.name for j in jobs.of_sweep(lineage, a)] for a in (False, True))
     assert few == ["root-0", "root-1", "child-0", "child-1", "child.mlp-0"]
     assert all_pairs == [*few, "grandchild-0"]
-    alone = variants.needed(Lineage({"root": MODELS["root"]}), all_pairs=True)
+    alone = jobs.of_sweep(Lineage({"root": MODELS["root"]}), all_pairs=True)
     assert [job.name for job in alone] == ["root-0", "root-1"]

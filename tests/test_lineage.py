@@ -4,6 +4,7 @@ import pytest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage, label
+from featrack_utils.pipeline import store
 
 PAPER = {
     "base": {"train": ["english", "python"]},
@@ -30,7 +31,6 @@ def test_the_papers_lineage_has_five_edges_and_one_root():
         ("base", "merged"),
     )
     assert lineage.merges == ("merged",) and lineage.tuned == ("lua", "stories")
-    assert lineage.leaves == ("merged",)
 
 
 def test_a_dictionary_reads_what_its_model_and_its_ancestors_have_read():
@@ -110,15 +110,15 @@ def test_what_is_no_lineage_is_refused_in_a_sentence(sentence):
 
 def test_an_unknown_model_is_answered_with_the_nearest():
     with pytest.raises(FeatrackError, match="the nearest is stories"):
-        Lineage(PAPER).require("story")
+        Lineage(PAPER).reads("story")
 
 
 def test_a_run_without_a_lineage_says_what_to_do(tmp_path):
     with pytest.raises(FeatrackError, match="run `make book` first"):
-        Lineage.open(tmp_path)
+        store.open_lineage(tmp_path)
     (tmp_path / "lineage.json").write_text("{")
     with pytest.raises(FeatrackError, match="is damaged"):
-        Lineage.open(tmp_path)
+        store.open_lineage(tmp_path)
 
 
 def test_a_name_is_read_with_a_capital():

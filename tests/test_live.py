@@ -260,6 +260,6 @@ def test_a_page_without_a_kernel_gets_a_note_in_a_panels_place(known):
     panel = sliding(known).panel("show_threshold")
     shown = new_output("display_data", data=panel._repr_mimebundle_())
     notebook = new_notebook(cells=[new_code_cell("widget", outputs=[shown])])
-    clean_notebook(notebook, "live", {})
+    clean_notebook(notebook, "live")
     (output,) = notebook.cells[0].outputs
     assert "featrack-widget-note" in output.data["text/html"]

@@ -251,9 +251,3 @@ def test_a_killed_training_keeps_the_snapshots_of_an_unbroken_one(
     broken = trained("broken", snapshots=[2, 9, 10])
     for step in ("2", "9", "10"):
         assert same(weights(unbroken / "snapshots" / step), weights(broken / "snapshots" / step))
-
-
-@pytest.mark.parametrize(("steps", "asked"), [(12, 13), (12, 0), (0, 1)])
-def test_a_snapshot_of_a_step_that_there_is_not_is_refused(trained, steps, asked):
-    with pytest.raises(FeatrackError, match=f"step {asked} of never .* has {steps} steps"):
-        trained("never", steps=steps, snapshots=[asked])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils.dictionaries.features import Features, document_shift, other_documents
+from featrack_utils.dictionaries.features import Features, other_documents
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.statistics.simulation import Plan, simulate
@@ -32,8 +32,9 @@ def planted():
 def test_a_shift_moves_whole_documents_within_their_domain():
     origin = np.array([0, 0, 1, 2, 2, 2, 3, 4, 4], np.int32)
     domain = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1], np.int8)
-    features = Features(sparse.csr_matrix((9, 1), dtype=np.float32), origin, domain, origin)
-    np.testing.assert_array_equal(document_shift(features), [2, 3, 4, 5, 0, 1, 7, 8, 6])
+    places = sparse.csr_matrix(np.arange(9, dtype=np.float32)[:, None])
+    moved = other_documents(Features(places, origin, domain, origin))
+    assert moved.acts.toarray().ravel().tolist() == [2, 3, 4, 5, 0, 1, 7, 8, 6]
 
 
 def test_a_model_finds_hardly_any_of_its_features_where_it_reads_other_documents(planted):

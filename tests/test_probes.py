@@ -4,11 +4,9 @@ import torch
 from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.errors import FeatrackError
-from featrack_utils.statistics.bootstrap import Draws
+from featrack_utils.statistics.bootstrap import Draws, halves
 from featrack_utils.statistics.probes import (
     encoder_probe,
-    halves,
     probed,
     sparse_probe,
 )
@@ -36,13 +34,6 @@ def child():
 def fit():
     features = Features(_csr(np.ones(N)), ORIGIN, DOMAIN, ORIGIN)
     return halves(features, seed=3)
-
-
-def test_halves_split_every_domain_by_documents(fit):
-    by_document = [fit[d == ORIGIN] for d in range(DOCUMENTS)]
-    assert all(half.all() or not half.any() for half in by_document)
-    for domain in range(4):
-        assert fit[domain == DOMAIN].mean() == 0.5
 
 
 def test_the_sum_of_two_features_is_rebuilt_and_noise_is_not(child, fit):
@@ -91,9 +82,3 @@ def test_only_features_that_both_halves_can_judge_are_probed(fit):
     every = np.ones(4, bool)
     np.testing.assert_array_equal(probed(features, fit, every, 9, 0, 30, 10), [0, 3])
     assert len(probed(features, fit, every, 1, 0, 30, 10)) == 1
-
-
-def test_a_domain_of_one_document_cannot_be_halved():
-    features = Features(_csr(np.ones(3)), np.array([0, 1, 2]), np.array([0, 0, 1]), np.arange(3))
-    with pytest.raises(FeatrackError, match="give at least two"):
-        halves(features, 0)

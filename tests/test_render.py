@@ -54,7 +54,7 @@ def test_pages_come_from_the_table_of_contents_in_order(book):
 def test_a_missing_page_is_named_and_nothing_is_written(book):
     run_dir, book_dir = book
     (run_dir / "executed" / "sae.ipynb").unlink()
-    with pytest.raises(FeatrackError, match="No executed notebook for sae in"):
+    with pytest.raises(FeatrackError, match=r"page sae, .* is missing"):
         render_book(run_dir, book_dir)
     assert [path.name for path in book_dir.iterdir()] == ["_toc.yml"]
 
@@ -88,6 +88,15 @@ def test_equal_content_gives_equal_bytes(book):
         rendered_cells(book, cell)  # every call draws new random cell ids
         written.append((book[1] / "executed" / "sae.ipynb").read_bytes())
     assert written[0] == written[1]
+
+
+def test_folders_of_this_machine_are_replaced_the_longest_first(book):
+    run_dir, book_dir = book
+    where = f"{run_dir}/base {book_dir}/x {sys.prefix}/bin {Path.home()}/y"
+    said = new_output("stream", text=where)
+    (cell,) = rendered_cells(book, new_code_cell(f"run_dir = '{run_dir}'", outputs=[said]))
+    assert cell.outputs[0].text == "runs/quick/base book/x <environment>/bin ~/y"
+    assert cell.source == "run_dir = 'runs/quick'"
 
 
 def test_a_damaged_page_is_named(book):

@@ -5,7 +5,6 @@ from bs4 import BeautifulSoup
 
 from featrack_utils.display.shading import ShadedFeature, shade, token_html
 from featrack_utils.display.tables import format_cell, show_table
-from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics.intervals import Interval
 from tests.browser import BROWSER, DRIVER, PHONE, open_browser, visit
 
@@ -71,16 +70,6 @@ def test_a_figure_takes_its_interval_into_its_cell():
     cells = [td.text for td in soup.find_all("td")][1::3]
     assert cells == ["48.2 % [44.7, 51.2]", "–", "50.0 %"]
     assert "right" in soup.find_all("td")[1]["style"]
-
-
-def test_an_unknown_column_is_named():
-    with pytest.raises(FeatrackError, match="no column 'LO'; its columns are L0"):
-        show_table(pd.DataFrame({"L0": [1]}), {"LO": ".1f"})
-
-
-def test_a_format_that_does_not_fit_is_named():
-    with pytest.raises(FeatrackError, match="'d' does not fit"):
-        format_cell(0.5, "d")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_numbers_within_an_entry_may_be_text():
         ),
         ([{"expansion": 4}, {"root_seeds": 2}], "robustness.sweep[1].root_seeds"),
         ([{}], "robustness.sweep[0] is empty"),
-        ([4], "robustness.sweep.0 must be a mapping"),
+        ([4], "robustness.sweep.0 is 4; it must be a valid dictionary"),
         ({"expansion": 4}, "robustness.sweep"),
         ([{"expansion": "wide"}], "robustness.sweep[0].expansion"),
         ([{"l1_coefficient": -1.0}], "robustness.sweep[0].l1_coefficient"),

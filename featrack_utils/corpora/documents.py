@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
@@ -38,11 +35,6 @@ EMBEDDED = {
     "stories": Embedded("what a small grammar of our own makes up", 2.8),
 }
 MAX_DOCUMENT_CHARS = 8_000  # some 2,000 tokens; longer texts of a reader become several documents
-# Tests repeat themselves and the code they test; the others hold tables or other people's code.
-SKIPPED_FOLDERS = frozenset(
-    {"site-packages", "dist-packages", "test", "tests", "testing", "idle_test", "__pycache__"}
-    | {"encodings", "pydoc_data", "__phello__", "_vendor", "_vendored", "vendor", "externals"}
-)
 END_OF_TEXT = "<|endoftext|>"  # leads every document's tokens, and divides texts in one file
 _BOUNDARIES = ("\n\n", "\n", " ")
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -121,66 +113,6 @@ class SourceConfig(Section):
                 f"set its text to one of {', '.join(EMBEDDED)}, or its kind to files or hub."
             )
         return source
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """One file of an installed package.
-
-    Attributes:
-        name: the package's folder and the path in it, the same on every machine.
-        path: where it lies on this machine.
-        package: the distribution that installed it, "python" for the standard library.
-    """
-
-    name: str
-    path: Path
-    package: str
-
-    def read(self) -> str:
-        """The text of the file, empty where it is not UTF-8 text."""
-        try:
-            return self.path.read_text(encoding="utf-8")
-        except (UnicodeDecodeError, OSError):
-            return ""
-
-
-def package_files(package: str, suffix: str) -> list[SourceFile]:
-    """An installed distribution's files of one kind, by name, without its tests.
-
-    Nothing is imported: the distribution's installer left a list of its files behind.
-
-    Raises:
-        FeatrackError: it is not installed.
-    """
-    try:
-        listed = metadata.distribution(package).files or ()
-    except metadata.PackageNotFoundError:
-        raise FeatrackError(
-            f"An embedded text is read from the package {package}, which is not installed (not "
-            "every system has a wheel of it); install it, or give that corpus text of your own "
-            "with kind: files."
-        ) from None
-    found = []
-    for file in listed:
-        if file.suffix == suffix and not in_skipped_folder(file):
-            # Data files are listed from the packages' folder upwards: ../../../share/x/y.lua.
-            name = "/".join(part for part in file.parts if part != "..").removeprefix("share/")
-            found.append(SourceFile(name, Path(str(file.locate())), package))
-    return sorted(found, key=lambda file: file.name)
-
-
-def in_skipped_folder(path: PurePath) -> bool:
-    """Whether a path inside a package leads through one of SKIPPED_FOLDERS."""
-    return not SKIPPED_FOLDERS.isdisjoint(path.parts[:-1])
-
-
-def mixed(files: list[SourceFile]) -> list[SourceFile]:
-    """The files in an order that depends on their names alone and mixes packages well.
-
-    Stopping early therefore still leaves a bit of everything.
-    """
-    return sorted(files, key=lambda file: hashlib.blake2b(file.name.encode()).digest())
 
 
 def readable(text: str) -> str:

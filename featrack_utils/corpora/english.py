@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain, pairwise
 
-from featrack_utils.corpora.documents import Document, SourceFile, mixed, package_files
+from featrack_utils.corpora.code import in_mixed_order, package_files
+from featrack_utils.corpora.documents import Document
 
 # Dependencies whose docstrings are written as text and whose code is in no other embedded text.
 # Left out on purpose: packages whose docstrings are generated or copied from one module to the
@@ -71,7 +73,7 @@ _SMALL_WORD = re.compile(
 _SENTENCE_END = re.compile(r"[.!?][)\"'’”]*(?=\s+[A-Z\"'“(]|$)")
 
 
-def english_documents(files: list[SourceFile] | None = None) -> Iterator[Document]:
+def english_documents(files: Iterable[Document] | None = None) -> Iterator[Document]:
     """Yields the prose of one docstring at a time; without `files`, of all of PACKAGES.
 
     Each paragraph occurs once in the whole corpus. Two are the same when their plain lower-case
@@ -80,9 +82,10 @@ def english_documents(files: list[SourceFile] | None = None) -> Iterator[Documen
     """
     seen: set[str] = set()
     if files is None:
-        files = [file for package in PACKAGES for file in package_files(package, ".py")]
-    for file in mixed(files):
-        for docstring in docstrings(file.read()):
+        found = [package_files(package, ".py") for package in PACKAGES]
+        files = in_mixed_order(dict(chain.from_iterable(each.items() for each in found)))
+    for file in files:
+        for docstring in docstrings(file.text):
             fresh = []
             for paragraph in prose_paragraphs(docstring):
                 key = " ".join(_PLAIN_WORD.findall(paragraph.lower()))
@@ -92,7 +95,7 @@ def english_documents(files: list[SourceFile] | None = None) -> Iterator[Documen
             text = "\n\n".join(fresh)
             n_sentences = len(_SENTENCE_END.findall(text))
             if n_sentences >= MIN_SENTENCES or len(text.split()) >= MIN_WORDS:
-                yield Document(text, origin=file.name, group=file.name, package=file.package)
+                yield replace(file, text=text)
 
 
 def docstrings(source: str) -> Iterator[str]:

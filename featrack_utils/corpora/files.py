@@ -32,7 +32,7 @@ FEW_FILES = 30  # of fewer, a tenth would be one or two: too few to validate on
 MAX_SECTION_CHARS, MIN_SECTION_CHARS = 50_000, 2_000
 # A whole step of a pattern that is "**": this folder and all below.
 _ANY_DEPTH = re.compile(r"(?:^|(?<=[/\\]))\*\*(?:[/\\]|$)")
-_VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
+_VARIABLE = re.compile(r"\$\{?(\w+)")
 
 
 def file_documents(domain: str, globs: Sequence[str], column: str = "text") -> Iterator[Document]:
@@ -64,19 +64,41 @@ def file_documents(domain: str, globs: Sequence[str], column: str = "text") -> I
     if few:
         total = sum(file.stat().st_size for file in files)
         section_chars = min(MAX_SECTION_CHARS, max(MIN_SECTION_CHARS, total // 20))
-    texts = [_read(domain, file, names[file], column, section_chars, few) for file in files]
-    n_documents = 0
+    each = [_sections(domain, file, names[file], column, section_chars, few) for file in files]
     # Few files take turns: an early stop still leaves something of every book.
-    turns = chain.from_iterable(zip_longest(*texts)) if few else chain.from_iterable(texts)
-    for document in filter(None, turns):
-        n_documents += 1
-        yield document
-    if not n_documents:
+    turns = filter(None, chain.from_iterable(zip_longest(*each) if few else each))
+    try:
+        yield next(turns)
+    except StopIteration:
         raise FeatrackError(
             f"The {domain} corpus has no text: all {len(files)} files matched by "
             f"{', '.join(globs)} are empty or not UTF-8 text; convert them to UTF-8 or point "
             "the globs at other files."
-        )
+        ) from None
+    yield from turns
+
+
+def _sections(
+    domain: str, file: Path, name: str, column: str, section_chars: int, few: bool
+) -> Iterator[Document]:
+    if file.suffix.lower() == ".parquet":
+        several, texts = True, _parquet_texts(domain, file, column)
+    elif file.suffix.lower() in (".jsonl", ".ndjson"):
+        several, texts = True, _jsonl_texts(domain, file, column)
+    else:
+        texts = _plain_texts(domain, file)
+        several = len(texts) > 1
+    number = used = 0
+    for row, text in enumerate(filter(None, texts)):
+        for stretch in pieces(readable(text), section_chars):
+            if used and used + len(stretch) > section_chars:
+                number, used = number + 1, 0
+            used += len(stretch)
+            section = f"{name}#{number}" if number else name
+            origin = f"{name}:{row}" if several else section
+            for piece in pieces(stretch, MAX_DOCUMENT_CHARS):
+                if piece.strip():
+                    yield Document(piece, origin=origin, group=section if few else name)
 
 
 def matched_files(domain: str, globs: Sequence[str]) -> list[Path]:
@@ -87,56 +109,28 @@ def matched_files(domain: str, globs: Sequence[str]) -> list[Path]:
     """
     files: set[Path] = set()
     for pattern in globs:
-        expanded = _expand(domain, pattern)
-        found = [Path(os.path.realpath(path)) for path in _matches(expanded)]
-        found = [path for path in found if path.is_file()]
+        for name in _VARIABLE.findall(pattern):
+            if not os.environ.get(name):
+                raise FeatrackError(
+                    f"The {domain} corpus is read from {pattern}, but the environment variable "
+                    f"{name} is not set; set it to the folder that holds the files."
+                )
+        expanded = os.path.expanduser(os.path.expandvars(pattern))
+        found = {Path(os.path.realpath(path)) for path in _matches(expanded)}
+        found = {path for path in found if path.is_file()}
         if not found:
             raise FeatrackError(
                 f"The {domain} corpus is empty: {pattern} matches no file; correct the glob or "
                 "put text files there."
             )
-        locked = [path.name for path in found if not os.access(path, os.R_OK)]
-        if locked:
-            raise FeatrackError(
-                f"The {domain} corpus can't read {locked[0]}, which {pattern} matches; allow "
-                "yourself to read it or leave it out of the glob."
-            )
-        files.update(found)
-    if not files:
-        raise FeatrackError(
-            f"The {domain} corpus is read from files but names none; give it at least one glob."
-        )
+        for path in found:
+            if not os.access(path, os.R_OK):
+                raise FeatrackError(
+                    f"The {domain} corpus can't read {path.name}, which {pattern} matches; allow "
+                    "yourself to read it or leave it out of the glob."
+                )
+        files |= found
     return list(files)
-
-
-def fingerprint(sources: Mapping[str, Mapping[str, Any]]) -> str:
-    """Changes whenever a file that a source reads is added, removed or written to.
-
-    Raises:
-        FeatrackError: what `SourceConfig.read` refuses, or files that aren't there.
-    """
-    configs = {domain: SourceConfig.read(domain, source) for domain, source in sources.items()}
-    files = [
-        path
-        for domain, config in configs.items()
-        if config.kind == "files"
-        for path in matched_files(domain, config.globs)
-    ]
-    states = [f"{p} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(files)]
-    return hashlib.sha256("\n".join(states).encode(errors="surrogateescape")).hexdigest()
-
-
-def _expand(domain: str, pattern: str) -> str:
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if not os.environ.get(name):
-            raise FeatrackError(
-                f"The {domain} corpus is read from {pattern}, but the environment variable "
-                f"{name} is not set; set it to the folder that holds the files."
-            )
-        return os.environ[name]
-
-    return os.path.expanduser(_VARIABLE.sub(value, pattern))
 
 
 def _matches(pattern: str) -> Iterator[str]:
@@ -147,45 +141,26 @@ def _matches(pattern: str) -> Iterator[str]:
         return
     head, tail = pattern[: step.start()] or os.curdir, pattern[step.end() :] or "*"
     for start in glob.glob(head):
-        for folder in _folders(start):
-            yield from _matches(os.path.join(glob.escape(folder), tail))
-
-
-def _folders(start: str) -> Iterator[str]:
-    seen: set[str] = set()
-    waiting = [start]
-    while waiting:
-        folder = waiting.pop()
-        real = os.path.realpath(folder)
-        if real not in seen and os.path.isdir(folder):
-            seen.add(real)
-            yield folder
+        seen: set[str] = set()
+        for folder, below, _ in os.walk(start, followlinks=True):
+            real = os.path.realpath(folder)
             # A pattern without a dot finds no hidden folders, as in a shell.
-            waiting += glob.glob(os.path.join(glob.escape(folder), "*", ""))
+            below[:] = [] if real in seen else [name for name in below if name[0] != "."]
+            if real not in seen:
+                seen.add(real)
+                yield from _matches(os.path.join(glob.escape(folder), tail))
 
 
-def _read(
-    domain: str, file: Path, name: str, column: str, section_chars: int, few: bool
-) -> Iterator[Document]:
-    suffix = file.suffix.lower()
-    if suffix == ".parquet":
-        is_table, texts = True, _parquet_texts(domain, file, column)
-    elif suffix in (".jsonl", ".ndjson"):
-        is_table, texts = True, _jsonl_texts(domain, file, column)
-    else:
-        parts = _plain_texts(domain, file)
-        is_table, texts = len(parts) > 1, iter(parts)
-    number = used = 0
-    for row, text in enumerate(texts):
-        for stretch in pieces(readable(text), section_chars):
-            if used and used + len(stretch) > section_chars:
-                number, used = number + 1, 0
-            used += len(stretch)
-            section = f"{name}#{number}" if number else name
-            origin = f"{name}:{row}" if is_table else section
-            for piece in pieces(stretch, MAX_DOCUMENT_CHARS):
-                if piece.strip():
-                    yield Document(piece, origin=origin, group=section if few else name)
+def fingerprint(sources: Mapping[str, Mapping[str, Any]]) -> str:
+    """Changes whenever a file that a source reads is added, removed or written to.
+
+    Raises:
+        FeatrackError: what `SourceConfig.read` refuses, or files that aren't there.
+    """
+    configs = {domain: SourceConfig.read(domain, source) for domain, source in sources.items()}
+    files = sorted(path for d, c in configs.items() for path in matched_files(d, c.globs))
+    states = [f"{p} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in files]
+    return hashlib.sha256("\n".join(states).encode(errors="surrogateescape")).hexdigest()
 
 
 def _plain_texts(domain: str, file: Path) -> list[str]:
@@ -201,7 +176,7 @@ def _plain_texts(domain: str, file: Path) -> list[str]:
     return [part.strip("\n") for part in text.split(END_OF_TEXT) if part.strip()]
 
 
-def _jsonl_texts(domain: str, file: Path, column: str) -> Iterator[str]:
+def _jsonl_texts(domain: str, file: Path, column: str) -> Iterator[str | None]:
     # Bytes are read, so that a line which isn't UTF-8 is named like any other.
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
@@ -212,31 +187,17 @@ def _jsonl_texts(domain: str, file: Path, column: str) -> Iterator[str]:
                 raise FeatrackError(
                     f"{where} is not JSON in UTF-8; each line must hold one JSON object."
                 ) from error
-            there = ", ".join(row) if isinstance(row, dict) else "no fields"
-            if not isinstance(row, dict) or column not in row:
-                raise _no_text(where, f"has no field {column!r} (it has {there})")
-            text = row[column]
-            if not isinstance(text, str | None):
-                kind = type(text).__name__
-                raise _no_text(where, f"holds a {kind} in the field {column!r}, not text")
-            if text:
-                yield text
+            yield text_of(row if isinstance(row, dict) else {}, column, where)
 
 
-def _parquet_texts(domain: str, file: Path, column: str) -> Iterator[str]:
+def _parquet_texts(domain: str, file: Path, column: str) -> Iterator[str | None]:
     where = f"{file.name} in the {domain} corpus"
     try:
         with pq.ParquetFile(file) as table:
-            schema = table.schema_arrow
-            if column not in schema.names:
-                there = ", ".join(schema.names)
-                raise _no_text(where, f"has no column {column!r} (it has {there})")
-            kind = schema.field(column).type
-            kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-            if kind not in (pa.string(), pa.large_string(), pa.string_view()):
-                raise _no_text(where, f"holds {kind} in column {column!r}, not text")
+            text_of(dict.fromkeys(table.schema_arrow.names), column, where)
             for batch in table.iter_batches(columns=[column]):
-                yield from filter(None, batch.column(0).to_pylist())
+                for text in batch.column(0).to_pylist():
+                    yield text_of({column: text}, column, where)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FeatrackError(
             f"{where} is not a Parquet file or is damaged; write it anew or leave it out of the "
@@ -244,5 +205,16 @@ def _parquet_texts(domain: str, file: Path, column: str) -> Iterator[str]:
         ) from error
 
 
-def _no_text(where: str, what: str) -> FeatrackError:
-    return FeatrackError(f"{where} {what}; set the corpus's column to the one that holds the text.")
+def text_of(row: Mapping[str, Any], column: str, where: str) -> str | None:
+    """The text of one row of a table.
+
+    Raises:
+        FeatrackError: the row has no such column, or something else than text in it.
+    """
+    if column not in row:
+        what = f"has no column {column!r} (it has {', '.join(row) or 'none'})"
+    elif not isinstance(row[column], str | None):
+        what = f"holds a {type(row[column]).__name__} in column {column!r}, not text"
+    else:
+        return row[column]
+    raise FeatrackError(f"{where} {what}; set the corpus's column to the one that holds the text.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from featrack_utils.corpora.documents import MAX_DOCUMENT_CHARS, Document, pieces, readable
+from featrack_utils.corpora.files import text_of
 from featrack_utils.errors import FeatrackError
 
 
@@ -19,26 +20,16 @@ def hub_documents(
     Args:
         domain: the domain, named in messages.
         dataset: name on the hub, such as "roneneldan/TinyStories", or a local folder.
-        split: split of the data set to read.
-        column: column that holds the text.
+        split, column: which of its splits to read, and the column that holds the text.
 
     Raises:
         FeatrackError: the data set can't be reached or has no such split or column, or the
             column holds no text but lists, numbers or chat messages.
     """
     for number, row in enumerate(_rows(domain, dataset, split)):
-        if column not in row:
-            raise FeatrackError(
-                f"The data set {dataset} of the {domain} corpus has no column {column!r} (it has "
-                f"{', '.join(row)}); set the corpus's column to the one that holds the text."
-            )
-        text = row[column]
-        if not isinstance(text, str | None):
-            raise FeatrackError(
-                f"Row {number} of the data set {dataset} of the {domain} corpus holds a "
-                f"{type(text).__name__} in column {column!r}, not text; set the corpus's column "
-                "to one of text, or write the texts into files yourself."
-            )
+        text = text_of(
+            row, column, f"Row {number} of the data set {dataset} of the {domain} corpus"
+        )
         name = f"{dataset}/{number}"
         for piece in pieces(readable(text or ""), MAX_DOCUMENT_CHARS):
             if piece.strip():

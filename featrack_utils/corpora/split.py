@@ -10,13 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
+from featrack_utils.corpora.code import lua_documents, python_documents
 from featrack_utils.corpora.deduplicate import unique_documents, without_leaks
 from featrack_utils.corpora.documents import SPLITS, Document, SourceConfig, cut_once
 from featrack_utils.corpora.english import english_documents
 from featrack_utils.corpora.files import file_documents
 from featrack_utils.corpora.hub import hub_documents
-from featrack_utils.corpora.lua import lua_documents
-from featrack_utils.corpora.python import python_documents
 from featrack_utils.corpora.stories import write_stories
 from featrack_utils.errors import FeatrackError
 
@@ -25,9 +24,8 @@ log = logging.getLogger(__name__)
 Split = dict[str, list[Document]]  # "train" and "validation"
 
 # Intervals come from drawing validation groups anew: of three, they would say nothing.
-MIN_VALIDATION_GROUPS = 12  # where a fifth of the groups are as many; of fewer groups, a fifth,
-FEWEST_OF_MANY = 3  # or three where there are MANY_GROUPS at least, else one
-MANY_GROUPS = 10
+MIN_VALIDATION_GROUPS = 12  # where a fifth of the groups are as many; of fewer groups, a fifth
+ENOUGH_GROUPS = 3  # in validation, to stop reading
 READ_AT_A_TIME = 64  # documents, before it is asked again whether they are enough
 ORIGINS_AT_LEAST = 40  # no origin fills more than this part of a split before others had a turn
 MIN_ORIGIN_CHARS = 2_000
@@ -41,12 +39,28 @@ def split_of(group: str, validation_share: float, seed: int) -> str:
     The answer depends on nothing but the arguments, so a file that feeds two domains falls on
     the same side in both and no text can leak from one domain to another.
     """
-    position = int.from_bytes(_hash(group, seed), "big") / 2**64
-    return "validation" if position < validation_share else "train"
+    return "validation" if _place(group, seed) < validation_share else "train"
 
 
-def _hash(group: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=8).digest()
+def _place(group: str, seed: int) -> float:
+    """A number from 0 to 1 by a hash of the name."""
+    digest = hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def assign_groups(groups: Iterable[str], validation_share: float, seed: int) -> dict[str, str]:
+    """Says for each group on which side it falls.
+
+    `split_of` decides, except that training gets at least one group, and validation a fifth of
+    them up to a dozen, and one of two: those nearest to its end of the hashes.
+    """
+    order = sorted(groups, key=lambda group: _place(group, seed))
+    side = {group: split_of(group, validation_share, seed) for group in order}
+    for group in order[: max(1, min(MIN_VALIDATION_GROUPS, len(order) // 5))]:
+        side[group] = "validation"
+    if len(order) > 1:
+        side[order[-1]] = "train"
+    return side
 
 
 def documents_of(domain: str, source: SourceConfig, seed: int) -> Iterator[Document]:
@@ -115,12 +129,21 @@ def collect_all(
             splits = {domain: task.result() for domain, task in running.items()}
     validation = [document for split in splits.values() for document in split["validation"]]
     for domain, split in splits.items():
-        before = _chars(split["train"])
-        clean = list(without_leaks(split["train"], validation))
-        share = 1 - _chars(clean) / max(before, 1)
+        before = split["train"]
+        clean = list(without_leaks(before, validation))
+        share = 1 - _chars(clean) / max(_chars(before), 1)
         log.info("%s: %.2f %% of the training text repeats validation text", domain, 100 * share)
         split["train"] = _filled(clean, wanted[domain]["train"])
-        _check(domain, split, wanted[domain])
+        for name, documents in split.items():
+            found, asked = _chars(documents), wanted[domain][name]
+            if not found:
+                raise FeatrackError(
+                    f"The {domain} corpus has no text for {name}; give it more text or, where "
+                    "there is too little to divide, change validation_share."
+                )
+            if found < 0.98 * asked:
+                message = "the %s corpus has %d characters for %s, %d were wanted; going on"
+                log.warning(message, domain, found, name, asked)
     return splits
 
 
@@ -129,7 +152,7 @@ def _divided(
 ) -> Split:
     wanted = {**wanted, "train": int(SPARE * wanted["train"])}
     read = _read_enough(documents_of(domain, source, seed), wanted, share, seed)
-    side = assign_groups(dict.fromkeys(document.group for document in read), share, seed)
+    side = assign_groups({document.group for document in read}, share, seed)
     if len(side) < 2:
         raise FeatrackError(
             f"The {domain} corpus can't be divided into training and validation: it has "
@@ -139,29 +162,6 @@ def _divided(
         split: _filled((d for d in read if side[d.group] == split), wanted[split])
         for split in SPLITS
     }
-
-
-def assign_groups(groups: Iterable[str], validation_share: float, seed: int) -> dict[str, str]:
-    """Says for each group on which side it falls.
-
-    `split_of` decides, except that validation gets at least `fewest_validation_groups` and
-    training at least one: the groups with the smallest hashes move to validation, the largest to
-    training.
-    """
-    side = {group: split_of(group, validation_share, seed) for group in groups}
-    order = sorted(side, key=lambda group: _hash(group, seed))
-    for group in order[: fewest_validation_groups(len(order))]:
-        side[group] = "validation"
-    if order:
-        side[order[-1]] = "train" if len(order) > 1 else side[order[-1]]
-    return side
-
-
-def fewest_validation_groups(n_groups: int) -> int:
-    """How many groups validation gets at least, of a source with so many groups."""
-    if n_groups < MANY_GROUPS:
-        return 1
-    return max(FEWEST_OF_MANY, min(MIN_VALIDATION_GROUPS, n_groups // 5))
 
 
 def _read_enough(
@@ -176,34 +176,27 @@ def _read_enough(
         read.append(document)
         of_origin[document.group, document.origin] += len(document.text)
         total += len(document.text)
-        due = len(read) % READ_AT_A_TIME == 0 and total >= sum(wanted.values())
-        if due and (total > limit or _is_enough(of_origin, wanted, share, seed)):
+        if len(read) % READ_AT_A_TIME or total < sum(wanted.values()):
+            continue
+        side = assign_groups({group for group, _ in of_origin}, share, seed)
+        usable: Counter[str] = Counter()
+        for (group, _), length in of_origin.items():
+            usable[side[group]] += min(length, _origin_limit(wanted[side[group]]))
+        filled = all(usable[split] >= wanted[split] for split in SPLITS)
+        many = list(side.values()).count("validation") >= ENOUGH_GROUPS
+        if total > limit or (filled and many):
             break
     return read
 
 
-def _is_enough(
-    of_origin: Mapping[tuple[str, str], int], wanted: Mapping[str, int], share: float, seed: int
-) -> bool:
-    """Whether both sides can be filled, from groups enough to draw intervals from."""
-    side = assign_groups(dict.fromkeys(group for group, _ in of_origin), share, seed)
-    if list(side.values()).count("validation") < FEWEST_OF_MANY:
-        return False
-    chars: Counter[str] = Counter()
-    for (group, _), length in of_origin.items():
-        chars[side[group]] += min(length, _origin_limit(wanted[side[group]]))
-    return all(chars[split] >= wanted[split] for split in SPLITS)
-
-
 def _filled(documents: Iterable[Document], chars: int) -> list[Document]:
     """The first `chars` characters, of each origin at most a fortieth before all had a turn."""
-    kept: list[Document] = []
-    rest: list[Document] = []
+    kept, rest = [], []
     of_origin: Counter[str] = Counter()
     left = chars
     for document in documents:
         room = min(left, _origin_limit(chars) - of_origin[document.origin])
-        head, tail = cut_once(document.text, room) if room > 0 else ("", document.text)
+        head, tail = cut_once(document.text, max(room, 0))
         of_origin[document.origin] += len(head)
         left -= len(head)
         if head.strip():
@@ -211,29 +204,15 @@ def _filled(documents: Iterable[Document], chars: int) -> list[Document]:
         if tail.strip():
             rest.append(replace(document, text=tail))
     for document in rest:
-        if left <= 0:
-            break
         head, _ = cut_once(document.text, left)
         left -= len(head)
-        kept.append(replace(document, text=head))
+        if head:
+            kept.append(replace(document, text=head))
     return kept
 
 
 def _origin_limit(chars: int) -> int:
     return max(MIN_ORIGIN_CHARS, chars // ORIGINS_AT_LEAST)
-
-
-def _check(domain: str, split: Split, wanted: Mapping[str, int]) -> None:
-    for name, documents in split.items():
-        found = _chars(documents)
-        if not found:
-            raise FeatrackError(
-                f"The {domain} corpus has no text for {name}; give it more text or, where there "
-                "is too little to divide, change validation_share."
-            )
-        if found < 0.98 * wanted[name]:
-            message = "the %s corpus has %d characters for %s, %d were wanted; going on with these"
-            log.warning(message, domain, found, name, wanted[name])
 
 
 def _chars(documents: Iterable[Document]) -> int:

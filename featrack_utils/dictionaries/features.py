@@ -196,11 +196,12 @@ def require_same_tokens(a: Features, b: Features) -> None:
         )
 
 
-def document_shift(features: Features) -> Int[np.ndarray, " n_tokens"]:
-    """For each position, the one half its domain's documents further on.
+def other_documents(features: Features) -> Features:
+    """The same features, as if they read the documents half a domain further on.
 
-    Cyclic, within domains: features of one domain would otherwise seem unrelated to each other
-    merely because code doesn't follow prose.
+    Densities, clusters and the order within documents stay; only the text that the features
+    respond to is another. Cyclic, within domains: features of one domain would otherwise seem
+    unrelated to each other merely because code doesn't follow prose.
 
     Raises:
         FeatrackError: a domain of one document, which can't be shifted.
@@ -215,13 +216,4 @@ def document_shift(features: Features) -> Int[np.ndarray, " n_tokens"]:
                 "shifted by documents: give at least two."
             )
         source[rows] = np.roll(rows, -begins[begins.size // 2])
-    return source
-
-
-def other_documents(features: Features) -> Features:
-    """The same features, as if they read the documents half a domain further on.
-
-    Densities, clusters and the order within documents stay; only the text that the features
-    respond to is another. See `document_shift`.
-    """
-    return features._replace(acts=features.acts[document_shift(features)])
+    return features._replace(acts=features.acts[source])

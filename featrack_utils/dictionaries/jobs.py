@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries import activations, features, quality, training
 from featrack_utils.dictionaries.features import ZERO_SEED
@@ -17,10 +15,6 @@ from featrack_utils.lineage import Lineage
 from featrack_utils.models import capture, loading
 from featrack_utils.models import training as models
 from featrack_utils.pipeline import store
-
-SECOND_ROOT = "second_root"  # no model of a lineage has an underscore in its name
-_SHAPE = ("d_model", "d_mlp", "n_heads", "n_kv_heads", "context")
-
 
 _RECIPE = (
     "architecture",
@@ -56,7 +50,7 @@ class Job(NamedTuple):
 
 def of_model(lineage: Lineage, model: str, seeds: Iterable[int]) -> list[Job]:
     """A model's own dictionaries, one per seed, reading what the model and its ancestors read."""
-    reads = lineage.reads(lineage.require(model))
+    reads = lineage.reads(model)
     return [Job(f"{model}-{seed}", model, seed, reads) for seed in seeds]
 
 
@@ -66,7 +60,7 @@ def of_controls(lineage: Lineage, model: str, kind: str, draws: int) -> list[Job
     Each is named like its control model (`models.controls.make_control`), with a dot that no model
     of a lineage has. It reads what the model's own dictionaries read, and is as sparse.
     """
-    reads = lineage.reads(lineage.require(model))
+    reads = lineage.reads(model)
     names = [f"{model}.{kind}-{draw}" for draw in range(draws)]
     return [Job(name, name, draw, reads, like=f"{model}-0") for draw, name in enumerate(names)]
 
@@ -82,56 +76,17 @@ def of_zero_steps(lineage: Lineage, child: str) -> Job:
     return Job(f"{child}-at-0", parent, ZERO_SEED, lineage.reads(child))
 
 
-def of_doses(lineage: Lineage, child: str, steps: Mapping[str, int]) -> dict[str, Job]:
-    """Dictionaries along a fine-tune, by the per cent of its steps that are done.
+def of_sweep(lineage: Lineage, all_pairs: bool) -> list[Job]:
+    """The fewest dictionaries of another kind that conclusions can be asked of.
 
-    "0" is that of `of_zero_steps`, "100" the child's own. All read what the child's does, and are
-    of one seed, `ZERO_SEED`.
-
-    Args:
-        steps: the steps in between that weights were kept of, as `profile.dose_steps` gives them.
+    Of the root and its first child, both at two seeds, and of that child's first control; of all
+    pairs, also one of every other model. They stand in ``sweep/<kind>/`` of a run.
     """
-    (own,) = of_model(lineage, child, [ZERO_SEED])
-    at = {"0": of_zero_steps(lineage, child)}
-    for percent, step in steps.items():
-        at[percent] = own._replace(name=f"{child}-at-{percent}", step=step)
-    return {**at, "100": own}
-
-
-def train_second_root(run: Path, corpora: Corpora, seed: int) -> Job:
-    """Trains a root like the run's own but from the next seed, and gives the job of its dictionary.
-
-    Raises:
-        FeatrackError: the run's root isn't trained here but loaded, or is missing.
-    """
-    lineage = store.open_lineage(run)
-    domains = lineage.trained_on(lineage.root)
-    if "train" not in lineage.models[lineage.root]:
-        raise FeatrackError(
-            f"{lineage.root} isn't trained here, so there is no second one like it; leave "
-            "arms.lm_seed off."
-        )
-    parameters = dict(store.read_record(run / "models" / lineage.root)["parameters"])
-    parameters["seed"] += 1
-    shape = {name: parameters[name] for name in _SHAPE}
-    others = (*_SHAPE, "domains")
-    recipe = {name: value for name, value in parameters.items() if name not in others}
-
-    def build(work: Path) -> None:
-        model = models.new_model(
-            vocab_size=len(corpora.tokenizer), seed=parameters["seed"], **shape
-        )
-        blocks = np.concatenate([corpora.train_blocks(domain) for domain in domains])
-        models.train(model, blocks, work, tokenizer=corpora.tokenizer, **recipe)
-
-    store.make(
-        run / "models" / SECOND_ROOT,
-        build,
-        parameters=parameters,
-        inputs=[run / "corpora"],
-        code=[models],
-    )
-    return Job(SECOND_ROOT, SECOND_ROOT, seed, lineage.reads(lineage.root))
+    first = (lineage.root, *lineage.children(lineage.root)[:1])
+    jobs = [job for model in first for job in of_model(lineage, model, (0, 1))]
+    jobs += [job for model in first[1:] for job in of_controls(lineage, model, "mlp", 1)]
+    others = [model for model in lineage.order if model not in first]
+    return jobs + [job for model in others for job in of_model(lineage, model, (0,)) if all_pairs]
 
 
 def weights(run: Path, model: str, step: int | None = None) -> Path:

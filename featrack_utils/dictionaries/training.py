@@ -11,9 +11,11 @@ import pandas as pd
 import torch
 from sae_lens import (
     SAE,
+    BatchTopKTrainingSAE,
     BatchTopKTrainingSAEConfig,
     SAETrainer,
     StandardTrainingSAEConfig,
+    TopKTrainingSAE,
     TopKTrainingSAEConfig,
     TrainingSAE,
 )
@@ -48,29 +50,23 @@ def new_sae(
     """An untrained dictionary on activations that are scaled to mean norm sqrt(d_in).
 
     Raises:
-        FeatrackError: an unknown architecture, k > d_sae, a negative L1 coefficient.
+        FeatrackError: an unknown architecture, or k > d_sae.
     """
     d_sae = expansion * d_in
     if not 0 < k <= d_sae:
         raise FeatrackError(f"sae.k is {k}, but the dictionary has only {d_sae} features.")
-    if l1_coefficient < 0:
-        raise FeatrackError(f"sae.l1_coefficient is {l1_coefficient}; it must not be negative.")
     common = {"d_in": d_in, "d_sae": d_sae, "normalize_activations": "expected_average_only_in"}
-    configs = {
-        "standard": lambda: StandardTrainingSAEConfig(
-            **common, l1_coefficient=l1_coefficient, l1_warm_up_steps=l1_warm_up_steps
-        ),
-        "topk": lambda: TopKTrainingSAEConfig(**common, k=k),
-        "batchtopk": lambda: BatchTopKTrainingSAEConfig(**common, k=k),
+    penalty = {"l1_coefficient": l1_coefficient, "l1_warm_up_steps": l1_warm_up_steps}
+    kinds = {
+        "standard": (FusedL1SAE, StandardTrainingSAEConfig, penalty),
+        "topk": (TopKTrainingSAE, TopKTrainingSAEConfig, {"k": k}),
+        "batchtopk": (BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig, {"k": k}),
     }
-    if architecture not in configs:
-        raise FeatrackError(f"sae.architecture is {architecture!r}; use one of {[*configs]}.")
-    config = configs[architecture]()
+    if architecture not in kinds:
+        raise FeatrackError(f"sae.architecture is {architecture!r}; use one of {[*kinds]}.")
+    kind, config, own = kinds[architecture]
     torch.manual_seed(seed)
-    if architecture == "standard":
-        sae = FusedL1SAE(config)
-    else:
-        sae = TrainingSAE.from_dict(config.to_dict())
+    sae = kind(config(**common, **own))
     sae.cfg.metadata.hook_name = HOOK
     return sae
 
@@ -90,14 +86,10 @@ class _SteeredCoefficient(CoefficientScheduler):
             self.current_value = self.final_value * excess**_AT_ONCE
 
     def state_dict(self) -> dict[str, float]:
-        return {
-            "current_step": self.current_step,
-            "final_value": self.final_value,
-            "current_value": self.current_value,
-        }
+        return dict(vars(self))
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        self.__dict__.update(state_dict)
+        vars(self).update(state_dict)
 
 
 class RecordingTrainer(SAETrainer):
@@ -105,9 +97,11 @@ class RecordingTrainer(SAETrainer):
 
     history: list[dict[str, float]]
     every: int
+    left: TimeLeft
 
     def step(self, batch: Tensor) -> TrainStepOutput:
         output = super().step(batch)
+        self.left.at(self.n_training_steps)
         if self.n_training_steps % self.every == 0:
             x = output.sae_in
             variance = (x - x.mean(0)).square().sum().item()
@@ -176,7 +170,7 @@ def train_sae(
         start_from: a saved dictionary to train on from, instead of random weights.
         target_l0: moves the L1 coefficient, which then only begins at `l1_coefficient`, until
             the dictionary has this L0 on what it reads: for controls, which are compared with a
-            dictionary of equal sparsity. L1 dictionaries only.
+            dictionary of equal sparsity. L1 dictionaries only; None for others.
 
     Raises:
         FeatrackError: what `new_sae` refuses, fewer tokens than one batch, a start of another
@@ -212,7 +206,6 @@ def train_sae(
     trainer = RecordingTrainer(config, sae, iter(()))
     trainer.history, trainer.every = [], max(1, steps // _LOGGED_STEPS)
     if target_l0:
-        _require_l1(sae)
         trainer.coefficient_schedulers["l1"] = _SteeredCoefficient(
             steps // 10, l1_coefficient, target_l0
         )
@@ -220,7 +213,7 @@ def train_sae(
     if checkpoint := _last_checkpoint(folder):
         sae.load_weights_from_checkpoint(checkpoint)
         trainer.load_trainer_state(checkpoint)
-        trainer.history = _read_history(checkpoint)
+        trainer.history = pd.read_csv(checkpoint / "history.csv").to_dict("records")
         # SAELens counts the step that wrote the checkpoint only after writing it.
         trainer.n_training_steps = trainer.n_training_samples // batch_tokens
     else:
@@ -235,7 +228,8 @@ def train_sae(
     trainer.left = TimeLeft(folder.name, steps, trainer.n_training_steps)
     trainer.fit()
     sae.fold_W_dec_norm()
-    _check_finite(sae, folder)
+    if not all(torch.isfinite(p).all() for p in sae.parameters()):
+        raise FeatrackError(f"Dictionary {folder.name} diverged; lower sae.learning_rate.")
     sae.save_inference_model(folder)
     _write_history(trainer, folder)
     shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
@@ -250,14 +244,6 @@ def final_l0(folder: Path) -> float:
 def load_sae(folder: Path) -> SAE:
     """Loads a dictionary saved by `train_sae` (or by SAELens) in float32."""
     return SAE.load_from_disk(str(folder), device="cpu").eval()
-
-
-def _require_l1(sae: TrainingSAE) -> None:
-    if "l1" not in sae.get_coefficients():
-        raise FeatrackError(
-            "A dictionary's L0 is steered by its L1 coefficient, and this one has none: "
-            "use sae.architecture standard."
-        )
 
 
 @torch.no_grad()
@@ -289,12 +275,3 @@ def _write_history(trainer: RecordingTrainer, folder: Path) -> None:
     temporary = folder / ".history.csv.tmp"
     pd.DataFrame(trainer.history).to_csv(temporary, index=False)
     os.replace(temporary, folder / "history.csv")
-
-
-def _read_history(folder: Path) -> list[dict[str, float]]:
-    return pd.read_csv(folder / "history.csv").to_dict("records")
-
-
-def _check_finite(sae: TrainingSAE, folder: Path) -> None:
-    if not all(torch.isfinite(p).all() for p in sae.parameters()):
-        raise FeatrackError(f"Dictionary {folder.name} diverged; lower sae.learning_rate.")

@@ -17,7 +17,6 @@ from featrack_utils.display.shading import ShadedFeature, shade, token_html, vis
 from featrack_utils.display.style import GREY, colour_of
 from featrack_utils.display.tables import format_cell, show_table
 from featrack_utils.interpretation.contexts import (
-    WIDTH,
     by_feature,
     contexts_at,
     densities,
@@ -158,7 +157,6 @@ def together(
     chosen: Iterable[Feature],
     places: Iterable[tuple[Feature, int, int]],
     seed: int,
-    width: int = WIDTH,
 ) -> HTML:
     """What several features do on the same text: a row of shaded contexts for each place.
 
@@ -173,7 +171,7 @@ def together(
     sides = []
     for feature in chosen:
         found = known.features[feature.dictionary]
-        shown = contexts_at(found, feature.index, positions, known.corpora, width)
+        shown = contexts_at(found, feature.index, positions, known.corpora)
         peak = float(found.acts[:, [feature.index]].max())
         label = link(feature, _LINK_ON_WHITE)
         sides.append(ShadedFeature(label, shown, peak, colour_of(feature.model)))

@@ -94,7 +94,7 @@ def read_contents(run: Path, context: int, seed: int) -> Contents:
     from featrack_utils.corpora.prepare import open_corpora  # slow to load
 
     tokenizer = open_corpora(store.opened(run / "corpora"), context).tokenizer
-    lineage, matches = Lineage.open(run), open_matches(run)
+    lineage, matches = store.open_lineage(run), open_matches(run)
     found = open_features(run, lineage, root_seeds=1, other_seeds=1)
     mapped = pd.read_parquet(store.opened(run / "map") / "map.parquet")
     read = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")

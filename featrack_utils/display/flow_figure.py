@@ -75,8 +75,8 @@ def flow_diagram(volumes: pd.DataFrame, lineage: Lineage) -> Figure:
     for column in columns:
         _write_labels(axis, column, heights, boxes, left, lineage)
     # The labels of the last column stand at its right.
-    room = 0.67 if _alone(columns[-1], lineage) else 1.0
-    axis.set_xlim(-0.03, _STEP * (len(columns) - 1) + room)
+    longest = max((len(_label(node, heights, lineage)) for node in columns[-1]), default=0)
+    axis.set_xlim(-0.03, _STEP * (len(columns) - 1) + 0.1 + 0.036 * longest)
     axis.set_ylim(1.01, -0.01)
     axis.axis("off")
     return figure
@@ -213,9 +213,8 @@ def _write_labels(
     spots = {node: (_NODE_WIDTH + 0.03, y, "left") for node, y in zip(nodes, centres, strict=True)}
     splits = [node for node in column if node.name == "split"]
     spots |= {node: _off_ribbons(node, boxes, lineage) for node in splits}
-    short = _alone(column, lineage)
     for node, (x, y, side) in spots.items():
-        words = f"{_label(node, short)} {heights[node]:,.0f}"
+        words = _label(node, heights, lineage)
         ink = GREY if node.name in _WORDS else "black"
         text = axis.text(
             left[node] + x, y, words, ha=side, va="center", fontsize=10, color=ink, zorder=4
@@ -232,19 +231,15 @@ def _off_ribbons(node: Node, boxes: Boxes, lineage: Lineage) -> tuple[float, flo
     return 0.0, top - 0.025 if top < own[0] else bottom + 0.025, "left"
 
 
-def _alone(column: list[Node], lineage: Lineage) -> bool:
-    """Whether a column is a merge's alone: its origins need no model's name."""
-    return {node.stage for node in column} <= set(lineage.merges)
-
-
-def _label(node: Node, short: bool) -> str:
+def _label(node: Node, heights: dict[Node, float], lineage: Lineage) -> str:
+    words = f"{label(node.stage)}, {node.name}"
     if node.name in _WORDS:
-        return _WORDS[node.name]
-    if node.name == "eligible":
-        return label(node.stage)
-    if short:
-        return label(node.name)
-    return f"{label(node.stage)}, {node.name}"
+        words = _WORDS[node.name]
+    elif node.name == "eligible":
+        words = label(node.stage)
+    elif lineage.merges == (node.stage,):
+        words = label(node.name)  # its origins need no model's name
+    return f"{words} {heights[node]:,.0f}"
 
 
 def _spread(centres: list[float]) -> list[float]:

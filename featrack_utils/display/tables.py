@@ -8,7 +8,6 @@ from numbers import Integral, Real
 import pandas as pd
 from IPython.display import HTML
 
-from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics.intervals import Interval
 
 MISSING = "–"
@@ -22,7 +21,7 @@ def format_cell(value: object, spec: str | None) -> str:
 
     Beside Python's specs there is "pt" for differences of shares, in points: 0.031 as ".1pt" is
     "3.1". A figure with its interval is "48 % [45, 51]", and stands alone where that isn't
-    defined. Raises FeatrackError if the spec doesn't fit the value.
+    defined.
     """
     if isinstance(value, Interval):
         text, *bounds = (format_cell(each, spec) for each in value)
@@ -37,13 +36,10 @@ def format_cell(value: object, spec: str | None) -> str:
         spec = ",d" if isinstance(value, Integral) else ".3f"
     if spec.endswith("pt"):
         value, spec = 100 * value, spec.removesuffix("pt") + "f"
-    try:
-        # Rounded to zero is zero. A true minus sign has the width of a digit, so that columns
-        # of signed numbers line up.
-        text = format(value, "z" + spec if isinstance(value, float) else spec)
-        return text.replace("-", "−").replace("%", " %")
-    except ValueError as error:
-        raise FeatrackError(f"Format {spec!r} does not fit the table's value {value!r}.") from error
+    # Rounded to zero is zero. A true minus sign has the width of a digit, so that columns of signed
+    # numbers line up.
+    text = format(value, "z" + spec if isinstance(value, float) else spec)
+    return text.replace("-", "−").replace("%", " %")
 
 
 def show_table(
@@ -57,13 +53,9 @@ def show_table(
     A cell may be an `Interval`; a column "share" also takes the columns "share.ci_low" and
     "share.ci_high" into its cells, where there are both. `formats` gives a column's format spec
     (".1%", ",d", ".2f"), `notes` a line under its name ("lower is better"). Columns of numbers
-    are set right. Raises FeatrackError for an unknown column.
+    are set right.
     """
-    formats, notes = dict(formats or {}), dict(notes or {})
-    for column in [*formats, *notes]:
-        if column not in df.columns:
-            known = ", ".join(map(str, df.columns))
-            raise FeatrackError(f"The table has no column {column!r}; its columns are {known}.")
+    formats, notes = formats or {}, notes or {}
     df = _with_intervals(df).astype(object)
     # Inline as well as by class: JupyterLab doesn't load the book's style sheet.
     styles = {column: _style(df[column]) for column in df.columns}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from safetensors.numpy import load_file
 from transformers import MistralForCausalLM
 from transformers.utils import logging as hf_logging
 
@@ -30,6 +33,19 @@ def boot(folder: Path) -> TransformerBridge:
 def part_of(parameter: str) -> str:
     """The part of a model that a parameter belongs to: attention, MLP, …; norms for the gains."""
     return next((part for sign, part in _PARTS.items() if sign in parameter), "norms")
+
+
+def weight_distance(
+    before: Path, after: Path, chosen: Callable[[str], bool] = lambda name: True
+) -> float:
+    """How far a saved model's weights have moved: ‖W_after − W_before‖ / ‖W_before‖.
+
+    chosen: which tensors count, by name.
+    """
+    old, new = (load_file(folder / "model.safetensors") for folder in (before, after))
+    names = [name for name in old if chosen(name)]
+    moved = sum(((new[name].astype(float) - old[name]) ** 2).sum() for name in names)
+    return float(np.sqrt(moved / sum((old[name].astype(float) ** 2).sum() for name in names)))
 
 
 hf_logging.disable_progress_bar()

@@ -1,23 +1,19 @@
 """From executed notebooks to the pages of the book: no progress bars, machine paths or noise."""
 
 import argparse
-import logging
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 import nbformat
 import yaml
 from nbformat import NotebookNode
-from nbformat.v4 import new_output
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.pipeline import store
-
-logger = logging.getLogger(__name__)
 
 PAGES = "executed"
 EXPLORER = "explorer"
@@ -29,16 +25,17 @@ _WIDGET_NOTE = (
     '<p class="featrack-widget-note"><em>A control that needs a running kernel stands here in '
     "JupyterLab; the still picture of this section shows the same.</em></p>"
 )
-# tqdm: " 42%|████▏     | 42/100 [00:01<00:02, 30.1it/s]"; without a total "42it [00:01, 30it/s]".
-_PROGRESS = re.compile(r"\d+%\||\d+\S*it \[\d+:\d+")
-# A repr that shows only a type and a memory address tells a reader nothing.
-_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+\b")
-_BARE_FIGURE = re.compile(r"^<Figure size [\d.]+x[\d.]+ with \d+ Axes>$")
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+\b")  # in the repr of an object
 _NOTEBOOK_KEYS = ("kernelspec", "language_info")
+# Both parameter cells stay readable in one click.
+_FOLDED = {
+    "parameters": "Parameters, with their reasons",
+    "injected-parameters": "The values of this run",
+}
 _CELL_NOISE = ("papermill", "execution", "ExecuteTime", "widgets", "lines_to_next_cell")
 
 
-def render_book(run_dir: Path, book_dir: Path, phases: Collection[str] | None = None) -> list[Path]:
+def render_book(run_dir: Path, book_dir: Path, phases: Collection[str] | None = None) -> None:
     """Write book_dir/executed/<page>.ipynb for every notebook page that _toc.yml names.
 
     Reads run_dir/executed/<page>.ipynb and run_dir/results.json. The folder is replaced whole or
@@ -58,28 +55,21 @@ def render_book(run_dir: Path, book_dir: Path, phases: Collection[str] | None = 
     absent = set(every) - set(pages)
     _write_contents(book_dir / "_toc.yml", run_dir / "_toc.yml", absent)
     sources = {page: run_dir / PAGES / f"{page}.ipynb" for page in pages}
-    if missing := [page for page, source in sources.items() if not source.is_file()]:
-        raise FeatrackError(
-            f"No executed notebook for {', '.join(missing)} in {run_dir / PAGES}: "
-            "run the phases of these pages first."
-        )
     _require_own(book_dir / PAGES, "*.ipynb")
     _require_own(book_dir / _DATA, "*.js")
-    replacements = _machine_paths(run_dir, book_dir)
     with tempfile.TemporaryDirectory(dir=book_dir, prefix=".executed-") as scratch:
         fresh = Path(scratch) / "fresh"
         fresh.mkdir()
         for page, source in sources.items():
             notebook = _read(source, page)
-            clean_notebook(notebook, page, replacements)
+            clean_notebook(notebook, page)
             _unlink(notebook, absent)
-            nbformat.write(notebook, fresh / f"{page}.ipynb")
+            text = _without_paths(nbformat.writes(notebook), run_dir, book_dir)
+            (fresh / f"{page}.ipynb").write_text(text + "\n", encoding="utf-8")
         if EXPLORER in pages:
             shutil.copytree(store.opened(run_dir / EXPLORER) / "data", Path(scratch) / "data")
         store.replace(fresh, book_dir / PAGES)
         _place_data(book_dir, Path(scratch))
-    logger.info("Rendered %d pages into %s", len(pages), book_dir / PAGES)
-    return [book_dir / PAGES / f"{page}.ipynb" for page in pages]
 
 
 def _require_own(folder: Path, pattern: str) -> None:
@@ -105,32 +95,24 @@ def _place_data(book_dir: Path, scratch: Path) -> None:
 
 
 def notebook_pages(toc_file: Path) -> list[str]:
-    """Names of the notebook pages in a table of contents, in reading order.
-
-    Raises FeatrackError if the file is missing, broken or names no such page.
-    """
-    try:
-        toc = yaml.safe_load(toc_file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise FeatrackError(f"The table of contents {toc_file} can't be read: {error}.") from error
+    """Names of the notebook pages in a table of contents, in reading order."""
+    toc = yaml.safe_load(toc_file.read_text(encoding="utf-8"))
+    chapters = [entry for part in toc["parts"] for entry in part["chapters"]]
+    files = [toc["root"], *(entry.get("file", "") for entry in chapters)]
     prefix = f"{PAGES}/"
-    pages = [entry.removeprefix(prefix) for entry in _entries(toc) if entry.startswith(prefix)]
-    if not pages:
-        raise FeatrackError(f"{toc_file} names no page under {prefix}: list one there.")
-    return pages
+    return [file.removeprefix(prefix) for file in files if file.startswith(prefix)]
 
 
 def _write_contents(source: Path, target: Path, absent: Collection[str]) -> None:
     """A table of contents without some pages, and without parts that had no others."""
     toc = yaml.safe_load(source.read_text(encoding="utf-8"))
-    for part in toc.get("parts", []):
+    for part in toc["parts"]:
         part["chapters"] = [
             entry
             for entry in part["chapters"]
             if entry.get("file", "").removeprefix(f"{PAGES}/") not in absent
         ]
-    if "parts" in toc:
-        toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
+    toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
     target.write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
 
 
@@ -148,84 +130,57 @@ def _unlink(notebook: NotebookNode, absent: Collection[str]) -> None:
                 output.data["text/markdown"] = link.sub(r"\1", output.data["text/markdown"])
 
 
-def _entries(node: object) -> Iterator[str]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key in ("root", "file"):
-                yield str(value)
-            else:
-                yield from _entries(value)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _entries(item)
-
-
 def _read(source: Path, page: str) -> NotebookNode:
     try:
         return nbformat.read(source, as_version=4)
     except Exception as error:  # nbformat raises its own and json's kinds for a broken file
         raise FeatrackError(
-            f"The executed notebook of page {page} ({source}) can't be read: run it again."
+            f"The executed notebook of page {page}, {source}, is missing or damaged: run it again."
         ) from error
 
 
-def _machine_paths(run_dir: Path, book_dir: Path) -> dict[str, str]:
-    """This machine's folders, and what stands for them on a page."""
-    return {
+def _without_paths(text: str, run_dir: Path, book_dir: Path) -> str:
+    """Text in which something else stands for each of this machine's folders."""
+    shown = {
         str(run_dir): f"{run_dir.parent.name}/{run_dir.name}",
         f"{book_dir.parent}/": "",
         sys.prefix: "<environment>",
         sys.base_prefix: "<python>",
         str(Path.home()): "~",
     }
+    for path in sorted(shown, key=len, reverse=True):  # one may begin with another
+        text = text.replace(path, shown[path])
+    return text
 
 
-def clean_notebook(notebook: NotebookNode, page: str, replacements: Mapping[str, str]) -> None:
-    """Clean `notebook` in place so that equal content gives equal bytes.
+def clean_notebook(notebook: NotebookNode, page: str) -> None:
+    """Cleans a notebook in place so that equal content gives equal bytes.
 
-    `replacements` maps this machine's absolute paths to what a reader should see instead.
-    Raises FeatrackError if a cell of the page stopped with an error.
+    Raises:
+        FeatrackError: a cell of the page stopped with an error.
     """
     notebook.metadata = NotebookNode(
         {key: notebook.metadata[key] for key in _NOTEBOOK_KEYS if key in notebook.metadata}
     )
+    tagged = {tag: cell for cell in notebook.cells for tag in cell.metadata.get("tags", [])}
     count = 0
-    _hide_with_parameters(notebook)
     for place, cell in enumerate(notebook.cells):
         # Conversion and execution draw random ids; the place in the page is as unique.
         cell.id = f"cell-{place:03d}"
         for key in _CELL_NOISE:
             cell.metadata.pop(key, None)
-        if cell.cell_type != "code":
-            continue
-        count += 1
-        cell.execution_count = count
-        _fold_parameters(cell)
-        cell.source = replace_paths(cell.source, replacements)
-        _number_figure(cell)
-        cell.outputs = _clean_outputs(cell, page, replacements)
-
-
-def _hide_with_parameters(notebook: NotebookNode) -> None:
-    """Where a page removes its parameters cell, the injected values go with it."""
-    tagged = {tag: cell for cell in notebook.cells for tag in cell.metadata.get("tags", [])}
-    given, injected = tagged.get("parameters"), tagged.get("injected-parameters")
-    if given and injected and "remove-cell" in given.metadata.tags:
-        injected.metadata.tags = [*injected.metadata.tags, "remove-cell"]
-
-
-def _fold_parameters(cell: NotebookNode) -> None:
-    """Keep both parameter cells readable in one click, the injected one as plain values."""
-    tags = cell.metadata.get("tags", [])
-    for tag, prompt in (
-        ("parameters", "Parameters, with their reasons"),
-        ("injected-parameters", "The values of this run"),
-    ):
-        if tag in tags:
-            cell.metadata.tags = sorted({*tags, "hide-input"})
+        if cell.cell_type == "code":
+            count += 1
+            cell.execution_count = count
+            _number_figure(cell)
+            cell.outputs = _clean_outputs(cell, page)
+    for tag, prompt in _FOLDED.items():
+        if cell := tagged.get(tag):
+            # Where a page removes its parameters, the values of the run go with them.
+            hidden = {"hide-input"} | ({"remove-cell"} & {*tagged["parameters"].metadata.tags})
+            cell.metadata.tags = sorted({*cell.metadata.tags} | hidden)
             cell.metadata.mystnb = {"code_prompt_show": prompt, "code_prompt_hide": prompt}
-    if "injected-parameters" in tags:
-        cell.source = re.sub(r"\A# Parameters\n", "", cell.source)
+            cell.source = cell.source.removeprefix("# Parameters\n")
 
 
 def _number_figure(cell: NotebookNode) -> None:
@@ -240,72 +195,41 @@ def _number_figure(cell: NotebookNode) -> None:
     ]
 
 
-def _clean_outputs(
-    cell: NotebookNode, page: str, replacements: Mapping[str, str]
-) -> list[NotebookNode]:
+def _clean_outputs(cell: NotebookNode, page: str) -> list[NotebookNode]:
     kept: list[NotebookNode] = []
     for output in cell.outputs:
         if output.output_type == "error":
-            if "raises-exception" not in cell.metadata.get("tags", []):
-                raise FeatrackError(
-                    f"Page {page} stopped at an error ({output.ename}: {output.evalue}): "
-                    "mend it and run the page again."
-                )
-            output.traceback = [replace_paths(line, replacements) for line in output.traceback]
-            kept.append(output)
-        elif output.output_type == "stream":
-            text = "" if output.name == "stderr" else _without_progress(output.text)
-            if not text.strip():
+            raise FeatrackError(
+                f"Page {page} stopped at an error ({output.ename}: {output.evalue}): "
+                "mend it and run the page again."
+            )
+        if output.output_type == "stream":
+            if output.name == "stderr":
                 continue
-            text = replace_paths(text, replacements)
             if kept and kept[-1].output_type == "stream":
                 # How a run's text falls into pieces depends on timing.
-                kept[-1].text += text
-            else:
-                kept.append(new_output("stream", name="stdout", text=text))
-        elif "<progress" in output.data.get("text/html", ""):
-            continue  # transformers' progress bar, with a table of every logged step
-        elif data := _clean_data(output.data, replacements):
+                kept[-1].text += output.text
+                continue
+        elif data := _clean_data(output.data):
             output.data = data
             output.metadata = NotebookNode()
             if output.output_type == "execute_result":
                 output.execution_count = cell.execution_count
-            kept.append(output)
+        else:
+            continue
+        kept.append(output)
     return kept
 
 
-def _without_progress(text: str) -> str:
-    """Text as a terminal would leave it, less the lines of progress bars."""
-    lines = (line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
-    return "\n".join(line for line in lines if not _PROGRESS.search(line))
-
-
-def _clean_data(data: NotebookNode, replacements: Mapping[str, str]) -> NotebookNode:
+def _clean_data(data: NotebookNode) -> NotebookNode | None:
+    """What a page shows of an output; None for progress bars."""
     plain = data.get("text/plain", "")
+    if "<progress" in data.get("text/html", ""):
+        return None  # transformers' progress bar, with a table of every logged step
     if WIDGET_VIEW in data:
-        if "%" in plain or "it/s" in plain or "HBox" in plain:
-            return NotebookNode()  # a progress bar
-        return NotebookNode({"text/html": _WIDGET_NOTE, "text/plain": ""})
-    others = [kind for kind in data if kind != "text/plain"]
-    if not others and (_ADDRESS.search(plain) or _BARE_FIGURE.match(plain)):
-        return NotebookNode()
-    cleaned = NotebookNode(
-        {
-            kind: replace_paths(value, replacements) if isinstance(value, str) else value
-            for kind, value in data.items()
-        }
-    )
-    if others and "text/plain" in cleaned:
-        # Beside a picture or a table the plain form is only a repr, often with an address.
-        cleaned["text/plain"] = _ADDRESS.sub("", cleaned["text/plain"])
-    return cleaned
-
-
-def replace_paths(text: str, replacements: Mapping[str, str]) -> str:
-    """`text` with every absolute path replaced, the longest path first."""
-    for path in sorted(replacements, key=len, reverse=True):
-        text = text.replace(path, replacements[path])
-    return text
+        bar = "%" in plain or "it/s" in plain
+        return None if bar else NotebookNode({"text/html": _WIDGET_NOTE, "text/plain": ""})
+    return NotebookNode(data | ({"text/plain": _ADDRESS.sub("", plain)} if plain else {}))
 
 
 def main(arguments: list[str] | None = None) -> int:

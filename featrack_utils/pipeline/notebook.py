@@ -11,7 +11,6 @@ import re
 import shutil
 import sys
 import tempfile
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,15 @@ sys.modules.setdefault("rfc3987_syntax", None)
 import jupytext
 import papermill
 from jupyter_client import AsyncKernelManager
-from jupyter_client.localinterfaces import localhost
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from pydantic import TypeAdapter, ValidationError
-from traitlets import default
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.pipeline import forkserver
 from featrack_utils.pipeline.profile import Real, Whole, require_known, sentence
 
 NOTEBOOKS = Path("notebooks")
-_LONGEST_SOCKET = 100  # characters of a path; systems allow 103 or more, and "-5" follows
 _MARK = "featrack"  # in the metadata of an executed notebook: it may be overwritten
 
 
@@ -44,19 +40,10 @@ class ForkedKernelManager(AsyncKernelManager):
     port.
     """
 
-    @default("transport")
-    def _default_transport(self) -> str:
-        return "ipc" if len(self._sockets) < _LONGEST_SOCKET else "tcp"
-
-    @default("ip")
-    def _default_ip(self) -> str:
-        return self._sockets if self.transport == "ipc" else localhost()
-
-    @cached_property
-    def _sockets(self) -> str:
+    def __init__(self, **options: Any) -> None:
         folder = tempfile.mkdtemp(prefix="featrack-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        return f"{folder}/kernel"
+        super().__init__(transport="ipc", ip=f"{folder}/kernel", **options)
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         command = super().format_kernel_cmd(extra_arguments)
@@ -114,11 +101,6 @@ def find(name: str) -> Path:
 def page_of(source: Path) -> str:
     """A chapter's name without the number that orders it: 09-tracking.py is "tracking"."""
     return re.sub(r"^\d+-", "", source.stem)
-
-
-def parameters_of(source: Path) -> dict[str, Any]:
-    """The parameters that a chapter declares, with their literals; see `declared_parameters`."""
-    return declared_parameters(jupytext.read(source))
 
 
 def prepare(source: Path, output: Path, parameters: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

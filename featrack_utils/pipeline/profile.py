@@ -150,12 +150,6 @@ class Arms(Section):
     planted_model: str
     methods: list[str]
 
-    @field_validator("doses")
-    @classmethod
-    def _doses_increase(cls, doses: list[float]) -> list[float]:
-        check_doses(doses)
-        return doses
-
     @field_validator("rates")
     @classmethod
     def _rates_have_names(cls, rates: list[float]) -> list[float]:
@@ -386,11 +380,6 @@ def sentence(invalid: ValidationError, where: str, kind: type[Section] | None = 
             return _unknown(place[-1], holder.model_fields, ".".join([*place[:-1], ""]))
         case "missing":
             return f"The profile lacks {name}; add it."
-        case "model_type" | "dict_type":
-            return f"{name} must be a mapping of parameters."
-        case "literal_error":
-            choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-            return f"{name} is {error['input']!r}; choose one of {', '.join(choices)}."
     said = re.sub("^Input should ", "it must ", error["msg"])
     return f"{name} is {error['input']!r}; {said[0].lower()}{said[1:].rstrip('.')}."
 
@@ -422,24 +411,19 @@ def dose_percent(dose: float) -> str:
     return f"{100 * dose:g}"
 
 
-def check_doses(doses: Sequence[float]) -> None:
-    """Raises FeatrackError unless the doses lie in (0, 1) and increase."""
-    for dose in doses:
-        if not 0 < dose < 1:
-            raise FeatrackError(f"arms.doses holds {dose}; choose shares between 0 and 1.")
-    if any(a >= b for a, b in pairwise(doses)):
-        raise FeatrackError(f"arms.doses are {list(doses)}; write each once, in increasing order.")
-
-
 def dose_steps(doses: Sequence[float], steps: int) -> dict[str, int]:
     """The step of a fine-tune that each dose falls on, at least the first, by `dose_percent`.
 
     A fine-tune of no step, which is a control, has no doses either: {}.
 
     Raises:
-        FeatrackError: what `check_doses` refuses; two doses on one step, or one on the last.
+        FeatrackError: a dose outside (0, 1); two on one step, or one on the last.
     """
-    check_doses(doses)
+    for dose in doses:
+        if not 0 < dose < 1:
+            raise FeatrackError(f"arms.doses holds {dose}; choose shares between 0 and 1.")
+    if any(a >= b for a, b in pairwise(doses)):
+        raise FeatrackError(f"arms.doses are {list(doses)}; write each once, in increasing order.")
     if not steps:
         return {}
     found: dict[int, float] = {}

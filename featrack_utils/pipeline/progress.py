@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import re
@@ -115,20 +114,11 @@ def take_lock(path: Path) -> TextIO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.seek(0)
-        holder = _holder(file.read())
+        holder = file.read() or "another process"
         raise FeatrackError(
             f"The runs of this checkout are in use by {holder}; wait for it or end it."
         ) from None
     file.truncate(0)
-    since = time.strftime("%H:%M:%S")
-    json.dump({"process": os.getpid(), "since": since}, file)
+    file.write(f"process {os.getpid()}, which began at {time.strftime('%H:%M:%S')}")
     file.flush()
     return file
-
-
-def _holder(text: str) -> str:
-    try:
-        found = json.loads(text)
-        return f"process {found['process']}, which began at {found['since']}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"

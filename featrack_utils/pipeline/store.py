@@ -7,7 +7,6 @@ import hashlib
 import importlib.metadata
 import itertools
 import json
-import logging
 import math
 import os
 import platform
@@ -20,12 +19,11 @@ from types import ModuleType
 from typing import Any
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.lineage import FILE, Lineage
+from featrack_utils.lineage import Lineage
 from featrack_utils.pipeline import sources
 
-log = logging.getLogger(__name__)
-
 _RECORD = "run.json"
+_LINEAGE = "lineage.json"
 # The pipeline names here the run that its notebooks may write to; see `open_run`.
 PIPELINE_RUN = "FEATRACK_RUN"
 PIPELINE_PAGE = "FEATRACK_PAGE"  # and here the phase, whose core-seconds are kept
@@ -52,14 +50,14 @@ def open_run(run_dir: str | Path) -> Path:
 
 
 def open_lineage(run: Path) -> Lineage:
-    """The models of a run and their descent; FeatrackError if the run has none yet."""
-    return Lineage.open(run)
+    """The models of a run and their descent; FeatrackError if it has none yet, or damaged ones."""
+    return Lineage(_read_json(run / _LINEAGE))
 
 
 def write_lineage(run: Path, models: Mapping[str, Any]) -> Lineage:
     """Checks the section ``models`` of a profile and keeps it with the run."""
     lineage = Lineage(models)
-    _write_json(run / FILE, lineage.models)
+    _write_json(run / _LINEAGE, lineage.models)
     return lineage
 
 
@@ -126,11 +124,9 @@ def make(
         "code": sources.digests(code),
         "build": sources.of_function(build),
     }
-    key = _digest(json.dumps(recipe, sort_keys=True).encode())
-    if _recorded_key(folder) == key:
-        opened(folder)
-        log.info("%s is up to date", folder)
-        return folder
+    key = _digest(recipe)
+    if folder.exists() and read_record(folder)["key"] == key:
+        return opened(folder)
     work = folder.with_name(f".{folder.name}.partial-{key[:12]}")
     for stale in folder.parent.glob(f".{folder.name}.partial-*"):
         if stale != work:
@@ -170,7 +166,7 @@ def opened(folder: Path) -> Path:
     Raises:
         FeatrackError: the folder is missing, foreign (no run.json) or damaged (a file differs).
     """
-    record = _record(folder)
+    record = read_record(folder)
     for name, expected in record["files"].items():
         path = folder / name
         if not path.is_file() or _file_digest(path) != expected:
@@ -182,13 +178,7 @@ def opened(folder: Path) -> Path:
 
 def digest(folder: Path) -> str:
     """A hash of an artefact's content (not of when or where it was made)."""
-    record = _record(opened(folder))
-    return _digest(json.dumps(record["files"], sort_keys=True).encode())
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """The run.json of an artefact: parameters, inputs, versions, time, machine."""
-    return _record(folder)
+    return _digest(read_record(opened(folder))["files"])
 
 
 def write_results(run_dir: Path, phase: str, results: dict[str, float | None]) -> None:
@@ -238,7 +228,12 @@ def read_results(run_dir: Path, *phases: str) -> dict[str, float]:
     return {name: value for part in parts for name, value in part.items()}
 
 
-def _record(folder: Path) -> dict[str, Any]:
+def read_record(folder: Path) -> dict[str, Any]:
+    """The run.json of an artefact: parameters, inputs, versions, time, machine.
+
+    Raises:
+        FeatrackError: it is missing or damaged.
+    """
     path = folder / _RECORD
     if not path.is_file():
         raise FeatrackError(
@@ -254,10 +249,6 @@ def _record(folder: Path) -> dict[str, Any]:
             f"{path} is damaged or foreign; delete {folder}/ and run `make book` again."
         )
     return record
-
-
-def _recorded_key(folder: Path) -> str | None:
-    return _record(folder)["key"] if folder.exists() else None
 
 
 def _surroundings(started: float) -> dict[str, Any]:
@@ -280,8 +271,8 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _read_json(path: Path) -> Any:

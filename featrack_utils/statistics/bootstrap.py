@@ -247,6 +247,27 @@ def draw(features: Features, seeds: Mapping[str, int], replicates: int, seed: in
     return Draws(documents, counts, {model: rng.standard_normal(replicates) for model in seeds})
 
 
+def halves(features: Features, seed: int) -> np.ndarray:
+    """Positions to fit on, half of each domain's groups of documents; bool [n_tokens].
+
+    By groups (`Features.group`), for two stories of one plot on both sides would be a leak.
+
+    Raises: FeatrackError for a domain of one group.
+    """
+    rng = np.random.default_rng(seed)
+    fit = np.zeros(features.origin.size, bool)
+    of = features.origin if features.group is None else features.group
+    for domain in np.unique(features.domain):
+        groups = np.unique(of[features.domain == domain])
+        if groups.size < 2:
+            raise FeatrackError(
+                f"Domain {domain} of the evaluation mix has one group of documents: give at least "
+                "two, one to fit on and one to judge by."
+            )
+        fit |= np.isin(of, rng.permutation(groups)[: groups.size // 2])
+    return fit
+
+
 def mutual_only(matched: Matched) -> Matched:
     """The same, counting as a match only a best match of one's best match."""
     return matched._replace(

@@ -19,7 +19,6 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.statistics.bootstrap import Draws
@@ -36,27 +35,6 @@ class Probe(NamedTuple):
 
     r2: np.ndarray  # float64 [n_probed], at most 1; negative: worse than the mean
     replicates: np.ndarray  # float64 [n_replicates, n_probed]
-
-
-def halves(features: Features, seed: int) -> np.ndarray:
-    """Positions to fit on, half of each domain's groups of documents; bool [n_tokens].
-
-    By groups (`Features.group`), for two stories of one plot on both sides would be a leak.
-
-    Raises: FeatrackError for a domain of one group.
-    """
-    rng = np.random.default_rng(seed)
-    fit = np.zeros(features.origin.size, bool)
-    of = features.origin if features.group is None else features.group
-    for domain in np.unique(features.domain):
-        groups = np.unique(of[features.domain == domain])
-        if groups.size < 2:
-            raise FeatrackError(
-                f"Domain {domain} of the evaluation mix has one group of documents: give at least "
-                "two, one to fit on and one to judge by."
-            )
-        fit |= np.isin(of, rng.permutation(groups)[: groups.size // 2])
-    return fit
 
 
 def probed(

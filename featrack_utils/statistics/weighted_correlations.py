@@ -1,4 +1,4 @@
-"""r of candidate pairs under any weighting of the documents.
+"""r of pairs of features under any weighting of the documents.
 
 A bootstrap replicate is a weighted sum of each document's n, Σx, Σx², Σy, Σy² and Σxy, with
 the document's number of draws as its weight. Σxy is formed for one candidate pair at a time
@@ -8,6 +8,7 @@ and goes through all replicates at once, so that nothing of size pairs × docume
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 from numba import njit
 from scipy import sparse
 
@@ -120,3 +121,28 @@ def best_drawn(
             turned = (best.r_b, best.index_b, best.r_a, best.index_a)
             _update_best(j[order], i[order], tuple(b), tuple(a), document, weights, n, *turned)
     return best
+
+
+def paired_r(
+    x: sparse.csr_matrix,
+    y: sparse.csr_matrix,
+    document: Int[np.ndarray, " n_tokens"],
+    weights: Float[np.ndarray, "n_weightings n_documents"],
+) -> Float[np.ndarray, "n_weightings n_pairs"]:
+    """r of each column of x with the same column of y, [n_tokens, n_pairs].
+
+    NaN where a column is constant under a weighting.
+    """
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    ones = np.ones(document.size), (document, np.arange(document.size))
+    members = sparse.csr_matrix(ones, shape=(weights.shape[1], document.size))
+
+    def total(each: sparse.csr_matrix) -> np.ndarray:
+        return weights @ (members @ each).toarray()
+
+    n = weights @ members.sum(axis=1).A1[:, None]
+    sx, sy = total(x), total(y)
+    sxx, syy, sxy = total(x.multiply(x)), total(y.multiply(y)), total(x.multiply(y))
+    spread_x, spread_y = n * sxx - sx**2, n * syy - sy**2
+    constant = (spread_x <= CONSTANT * n * sxx) | (spread_y <= CONSTANT * n * syy)
+    return (n * sxy - sx * sy) / np.sqrt(np.where(constant, np.nan, spread_x * spread_y))

@@ -18,7 +18,7 @@ from scipy import sparse
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.contexts import visible
-from featrack_utils.statistics.probes import halves
+from featrack_utils.statistics.bootstrap import halves
 
 WIDTH = 32  # tokens of an excerpt; Bills et al. take 64 of a longer context
 TOP, RANDOM = 5, 5  # excerpts that a simulation is scored on, as in Bills et al.
@@ -27,10 +27,6 @@ NONE = -1
 Numbers = Int[np.ndarray, " n"]  # of features or of excerpts
 Places = Int[np.ndarray, "n k width"]  # positions of k excerpts for each of n features, or NONE
 Simulated = Float[np.ndarray, "n k width"]  # activations there; NaN: not known
-# Each mean is drawn towards the next coarser one, pair to token to all text, as if that had been
-# seen once more. Of 0.5 to 32 sightings, one scored best, or as well as two, on held-out text for
-# another seed's dictionary of the first model.
-SIGHTINGS = 1.0
 LONGEST = 100  # characters of an explanation, whoever writes it
 STRONGEST = 9
 SILENT = "never active in the documents it is learnt from"
@@ -195,11 +191,13 @@ class Lookup(NamedTuple):
 
     def values(self, feature: int) -> Float[np.ndarray, " n_pairs"]:
         """Expected activation of one feature on every pair (`book/method.md`, interpretation)."""
+        # Each mean is drawn towards the next coarser one as if that had been seen once more. Of 0.5
+        # to 32 sightings one scored best, on held-out text for another seed's dictionary.
         by_token = self.by_token[[feature]].toarray()[0]
         by_pair = self.by_pair[[feature]].toarray()[0]
-        of_token = (by_token + SIGHTINGS * self.mean[feature]) / (self.n_token + SIGHTINGS)
+        of_token = (by_token + self.mean[feature]) / (self.n_token + 1)
         coarse = of_token[self.text.pair_token]
-        refined = (by_pair + SIGHTINGS * coarse) / (self.n_pair + SIGHTINGS)
+        refined = (by_pair + coarse) / (self.n_pair + 1)
         return np.where(self.text.pair_previous == NONE, coarse, refined)
 
     def simulate(self, sources: Numbers, where: Places) -> Simulated:
