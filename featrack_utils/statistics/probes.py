@@ -20,7 +20,7 @@ from torch import Tensor
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.matching.classes import eligible
-from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.correlation import correlations, members
 from featrack_utils.statistics.bootstrap import Draws
 from featrack_utils.statistics.intervals import Shares
 from featrack_utils.statistics.simex import double_noise, without_noise
@@ -141,11 +141,8 @@ def _judged(
 ) -> Probe:
     """R² from errors on the held-out positions [n_held, n_probed], as a whole and resampled."""
     held, document = target[~fit].astype(np.float64), origin[~fit]
-    member = sparse.csr_matrix(
-        (np.ones(document.size), (document, np.arange(document.size))),
-        shape=(draws.documents.shape[1], document.size),
-    )
-    n, errors = np.asarray(member.sum(axis=1)).ravel(), member @ error**2
+    member = members(document, draws.documents.shape[1])
+    n, errors = np.bincount(document, minlength=member.shape[0]), member @ error**2
     sums, squares = ((member @ y).toarray() for y in (held, held.multiply(held)))
 
     def r2(weights: np.ndarray) -> np.ndarray:
