@@ -93,14 +93,14 @@ sets = {OWN: own | features.open_named(run, of_controls)}
 trained = [job.name for job in jobs.of_sweep(lineage, all_pairs)]
 
 
-def in_words(name):
+def kind_in_words(name):
     """A set's name as read: "architecture-topk-k-32" is "TopK k 32"."""
     words = name.replace("_", " ").replace("-", " ").split()
     spelled = {"l1": "L1", "topk": "TopK", "batchtopk": "BatchTopK", "architecture": ""}
     return " ".join(spelled.get(word, word) for word in words).strip()
 
 
-sets |= {in_words(name): features.open_named(run / "sweep" / name, trained) for name in sweep}
+sets |= {kind_in_words(name): features.open_named(run / "sweep" / name, trained) for name in sweep}
 
 # %% [markdown]
 # Seed 0 or 1 is the parent's, the child's and the control's alike. The ceiling is the parent's other
@@ -352,7 +352,7 @@ def counted(found):
 
 
 kept = {name: counted(found) for name, found in sets.items()}
-places = {OWN: run} | {in_words(name): run / "sweep" / name for name in sweep}
+places = {OWN: run} | {kind_in_words(name): run / "sweep" / name for name in sweep}
 models = [name for name in trained if ".mlp-" not in name]
 good = {name: quality.mean_quality(place, models) for name, place in places.items()}
 

@@ -125,19 +125,16 @@ def kept(parent, child):
 counted = {pair: each for edge in edges for pair, each in kept(*edge).items()}
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+ENDS = ("", ".unchanged", ".random_mlp")
 rows, results, told = {}, {}, []
 for (model, other), each in counted.items():
     kind = "lost" if (model, other) in edges else "new"
-    shares = {
-        "": each.shares,
-        ".unchanged": each.ceilings,
-        ".random_mlp": each.floors["random_mlp"],
-    }
-    row = {end: interval(complement(s), tau) for end, s in shares.items()}
+    shares = (each.shares, each.ceilings, each.floors["random_mlp"])
+    row = {end: interval(complement(s), tau) for end, s in zip(ENDS, shares, strict=True)}
     row[".excess"] = each.excess()
     for end, figure in row.items():
         results |= flat(f"changes.{model}_{other}.missed_share{end}", figure)
-    here, anyway, at_most = (with_interval(row[end]) for end in shares)
+    here, anyway, at_most = (with_interval(row[end]) for end in ENDS)
     title = f"{label(model)}’s, not in {label(other)} ({kind})"
     rows[title] = row
     told.append(
@@ -153,7 +150,7 @@ for (model, other), each in counted.items():
 WORDS = ("in the other model", "where nothing happened", "with a random MLP")
 COLOURS = (style.colour_of(lineage.order[1]), "black", style.GREY)
 figure, axis = style.single(0.55 * len(rows) + 1.2)
-for k, end in enumerate(shares):
+for k, end in enumerate(ENDS):
     each = pd.DataFrame([row[end] for row in rows.values()])
     places = each.index + (0, -0.2, 0.2)[k]
     axis.hlines(places, each["low"], each["high"], color=COLOURS[k])
@@ -240,9 +237,7 @@ begins = np.diff(mix.origin, prepend=-1) != 0
 begins[:: context - 1] = True
 indicators = {"keywords": keyword, "what follows": np.roll(keyword, 1) & ~begins}
 
-columns = {
-    words: sparse.csr_matrix(y[:, None].astype(np.float32)) for words, y in indicators.items()
-}
+columns = {w: sparse.csr_matrix(np.float32(y[:, None])) for w, y in indicators.items()}
 r_with = pd.DataFrame({w: correlations(mix.acts, y).a_best_r for w, y in columns.items()})
 r_with[~able[root]] = 0
 ranked = [i for words in r_with for i in r_with[words].nlargest(3).index if r_with.at[i, words] > 0]
@@ -299,11 +294,9 @@ results |= {f"changes.exceptions.{name}": len(each) for name, each in counts.ite
 for pairs in (edges, [edge[::-1] for edge in edges]):
     tables = [missing[pair].head(1).assign(name=first[pair[0]]) for pair in pairs]
     for row in pd.concat(tables).sort_values("r").head(1).itertuples():
-        pair = [
-            cards.Feature(row.name, int(row.feature)),
-            cards.Feature(row.partner, int(row.partner_feature)),
-        ]
-        known = cards.read_known(run, lineage, corpora, {name: found[name] for name, _ in pair})
+        two = ((row.name, row.feature), (row.partner, row.partner_feature))
+        pair = [cards.Feature(name, int(index)) for name, index in two]
+        known = cards.read_known(run, lineage, corpora, {name: found[name] for name, _ in two})
         display(cards.feature_table(known, pair, {"r": [None, row.r]}))
         display(cards.together(known, pair, [(pair[0], 2, 1), (pair[1], 1, 0)], seed))
         say(f"What sets {pair[1].name} apart: {selection.difference(found, *pair)}.")

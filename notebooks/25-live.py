@@ -95,6 +95,7 @@ def read(text):
     return acts, corpora.pieces(np.array(ids[1:]))
 
 
+# %%
 def strongest_rows(acts, top):
     """The strongest features of each model on a text, each with its matches in the others.
 
@@ -135,6 +136,7 @@ def cell(model, feature, r, acts, pieces, linked):
     return HTML(title + shading.strip(tokens, values, peak, style.colour_of(model)))
 
 
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 def rows_table(rows, acts, pieces, caption, linked=False):
     """Rows of features, a column each model; in the book the names lead to the explorer."""
     cells = {
@@ -225,6 +227,7 @@ def losses_at(t):
     return {domain: evaluation.evaluate(model, each).loss for domain, each in blocks.items()}
 
 
+# %%
 def acts_at(t, model, feature, places):
     """What a model's dictionary reads of a feature at t, [n_places, context − 1].
 
@@ -271,10 +274,13 @@ def loss_curve(grid):
 
 def feature_curve(grid, model, feature, places):
     """A feature's activation at its strongest places: a row each t, a column each place."""
+    if not len(places[0]):
+        return pd.DataFrame(index=grid)
     at = np.arange(len(places[0])), places[1]
     return pd.DataFrame({t: acts_at(t, model, feature, places)[at] for t in grid}).T
 
 
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 def draw_way(losses, activations, model, feature, t):
     """Loss against t, and below it one feature's activation; a dotted line marks one t."""
     figure = style.Figure(figsize=(style.WIDTH, 4.6), layout="constrained")
@@ -283,7 +289,8 @@ def draw_way(losses, activations, model, feature, t):
         look = {"color": style.colour_of(domain), "marker": marker, "ms": 4}
         above.plot(losses[domain], **look, label=label(domain))
     above.set_ylabel("loss, nats per token\n(lower is better)")
-    below.plot(activations, color=style.colour_of(model), lw=1.5)
+    for place in activations:
+        below.plot(activations[place], color=style.colour_of(model), lw=1.5)
     below.set(ylabel=f"activation of\n{model} {feature}", xlim=(-0.02, 1.02))
     below.set_ylim(bottom=0)
     below.set_xlabel(training_figures.weight_label(ends))
@@ -341,6 +348,7 @@ def show_way(t, model, feature, prompt):
     return live.stacked(drawn, words, written, shaded)
 
 
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 def choose_feature(model, feature):
     """Two controls: whose dictionary, and which of its features."""
     named = [(label(name), name) for name in models]
@@ -413,6 +421,7 @@ def shares_at(tau):
     return pd.DataFrame(rows)
 
 
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 def draw_flow(tau):
     """Where the features go at one threshold."""
     return flow_figure.flow_diagram(flow(lineage, trackings_at(tau)), lineage)
@@ -509,6 +518,7 @@ def moved(clean, without):
     return float(np.abs(without.astype(np.float64) - clean).sum() / 2)
 
 
+# %%
 def effects(model, ids):
     """The features active on a text's last token, and what the ablation of each alone moves."""
     acts = live.feature_acts(model, ids)[-1]
@@ -552,6 +562,7 @@ def largest_changes(clean, without, n=10):
     return table
 
 
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 FONT = "DejaVu Sans Mono"  # comes with matplotlib
 LEAST = 1e-8  # probability at the left end of the axis, where there are smaller ones
 
@@ -566,6 +577,7 @@ def drawable(token):
     )
 
 
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 def draw_changes(changes, model):
     """Probabilities with and without a feature, one row a token, on a logarithmic axis."""
     figure, axis = style.single(0.3 * len(changes) + 1.2)

@@ -211,12 +211,12 @@ texts = {d: corpora.validation_blocks(d, evaluation_blocks) for d in lineage.dom
 def read(model, domain, half, most=None):
     """How well a model predicts every other group of a domain: 0 is the search's half."""
     blocks = texts[domain]
-    groups = np.unique(blocks.units)[half::2]
-    rows = np.flatnonzero(np.isin(blocks.units, groups).any(axis=1))
+    groups = np.unique(blocks.group)[half::2]
+    rows = np.flatnonzero(np.isin(blocks.group, groups).any(axis=1))
     rows = rows[:: max(1, len(rows) // (most or len(rows)))]
-    tokens, units = blocks.tokens[rows], blocks.units[rows]
-    sums = evaluation.evaluate(model, tokens, units).by_document
-    sums = sums[np.isin(np.unique(units[:, 1:]), groups)]
+    tokens, group = blocks.tokens[rows], blocks.group[rows]
+    sums = evaluation.evaluate(model, tokens, group).by_document
+    sums = sums[np.isin(np.unique(group[:, 1:]), groups)]
     loss, hits, count = sums.sum(axis=0)
     return evaluation.Evaluation(loss / count, hits / count, int(count), sums)
 

@@ -200,7 +200,7 @@ def test_the_seed_fixes_the_draw(random_acts):
 
 
 def test_a_stored_zero_is_not_active():
-    acts = sparse.csc_matrix((np.float32([0, 2]), [0, 1], [0, 2]), shape=(3, 1))
+    acts = by_feature(sparse.csc_matrix((np.float32([0, 2]), [0, 1], [0, 2]), shape=(3, 1)))
     assert strongest_positions(acts, np.arange(3), 2).tolist() == [[1, -1]]
     assert drawn(acts, seed=0) == [[1]]
 

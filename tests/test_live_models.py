@@ -122,6 +122,10 @@ def test_a_feature_that_is_never_active_is_shown_as_such(chapter, found):
     chapter.found = found | {"merged-0": silent}
     panel = chapter.panel("show_way")
     assert "merged 3 is never active on this text." in texts(panel) and "Loss at" in texts(panel)
+    nowhere = chapter.strongest_places("merged", 3)
+    curve = chapter.feature_curve([0, 1], "merged", 3, nowhere)
+    (above, below) = chapter.draw_way(chapter.losses, curve, "merged", 3, T).axes
+    assert len(above.lines) == 5 and len(below.lines) == 1  # a line each domain; the dotted ones
 
 
 # Ablating

@@ -1,5 +1,7 @@
 """Dictionaries: SAELens' own loss, an order that a kill doesn't change, a format others read."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from featrack_utils.dictionaries import fused, kernels, training
 from featrack_utils.dictionaries.activations import Buffers
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.capture import mlp_activations
+from featrack_utils.pipeline.progress import TERMINAL, TimeLeft
 
 SHAPE = dict(architecture="standard", expansion=4, l1_coefficient=0.5, k=5)
 RECIPE = SHAPE | dict(
@@ -99,6 +102,14 @@ def test_active_entries_are_those_that_numpy_finds(dtype, width):
 
 
 # Training
+
+
+def test_a_training_says_on_the_terminal_how_far_it_is(train, tmp_path, monkeypatch):
+    monkeypatch.setenv(TERMINAL, str(tmp_path / "lines"))
+    monkeypatch.setattr(training, "TimeLeft", partial(TimeLeft, every=0.0))
+    train("it")
+    lines = (tmp_path / "lines").read_text().splitlines()
+    assert lines[59].startswith("it: 50%") and lines[59].endswith(" left")
 
 
 def explained(dictionary, acts) -> float:

@@ -155,7 +155,6 @@ def train_sae(
     batch_tokens: int,
     seed: int,
     precision: str,
-    checkpoints: int = 2,
     start_from: Path | None = None,
     target_l0: float | None = None,
 ) -> None:
@@ -199,7 +198,7 @@ def train_sae(
         lr_warm_up_steps=min(200, steps // 20),
         lr_decay_steps=steps // 3,
         autocast=uses_bfloat16(precision),
-        n_checkpoints=checkpoints,
+        n_checkpoints=2,
         checkpoint_path=str(folder / _CHECKPOINTS),
         logger=LoggingConfig(log_to_wandb=False),
     )
