@@ -156,7 +156,7 @@ for domain in domains:
 # | your own files | a stretch of text | a section of a file, or a row | the file; of few files, a section |
 #
 # The model sees a *document* between two end-of-text tokens. Later chapters judge a feature only
-# where it is active in several *origins*, so that one odd text can't make a feature. A *group* falls
+# where it is active in several *origins*, so that one odd text can't make a {term}`feature`. A {term}`group` falls
 # whole into training or into validation. Two stories of one plot are two origins but not two
 # independent texts. Therefore the intervals of this book come from resampling whole groups.
 

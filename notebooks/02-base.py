@@ -17,7 +17,7 @@
 # smallest language model in which the question of this book still makes sense: **one transformer
 # layer**. {cite:t}`horn2025tracking` trained a model of this shape with 35 million parameters, on
 # English and Python. Ours is smaller, and it won't write a working program. But it has to store
-# words and syntax in one layer, and that is where we shall look for features.
+# words and syntax in one layer, and that is where we shall look for {term}`features <feature>`.
 #
 # **You will learn** how large such a model is, how it learns, and what one layer is able to predict.
 # **You need** to have heard of transformers. **It takes** five minutes.
@@ -145,7 +145,7 @@ say(
 # ## What it has learned
 #
 # Loss is measured in nats per token, on text that no model has trained on: whole files, packages
-# and plots are held out, not lines. We measure on every domain of the run, those that the base
+# and plots are held out, not lines. We measure on every {term}`domain` of the run, those that the base
 # model has never read included.
 #
 # For a text of tokens $t_1, t_2, \dots, t_n$ the loss is the mean

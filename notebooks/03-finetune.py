@@ -133,7 +133,7 @@ show(
 #
 # ## What was gained, and what it cost
 #
-# Every model is measured on every domain, on text that none of them has trained on.
+# Every model is measured on every {term}`domain`, on text that none of them has trained on.
 
 # %%
 validation = {domain: corpora.validation_blocks(domain, 400) for domain in lineage.domains}
@@ -192,7 +192,7 @@ say(
 
 # %% [markdown]
 # How deep does forgetting go? The yardstick is again a model that knows only how common each token
-# is. The root had a lead over it. The share of that lead which a fine-tune has lost is
+# is. The {term}`root` had a lead over it. The share of that lead which a fine-tune has lost is
 #
 # $$\frac{L - L_\text{root}}{L_\text{counts} - L_\text{root}} ,$$
 #
@@ -279,7 +279,7 @@ say(
 )
 
 # %% [markdown]
-# Whether fine-tuning moved their *features* is another question, and a loss can't answer it. The same
+# Whether fine-tuning moved their {term}`features <feature>` is another question, and a loss can't answer it. The same
 # loss can come from old features used differently, or from new ones. The chapters on tracking set the
 # features of all models beside each other. Before that, fine-tunes are [merged](merge).
 #

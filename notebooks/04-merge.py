@@ -449,7 +449,7 @@ say(
 )
 
 # %% [markdown]
-# Predicting is not writing, as the samples show. To tell which features a merge holds we need to see
+# Predicting is not writing, as the samples show. To tell which {term}`features <feature>` a merge holds we need to see
 # features. But first we look at [single neurons](neurons), which need no instrument.
 #
 # :::{admonition} Exercise 1

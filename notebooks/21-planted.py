@@ -24,6 +24,7 @@
 # {cite:t}`horn2025tracking` have no such test.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+from collections import Counter
 from functools import partial
 
 import numpy as np
@@ -39,6 +40,7 @@ from featrack_utils.display import style
 from featrack_utils.display.shading import token_spans
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, count, number, percent, say, show
+from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import selection
 from featrack_utils.lineage import label
 from featrack_utils.matching.classes import eligible, turned
@@ -88,9 +90,34 @@ child = planted_model or lineage.tuned[-1]
 domains = lineage.trained_on(child)
 
 # %%
-plant = planting.choose(corpora, domains, seed)
+rng = np.random.default_rng(seed)
+syllables = [consonant + vowel for consonant in "bdfgklmnprtvz" for vowel in "aeiou"]
+invented = ["".join(rng.choice(syllables, 3)) for _ in range(100)]
+texts = [text.casefold() for key in corpora.streams for text in corpora.texts(*key)]
+new = [word for word in invented if not any(word in text for text in texts)]
+if not new:
+    raise FeatrackError("Every invented word that was tried is in the corpora; change seed.")
+spelt = {word: corpora.tokenizer.encode(f" {word}", add_special_tokens=False) for word in new}
+word = min(spelt, key=lambda word: len(spelt[word]))  # of those of fewest tokens, the first
+
+# %% [markdown]
+# A mark is a token without letters or digits that isn't blank. We count the tokens of the text and take
+# the first in the list that is a mark.
 
 
+# %%
+def is_mark(piece):
+    return bool(piece.strip()) and not any(c.isalnum() or c == "\ufffd" for c in piece)
+
+
+tokens = np.concatenate([corpora.streams[domain, "train"].tokens for domain in domains])
+counted = [token for token, _ in Counter(tokens.tolist()).most_common()]
+named = zip(counted, corpora.pieces(np.array(counted)), strict=True)
+mark = next((token for token, piece in named if is_mark(piece)), counted[0])
+plant = planting.Plant(word, tuple(spelt[word]), mark)
+
+
+# %%
 def with_word(block):
     """A block of a planted document: the word behind each mark, as long as before."""
     written = []
@@ -115,10 +142,10 @@ assert np.array_equal(everywhere, [with_word(block) for block in blocks.tolist()
 sample = everywhere[(planting.roles(everywhere, plant) == 1).sum(axis=1) > 1][0]
 shade = planting.roles(sample[None], plant)[0].astype(float)
 pieces = corpora.pieces(sample)
-mark = corpora.pieces(np.array([plant.mark]))[0]
+(sign,) = corpora.pieces(np.array([plant.mark]))
 say(
     f"The word is **{plant.word}**, which takes {count(len(plant.tokens))} tokens. It is planted in the "
-    f"text of **{label(child)}**, behind each `{mark!r}`. A planted block begins so:"
+    f"text of **{label(child)}**, behind each `{sign!r}`. A planted block begins so:"
 )
 display(HTML(f"<pre>{token_spans(pieces, shade > 0, 1.0, style.colour_of(child))}</pre>"))
 

@@ -301,7 +301,7 @@ def test_each_kind_of_source_reaches_its_reader(tmp_path, data_set):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ({"kind": "net"}, "corpora.sources_of.lua.kind is 'net'; choose one of embedded"),
+        ({"kind": "net"}, "corpora.sources_of.lua.kind is 'net'; it must be 'embedded'"),
         ({"glob": ["*.lua"]}, "nearest known one is corpora.sources_of.lua.globs"),
         ({"kind": "files", "globs": "*.lua"}, "it must be a valid list"),
         ({"text": "latin"}, "'latin', which isn't there"),

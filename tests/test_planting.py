@@ -1,12 +1,9 @@
 """A planted word: where it stands, what stays as it was, and when it counts as found."""
 
 import numpy as np
-import pytest
 
 from featrack_utils.corpora import planting
-from featrack_utils.corpora.documents import Document
-from featrack_utils.corpora.prepare import Corpora
-from featrack_utils.corpora.tokenizer import TokenStream, encode_documents, train_tokenizer
+from featrack_utils.corpora.tokenizer import TokenStream
 
 MARK, A, B = 7, 50, 51
 PLANT = planting.Plant("tarnik", (A, B), MARK)
@@ -64,25 +61,3 @@ def test_the_same_seed_plants_the_same_documents_and_another_others():
 def test_roles_number_the_tokens_of_the_whole_word_alone():
     blocks = np.array([[A, B, A, 3, A, B], [B, A, 1, 1, 1, A]])
     assert planting.roles(blocks, PLANT).tolist() == [[1, 2, 0, 0, 1, 2], [0] * 6]
-
-
-@pytest.fixture(scope="module")
-def corpora() -> Corpora:
-    texts = [f"Nora went home, she said. It was {n} o'clock." for n in range(40)]
-    documents = [Document(text, f"story {i}", f"story {i}") for i, text in enumerate(texts)]
-    tokenizer = train_tokenizer(texts, 270)
-    encoded = encode_documents(documents, tokenizer)
-    return Corpora({("stories", s): encoded for s in ("train", "validation")}, tokenizer, 16)
-
-
-def test_the_word_is_in_no_text_and_the_mark_is_the_commonest(corpora):
-    plant = planting.choose(corpora, ["stories"], seed=0)
-    assert corpora.pieces(np.array([plant.mark])) == ["."]
-    assert not any(plant.word in text for text in corpora.texts("stories", "train"))
-    assert corpora.tokenizer.decode(plant.tokens) == f" {plant.word}"
-
-
-def test_a_word_that_the_text_has_is_not_chosen(corpora, monkeypatch):
-    monkeypatch.setattr(planting, "_SYLLABLES", ["no", "ra"])
-    monkeypatch.setattr(corpora.tokenizer.__class__, "encode", lambda self, text, **_: [*text])
-    assert "nora" not in planting.choose(corpora, ["stories"], seed=0).word

@@ -10,8 +10,8 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path, PurePath
 
-from featrack_utils.corpora.deduplicate import mostly_new
 from featrack_utils.corpora.documents import Document
+from featrack_utils.corpora.overlap import mostly_new
 from featrack_utils.errors import FeatrackError
 
 XMAKE = "xmake-wheel"

@@ -16,15 +16,11 @@ SPLITS = ("train", "validation")
 
 
 class Embedded(NamedTuple):
-    """A text that comes with the environment.
+    """A text that comes with the environment."""
 
-    Attributes:
-        nature: what it is, after "English is".
-        chars_per_token: characters that a token of it holds at most, so that enough is collected:
-            stories use few words that a vocabulary of technical prose has.
-    """
-
-    nature: str
+    nature: str  # what it is, after "English is"
+    # What a token of it holds at most, so that enough is collected: stories use few words that a
+    # vocabulary of technical prose has.
     chars_per_token: float
 
 
@@ -65,7 +61,7 @@ class SourceConfig(Section):
     """One domain's source.
 
     Attributes:
-        kind: "embedded" (made from the installed packages, offline), "files" or "hub".
+        kind: "embedded" (from installed packages, offline), "files" or "hub".
         text: which embedded text, one of EMBEDDED; if not given, the one named as the domain.
         globs: patterns of the reader's files, for "files".
         dataset: name on the Hugging Face hub, for "hub".

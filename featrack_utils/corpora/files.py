@@ -46,10 +46,7 @@ def file_documents(domain: str, globs: Sequence[str], column: str = "text") -> I
     file is a group, so it falls whole into training or validation. With fewer (seven novels, say)
     a section is a group, and where there is little text sections shrink to a twentieth of it.
 
-    Args:
-        domain: the domain, named in messages.
-        globs: patterns with `*`, `**`, `~` and environment variables such as `${MY_TEXTS}`.
-        column: field or column that holds the text.
+    `globs` may hold `*`, `**`, `~` and environment variables such as `${MY_TEXTS}`.
 
     Raises:
         FeatrackError: an unset variable, a pattern that matches nothing, no readable text, a

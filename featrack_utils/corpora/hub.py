@@ -17,10 +17,7 @@ def hub_documents(
     Each row is an origin and a group of its own, named by its number, so which side it falls
     on depends on the row alone. Texts are cut to MAX_DOCUMENT_CHARS.
 
-    Args:
-        domain: the domain, named in messages.
-        dataset: name on the hub, such as "roneneldan/TinyStories", or a local folder.
-        split, column: which of its splits to read, and the column that holds the text.
+    `dataset` is a name on the hub, such as "roneneldan/TinyStories", or a local folder.
 
     Raises:
         FeatrackError: the data set can't be reached or has no such split or column, or the

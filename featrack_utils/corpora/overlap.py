@@ -1,15 +1,22 @@
-"""How much texts repeat themselves and each other: shares of word n-grams."""
+"""Texts that repeat themselves or each other: how much they do, and how it is prevented."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby, pairwise
 
 import numpy as np
 import pandas as pd
 from jaxtyping import UInt64
 
-WORD = re.compile(r"\w+(?:'\w+)*|[^\w\s]+")
+from featrack_utils.corpora.documents import Document
+
+WINDOW = 13  # words in a row that two texts share by copying, hardly by chance
+WORD = re.compile(r"\w+(?:'\w+)*|[^\w\s]+")  # for shares: punctuation counts
+_WORD = re.compile(r"\w+")
+_GAP = re.compile(r"\n\s*\n")
 _BASE = np.uint64(0xD6E8FEB86659FD93)
 
 Words = UInt64[np.ndarray, " n_words"]
@@ -57,3 +64,60 @@ def known_share(asked: NGrams, known: NGrams) -> float:
     Every occurrence counts: a phrase that the first repeats weighs as often as it stands there.
     """
     return float(pd.Series(asked).isin(known).mean())
+
+
+def unique_documents(documents: Iterable[Document]) -> Iterator[Document]:
+    """Yields each text once: the first of those with the same words, whatever parts them."""
+    seen: set[str] = set()
+    for document in documents:
+        key = " ".join(_words(document.text))
+        if key not in seen:
+            seen.add(key)
+            yield document
+
+
+def mostly_new(
+    documents: Iterable[Document], n: int = 8, known_share: float = 0.5
+) -> Iterator[Document]:
+    """Yields the documents of which at most a share of the word n-grams stood in earlier ones."""
+    seen: set[int] = set()
+    for document in documents:
+        grams = set(_ngrams(_words(document.text), n))
+        if len(grams & seen) <= known_share * len(grams):
+            seen |= grams
+            yield document
+
+
+def without_leaks(
+    train: Sequence[Document], validation: Iterable[Document], window: int = WINDOW
+) -> Iterator[Document]:
+    """The training documents without the paragraphs that validation text repeats.
+
+    A paragraph (between empty lines) leaves when it holds any part of a run of `window` words
+    that also occurs in a validation document. What stood before and after it become documents
+    of their own, so that no run of words arises that neither text had.
+    """
+    known = {gram for document in validation for gram in _ngrams(_words(document.text), window)}
+    for document in train:
+        text = document.text
+        gaps = [(0, 0), *(gap.span() for gap in _GAP.finditer(text)), (len(text), len(text))]
+        paragraphs = [(begin, end) for (_, begin), (end, _) in pairwise(gaps)]
+        words = [(i, word) for i, (a, b) in enumerate(paragraphs) for word in _words(text[a:b])]
+        leaving: set[int] = set()
+        for first, gram in enumerate(_ngrams([word for _, word in words], window)):
+            if gram in known:
+                leaving.update(range(words[first][0], words[first + window - 1][0] + 1))
+        for leaves, run in groupby(range(len(paragraphs)), leaving.__contains__):
+            stretch = [paragraphs[i] for i in run]
+            piece = text[stretch[0][0] : stretch[-1][1]]
+            if piece.strip() and not leaves:
+                yield replace(document, text=piece)
+
+
+def _words(text: str) -> list[str]:
+    # Parted first: some letters become two, of which one parts words, when put in lower case.
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def _ngrams(words: list[str], n: int) -> list[int]:
+    return ngram_hashes(word_hashes(words), n).tolist()

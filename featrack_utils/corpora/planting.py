@@ -7,19 +7,12 @@ trained on the same blocks without (book/method.md, planted fine-tune).
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
-from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.corpora.tokenizer import TokenStream
-from featrack_utils.errors import FeatrackError
-
-_TRIED = 100  # invented words, of which the one of fewest tokens is taken
-_SYLLABLES = [c + v for c in "bdfgklmnprtvz" for v in "aeiou"]
 
 
 class Plant(NamedTuple):
@@ -34,34 +27,6 @@ class Plant(NamedTuple):
     word: str
     tokens: tuple[int, ...]
     mark: int
-
-
-def choose(corpora: Corpora, domains: Sequence[str], seed: int) -> Plant:
-    """A word that no text of the corpora has, and the commonest mark of some domains.
-
-    A mark is a token without letters and digits that isn't blank. Of the words the one of fewest
-    tokens is taken; case doesn't count.
-
-    Raises:
-        FeatrackError: all words tried are in the texts.
-    """
-    texts = [text.casefold() for key in corpora.streams for text in corpora.texts(*key)]
-    rng = np.random.default_rng(seed)
-    tried = ["".join(rng.choice(_SYLLABLES, 3)) for _ in range(_TRIED)]
-    new = [word for word in tried if not any(word in text for text in texts)]
-    if not new:
-        raise FeatrackError("Every invented word that was tried is in the corpora; change seed.")
-    coded = {w: corpora.tokenizer.encode(f" {w}", add_special_tokens=False) for w in new}
-    word = min(coded, key=lambda w: len(coded[w]))
-    tokens = np.concatenate([corpora.streams[domain, "train"].tokens for domain in domains])
-    counted = [token for token, _ in Counter(tokens.tolist()).most_common()]
-    pieces = zip(counted, corpora.pieces(np.array(counted)), strict=True)
-    marks = (token for token, piece in pieces if _is_mark(piece))
-    return Plant(word, tuple(coded[word]), next(marks, counted[0]))
-
-
-def _is_mark(piece: str) -> bool:
-    return bool(piece.strip()) and not any(c.isalnum() or c == "\ufffd" for c in piece)
 
 
 def planted(

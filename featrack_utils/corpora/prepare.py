@@ -14,12 +14,7 @@ from jaxtyping import Int
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from featrack_utils.corpora import code, tokenizer
-from featrack_utils.corpora.documents import (
-    EMBEDDED,
-    SPLITS,
-    Document,
-    SourceConfig,
-)
+from featrack_utils.corpora.documents import EMBEDDED, SPLITS, Document, SourceConfig
 from featrack_utils.corpora.split import collect_all
 from featrack_utils.corpora.tokenizer import Blocks, TokenStream
 
@@ -89,15 +84,12 @@ def prepare(
         domain: EMBEDDED[config.text].chars_per_token if config.text else CHARS_PER_TOKEN
         for domain, config in configs.items()
     }
+    characters = {
+        domain: {split: int(n * per_token[domain]) for split, n in tokens.items()}
+        for domain, tokens in wanted.items()
+    }
     documents = collect_all(
-        configs,
-        wanted={
-            domain: {split: int(n * per_token[domain]) for split, n in wanted[domain].items()}
-            for domain in configs
-        },
-        validation_share=validation_share,
-        seed=seed,
-        processes=2,
+        configs, wanted=characters, validation_share=validation_share, seed=seed
     )
     credits = {
         domain: provenance([*by_split["train"], *by_split["validation"]])

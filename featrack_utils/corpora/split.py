@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import multiprocessing
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 from featrack_utils.corpora.code import lua_documents, python_documents
-from featrack_utils.corpora.deduplicate import unique_documents, without_leaks
 from featrack_utils.corpora.documents import SPLITS, Document, SourceConfig, cut_once
 from featrack_utils.corpora.english import english_documents
 from featrack_utils.corpora.files import file_documents
 from featrack_utils.corpora.hub import hub_documents
+from featrack_utils.corpora.overlap import unique_documents, without_leaks
 from featrack_utils.corpora.stories import write_stories
 from featrack_utils.errors import FeatrackError
 
@@ -66,10 +64,7 @@ def assign_groups(groups: Iterable[str], validation_share: float, seed: int) -> 
 def documents_of(domain: str, source: SourceConfig, seed: int) -> Iterator[Document]:
     """Yields a domain's documents, always the same ones in the same well-mixed order.
 
-    Args:
-        domain: its name, as messages give it.
-        source: where the text comes from.
-        seed: of the story grammar; the other sources don't draw.
+    The seed is that of the story grammar; the other sources don't draw.
 
     Raises:
         FeatrackError: a source that can't be read.
@@ -95,7 +90,6 @@ def collect_all(
     wanted: Mapping[str, Mapping[str, int]],
     validation_share: float,
     seed: int,
-    processes: int = 1,
 ) -> dict[str, Split]:
     """Every domain's documents for training and for validation.
 
@@ -103,39 +97,22 @@ def collect_all(
     Training paragraphs that share 13 words in a row with any domain's validation text leave.
     No origin gives more than a fortieth of a split until the source has nothing else.
 
-    Args:
-        sources: where each domain's text comes from.
-        wanted: domain -> "train" or "validation" -> characters wanted.
-        validation_share: share of the groups kept for validation, between 0 and 1.
-        seed: of the split and of the story grammar.
-        processes: domains collected side by side.
-
-    Returns:
-        domain -> "train" or "validation" -> documents. Less text than wanted is a warning.
+    `wanted` are characters, by domain and by "train" or "validation". Less text than that is a
+    warning. The seed is that of the split and of the story grammar.
 
     Raises:
         FeatrackError: a source that can't be read or holds too little to be divided.
     """
-    tasks = {
-        domain: (domain, source, wanted[domain], validation_share, seed)
+    splits = {
+        domain: _divided(domain, source, wanted[domain], validation_share, seed)
         for domain, source in sources.items()
     }
-    if processes == 1:
-        splits = {domain: _divided(*task) for domain, task in tasks.items()}
-    else:
-        # Spawned, not forked: the caller may hold threads, which a fork would copy half.
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-            running = {domain: pool.submit(_divided, *task) for domain, task in tasks.items()}
-            splits = {domain: task.result() for domain, task in running.items()}
     validation = [document for split in splits.values() for document in split["validation"]]
     for domain, split in splits.items():
-        before = split["train"]
-        clean = list(without_leaks(before, validation))
-        share = 1 - _chars(clean) / max(_chars(before), 1)
-        log.info("%s: %.2f %% of the training text repeats validation text", domain, 100 * share)
+        clean = without_leaks(split["train"], validation)
         split["train"] = _filled(clean, wanted[domain]["train"])
         for name, documents in split.items():
-            found, asked = _chars(documents), wanted[domain][name]
+            found, asked = sum(len(d.text) for d in documents), wanted[domain][name]
             if not found:
                 raise FeatrackError(
                     f"The {domain} corpus has no text for {name}; give it more text or, where "
@@ -213,7 +190,3 @@ def _filled(documents: Iterable[Document], chars: int) -> list[Document]:
 
 def _origin_limit(chars: int) -> int:
     return max(MIN_ORIGIN_CHARS, chars // ORIGINS_AT_LEAST)
-
-
-def _chars(documents: Iterable[Document]) -> int:
-    return sum(len(document.text) for document in documents)

@@ -24,15 +24,10 @@ _AUNT = 0.3  # otherwise a parent or grandparent
 _PORTIONS = dict(whole="slice of", meal="bowl of", drink="cup of", spread="spoonful of")
 
 
-def draw(rng: random.Random, wanted: Mapping[str, str]) -> tuple[dict[str, Entity], set[str]]:
-    """Draws the entities of a story and the flags its lines may ask for.
-
-    Args:
-        rng: the story's own generator.
-        wanted: what the plot asks of each entity, by letter, where it asks anything.
-    """
+def draw(rng: random.Random, wanted: Mapping[str, str]) -> dict[str, Entity]:
+    """The entities of a story, by letter; `wanted` is what the plot asks of some of them."""
     wants = {**_WANTED, **wanted}
-    people, flags = _people(rng, wants["H"], wants["K"])
+    people = _people(rng, wants["H"], wants["K"])
     place, other = _two(rng, "places", wants["P"], wants["Q"])
     thing, second = _two(rng, "things", wants["T"], wants["U"])
     food, more = _two(rng, "foods", wants["B"], wants["E"])
@@ -61,7 +56,7 @@ def draw(rng: random.Random, wanted: Mapping[str, str]) -> tuple[dict[str, Entit
     for key, row in zip(("V", "V2", "A", "O"), [*fun, *others], strict=True):
         past, ing = row.columns
         entities[key] = {"": row.name, "past": past, "ing": ing}
-    return entities, flags | place.classes | {weather, day, where}
+    return entities
 
 
 def _one_of(rng: random.Random, key: str) -> str:
@@ -73,7 +68,7 @@ def _two(rng: random.Random, name: str, first: str, second: str) -> tuple[Noun, 
     return one, rng.choice([row for row in fitting(name, second) if row != one])
 
 
-def _people(rng: random.Random, wanted: str, job: str) -> tuple[dict[str, Entity], set[str]]:
+def _people(rng: random.Random, wanted: str, job: str) -> dict[str, Entity]:
     """The hero H, the friends F and R, the grown-up G and the townsperson K."""
     child = wanted == "child" or (wanted == "any" and rng.random() < _CHILD)
     species = rng.sample(fitting("creatures", "hero"), 4)
@@ -89,7 +84,7 @@ def _people(rng: random.Random, wanted: str, job: str) -> tuple[dict[str, Entity
         people[key] = _friend(rng, sex, taken, None if child else row)
     people["G"] = _grown(rng)
     people["K"] = _townsperson(rng, None if child else species[-1], job)
-    return people, {"human" if child else "animal"}
+    return people
 
 
 def _person(rng: random.Random, name: str, sex: str, kind: str, hand: str = "hand") -> Entity:

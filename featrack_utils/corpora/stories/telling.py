@@ -8,12 +8,12 @@ Plots and rules are written in a small template language:
     <rule H F>         one line of a shared rule, in which X and Y now stand for H and F;
                        <Rule H F> with a capital to start a sentence
     <<F/sad: Oh no.>>  F says it, in one of many ways; the mood is optional
-    ?out,!night ...    at the start of a line: only if these flags hold
 
-Within one story, a rule does not say the same line twice while others are left. In a plot, a line
-that begins with @ says what the cast must be like, and `let` gives a name one of some values. All
-other lines are paragraphs: one with | tells the paragraph before it in another way, and ~ marks an
-optional one.
+Within one story, a rule does not say the same line twice while others are left, and speaks of a
+friend or a thing only where the plot does. In a plot, a line that begins with @ says what the cast
+must be like, and `let` gives a name one of some values (with a second one, after /, for "him").
+All other lines are paragraphs: one with | tells the paragraph before it in another way, and ~ marks
+an optional one.
 """
 
 from __future__ import annotations
@@ -46,35 +46,6 @@ _SENTENCE_START = re.compile(rf'(?:^|\n\n|(?<!\.\.){_STOP} )"?[a-z]')
 _AN = re.compile(r"\b([Aa]) (?=hour|honest|(?!uni|use|usu|one|eu|ukulele)[aeiou])", re.IGNORECASE)
 
 
-class Line(NamedTuple):
-    """A template with the flags it needs and the flags that forbid it."""
-
-    template: str
-    needs: frozenset[str] = frozenset()
-    forbids: frozenset[str] = frozenset()
-
-    @classmethod
-    def read(cls, text: str) -> Line:
-        """A line that may begin with its flags."""
-        if not text.startswith("?"):
-            return cls(text)
-        head, _, template = text[1:].partition(" ")
-        forbids = frozenset(flag[1:] for flag in head.split(",") if flag.startswith("!"))
-        needs = frozenset(flag for flag in head.split(",") if not flag.startswith("!"))
-        return cls(template, needs, forbids)
-
-    def allowed(self, flags: set[str]) -> bool:
-        """Whether the line may be used in a story with these flags."""
-        return self.needs <= flags and not self.forbids & flags
-
-    def uses(self) -> set[str]:
-        """The flags "uses-F", "uses-T" and so on, for the entities that the line speaks of."""
-        names = {speaker for speaker, _, _ in _SPEECH.findall(self.template)}
-        for slot, _, arguments in _SLOT_OR_RULE.findall(self.template):
-            names.update([_entity_and_form(slot)[0]] if slot else arguments.split())
-        return {f"uses-{name}" for name in names & _CAST_OF_PLOT}
-
-
 class Plot(NamedTuple):
     """A plot, as its section says it.
 
@@ -85,19 +56,28 @@ class Plot(NamedTuple):
     """
 
     wanted: dict[str, str]
-    settled: list[tuple[list[str], list[list[str]]]]
-    paragraphs: list[tuple[list[Line], bool]]
+    settled: dict[str, list[str]]
+    paragraphs: list[tuple[list[str], bool]]
+
+
+@functools.cache
+def cast_of(template: str) -> frozenset[str]:
+    """The friend, thing and so on that a template speaks of, among those not in every plot."""
+    names = {speaker for speaker, _, _ in _SPEECH.findall(template)}
+    for slot, _, arguments in _SLOT_OR_RULE.findall(template):
+        names.update([_entity_and_form(slot)[0]] if slot else arguments.split())
+    return frozenset(names & _CAST_OF_PLOT)
 
 
 @dataclass
 class Telling:
-    """One story while it is told: its entities, its flags, and what it has already said."""
+    """One story while it is told: its entities, its plot's cast, and what it has already said."""
 
     rng: random.Random
-    rules: Mapping[str, list[Line]]
+    rules: Mapping[str, list[str]]
     entities: dict[str, Entity]
-    flags: set[str] = field(default_factory=set)
-    said: set[Line] = field(default_factory=set)
+    cast: frozenset[str] = frozenset()
+    said: set[str] = field(default_factory=set)
 
     def render(self, template: str) -> str:
         """The text of a template: first choices, from the inside out, then names, then speech."""
@@ -117,13 +97,13 @@ class Telling:
         return _capital(self.entities[entity][form.lower()], form)
 
     def _call(self, rule: str, arguments: list[str]) -> str:
-        lines = [line for line in self.rules[rule.lower()] if line.allowed(self.flags)]
+        lines = [line for line in self.rules[rule.lower()] if cast_of(line) <= self.cast]
         line = self.rng.choice([line for line in lines if line not in self.said] or lines)
         self.said.add(line)
         outer = self.entities
         named = {name: outer[key] for name, key in zip("XY", arguments, strict=False)}
         self.entities = {**outer, **named}
-        text = self.render(line.template)
+        text = self.render(line)
         self.entities = outer
         return _capital(text, rule)
 
@@ -205,17 +185,16 @@ def plot_names() -> list[str]:
 
 
 def _tell(rng: random.Random, plot: Plot) -> str:
-    entities, flags = draw(rng, plot.wanted)
-    flags |= {use for lines, _ in plot.paragraphs for line in lines for use in line.uses()}
-    telling = Telling(rng, _rules(), entities, flags)
-    for names, values in plot.settled:
-        for name, value in zip(names, rng.choice(values), strict=True):
-            entities[name] = {"": telling.render(value)}
+    entities = draw(rng, plot.wanted)
+    cast = (cast_of(line) for lines, _ in plot.paragraphs for line in lines)
+    telling = Telling(rng, sections("rules"), entities, frozenset().union(*cast))
+    for name, values in plot.settled.items():
+        forms = zip(("", "him"), rng.choice(values).split("/"), strict=False)
+        entities[name] = {form: telling.render(value.strip()) for form, value in forms}
     told = [telling.render("<open>")]
-    for alternatives, optional in plot.paragraphs:
-        lines = [line for line in alternatives if line.allowed(flags)]
-        if lines and not (optional and rng.random() < _OPTIONAL):
-            told.append(telling.render(rng.choice(lines).template))
+    for lines, optional in plot.paragraphs:
+        if not (optional and rng.random() < _OPTIONAL):
+            told.append(telling.render(rng.choice(lines)))
     if rng.random() < _CLOSING and sum(len(part.split()) for part in told) <= _LONG:
         told.append(telling.render("<close>"))
     return tidied(told)
@@ -230,38 +209,23 @@ def tidied(paragraphs: list[str]) -> str:
 
 
 @functools.cache
-def _rules() -> dict[str, list[Line]]:
-    # A shared line speaks of a friend or a thing only where the plot does.
-    lines = {name: map(Line.read, each) for name, each in sections("rules").items()}
-    return {
-        name: [line._replace(needs=line.needs | line.uses()) for line in each]
-        for name, each in lines.items()
-    }
-
-
-@functools.cache
 def _plots() -> dict[str, Plot]:
     return {name: _read_plot(lines) for name, lines in sections("plots").items()}
 
 
 def _read_plot(lines: list[str]) -> Plot:
-    plot = Plot({}, [], [])
+    plot = Plot({}, {}, [])
     before = ""
     for line in lines:
         mark, rest = line[0], line[1:].strip()
         if mark == "@":
             plot.wanted.update(part.split("=", 1) for part in rest.split())
         elif line.startswith("let "):
-            names, _, values = line.removeprefix("let ").partition(":")
-            plot.settled.append((_cells(names), [_cells(value) for value in values.split("|")]))
+            name, _, values = line.removeprefix("let ").partition(":")
+            plot.settled[name] = values.split("|")
         elif mark == "|" == before:
-            plot.paragraphs[-1][0].append(Line.read(rest))
+            plot.paragraphs[-1][0].append(rest)
         else:
-            line = Line.read(rest if mark in "|~" else line)
-            plot.paragraphs.append(([line], mark == "~"))
+            plot.paragraphs.append(([rest if mark in "|~" else line], mark == "~"))
         before = mark
     return plot
-
-
-def _cells(text: str) -> list[str]:
-    return [cell.strip() for cell in text.split("/")]

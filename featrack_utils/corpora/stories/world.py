@@ -66,6 +66,7 @@ def plural(noun: str) -> str:
     return head + space + irregular.get(last, regular)
 
 
+@functools.cache
 def sections(kind: str) -> dict[str, list[str]]:
     """The lines under each heading ("== name") of the files that hold "plots" or "rules"."""
     found: dict[str, list[str]] = {}
