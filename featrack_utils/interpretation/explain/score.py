@@ -21,7 +21,6 @@ from featrack_utils.interpretation.explain.lookup import (
     true_values,
 )
 from featrack_utils.matching.classes import Tracking
-from featrack_utils.matching.correlation import CONSTANT
 from featrack_utils.statistics.intervals import UNDEFINED, Interval, around
 
 CALIPER = 1.25  # two densities further apart than by this factor don't count as equal
@@ -127,15 +126,13 @@ def simulation_r(
     Positions at which either is NaN are left out. NaN where one of the two is constant: what never
     varies can't be simulated well or badly.
     """
-    unknown = np.isnan(simulated) | np.isnan(true)
-    x, y = (np.ma.array(side, np.float64, mask=unknown) for side in (simulated, true))
-    axes = tuple(range(1, true.ndim))
-    spread_x, spread_y = x.var(axis=axes), y.var(axis=axes)
-    varies = (spread_x > CONSTANT * (x * x).mean(axis=axes)) & (
-        spread_y > CONSTANT * (y * y).mean(axis=axes)
-    )
-    together = (x * y).mean(axis=axes) - x.mean(axis=axes) * y.mean(axis=axes)
-    return np.ma.where(varies, together / np.ma.sqrt(spread_x * spread_y), np.nan).filled(np.nan)
+    found = np.full(len(true), np.nan)
+    for row, (x, y) in enumerate(zip(simulated, true, strict=True)):
+        known = np.isfinite(x) & np.isfinite(y)
+        x, y = x[known], y[known]
+        if x.size and np.ptp(x) > 0 and np.ptp(y) > 0:
+            found[row] = np.corrcoef(x, y)[0, 1]
+    return found
 
 
 def bootstrap(
