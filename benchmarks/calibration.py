@@ -11,11 +11,11 @@ import json
 import logging
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from featrack_utils.statistics.calibration import Calibration, calibrate
-from featrack_utils.statistics.intervals import Interval
-from featrack_utils.statistics.simulation import Plan
+from featrack_utils.statistics.persistence import flat
+from featrack_utils.statistics.simulation import Calibration, Plan, calibrate
 
 log = logging.getLogger("benchmarks.calibration")
 
@@ -33,19 +33,11 @@ REGIMES = (
 REPLICATES = 50  # for the coverage alone, which coverage.py measures at leisure
 
 
-def flat(name: str, figure: Interval | None) -> dict[str, float | None]:
-    """A figure and its interval as entries of a table, rounded to what their noise allows."""
-    ends = ("", ".ci_low", ".ci_high")
-    values = figure or (None,) * 3
-    return {
-        name + end: v if v is None else round(v, 5) for end, v in zip(ends, values, strict=True)
-    }
-
-
 def row(rho: tuple[float, float], result: Calibration, sets: int, seconds: float) -> dict:
     """One regime's figures, flat."""
     names = ("share", "bias", "sensitivity", "specificity", "coverage")
     figures = [flat(name, getattr(result, name)) for name in names]
+    rounded = {key: v if v is None else round(v, 5) for part in figures for key, v in part.items()}
     planted = {
         "planted": round(result.planted, 5),
         "rho": rho,
@@ -53,7 +45,7 @@ def row(rho: tuple[float, float], result: Calibration, sets: int, seconds: float
         "features": PLAN.n_features,
         "seconds": round(seconds, 1),
     }
-    return {key: value for part in (planted, *figures) for key, value in part.items()}
+    return planted | rounded
 
 
 def main(sets: int) -> None:
@@ -61,7 +53,8 @@ def main(sets: int) -> None:
     rows = []
     for share, rho in REGIMES:
         begun = time.perf_counter()
-        result = calibrate(share, rho, sets=sets, replicates=REPLICATES, seed=20_000, plan=PLAN)
+        plan = replace(PLAN, persisting=share, rho=rho)
+        result = calibrate(plan, sets=sets, replicates=REPLICATES, seed=20_000)
         rows.append(row(rho, result, sets, time.perf_counter() - begun))
         log.info("%s", rows[-1])
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -26,10 +26,19 @@ from scipy import stats
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.matching.classes import eligible
 from featrack_utils.statistics.bootstrap import Draws, Sample, resample
-from featrack_utils.statistics.calibration import PAIR, calibrate, mean_interval, proportion
 from featrack_utils.statistics.intervals import LEVEL, Interval
 from featrack_utils.statistics.persistence import persistence
-from featrack_utils.statistics.simulation import Plan, Planted, Truth, simulate, true_best_r
+from featrack_utils.statistics.simulation import (
+    PAIR,
+    Plan,
+    Planted,
+    Truth,
+    calibrate,
+    mean_interval,
+    proportion,
+    simulate,
+    true_best_r,
+)
 
 # Sizes of evaluation mix with few features, where chance dominates, and with many, where bias
 # would; with documents that are independent, in groups of three, and in twelve groups a domain.
@@ -94,7 +103,7 @@ def _begin() -> None:
 
 def _single(size: str, regime: tuple, sets: int) -> list[dict]:
     plan = replace(SIZES[size], persisting=regime[0], rho=regime[1])
-    found = calibrate(*regime, tau=TAU, sets=sets, replicates=200, seed=SEED, plan=plan)
+    found = calibrate(plan, tau=TAU, sets=sets, seed=SEED)
     row = _row(size, "share", regime[1], found.planted, found.bias, found.coverage, sets)
     row["jackknife"], row["jackknife.raw"] = _jackknife_coverage(plan, sets)
     logging.info("%s", row)

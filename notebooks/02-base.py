@@ -229,7 +229,7 @@ paper.beside_paper(
         (
             "base.loss",
             "loss, nats per token",
-            paper.interval(figures, f"lm.{root}.own.loss"),
+            estimate(figures, f"lm.{root}.own.loss"),
             None,
             words,
         ),
@@ -237,7 +237,7 @@ paper.beside_paper(
         (
             "base.accuracy",
             "next-token accuracy",
-            paper.interval(figures, f"lm.{root}.own.accuracy"),
+            estimate(figures, f"lm.{root}.own.accuracy"),
             None,
             words,
         ),

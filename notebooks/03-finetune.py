@@ -29,7 +29,7 @@ import pandas as pd
 
 from featrack_utils.corpora import prepare, tokenizer
 from featrack_utils.display import paper, shading, style, training_figures
-from featrack_utils.display.text import check, count, listed, number, percent, say, show
+from featrack_utils.display.text import check, count, estimate, listed, number, percent, say, show
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import label
 from featrack_utils.models import evaluation, loading, training
@@ -240,7 +240,7 @@ for model in tuned:
     named = f"{label(model)} on its own text: "
     for figure, text in {"loss": "loss, nats per token", "accuracy": "accuracy"}.items():
         name = f"{model}.{figure}" if f"{model}.{figure}" in paper.PAPER else None
-        ours = paper.interval(results, f"lm.{model}.own.{figure}")
+        ours = estimate(results, f"lm.{model}.own.{figure}")
         spec = ".0%" if figure == "accuracy" else ".2f"
         rows.append((name, named + text, ours, None, words, spec))
     alone = results[f"lm.{model}.unigram_loss"]

@@ -23,6 +23,7 @@
 
 # %% tags=["hide-input"]
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +45,12 @@ from featrack_utils.display.text import (
     with_interval,
 )
 from featrack_utils.pipeline import store
-from featrack_utils.statistics import calibration
+from featrack_utils.statistics import simulation
 from featrack_utils.statistics.bootstrap import resample
-from featrack_utils.statistics.intervals import LEVEL, UNDEFINED, shares
+from featrack_utils.statistics.intervals import LEVEL, shares
 from featrack_utils.statistics.persistence import flat
 from featrack_utils.statistics.simex import SPREAD
-from featrack_utils.statistics.simulation import Plan, simulate, true_best_r
+from featrack_utils.statistics.simulation import PAIR, Plan, calibrate, simulate, true_best_r
 
 style.use_style()
 
@@ -117,7 +118,7 @@ say(f"One simulated parent dictionary holds {listing} features.")
 # %%
 models = {"parent": one.parent, "child": one.child}
 sample = resample(models, [tau], tau=tau, replicates=100, seed=seed)
-(matched,) = sample.matched([calibration.PAIR]).values()
+(matched,) = sample.matched([PAIR]).values()
 
 s_0 = (matched.best_r[matched.asked] > tau).mean()
 s_1 = (matched.exceeded[matched.asked] > 0).mean()
@@ -134,9 +135,10 @@ assert np.isclose(corrected, shares(matched).estimate[0])
 
 # %%
 PLANTED = (0.0, 0.05, 0.2, 0.5, 0.8)
-settings = dict(tau=tau, sets=calibration_sets, seed=seed, plan=plan)
-made = {share: calibration.calibrate(share, (0.9, 1.0), **settings) for share in PLANTED}
-spread = calibration.calibrate(0.5, (0.5, 1.0), **settings)
+settings = dict(tau=tau, sets=calibration_sets, seed=seed)
+clear = {share: replace(plan, persisting=share, rho=(0.9, 1.0)) for share in PLANTED}
+made = {share: calibrate(each, **settings) for share, each in clear.items()}
+spread = calibrate(replace(plan, persisting=0.5, rho=(0.5, 1.0)), **settings)
 
 # %% tags=["hide-input"]
 TOLERANCE = 0.02  # largest error that we ask for, a share of one
@@ -195,8 +197,8 @@ say(
 # %%
 columns = {
     "planted": [c.planted for c in made.values()],
-    "sensitivity": [c.sensitivity or UNDEFINED for c in made.values()],
-    "specificity": [c.specificity or UNDEFINED for c in made.values()],
+    "sensitivity": [c.sensitivity for c in made.values()],
+    "specificity": [c.specificity for c in made.values()],
 }
 show_table(
     pd.DataFrame(columns),
@@ -223,7 +225,7 @@ show_table(
 # $$
 
 # %% tags=["hide-input"]
-kept = Path(calibration.__file__).parents[2] / "benchmarks" / "coverage.json"
+kept = Path(simulation.__file__).parents[2] / "benchmarks" / "coverage.json"
 coverage = pd.DataFrame(json.loads(kept.read_text(encoding="utf-8")))
 sizes = list(dict.fromkeys(coverage["size"]))
 place = coverage["size"].map(sizes.index)
@@ -292,7 +294,7 @@ results = {
 for share, c in made.items():
     name = f"calibration.planted_{share:.0%}".rstrip("%") if share else "calibration.nothing"
     for key in ("share", "sensitivity", "specificity", "bias"):
-        results |= flat(f"{name}.{key}", getattr(c, key) or UNDEFINED)
+        results |= flat(f"{name}.{key}", getattr(c, key))
 store.write_results(store.open_run(run_dir), "calibration", results)
 
 # %% [markdown]

@@ -35,6 +35,7 @@ from featrack_utils.display import paper, style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import (
     check,
+    estimate,
     listed,
     number,
     percent,
@@ -390,7 +391,7 @@ for child, other in ends:
             (
                 name if name in paper.PAPER and rate == own_rate else None,
                 f"accuracy of {label(child)} on {label(domain)}, rate {spelled(rate)}",
-                paper.interval(results, f"rate.{child}.{rate}.{domain}.accuracy"),
+                estimate(results, f"rate.{child}.{rate}.{domain}.accuracy"),
                 None,
                 f"other text; our {label(root)} has {percent(at_root, 1)} there",
                 ".1%",

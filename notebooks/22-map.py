@@ -55,7 +55,7 @@ from featrack_utils.display.text import (
 from featrack_utils.interpretation import contexts
 from featrack_utils.interpretation.explain.lookup import quoted
 from featrack_utils.lineage import label
-from featrack_utils.matching import fates
+from featrack_utils.matching import flow
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.intervals import LEVEL, Interval
@@ -148,9 +148,9 @@ with threadpool_limits(1), warnings.catch_warnings():
 mapped = pd.read_parquet(made / "map.parquet")
 points, cluster = mapped[["x", "y"]].to_numpy(), mapped["cluster"].to_numpy()
 
-best = fates.first_matches(lineage, matches)
-classes = fates.classes(lineage, fates.tracked(lineage, best, tau, rule))
-mapped["kind"] = np.array(fates.CLASSES)[np.concatenate([classes[m] for m in lineage.order])]
+best = flow.first_matches(lineage, matches)
+classes = flow.classes(lineage, flow.tracked(lineage, best, tau, rule))
+mapped["kind"] = np.array(flow.CLASSES)[np.concatenate([classes[m] for m in lineage.order])]
 gone, new = mapped["kind"] == "disappearing", mapped["kind"].isin(["emerging", "novel"])
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}

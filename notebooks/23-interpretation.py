@@ -52,7 +52,7 @@ from featrack_utils.display.text import (
 from featrack_utils.interpretation import contexts
 from featrack_utils.interpretation.explain import chat, lookup, score
 from featrack_utils.lineage import label
-from featrack_utils.matching import best_matches, fates
+from featrack_utils.matching import best_matches, flow
 from featrack_utils.matching.classes import eligible
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.profile import Interpretation
@@ -114,7 +114,7 @@ text = lookup.as_text(found[dictionaries[lineage.root]], context - 1, seed)
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 trackings = {(a, b): matches.tracking(dictionaries[a], dictionaries[b]) for a, b in lineage.edges}
-elsewhere = fates.found_in_neighbour(lineage, trackings)
+elsewhere = flow.found_in_neighbour(lineage, trackings)
 settings = Interpretation(
     explainer=explainer,
     base_url=base_url,
@@ -172,7 +172,7 @@ parameters = {
     **settings.model_dump(),
 }
 inputs = [run / "matching", run / "corpora", *(run / "features" / name for name in found)]
-code = [score, fates]
+code = [score, flow]
 made = store.make(run / "interpretation", build, parameters=parameters, inputs=inputs, code=code)
 own, mates = (pd.read_parquet(made / f"{name}.parquet") for name in ("scores", "mates"))
 

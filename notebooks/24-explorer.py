@@ -29,7 +29,7 @@ import pandas as pd
 from featrack_utils.display import explorer, style
 from featrack_utils.display.text import check, count, number, percent, say
 from featrack_utils.lineage import label
-from featrack_utils.matching import fates
+from featrack_utils.matching import flow
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
 
@@ -94,8 +94,8 @@ say(
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
 matches = open_matches(run)
 root = lineage.root
-kinds = fates.classes(lineage, fates.tracked(lineage, fates.first_matches(lineage, matches), tau))
-disappearing = kinds[root] == fates.CLASSES.index("disappearing")
+kinds = flow.classes(lineage, flow.tracked(lineage, flow.first_matches(lineage, matches), tau))
+disappearing = kinds[root] == flow.CLASSES.index("disappearing")
 own = explorer.own_r(lineage, matches)[root]
 again = (own[disappearing] > tau).mean() if disappearing.any() else None
 

@@ -14,7 +14,7 @@ from featrack_utils.interpretation.explain.score import Subject, everywhere_r, s
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import correlations
-from featrack_utils.matching.fates import found_in_neighbour
+from featrack_utils.matching.flow import found_in_neighbour
 from tests.autointerp_planted import BLOCK, DEAD, LENGTH, VOCABULARY, planted
 from tests.openai_server import ChatServer
 

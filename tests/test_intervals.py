@@ -3,10 +3,9 @@ import pytest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics.bootstrap import Draws, Matched, resample
-from featrack_utils.statistics.calibration import calibrate
 from featrack_utils.statistics.intervals import Shares, interval, over_seeds, shares
 from featrack_utils.statistics.simex import SPREAD
-from featrack_utils.statistics.simulation import Plan, simulate
+from featrack_utils.statistics.simulation import Plan, calibrate, simulate
 
 
 def test_a_dictionary_persists_wholly_in_itself():
@@ -99,6 +98,6 @@ def test_an_interval_stays_within_bounds_and_is_not_stretched_to_the_raw_count()
 
 def test_intervals_hold_the_population_share_as_often_as_they_say():
     """Nominal 95 %; with 200 sets, chance alone moves it by 1.5 points (about 10 s)."""
-    plan = Plan(80, 100, 100, density=0.01, density_spread=0.8, splitting=0.0)
-    result = calibrate(0.5, (0.5, 1.0), sets=200, replicates=200, plan=plan)
+    few = Plan(80, 100, 100, rho=(0.5, 1.0), density=0.01, density_spread=0.8, splitting=0.0)
+    result = calibrate(few, sets=200)
     assert 0.90 <= result.coverage.estimate <= 0.99

@@ -1,8 +1,11 @@
 """The table beside the paper: its cells, its missing ones, and what it refuses."""
 
+import math
+
 from bs4 import BeautifulSoup
 
-from featrack_utils.display.paper import PAPER, Row, beside_paper, interval, published
+from featrack_utils.display.paper import PAPER, Row, beside_paper, published
+from featrack_utils.statistics.intervals import Interval
 
 
 def cells(html) -> list[list[str]]:
@@ -37,10 +40,9 @@ def test_numbers_stand_right():
     assert ["right" in td["style"] for td in soup.find_all("td")] == [False, True, True]
 
 
-def test_an_interval_is_taken_where_there_is_one():
-    results = {"a": 0.5, "a.ci_low": 0.4, "a.ci_high": 0.6, "b": 2}
-    assert interval(results, "a") == (0.5, 0.4, 0.6)
-    assert interval(results, "b") == (2, None, None)
+def test_an_interval_that_isnt_defined_is_left_out():
+    header, line = cells(beside_paper([("base.loss", "loss", Interval(3, math.nan, math.nan))]))
+    assert header == ["what", "paper", "ours"] and line[2] == "3.000"
 
 
 def test_every_figure_says_where_it_is_from():

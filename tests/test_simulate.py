@@ -4,8 +4,8 @@ import pytest
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
-from featrack_utils.statistics.calibration import calibrate
-from featrack_utils.statistics.simulation import Plan, simulate, true_best_r
+from featrack_utils.statistics.intervals import UNDEFINED
+from featrack_utils.statistics.simulation import Plan, calibrate, simulate, true_best_r
 
 SMALL = Plan(n_features=200, n_documents=80, tokens_per_document=100, density=0.01)
 
@@ -86,8 +86,8 @@ def test_a_seed_that_captures_half_shares_a_quarter_with_another():
 
 @pytest.mark.parametrize("planted", [0.05, 0.2, 0.5, 0.8])
 def test_planted_shares_come_back_within_two_points(planted):
-    plan = Plan(n_features=1000, n_documents=400, tokens_per_document=150)
-    result = calibrate(planted, (0.9, 0.9), sets=2, replicates=50, plan=plan)
+    plan = Plan(1000, 400, 150, persisting=planted, rho=(0.9, 0.9))
+    result = calibrate(plan, sets=2, replicates=50)
     assert result.share.estimate == pytest.approx(planted, abs=0.02)
     assert abs(result.bias.estimate) < 0.02
     assert result.sensitivity.estimate > 0.97
@@ -95,11 +95,11 @@ def test_planted_shares_come_back_within_two_points(planted):
 
 
 def test_hardly_anything_persists_where_nothing_was_planted():
-    plan = Plan(n_features=1000, n_documents=400, tokens_per_document=150)
-    result = calibrate(0.0, (0.9, 0.9), sets=2, replicates=50, plan=plan)
+    plan = Plan(1000, 400, 150, persisting=0.0, rho=(0.9, 0.9))
+    result = calibrate(plan, sets=2, replicates=50)
     assert result.planted == 0
     assert result.share.estimate <= 0.01
-    assert result.sensitivity is None
+    assert result.sensitivity is UNDEFINED
     assert result.specificity.estimate == pytest.approx(1 - result.share.estimate, abs=1e-3)
 
 
@@ -126,8 +126,3 @@ def test_copies_are_found_as_each_others_match():
 def test_a_plan_that_cannot_be_met_is_refused(wrong):
     with pytest.raises(FeatrackError):
         simulate(Plan(**{"n_features": 50, **wrong}), 0)
-
-
-def test_one_set_is_too_few_to_calibrate_on():
-    with pytest.raises(FeatrackError, match="two simulated sets"):
-        calibrate(0.5, (0.9, 0.9), sets=1)

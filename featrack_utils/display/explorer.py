@@ -28,18 +28,18 @@ from featrack_utils.interpretation import contexts
 from featrack_utils.interpretation.logit_effects import LogitEffects, top_logits
 from featrack_utils.interpretation.selection import closest
 from featrack_utils.lineage import Lineage, label
-from featrack_utils.matching import fates
+from featrack_utils.matching import chains, flow
 from featrack_utils.matching.best_matches import FOLDER as MATCHING
 from featrack_utils.matching.best_matches import Matches, open_matches
 from featrack_utils.matching.classes import turned
-from featrack_utils.matching.fates import Best
+from featrack_utils.matching.flow import Best
 from featrack_utils.pipeline import store
 
 FORMAT = 3
 CHUNK = 256  # features in one file of details
-# Beside `fates.CLASSES`: no neighbour has it, but a model further along its line does.
+# Beside `flow.CLASSES`: no neighbour has it, but a model further along its line does.
 ELSEWHERE = "elsewhere"
-CLASSES = (*fates.CLASSES, ELSEWHERE)
+CLASSES = (*flow.CLASSES, ELSEWHERE)
 LOGITS = 8  # tokens shown that a feature raises, and that it lowers
 TOP_TOKENS = 5
 # In book/_static/explorer/, each after those it needs.
@@ -102,7 +102,7 @@ def read_contents(run: Path, context: int, seed: int) -> Contents:
     return Contents(
         lineage=lineage,
         features={model: found[f"{model}-0"] for model in lineage.order},
-        best=fates.first_matches(lineage, matches),
+        best=flow.first_matches(lineage, matches),
         own=own_r(lineage, matches),
         copies={model: matches.copies[f"{model}-0"].group for model in lineage.order},
         logits={
@@ -193,7 +193,7 @@ def _index(
     contents: Contents, tau: float, columns: Mapping[str, sparse.csc_matrix]
 ) -> dict[str, Any]:
     lineage, best = contents.lineage, contents.best
-    kinds, chained = _kinds(lineage, best, tau), fates.universal(lineage, best, tau)
+    kinds, chained = _kinds(lineage, best, tau), chains.in_chains(lineage, best, tau)
     rows = {}
     for model, found in contents.features.items():
         about = contents.about[contents.about["model"] == model].set_index("feature")
@@ -226,12 +226,12 @@ def _index(
 
 
 def _kinds(lineage: Lineage, best: Best, tau: float) -> dict[str, np.ndarray]:
-    """Classes as `fates` has them, but none is called lost or new that its line has further on.
+    """Classes as `flow` has them, but none is called lost or new that its line has further on.
 
     A root's feature that every child lacks may stand in a merge of them, and a merge's feature
     without a parent's may be the root's.
     """
-    kinds = fates.classes(lineage, fates.tracked(lineage, best, tau))
+    kinds = flow.classes(lineage, flow.tracked(lineage, best, tau))
     unmatched = [CLASSES.index(name) for name in ("disappearing", "emerging", "novel")]
     for model, numbers in kinds.items():
         line = set(lineage.order) if model == lineage.root else set(lineage.ancestors(model))

@@ -52,11 +52,6 @@ def published(name: str) -> float:
     return PAPER[name].value
 
 
-def interval(results: Mapping[str, float], name: str) -> Interval:
-    """A result with its 95 % interval, which is None where results.json has none."""
-    return Interval(*(results.get(f"{name}{end}") for end in ("", ".ci_low", ".ci_high")))
-
-
 def beside_paper(rows: Iterable[Row | tuple], caption: str = "") -> HTML:
     """The table `what | paper | ours [95 % CI] | ceiling | why they differ`.
 
@@ -84,6 +79,7 @@ def _line(row: Row) -> dict[str, Interval | str | HTML | None]:
 
     def cell(value: Ours) -> Interval:
         ends = value if isinstance(value, tuple) else (value, None, None)
+        ends = [None if pd.isna(each) else each for each in ends]
         if spec is not None and spec.endswith("d"):  # results may hold 2.0
             ends = [each if each is None else round(each) for each in ends]
         return Interval(*(None if each is None else format_cell(each, spec) for each in ends))

@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import require_pairs
-from featrack_utils.matching.correlation import BestMatches, check_correlation
-from featrack_utils.matching.flow import steps
-
-Best = Mapping[tuple[str, str], BestMatches]
+from featrack_utils.matching.correlation import check_correlation
+from featrack_utils.matching.flow import Best, steps
 
 
 class Count(NamedTuple):
@@ -56,6 +55,14 @@ def universal_chains(lineage: Lineage, best: Best, tau: float) -> pd.DataFrame:
         chains = _join(chains, links, {lineage.root})
     chains = chains.sort_values(["min_r", lineage.root], ascending=[False, True], ignore_index=True)
     return chains[[*lineage.order, "min_r"]]
+
+
+def in_chains(lineage: Lineage, best: Best, tau: float) -> dict[str, Bool[np.ndarray, " d_sae"]]:
+    """Which features belong to a chain of matches through all models, by model."""
+    chains = universal_chains(lineage, best, tau)
+    sizes = {child: best[parent, child].b_candidates.size for parent, child in lineage.edges}
+    sizes[lineage.root] = best[lineage.edges[0]].a_candidates.size
+    return {model: np.isin(range(sizes[model]), chains[model]) for model in lineage.order}
 
 
 def count(chains: pd.DataFrame, root: str, group: np.ndarray) -> Count:

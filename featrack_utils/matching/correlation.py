@@ -174,9 +174,9 @@ def _matched(
     scale_b = inverse_scale(b_x, b_xx, n, eligible[1])
     rows = np.flatnonzero(np.isfinite(scale_a))
     sums = (a_x / n, scale_a, b_x, scale_b)
-    args = (np.empty((0, 0)), arrays(columns), arrays(b), *sums, floor, skip_diagonal)
-    found = shared_out(match_rows, np.diff(columns.indptr), rows, threads, *args)
-    return gathered(found, scale_a, scale_b, floor)
+    args = (arrays(columns), arrays(b), *sums, floor, skip_diagonal)
+    found = shared_out(_match_rows, np.diff(columns.indptr), rows, threads, *args)
+    return _gathered(found, scale_a, scale_b, floor)
 
 
 def arrays(matrix: sparse.csr_matrix | sparse.csc_matrix) -> tuple[np.ndarray, ...]:
@@ -201,7 +201,7 @@ def shared_out(
         return list(zip(parts, pool.map(lambda part: kernel(part, *args), parts), strict=True))
 
 
-def gathered(found: list, scale_a: np.ndarray, scale_b: np.ndarray, floor: float) -> BestMatches:
+def _gathered(found: list, scale_a: np.ndarray, scale_b: np.ndarray, floor: float) -> BestMatches:
     """The parts' best matches and pairs as one, the same however the rows were shared out."""
     a_r, a_j = np.zeros(scale_a.size), np.full(scale_a.size, -1, np.int32)
     for rows, part in found:
@@ -286,13 +286,12 @@ def _scan_row(i, row, mean_a, inv_a, sum_b, inv_b, b_r, b_i):
 
 
 @njit(nogil=True, cache=True)
-def match_rows(rows, products, a, b, mean_a, inv_a, sum_b, inv_b, floor, skip_diagonal):
+def _match_rows(rows, a, b, mean_a, inv_a, sum_b, inv_b, floor, skip_diagonal):
     """Best matches of the features `rows` of a, one row of Σxy at a time.
 
-    The rows come from `products` [d_a, d_b]; if it is empty, from `a` by columns, (pointers,
-    positions, values), and `b` by rows, (pointers, features, values). `mean_a` is Σx / n;
-    `inv_a` and `inv_b` are 1 / √(Σx² − (Σx)²/n). Gives r and index of the best for each of
-    `rows` and for each feature of b, then i, j, r of the pairs with r ≥ floor.
+    `a` comes by columns, (pointers, positions, values), and `b` by rows, (pointers, features,
+    values). `mean_a` is Σx / n; `inv_a` and `inv_b` are 1 / √(Σx² − (Σx)²/n). Gives r and index of
+    the best for each of `rows` and for each feature of b, then i, j, r of the pairs with r ≥ floor.
     """
     width = sum_b.shape[0]
     row = np.zeros(width)
@@ -302,11 +301,8 @@ def match_rows(rows, products, a, b, mean_a, inv_a, sum_b, inv_b, floor, skip_di
     pair_i, pair_j, pair_r = [np.int32(0)][:0], [np.int32(0)][:0], [0.0][:0]
     for k in range(rows.shape[0]):
         i = rows[k]
-        if products.shape[0] > 0:
-            row[:] = products[i]
-        else:
-            row[:] = 0.0
-            _add_row(row, a[0][i], a[0][i + ONE], a[1], a[2], b[0], b[1], b[2])
+        row[:] = 0.0
+        _add_row(row, a[0][i], a[0][i + ONE], a[1], a[2], b[0], b[1], b[2])
         if skip_diagonal:
             row[i] = np.nan
         a_r[k], a_j[k] = _scan_row(i, row, mean_a[i], inv_a[i], sum_b, inv_b, b_r, b_i)

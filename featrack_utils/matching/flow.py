@@ -1,18 +1,24 @@
 """Where features go along a lineage: what becomes of a parent's, where a merge's come from.
 
-A `Tracking` belongs to each (parent, child) of the lineage. See `book/method.md`, classes of
-features; the flow diagram is Horn & Elliott's Figure 2.
+A `Tracking` belongs to each (parent, child) of the lineage, of one dictionary a model. See
+`book/method.md`, classes of features; the flow diagram is Horn & Elliott's Figure 2.
 """
 
 from collections.abc import Mapping
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Int
 
 from featrack_utils.lineage import Lineage
-from featrack_utils.matching.classes import Tracking
+from featrack_utils.matching.best_matches import Matches
+from featrack_utils.matching.classes import Tracking, classify
+from featrack_utils.matching.correlation import BestMatches
 
+Best = Mapping[tuple[str, str], BestMatches]
 Trackings = Mapping[tuple[str, str], Tracking]
+CLASSES = ("persisting", "disappearing", "unobserved", "emerging", "inherited", "novel")
 SHARED_ORIGINS = ("both", "all", "several")  # of a merge's features that more than one parent has
 
 
@@ -44,17 +50,19 @@ def origin_masks(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: masks[name] for name in origin_names(parents)}
 
 
-def origins(lineage: Lineage, merge: str, trackings: Trackings) -> np.ndarray:
-    """Origin of each feature of a merge: one of `origin_names`, or unobserved; str [d_sae]."""
-    between = {parent: trackings[parent, merge] for parent in lineage.parents(merge)}
-    masks = origin_masks({parent: one.child == "matched" for parent, one in between.items()})
-    unobserved = next(iter(between.values())).child == "unobserved"
-    named = np.select(list(masks.values()), list(masks), "novel")
-    return np.where(unobserved, "unobserved", named)
+def first_matches(lineage: Lineage, matches: Matches) -> Best:
+    """Best matches between the first dictionaries of each two models of a run."""
+    first = {model: names[0] for model, names in matches.names.items()}
+    return {(a, b): matches.best[first[a], first[b]] for a, b in combinations(lineage.order, 2)}
 
 
-def stage_classes(lineage: Lineage, model: str, trackings: Trackings) -> np.ndarray:
-    """Class of each feature of a model in the flow, str [d_sae].
+def tracked(lineage: Lineage, best: Best, tau: float, rule: str = "best") -> Trackings:
+    """Classes and partners along every edge; `best` holds at least the edges."""
+    return {edge: classify(best[edge], tau, rule) for edge in lineage.edges}
+
+
+def origins(lineage: Lineage, model: str, trackings: Trackings) -> np.ndarray:
+    """Where each feature of a model comes from, str [d_sae].
 
     Eligible features of the root are `eligible`, those of a tuned model `from <parent>` or `new`,
     of a merge one of `origin_names`; others are unobserved.
@@ -63,18 +71,50 @@ def stage_classes(lineage: Lineage, model: str, trackings: Trackings) -> np.ndar
     if not parents:
         seen = trackings[model, lineage.children(model)[0]].parent
         return np.where(seen == "unobserved", "unobserved", "eligible")
+    found = {parent: trackings[parent, model].child == "matched" for parent in parents}
+    masks = {f"from {parents[0]}": found[parents[0]], "new": ~found[parents[0]]}
     if model in lineage.merges:
-        return origins(lineage, model, trackings)
-    seen = trackings[parents[0], model].child
-    found = np.where(seen == "matched", f"from {parents[0]}", "new")
-    return np.where(seen == "unobserved", "unobserved", found)
+        masks = origin_masks(found)
+    unobserved = trackings[parents[0], model].child == "unobserved"
+    return np.select([unobserved, *masks.values()], ["unobserved", *masks], "")
+
+
+def found_in_neighbour(
+    lineage: Lineage, trackings: Trackings
+) -> dict[str, Bool[np.ndarray, " d_sae"]]:
+    """Features that a neighbouring model has, too, by model: a parent, or for the root a child."""
+    found = {}
+    for model in lineage.order:
+        masks = [trackings[parent, model].child == "matched" for parent in lineage.parents(model)]
+        if model == lineage.root:
+            children = lineage.children(model)
+            masks = [trackings[model, child].parent == "persisting" for child in children]
+        found[model] = np.any(masks, axis=0)
+    return found
+
+
+def classes(lineage: Lineage, trackings: Trackings) -> dict[str, Int[np.ndarray, " d_sae"]]:
+    """Each feature's main class, an index into CLASSES, by model.
+
+    Of the root persisting (in a child) or disappearing; of a tuned model persisting (from its
+    parent) or emerging; of a merge inherited (from a parent) or novel; all may be unobserved.
+    """
+    numbers = {}
+    for model, found in found_in_neighbour(lineage, trackings).items():
+        names = ("persisting", "disappearing" if model == lineage.root else "emerging")
+        if model in lineage.merges:
+            names = ("inherited", "novel")
+        with_one, without, unobserved = map(CLASSES.index, (*names, "unobserved"))
+        eligible = origins(lineage, model, trackings) != "unobserved"
+        numbers[model] = np.select([found, eligible], [with_one, without], unobserved)
+    return numbers
 
 
 def flow(lineage: Lineage, trackings: Trackings) -> pd.DataFrame:
     """Numbers of features that flow from model to model, those without a match included.
 
     Columns: source_stage, source_class, target_stage, target_class, volume. Eligible features
-    have the classes of `stage_classes`. A volume between two such classes counts one-to-one
+    have the classes of `origins`. A volume between two such classes counts one-to-one
     matches. Three more say where features begin or end: `disappearing` (target) have no match;
     `fused` (target) have one, but it is matched more closely to another parent feature; `split`
     (source) are the reverse, children whose parent is matched more closely to another child. With
@@ -84,7 +124,7 @@ def flow(lineage: Lineage, trackings: Trackings) -> pd.DataFrame:
     So volumes add up: out of each class towards each next model, and into each class of a tuned
     model, flow as many features as the class has. Into a merge's `both` flow twice as many.
     """
-    classes = {model: stage_classes(lineage, model, trackings) for model in lineage.order}
+    classes = {model: origins(lineage, model, trackings) for model in lineage.order}
     rows = []
     for model in lineage.order:
         for parent in lineage.parents(model):

@@ -14,10 +14,9 @@ from scipy import sparse
 
 from featrack_utils.matching.correlation import (
     BestMatches,
+    Pairs,
     arrays,
     checked,
-    gathered,
-    match_rows,
     same_positions,
     shared_out,
 )
@@ -58,22 +57,26 @@ def string_correlations(
     a, b = checked(a), checked(b)
     same_positions(a, b)
     means_a, means_b = string_means(a, tokens), string_means(b, tokens)
-    scale_a = _scale(means_a, eligible_a)
-    scale_b = _scale(means_b, eligible_b)
+    able_a, able_b = _candidates(means_a, eligible_a), _candidates(means_b, eligible_b)
     columns = _centred(means_a)
-    rows = np.flatnonzero(np.isfinite(scale_a))
-    r = np.full((a.shape[1], b.shape[1]), np.nan)
+    r = np.full((a.shape[1], b.shape[1]), -np.inf)
     shared = np.zeros(r.shape, np.int32)
     strings = (arrays(columns), arrays(_centred(means_b).tocsr()), r, shared)
-    work = np.diff(columns.indptr)
-    shared_out(_shared_r, work, rows, None, *strings)
-    nothing = arrays(sparse.csr_matrix((0, 0), dtype=np.float32))
-    # r is there already: with sums of 0 and scales of 1 it is taken as it stands.
-    as_is = (np.zeros(a.shape[1]), scale_a, np.zeros(b.shape[1]), scale_b)
-    args = (r, nothing, nothing, *as_is, floor, False)
-    best = gathered(shared_out(match_rows, work, rows, None, *args), scale_a, scale_b, floor)
+    shared_out(_shared_r, np.diff(columns.indptr), np.flatnonzero(able_a), None, *strings)
+    r[:, ~able_b] = -np.inf
+    i, j = (side.astype(np.int32) for side in np.nonzero(r >= floor))
+    pairs = Pairs(i, j, np.minimum(r[i, j], 1))
+    best = BestMatches(*_best(r), *_best(r.T), able_a, able_b, pairs, floor)
     behind = shared[np.arange(a.shape[1]), best.a_best_index]
     return StringMatches(best, np.where(best.a_best_index >= 0, behind, 0))
+
+
+def _best(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """r and index of the best in each row; 0 and −1 where there is none."""
+    best = r.max(axis=1)
+    has = np.isfinite(best)
+    index = np.where(has, r.argmax(axis=1), -1).astype(np.int32)
+    return np.where(has, np.clip(best, -1, 1), 0.0), index
 
 
 def string_means(acts: sparse.csr_matrix, tokens: np.ndarray) -> sparse.csc_matrix:
@@ -107,12 +110,10 @@ def _centred(means: sparse.csc_matrix) -> sparse.csc_matrix:
     return centred
 
 
-def _scale(means: sparse.csc_matrix, eligible: np.ndarray | None) -> np.ndarray:
-    """1 for candidates, NaN for the others; float64 [d_sae]."""
-    candidate = np.diff(means.indptr) >= _LEAST
-    if eligible is not None:
-        candidate &= eligible
-    return np.where(candidate, 1.0, np.nan)
+def _candidates(means: sparse.csc_matrix, eligible: np.ndarray | None) -> np.ndarray:
+    """Eligible features with enough strings to have an r; bool [d_sae]."""
+    enough = np.diff(means.indptr) >= _LEAST
+    return enough if eligible is None else enough & eligible
 
 
 @njit(nogil=True, cache=True)

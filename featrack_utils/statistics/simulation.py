@@ -1,20 +1,24 @@
-"""Paired sparse activations with a known truth, to ask what the pipeline makes of them.
+"""Paired sparse activations with a known truth, and what the pipeline makes of them.
 
 Documents have a domain and a topic; latent causes fire in them as *events*; a feature *watches* a
 latent's events, misses some and sees others larger or smaller (`book/method.md`, simulation).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
+from scipy import sparse, stats
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
+from featrack_utils.statistics.bootstrap import resample
+from featrack_utils.statistics.intervals import LEVEL, UNDEFINED, Interval, interval, shares
 
 SPARSEST, DENSEST = 2e-4, 0.2  # shares of tokens on which a feature fires
 N_DOMAINS, TOPICS_PER_DOMAIN = 4, 4
+PAIR = ("parent", 0), ("child", 0)
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,7 @@ class Plan:
     seeds: int = 1  # dictionaries per model
 
     def counts(self) -> dict[str, int]:
-        """Columns of each kind, the remainder vanishing (parent) or emerging (child).
-
-        Raises: FeatrackError when the kinds asked for don't fit into ``n_features``.
-        """
+        """Columns of each kind, the remainder vanishing (parent) or emerging (child)."""
         dead = round(self.dead * self.n_features)
         alive = self.n_features - dead
         persisting = round(self.persisting * alive)
@@ -93,22 +94,19 @@ class _Latents(NamedTuple):
     family: np.ndarray
 
 
-class _Stream(NamedTuple):
-    """Simulated documents: labels of each token, then topic and first token of each document."""
+class _Text(NamedTuple):
+    """Simulated documents: labels of each token, and of each document topic and first token."""
 
-    document: np.ndarray
-    group: np.ndarray
-    domain: np.ndarray
-    tokens: np.ndarray
+    labels: Features  # without activations
     topic: np.ndarray
-    starts: np.ndarray
+    starts: np.ndarray  # [n_documents + 1]
 
 
 def true_best_r(a: Truth, b: Truth) -> np.ndarray:
-    """Population r of each column of ``a`` with its best column in ``b``, float64 [d_sae].
+    """Population r of each column of `a` with its best column in `b`, float64 [d_sae].
 
-    Watchers of the same events correlate at ρ, half of a split feature with the
-    whole at ρ/√2, others at nearly 0 (topics make them fire in the same documents).
+    Watchers of the same events correlate at ρ, half of a split feature with the whole at ρ/√2,
+    others at nearly 0 (topics make them fire in the same documents).
     """
     same = np.isin(a.latent, b.latent[b.latent >= 0])
     related = np.isin(a.family, b.family[b.family >= 0])
@@ -119,59 +117,53 @@ def true_best_r(a: Truth, b: Truth) -> np.ndarray:
 def _dictionary(
     rng: np.random.Generator,
     plan: Plan,
-    entries: tuple[np.ndarray, np.ndarray],
+    kind: np.ndarray,
+    latent: np.ndarray,
     latents: _Latents,
-    stream: _Stream,
+    text: _Text,
     private_ids: int,
 ) -> tuple[Features, Truth]:
-    """One dictionary: its entries' activations in shuffled columns, and their truth."""
-    kind, latent = entries
-    alive = latent.size
-    found = rng.random(alive) < plan.capture
+    """One dictionary in shuffled columns, and their truth; `kind` and `latent` are of the alive."""
+    found = rng.random(latent.size) < plan.capture
     is_copy = kind == "copy"
     parts = []
     for part in (found & ~is_copy, found & is_copy):
         columns = np.full(latents.density.size, -1)
         columns[latent[part]] = np.flatnonzero(part)
-        parts.append(
-            _watch(rng, latents.events, stream.group, columns, latents.rho, latents.density)
-        )
+        parts.append(_watch(rng, latents, text.labels.group, columns))
     missed = np.flatnonzero(~found)
     if missed.size:  # the seed spends these columns on something no other dictionary has
-        own = _draw_events(rng, stream.topic, stream.starts, latents.density[latent[missed]])
+        own = _draw_events(rng, text, latents.density[latent[missed]])
         parts.append((own.row, missed[own.latent], own.size))
     row, column, size = (np.concatenate(field) for field in zip(*parts, strict=True))
     place = rng.permutation(plan.n_features)
     acts = sparse.csr_matrix(
         (size.astype(np.float32), (row, place[column])),
-        shape=(stream.document.size, plan.n_features),
+        shape=(text.labels.origin.size, plan.n_features),
     )
     ids = latent.copy()
     ids[missed] = private_ids + np.arange(missed.size)
-    family = np.where(found, latents.family[latent], ids)
     truth = Truth(
         np.full(plan.n_features, "dead", dtype="<U10"),
         np.full(plan.n_features, -1),
         np.full(plan.n_features, -1),
         np.zeros(plan.n_features),
     )
-    columns = place[:alive]
-    truth.kind[columns], truth.latent[columns] = kind, ids
-    truth.family[columns], truth.rho[columns] = family, latents.rho[latent]
-    return Features(acts, stream.document, stream.domain, stream.tokens, stream.group), truth
+    of_alive = Truth(kind, ids, np.where(found, latents.family[latent], ids), latents.rho[latent])
+    for whole, alive in zip(truth, of_alive, strict=True):
+        whole[place[: latent.size]] = alive
+    return text.labels._replace(acts=acts), truth
 
 
 def simulate(plan: Plan, seed: int) -> Planted:
     """Draw activations of a parent and a child model according to the plan.
 
-    Activations are CSR float32 [n_tokens, n_features]; a document has a domain and
-    a topic, so that firings cluster in documents; columns are shuffled.
-
-    Raises: FeatrackError when the plan can't be met.
+    Raises:
+        FeatrackError: the plan can't be met.
     """
     count = plan.counts()
     rng = np.random.default_rng(seed)
-    stream = _draw_stream(rng, plan.n_documents, plan.tokens_per_document, plan.group_size)
+    text = _draw_text(rng, plan)
     names = ("persisting", "splitting", "vanishing", "emerging")
     kind = np.repeat(
         (*names, "dense_a", "dense_b"), [*(count[n] for n in names), *[count["dense"]] * 2]
@@ -181,7 +173,7 @@ def simulate(plan: Plan, seed: int) -> Planted:
     dense = np.char.startswith(kind, "dense")
     density[dense] = rng.uniform(0.1, 0.4, dense.sum())
     rho = rng.uniform(*plan.rho, kind.size)
-    events = _draw_events(rng, stream.topic, stream.starts, density)
+    events = _draw_events(rng, text, density)
 
     # In the child, each split latent's events belong to one of two new latents.
     split = np.flatnonzero(kind == "splitting")
@@ -210,25 +202,23 @@ def simulate(plan: Plan, seed: int) -> Planted:
         (np.append(kind[own[0]], ["copy"] * copied.size), np.append(own[0], copied)),
         (kind[own[1]], own[1]),
     )
-    made: tuple[list, list] = ([], [])
+    made = []
     for number in range(2 * plan.seeds):
-        model = number % 2
-        private_ids = kind.size + number * plan.n_features
-        made[model].append(
-            _dictionary(rng, plan, entries[model], latents[model], stream, private_ids)
-        )
-    (parent, parent_truth), (child, child_truth) = (zip(*side, strict=True) for side in made)
-    return Planted(list(parent), list(child), list(parent_truth), list(child_truth))
+        model, private_ids = number % 2, kind.size + number * plan.n_features
+        made.append(_dictionary(rng, plan, *entries[model], latents[model], text, private_ids))
+    (parent, parent_truth), (child, child_truth) = (
+        map(list, zip(*made[model::2], strict=True)) for model in (0, 1)
+    )
+    return Planted(parent, child, parent_truth, child_truth)
 
 
-def _draw_events(
-    rng: np.random.Generator, topic: np.ndarray, starts: np.ndarray, density: np.ndarray
-) -> _Events:
+def _draw_events(rng: np.random.Generator, text: _Text, density: np.ndarray) -> _Events:
     """Firings of every latent: rates differ by topic and, gamma-wise, by document.
 
-    `topic` int [n_documents], `starts` int [n_documents + 1], `density` float [n_latents],
-    the share of tokens with an event. Sizes are exponential, their scale log-normal.
+    `density` float [n_latents] is the share of tokens with an event. Sizes are exponential, their
+    scale log-normal.
     """
+    topic, starts = text.topic, text.starts
     n_documents, n_latents = len(topic), len(density)
     by_topic = rng.gamma(0.7, 1.0, (topic.max() + 1, n_latents)) + 0.05
     rate = by_topic[topic] * rng.gamma(2.0, 0.5, (n_documents, n_latents))
@@ -248,20 +238,16 @@ def _draw_events(
 
 
 def _watch(
-    rng: np.random.Generator,
-    events: _Events,
-    group: np.ndarray,
-    columns: np.ndarray,
-    rho: np.ndarray,
-    density: np.ndarray,
+    rng: np.random.Generator, latents: _Latents, group: np.ndarray, columns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows, columns and activations that noisy watchers of the events report.
 
-    An event is missed with its whole group of documents or on its own (chance of being
-    seen √ρ in all) and its size is multiplied by log-normal noise, such that two
-    independent watchers of a latent have Pearson r = ρ over all tokens. `columns` int
-    [n_latents] is each latent's column, −1 if it has none.
+    An event is missed with its whole group of documents or on its own (chance of being seen √ρ
+    in all) and its size is multiplied by log-normal noise, such that two independent watchers of
+    a latent have Pearson r = ρ over all tokens. `columns` int [n_latents] is each latent's column,
+    −1 if it has none.
     """
+    events, rho = latents.events, latents.rho
     seen = np.sqrt(rho)
     keep_group = rng.random((group.max() + 1, rho.size)) < np.sqrt(seen)
     kept = columns[events.latent] >= 0
@@ -270,27 +256,94 @@ def _watch(
     row, latent, size = (field[kept] for field in events)
     # For exponential sizes E[A]²/E[A²] = 1/2, so the mean's part of the variance is half
     # the density; the size noise E[u²] is then what leaves r at ρ.
-    half = density / 2
+    half = latents.density / 2
     second_moment = (1 - half) / seen + half * seen
     spread = np.sqrt(np.log(np.maximum(second_moment, 1.0)))[latent]
     noise = np.exp(spread * rng.standard_normal(row.size) - spread**2 / 2)
     return row, columns[latent], size * noise
 
 
-def _draw_stream(
-    rng: np.random.Generator, n_documents: int, tokens_per_document: int, group_size: int = 1
-) -> _Stream:
+def _draw_text(rng: np.random.Generator, plan: Plan) -> _Text:
     """Documents of log-normal lengths, domains in equal numbers, topics within domains.
 
     `group_size` documents of one domain in a row make a group, which has one topic.
     """
+    n_documents = plan.n_documents
     lengths = rng.lognormal(0.0, 0.4, n_documents)
-    lengths = np.maximum(lengths * tokens_per_document / lengths.mean(), 4).astype(np.int64)
+    lengths = np.maximum(lengths * plan.tokens_per_document / lengths.mean(), 4).astype(np.int64)
     place, domain = np.divmod(np.arange(n_documents), N_DOMAINS)
-    group = place // group_size * N_DOMAINS + domain
+    group = place // plan.group_size * N_DOMAINS + domain
     topic = domain * TOPICS_PER_DOMAIN + rng.integers(TOPICS_PER_DOMAIN, size=n_documents)[group]
     document = np.repeat(np.arange(n_documents, dtype=np.int32), lengths)
     tokens = rng.integers(0, 4096, document.size).astype(np.int32)
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    labels = (group[document].astype(np.int32), domain[document].astype(np.int8))
-    return _Stream(document, *labels, tokens, topic, starts)
+    labels = Features(
+        acts=None,
+        origin=document,
+        domain=domain[document].astype(np.int8),
+        tokens=tokens,
+        group=group[document].astype(np.int32),
+    )
+    return _Text(labels, topic, np.concatenate([[0], np.cumsum(lengths)]))
+
+
+class Calibration(NamedTuple):
+    """What the pipeline made of planted features, over several simulated sets."""
+
+    planted: float  # mean share of eligible parent features with a true r > τ
+    share: Interval  # mean of the share reported, over sets
+    raw: Interval  # mean of the share as counted, before its noise is corrected
+    bias: Interval  # mean of reported − planted, over sets
+    sensitivity: Interval  # called / truly persisting features; NaN: none planted
+    specificity: Interval  # not called / truly not persisting ones; NaN: none planted
+    coverage: Interval  # share of sets whose 95 % interval holds the planted share
+
+
+def calibrate(
+    plan: Plan, *, sets: int, tau: float = 0.8, replicates: int = 200, seed: int = 0
+) -> Calibration:
+    """Run correlation, matching and bootstrap on simulated pairs of dictionaries.
+
+    Intervals of means are Student's over sets (at least two), those of proportions Wilson's over
+    features or sets.
+
+    Raises:
+        FeatrackError: the plan can't be met.
+    """
+    rows, called_truth = [], []
+    for number in range(sets):
+        simulated = simulate(plan, seed + number)
+        models = {"parent": simulated.parent, "child": simulated.child}
+        sample = resample(models, [tau], tau=tau, replicates=replicates, seed=seed + number)
+        (matched,) = sample.matched([PAIR]).values()
+        called = matched.best_r[matched.asked] > tau
+        true_r = true_best_r(simulated.parent_truth[0], simulated.child_truth[0])
+        truth = true_r[matched.asked] > tau
+        share, low, high = interval(shares(matched), tau)
+        rows.append((truth.mean(), share, called.mean(), low <= truth.mean() <= high))
+        called_truth.append(np.stack([called, truth]))
+    planted, share, raw, holds = np.array(rows, dtype=float).T
+    called, truth = np.concatenate(called_truth, axis=1)
+    return Calibration(
+        planted=float(planted.mean()),
+        share=mean_interval(share),
+        raw=mean_interval(raw),
+        bias=mean_interval(share - planted),
+        sensitivity=proportion(called[truth]),
+        specificity=proportion(~called[~truth]),
+        coverage=proportion(holds > 0),
+    )
+
+
+def mean_interval(values: np.ndarray) -> Interval:
+    """A mean with Student's 95 % interval; values [n], n ≥ 2."""
+    half = stats.t.ppf((1 + LEVEL) / 2, values.size - 1) * stats.sem(values)
+    return Interval(*(float(values.mean() + side * half) for side in (0, -1, 1)))
+
+
+def proportion(hits: Sequence[bool] | np.ndarray) -> Interval:
+    """A share of hits with Wilson's 95 % interval; undefined of none."""
+    if len(hits) == 0:
+        return UNDEFINED
+    test = stats.binomtest(int(np.sum(hits)), len(hits))
+    bounds = test.proportion_ci(LEVEL, method="wilson")
+    return Interval(float(test.statistic), float(bounds.low), float(bounds.high))
