@@ -37,6 +37,7 @@ from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, percent, say, show, verdict, with_interval
 from featrack_utils.lineage import label
+from featrack_utils.matching import classes
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.models import capture, loading
 from featrack_utils.models.retraining import retrain
@@ -147,12 +148,23 @@ def has_match(model):
     return matched.asked & (matched.best_r > tau)
 
 
+# A half must hold half of what makes a feature eligible.
+enough = -(-min_positions // 2), -(-min_documents // 2)
+in_both_halves = np.all(
+    [classes.eligible(parent.acts[h], parent.origin[h], *enough) for h in (fit, ~fit)], axis=0
+)
+
+
+def some_of(kind):
+    """At most `probed_features` of a kind, drawn at random."""
+    able = np.flatnonzero(kind & in_both_halves)
+    return np.sort(np.random.default_rng(seed).permutation(able)[:probed_features])
+
+
 kinds, picked, samples = {}, {}, {}
 for child in chosen:
     kinds[child] = asked & has_match(child), asked & ~has_match(child)
-    picked[child] = [
-        probes.probed(parent, fit, kind, probed_features, seed, **criteria) for kind in kinds[child]
-    ]
+    picked[child] = [some_of(kind) for kind in kinds[child]]
     sizes = [len(p) for p in picked[child]], [kind.sum() for kind in kinds[child]]
     samples[child] = probes.sampled(*sizes, replicates, seed)
 

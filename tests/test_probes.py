@@ -7,7 +7,6 @@ from featrack_utils.dictionaries.features import Features
 from featrack_utils.statistics.bootstrap import Draws, halves
 from featrack_utils.statistics.probes import (
     encoder_probe,
-    probed,
     sparse_probe,
 )
 
@@ -74,11 +73,3 @@ def test_replicates_judge_the_held_out_documents_drawn(child, fit):
     rest = y[rows] - constant - slope * x[rows]
     r2 = 1 - (rest**2).mean() / y[rows].var()
     assert probe.replicates[4, 0] == pytest.approx(r2, abs=1e-4)
-
-
-def test_only_features_that_both_halves_can_judge_are_probed(fit):
-    often, in_one_half, never = np.ones(N), np.where(fit, 1, 0), np.zeros(N)
-    features = Features(_csr(often, in_one_half, never, often), ORIGIN, DOMAIN, ORIGIN)
-    every = np.ones(4, bool)
-    np.testing.assert_array_equal(probed(features, fit, every, 9, 0, 30, 10), [0, 3])
-    assert len(probed(features, fit, every, 1, 0, 30, 10)) == 1

@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.matching.correlation import BestMatches, Pairs, check_correlation
+from featrack_utils.matching.correlation import BestMatches, Pairs, check_correlation, members
 
 RULES = ("best", "mutual", "assignment")
 
@@ -59,14 +59,11 @@ def eligible(
     Active (> 0) at `min_positions` token positions or more, in `min_documents` distinct
     origins or more. `acts` [n_tokens, d_sae], `origin` int [n_tokens].
     """
-    n_tokens, d_sae = acts.shape
+    d_sae = acts.shape[1]
     active = (acts > 0).astype(np.int32)
-    members = sparse.csr_matrix(
-        (np.ones(n_tokens, np.int32), (origin, np.arange(n_tokens))),
-        shape=(int(origin.max(initial=0)) + 1, n_tokens),
-    )
+    by_document = members(origin, int(origin.max(initial=0)) + 1) @ active
     positions = np.bincount(active.indices, minlength=d_sae)
-    documents = np.bincount((members @ active).indices, minlength=d_sae)
+    documents = np.bincount(by_document.indices, minlength=d_sae)
     return (positions >= min_positions) & (documents >= min_documents)
 
 

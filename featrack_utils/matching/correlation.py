@@ -132,6 +132,12 @@ def same_positions(a: sparse.csr_matrix, b: sparse.csr_matrix) -> None:
         )
 
 
+def members(label: Int[np.ndarray, " n_tokens"], n_labels: int) -> sparse.csr_array:
+    """1 where a position has a label, such as its document; [n_labels, n_tokens]."""
+    ones = np.ones(label.size), (label, np.arange(label.size))
+    return sparse.csr_array(ones, shape=(n_labels, label.size))
+
+
 def check_correlation(value: float, name: str) -> None:
     """Refuse a correlation threshold that isn't strictly between 0 and 1."""
     if not 0 < value < 1:

@@ -39,15 +39,11 @@ def origin_masks(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     `found` holds for each parent whether it has a feature, bool arrays of any one shape.
     """
-    parents = tuple(found)
     number = sum(mask.astype(np.int8) for mask in found.values())
-    masks = {
-        origin_names(parents)[0]: number == len(parents),
-        "several": (number > 1) & (number < len(parents)),
-        "novel": number == 0,
-    }
-    masks |= {f"{parent} only": found[parent] & (number == 1) for parent in parents}
-    return {name: masks[name] for name in origin_names(parents)}
+    only = [mask & (number == 1) for mask in found.values()]
+    several = [(number > 1) & (number < len(found))] if len(found) > 2 else []
+    masks = [number == len(found), *only, *several, number == 0]
+    return dict(zip(origin_names(tuple(found)), masks, strict=True))
 
 
 def first_matches(lineage: Lineage, matches: Matches) -> Best:

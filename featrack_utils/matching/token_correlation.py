@@ -17,6 +17,7 @@ from featrack_utils.matching.correlation import (
     Pairs,
     arrays,
     checked,
+    members,
     same_positions,
     shared_out,
 )
@@ -88,11 +89,7 @@ def string_means(acts: sparse.csr_matrix, tokens: np.ndarray) -> sparse.csc_matr
     acts = acts.astype(np.float64)
     acts.eliminate_zeros()
     active = sparse.csr_matrix((np.ones(acts.nnz), acts.indices, acts.indptr), shape=acts.shape)
-    n_tokens = acts.shape[0]
-    has = sparse.csr_matrix(
-        (np.ones(n_tokens), (tokens, np.arange(n_tokens))),
-        shape=(int(tokens.max()) + 1, n_tokens),
-    )
+    has = members(tokens, int(tokens.max()) + 1)
     total, count = (has @ acts).tocsc(), (has @ active).tocsc()
     total.sort_indices()
     count.sort_indices()

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numba
@@ -48,7 +47,7 @@ class Draws(NamedTuple):
 
     documents: np.ndarray  # float64 [n_replicates, n_documents], equal within a group
     seeds: dict[str, np.ndarray]  # model: float64 [n_replicates, n_seeds]
-    luck: Mapping[str, np.ndarray] = MappingProxyType({})  # model: standard normal [n_replicates]
+    luck: Mapping[str, np.ndarray] | None = None  # model: standard normal [n_replicates]
 
 
 class Matched(NamedTuple):

@@ -18,9 +18,7 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import nnls
 from torch import Tensor
 
-from featrack_utils.dictionaries.features import Features
-from featrack_utils.matching.classes import eligible
-from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.correlation import correlations, members
 from featrack_utils.statistics.bootstrap import Draws
 from featrack_utils.statistics.intervals import Shares
 from featrack_utils.statistics.simex import double_noise, without_noise
@@ -35,27 +33,6 @@ class Probe(NamedTuple):
 
     r2: np.ndarray  # float64 [n_probed], at most 1; negative: worse than the mean
     replicates: np.ndarray  # float64 [n_replicates, n_probed]
-
-
-def probed(
-    features: Features,
-    fit: np.ndarray,
-    among: np.ndarray,
-    most: int,
-    seed: int,
-    min_positions: int,
-    min_documents: int,
-) -> np.ndarray:
-    """At most `most` features `among` (bool [d_sae]) that both halves can judge; sorted indices.
-
-    A half must hold half of the positions and documents that make a feature eligible.
-    """
-    able = among.copy()
-    for half in (fit, ~fit):
-        minima = -(-min_positions // 2), -(-min_documents // 2)
-        able &= eligible(features.acts[half], features.origin[half], *minima)
-    chosen = np.random.default_rng(seed).permutation(np.flatnonzero(able))[:most]
-    return np.sort(chosen)
 
 
 def sparse_probe(
@@ -141,11 +118,8 @@ def _judged(
 ) -> Probe:
     """R² from errors on the held-out positions [n_held, n_probed], as a whole and resampled."""
     held, document = target[~fit].astype(np.float64), origin[~fit]
-    member = sparse.csr_matrix(
-        (np.ones(document.size), (document, np.arange(document.size))),
-        shape=(draws.documents.shape[1], document.size),
-    )
-    n, errors = np.asarray(member.sum(axis=1)).ravel(), member @ error**2
+    member = members(document, draws.documents.shape[1])
+    n, errors = np.bincount(document, minlength=member.shape[0]), member @ error**2
     sums, squares = ((member @ y).toarray() for y in (held, held.multiply(held)))
 
     def r2(weights: np.ndarray) -> np.ndarray:

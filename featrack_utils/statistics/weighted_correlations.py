@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from numba import njit
 from scipy import sparse
 
-from featrack_utils.matching.correlation import CONSTANT
+from featrack_utils.matching.correlation import CONSTANT, members
 
 
 class Weighted(NamedTuple):
@@ -78,11 +78,9 @@ def weigh(acts: sparse.csr_matrix, document: np.ndarray, draws: np.ndarray) -> W
     `acts` [n_tokens, d_sae] holds each entry once; `document` int [n_tokens]; `draws` float64
     [R, n_documents], how often each replicate drew each document.
     """
-    n_positions, n_documents = document.size, draws.shape[1]
-    belongs = (np.ones(n_positions), (document, np.arange(n_positions)))
-    to_documents = sparse.csr_array(belongs, shape=(n_documents, n_positions))
+    to_documents = members(document, draws.shape[1])
     values = sparse.csr_array(acts, dtype=np.float64)
-    n = draws @ np.bincount(document, minlength=n_documents)
+    n = draws @ np.bincount(document, minlength=draws.shape[1])
     sums, squares = ((draws @ (to_documents @ part)).T for part in (values, values.power(2)))
     spread = n * squares - sums**2
     varies = spread > CONSTANT * n * squares
@@ -134,13 +132,12 @@ def paired_r(
     NaN where a column is constant under a weighting.
     """
     x, y = x.astype(np.float64), y.astype(np.float64)
-    ones = np.ones(document.size), (document, np.arange(document.size))
-    members = sparse.csr_matrix(ones, shape=(weights.shape[1], document.size))
+    to_documents = members(document, weights.shape[1])
 
     def total(each: sparse.csr_matrix) -> np.ndarray:
-        return weights @ (members @ each).toarray()
+        return weights @ (to_documents @ each).toarray()
 
-    n = weights @ members.sum(axis=1).A1[:, None]
+    n = weights @ np.bincount(document, minlength=weights.shape[1])[:, None]
     sx, sy = total(x), total(y)
     sxx, syy, sxy = total(x.multiply(x)), total(y.multiply(y)), total(x.multiply(y))
     spread_x, spread_y = n * sxx - sx**2, n * syy - sy**2
