@@ -440,7 +440,8 @@ say(
 # %% [markdown]
 # ## What survives
 #
-# Each of these models gets a dictionary of its own, as sparse as that of the run's own merge, which
+# Each of these models gets a dictionary of its own, by the recipe of the parents' dictionaries. (Steering
+# one to a given L0, as is done for a control's, would by itself change what it finds.) The run's own merge
 # stands beside them. All have one {term}`seed`. They are asked for features of the parents' dictionaries of
 # *other* seeds, so no match is owed to a common start. Features fall into classes, by the parents this
 # time:
@@ -459,15 +460,15 @@ SEED = jobs.ZERO_SEED
 recipe = jobs.recipe(globals())
 wanted, dictionary_of = [], {}
 for merge in merges:
-    reads, like = lineage.reads(merge), f"{merge}-0"
+    reads = lineage.reads(merge)
     dictionary_of[merge] = {row: f"{merge}.of-{SLUGS.get(row, row)}" for row in models_of[merge]}
     dictionary_of[merge][OWN] = f"{merge}-{SEED}"  # the run has it already
     for row, name in dictionary_of[merge].items():
         if row != OWN:
-            wanted.append(jobs.Job(name, models_of[merge][row], SEED, reads, like=like))
+            wanted.append(jobs.Job(name, models_of[merge][row], SEED, reads))
     again = models_of[merge][reference_of[merge]]
     dictionary_of[merge][AGAIN] = f"{merge}.of-read_again"
-    wanted.append(jobs.Job(f"{merge}.of-read_again", again, max(2, other_seeds), reads, like=like))
+    wanted.append(jobs.Job(f"{merge}.of-read_again", again, max(2, other_seeds), reads))
 measured = jobs.train_and_measure(run, corpora, wanted, recipe, evaluation_blocks)
 
 
@@ -824,7 +825,7 @@ say(*advice)
 # %% [markdown]
 # Mind the limits. One model was trained for each name (n = 1), all are tiny, and each parent was tuned on
 # one kind of text. Each merge has one dictionary; the floor is that of the run's own merge for every
-# method. DARE was drawn once. Fine-tunes that go further from their ancestor, or that were tuned on
+# method, and its dictionary was steered. DARE was drawn once. Fine-tunes that go further from their ancestor, or that were tuned on
 # similar text, may disagree in other ways, and there a sign election has more to decide.
 
 # %% [markdown]
