@@ -312,8 +312,8 @@ say(
     "A bare share mixes three things. It depends on how many features a dictionary finds *at all*, which "
     "the ceiling tells. It counts what any MLP would show, which the floor tells. Only its place between the "
     f"two says what is left of what the MLP had learned. Along {pair} that is {with_interval(top.rescaled())}, "
-    f"the headline. That few features persist is {part} the dictionaries' own noise, for an unchanged "
-    f"parent would seem to lose {with_interval(loss)} of those that disappear.",
+    f"the headline. {with_interval(loss)} of the features that disappear would disappear from an unchanged "
+    f"parent, too: that few persist is {part} the dictionaries' own noise.",
     "A feature that disappears isn't gone yet: a [later chapter](repartitioned) looks for what it carried. "
     "What comes next: [are they features of tokens, or of contexts?](context)",
 )

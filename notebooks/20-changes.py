@@ -100,8 +100,8 @@ np.testing.assert_array_equal(
 # For every fine-tune we count the share of reproducible features that a dictionary of the other model
 # lacks. Beside it stand two shares that need no fine-tuning. One is lacking **where nothing
 # happened**: of the parent's features in the zero-step child, of the child's in one more dictionary of
-# the child (with two there is no third, and the parent's stand in). The other is lacking **with a random
-# MLP**: in the child after its MLP was redrawn, while embedding and attention stay.
+# the child (with two there is no third, and the parent's stand in). The other is lacking in the child
+# **with a random MLP**.
 
 # %%
 models = {model: [found[name] for name in each] for model, each in names.items()}
@@ -172,8 +172,8 @@ say("In {numref}`fig-lacking`, in words:", "\n".join(told))
 # %% [markdown]
 # ## Which features are lost, which are new?
 #
-# Now by name. The rule gives a list for each pair, the farthest first. The zero-step child confirms some
-# of them. A feature that a random MLP's dictionaries have, too, needs no learning to be there.
+# The rule gives a list for each pair, the farthest first. The zero-step child confirms some of these.
+# A feature that a random MLP's dictionaries have, too, needs no learning to be there.
 
 # %%
 able = {n: able for m in names for n, able in zip(names[m], sample.eligible[m], strict=True)}

@@ -484,7 +484,7 @@ def bounded(kind):
 # around it, and a feature of that is counted as false here, because it doesn't answer to the word itself.
 # And the word fills a good part of the mix on which features are compared, half of the
 # documents of its kind, at every strength. A habit that is rare in the reader's text would be rare on
-# such a mix, too, and unobserved before it is missed.
+# such a mix, too, and unobserved before it disappears.
 #
 # ## What we learned
 

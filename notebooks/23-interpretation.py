@@ -31,6 +31,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 from matplotlib.ticker import PercentFormatter
+from scipy.optimize import linear_sum_assignment
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
@@ -55,6 +56,7 @@ from featrack_utils.matching import best_matches, flow
 from featrack_utils.matching.classes import eligible
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.profile import Interpretation
+from featrack_utils.statistics.intervals import Interval, around
 from featrack_utils.statistics.persistence import flat
 
 # %% tags=["parameters"]
@@ -64,6 +66,7 @@ context = 128  # tokens; paper: 256
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 replicates = 200  # bootstrap draws over features
+caliper = 1.25  # two densities further apart than by this factor don't count as equal
 explainer = "lookup"  # counting alone; or endpoint: a chat model as well; paper: GPT-4 Turbo
 base_url = "http://localhost:8000/v1"  # any server that speaks OpenAI's protocol
 chat_model = "your-model"  # its name there
@@ -252,13 +255,16 @@ for row in (best, median, worst):
 # text. For the **shuffled** control each feature gets the explanation of another one of its model.
 
 # %%
-results = {"autointerp.density_caliper": score.CALIPER}
+results = {}
 
 
 def add(name, values, statistic=np.median):
-    """Keeps a statistic of the scores that are defined, with its 95 % interval over features."""
-    found = flat(name, score.bootstrap(values.to_numpy(), statistic, replicates, seed))
-    results.update({key: value for key, value in found.items() if value is not None})
+    """Keeps a statistic of the scores that are defined, with its interval over features."""
+    values = values.dropna().to_numpy(float)
+    if values.size:
+        drawn = np.random.default_rng(seed).choice(values, (replicates, values.size))
+        ends = around(statistic(drawn, axis=1))  # 95 % of the draws lie between
+        results.update(flat(name, Interval(float(statistic(values)), *ends)))
 
 
 def figure(model, who, name):
@@ -357,21 +363,30 @@ show(
 # features may differ in other ways. Many are active more often, and how often a feature is active
 # bears on its score. So each is paired with a feature of equal {term}`density`, the share of tokens it is
 # active on, no feature twice. The partner comes from one of three places: from the features of the same
-# model that *don't* persist, from the model's control with a random MLP, or from the random model.
+# model that *don't* persist, from the model's control with a random MLP, or from the random model. Of all
+# ways to pair two groups we take the one with the least total distance of log densities. Pairs further
+# apart than `caliper` are left out, for they would compare the rare with the common.
 
 
 # %%
 def compare(name, kind, one, other):
     """Keeps the mean difference of scores in pairs of equally dense features."""
     one, other = (rows[rows["simulation_r"].notna()] for rows in (one, other))
-    i, j = score.equally_dense(one["density"].to_numpy(), other["density"].to_numpy())
+    log_one, log_other = (np.log(rows["density"].to_numpy()) for rows in (one, other))
+    apart = np.abs(log_one[:, None] - log_other[None, :])
+    i, j = linear_sum_assignment(apart)
+    near = apart[i, j] <= np.log(caliper)
+    i, j = i[near], j[near]
     results[f"{name}.{kind}.pairs"] = len(i)
     for key, column in ((name, "simulation_r"), (f"{name}.random_only", "random_r")):
         add(f"{key}.{kind}", one[column].iloc[i] - other[column].iloc[j].to_numpy(), np.mean)
 
 
-for model, who in product(children, explainers):
-    name, rows = f"autointerp.{model}.{who}", groups[model, who]
+results["autointerp.density_caliper"] = caliper
+for (model, who), rows in groups.items():
+    if model not in controls:
+        continue
+    name = f"autointerp.{model}.{who}"
     persisting, others = rows[rows["persisting"]], rows[~rows["persisting"]]
     add(f"{name}.persisting.median_r", persisting["simulation_r"])
     add(f"{name}.others.median_r", others["simulation_r"])

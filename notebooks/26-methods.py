@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from safetensors.torch import load_file
 from scipy.stats import norm
 
@@ -70,7 +70,8 @@ from featrack_utils.statistics.persistence import (
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 recipe_folder = "profiles/merges"  # of YAML files, one a way of merging
-methods = ["all"]  # of these files those that are compared; paper: slerp
+# Of these files those that are compared, or all; paper: slerp
+methods = ["linear", "task_arithmetic", "ties", "dare_ties"]  # names of files
 seed = 1337  # of the bootstrap, and of what DARE drops
 other_seeds = 2  # dictionaries of each parent; paper: 1
 control_draws = 3  # merges with a random MLP; paper: none
@@ -79,7 +80,7 @@ rule = "best"  # or mutual; paper: best match
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 replicates = 200  # bootstrap draws over groups of documents
-sweep_blocks = 100  # validation blocks per domain for each setting that is tried
+sweep_blocks = 100  # validation blocks per domain, of which each setting is tried on half
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
@@ -224,7 +225,7 @@ def read(model, domain, half, most=None):
 def own_accuracy(model, parent):
     """On a parent's own text, the half that is for the search."""
     domains = lineage.trained_on(parent)
-    return np.mean([read(model, domain, 0, sweep_blocks).accuracy for domain in domains])
+    return np.mean([read(model, domain, 0, sweep_blocks // 2).accuracy for domain in domains])
 
 
 def kept_gains(model, ends):
@@ -354,7 +355,8 @@ def random_task_vector(merge, like):
 # ## Accuracy
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-RANDOM, AGAIN, NOTHING = "random task vector", "read again", "the ancestor itself"
+OWN, RANDOM, AGAIN = "this run's merge", "random task vector", "read again"
+NOTHING = "the ancestor itself"
 reference_of = {
     m: "linear" if "linear" in merged_by[m] else next(iter(merged_by[m])) for m in merges
 }
@@ -362,11 +364,12 @@ models_of = {}  # of each merge, by the words of a figure's row
 for merge in merges:
     reference = merged_by[merge][reference_of[merge]]
     models_of[merge] = merged_by[merge] | {
+        OWN: merge,
         RANDOM: random_task_vector(merge, reference),
         NOTHING: ancestor_of[merge],
     }
 key_of = {m: "merge" if len(merges) == 1 else f"merge.{m}" for m in merges}
-SLUGS = {RANDOM: "random_task_vector", NOTHING: "ancestor", AGAIN: "read_again"}
+SLUGS = {OWN: "own", RANDOM: "random_task_vector", NOTHING: "ancestor", AGAIN: "read_again"}
 
 
 def key(merge, row):
@@ -399,6 +402,7 @@ for number_of, (domain, parent) in enumerate(own.items()):
     axis.plot([], [], ls="--", label=label(domain), **look)
 axis.set_yticks(range(len(rows)), rows)
 axis.set_ylim(len(rows) - 0.5, -0.5)
+axis.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
 axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 axis.set_xlabel("next-token accuracy (higher is better)")
 figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -436,9 +440,10 @@ say(
 # %% [markdown]
 # ## What survives
 #
-# Each of these models gets a dictionary of its own, as sparse as that of the run's own merge. All of
-# them have one {term}`seed`. They are asked for features of the parents' dictionaries of *other* seeds, so
-# no match is owed to a common start. Once more the features fall into classes, by the parents this time:
+# Each of these models gets a dictionary of its own, as sparse as that of the run's own merge, which
+# stands beside them. All have one {term}`seed`. They are asked for features of the parents' dictionaries of
+# *other* seeds, so no match is owed to a common start. Features fall into classes, by the parents this
+# time:
 #
 # - **both**: a parent's features that another parent has as well (with three parents: *shared*);
 # - **first**, **second**: features that this parent alone has;
@@ -456,8 +461,10 @@ wanted, dictionary_of = [], {}
 for merge in merges:
     reads, like = lineage.reads(merge), f"{merge}-0"
     dictionary_of[merge] = {row: f"{merge}.of-{SLUGS.get(row, row)}" for row in models_of[merge]}
+    dictionary_of[merge][OWN] = f"{merge}-{SEED}"  # the run has it already
     for row, name in dictionary_of[merge].items():
-        wanted.append(jobs.Job(name, models_of[merge][row], SEED, reads, like=like))
+        if row != OWN:
+            wanted.append(jobs.Job(name, models_of[merge][row], SEED, reads, like=like))
     again = models_of[merge][reference_of[merge]]
     dictionary_of[merge][AGAIN] = f"{merge}.of-read_again"
     wanted.append(jobs.Job(f"{merge}.of-read_again", again, max(2, other_seeds), reads, like=like))
@@ -564,7 +571,7 @@ for (merge, row), by_class in survived.items():
     results |= flat(f"{key(merge, row)}.survival_novel_share.rescaled", novel.rescaled())
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-rows = [*merged_by[first_merge], AGAIN, RANDOM, NOTHING]
+rows = [*merged_by[first_merge], OWN, AGAIN, RANDOM, NOTHING]
 names = [*survived[first_merge, rows[0]], "novel"]
 parents = [label(parent) for parent in parents_of[first_merge]]
 titles = ["of both parents" if len(parents) == 2 else "of several parents"]
@@ -581,26 +588,33 @@ def drawn(row, name):
     return tuple(interval(complement(each), tau) for each in three)
 
 
-figure, axes = style.panels(len(names), 0.26 * len(rows) + 0.9)
-for axis, name, title in zip(axes, names, titles, strict=True):
+lines = -(-len(names) // 2)
+height = lines * (0.26 * len(rows) + 0.9)
+figure = style.Figure(figsize=(style.WIDTH, height), layout="constrained")
+axes = list(figure.subplots(lines, 2, sharey=True, squeeze=False).flat)
+for axis in axes[len(names) :]:
+    axis.remove()
+for axis, name, title in zip(axes, names, titles, strict=False):
     _, top, low = drawn(rows[0], name)
     axis.axvline(top.estimate, color="black", lw=1.5)
     axis.axvline(low.estimate, color="#999999", lw=3)
     for place, row in enumerate(rows):
         share, _, _ = drawn(row, name)
-        colour = style.colour_of(first_merge) if row in merged_by[first_merge] else style.GREY
+        is_merge = row in (*merged_by[first_merge], OWN)
+        colour = style.colour_of(first_merge) if is_merge else style.GREY
         axis.hlines(place, share.low, share.high, color=colour, lw=2)
         axis.plot(share.estimate, place, "o", color=colour, mec="white", ms=7)
     axis.set_yticks(range(len(rows)), [f"{row}" for row in rows], fontsize=9)
     axis.set(title=title, ylim=(len(rows) - 0.5, -0.5))
+    axis.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 figure.supxlabel("share of the class that the model has; novel: of its own features", fontsize=11)
 show(
     figure,
-    "What each way of merging keeps, with 95 % intervals. Black line, the ceiling: the parent's own "
+    "What each way of merging keeps, with 95 % intervals; each panel has a scale of its own. Black line, the ceiling: the parent's own "
     "other dictionary. Grey line, the floor: the merge with a random MLP. Grey dots: "
-    f"{reference_of[first_merge]} read by another dictionary, and models that are no merges. Novel: "
-    "how many features a parent's other dictionary has that no parent seems to have is the black line.",
+    f"{reference_of[first_merge]} read by another dictionary, and models that are no merges. Novel: the "
+    "black line is the share that seems novel in a parent's own other dictionary.",
     "fig-survival",
     "Panels of dots, one a class of features, one row a method, with lines for ceiling and floor",
 )
@@ -756,46 +770,54 @@ count = len(others[first_merge]) * len(domains)
 gaps = {way: [widened(accuracy_gap(way, d), count) for d in domains] for way in others[first_merge]}
 better = [way for way, each in gaps.items() if all(gap.low > 0 for gap in each)]
 worse = [way for way, each in gaps.items() if all(gap.high < 0 for gap in each)]
-beats = all(
-    results[f"{key(first_merge, lowest)}.{d}.accuracy"]
-    > results[f"{key(first_merge, NOTHING)}.{d}.accuracy"]
-    for d in domains
-)
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+ancestor = ancestor_of[first_merge]
+
+
+def mean_accuracy(row, domains):
+    return float(np.mean([results[f"{key(first_merge, row)}.{d}.accuracy"] for d in domains]))
+
+
+beats = all(mean_accuracy(lowest, [d]) > mean_accuracy(NOTHING, [d]) for d in domains)
+known_before = lineage.trained_on(ancestor) or lineage.domains
+before = mean_accuracy(NOTHING, known_before)
+remembered = {way: mean_accuracy(way, known_before) for way in merged_by[first_merge]}
+most, least = max(remembered, key=remembered.get), min(remembered, key=remembered.get)
+searches = [pd.read_csv(folder(m) / "search.csv")["worst"] for m in merged_by[first_merge].values()]
+within = max(np.ptp(worst_kept) for worst_kept in searches)
+between = np.ptp([worst_kept.max() for worst_kept in searches])
+PREDICTS = ("One predicts", "Some predict")
 advice = [
-    f"**For accuracy.** {listed(better)} predicts the text of every parent better than {reference}."
+    f"**For accuracy.** {PREDICTS[len(better) > 1]} the text of every parent better than {reference}: "
+    + listed(
+        [f"{way} by {points(min(gap.estimate for gap in gaps[way]), 1)} or more" for way in better]
+    )
+    + "."
     if better
     else f"**For accuracy.** No method is better than {reference} on the text of every parent, so take "
     f"{reference}: it has one setting, and it is easy to understand.",
-    f"{listed(worse)} is worse on all of them." if worse else "",
+    f"Worse on all of them: {listed(worse)}." if worse else "",
+    f"**For what {label(ancestor)} knew.** Of {label(ancestor)}'s accuracy on its own text, "
+    f"{percent(before, 1)}, {most} keeps most, {percent(remembered[most], 1)}, and {least} least, "
+    f"{percent(remembered[least], 1)}.",
     f"**For features.** {SAYS[found].replace('**', '')} "
     + {
         "apart": "Choose by the class that you need.",
         "alike": "So features are no reason to choose one.",
         "unclear": "So far features are no reason to choose one.",
     }[found],
-    "**Search the setting.** A method at a bad setting is further from its best than the best of one "
-    "method from that of another: within the settings tried the share of its gain that is left to the "
-    "parent served worst varies by up to "
-    + points(
-        max(
-            np.ptp(pd.read_csv(folder(m) / "search.csv")["worst"])
-            for m in merged_by[first_merge].values()
-        )
+    "**Search the setting.** "
+    + (
+        "It matters more than the method"
+        if within > between
+        else "It matters, though less than the method"
     )
-    + ", between methods at their best by "
-    + points(
-        np.ptp(
-            [
-                pd.read_csv(folder(m) / "search.csv")["worst"].max()
-                for m in merged_by[first_merge].values()
-            ]
-        )
-    )
-    + ".",
+    + ": within one method's settings the share of its gain that is left to the parent served worst varies "
+    f"by up to {points(within)}, between methods at their best by {points(between)}.",
     ""
     if beats
-    else f"**Or none.** Not even {lowest} beats {label(ancestor_of[first_merge])} on the text of "
-    "every parent, so here merging is no way to have both.",
+    else f"**Or none.** Not even {lowest} beats {label(ancestor)} on the text of every parent, so here "
+    "merging is no way to have both.",
 ]
 say(*advice)
 

@@ -58,7 +58,7 @@ def telling(text: str, **entities: dict[str, str]) -> str:
 
 
 def test_slots_take_forms_and_capitals():
-    told = telling("{H} lost {his} hat. {He} cried.", H=MIA)
+    told = telling("{H} lost {H.his} hat. {H.He} cried.", H=MIA)
     assert told == "Mia lost her hat. She cried."
 
 

@@ -198,7 +198,10 @@ def test_merges_of_two_and_of_three_parents_are_compared_by_the_recipes_that_fit
     recipe |= dict(learning_rate=1e-2, train_tokens=2000, batch_tokens=128, precision="float32")
     wanted = [job for name in "xyz" for job in jobs.of_model(lineage, name, range(2))]
     for merge in merges:
-        wanted += [*jobs.of_model(lineage, merge, [0]), *jobs.of_controls(lineage, merge, "mlp", 2)]
+        wanted += [
+            *jobs.of_model(lineage, merge, range(2)),
+            *jobs.of_controls(lineage, merge, "mlp", 2),
+        ]
         for draw in range(2):
             controls.make_control(run, merge, f"{merge}.mlp-{draw}", controls.is_mlp_matrix, draw)
     jobs.train_and_measure(run, opened, wanted, recipe, 20)

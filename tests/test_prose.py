@@ -1,3 +1,4 @@
+import ast
 import re
 import subprocess
 import sys
@@ -66,3 +67,16 @@ def test_every_notebook_is_a_page_of_the_book():
     for notebook in (ROOT / "notebooks").glob("*.py"):
         if page_of(notebook) != "sweep":
             assert f"executed/{page_of(notebook)}" in toc, f"{notebook.name} is in no chapter"
+
+
+def test_every_notebook_has_its_question_on_the_first_page():
+    tree = ast.parse((ROOT / "notebooks" / "00-intro.py").read_text("utf-8"))
+    (parts,) = [
+        ast.literal_eval(one.value)
+        for one in tree.body
+        if isinstance(one, ast.Assign) and getattr(one.targets[0], "id", "") == "PARTS"
+    ]
+    asked = [page for pages in parts.values() for page in pages]
+    pages = {page_of(path) for path in (ROOT / "notebooks").glob("*.py")}
+    # The first page itself, a part of the robustness chapter, and the page that it names below.
+    assert sorted(asked) == sorted(pages - {"intro", "sweep", "status"})

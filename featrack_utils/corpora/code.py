@@ -56,7 +56,10 @@ def lua_documents(files: Iterable[Document] | None = None) -> Iterator[Document]
     if files is None:
         found = package_files(XMAKE, ".lua")
         files = in_mixed_order({n: f for n, f in found.items() if not n.startswith(_TEMPLATES)})
-    plain = (replace(f, text=_without_licence(f.text), group=_folder(f.origin)) for f in files)
+    plain = (
+        replace(file, text=_without_licence(file.text), group=file.origin.rpartition("/")[0])
+        for file in files
+    )
     yield from mostly_new(file for file in plain if len(file.text) >= MIN_LUA_CHARS)
 
 
@@ -64,10 +67,6 @@ def _without_licence(text: str) -> str:
     """A Lua text without the comment at its head, where that is about a licence."""
     first = _FIRST_COMMENT.match(text)
     return text[first.end() :] if first and _LEGAL.search(first[1]) else text
-
-
-def _folder(name: str) -> str:
-    return name.rpartition("/")[0]
 
 
 def standard_library() -> Files:

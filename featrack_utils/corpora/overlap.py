@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 
 import numpy as np
 import pandas as pd
@@ -102,11 +102,12 @@ def without_leaks(
         text = document.text
         gaps = [(0, 0), *(gap.span() for gap in _GAP.finditer(text)), (len(text), len(text))]
         paragraphs = [(begin, end) for (_, begin), (end, _) in pairwise(gaps)]
-        words = [(i, word) for i, (a, b) in enumerate(paragraphs) for word in _words(text[a:b])]
+        words = [_words(text[begin:end]) for begin, end in paragraphs]
+        of_word = [number for number, each in enumerate(words) for _ in each]
         leaving: set[int] = set()
-        for first, gram in enumerate(_ngrams([word for _, word in words], window)):
+        for first, gram in enumerate(_ngrams([*chain.from_iterable(words)], window)):
             if gram in known:
-                leaving.update(range(words[first][0], words[first + window - 1][0] + 1))
+                leaving.update(range(of_word[first], of_word[first + window - 1] + 1))
         for leaves, run in groupby(range(len(paragraphs)), leaving.__contains__):
             stretch = [paragraphs[i] for i in run]
             piece = text[stretch[0][0] : stretch[-1][1]]

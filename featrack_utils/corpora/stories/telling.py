@@ -4,7 +4,7 @@ Plots and rules are written in a small template language:
 
     [one|two|]         one of the alternatives; an empty one says nothing
     {T}  {F.his}       a slot: an entity of this story, or one of its forms; a capital
-                       letter in the form ({F.His}) asks for a capital; {his} is the hero's
+                       letter in the form ({F.His}) asks for a capital
     <rule H F>         one line of a shared rule, in which X and Y now stand for H and F;
                        <Rule H F> with a capital to start a sentence
     <<F/sad: Oh no.>>  F says it, in one of many ways; the mood is optional
@@ -33,7 +33,6 @@ _OPTIONAL = 0.5  # chance that an optional paragraph is told
 _CLOSING = 0.75
 _LONG = 290  # words after which a story gets no closing of its own
 _CAST_OF_PLOT = {"F", "K", "R", "S", "T", "U"}
-_HERO_FORMS = ("he", "him", "his", "himself")
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")  # one without another inside
 _SLOT_OR_RULE = re.compile(r"\{([\w.]+)\}|<([A-Za-z][\w-]*)((?: \w+)*)>")
@@ -65,7 +64,7 @@ def cast_of(template: str) -> frozenset[str]:
     """The friend, thing and so on that a template speaks of, among those not in every plot."""
     names = {speaker for speaker, _, _ in _SPEECH.findall(template)}
     for slot, _, arguments in _SLOT_OR_RULE.findall(template):
-        names.update([_entity_and_form(slot)[0]] if slot else arguments.split())
+        names.update([slot.partition(".")[0]] if slot else arguments.split())
     return frozenset(names & _CAST_OF_PLOT)
 
 
@@ -93,7 +92,7 @@ class Telling:
         slot, rule, arguments = match.groups()
         if rule:
             return self._call(rule, arguments.split())
-        entity, form = _entity_and_form(slot)
+        entity, _, form = slot.partition(".")
         return _capital(self.entities[entity][form.lower()], form)
 
     def _call(self, rule: str, arguments: list[str]) -> str:
@@ -121,9 +120,8 @@ class Telling:
         if form < 0.76:
             manner = "" if verb in words()["alone"] else self._manner(speaker, sentences, mood)
             return f'{name} {verb}{manner}, "{sentences}"'
-        beat = self._call(
-            f"beat-{mood or 'plain'}" if "garment" in speaker else "beat-creature", []
-        )
+        beat = f"beat-{mood or 'plain'}" if "garment" in speaker else "beat-creature"
+        beat = self._call(beat, [])
         if form < 0.86:
             return f'{name} {beat} and {verb}, "{sentences}"'
         if form < 0.94:
@@ -146,13 +144,6 @@ class Telling:
     def _manner(self, speaker: Entity, sentences: str, mood: str) -> str:
         manner = self.rng.choice(words()[f"manners {mood or sentences[-1]}"])
         return " " + manner.replace("{his}", speaker["his"]) if manner else ""
-
-
-def _entity_and_form(slot: str) -> tuple[str, str]:
-    if slot.lower() in _HERO_FORMS:
-        return "H", slot
-    entity, _, form = slot.partition(".")
-    return entity, form
 
 
 def _capital(text: str, asked: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
-from scipy.optimize import linear_sum_assignment
 
 from featrack_utils.interpretation.explain.chat import ChatExplainer
 from featrack_utils.interpretation.explain.lookup import (
@@ -21,9 +20,6 @@ from featrack_utils.interpretation.explain.lookup import (
     true_values,
 )
 from featrack_utils.matching.classes import Tracking
-from featrack_utils.statistics.intervals import UNDEFINED, Interval, around
-
-CALIPER = 1.25  # two densities further apart than by this factor don't count as equal
 
 
 class Subject(NamedTuple):
@@ -135,41 +131,9 @@ def simulation_r(
     return found
 
 
-def bootstrap(
-    values: Float[np.ndarray, " n"],
-    statistic: Callable[..., np.ndarray],
-    replicates: int,
-    seed: int,
-) -> Interval:
-    """A statistic (np.median, np.mean) with its 95 % percentile interval, features drawn anew.
-
-    NaN, a score that isn't defined, is left out; NaN where nothing is left.
-    """
-    values = np.asarray(values, np.float64)
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return UNDEFINED
-    drawn = np.random.default_rng(seed).choice(values, (replicates, values.size))
-    return Interval(float(statistic(values)), *around(statistic(drawn, axis=1)))
-
-
 def shuffled(features: Int[np.ndarray, " n"], seed: int) -> Int[np.ndarray, " n"]:
     """For each feature another one, each used once; a single feature has none, and stays."""
     order = np.random.default_rng(seed).permutation(len(features))
     other = np.empty_like(features)
     other[order] = features[np.roll(order, 1)]
     return other
-
-
-def equally_dense(
-    one: Float[np.ndarray, " n"], other: Float[np.ndarray, " m"]
-) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
-    """Pairs a feature of one group with one of another by their densities, no feature twice.
-
-    Of all ways to pair the smaller group, that with the least total distance of log densities;
-    pairs further apart than CALIPER are left out, for those would compare the rare with the common.
-    """
-    apart = np.abs(np.log(one)[:, None] - np.log(other)[None, :])
-    i, j = linear_sum_assignment(apart)
-    near = apart[i, j] <= np.log(CALIPER)
-    return i[near], j[near]
