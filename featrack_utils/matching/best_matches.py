@@ -140,43 +140,31 @@ def open_matches(run: Path) -> Matches:
     repeated = {}
     for name in all_names:
         r, index, group = (arrays[f"{name}.copy_{part}"] for part in ("r", "index", "group"))
-        candidates = np.count_nonzero(group >= 0)
-        share = float((r > tau).sum() / candidates) if candidates else None
-        repeated[name] = Copies(r, index, r > tau, group, share)
+        repeated[name] = Copies(r, index, r > tau, group)
     return Matches(names, _Pairs(folder), of_each("eligible"), of_each("positions"), repeated, tau)
 
 
-class _Pairs(Mapping):
+class _Pairs(dict):
     """Best matches by pair of names, read when they are first asked for."""
 
     def __init__(self, folder: Path) -> None:
-        self._files = {
-            tuple(path.stem.split("_")): path for path in sorted(folder.glob("*_*.safetensors"))
-        }
-        self._read: dict[tuple[str, str], BestMatches] = {}
-
-    def __getitem__(self, pair: tuple[str, str]) -> BestMatches:
-        a, b = pair
-        if (a, b) not in self._read:
-            if (a, b) in self._files:
-                self._read[a, b] = _load(self._files[a, b])
-            elif (b, a) in self._files:
-                self._read[a, b] = turned(self[b, a])
-            else:
-                raise FeatrackError(
-                    f"The dictionaries {a} and {b} were not matched: choose a parent and its "
-                    "child, two of one model, or the first ones of two models."
-                )
-        return self._read[a, b]
+        super().__init__()
+        self._folder = folder
 
     def __contains__(self, pair: object) -> bool:
-        return isinstance(pair, tuple) and bool({pair, pair[::-1]} & self._files.keys())
+        a, b = pair
+        return (self._folder / _file(a, b)).exists() or (self._folder / _file(b, a)).exists()
 
-    def __iter__(self):
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
+    def __missing__(self, pair: tuple[str, str]) -> BestMatches:
+        a, b = pair
+        if pair not in self:
+            raise FeatrackError(
+                f"The dictionaries {a} and {b} were not matched: choose a parent and its child, "
+                "two of one model, or the first ones of two models."
+            )
+        here = self._folder / _file(a, b)
+        self[pair] = _load(here) if here.exists() else turned(self[b, a])
+        return self[pair]
 
 
 def _file(a: str, b: str) -> str:

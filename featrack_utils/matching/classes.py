@@ -96,7 +96,9 @@ def classify(best: BestMatches, tau: float, rule: str = "best") -> Tracking:
         partner = np.where(best.a_best_r > tau, best.a_best_index, -1)
         child_partner = np.where(best.b_best_r > tau, best.b_best_index, -1)
     elif rule == "mutual":
-        partner = np.where(mutual(best) & (best.a_best_r > tau), best.a_best_index, -1)
+        back = best.b_best_index[best.a_best_index]
+        mutual = (best.a_best_r > tau) & (back == np.arange(back.size))
+        partner = np.where(mutual, best.a_best_index, -1)
         child_partner = reverse(partner)
     elif rule == "assignment":
         require_pairs(best, tau)
@@ -114,13 +116,6 @@ def classify(best: BestMatches, tau: float, rule: str = "best") -> Tracking:
         parent_partner=partner.astype(np.int32),
         child_partner=child_partner.astype(np.int32),
     )
-
-
-def mutual(best: BestMatches) -> np.ndarray:
-    """Features of a that are the best match of their own best match; bool [d_a]."""
-    has = best.a_best_index >= 0
-    back = best.b_best_index[best.a_best_index]
-    return has & (back == np.arange(has.size))
 
 
 def turned(best: BestMatches) -> BestMatches:

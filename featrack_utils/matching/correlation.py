@@ -59,7 +59,12 @@ class Copies(NamedTuple):
     best_index: Int[np.ndarray, " d_sae"]  # −1 if there is none
     is_copy: Bool[np.ndarray, " d_sae"]  # best_r > tau
     group: Int[np.ndarray, " d_sae"]  # connected copies share a number; −1: not a candidate
-    share: float | None  # copies / candidates; None: no candidate, so not defined
+
+    @property
+    def share(self) -> float | None:
+        """Copies / candidates; None: no candidate, so not defined."""
+        candidates = np.count_nonzero(self.group >= 0)
+        return float(self.is_copy.sum() / candidates) if candidates else None
 
 
 def correlations(
@@ -107,9 +112,7 @@ def copies(
     candidates = best.a_candidates
     group = np.full(acts.shape[1], -1, np.int32)
     group[candidates] = np.unique(component[candidates], return_inverse=True)[1]
-    is_copy = best.a_best_r > tau
-    share = float(is_copy.sum() / candidates.sum()) if candidates.any() else None
-    return Copies(best.a_best_r, best.a_best_index, is_copy, group, share)
+    return Copies(best.a_best_r, best.a_best_index, best.a_best_r > tau, group)
 
 
 def checked(acts: sparse.csr_matrix) -> sparse.csr_matrix:
