@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import importlib.metadata
 import itertools
@@ -17,6 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from IPython import get_ipython
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
@@ -41,8 +42,10 @@ def open_run(run_dir: str | Path) -> Path:
     """
     start = Path(run_dir)
     if (own := os.environ.get(PIPELINE_RUN)) and Path(own).resolve() == start.resolve():
-        if page := os.environ.get(PIPELINE_PAGE):
-            atexit.register(_write_core_seconds, start.resolve() / TIMES / f"{page}.json")
+        if (page := os.environ.get(PIPELINE_PAGE)) and (kernel := get_ipython()):
+            times = start.resolve() / TIMES / f"{page}.json"
+            # After each cell, for a kernel is ended without being asked.
+            kernel.events.register("post_run_cell", lambda _: _write_core_seconds(times))
         return start
     copy = trial_run(start)
     print(f"This notebook works on a copy of {start}/, which stays as it is: {copy}/.")
