@@ -134,6 +134,14 @@ def test_every_answer_to_an_exercise_is_right(book):
     assert {name: words for name, words in said.items() if words[-1] != "**Right.**"} == {}
 
 
+def test_the_core_seconds_of_every_phase_are_kept(book):
+    run = book / "runs" / "smoke"
+    times = {p.stem: json.loads(p.read_text()) for p in (run / "times").glob("*.json")}
+    phases = {p.stem for p in (run / "executed").glob("*.ipynb")}
+    assert set(times) == phases
+    assert all(0 < each["core_seconds"] < 600 for each in times.values())
+
+
 def test_a_finished_run_leaves_nothing_half_written(book):
     left = [p.name for p in (book / "runs").rglob("*") if p.name.startswith(".")]
     left += [p.name for p in (book / "runs").rglob("*.failed.ipynb")]
