@@ -113,9 +113,9 @@ untrained = [jobs.of_zero_steps(lineage, c) for c in children if len(lineage.par
 # ## Dictionaries of equal sparsity
 #
 # A control's dictionary reads what the child's does. With the same L1 coefficient it would be less sparse,
-# and would find fewer of the parent's features for that reason alone. So its coefficient is moved during
-# training until its {term}`L0`, the number of active features a token, is that of the child's first
-# dictionary.
+# and would find fewer of the parent's features for that reason alone. So its coefficient is moved at every
+# step of the training. It keeps the {term}`L0`, the number of active features a token, where that of the
+# child's first dictionary was at the same step.
 
 # %% tags=["hide-input"]
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)

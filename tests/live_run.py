@@ -22,7 +22,7 @@ from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import loading, merging, training
 from featrack_utils.pipeline import store
 
-CHAPTER = Path(__file__).resolve().parents[1] / "notebooks" / "25-live.py"
+CHAPTER = Path(__file__).resolve().parents[1] / "notebooks" / "26-live.py"
 D = 24  # neurons; feature i is the positive part of neuron i, D + i the negative part
 T = 0.4  # of the merged model
 LINEAGE = Lineage(

@@ -16,7 +16,7 @@ from featrack_utils.models import merging, recipes, training
 from featrack_utils.statistics.intervals import Interval
 
 FOLDER = Path(__file__).parent.parent / "profiles" / "merges"
-CHAPTER = FOLDER.parent.parent / "notebooks" / "26-methods.py"
+CHAPTER = FOLDER.parent.parent / "notebooks" / "19-methods.py"
 METHODS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 # Settings at which a merge of two equal task vectors is that task vector.
 NEUTRAL = {
@@ -79,7 +79,7 @@ def test_slerp_and_linear_by_recipe_equal_our_own(models, t):
 
 
 def test_half_of_task_arithmetic_is_the_mean(models):
-    half = merge(models, "task_arithmetic", {"lambda": 0.5}, "a b", "origin")
+    half = merge(models, "task_arithmetic", {"weight": [1, 1], "lambda": 0.5}, "a b", "origin")
     mean = merging.linear([weights(models / name) for name in "ab"], [0.5, 0.5])
     assert difference(half, mean) < 1e-6
 
@@ -108,7 +108,7 @@ def test_merging_a_model_with_itself_gives_it_back(models, method):
 
 
 def test_dare_is_drawn_by_its_seed(models):
-    setting = {"density": 0.5, "lambda": 1}
+    setting = {"weight": [1, 1], "density": 0.5, "lambda": 1}
     one, again, other = (
         merge(models, "dare_ties", setting, "a b", "origin", seed) for seed in (3, 3, 4)
     )

@@ -149,10 +149,17 @@ def test_a_stronger_coefficient_leaves_fewer_features_active(train, bridge, bloc
     assert l0[1] < l0[0] / 2
 
 
-@pytest.mark.parametrize("target", [4.0, 8.0])
-def test_a_steered_dictionary_has_the_l0_that_was_asked_for(train, target):
-    folder = train("steered", target_l0=target, train_tokens=64 * 600)
-    assert training.final_l0(folder) == pytest.approx(target, rel=0.05)
+@pytest.mark.parametrize("its_coefficient", [0.05, 0.2])
+def test_a_steered_dictionary_is_as_sparse_as_another_at_every_step(train, its_coefficient):
+    other = train("other", l1_coefficient=its_coefficient, train_tokens=64 * 600)
+    steered = train("steered", l1_coefficient=0.1, seed=1, train_tokens=64 * 600, like=other)
+    free = train("free", l1_coefficient=0.1, seed=1, train_tokens=64 * 600)
+    l0 = {
+        folder: pd.read_csv(folder / "history.csv")["l0"][20:].rolling(10).mean().dropna()
+        for folder in (other, steered, free)
+    }
+    assert abs(l0[steered] / l0[other] - 1).mean() < 0.07
+    assert abs(l0[free] / l0[other] - 1).mean() > 0.2
 
 
 def test_training_twice_gives_the_same_dictionary_and_no_checkpoint_remains(train):
@@ -167,7 +174,7 @@ def test_training_twice_gives_the_same_dictionary_and_no_checkpoint_remains(trai
     "kind",
     [
         {"architecture": "standard"},
-        {"architecture": "standard", "target_l0": 5.0},
+        {"architecture": "standard", "like": "sparser"},
         {"architecture": "topk"},
         {"architecture": "batchtopk"},
     ],
@@ -175,6 +182,8 @@ def test_training_twice_gives_the_same_dictionary_and_no_checkpoint_remains(trai
 def test_a_killed_training_goes_on_to_the_weights_of_an_unbroken_one(
     train, monkeypatch, tmp_path, kind
 ):
+    if "like" in kind:
+        kind = kind | {"like": train(kind["like"], l1_coefficient=1.0)}
     unbroken = train("unbroken", **kind)
     plain_step = training.RecordingTrainer.step
 

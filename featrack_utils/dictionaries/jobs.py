@@ -173,18 +173,18 @@ class _Subject:
 
 def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[str, Any]) -> None:
     start = place / "saes" / job.start if job.start else None
+    steered = job.like and recipe["architecture"] == "standard"  # others have the L0 of their k
+    like = place / "saes" / job.like if steered else None
     given = {**recipe, "seed": job.seed}
-    if job.like and recipe["architecture"] == "standard":  # the others have the L0 of their k
-        given["target_l0"] = training.final_l0(store.opened(place / "saes" / job.like))
 
     def build(work: Path) -> None:
-        training.train_sae(subject.buffers, work, **given, start_from=start)
+        training.train_sae(subject.buffers, work, **given, start_from=start, like=like)
 
     store.make(
         place / "saes" / job.name,
         build,
         parameters={**given, **subject.recorded, "start": job.start},
-        inputs=[*subject.inputs, *([start] if start else [])],
+        inputs=[*subject.inputs, *(other for other in (start, like) if other)],
         code=[training, activations, capture],
     )
 

@@ -72,16 +72,21 @@ def new_sae(
 
 
 class _SteeredCoefficient(CoefficientScheduler):
-    """An L1 coefficient that, once it has warmed up, is moved until L0 is what it should be."""
+    """An L1 coefficient that, once it has warmed up, keeps L0 where another's was at that step.
 
-    def __init__(self, warm_up_steps: float, final_value: float, target_l0: float) -> None:
+    On the way and not at the end alone: a dictionary that is made sparse sooner finds other
+    features, and more that come back, than one of the same L0 that was left to itself.
+    """
+
+    def __init__(self, warm_up_steps: float, final_value: float, wanted: list[float]) -> None:
         super().__init__(warm_up_steps, final_value)
-        self.target_l0 = target_l0
+        self.wanted = wanted
 
     def steer(self, l0: float) -> None:
-        """Moves the coefficient by the ratio of a batch's L0 to the target."""
+        """Moves the coefficient by the ratio of a batch's L0 to the wanted one."""
         if self.current_step >= self.warm_up_steps:
-            excess = max(l0, 0.01) / self.target_l0
+            wanted = self.wanted[min(self.current_step, len(self.wanted)) - 1]
+            excess = max(l0, 0.01) / max(wanted, 0.01)
             self.final_value *= excess**_FOR_GOOD
             self.current_value = self.final_value * excess**_AT_ONCE
 
@@ -156,7 +161,7 @@ def train_sae(
     seed: int,
     precision: str,
     start_from: Path | None = None,
-    target_l0: float | None = None,
+    like: Path | None = None,
 ) -> None:
     """Trains one dictionary and saves it in SAELens' format with unit decoder rows.
 
@@ -167,9 +172,9 @@ def train_sae(
         folder: gets ``cfg.json``, ``sae_weights.safetensors`` and ``history.csv``.
         seed: fixes the initial weights and the order of the activations.
         start_from: a saved dictionary to train on from, instead of random weights.
-        target_l0: moves the L1 coefficient, which then only begins at `l1_coefficient`, until
-            the dictionary has this L0 on what it reads: for controls, which are compared with a
-            dictionary of equal sparsity. L1 dictionaries only; None for others.
+        like: a saved dictionary that this one is to be as sparse as at every step: the L1
+            coefficient then only begins at `l1_coefficient`. For controls, which are compared
+            with a dictionary of equal sparsity. L1 dictionaries only.
 
     Raises:
         FeatrackError: what `new_sae` refuses, fewer tokens than one batch, a start of another
@@ -204,9 +209,11 @@ def train_sae(
     )
     trainer = RecordingTrainer(config, sae, iter(()))
     trainer.history, trainer.every = [], max(1, steps // _LOGGED_STEPS)
-    if target_l0:
+    if like:
+        its = pd.read_csv(like / "history.csv")
+        read = batch_tokens * np.arange(1, steps + 1)  # after each step
         trainer.coefficient_schedulers["l1"] = _SteeredCoefficient(
-            steps // 10, l1_coefficient, target_l0
+            steps // 10, l1_coefficient, np.interp(read, its["tokens"], its["l0"]).tolist()
         )
     trainer.optimizer.param_groups[0]["fused"] = True  # one pass over the weights instead of ten
     if checkpoint := _last_checkpoint(folder):
@@ -232,12 +239,6 @@ def train_sae(
     sae.save_inference_model(folder)
     _write_history(trainer, folder)
     shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
-
-
-def final_l0(folder: Path) -> float:
-    """A dictionary's L0 on what it read, over the last tenth of its training."""
-    l0 = pd.read_csv(folder / "history.csv")["l0"]
-    return float(l0.tail(max(1, len(l0) // 10)).mean())
 
 
 def load_sae(folder: Path) -> SAE:

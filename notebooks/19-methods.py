@@ -440,11 +440,10 @@ say(
 # %% [markdown]
 # ## What survives
 #
-# Each of these models gets a dictionary of its own, by the recipe of the parents' dictionaries. (Steering
-# one to a given L0, as is done for a control's, would by itself change what it finds.) The run's own merge
-# stands beside them. All have one {term}`seed`. They are asked for features of the parents' dictionaries of
-# *other* seeds, so no match is owed to a common start. Features fall into classes, by the parents this
-# time:
+# Each of these models gets a dictionary of its own, by the recipe of the parents' dictionaries. The run's
+# own merge stands beside them. All have one {term}`seed`. They are asked for features of the parents'
+# dictionaries of *other* seeds, so no match is owed to a common start. Features fall into classes, by the
+# parents this time:
 #
 # - **both**: a parent's features that another parent has as well (with three parents: *shared*);
 # - **first**, **second**: features that this parent alone has;
@@ -825,8 +824,8 @@ say(*advice)
 # %% [markdown]
 # Mind the limits. One model was trained for each name (n = 1), all are tiny, and each parent was tuned on
 # one kind of text. Each merge has one dictionary; the floor is that of the run's own merge for every
-# method, and its dictionary was steered. DARE was drawn once. Fine-tunes that go further from their ancestor, or that were tuned on
-# similar text, may disagree in other ways, and there a sign election has more to decide.
+# method. DARE was drawn once. Fine-tunes that go further from their ancestor, or that were tuned on similar
+# text, may disagree in other ways, and there a sign election has more to decide.
 
 # %% [markdown]
 # ## What we learned
