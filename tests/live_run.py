@@ -1,12 +1,8 @@
 """The live chapter over a run of tiny models whose dictionaries are identities."""
 
-import ast
 import re
 from itertools import permutations
-from pathlib import Path
-from types import SimpleNamespace
 
-import jupytext
 import matplotlib
 import numpy as np
 import pytest
@@ -21,8 +17,9 @@ from featrack_utils.lineage import Lineage
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import loading, merging, training
 from featrack_utils.pipeline import store
+from tests import chapters
 
-CHAPTER = Path(__file__).resolve().parents[1] / "notebooks" / "26-live.py"
+CHAPTER = "26-live"
 D = 24  # neurons; feature i is the positive part of neuron i, D + i the negative part
 T = 0.4  # of the merged model
 LINEAGE = Lineage(
@@ -42,29 +39,17 @@ def equal_pictures_are_equal_files():
         yield
 
 
-class Chapter(SimpleNamespace):
+class Chapter(chapters.Chapter):
     """The functions of the live chapter, which find what they are given here by its name."""
 
     def __init__(self, **given):
-        for source in sources():
-            if all(map(defines, ast.parse(source).body)):
-                exec(compile(source, CHAPTER.name, "exec"), vars(self))
-        super().__init__(**given)
+        super().__init__(CHAPTER, **given)
 
     def panel(self, show: str):
         """The control over one of the functions, as its cell makes it."""
-        (source,) = [each for each in sources() if each.startswith(f"live.Panel(\n    {show},")]
+        begins = f"live.Panel(\n    {show},"
+        (source,) = [each for each in chapters.sources(CHAPTER) if each.startswith(begins)]
         return eval(source, vars(self))
-
-
-def defines(node: ast.stmt) -> bool:
-    """Whether a statement imports, defines a function or names a literal."""
-    literal = isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-    return literal or isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)
-
-
-def sources() -> list[str]:
-    return [cell.source for cell in jupytext.read(CHAPTER).cells if cell.cell_type == "code"]
 
 
 def controls(panel) -> dict:

@@ -1,17 +1,14 @@
 """The balanced weight of a merge, as its chapter finds it, on lines drawn by hand."""
 
 import math
-from pathlib import Path
 
-import jupytext
 import numpy as np
 import pandas as pd
 import pytest
 
 from featrack_utils.display.paper import PAPER
 from featrack_utils.errors import FeatrackError
-
-CHAPTER = Path(__file__).parent.parent / "notebooks" / "04-merge.py"
+from tests.chapters import Chapter
 
 # The authors' sweep: the weight of the Lua model (0 is TinyStories), then next-token accuracy on
 # TinyStories and on Lua.
@@ -27,29 +24,25 @@ SWEEP = (
 @pytest.fixture(scope="module")
 def chapter():
     """The functions that the chapter defines."""
-    names = {"np": np, "pd": pd, "FeatrackError": FeatrackError, "swept": {}, "kept": {}}
-    for cell in jupytext.read(CHAPTER).cells:
-        if any(f"def {name}(" in cell.source for name in ("crossing", "balanced")):
-            exec(cell.source, names)
-    return names
+    return Chapter("04-merge", swept={}, kept={})
 
 
 @pytest.fixture
 def crossing(chapter):
-    return chapter["crossing"]
+    return chapter.crossing
 
 
 @pytest.fixture
 def kept_shares(chapter):
-    return chapter["kept_shares"]
+    return chapter.kept_shares
 
 
 @pytest.fixture
 def balanced(chapter):
     def at(ts, a, b):
-        chapter["swept"]["m"] = (pd.DataFrame({"t": ts}), {})
-        chapter["kept"]["m"] = {"a": np.array(a, float), "b": np.array(b, float)}
-        return chapter["balanced"]("m")
+        chapter.swept["m"] = (pd.DataFrame({"t": ts}), {})
+        chapter.kept["m"] = {"a": np.array(a, float), "b": np.array(b, float)}
+        return chapter.balanced("m")
 
     return at
 

@@ -2,21 +2,19 @@
 
 from pathlib import Path
 
-import jupytext
 import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from scipy.stats import norm
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.models import merging, recipes, training
 from featrack_utils.statistics.intervals import Interval
+from tests.chapters import Chapter
 
 FOLDER = Path(__file__).parent.parent / "profiles" / "merges"
-CHAPTER = FOLDER.parent.parent / "notebooks" / "19-methods.py"
 METHODS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 # Settings at which a merge of two equal task vectors is that task vector.
 NEUTRAL = {
@@ -214,11 +212,7 @@ def test_merges_of_tuned_parents_are_compared_and_others_are_not():
 @pytest.fixture(scope="module")
 def chapter():
     """What the chapter defines to judge differences, and to show what TIES and DARE do."""
-    names = {"np": np, "norm": norm, "Interval": Interval, "torch": torch}
-    for cell in jupytext.read(CHAPTER).cells:
-        if any(f"def {name}(" in cell.source for name in ("conclusion", "elected")):
-            exec(cell.source, names)
-    return names
+    return Chapter("19-methods")
 
 
 @pytest.mark.parametrize(
@@ -237,13 +231,13 @@ def chapter():
 )
 def test_methods_are_apart_alike_or_unclear_by_their_intervals(chapter, differences, outcome):
     given = {name: Interval(*figures) for name, figures in differences.items()}
-    assert chapter["conclusion"](given) == outcome
+    assert chapter.conclusion(given) == outcome
 
 
 def test_an_interval_among_others_is_as_wide_as_bonferroni_has_it(chapter):
     interval = Interval(0.0, -1.96, 1.96)
-    assert chapter["widened"](interval, 1) == pytest.approx(interval)
-    assert chapter["widened"](interval, 10).high == pytest.approx(2.807, abs=1e-3)  # z of 0.9975
+    assert chapter.widened(interval, 1) == pytest.approx(interval)
+    assert chapter.widened(interval, 10).high == pytest.approx(2.807, abs=1e-3)  # z of 0.9975
 
 
 def test_twenty_differences_that_are_none_are_seldom_called_apart(chapter):
@@ -251,22 +245,22 @@ def test_twenty_differences_that_are_none_are_seldom_called_apart(chapter):
     false = 0
     for _ in range(400):
         seen = {n: Interval(x, x - 0.196, x + 0.196) for n, x in enumerate(rng.normal(0, 0.1, 20))}
-        false += chapter["conclusion"](seen)[0] == "apart"
+        false += chapter.conclusion(seen)[0] == "apart"
     assert false / 400 < 0.08
 
 
 def test_ties_keeps_the_largest_entries_and_the_elected_sign(chapter):
     vectors = torch.tensor([[4.0, -3.0, 1.0, 0.5], [-2.0, -5.0, 0.2, 3.0]]).double()
-    kept = torch.stack([chapter["trimmed"](v, 0.5) for v in vectors])
+    kept = torch.stack([chapter.trimmed(v, 0.5) for v in vectors])
     assert kept.tolist() == [[4, -3, 0, 0], [0, -5, 0, 3]]
-    assert chapter["elected"](kept).tolist() == [4, -4, 0, 3]
-    assert chapter["elected"](vectors).tolist() == pytest.approx([4, -4, 0.6, 1.75])
+    assert chapter.elected(kept).tolist() == [4, -4, 0, 3]
+    assert chapter.elected(vectors).tolist() == pytest.approx([4, -4, 0.6, 1.75])
 
 
 def test_dare_keeps_the_sum_of_sizes_and_on_average_each_entry(chapter):
     draw = torch.Generator().manual_seed(0)
     vector = torch.linspace(-1, 1, 101).double()
-    drawn = torch.stack([chapter["dropped"](vector, 0.5, draw) for _ in range(2000)])
+    drawn = torch.stack([chapter.dropped(vector, 0.5, draw) for _ in range(2000)])
     torch.testing.assert_close(drawn.abs().sum(1), vector.abs().sum().expand(2000))
     torch.testing.assert_close(drawn.mean(dim=0), vector, rtol=0, atol=0.08)
     assert 0.45 < (drawn != 0).double().mean() < 0.55
