@@ -212,6 +212,7 @@ def figures_at(each, k):
     parts = each.shares, each.ceilings, *each.floors.values()
     share, ceiling, floor = (*(part.counted[k] for part in parts), np.nan)[:3]
     row = {"tau": TAUS[k], "share": share, "ceiling": ceiling, "floor": floor}
+    row |= {"ratio": np.nan, "rescaled": np.nan}
     places = {"ratio": each.ratio(TAUS[k]), "rescaled": each.rescaled(tau=TAUS[k])}
     if not ceiling - floor > ROOM:
         places["rescaled"] = UNDEFINED
