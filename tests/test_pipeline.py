@@ -25,6 +25,7 @@ from featrack_utils.dictionaries.features import dictionary_names
 from featrack_utils.pipeline.book import notebook_pages
 from featrack_utils.pipeline.profile import load_profile
 from tests.companions import unexplained
+from tests.openai_server import ChatServer
 
 ROOT = Path(__file__).parent.parent
 MADE = ("runs", "executed", "_build", ".*", "__pycache__", "*.egg-info")
@@ -234,6 +235,44 @@ def test_without_a_universal_feature_the_pages_about_them_say_so(book):
     shutil.rmtree(strict)
     for page in ("tracking", "case-study"):
         (book / "runs" / f"{page}.ipynb").unlink()
+
+
+def test_a_chat_model_explains_by_hand_without_a_trace_of_the_key(book):
+    key, page = "sk-loopback-0123456789", book / "runs" / "asked.ipynb"
+    criteria = {
+        name: getattr(PROFILE.tracking, name)
+        for name in ("min_positions", "min_documents", "replicates")
+    }
+    criteria |= {"run_dir": "runs/smoke", "context": PROFILE.corpora.context, "max_requests": 500}
+    before = written(book)
+    # One answer repeats the key, and two requests have to be sent again.
+    with ChatServer("leak", 429, 500) as server:
+        endpoint = {"explainer": "endpoint", "base_url": server.url, "chat_model": "tiny"}
+        endpoint |= {"key_variable": "TEST_KEY", "explained_features": "2"}
+        given = chain.from_iterable(("-p", *each) for each in endpoint.items())
+        command = [sys.executable, "-m", "featrack_utils.run", "interpretation", str(page)]
+        done = subprocess.run(
+            [*command, "--json", json.dumps(criteria), *given],
+            cwd=book,
+            env=os.environ | {"PYTHONPATH": str(book), "TEST_KEY": key, "NO_PROXY": "127.0.0.1"},
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 0, done.stderr
+    (trial,) = (book / "runs" / "trials").iterdir()
+    answers = [path.read_text() for path in (trial / "answers").iterdir()]
+    assert set(server.authorizations) == {f"Bearer {key}"} and "[key]" in "".join(answers)
+    made = [path for path in (book / "runs").rglob("*") if path.is_file()]
+    assert [path for path in made if key.encode() in path.read_bytes()] == []
+    assert page in made and key not in done.stdout + done.stderr
+    # Every question was asked once, and its answer kept.
+    assert 100 < len(answers) == len(server.requests) - 2 <= 500
+    results = json.loads((trial / "results" / "interpretation.json").read_text())
+    models = PROFILE.lineage.order
+    assert [results[f"autointerp.{m}.endpoint.features"] for m in models] == [2] * len(models)
+    assert {path: when for path, when in written(book).items() if path in before} == before
+    shutil.rmtree(trial.parent)
+    page.unlink()
 
 
 def test_a_second_run_does_nothing(book):
