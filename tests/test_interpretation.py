@@ -197,7 +197,7 @@ def kept(tmp_path, monkeypatch):
     best = correlations(mix.acts, mix.acts, eligible_a=able, eligible_b=able)
     names = {model: model for model in (*LINEAGE.order, *CONTROLS.values())}
 
-    def read(explainer, content=""):
+    def read(explainer, content="", explained_features=3):
         with ChatServer() as server:
             server.content = content
             made = Chapter(
@@ -216,7 +216,7 @@ def kept(tmp_path, monkeypatch):
                 base_url=server.url,
                 chat_model="tiny",
                 key_variable="",
-                explained_features=3,
+                explained_features=explained_features,
             )
             made.build(tmp_path)
         tables = ("scores", "mates", "interpretations")
@@ -242,6 +242,12 @@ def test_where_a_chat_model_says_something_its_words_take_the_place_of_the_looku
     named = [VOCABULARY[7 if feature == 6 else feature] for feature in asked["feature"]]
     assert asked["explanation"].tolist() == named
     assert set(mates["explainer"]) == {"lookup", "endpoint"}
+
+
+def test_only_features_seen_often_enough_are_asked_about_however_many_may_be(kept):
+    (own, _, _), _ = kept("endpoint", explained_features=10 * LENGTH)
+    asked = own[own["explainer"] == "endpoint"]
+    assert len(asked) == 4 * (LENGTH - 1) and DEAD not in set(asked["feature"])
 
 
 def test_a_chat_model_that_says_nothing_leaves_the_lookups_words(kept):

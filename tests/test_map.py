@@ -144,8 +144,8 @@ def best(pairs, candidates):
     [
         # Feature 0's nearest is a match of its own; 1's nearest isn't; 2 has a match below τ only.
         ([(0, 0, 0.9), (0, 3, 0.85), (1, 2, 0.9), (2, 3, 0.5)], [True] * 4, (1 / 2, 3 / 8)),
-        # Without the child's feature 1, the nearest of 1 is its match.
-        ([(0, 0, 0.9), (1, 2, 0.9)], [True, False, True, True], (1, 2 / 6)),
+        # Without the child's feature 0, its feature 1 is the nearest of 0 as of 1.
+        ([(0, 1, 0.9), (1, 1, 0.9)], [False, True, True, True], (1, 2 / 6)),
         ([(0, 0, 0.5)], [True] * 4, (np.nan, np.nan)),
     ],
 )
