@@ -424,6 +424,8 @@ def own_loss(merge, row):
 losses = {row: own_loss(first_merge, row) for row in merged_by[first_merge]}
 gap = max(losses.values()) - min(losses.values())
 lowest = min(losses, key=losses.get)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
 say(
     f"On the parents' text the best loss is that of {lowest}, {number(losses[lowest])} nats a token, and all "
     f"methods lie within {number(gap)} nats of it; the ancestor has "

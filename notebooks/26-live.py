@@ -737,8 +737,8 @@ check(answer, both_move)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
 answer = moved(clean, next_token(models[last], ids, *two))
-check(answer, both_move)
 say(f"Alone they move {percent(moves['moved'].head(2).sum(), 1)} when added up.")
+check(answer, both_move)
 
 # %% [markdown]
 # :::{admonition} Exercise 3

@@ -1,5 +1,6 @@
 """Code that an artefact depends on is followed through the package's imports."""
 
+import linecache
 from pathlib import Path
 
 from featrack_utils.corpora import split
@@ -35,3 +36,23 @@ def test_functions_that_read_alike_have_one_hash():
         return 2
 
     assert before != sources.of_function(one)
+
+
+def test_what_a_function_calls_beside_itself_belongs_to_it():
+    def hashed(counted: str, idle: str = "return 0") -> str:
+        """A chapter's `build`, which counts by a function of a function beside it."""
+        source = [
+            f"def count(x):\n    {counted}",
+            f"def idle(x):\n    {idle}",
+            "def each(xs):\n    return [count(x) for x in xs]",
+            "def build(folder):\n    return each(folder)",
+        ]
+        chapter = {"__name__": "chapter"}
+        for number, cell in enumerate(source):
+            name = f"<cell {number} {counted} {idle}>"
+            linecache.cache[name] = (len(cell), None, cell.splitlines(keepends=True), name)
+            exec(compile(cell, name, "exec"), chapter)
+        return sources.of_function(chapter["build"])
+
+    assert hashed("return x") == hashed("return x", idle="return 1")
+    assert hashed("return x") != hashed("return 2 * x")

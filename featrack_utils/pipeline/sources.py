@@ -55,7 +55,28 @@ def _imported_files(path: Path) -> Iterator[Path]:
 
 
 def of_function(build: Callable[..., object]) -> str:
-    """A hash of a function's source (of its class, for an object that can be called)."""
+    """A hash of the source of a function, or of a callable object's class.
+
+    What it calls that is written beside it, in the same module or notebook, belongs to it.
+    """
     build = build.func if isinstance(build, partial) else build
-    source = inspect.getsource(build if inspect.isfunction(build) else type(build))
-    return hashlib.sha256(source.strip().encode()).hexdigest()
+    found: dict[object, str] = {}
+    waiting = [build if inspect.isfunction(build) else type(build)]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found[one] = inspect.getsource(one).strip()
+            waiting += _called_beside(one)
+    return hashlib.sha256("\n".join(sorted(found.values())).encode()).hexdigest()
+
+
+def _called_beside(one: object) -> Iterator[object]:
+    if not inspect.isfunction(one):
+        return
+    codes = [one.__code__]
+    for code in codes:  # and what is written inside it: comprehensions, lambdas
+        codes += [each for each in code.co_consts if inspect.iscode(each)]
+        for name in code.co_names:
+            value = one.__globals__.get(name)
+            if inspect.isfunction(value) and value.__module__ == one.__module__:
+                yield value
