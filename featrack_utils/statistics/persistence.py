@@ -280,8 +280,10 @@ def _counted(sample: Sample, pair: tuple[Place, Place], matched: Matched, rule: 
         return Shares(matched.taus, estimate, np.empty((0, estimate.size)))
     if rule == "mutual":
         matched = mutual_only(matched)
-    if rule == "copies merged":
+    elif rule == "copies merged":
         matched = copies_merged(matched, sample.copies(pair[0]))
+    elif rule != "best":
+        raise FeatrackError(f"What {rule!r} means in a bootstrap draw isn't known; add it here.")
     return shares(matched)
 
 
