@@ -15,7 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from featrack_utils.statistics.persistence import flat
-from featrack_utils.statistics.simulation import Calibration, Plan, calibrate
+from tests.chapters import Chapter
+
+CHAPTER = Chapter("12-calibration")
+Calibration, Plan, calibrate = CHAPTER.Calibration, CHAPTER.Plan, CHAPTER.calibrate
 
 log = logging.getLogger("benchmarks.calibration")
 

@@ -27,17 +27,13 @@ from featrack_utils.matching.classes import eligible
 from featrack_utils.statistics.bootstrap import Draws, Sample, resample
 from featrack_utils.statistics.intervals import LEVEL, Interval
 from featrack_utils.statistics.persistence import persistence
-from featrack_utils.statistics.simulation import (
-    PAIR,
-    Plan,
-    Planted,
-    Truth,
-    calibrate,
-    mean_interval,
-    proportion,
-    simulate,
-    true_best_r,
-)
+from tests.chapters import Chapter
+
+# The simulation is the chapter's on calibration.
+CHAPTER = Chapter("12-calibration")
+PAIR, Plan, Planted, Truth = CHAPTER.PAIR, CHAPTER.Plan, CHAPTER.Planted, CHAPTER.Truth
+calibrate, simulate, true_best_r = CHAPTER.calibrate, CHAPTER.simulate, CHAPTER.true_best_r
+mean_interval, proportion = CHAPTER.mean_interval, CHAPTER.proportion
 
 # Sizes of evaluation mix with few features, where chance dominates, and with many, where bias
 # would; with documents that are independent, in groups of three, and in twelve groups a domain.

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from featrack_utils.statistics.simulation import Plan, simulate
+from tests.chapters import Chapter
+
+CHAPTER = Chapter("12-calibration")
+Plan, simulate = CHAPTER.Plan, CHAPTER.simulate
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "coverage.py"
 _SPEC = importlib.util.spec_from_file_location("coverage_benchmark", SCRIPT)
