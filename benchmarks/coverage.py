@@ -4,7 +4,7 @@ The truth is the share in the population of documents, known from the simulation
 dictionaries of several seeds are simulated, the mean over many other seeds. Beside the package's
 intervals stand those of a delete-a-group jackknife, which would be simpler.
 
-    python benchmarks/coverage.py [number of sets per case] [part of the cases' names]
+    PYTHONPATH=. python benchmarks/coverage.py [number of sets per case] [part of the cases' names]
 
 Cases that aren't run keep their rows. All cases take about eight core-seconds a set.
 """
@@ -27,13 +27,17 @@ from featrack_utils.matching.classes import eligible
 from featrack_utils.statistics.bootstrap import Draws, Sample, resample
 from featrack_utils.statistics.intervals import LEVEL, Interval
 from featrack_utils.statistics.persistence import persistence
-from tests.chapters import Chapter
-
-# The simulation is the chapter's on calibration.
-CHAPTER = Chapter("12-calibration")
-PAIR, Plan, Planted, Truth = CHAPTER.PAIR, CHAPTER.Plan, CHAPTER.Planted, CHAPTER.Truth
-calibrate, simulate, true_best_r = CHAPTER.calibrate, CHAPTER.simulate, CHAPTER.true_best_r
-mean_interval, proportion = CHAPTER.mean_interval, CHAPTER.proportion
+from tests.simulated import (
+    PAIR,
+    Plan,
+    Planted,
+    Truth,
+    calibrate,
+    mean_interval,
+    proportion,
+    simulate,
+    true_best_r,
+)
 
 # Sizes of evaluation mix with few features, where chance dominates, and with many, where bias
 # would; with documents that are independent, in groups of three, and in twelve groups a domain.

@@ -18,10 +18,7 @@ from featrack_utils.statistics.bootstrap import (
     mutual_only,
 )
 from featrack_utils.statistics.weighted_correlations import best_drawn, paired_r, weigh
-from tests.chapters import Chapter
-
-CHAPTER = Chapter("12-calibration")
-Plan, simulate = CHAPTER.Plan, CHAPTER.simulate
+from tests.simulated import Plan, simulate
 
 PLAN = Plan(n_features=60, n_documents=40, tokens_per_document=60, density=0.03)
 

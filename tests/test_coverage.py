@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.chapters import Chapter
-
-CHAPTER = Chapter("12-calibration")
-Plan, simulate = CHAPTER.Plan, CHAPTER.simulate
+from tests.simulated import Plan, simulate
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "coverage.py"
 _SPEC = importlib.util.spec_from_file_location("coverage_benchmark", SCRIPT)

@@ -4,11 +4,7 @@ import pytest
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.statistics.intervals import UNDEFINED
-from tests.chapters import Chapter
-
-CHAPTER = Chapter("12-calibration")
-Plan, calibrate = CHAPTER.Plan, CHAPTER.calibrate
-simulate, true_best_r = CHAPTER.simulate, CHAPTER.true_best_r
+from tests.simulated import Plan, calibrate, simulate, true_best_r
 
 SMALL = Plan(n_features=200, n_documents=80, tokens_per_document=100, density=0.01)
 
