@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 import transformers
 
-CONTEXT, VOCABULARY = 64, 384
+CONTEXT, VOCABULARY = 128, 384
 _SHAPE = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
 _GATED = _SHAPE | {"intermediate_size": 64, "num_key_value_heads": 2}
 FAMILIES = {
