@@ -10,6 +10,7 @@ import jupytext
 from snakemake.logging import logger
 
 from featrack_utils.corpora.files import fingerprint
+from featrack_utils.corpora.hub import pinned
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.recipes import comparable, read_recipes
 from featrack_utils.pipeline.forkserver import start
@@ -25,7 +26,9 @@ try:
     LINEAGE = PROFILE.lineage
     # The reader's own files are looked up at once, not when the first phase has started.
     MERGED = comparable(LINEAGE, read_recipes(RECIPES, PROFILE.arms.methods))
-    TEXTS = fingerprint({d: PROFILE.corpora.sources_of[d] for d in LINEAGE.domains})
+    SOURCES = {d: PROFILE.corpora.sources_of[d] for d in LINEAGE.domains}
+    SOURCES = pinned(SOURCES, Path("runs") / PROFILE.name / "corpora")
+    TEXTS = fingerprint(SOURCES)
 except FeatrackError as error:
     sys.exit(f"featrack: {error}")
 
@@ -79,7 +82,10 @@ def parameters(page, phase):
 ROOT_TOKENS = PROFILE.pretraining.train_tokens if "train" in LINEAGE.models[LINEAGE.root] else 0
 PHASES = {
     "corpora": Phase(
-        [], sections=("corpora",), given={"root_tokens": ROOT_TOKENS}, threads=2
+        [],
+        sections=("corpora",),
+        given={"root_tokens": ROOT_TOKENS, "sources_of": PROFILE.corpora.sources_of | SOURCES},
+        threads=2,
     )
 }
 MODELS = ["corpora"]  # the phases after which all models are there
