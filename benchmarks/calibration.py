@@ -4,7 +4,7 @@ Dictionaries of 2,048 features on 500 documents, many simulated sets for each pl
 goal: planted shares of 5, 20, 50 and 80 % within two points where true mates have r ≥ 0.9, and at
 most 1 % called persisting where nothing persists.
 
-    python benchmarks/calibration.py [number of sets for each share]
+    PYTHONPATH=. python benchmarks/calibration.py [number of sets for each share]
 """
 
 import json
@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from featrack_utils.statistics.persistence import flat
-from featrack_utils.statistics.simulation import Calibration, Plan, calibrate
+from tests.simulated import Calibration, Plan, calibrate
 
 log = logging.getLogger("benchmarks.calibration")
 

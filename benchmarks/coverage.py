@@ -4,7 +4,7 @@ The truth is the share in the population of documents, known from the simulation
 dictionaries of several seeds are simulated, the mean over many other seeds. Beside the package's
 intervals stand those of a delete-a-group jackknife, which would be simpler.
 
-    python benchmarks/coverage.py [number of sets per case] [part of the cases' names]
+    PYTHONPATH=. python benchmarks/coverage.py [number of sets per case] [part of the cases' names]
 
 Cases that aren't run keep their rows. All cases take about eight core-seconds a set.
 """
@@ -27,7 +27,7 @@ from featrack_utils.matching.classes import eligible
 from featrack_utils.statistics.bootstrap import Draws, Sample, resample
 from featrack_utils.statistics.intervals import LEVEL, Interval
 from featrack_utils.statistics.persistence import persistence
-from featrack_utils.statistics.simulation import (
+from tests.simulated import (
     PAIR,
     Plan,
     Planted,

@@ -23,13 +23,16 @@
 
 # %% tags=["hide-input"]
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import PercentFormatter
+from scipy import sparse, stats
 
+from featrack_utils.dictionaries.features import Features
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import (
@@ -45,12 +48,10 @@ from featrack_utils.display.text import (
     with_interval,
 )
 from featrack_utils.pipeline import store
-from featrack_utils.statistics import simulation
 from featrack_utils.statistics.bootstrap import resample
-from featrack_utils.statistics.intervals import LEVEL, shares
+from featrack_utils.statistics.intervals import LEVEL, UNDEFINED, Interval, interval, shares
 from featrack_utils.statistics.persistence import flat
 from featrack_utils.statistics.simex import SPREAD
-from featrack_utils.statistics.simulation import PAIR, Plan, calibrate, simulate, true_best_r
 
 style.use_style()
 
@@ -88,12 +89,246 @@ def watch():
 assert abs(np.corrcoef(watch(), watch())[0, 1] - rho) < 0.03
 
 # %% [markdown]
-# The package plants many causes at once. Documents have a domain and a topic, so that events cluster.
-# *Persisting* features watch one cause in both models. *Disappearing* and *emerging* ones are in one
-# model only. A *split* one is two in the child, a {term}`copy` appears twice in the parent. *Dense* ones
-# are active everywhere and mean nothing, *dead* ones never are.
+# We plant many causes at once. *Persisting* features watch one cause in both models. *Disappearing* and
+# *emerging* ones are in one model only. A *split* one is two in the child, a {term}`copy` appears twice in
+# the parent. *Dense* ones are active everywhere and mean nothing, *dead* ones never are.
+
 
 # %%
+@dataclass(frozen=True)
+class Plan:
+    """What is planted. Shares of kinds are of the features that are not dead."""
+
+    n_features: int = 2048
+    n_documents: int = 500
+    tokens_per_document: int = 200  # mean; lengths are log-normal
+    group_size: int = 1  # documents of one topic, on which watchers miss the same events
+    persisting: float = 0.5
+    rho: tuple[float, float] = (0.95, 0.95)  # population r of true mates, uniform between
+    splitting: float = 0.05  # parent features whose events two child features share out
+    copies: float = 0.1  # of the persisting ones: extra columns of the same parent feature
+    dense: float = 0.02  # columns active on 10-40 % of tokens, unrelated in the two models
+    dead: float = 0.05  # of all columns
+    density: float = 0.004  # median share of tokens on which a feature is active
+    density_spread: float = 1.2  # standard deviation of log density
+    capture: float = 1.0  # chance that one SAE seed finds a feature that its model has
+    seeds: int = 1  # dictionaries per model
+
+    def counts(self):
+        """Columns of each kind, the remainder vanishing (parent) or emerging (child)."""
+        dead = round(self.dead * self.n_features)
+        alive = self.n_features - dead
+        both = round(self.persisting * alive)
+        copy, split = round(self.copies * both), round(self.splitting * alive)
+        dense = round(self.dense * alive)
+        number = {"dead": dead, "dense": dense, "copy": copy, "persisting": both - copy}
+        number |= {"splitting": split, "vanishing": alive - both - split - dense}
+        number["emerging"] = alive - number["persisting"] - 2 * split - dense
+        least = min(number["vanishing"], number["emerging"], number["persisting"] - copy)
+        assert least >= 0, "the planted kinds add up to more than all features"
+        return number
+
+
+# %% [markdown]
+# Documents have a domain and a topic, and each cause is commoner in some topics and in some documents, so
+# that events cluster as they do in real text. Documents of one group share a topic, and what a watcher
+# misses there.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+N_DOMAINS = TOPICS_PER_DOMAIN = 4
+
+
+class Text(NamedTuple):
+    """Simulated documents."""
+
+    labels: Features  # of each token, without activations
+    topic: np.ndarray  # of each document
+    starts: np.ndarray  # first token of each document, and the end
+
+
+class Events(NamedTuple):
+    """Firings of hidden causes, each at one token: int64, int64 and float64 [n_events]."""
+
+    row: np.ndarray
+    cause: np.ndarray
+    size: np.ndarray
+
+
+def draw_text(rng, plan):
+    """Documents of log-normal lengths, domains in equal numbers, topics within domains."""
+    n_documents = plan.n_documents
+    lengths = rng.lognormal(0.0, 0.4, n_documents)
+    lengths = np.maximum(lengths * plan.tokens_per_document / lengths.mean(), 4).astype(np.int64)
+    place, domain = np.divmod(np.arange(n_documents), N_DOMAINS)
+    group = place // plan.group_size * N_DOMAINS + domain
+    topic = domain * TOPICS_PER_DOMAIN + rng.integers(TOPICS_PER_DOMAIN, size=n_documents)[group]
+    document = np.repeat(np.arange(n_documents, dtype=np.int32), lengths)
+    tokens = rng.integers(0, 4096, document.size).astype(np.int32)
+    of_token = domain[document].astype(np.int8), tokens, group[document].astype(np.int32)
+    return Text(Features(None, document, *of_token), topic, np.cumsum([0, *lengths]))
+
+
+def draw_events(rng, text, density):
+    """Events of every cause; `density` [n_causes] is the share of tokens that have one."""
+    topic, lengths = text.topic, np.diff(text.starts)
+    n_documents, n_causes = len(topic), len(density)
+    by_topic = rng.gamma(0.7, 1.0, (topic.max() + 1, n_causes)) + 0.05
+    rate = by_topic[topic] * rng.gamma(2.0, 0.5, (n_documents, n_causes))
+    rate *= density / np.average(rate, axis=0, weights=lengths)
+    expected = -np.log1p(-np.minimum(rate, 0.8)) * lengths[:, None]
+    numbers = rng.poisson(expected).ravel()
+    cell = np.repeat(np.arange(numbers.size), numbers)
+    document, cause = cell // n_causes, cell % n_causes
+    row = text.starts[document] + (rng.random(cell.size) * lengths[document]).astype(np.int64)
+    key = np.unique(row * n_causes + cause)  # one event at most per token and cause
+    row, cause = key // n_causes, key % n_causes
+    scale = rng.lognormal(0.0, 0.5, n_causes)
+    return Events(row, cause, rng.exponential(1.0, row.size) * scale[cause])
+
+
+# %% [markdown]
+# A watcher misses an event by itself or with its whole group of documents. Sizes of events are
+# exponential, so of a cause's variance half its density belongs to the mean. With that the error's size
+# leaves r at ρ for denser causes, too.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+class Causes(NamedTuple):
+    """What features can watch: events and, for each cause, float64 [n_causes] or int64."""
+
+    events: Events
+    density: np.ndarray
+    rho: np.ndarray
+    family: np.ndarray  # the cause that a half was split from, else the cause itself
+
+
+class Truth(NamedTuple):
+    """What each column of one dictionary really is."""
+
+    kind: np.ndarray  # str [d_sae]
+    latent: np.ndarray  # int64 [d_sae], the cause it watches; -1 if dead
+    family: np.ndarray  # int64 [d_sae], the cause that a split one came from, else its own
+    rho: np.ndarray  # float64 [d_sae], population r with another watcher of the same cause
+
+
+def watchers(rng, causes, group, columns):
+    """Rows, columns and activations; `columns` int [n_causes] is each one's column, -1: none."""
+    events, rho = causes.events, causes.rho
+    seen = np.sqrt(rho)
+    keep_group = rng.random((group.max() + 1, rho.size)) < np.sqrt(seen)
+    kept = columns[events.cause] >= 0
+    kept &= keep_group[group[events.row], events.cause]
+    kept &= rng.random(events.row.size) < np.sqrt(seen)[events.cause]
+    row, cause, size = (field[kept] for field in events)
+    half = causes.density / 2
+    second_moment = (1 - half) / seen + half * seen
+    spread = np.sqrt(np.log(np.maximum(second_moment, 1.0)))[cause]
+    error = np.exp(spread * rng.standard_normal(row.size) - spread**2 / 2)
+    return row, columns[cause], size * error
+
+
+def draw_dictionary(rng, plan, kind, cause, causes, text, private):
+    """One dictionary in shuffled columns, and its truth; `kind` and `cause` are of the alive.
+
+    What a seed has missed it spends on causes of its own, numbered from `private` on.
+    """
+    found = rng.random(cause.size) < plan.capture
+    parts = []
+    for part in (found & (kind != "copy"), found & (kind == "copy")):
+        columns = np.full(causes.density.size, -1)
+        columns[cause[part]] = np.flatnonzero(part)
+        parts.append(watchers(rng, causes, text.labels.group, columns))
+    missed = np.flatnonzero(~found)
+    if missed.size:
+        own = draw_events(rng, text, causes.density[cause[missed]])
+        parts.append((own.row, missed[own.cause], own.size))
+    row, column, size = (np.concatenate(field) for field in zip(*parts, strict=True))
+    place = rng.permutation(plan.n_features)
+    shape = (text.labels.origin.size, plan.n_features)
+    acts = sparse.csr_matrix((size.astype(np.float32), (row, place[column])), shape=shape)
+    ids = cause.copy()
+    ids[missed] = private + np.arange(missed.size)
+    nothing = ("dead", -1, -1, 0.0)
+    truth = Truth(*(np.full(plan.n_features, one) for one in nothing))
+    truth = truth._replace(kind=truth.kind.astype("<U10"))
+    alive = Truth(kind, ids, np.where(found, causes.family[cause], ids), causes.rho[cause])
+    for whole, part in zip(truth, alive, strict=True):
+        whole[place[: cause.size]] = part
+    return text.labels._replace(acts=acts), truth
+
+
+# %% [markdown]
+# Together: two models read one text and watch the causes that they have. In the child the events of a
+# split cause belong to one or the other of two halves.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+class Planted(NamedTuple):
+    """Two simulated models, one dictionary (and its truth) per SAE seed."""
+
+    parent: list[Features]
+    child: list[Features]
+    parent_truth: list[Truth]
+    child_truth: list[Truth]
+
+
+def simulate(plan, seed):
+    """Activations of a parent and of a child by a plan."""
+    number = plan.counts()
+    rng = np.random.default_rng(seed)
+    text = draw_text(rng, plan)
+    names = ("persisting", "splitting", "vanishing", "emerging", "dense_a", "dense_b")
+    kind = np.repeat(names, [number.get(name, number["dense"]) for name in names])
+    density = rng.lognormal(np.log(plan.density), plan.density_spread, kind.size)
+    density = np.clip(density, 2e-4, 0.2)
+    dense = np.char.startswith(kind, "dense")
+    density[dense] = rng.uniform(0.1, 0.4, dense.sum())
+    rho = rng.uniform(*plan.rho, kind.size)
+    events = draw_events(rng, text, density)
+
+    split = np.flatnonzero(kind == "splitting")
+    first_half = kind.size + np.cumsum(kind == "splitting") - 1
+    coin = rng.integers(2, size=events.row.size)
+    halved = first_half[events.cause] + split.size * coin
+    of_child = np.where(kind[events.cause] == "splitting", halved, events.cause)
+    family = np.concatenate([np.arange(kind.size), split, split])
+    kind = np.concatenate([kind, np.repeat("half", 2 * split.size)])
+    of_each = density[family] * np.where(kind == "half", 0.5, 1.0), rho[family], family
+    causes = Causes(events, *of_each), Causes(events._replace(cause=of_child), *of_each)
+
+    originals = np.flatnonzero(kind == "persisting")
+    copied = rng.choice(originals, number["copy"], replace=False)
+    ones = np.flatnonzero(np.isin(kind, ("persisting", "splitting", "vanishing", "dense_a")))
+    others = np.flatnonzero(np.isin(kind, ("persisting", "half", "emerging", "dense_b")))
+    entries = (
+        (np.append(kind[ones], ["copy"] * copied.size), np.append(ones, copied)),
+        (kind[others], others),
+    )
+    made = []
+    for n in range(2 * plan.seeds):
+        private = kind.size + n * plan.n_features
+        made.append(draw_dictionary(rng, plan, *entries[n % 2], causes[n % 2], text, private))
+    (parent, parent_truth), (child, child_truth) = (
+        map(list, zip(*made[model::2], strict=True)) for model in (0, 1)
+    )
+    return Planted(parent, child, parent_truth, child_truth)
+
+
+# %% [markdown]
+# So we know of each feature the true r of its best mate. Watchers of one cause correlate at ρ, half of a
+# split feature with the whole at $\rho/\sqrt 2$, all others at nearly 0.
+
+
+# %%
+def true_best_r(a, b):
+    """Population r of each column of `a` with its best column in `b`, float64 [d_sae]."""
+    same = np.isin(a.latent, b.latent[b.latent >= 0])
+    related = np.isin(a.family, b.family[b.family >= 0])
+    best = np.where(same, a.rho, np.where(related, a.rho / np.sqrt(2), 0.0))
+    return np.where(a.latent >= 0, best, 0.0)
+
+
 plan = Plan(n_features=calibration_features, n_documents=300, tokens_per_document=150)
 one = simulate(plan, seed)
 kinds = pd.Series(one.parent_truth[0].kind).value_counts().rename({"dense_a": "dense"})
@@ -116,6 +351,7 @@ say(f"One simulated parent dictionary holds {listing} features.")
 # $$s = 3\,s_0 - 3\,s_1 + s_2 .$$
 
 # %%
+PAIR = (("parent", 0), ("child", 0))
 models = {"parent": one.parent, "child": one.child}
 sample = resample(models, [tau], tau=tau, replicates=100, seed=seed)
 (matched,) = sample.matched([PAIR]).values()
@@ -131,7 +367,64 @@ assert np.isclose(corrected, shares(matched).estimate[0])
 # ## Planted and reported
 #
 # In the first simulations true mates correlate far above the threshold, as those of good dictionaries
-# would. In the last one their true r spreads from 0.5 to 1, so many lie near the threshold τ.
+# would. In the last one their true r spreads from 0.5 to 1, so many lie near the threshold τ. Means over
+# simulated sets have Student's interval, proportions have Wilson's.
+
+
+# %%
+class Calibration(NamedTuple):
+    """What the pipeline made of planted features, over several simulated sets."""
+
+    planted: float  # mean share of eligible parent features with a true r > τ
+    share: Interval  # mean of the share reported, over sets
+    raw: Interval  # mean of the share as counted, before its noise is corrected
+    bias: Interval  # mean of reported − planted, over sets
+    sensitivity: Interval  # called / truly persisting features; NaN: none planted
+    specificity: Interval  # not called / truly not persisting ones; NaN: none planted
+    coverage: Interval  # share of sets whose 95 % interval holds the planted share
+
+
+def mean_interval(values):
+    """A mean with Student's 95 % interval; values [n], n ≥ 2."""
+    half = stats.t.ppf((1 + LEVEL) / 2, values.size - 1) * stats.sem(values)
+    return Interval(*(float(values.mean() + side * half) for side in (0, -1, 1)))
+
+
+def proportion(hits):
+    """A share of hits with Wilson's 95 % interval; undefined of none."""
+    if len(hits) == 0:
+        return UNDEFINED
+    test = stats.binomtest(int(np.sum(hits)), len(hits))
+    bounds = test.proportion_ci(LEVEL, method="wilson")
+    return Interval(float(test.statistic), float(bounds.low), float(bounds.high))
+
+
+def calibrate(plan, *, sets, tau=0.8, replicates=200, seed=0):
+    """Correlation, matching and bootstrap on simulated pairs of dictionaries."""
+    rows, called_truth = [], []
+    for n in range(sets):
+        simulated = simulate(plan, seed + n)
+        models = {"parent": simulated.parent, "child": simulated.child}
+        sample = resample(models, [tau], tau=tau, replicates=replicates, seed=seed + n)
+        (matched,) = sample.matched([PAIR]).values()
+        called = matched.best_r[matched.asked] > tau
+        true_r = true_best_r(simulated.parent_truth[0], simulated.child_truth[0])
+        truth = true_r[matched.asked] > tau
+        share, low, high = interval(shares(matched), tau)
+        rows.append((truth.mean(), share, called.mean(), low <= truth.mean() <= high))
+        called_truth.append(np.stack([called, truth]))
+    planted, share, raw, holds = np.array(rows, dtype=float).T
+    called, truth = np.concatenate(called_truth, axis=1)
+    return Calibration(
+        planted=float(planted.mean()),
+        share=mean_interval(share),
+        raw=mean_interval(raw),
+        bias=mean_interval(share - planted),
+        sensitivity=proportion(called[truth]),
+        specificity=proportion(~called[~truth]),
+        coverage=proportion(holds > 0),
+    )
+
 
 # %%
 PLANTED = (0.0, 0.05, 0.2, 0.5, 0.8)
@@ -225,7 +518,7 @@ show_table(
 # $$
 
 # %% tags=["hide-input"]
-kept = Path(simulation.__file__).parents[2] / "benchmarks" / "coverage.json"
+kept = Path(style.__file__).parents[2] / "benchmarks" / "coverage.json"
 coverage = pd.DataFrame(json.loads(kept.read_text(encoding="utf-8")))
 sizes = list(dict.fromkeys(coverage["size"]))
 place = coverage["size"].map(sizes.index)

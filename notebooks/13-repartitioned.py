@@ -23,11 +23,14 @@
 # [ceilings and floors](ceilings). **It takes** 20 minutes.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from scipy.linalg import solve_triangular
 from scipy.optimize import nnls
 
 from featrack_utils.corpora import prepare
@@ -39,12 +42,12 @@ from featrack_utils.display.text import check, percent, say, show, verdict, with
 from featrack_utils.lineage import label
 from featrack_utils.matching import classes
 from featrack_utils.matching.best_matches import open_matches
+from featrack_utils.matching.correlation import correlations, members
 from featrack_utils.models import capture, loading
 from featrack_utils.models.retraining import retrain
 from featrack_utils.pipeline import store
-from featrack_utils.statistics import probes
 from featrack_utils.statistics.bootstrap import halves
-from featrack_utils.statistics.intervals import UNDEFINED
+from featrack_utils.statistics.intervals import UNDEFINED, Shares
 from featrack_utils.statistics.persistence import (
     Persistence,
     combined,
@@ -53,6 +56,7 @@ from featrack_utils.statistics.persistence import (
     persistence,
     resample,
 )
+from featrack_utils.statistics.simex import double_noise, without_noise
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -161,12 +165,39 @@ def some_of(kind):
     return np.sort(np.random.default_rng(seed).permutation(able)[:probed_features])
 
 
-kinds, picked, samples = {}, {}, {}
+kinds, picked = {}, {}
 for child in chosen:
     kinds[child] = asked & has_match(child), asked & ~has_match(child)
     picked[child] = [some_of(kind) for kind in kinds[child]]
+
+# %% [markdown]
+# Each feature of the sample stands for several of the parent's. And as another sample would have come
+# out differently, the intervals resample the features, too, kind by kind.
+
+
+# %%
+class ProbedSample(NamedTuple):
+    """What each probed feature stands for."""
+
+    weight: np.ndarray  # float64 [n_probed], how many features of the parent
+    draws: np.ndarray  # float64 [n_replicates, n_probed], how often a replicate drew it
+
+
+def sampled(probed, asked, replicates, seed):
+    """The sample, and masks of its kinds; of each so many were `asked` about and `probed`."""
+    rng = np.random.default_rng(seed)
+    of_kind = np.repeat(np.arange(len(probed)), probed)
+    weight = np.repeat([a / max(p, 1) for a, p in zip(asked, probed, strict=True)], probed)
+    draws = [rng.multinomial(n, np.full(n, 1 / n), size=replicates) for n in probed if n]
+    drawn = np.concatenate(draws, axis=1) if draws else np.zeros((replicates, 0))
+    masks = [of_kind == kind for kind in range(len(probed))]
+    return ProbedSample(weight.astype(float), drawn.astype(float)), masks
+
+
+samples = {}
+for child in chosen:
     sizes = [len(p) for p in picked[child]], [kind.sum() for kind in kinds[child]]
-    samples[child] = probes.sampled(*sizes, replicates, seed)
+    samples[child] = sampled(*sizes, replicates, seed)
 
 # %% [markdown]
 # The raw activations of the MLP, before any dictionary, come from the same tokens.
@@ -193,17 +224,117 @@ def raw_activations(model):
 # $$\hat f_\text{rebuilt} = c + \sum_{j=1}^{10} w_j\, g_j \;\text{ with } w_j \ge 0,
 # \qquad \hat f_\text{read} = \operatorname{ReLU}(w \cdot x + b).$$
 #
-# A single match at r > τ explains more than τ² of a feature's variance, so we call a feature
-# {term}`decodable` if a probe explains that much on held-out documents.
+# Both are fitted on one half of the documents and judged on the other by R². Here is the first, for many
+# features at once. The child's activations stay sparse, and a triangular factor of the candidates' Gram
+# matrix takes the place of thousands of tokens.
+
+# %%
+CANDIDATES = 10
+
+
+class Probe(NamedTuple):
+    """Held-out R² of each probed feature, and under draws of the held-out documents."""
+
+    r2: np.ndarray  # float64 [n_probed], at most 1; negative: worse than the mean
+    replicates: np.ndarray  # float64 [n_replicates, n_probed]
+
+
+def sparse_probe(target, acts, fit, origin, draws):
+    """Rebuild each target from its closest features, by non-negative least squares."""
+    pairs = correlations(target[fit], acts[fit], floor=0.01).pairs
+    columns, error = acts.tocsc(), np.empty((int((~fit).sum()), target.shape[1]))
+    for k in range(target.shape[1]):
+        mine = pairs.i == k
+        closest = pairs.j[mine][np.argsort(-pairs.r[mine], kind="stable")[:CANDIDATES]]
+        x = columns[:, closest].toarray().astype(np.float64)
+        y = target[:, [k]].toarray()[:, 0].astype(np.float64)
+        x, y = x - x[fit].mean(axis=0), y - y[fit].mean()
+        error[:, k] = y[~fit] - x[~fit] @ non_negative(x[fit], y[fit])
+    return judged(error, target, fit, origin, draws)
+
+
+def non_negative(x, y):
+    """Non-negative weights of least squares, of x [n, n_candidates] and y [n], both centred."""
+    if x.shape[1] == 0:
+        return np.zeros(0)
+    gram = x.T @ x
+    gram[np.diag_indices_from(gram)] *= 1 + 1e-6  # keeps equal candidates apart
+    factor = np.linalg.cholesky(gram)
+    return nnls(factor.T, solve_triangular(factor, x.T @ y, lower=True))[0]
+
+
+# %% [markdown]
+# A feature is zero on most tokens, which no linear function of the activations is. So the second probe
+# cuts off what is below zero. It starts from the weights of a ridge regression and is fitted by Adam.
 
 
 # %%
+def encoder_probe(target, raw, fit, origin, draws, seed):
+    """Read each target [n_tokens, n_probed] from raw activations [n_tokens, d_mlp]."""
+    half = torch.from_numpy(fit)
+    x = raw - raw[half].mean(dim=0)
+    x = x / x[half].square().mean().sqrt()
+    y = torch.from_numpy(target.toarray())
+    scale = y[half].square().mean(dim=0).sqrt().clamp_min(1e-12)
+    weights, bias = fitted(x[half], y[half] / scale, seed)
+    with torch.no_grad():
+        error = torch.relu(x[~half] @ weights + bias) * scale - y[~half]
+    return judged(error.double().numpy(), target, fit, origin, draws)
+
+
+def fitted(x, y, seed, steps=300, rate=0.03):
+    """Weights and bias of relu(w·x + b), by Adam from a ridge regression's weights."""
+    gram = (x.T @ x).double()
+    gram += 1e-3 * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+    ridge = torch.linalg.solve(gram, (x.T @ y).double()).float()
+    weights = (2 * ridge).requires_grad_()
+    bias = torch.zeros(y.shape[1], requires_grad=True)
+    optimiser = torch.optim.Adam([weights, bias], lr=rate, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        rows = torch.randint(len(x), (min(2048, len(x)),), generator=generator)
+        loss = (torch.relu(x[rows] @ weights + bias) - y[rows]).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return weights.detach(), bias.detach()
+
+
+# %% [markdown]
+# R² compares a probe's errors with those of the mean, on the documents that it hasn't seen: all of them,
+# and those that each draw of the bootstrap holds.
+
+
+# %%
+def judged(error, target, fit, origin, draws):
+    """R² from errors on the held-out positions [n_held, n_probed], as a whole and resampled."""
+    held, document = target[~fit].astype(np.float64), origin[~fit]
+    member = members(document, draws.documents.shape[1])
+    n, errors = np.bincount(document, minlength=member.shape[0]), member @ error**2
+    sums, squares = ((member @ y).toarray() for y in (held, held.multiply(held)))
+
+    def r2(weights):
+        spread = weights @ squares - (weights @ sums) ** 2 / np.maximum(weights @ n, 1)[:, None]
+        # A draw without the feature says nothing of it: taken as not decoded.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(spread > 0, 1 - (weights @ errors) / spread, -np.inf)
+
+    return Probe(r2(np.ones((1, len(n))))[0], r2(draws.documents))
+
+
+def better(one, other):
+    """A probe that explains of each feature what the better of two does."""
+    return Probe(*(np.maximum(a, b) for a, b in zip(one, other, strict=True)))
+
+
 def ask(target, other, activations, draws):
     """Both probes of one model, rebuilt from features and read from activations; the better."""
     common = (fit, parent.origin, draws)
-    rebuilt = probes.sparse_probe(target, other, *common)
-    read = probes.encoder_probe(target, activations, *common, seed)
-    return {"rebuilt": rebuilt, "read": read, "either": probes.either(rebuilt, read)}
+    rebuilt = sparse_probe(target, other, *common)
+    read = encoder_probe(target, activations, *common, seed)
+    return {"rebuilt": rebuilt, "read": read, "either": better(rebuilt, read)}
 
 
 answers = {child: {} for child in chosen}
@@ -217,8 +348,8 @@ for model in (harmless, *chosen, *floors.values()):
             answers[child][source] = ask(target, found[other].acts, raw, sample.draws)
 
 # %% [markdown]
-# For one feature the rebuilding probe takes a few lines of numpy and scipy. The package's, which never
-# makes the sparse activations dense, gives the same:
+# For one feature the rebuilding probe takes a few lines of numpy and scipy, if all activations may be
+# dense. It gives the same:
 
 # %%
 child = next(iter(chosen))
@@ -236,6 +367,33 @@ assert np.isclose(answers[child]["child"]["rebuilt"].r2[0], r2, atol=1e-3)
 
 # %% [markdown]
 # ## Of the features without a match
+#
+# A single match at r > τ explains more than τ² of a feature's variance, so we call a feature
+# {term}`decodable` if a probe explains that much on held-out documents. Their share is corrected for
+# noise [as ever](calibration). Another draw of documents judges a feature otherwise, which the correction
+# widens; another sample holds other features, which needs no widening.
+
+
+# %%
+def decodable_share(probe, tau, sample, among):
+    """Share of the features that `among` (bool [n_probed]) stand for with R² > τ²; None: no one."""
+    if not among.any():
+        return None
+    weight, drawn = sample.weight[among], sample.draws[:, among]
+    r, drawn_r = (np.sqrt(np.maximum(r2[..., among], 0)) for r2 in probe)
+    decodes = drawn_r > tau
+    counted = np.average(probe.r2[among] > tau**2, weights=weight)
+    documents = np.average(decodes, axis=1, weights=weight)
+    weighed = drawn * weight
+    total = weighed.sum(axis=1)
+    # A replicate that draws no such feature has nothing to add.
+    both = np.where(total > 0, (weighed * decodes).sum(axis=1) / np.maximum(total, 1e-9), documents)
+    further = double_noise(r, drawn_r.T) > tau
+    by_documents = without_noise(counted, decodes.T, further, weight)
+    replicates = by_documents + both - documents
+    estimate = np.array([by_documents.mean()])
+    return Shares(np.array([tau]), estimate, replicates[:, None], raw=np.array([counted]))
+
 
 # %% [markdown]
 # Where the ceiling lies less than five percentage points above the floor, no place between them can be
@@ -258,9 +416,7 @@ for child in chosen:
     features_of, masks = samples[child]
     for probe in ("rebuilt", "read", "either"):
         each = {
-            source: probes.decodable_share(
-                answers[child][source][probe], tau, features_of, masks[1]
-            )
+            source: decodable_share(answers[child][source][probe], tau, features_of, masks[1])
             for source in SOURCES
         }
         if each["child"]:
@@ -344,7 +500,7 @@ def fates(child, source):
     match = persistence(sample, root, model, among=[asked]).shares
     without = ~has_match(model)[np.concatenate(picked[child])]
     probe, features_of = answers[child][source]["either"], samples[child][0]
-    decoded = probes.decodable_share(probe, tau, features_of, without)
+    decoded = decodable_share(probe, tau, features_of, without)
     if decoded is None:
         return None
     no_match = complement(match)
@@ -492,7 +648,7 @@ check(answer, by_construction)
 child = next(iter(chosen))
 features_of, (with_match, _) = samples[child]
 r2_rebuilt, r2_read = (answers[child]["child"][p].r2[with_match] for p in ("rebuilt", "read"))
-either = probes.either(answers[child]["child"]["rebuilt"], answers[child]["child"]["read"])
+either = better(answers[child]["child"]["rebuilt"], answers[child]["child"]["read"])
 undecodable = float(
     np.average(either.r2[with_match] <= tau**2, weights=features_of.weight[with_match])
 )

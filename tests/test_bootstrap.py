@@ -17,8 +17,8 @@ from featrack_utils.statistics.bootstrap import (
     halves,
     mutual_only,
 )
-from featrack_utils.statistics.simulation import Plan, simulate
 from featrack_utils.statistics.weighted_correlations import best_drawn, paired_r, weigh
+from tests.simulated import Plan, simulate
 
 PLAN = Plan(n_features=60, n_documents=40, tokens_per_document=60, density=0.03)
 

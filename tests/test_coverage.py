@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from featrack_utils.statistics.simulation import Plan, simulate
+from tests.simulated import Plan, simulate
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "coverage.py"
 _SPEC = importlib.util.spec_from_file_location("coverage_benchmark", SCRIPT)

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from featrack_utils.statistics.intervals import Shares, combined, interval
-from featrack_utils.statistics.probes import (
-    Probe,
-    decodable_share,
-    either,
-    sampled,
-)
 from featrack_utils.statistics.simex import without_noise
+from tests.chapters import Chapter
+
+CHAPTER = Chapter("13-repartitioned")
+Probe, better, sampled = CHAPTER.Probe, CHAPTER.better, CHAPTER.sampled
+decodable_share = CHAPTER.decodable_share
 
 TAU, R = 0.8, 400
 
@@ -81,7 +80,7 @@ def test_each_kind_is_drawn_by_itself_and_stands_for_its_own():
 
 def test_the_better_of_two_probes_counts_in_every_replicate():
     one, other = (Probe(np.array(x), np.array([x, x[::-1]])) for x in ([0.9, 0.1], [0.2, 0.3]))
-    best = either(one, other)
+    best = better(one, other)
     np.testing.assert_array_equal(best.r2, [0.9, 0.3])
     np.testing.assert_array_equal(best.replicates, [[0.9, 0.3], [0.3, 0.9]])
 

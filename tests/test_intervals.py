@@ -5,7 +5,7 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics.bootstrap import Draws, Matched, resample
 from featrack_utils.statistics.intervals import Shares, interval, over_seeds, shares
 from featrack_utils.statistics.simex import SPREAD
-from featrack_utils.statistics.simulation import Plan, calibrate, simulate
+from tests.simulated import Plan, calibrate, simulate
 
 
 def test_a_dictionary_persists_wholly_in_itself():

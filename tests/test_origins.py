@@ -6,7 +6,7 @@ import pytest
 from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics import intervals
 from featrack_utils.statistics.persistence import merge_origins, resample
-from featrack_utils.statistics.simulation import Plan, simulate
+from tests.simulated import Plan, simulate
 
 TAU = 0.8
 # Half of Lua's features are Stories' as well, and a dictionary finds 80 % of what there is.

@@ -7,7 +7,7 @@ from scipy import sparse
 from featrack_utils.dictionaries.features import Features, other_documents
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.correlation import correlations
-from featrack_utils.statistics.simulation import Plan, simulate
+from tests.simulated import Plan, simulate
 
 PLAN = Plan(
     600,

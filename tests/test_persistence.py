@@ -19,7 +19,7 @@ from featrack_utils.statistics.persistence import (
     reproducible,
     resample,
 )
-from featrack_utils.statistics.simulation import Plan, simulate
+from tests.simulated import Plan, simulate
 
 # Half of the parent's features persist; a dictionary finds 70 % of what its model has, so two
 # seeds share 49 % and parent and child 24.5 %.

@@ -5,10 +5,10 @@ from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.statistics.bootstrap import Draws, halves
-from featrack_utils.statistics.probes import (
-    encoder_probe,
-    sparse_probe,
-)
+from tests.chapters import Chapter
+
+CHAPTER = Chapter("13-repartitioned")
+encoder_probe, sparse_probe = CHAPTER.encoder_probe, CHAPTER.sparse_probe
 
 N, DOCUMENTS = 8000, 40
 RNG = np.random.default_rng(0)

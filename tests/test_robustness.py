@@ -10,8 +10,8 @@ from featrack_utils.lineage import Lineage
 from featrack_utils.statistics.bootstrap import resample
 from featrack_utils.statistics.intervals import Shares
 from featrack_utils.statistics.persistence import Persistence, persistence
-from featrack_utils.statistics.simulation import Plan, simulate
 from tests.chapters import Chapter
+from tests.simulated import Plan, simulate
 
 CHAPTER = "17-robustness"
 OWN = "this run's"

@@ -1,1 +1,1 @@
-"""How sure one can be: bootstrap, ceilings, floors, probes, simulations."""
+"""How sure one can be: bootstrap, intervals, ceilings, floors."""
