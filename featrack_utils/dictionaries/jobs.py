@@ -138,7 +138,7 @@ def train_and_measure(
     domains = store.open_lineage(run).domains
     measured = {}
     for source in dict.fromkeys((job.model, job.step, job.reads) for job in jobs):
-        subject = _Subject(run, corpora, *source, recipe["train_tokens"])
+        subject = _Subject(run, corpora, *source, recipe)
         for job in jobs:
             if (job.model, job.step, job.reads) == source:
                 _train(run, place, job, subject, recipe)
@@ -149,7 +149,7 @@ def train_and_measure(
 class _Subject:
     """Weights and a text; loaded and captured only if a dictionary is out of date."""
 
-    def __init__(self, run, corpora, model, step, reads, n_tokens) -> None:
+    def __init__(self, run, corpora, model, step, reads, recipe) -> None:
         self.weights, self.corpora = weights(run, model, step), corpora
         self.inputs = [corpora.folder or run / "corpora", run / "models" / model]
         self.recorded = {
@@ -158,7 +158,7 @@ class _Subject:
             "reads": list(reads),
             "context": corpora.context,
         }
-        self._reads, self._n_tokens = reads, n_tokens
+        self._reads, self._recipe = reads, recipe
 
     @cached_property
     def bridge(self):
@@ -167,8 +167,9 @@ class _Subject:
     @cached_property
     def buffers(self) -> activations.Buffers:
         blocks = {domain: self.corpora.train_blocks(domain) for domain in self._reads}
-        mixture = activations.training_mixture(blocks, self._n_tokens)
-        return activations.Buffers(loading.load_model(self.weights), mixture)
+        mixture = activations.training_mixture(blocks, self._recipe["train_tokens"])
+        model = loading.load_model(self.weights)
+        return activations.Buffers(model, mixture, precision=self._recipe["precision"])
 
 
 def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[str, Any]) -> None:
