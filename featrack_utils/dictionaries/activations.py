@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import MistralForCausalLM
+from transformers import PreTrainedModel
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import SITE
 from featrack_utils.models.capture import plain_activations
 
 BUFFER_BLOCKS = 256  # blocks whose activations are shuffled together
@@ -47,9 +48,12 @@ class Buffers:
     """
 
     def __init__(
-        self, model: MistralForCausalLM, blocks: Int[np.ndarray, "n_blocks context"]
+        self,
+        model: PreTrainedModel,
+        blocks: Int[np.ndarray, "n_blocks context"],
+        site: str = SITE,
     ) -> None:
-        self.model, self.blocks = model, blocks
+        self.model, self.blocks, self.site = model, blocks, site
         self._kept: dict[int, Tensor] = {}
         self._free = KEPT_BYTES
 
@@ -60,12 +64,12 @@ class Buffers:
         """How many activations a buffer holds."""
         return len(self._blocks(index)) * (self.blocks.shape[1] - 1)
 
-    def __getitem__(self, index: int) -> Float[Tensor, "n d_mlp"]:
+    def __getitem__(self, index: int) -> Float[Tensor, "n d_in"]:
         if index in self._kept:
             return self._kept[index]
         tokens = torch.from_numpy(self._blocks(index)).long()
         parts = [
-            plain_activations(self.model, batch)[:, 1:].flatten(0, 1)
+            plain_activations(self.model, batch, self.site)[:, 1:].flatten(0, 1)
             for batch in tokens.split(_CAPTURE_BLOCKS)
         ]
         acts = torch.cat(parts)
@@ -80,7 +84,7 @@ class Buffers:
 
 def activation_batches(
     buffers: Buffers, *, batch_tokens: int, seed: int, skip_batches: int = 0
-) -> Iterator[Float[Tensor, "batch d_mlp"]]:
+) -> Iterator[Float[Tensor, "batch d_in"]]:
     """Shuffled activations, endlessly: whole buffers, mixed token by token.
 
     The i-th buffer read is shuffled by a generator seeded with (seed, i), so a training that was

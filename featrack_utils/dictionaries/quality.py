@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from featrack_utils.lineage import Lineage
+from featrack_utils.lineage import SITE, Lineage
 from featrack_utils.models.capture import logits_with
 
 if TYPE_CHECKING:  # they take seconds to load
@@ -157,9 +157,9 @@ def own_domains(lineage: Lineage, model: str) -> tuple[str, ...]:
 
 @torch.no_grad()
 def splice_losses(
-    bridge: TransformerBridge, sae: SAE, tokens: Int[Tensor, "batch context"]
+    bridge: TransformerBridge, sae: SAE, tokens: Int[Tensor, "batch context"], site: str = SITE
 ) -> Float[Tensor, " 3"]:
-    """Summed cross-entropy: clean, MLP activations zeroed, reconstruction in their place.
+    """Summed cross-entropy: clean, activations zeroed, reconstruction in their place.
 
     Position 0 keeps its activations, for no dictionary is trained on one.
     """
@@ -172,6 +172,6 @@ def splice_losses(
 
     losses = []
     for replace in (None, zeroed, spliced):
-        logits = logits_with(bridge, tokens, replace)[:, 1:-1].flatten(0, 1)
+        logits = logits_with(bridge, tokens, replace, site)[:, 1:-1].flatten(0, 1)
         losses.append(F.cross_entropy(logits, tokens[:, 2:].flatten(), reduction="sum"))
     return torch.stack(losses).double()

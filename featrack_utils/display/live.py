@@ -75,7 +75,8 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str, limit: int) -> list[in
 @torch.no_grad()
 def feature_acts(model: LiveModel, ids: Sequence[int]) -> Float[np.ndarray, "n d_sae"]:
     """Activations of all features on all tokens but the first, which no dictionary has seen."""
-    acts = capture.mlp_activations(model.bridge, torch.tensor([list(ids)]))
+    site = model.sae.cfg.metadata.hook_name
+    acts = capture.mlp_activations(model.bridge, torch.tensor([list(ids)]), site)
     return model.sae.encode(acts[0, 1:]).numpy()
 
 
