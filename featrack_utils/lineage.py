@@ -89,6 +89,7 @@ class Lineage:
                 "lineage descend from one."
             )
         self.root = roots[0]
+        self._check_loaded()
         self._check_tuned()
 
     @property
@@ -201,6 +202,14 @@ class Lineage:
                     f"models.{name} descends from {parent!r}, which isn't there; the nearest is "
                     f"{near}."
                 )
+
+    def _check_loaded(self) -> None:
+        if self.root not in self.loaded and self.loaded:
+            child = self.loaded[0]
+            raise FeatrackError(
+                f"models.{child} is loaded, and models.{self.root}, from which it descends, "
+                "is trained here with a tokenizer of its own; load that, too."
+            )
 
     def _check_tuned(self) -> None:
         # Phases come in this order: the root, all fine-tunes, all merges.

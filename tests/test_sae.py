@@ -43,19 +43,22 @@ def test_the_fused_form_has_saelens_loss_and_gradients(bias, d_in):
     published = StandardTrainingSAE(fast.cfg)
     published.load_state_dict(fast.state_dict())
     x = torch.randn(50, d_in, generator=torch.Generator().manual_seed(0))
-    outputs = []
     for one in (fast, published):
         with torch.no_grad():
             one.b_enc.add_(bias)
-        step = TrainStepInput(
-            sae_in=x,
-            dead_neuron_mask=None,
-            coefficients={"l1": 0.5},
-            n_training_steps=3,
-            is_logging_step=False,
-        )
-        outputs.append(one.training_forward_pass(step))
-        outputs[-1].loss.backward()
+    step = TrainStepInput(
+        sae_in=x,
+        dead_neuron_mask=None,
+        coefficients={"l1": 0.5},
+        n_training_steps=3,
+        is_logging_step=False,
+    )
+    outputs = [
+        fast.take_gradients(x, 0.5, torch.float32),
+        published.training_forward_pass(step),
+    ]
+    outputs[1].loss.backward()
+    torch.testing.assert_close(outputs[0].loss, outputs[1].loss)
     assert outputs[0].losses.keys() == outputs[1].losses.keys() == {"mse_loss", "l1_loss"}
     for name, loss in outputs[0].losses.items():
         torch.testing.assert_close(loss, outputs[1].losses[name], rtol=1e-5, atol=1e-6)

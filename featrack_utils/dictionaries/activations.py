@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -13,10 +14,11 @@ from transformers import PreTrainedModel
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import SITE
 from featrack_utils.models.capture import plain_activations
+from featrack_utils.models.training import uses_bfloat16
 
 BUFFER_BLOCKS = 256  # blocks whose activations are shuffled together
 KEPT_BYTES = 2**30  # of activations kept in memory for the next dictionary
-_CAPTURE_BLOCKS = 32  # blocks in one forward pass
+_CAPTURE_BLOCKS = 64  # blocks in one forward pass
 
 
 def training_mixture(
@@ -45,6 +47,10 @@ class Buffers:
 
     Buffer i holds those of the i-th `BUFFER_BLOCKS` blocks, position 0 left out, in order. What
     doesn't fit into `KEPT_BYTES` is captured again each time it is read.
+
+    Args:
+        precision: in "bfloat16" the model runs and its activations are kept in bfloat16: less than
+            a hundredth of their norm is lost, and half the time; "auto", where it is faster.
     """
 
     def __init__(
@@ -52,8 +58,12 @@ class Buffers:
         model: PreTrainedModel,
         blocks: Int[np.ndarray, "n_blocks context"],
         site: str = SITE,
+        *,
+        precision: str = "float32",
     ) -> None:
-        self.model, self.blocks, self.site = model, blocks, site
+        fast = uses_bfloat16(precision)
+        self.model = copy.deepcopy(model).bfloat16() if fast else model
+        self.blocks, self.site = blocks, site
         self._kept: dict[int, Tensor] = {}
         self._free = KEPT_BYTES
 
@@ -108,6 +118,6 @@ def activation_batches(
                 order = torch.Generator().manual_seed(int(state[0]))
                 acts = acts[torch.randperm(len(acts), generator=order)]
                 for i in range(skip_batches, n_batches):
-                    yield acts[i * batch_tokens : (i + 1) * batch_tokens]
+                    yield acts[i * batch_tokens : (i + 1) * batch_tokens].float()
             skip_batches = max(0, skip_batches - n_batches)
             read += 1

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
+from torch import Tensor
 
 from featrack_utils.dictionaries import kernels
 from featrack_utils.dictionaries.quality import Sums, splice_losses
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from featrack_utils.corpora.tokenizer import Blocks
 
 ZERO_SEED = 1  # of zero-step dictionaries: they are compared with the parent's of other seeds
-_BATCH_BLOCKS = 8  # small enough that [tokens, d_sae] stays in the cache
+_BATCH_BLOCKS = 4  # small enough that [tokens, d_sae] stays in the cache
 _SPLICED_EVERY = 8  # the costly losses are measured on every eighth block
 
 
@@ -109,7 +110,7 @@ def measure(
         blocks = torch.from_numpy(mix.tokens[mix.domain == domain]).long()
         for batch in blocks.split(_BATCH_BLOCKS):
             x = mlp_activations(bridge, batch, site)[:, 1:].flatten(0, 1)
-            acts = sae.encode(x)
+            acts = _encode(sae, x)
             entries = kernels.active_entries(acts)
             rebuilt = torch.empty_like(x)
             kernels.rebuild(*entries, sae.W_dec.numpy(), sae.b_dec.numpy(), rebuilt.numpy())
@@ -130,6 +131,13 @@ def measure(
         group=None if mix.group is None else at_positions(mix.group),
     )
     return features, sums
+
+
+def _encode(sae: SAE, x: Float[Tensor, "n d_in"]) -> Float[Tensor, "n d_sae"]:
+    """What ``sae.encode`` gives; where that is a ReLU, without three arrays of that size."""
+    if sae.cfg.architecture() != "standard":
+        return sae.encode(x)
+    return torch.addmm(sae.b_enc, sae.process_sae_in(x), sae.W_enc).relu_()
 
 
 def save_features(features: Features, path: Path) -> None:

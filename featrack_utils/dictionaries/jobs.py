@@ -138,7 +138,7 @@ def train_and_measure(
     lineage = store.open_lineage(run)
     measured = {}
     for source in dict.fromkeys((job.model, job.step, job.reads) for job in jobs):
-        subject = _Subject(run, corpora, *source, recipe["train_tokens"], lineage.site)
+        subject = _Subject(run, corpora, *source, recipe, lineage.site)
         for job in jobs:
             if (job.model, job.step, job.reads) == source:
                 _train(run, place, job, subject, recipe)
@@ -151,7 +151,7 @@ def train_and_measure(
 class _Subject:
     """Weights and a text; loaded and captured only if a dictionary is out of date."""
 
-    def __init__(self, run, corpora, model, step, reads, n_tokens, site) -> None:
+    def __init__(self, run, corpora, model, step, reads, recipe, site) -> None:
         self.weights, self.corpora = weights(run, model, step), corpora
         self.inputs = [corpora.folder or run / "corpora", run / "models" / model]
         self.recorded = {
@@ -161,7 +161,7 @@ class _Subject:
             "context": corpora.context,
             "site": site,
         }
-        self.site, self._reads, self._n_tokens = site, reads, n_tokens
+        self.site, self._reads, self._recipe = site, reads, recipe
 
     @cached_property
     def bridge(self):
@@ -170,8 +170,10 @@ class _Subject:
     @cached_property
     def buffers(self) -> activations.Buffers:
         blocks = {domain: self.corpora.train_blocks(domain) for domain in self._reads}
-        mixture = activations.training_mixture(blocks, self._n_tokens)
-        return activations.Buffers(loading.load_model(self.weights), mixture, self.site)
+        mixture = activations.training_mixture(blocks, self._recipe["train_tokens"])
+        model = loading.load_model(self.weights)
+        precision = self._recipe["precision"]
+        return activations.Buffers(model, mixture, self.site, precision=precision)
 
 
 def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[str, Any]) -> None:

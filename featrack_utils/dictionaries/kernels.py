@@ -86,26 +86,47 @@ def by_feature(begin, column, value, d_sae):
     return end, token, weight
 
 
-# Feature by feature, so that its three rows stay in the cache.
+# Feature by feature, so that its three rows stay in the cache, and two tokens at a time, so that
+# they are written half as often.
 @njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
-def add_gradients(end, token, weight, x, down, decoder, price, to_encoder, to_bias, to_decoder):
-    """Adds the gradients of an autoencoder's encoder rows, encoder bias and decoder rows.
+def gradients(
+    end, token, weight, x, down, decoder, lengths, price, active, to_encoder, to_bias, to_decoder
+):
+    """An autoencoder's summed features and the gradients of encoder rows, biases, decoder rows.
 
-    `down` [n, d_in] is the gradient of the reconstruction, `price` [d_sae] what each feature costs
-    by itself.
+    `down` [n, d_in] is the gradient of the reconstruction, `price` what a feature's activation
+    costs by itself, times the length of its decoder row.
     """
     p = 0
     for j in range(len(decoder)):
         direction, encoder_row, decoder_row = decoder[j], to_encoder[j], to_decoder[j]
+        cost = price * lengths[j]
+        total = np.float32(0)
+        for q in range(p, end[j]):
+            total += weight[q]
+        active[j] = total
+        total *= price / max(lengths[j], np.float32(1e-12))
+        for i in range(x.shape[1]):
+            encoder_row[i] = 0
+            decoder_row[i] = total * direction[i]
+        bias = np.float32(0)
         while p < end[j]:
-            error, seen, v = down[token[p]], x[token[p]], weight[p]
-            up = np.float32(0)
+            other = min(p + 1, end[j] - 1)
+            a_error, a_seen, a = down[token[p]], x[token[p]], weight[p]
+            b_error, b_seen, b = down[token[other]], x[token[other]], weight[other]
+            a_up = b_up = np.float32(0)
             for i in range(x.shape[1]):
-                up += error[i] * direction[i]
-            up += price[j]
+                a_up += a_error[i] * direction[i]
+                b_up += b_error[i] * direction[i]
+            a_up += cost
+            b_up += cost
+            if other == p:
+                b = b_up = np.float32(0)
             for i in range(x.shape[1]):
-                encoder_row[i] += up * seen[i]
+                encoder_row[i] += a_up * a_seen[i] + b_up * b_seen[i]
             for i in range(x.shape[1]):
-                decoder_row[i] += v * error[i]
-            to_bias[j] += up
-            p += 1
+                decoder_row[i] += a * a_error[i] + b * b_error[i]
+            bias += a_up + b_up
+            p += 2
+        p = end[j]
+        to_bias[j] = bias

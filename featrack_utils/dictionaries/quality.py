@@ -95,7 +95,7 @@ class Sums:
         falling = np.sort(x.abs().numpy(), axis=1)[:, ::-1]  # thirty times as fast as torch
         self.ranked[domain] += torch.from_numpy((falling.astype(np.float64) ** 2).sum(0))
         self.total[domain] += x.double().sum(0)
-        self.active[domain] += (acts > 0).sum(0)
+        self.active[domain] += (acts > 0).float().sum(0)  # of booleans it takes four times as long
 
     def save(self, path: Path) -> None:
         """Writes the sums as safetensors, the domains' names beside them."""
@@ -170,8 +170,10 @@ def splice_losses(
     def spliced(x: Tensor) -> Tensor:
         return torch.cat([x[:, :1], sae.decode(sae.encode(x[:, 1:]))], dim=1)
 
+    # What position 1 and all that follow it predict; -100 is left out.
+    targets = F.pad(tokens[:, 2:], (1, 1), value=-100)
     losses = []
     for replace in (None, zeroed, spliced):
-        logits = logits_with(bridge, tokens, replace, site)[:, 1:-1].flatten(0, 1)
-        losses.append(F.cross_entropy(logits, tokens[:, 2:].flatten(), reduction="sum"))
+        logits = logits_with(bridge, tokens, replace, site).flatten(0, 1)  # no copy of so many
+        losses.append(F.cross_entropy(logits, targets.flatten(), reduction="sum"))
     return torch.stack(losses).double()

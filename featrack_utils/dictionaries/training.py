@@ -20,7 +20,7 @@ from sae_lens import (
     TrainingSAE,
 )
 from sae_lens.config import LoggingConfig, SAETrainerConfig
-from sae_lens.saes.sae import TrainStepInput, TrainStepOutput
+from sae_lens.saes.sae import TrainStepOutput
 from sae_lens.training.optim import CoefficientScheduler
 from torch import Tensor
 
@@ -123,14 +123,10 @@ class RecordingTrainer(SAETrainer):
             return super()._train_step(sae, sae_in)
         # As SAELens does it, but for the counts of dead features, which L1 has no use for and which
         # would take as long as the step itself.
-        with self.autocast_if_enabled:
-            output = sae.training_forward_pass(
-                TrainStepInput(sae_in, self.get_coefficients(), None, self.n_training_steps, False)
-            )
-        output.loss.backward()
+        dtype = torch.bfloat16 if self.cfg.autocast else sae_in.dtype
+        output = sae.take_gradients(sae_in, self.get_coefficients()["l1"], dtype)
         torch.nn.utils.clip_grad_norm_(sae.parameters(), 1.0)
         self.optimizer.step()
-        self.optimizer.zero_grad()
         self.lr_scheduler.step()
         for scheduler in self.coefficient_schedulers.values():
             scheduler.step()
@@ -222,7 +218,7 @@ def train_sae(
         # SAELens counts the step that wrote the checkpoint only after writing it.
         trainer.n_training_steps = trainer.n_training_samples // batch_tokens
     else:
-        scale = buffers[0].shape[1] ** 0.5 / buffers[0].norm(dim=-1).mean().item()
+        scale = buffers[0].shape[1] ** 0.5 / buffers[0].float().norm(dim=-1).mean().item()
         trainer.activation_scaler.scaling_factor = scale
         if start_from:
             _continue_from(sae, load_sae(start_from), scale)
