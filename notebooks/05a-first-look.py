@@ -29,6 +29,7 @@ import pandas as pd
 import torch
 from IPython.display import display
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 from scipy.linalg import eigh
 from scipy.special import rel_entr, softmax
 from scipy.stats import rankdata, spearmanr
@@ -230,6 +231,9 @@ for row, edge in enumerate(edges):
 axis.set_yticks(range(len(edges)), [style.pair_label(*edge) for edge in edges])
 axis.set(ylim=(len(edges) - 0.5, -0.5), xlabel="KL from child to parent, nats per token")
 axis.set_xscale("log")
+axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+axis.xaxis.set_minor_formatter(NullFormatter())
 marks = [
     Line2D([], [], ls="", marker=style.MARKERS[n % 8], color=style.colour_of(d), label=label(d))
     for n, d in enumerate(lineage.domains)
@@ -450,8 +454,8 @@ say(
 # ## The documents that changed most
 #
 # Documents are ranked in the same way. One that is short says little and is drawn towards the mean.
-# Does a document's first half foretell its second? To see more than that Lua differs from English, we
-# take each domain's mean out first.
+# Does a document's first half foretell its second? To see more than that one kind of text differs
+# from another, we take each domain's mean out first.
 
 # %% tags=["hide-input"]
 LEAST = 2 * 16  # tokens of a document
@@ -612,6 +616,7 @@ if drawable:
         axis.plot(steps, shares[a, b, "permuted"][0], color=style.GREY, ls=":")
         axis.plot(steps, shares[b, f"{b}.control"][0], color=style.GREY, ls="--", lw=1.5)
         axis.set(title=style.pair_label(a, b), ylim=(0, 1))
+        axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     figure.supxlabel("directions", fontsize=11)
     figure.supylabel("share of the difference", fontsize=11)
     marks = [
