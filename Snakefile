@@ -10,6 +10,7 @@ import jupytext
 from snakemake.logging import logger
 
 from featrack_utils.corpora.files import fingerprint
+from featrack_utils.corpora.hub import pinned
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.recipes import comparable, read_recipes
 from featrack_utils.pipeline.forkserver import start
@@ -25,7 +26,9 @@ try:
     LINEAGE = PROFILE.lineage
     # The reader's own files are looked up at once, not when the first phase has started.
     MERGED = comparable(LINEAGE, read_recipes(RECIPES, PROFILE.arms.methods))
-    TEXTS = fingerprint({d: PROFILE.corpora.sources_of[d] for d in LINEAGE.domains})
+    SOURCES = {d: PROFILE.corpora.sources_of[d] for d in LINEAGE.domains}
+    SOURCES = pinned(SOURCES, Path("runs") / PROFILE.name / "corpora")
+    TEXTS = fingerprint(SOURCES)
     FOUND, LOADED = {}, ""
     RUN = Path("runs") / PROFILE.name
     if LINEAGE.loaded:
@@ -88,7 +91,7 @@ def parameters(page, phase):
 
 PRETRAINED = LINEAGE.root not in FOUND
 ROOT_TOKENS = PROFILE.pretraining.train_tokens if PRETRAINED else 0
-given = {"root_tokens": ROOT_TOKENS}
+given = {"root_tokens": ROOT_TOKENS, "sources_of": PROFILE.corpora.sources_of | SOURCES}
 if not PRETRAINED:
     given["tokenizer_from"] = str(FOUND[LINEAGE.root].folder)
 PHASES = {"corpora": Phase([], sections=("corpora",), given=given, threads=2)}

@@ -27,7 +27,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import PercentFormatter
 
-from featrack_utils.corpora import files, overlap, prepare
+from featrack_utils.corpora import files, hub, overlap, prepare
 from featrack_utils.corpora.stories import plot_names
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
@@ -104,7 +104,7 @@ say(
 
 # %%
 recipe = {
-    "sources": {domain: sources_of[domain] for domain in domains},
+    "sources": hub.pinned({domain: sources_of[domain] for domain in domains}, run / "corpora"),
     "train_tokens": {domain: train_tokens[domain] for domain in domains},
     "validation_tokens": validation_tokens,
     "validation_share": validation_share,

@@ -206,7 +206,7 @@ def test_a_block_or_a_context_that_a_model_does_not_have_is_refused_with_the_nea
     models = {"base": {"load": str(outside / "GPT2")}}
     with pytest.raises(FeatrackError, match=r"has 3 blocks; the nearest is blocks.2.hook_mlp_out"):
         loading.find_all(Lineage(models, "blocks.7.hook_mlp_out"), 16)
-    with pytest.raises(FeatrackError, match=f"context is 65, and models.base reads {CONTEXT} "):
+    with pytest.raises(FeatrackError, match=f"and models.base reads {CONTEXT} tokens at most"):
         loading.find_all(Lineage(models), CONTEXT + 1)
 
 
