@@ -243,6 +243,16 @@ for page, phase in PHASES.items():
             " -m featrack_utils.run {params.notebook} {output:q} --json {params.parameters:q}"
 
 
+# The book and its chapters as notebooks that run in a checkout, for `make archive`.
+rule archive:
+    input:
+        "book/_build/html/index.html",
+    output:
+        "book/_build/featrack.zip",
+    shell:
+        "python -m featrack_utils.pipeline.archive book {output}"
+
+
 rule book:
     input:
         [executed(page) for page in PHASES],
