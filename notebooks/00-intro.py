@@ -205,6 +205,7 @@ PARTS = {
     "1 · Models": {
         "corpora": "What do the models read?",
         "base": "How is the first one trained?",
+        "load": "What was loaded, and is it what we see?",
         "finetune": "What does fine-tuning gain, and forget?",
         "merge": "How are models merged?",
         "neurons": "How far do single neurons move?",

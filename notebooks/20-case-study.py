@@ -22,7 +22,8 @@
 # fifteen minutes.
 
 # %% tags=["hide-input"]
-from itertools import product
+from itertools import permutations, product
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,9 +35,10 @@ from featrack_utils.dictionaries import features
 from featrack_utils.display import cards, style
 from featrack_utils.display.text import check, count, listed, number, percent, say, show
 from featrack_utils.interpretation import contexts
-from featrack_utils.lineage import label
-from featrack_utils.matching import chains, classes
+from featrack_utils.lineage import Lineage, label
+from featrack_utils.matching import classes
 from featrack_utils.matching.best_matches import open_matches
+from featrack_utils.matching.chains import universal_chains
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.flow import steps
 from featrack_utils.pipeline import store
@@ -90,7 +92,7 @@ def chained(chosen):
     """The chains through one dictionary of each model, the strongest of each feature."""
     names = dict(zip(lineage.order, chosen, strict=True))
     best = {(a, b): matches.best[names[a], names[b]] for a, b in steps(lineage)}
-    return chains.universal_chains(lineage, best, tau)
+    return universal_chains(lineage, best, tau)
 
 
 own = matches.names[root]
@@ -119,6 +121,53 @@ if path is not None:
 # for all children; whoever matches it has a chain, so that floor is an upper bound.
 #
 # {term}`Copies <copy>` of a feature make a chain each, so we also count each group of copies once.
+#
+# With fewer dictionaries than models the ceiling is bounded from above. Whoever has a universal chain has
+# both first links to two children, and a path through a child to a grandchild. Each of these takes three
+# dictionaries, and the smaller count is the bound.
+
+
+# %%
+class Count(NamedTuple):
+    """How many features of the first dictionary have a chain; means over dictionaries."""
+
+    features: float
+    groups: float  # of copies, with a feature that has one
+
+
+def counted_once(table, first_model, group):
+    """How many features, and groups of copies (int [d_root]), have chains."""
+    return Count(len(table), np.unique(group[table[first_model]]).size)
+
+
+def if_unchanged(lineage, best, names, groups, tau):
+    """The ceiling: the root's dictionaries stand for all models, in every order; their mean.
+
+    `best` holds their matches with each other, `groups` their copies. None with fewer than three.
+    """
+    shapes = [lineage] if len(names) >= len(lineage.order) else shapes_of_three(lineage)
+    if len(names) < len(shapes[0].order):
+        return None
+    means = []
+    for shape in shapes:
+        counts = []
+        for chosen in permutations(names, len(shape.order)):
+            stands_for = dict(zip(shape.order, chosen, strict=True))
+            links = {(a, b): best[stands_for[a], stands_for[b]] for a, b in steps(shape)}
+            table = universal_chains(shape, links, tau)
+            counts.append(counted_once(table, shape.root, groups[chosen[0]]))
+        means.append(np.mean(counts, axis=0))
+    return Count(*map(float, np.min(means, axis=0)))
+
+
+def shapes_of_three(lineage):
+    """The root with two of its children, and with a child and a grandchild, where it has them."""
+    pair = {"root": {"train": ["text"]}, "one": {"parent": "root", "train": ["text"]}}
+    children = lineage.children(lineage.root)
+    parents = ["root"] if len(children) > 1 else []
+    parents += ["one"] if any(lineage.children(child) for child in children) else []
+    return [Lineage(pair | {"two": {"parent": each, "train": ["text"]}}) for each in parents]
+
 
 # %%
 controls = [f"{m}.mlp-{d}" for m in lineage.order if m != root for d in range(control_draws)]
@@ -140,21 +189,21 @@ def through_controls(draw):
     stand_in = {model: f"{model}.mlp-{draw}" for model in lineage.order}
     stand_in[root] = own[draw % len(own)]
     best = {(a, b): match(stand_in[a], stand_in[b]) for a, b in steps(lineage)}
-    known = chains.universal_chains(lineage, best, tau)
-    return chains.count(known, root, groups[stand_in[root]])
+    known = universal_chains(lineage, best, tau)
+    return counted_once(known, root, groups[stand_in[root]])
 
 
-counted = [chains.count(one, root, groups[c[0]]) for c, one in known_chains.items()]
-mean = chains.Count(*np.mean(counted, axis=0))
+counted = [counted_once(one, root, groups[c[0]]) for c, one in known_chains.items()]
+mean = Count(*np.mean(counted, axis=0))
 lowest = [through_controls(draw) for draw in range(control_draws)]
-floor = chains.Count(*np.mean(lowest, axis=0))
+floor = Count(*np.mean(lowest, axis=0))
 in_random = [np.flatnonzero(match(name, f"{root}.random-0").a_best_r > tau) for name in own]
-at_random = chains.Count(
+at_random = Count(
     np.mean([one.size for one in in_random]),
     np.mean([np.unique(groups[n][one]).size for n, one in zip(own, in_random, strict=True)]),
 )
-ceiling = chains.if_unchanged(lineage, matches.best, own, groups, tau)
-ceiling = ceiling or chains.Count(np.nan, np.nan)  # it takes three dictionaries
+ceiling = if_unchanged(lineage, matches.best, own, groups, tau)
+ceiling = ceiling or Count(np.nan, np.nan)  # it takes three dictionaries
 
 # %% tags=["hide-input"]
 figure, axis = style.single(2.4)
@@ -265,10 +314,16 @@ if len(sizes):
 
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+def in_prose(piece):
+    """A token for a sentence of Markdown: code in which no character is markup."""
+    shown = "".join(map(contexts.visible, piece))
+    return "<code>" + "".join(f"&#{ord(character)};" for character in shown) + "</code>"
+
+
 def token_of(chain):
     """The token that a chain's first feature answers to most, for a sentence."""
     ids, _ = contexts.strongest_tokens(known.shares[first[root]], int(chain[root]), 1)
-    return cards.in_prose(corpora.pieces(ids)[0])
+    return in_prose(corpora.pieces(ids)[0])
 
 
 each_once = distinct(universal)
@@ -347,7 +402,7 @@ if case is not None:
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 if case is not None:
     where = [f"{percent(on.mean())} in {label(d)}" for d, on in active.groupby(domain, sort=False)]
-    examples = [f"{cards.in_prose(text)} in {label(d)}" for d, text in seen.items()]
+    examples = [f"{in_prose(text)} in {label(d)}" for d, text in seen.items()]
     say(
         f"The token is {token_of(case)}. It stands at {count(len(places))} places, and the feature is "
         f"active at {percent(active.mean())} of them: {listed(where)}. Where it is strongest the token "

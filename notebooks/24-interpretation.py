@@ -25,18 +25,21 @@
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 from collections import Counter
+from html import escape
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from IPython.display import display
+from IPython.display import HTML, display
 from matplotlib.ticker import PercentFormatter
 from scipy.optimize import linear_sum_assignment
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
 from featrack_utils.display import style
-from featrack_utils.display.cards import show_foretold
+from featrack_utils.display.cards import Feature, link
+from featrack_utils.display.shading import ShadedFeature, shade
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import (
     check,
@@ -50,7 +53,7 @@ from featrack_utils.display.text import (
     with_interval,
 )
 from featrack_utils.interpretation import contexts
-from featrack_utils.interpretation.explain import chat, lookup, score
+from featrack_utils.interpretation.explain import chat, lookup
 from featrack_utils.lineage import label
 from featrack_utils.matching import best_matches, flow
 from featrack_utils.matching.classes import eligible
@@ -108,6 +111,111 @@ vocabulary = contexts.vocabulary(
 text = lookup.as_text(found[dictionaries[lineage.root]], context - 1, seed)
 
 # %% [markdown]
+# A score is Pearson's r of simulated with true activations. Whoever never varies can't be simulated well
+# or badly, and has none. A score means little by itself, so each feature is scored once more by the
+# explanation of another one.
+
+
+# %%
+def simulation_r(simulated, true):
+    """Pearson r row by row; positions at which either is NaN are left out."""
+    found = np.full(len(true), np.nan)
+    for row, (x, y) in enumerate(zip(simulated, true, strict=True)):
+        known = np.isfinite(x) & np.isfinite(y)
+        x, y = x[known], y[known]
+        if x.size and np.ptp(x) > 0 and np.ptp(y) > 0:
+            found[row] = np.corrcoef(x, y)[0, 1]
+    return found
+
+
+def everywhere_r(explainer, columns, chosen):
+    """r of what a lookup simulates with true activations over all held-out text."""
+    held = ~explainer.text.learn
+    pairs, true = explainer.text.pair[held], columns[held]
+    each = ((explainer.values(f)[pairs], true[:, [f]].toarray()[:, 0]) for f in chosen)
+    return np.array([simulation_r(a[None], b[None])[0] for a, b in each])
+
+
+def shuffled(chosen, seed):
+    """For each feature another one, each used once; a single feature has none, and stays."""
+    order = np.random.default_rng(seed).permutation(len(chosen))
+    other = np.empty_like(chosen)
+    other[order] = chosen[np.roll(order, 1)]
+    return other
+
+
+# %% [markdown]
+# This is done for every model and control. And along each edge of the lineage the parent's explanation
+# is scored on the match that its feature has in the child.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+class Subject(NamedTuple):
+    """One dictionary whose features are explained, a model's or a control's."""
+
+    columns: object  # activations, sparse by columns [n_tokens, d_sae]
+    able: np.ndarray  # bool [d_sae], features seen often enough
+    persisting: np.ndarray  # bool [d_sae], a neighbouring model has them, too; none of a control
+    explainer: object  # a lookup or a chat model
+    sample: np.ndarray  # int [n], the features that are explained
+
+
+def score(text, subjects, trackings, seed):
+    """Scores of every subject's explanations, and of the parents' on their children.
+
+    A row for each subject and feature: model, feature, explainer, explanation, simulation_r (top and
+    random excerpts), random_r (random ones only: all held-out text where simulating costs nothing),
+    shuffled_r (another feature's explanation), able, persisting, density. And a row for each edge and
+    pair of matched features: parent, child, feature, mate, foreign_r (the parent's explanation scored
+    on the child's feature), own_r (the child's own), explainer.
+    """
+    judged = {m: lookup.excerpts_to_judge(each.columns, text, seed) for m, each in subjects.items()}
+
+    def scored(source, sources, on, targets):
+        """Simulated and true activations, for explanations of `sources` on other features."""
+        where = text.positions_of(judged[on][targets])
+        simulated = subjects[source].explainer.simulate(sources, where)
+        return simulated, lookup.true_values(subjects[on].columns, targets, where)
+
+    own, mates = [], []
+    for model, (columns, able, persisting, explainer, sample) in subjects.items():
+        simulated, true = scored(model, sample, model, sample)
+        random_r = simulation_r(simulated[:, lookup.TOP :], true[:, lookup.TOP :])
+        if isinstance(explainer, lookup.Lookup):
+            random_r = everywhere_r(explainer, columns, sample)
+        among = sample[able[sample]]
+        shuffled_r = simulation_r(*scored(model, shuffled(among, seed), model, among))
+        table = {
+            "model": model,
+            "feature": sample.astype(np.int32),
+            "explainer": explainer.name,
+            "explanation": [explainer.explanation(feature) for feature in sample],
+            "simulation_r": simulation_r(simulated, true),
+            "random_r": random_r,
+            "shuffled_r": pd.Series(shuffled_r, index=among).reindex(sample).to_numpy(),
+            "able": able[sample],
+            "persisting": persisting[sample],
+            "density": columns.getnnz(axis=0)[sample] / len(text.tokens),
+        }
+        own.append(pd.DataFrame(table))
+    for (parent, child), tracking in trackings.items():
+        sample = subjects[parent].sample
+        i = sample[tracking.parent_partner[sample] >= 0]
+        j = tracking.parent_partner[i]
+        table = {
+            "parent": parent,
+            "child": child,
+            "feature": i,
+            "mate": j,
+            "foreign_r": simulation_r(*scored(parent, i, child, j)),
+            "own_r": simulation_r(*scored(child, j, child, j)),
+            "explainer": subjects[parent].explainer.name,
+        }
+        mates.append(pd.DataFrame(table))
+    return pd.concat(own, ignore_index=True), pd.concat(mates, ignore_index=True)
+
+
+# %% [markdown]
 # Every feature of a model's first dictionary is explained, learnt and judged on the same halves. A
 # feature *persists* here if a model that its own was made from has it, too; a root's does if a child has
 # it. A chat model, if there is one, explains a sample of the features that are seen often enough.
@@ -129,7 +237,7 @@ def counted(model):
     """All features of a model or control, explained by counting."""
     mix = found[dictionaries[model]]
     everything = np.arange(mix.acts.shape[1])
-    return score.Subject(
+    return Subject(
         columns=contexts.by_feature(mix.acts),
         able=eligible(mix.acts, mix.origin, min_positions, min_documents),
         persisting=elsewhere.get(model, np.zeros(everything.size, bool)),
@@ -147,12 +255,12 @@ def asked(subject, server):
 
 def build(folder):
     subjects = {model: counted(model) for model in dictionaries}
-    scores = [score.score(text, subjects, trackings, seed)]
+    scores = [score(text, subjects, trackings, seed)]
     if explainer == "endpoint":
         answers = run / "answers"
         server = chat.ChatServer(base_url, chat_model, key_variable, answers, max_requests)
         subjects = {model: asked(each, server) for model, each in subjects.items()}
-        scores.append(score.score(text, subjects, trackings, seed))
+        scores.append(score(text, subjects, trackings, seed))
     own, mates = (pd.concat(tables, ignore_index=True) for tables in zip(*scores, strict=True))
     own.to_parquet(folder / "scores.parquet", index=False)
     mates.to_parquet(folder / "mates.parquet", index=False)
@@ -172,7 +280,7 @@ parameters = {
     **settings.model_dump(),
 }
 inputs = [run / "matching", run / "corpora", *(run / "features" / name for name in found)]
-code = [score, flow]
+code = [lookup, chat, flow]
 made = store.make(run / "interpretation", build, parameters=parameters, inputs=inputs, code=code)
 own, mates = (pd.read_parquet(made / f"{name}.parquet") for name in ("scores", "mates"))
 
@@ -227,7 +335,7 @@ say(f"Feature {feature} of {label(child)} gets r = {number(r)} over all held-out
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 def on_excerpts(row):
-    """A feature's true and simulated activations on two held-out excerpts, for show_foretold."""
+    """A feature's tokens, true and simulated activations on two held-out excerpts."""
     true = mix.acts[:, [row["feature"]]].toarray()[:, 0]
     simulated = table.values(row["feature"])[text.pair]
     active = held[true[held] > 0]
@@ -239,11 +347,26 @@ def on_excerpts(row):
         places = text.positions[excerpt][text.positions[excerpt] != lookup.NONE]
         pieces = [table.names[token] for token in tokens[places]]
         shown.append((pieces, true[places].tolist(), simulated[places].tolist()))
-    return {**row, "contexts": shown}
+    return shown
+
+
+def show_foretold(row, excerpts, model):
+    """A feature in two strips an excerpt: as it is, and as is foretold."""
+    feature = Feature(f"{model}-0", row["feature"])
+    true = [(tokens, values) for tokens, values, _ in excerpts]
+    foretold = [(tokens, values) for tokens, _, values in excerpts]
+    peak = max(max(values) for _, values in true)
+    strips = shade(
+        ShadedFeature(f"{feature.name}, as it is", true, peak, style.colour_of(model)),
+        ShadedFeature("as the lookup foretells it", foretold, peak, style.GREY),
+    )
+    said = escape(row["explanation"]).replace("“ ", "“\u00a0")  # no line ends inside quotes
+    title = f"{link(feature)}, r = {row['simulation_r']:.2f}: <bdi>{said}</bdi>"
+    return HTML(f'<p class="featrack-caption">{title}</p>\n{strips.data}')
 
 
 for row in (best, median, worst):
-    display(show_foretold(on_excerpts(row), child))
+    display(show_foretold(row, on_excerpts(row), child))
 
 # %% [markdown]
 # ## Scores, and what they would be for the wrong explanation

@@ -10,14 +10,16 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.contexts import by_feature
 from featrack_utils.interpretation.explain import chat, lookup
 from featrack_utils.interpretation.explain.lookup import as_text
-from featrack_utils.interpretation.explain.score import Subject, everywhere_r, score
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.flow import found_in_neighbour
 from tests.autointerp_planted import BLOCK, DEAD, LENGTH, VOCABULARY, planted
+from tests.chapters import Chapter
 from tests.openai_server import ChatServer
 
+CHAPTER = Chapter("24-interpretation")
+Subject, score, everywhere_r = CHAPTER.Subject, CHAPTER.score, CHAPTER.everywhere_r
 KEY = "sk-loopback-9876543210"
 LINEAGE = Lineage(
     {

@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featrack_utils.interpretation.explain.score import shuffled, simulation_r
+from tests.chapters import Chapter
+
+CHAPTER = Chapter("24-interpretation")
+shuffled, simulation_r = CHAPTER.shuffled, CHAPTER.simulation_r
 
 RNG = np.random.default_rng(0)
 NAN = np.nan

@@ -12,6 +12,7 @@ from featrack_utils.dictionaries.features import Features
 from featrack_utils.display import cards
 from featrack_utils.interpretation.contexts import token_shares
 from featrack_utils.interpretation.logit_effects import LogitEffects
+from tests.chapters import Chapter
 
 ONE, OTHER = cards.Feature("base-0", 0), cards.Feature("lua-1", 1)
 
@@ -54,7 +55,7 @@ def test_a_token_is_shown_as_data():
 def test_a_token_in_a_sentence_is_never_markup():
     hostile = ["**b**", "`", "</code><script>", "$x$", "[a](b)", " =", "{numref}`x`"]
     for piece in hostile:
-        html = cards.in_prose(piece)
+        html = Chapter("20-case-study").in_prose(piece)
         assert re.fullmatch(r"<code>(&#\d+;)+</code>", html)
         assert BeautifulSoup(html, "html.parser").text == piece.replace(" ", "·")
 
@@ -96,8 +97,8 @@ def test_a_foretold_example_is_shown_as_data_with_a_link_to_the_explorer():
         "feature": 12,
         "explanation": "“<script>” 9",
         "simulation_r": 0.875,
-        "contexts": [(["<b>", "x"], [1.0, 0.0], [9.0, 0.0])],
     }
-    page = cards.show_foretold(example, "lua").data
+    excerpts = [(["<b>", "x"], [1.0, 0.0], [9.0, 0.0])]
+    page = Chapter("24-interpretation").show_foretold(example, excerpts, "lua").data
     assert 'href="explorer.html#lua-12"' in page and "0.88" in page
     assert "&lt;script&gt;” 9" in page and "<script>" not in page and "<b>" not in page

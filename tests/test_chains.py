@@ -8,12 +8,13 @@ from scipy import sparse
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
-from featrack_utils.matching import chains
 from featrack_utils.matching.chains import universal_chains
 from featrack_utils.matching.classes import turned
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.flow import steps
+from tests.chapters import Chapter
 
+CHAPTER = Chapter("20-case-study")
 EVENTS = np.random.default_rng(0).exponential(size=(2000, 30)) * (
     np.random.default_rng(1).random((2000, 30)) < 0.05
 )
@@ -114,7 +115,7 @@ def test_copies_are_counted_once_as_a_group():
     one = watching([0, 0, 1])
     best = dict.fromkeys(CHAIN.edges, correlations(one, one))
     found = universal_chains(CHAIN, best, 0.8)
-    assert chains.count(found, "base", np.array([0, 0, 1])) == (3, 2)
+    assert CHAPTER.counted_once(found, "base", np.array([0, 0, 1])) == (3, 2)
 
 
 # --- if nothing had happened --------------------------------------------------------------------
@@ -122,16 +123,16 @@ def test_copies_are_counted_once_as_a_group():
 
 def test_four_dictionaries_show_what_an_unchanged_model_would():
     watched, acts = random_dictionaries(4, 20, 5)
-    found = chains.if_unchanged(PAPER, *own_matches(acts), 0.8)
+    found = CHAPTER.if_unchanged(PAPER, *own_matches(acts), 0.8)
     assert found == (len(set.intersection(*watched)),) * 2
 
 
 def test_three_dictionaries_bound_it_from_above():
     watched, acts = random_dictionaries(4, 20, 5)
-    exact = chains.if_unchanged(PAPER, *own_matches(acts), 0.8).features
+    exact = CHAPTER.if_unchanged(PAPER, *own_matches(acts), 0.8).features
     bounds = []
     for three in ([0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]):
-        found = chains.if_unchanged(PAPER, *own_matches([acts[s] for s in three]), 0.8)
+        found = CHAPTER.if_unchanged(PAPER, *own_matches([acts[s] for s in three]), 0.8)
         assert found.features == len(set.intersection(*(watched[s] for s in three)))
         bounds.append(found.features)
     assert np.mean(bounds) > exact > 0
@@ -140,7 +141,7 @@ def test_three_dictionaries_bound_it_from_above():
 def test_the_bound_is_the_smaller_of_what_three_dictionaries_show():
     # Two noisy watchers of each event: which of them match depends on the pair of dictionaries.
     acts = [watching([*range(15)] * 2, 1.6, seed) for seed in range(3)]
-    bound = chains.if_unchanged(PAPER, *own_matches(acts), 0.8)
+    bound = CHAPTER.if_unchanged(PAPER, *own_matches(acts), 0.8)
 
     def similar(a, b):
         r = np.corrcoef(acts[a].toarray().T, acts[b].toarray().T)[:30, 30:]
@@ -152,12 +153,12 @@ def test_the_bound_is_the_smaller_of_what_three_dictionaries_show():
     assert both != path
     assert bound.features == pytest.approx(min(both, path))
     # A chain of three models needs no bound, three tunes of one model have no path.
-    assert chains.if_unchanged(CHAIN, *own_matches(acts), 0.8).features == pytest.approx(path)
-    assert chains.if_unchanged(STAR, *own_matches(acts), 0.8).features == pytest.approx(both)
+    assert CHAPTER.if_unchanged(CHAIN, *own_matches(acts), 0.8).features == pytest.approx(path)
+    assert CHAPTER.if_unchanged(STAR, *own_matches(acts), 0.8).features == pytest.approx(both)
 
 
 def test_two_seeds_cant_say_what_an_unchanged_model_would_show():
-    assert chains.if_unchanged(PAPER, *own_matches(random_dictionaries(2, 10, 0)[1]), 0.8) is None
+    assert CHAPTER.if_unchanged(PAPER, *own_matches(random_dictionaries(2, 10, 0)[1]), 0.8) is None
 
 
 def test_a_threshold_below_what_is_known_is_refused():

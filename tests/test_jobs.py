@@ -128,7 +128,7 @@ def test_a_controls_dictionary_is_as_sparse_as_its_models_own(run, lineage, corp
     (job,) = jobs.of_controls(lineage, "child", "mlp", 1)
     with pytest.raises(FeatrackError, match=r"models/child\.mlp-0/ is missing"):
         jobs.train_and_measure(run, corpora, [job], RECIPE, 2)
-    controls.make_control(run, "child", job.model, controls.is_mlp_matrix, job.seed)
+    controls.make_control(run, "child", job.model, controls.Redraw("mlp", 0), job.seed)
     wanted = [*jobs.of_model(lineage, "child", (0,)), job]
     jobs.train_and_measure(run, corpora, wanted, RECIPE, 2)
     assert "child-0" in store.read_record(run / "saes" / job.name)["inputs"]

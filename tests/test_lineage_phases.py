@@ -203,7 +203,9 @@ def test_merges_of_two_and_of_three_parents_are_compared_by_the_recipes_that_fit
             *jobs.of_controls(lineage, merge, "mlp", 2),
         ]
         for draw in range(2):
-            controls.make_control(run, merge, f"{merge}.mlp-{draw}", controls.is_mlp_matrix, draw)
+            controls.make_control(
+                run, merge, f"{merge}.mlp-{draw}", controls.Redraw("mlp", 0), draw
+            )
     jobs.train_and_measure(run, opened, wanted, recipe, 20)
     counted = {"tau": 0.8, "rule": "best", "replicates": 20, "min_positions": 3, "min_documents": 2}
     given = GIVEN | recipe | counted | {"other_seeds": 2, "control_draws": 2, "sweep_blocks": 5}

@@ -23,6 +23,8 @@ ORDER = (
     "interpretation",
     "display",
     "run",
+    "compare",
+    "__main__",
 )
 
 

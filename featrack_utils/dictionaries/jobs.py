@@ -135,21 +135,23 @@ def train_and_measure(
     """
     place = place or run
     jobs = list(jobs)
-    domains = store.open_lineage(run).domains
+    lineage = store.open_lineage(run)
     measured = {}
     for source in dict.fromkeys((job.model, job.step, job.reads) for job in jobs):
-        subject = _Subject(run, corpora, *source, recipe)
+        subject = _Subject(run, corpora, *source, recipe, lineage.site)
         for job in jobs:
             if (job.model, job.step, job.reads) == source:
                 _train(run, place, job, subject, recipe)
-                measured[job.name] = _measure(place, job, subject, domains, evaluation_blocks)
+                measured[job.name] = _measure(
+                    place, job, subject, lineage.domains, evaluation_blocks
+                )
     return measured
 
 
 class _Subject:
     """Weights and a text; loaded and captured only if a dictionary is out of date."""
 
-    def __init__(self, run, corpora, model, step, reads, recipe) -> None:
+    def __init__(self, run, corpora, model, step, reads, recipe, site) -> None:
         self.weights, self.corpora = weights(run, model, step), corpora
         self.inputs = [corpora.folder or run / "corpora", run / "models" / model]
         self.recorded = {
@@ -157,8 +159,9 @@ class _Subject:
             "step": step,
             "reads": list(reads),
             "context": corpora.context,
+            "site": site,
         }
-        self._reads, self._recipe = reads, recipe
+        self.site, self._reads, self._recipe = site, reads, recipe
 
     @cached_property
     def bridge(self):
@@ -169,7 +172,8 @@ class _Subject:
         blocks = {domain: self.corpora.train_blocks(domain) for domain in self._reads}
         mixture = activations.training_mixture(blocks, self._recipe["train_tokens"])
         model = loading.load_model(self.weights)
-        return activations.Buffers(model, mixture, precision=self._recipe["precision"])
+        precision = self._recipe["precision"]
+        return activations.Buffers(model, mixture, self.site, precision=precision)
 
 
 def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[str, Any]) -> None:
@@ -198,7 +202,8 @@ def _measure(
     def build(work: Path) -> None:
         blocks = {domain: subject.corpora.validation_blocks(domain, n_blocks) for domain in domains}
         mix = features.evaluation_mix(blocks)
-        found, sums = features.measure(subject.bridge, training.load_sae(dictionary), mix)
+        sae = training.load_sae(dictionary)
+        found, sums = features.measure(subject.bridge, sae, mix, subject.site)
         features.save_features(found, work / "features.safetensors")
         sums.save(work / "sums.safetensors")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,8 @@ from IPython.display import HTML
 from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.display.shading import ShadedFeature, shade, token_html, visible
-from featrack_utils.display.style import GREY, colour_of
+from featrack_utils.display.shading import ShadedFeature, shade, token_html
+from featrack_utils.display.style import colour_of
 from featrack_utils.display.tables import format_cell, show_table
 from featrack_utils.interpretation.contexts import (
     by_feature,
@@ -104,12 +104,6 @@ def chips(pieces: Iterable[str], notes: Iterable[str] = ()) -> str:
     return " ".join(together.format(b, escape(n)) for b, n in zip(boxes, notes, strict=True))
 
 
-def in_prose(piece: str) -> str:
-    """A token for a sentence of Markdown: code in which no character is markup."""
-    shown = "".join(visible(character) for character in piece)
-    return "<code>" + "".join(f"&#{ord(character)};" for character in shown) + "</code>"
-
-
 def _answers_to(known: Known, feature: Feature) -> HTML:
     ids, shares = strongest_tokens(known.shares[feature.dictionary], feature.index, _TOKENS)
     ids, shares = ids[shares >= _LEAST], shares[shares >= _LEAST]
@@ -176,22 +170,3 @@ def together(
         label = link(feature, _LINK_ON_WHITE)
         sides.append(ShadedFeature(label, shown, peak, colour_of(feature.model)))
     return shade(*sides)
-
-
-def show_foretold(example: Mapping[str, Any], model: str) -> HTML:
-    """A feature in two strips an excerpt: as it is, and as is foretold.
-
-    `example` has feature, explanation, simulation_r and contexts: (tokens, true, simulated) each.
-    """
-    feature = Feature(f"{model}-0", example["feature"])
-    true = [(tokens, values) for tokens, values, _ in example["contexts"]]
-    foretold = [(tokens, values) for tokens, _, values in example["contexts"]]
-    peak = max(max(values) for _, values in true)
-    strips = shade(
-        ShadedFeature(f"{feature.name}, as it is", true, peak, colour_of(model)),
-        ShadedFeature("as the lookup foretells it", foretold, peak, GREY),
-    )
-    score = f"r = {example['simulation_r']:.2f}"
-    said = escape(example["explanation"]).replace("“ ", "“\u00a0")  # no line ends inside quotes
-    title = f"{link(feature)}, {score}: <bdi>{said}</bdi>"
-    return HTML(f'<p class="featrack-caption">{title}</p>\n{strips.data}')

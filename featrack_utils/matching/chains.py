@@ -1,8 +1,4 @@
-"""Universal features: chains of matches along every step of a lineage, and their ceiling."""
-
-from collections.abc import Mapping, Sequence
-from itertools import permutations
-from typing import NamedTuple
+"""Universal features: chains of matches along every step of a lineage."""
 
 import numpy as np
 import pandas as pd
@@ -12,13 +8,6 @@ from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import require_pairs
 from featrack_utils.matching.correlation import check_correlation
 from featrack_utils.matching.flow import Best, steps
-
-
-class Count(NamedTuple):
-    """How many features of the first dictionary have a chain; means over dictionaries."""
-
-    features: float
-    groups: float  # of copies, with a feature that has one
 
 
 def universal_chains(lineage: Lineage, best: Best, tau: float) -> pd.DataFrame:
@@ -63,58 +52,6 @@ def in_chains(lineage: Lineage, best: Best, tau: float) -> dict[str, Bool[np.nda
     sizes = {child: best[parent, child].b_candidates.size for parent, child in lineage.edges}
     sizes[lineage.root] = best[lineage.edges[0]].a_candidates.size
     return {model: np.isin(range(sizes[model]), chains[model]) for model in lineage.order}
-
-
-def count(chains: pd.DataFrame, root: str, group: np.ndarray) -> Count:
-    """How many features, and groups of copies (int [d_root], `correlation.copies`), have chains."""
-    return Count(len(chains), np.unique(group[chains[root]]).size)
-
-
-def if_unchanged(
-    lineage: Lineage, best: Best, names: Sequence[str], groups: Mapping[str, np.ndarray], tau: float
-) -> Count | None:
-    """How many universal features there would be if nothing had happened: the ceiling.
-
-    If neither tuning nor merging changed anything, all models would be one, and their
-    dictionaries would differ by the seed alone. So the root's dictionaries `names` stand for all
-    the models, in every order; `best` holds their matches with each other, `groups` their copies.
-    The mean over the orders.
-
-    With fewer dictionaries than models the count is bounded from above: whoever has a universal
-    chain has both first links of two children, and a path through a child to a grandchild; each
-    takes three dictionaries, and the smaller mean is given. None with fewer than three.
-
-    Raises:
-        FeatrackError: what `universal_chains` raises.
-    """
-    if len(names) >= len(lineage.order):
-        shapes = [lineage]
-    elif len(names) >= 3:
-        shapes = _shapes_of_three(lineage)
-    else:
-        return None
-    means = []
-    for shape in shapes:
-        counts = []
-        for chosen in permutations(names, len(shape.order)):
-            stands_for = dict(zip(shape.order, chosen, strict=True))
-            links = {(a, b): best[stands_for[a], stands_for[b]] for a, b in steps(shape)}
-            chains = universal_chains(shape, links, tau)
-            counts.append(count(chains, shape.root, groups[chosen[0]]))
-        means.append(np.mean(counts, axis=0))
-    return Count(*map(float, np.min(means, axis=0)))
-
-
-def _shapes_of_three(lineage: Lineage) -> list[Lineage]:
-    """The root with two of its children, and with a child and a grandchild, where it has them."""
-    root = {"root": {"train": ["text"]}, "one": {"parent": "root", "train": ["text"]}}
-    children = lineage.children(lineage.root)
-    shapes = []
-    if len(children) > 1:
-        shapes.append(Lineage(root | {"two": {"parent": "root", "train": ["text"]}}))
-    if any(lineage.children(child) for child in children):
-        shapes.append(Lineage(root | {"two": {"parent": "one", "train": ["text"]}}))
-    return shapes
 
 
 def _join(one: pd.DataFrame, other: pd.DataFrame, shared: set[str]) -> pd.DataFrame:
