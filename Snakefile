@@ -43,7 +43,7 @@ except FeatrackError as error:
     sys.exit(f"featrack: {error}")
 
 TOC = "book/_toc.yml"
-STATIC = ("book/_static", "book/_static/explorer")
+STATIC = ("book/_static", "book/_static/explorer", "book/_static/touch")
 
 
 class Phase(NamedTuple):

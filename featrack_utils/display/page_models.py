@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 from IPython.display import HTML
-from jaxtyping import Float
 from safetensors.numpy import load_file
 
 from featrack_utils.display.style import colour_of
 from featrack_utils.interpretation import contexts
-from featrack_utils.lineage import Lineage, label
+from featrack_utils.lineage import SITE, Lineage, label
 from featrack_utils.pipeline import store
 
 FORMAT = 1
@@ -29,9 +28,10 @@ LARGEST = 4_000_000  # numbers in a model with its dictionary, at two bytes
 # Steps of a row's root mean square, as a power of two. A decoder row only says what one feature
 # writes; at 10 a whole model is as near its float32 as float16 is.
 MODEL, ENCODER, DECODER = 10, 9, 7
+SMALL, SPARE = 1_000_000, 3  # so small a model has room for so many more bits
 _AT = "../_static/touch"  # seen from a page of the book
 STYLES = ["touch.css"]
-SCRIPTS = [f"{name}.js" for name in ("core", "client", "panels")]
+SCRIPTS = ["../explorer/text.js", *(f"{name}.js" for name in ("core", "client", "panels"))]
 _LAYER = "model.layers.0."
 _WEIGHTS = {
     "embed": "model.embed_tokens.weight",
@@ -52,6 +52,8 @@ _SUPPORTED = {
 
 def unfit(run: Path, lineage: Lineage) -> str:
     """Why a page can't run the models of a run, as the end of a sentence; "" if it can."""
+    if lineage.site != SITE:
+        return f"the page takes activations from {SITE} alone, and these come from {lineage.site}"
     for model in lineage.order:
         folder = store.opened(run / "models" / model)
         config, sae = _config(folder), _sae_config(run, model)
@@ -85,7 +87,9 @@ def write_models(folder: Path, run: Path, lineage: Lineage, way: Mapping[str, An
     for model, at in zip(lineage.order, models, strict=True):
         weights = load_file(at / "model.safetensors")
         tensors = {name: (weights[stored], MODEL) for name, stored in _WEIGHTS.items()}
-        shapes, packed = pack(tensors | _dictionary(run, model))
+        tensors |= _dictionary(run, model)
+        spare = SPARE if sum(values.size for values, _ in tensors.values()) <= SMALL else 0
+        shapes, packed = pack({name: (w, p + spare) for name, (w, p) in tensors.items()})
         _write(folder, model, json.dumps(shapes), str(len(packed)), f'"{base91(packed)}"')
 
 
@@ -94,13 +98,15 @@ def pack(
 ) -> tuple[list[tuple[str, int, int]], bytes]:
     """Names and shapes of tensors, and their numbers: scales, then high bytes, then low ones.
 
-    Each comes with its precision p: a row's step is its root mean square / 2^p. A vector is a
-    column, whose rows have one number each and lose nothing.
+    Each comes with its precision p: a row's step is its root mean square / 2^p, or more where 16
+    bits wouldn't hold its largest. A vector is a column, whose rows have one number each and lose
+    nothing.
     """
     shapes, scales, numbers = [], [], []
     for name, (values, precision) in tensors.items():
         rows = values.reshape(len(values), -1).astype(np.float64)
         step = np.sqrt((rows**2).mean(axis=1, keepdims=True)) / 2**precision
+        step = np.maximum(step, np.abs(rows).max(axis=1, keepdims=True) / (2**15 - 1))
         scale = np.where(step > 0, step, 1).astype("<f4")
         shapes.append((name, *rows.shape))
         scales.append(scale)
@@ -121,15 +127,18 @@ def base91(data: bytes) -> str:
 
 
 def panel(kind: str) -> HTML:
-    """A place for one of the page's controls, its styles and scripts."""
-    styles = [f'<link rel="stylesheet" href="{_AT}/{name}">' for name in STYLES]
-    scripts = ["../explorer/text.js", *SCRIPTS]
+    """A place for one of the page's controls: type, slide or ablate."""
     return HTML(
-        "\n".join(styles) + f'\n<div class="featrack-touch" data-panel="{kind}"><p><em>A control '
-        "stands here where JavaScript runs; the still picture of this section shows the same."
-        "</em></p></div>\n"
-        + "\n".join(f'<script defer src="{_AT}/{name}"></script>' for name in scripts)
+        f'<div class="featrack-touch" data-panel="{kind}"><p><em>A control stands here where the '
+        "page can run the models; the still picture of this section shows the same.</em></p></div>"
     )
+
+
+def scripts() -> HTML:
+    """What makes controls of the page's panels, once a page."""
+    styles = [f'<link rel="stylesheet" href="{_AT}/{name}">' for name in STYLES]
+    parts = [f'<script defer src="{_AT}/{name}"></script>' for name in SCRIPTS]
+    return HTML("\n".join([*styles, *parts]))
 
 
 def _meta(run: Path, lineage: Lineage, first: Path, way: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,7 +176,7 @@ def _meta(run: Path, lineage: Lineage, first: Path, way: Mapping[str, Any]) -> d
     }
 
 
-def _dictionary(run: Path, model: str) -> dict[str, tuple[Float[np.ndarray, "..."], int]]:
+def _dictionary(run: Path, model: str) -> dict[str, tuple[np.ndarray, int]]:
     from featrack_utils.dictionaries.training import load_sae  # takes seconds to load
 
     sae = load_sae(run / "saes" / f"{model}-0")

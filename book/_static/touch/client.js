@@ -38,9 +38,10 @@
     return files.get(name);
   }
 
-  /* A worker; from a disk it can only be made of text. */
+  /* A worker; from a disk it can only be made of text, which a policy in the page forbids. */
   function started() {
     if (location.protocol.startsWith("http")) return new Worker(CORE);
+    if (document.querySelector("meta[http-equiv=Content-Security-Policy]")) return local();
     const text = `"use strict";(${touch.serve})(self,(${touch.core})())`;
     return new Worker(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
   }

@@ -381,6 +381,7 @@
     state.models = meta.models.map(({ key }) => key);
     state.feature = meta.way.feature || `${meta.models.at(-1).key}-0`;
     state.t = meta.way.t ?? 0.5;
+    state.text = meta.way.text || SAMPLE;
     const follow = () => speaks(location.hash) && Object.assign(state, parsed(location.hash));
     follow();
     for (const root of roots) {
