@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -9,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from featrack_utils.corpora.tokenizer import train_tokenizer
 from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation.logit_effects import logit_effects, read_writing
 from featrack_utils.lineage import WRITERS, Lineage
 from featrack_utils.models import capture, controls, loading
 from featrack_utils.pipeline.profile import load_profile
@@ -64,6 +66,25 @@ def test_a_control_redraws_what_writes_the_site_and_keeps_all_before_and_the_nor
         assert (reads[hook] - before[hook]).norm() > 0.5 * before[hook].norm()
         if writer == "mlp":  # attention comes first, or reads the same as the MLP does
             assert torch.equal(reads["hook_attn_out"], before["hook_attn_out"])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_feature_of_the_last_block_moves_the_logits_as_its_effects_say(family, outside, tmp_path):
+    """As in test_logits: a multiple of the effect and one of the logits as they were."""
+    bridge = loading.boot(outside / family)
+    for hook in ("hook_mlp_out" if family == "Gemma2" else "mlp.hook_post", "hook_resid_post"):
+        site = f"blocks.2.{hook}"  # Gemma 2 norms what its MLP writes: no fixed matrix
+        d_in = capture.mlp_activations(bridge, TOKENS, site).shape[-1]
+        row = torch.nn.functional.normalize(torch.ones(1, d_in).cumsum(1).sin())
+        save_file({"W_dec": row}, tmp_path / "sae_weights.safetensors")
+        effect = logit_effects(read_writing(outside / family, tmp_path, site), np.arange(1))[0]
+        before = capture.logits_with(bridge, TOKENS)[0, 7].double().numpy()
+        pushed = capture.logits_with(bridge, TOKENS, lambda x, row=row: x + 0.01 * row[0], site)
+        change = pushed[0, 7].double().numpy() - before
+        change -= change.mean()
+        known = np.stack([effect, before - before.mean()], axis=1)
+        (part, _), residual, *_ = np.linalg.lstsq(known, change)
+        assert part > 0 and residual[0] < 1e-3 * (change**2).sum()
 
 
 def refused(entry, name="base") -> str:

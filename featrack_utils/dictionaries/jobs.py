@@ -138,7 +138,7 @@ def train_and_measure(
     lineage = store.open_lineage(run)
     measured = {}
     for source in dict.fromkeys((job.model, job.step, job.reads) for job in jobs):
-        subject = _Subject(run, corpora, *source, recipe, lineage.site)
+        subject = _Subject(run, corpora, *source, recipe, lineage)
         for job in jobs:
             if (job.model, job.step, job.reads) == source:
                 _train(run, place, job, subject, recipe)
@@ -151,7 +151,7 @@ def train_and_measure(
 class _Subject:
     """Weights and a text; loaded and captured only if a dictionary is out of date."""
 
-    def __init__(self, run, corpora, model, step, reads, recipe, site) -> None:
+    def __init__(self, run, corpora, model, step, reads, recipe, lineage) -> None:
         self.weights, self.corpora = weights(run, model, step), corpora
         self.inputs = [corpora.folder or run / "corpora", run / "models" / model]
         self.recorded = {
@@ -159,13 +159,22 @@ class _Subject:
             "step": step,
             "reads": list(reads),
             "context": corpora.context,
-            "site": site,
+            "site": lineage.site,
         }
-        self.site, self._reads, self._recipe = site, reads, recipe
+        self.site, self._reads, self._recipe = lineage.site, reads, recipe
+        # Loaded models may differ in width, and a share depends on the number of features.
+        self.root = weights(run, lineage.root) if lineage.loaded else None
 
     @cached_property
     def bridge(self):
         return loading.boot(self.weights)
+
+    @cached_property
+    def d_sae(self) -> int | None:
+        """As many features as the root's dictionaries have; None where all models are alike."""
+        if not self.root:
+            return None
+        return self._recipe["expansion"] * capture.width(loading.load_model(self.root), self.site)
 
     @cached_property
     def buffers(self) -> activations.Buffers:
@@ -183,7 +192,8 @@ def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[
     given = {**recipe, "seed": job.seed}
 
     def build(work: Path) -> None:
-        training.train_sae(subject.buffers, work, **given, start_from=start, like=like)
+        starts = {"start_from": start, "like": like, "d_sae": subject.d_sae}
+        training.train_sae(subject.buffers, work, **given, **starts)
 
     store.make(
         place / "saes" / job.name,
