@@ -1,6 +1,8 @@
 """Models of eight families are read where they should be, and what can't be read is refused."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from featrack_utils.models import capture, controls, loading
 from featrack_utils.pipeline.profile import load_profile
 from tests.conftest import TEXTS
 from tests.families import CONTEXT, FAMILIES, save
+from tests.hub_server import Hub
 from tests.test_profile import PROFILES
 
 TOKENS = torch.arange(48).reshape(2, 24) * 7 % 300
@@ -171,6 +174,47 @@ def test_a_folder_that_holds_no_such_model_is_refused_in_one_sentence(spoil, cop
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     assert f"{tmp_path}/none, and no such folder is there" in refused({"load": f"{tmp_path}/none"})
+
+
+ASK = """
+import json, sys
+from pathlib import Path
+from featrack_utils.errors import FeatrackError
+from featrack_utils.models import loading
+for entry in json.loads(sys.argv[1]):
+    try:
+        found = loading.find("base", entry, weights=True)
+        loading.bring_in("base", entry, Path(sys.argv[2]))
+        print(found.revision)
+    except FeatrackError as error:
+        print(error)
+"""
+
+
+def test_models_of_the_hub_are_fetched_or_refused_in_one_sentence(outside, tmp_path, copied):
+    pickled(copied)
+    with Hub() as hub:
+        commit = hub.commit_folder("models/me/chat", outside / "Llama")
+        hub.commit_folder("models/me/pickled", copied)
+        hub.commit_folder("models/me/gated", outside / "OPT")
+        hub.gated.add("models/me/gated")
+        asked = [{"load": f"me/{name}"} for name in ("chat", "gated", "pickled", "none")]
+        asked.append({"load": "me/chat", "revision": "v2"})
+        out = tmp_path / "brought"
+        python = [sys.executable, "-c", ASK, json.dumps(asked), str(out)]
+        environment = hub.environment(tmp_path / "home")
+        said = subprocess.run(python, env=environment, capture_output=True, text=True, check=True)
+    alone = [sys.executable, "-c", ASK, json.dumps([{"load": "me/other"}, asked[0]]), str(out)]
+    later = subprocess.run(alone, env=environment, capture_output=True, text=True, check=True)
+    chat, gated, bin_only, none, revision = said.stdout.splitlines()
+    assert chat == commit and (out / "model.safetensors").is_file()
+    assert "me/gated is gated; accept its terms on the hub" in gated
+    assert "holds pickled weights only" in bin_only
+    assert "is me/none, which is neither a folder here nor a model on the hub" in none
+    assert "me/chat has no revision 'v2' on the hub" in revision
+    unreached, kept = later.stdout.splitlines()
+    assert "me/other is no folder here, and the hub can't be reached" in unreached
+    assert kept == commit  # what was fetched before is enough
 
 
 def test_weights_that_are_not_finite_are_found_before_anything_runs(copied):
