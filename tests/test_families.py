@@ -1,16 +1,21 @@
 """Models of eight families are read where they should be, and what can't be read is refused."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
 from featrack_utils.corpora.tokenizer import train_tokenizer
+from featrack_utils.dictionaries import loading as dictionaries
+from featrack_utils.dictionaries.activations import Buffers
+from featrack_utils.dictionaries.training import load_sae, new_sae
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.logit_effects import logit_effects, read_writing
 from featrack_utils.lineage import WRITERS, Lineage
@@ -179,6 +184,9 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 ASK = """
 import json, sys
 from pathlib import Path
+from featrack_utils.dictionaries import loading as dictionaries
+from featrack_utils.dictionaries.activations import Buffers
+from featrack_utils.dictionaries.training import load_sae, new_sae
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models import loading
 for entry in json.loads(sys.argv[1]):
@@ -356,3 +364,71 @@ def test_a_lineage_of_loaded_models_that_can_not_be_is_refused(models, sentence)
     with pytest.raises(FeatrackError) as caught:
         own(models=models, corpora={"vocab_size": 300})
     assert sentence in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory, outside):
+    """A dictionary for the first family's MLP, and the activations that it reads."""
+    folder = tmp_path_factory.mktemp("given") / "sae"
+    sae = new_sae(64, architecture="standard", expansion=2, l1_coefficient=1.0, k=1, **QUICK)
+    sae.cfg.normalize_activations = "none"
+    sae.cfg.metadata.hook_name = "blocks.1.mlp.hook_post"
+    sae.save_inference_model(folder)
+    model = loading.load_model(outside / "GPT2")
+    blocks = np.arange(8 * 24).reshape(8, 24) * 7 % 300
+    return folder, Buffers(model, blocks, "blocks.1.mlp.hook_post")
+
+
+QUICK = {"l1_warm_up_steps": 0, "seed": 0}
+
+
+def test_a_given_dictionary_says_the_same_of_activations_with_unit_rows(given, tmp_path):
+    folder, buffers = given
+    dictionaries.bring_in("dictionaries.base", str(folder), buffers, tmp_path)
+    theirs, ours = load_sae(folder), load_sae(tmp_path)
+    torch.testing.assert_close(ours.W_dec.norm(dim=1), torch.ones(128))
+    x = buffers[0]
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+    (row,) = pd.read_csv(tmp_path / "history.csv").to_dict("records")
+    assert row["l0"] == pytest.approx((theirs.encode(x) > 0).float().sum(1).mean().item())
+
+
+def changed_config(folder, place, **changes):
+    shutil.copytree(folder, place)
+    config = json.loads((place / "cfg.json").read_text())
+    (place / "cfg.json").write_text(json.dumps(config | changes))
+    return place
+
+
+def test_a_dictionary_that_does_not_fit_is_refused_in_one_sentence(given, tmp_path):
+    def fit(place, d_in=64):
+        with pytest.raises(FeatrackError) as caught:
+            dictionaries.require_fit("dictionaries.base", place, "blocks.1.mlp.hook_post", d_in)
+        return str(caught.value)
+
+    folder, _ = given
+    assert dictionaries.require_fit("x", folder, "blocks.1.mlp.hook_post", 64) == 128
+    assert "reads 64 numbers a token, and the model has 32" in fit(folder, 32)
+    elsewhere = changed_config(folder, tmp_path / "a", metadata={"hook_name": "blocks.2.hook_z"})
+    assert "was trained at blocks.2.hook_z, and site is blocks.1.mlp.hook_post" in fit(elsewhere)
+    normed = changed_config(folder, tmp_path / "b", normalize_activations="layer_norm")
+    assert "wants activations normalised by layer_norm" in fit(normed)
+    with pytest.raises(FeatrackError, match=r"holds no cfg.json; give a folder in SAELens' own"):
+        dictionaries.find("dictionaries.base", str(tmp_path))
+    with pytest.raises(FeatrackError, match="neither a folder here nor a release of SAELens"):
+        dictionaries.find("dictionaries.base", "/nowhere/sae")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"bas": ["x"]}, "dictionaries.bas is of no model; the nearest is base"),
+        ({"base": ["x"]}, "dictionaries gives none to child; give each model some, or none"),
+    ],
+)
+def test_dictionaries_are_given_to_all_models_or_to_none(given, sentence):
+    models = {"base": {"load": "a"}, "child": {"load": "b", "parent": "base"}}
+    with pytest.raises(FeatrackError, match=sentence):
+        own(models=models, dictionaries=given)
+    both = own(models=models, dictionaries={"base": ["x", "y"], "child": ["z"]})
+    assert both.seeds == (2, 1) and own(models=models).seeds == (2, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries import activations, features, quality, training
+from featrack_utils.dictionaries import loading as outside
 from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
@@ -162,8 +164,10 @@ class _Subject:
             "site": lineage.site,
         }
         self.site, self._reads, self._recipe = lineage.site, reads, recipe
+        self.given = lineage.given.get(model, ())
         # Loaded models may differ in width, and a share depends on the number of features.
         self.root = weights(run, lineage.root) if lineage.loaded else None
+        self.first = run / "saes" / f"{lineage.root}-0" if lineage.given else None
 
     @cached_property
     def bridge(self):
@@ -172,6 +176,8 @@ class _Subject:
     @cached_property
     def d_sae(self) -> int | None:
         """As many features as the root's dictionaries have; None where all models are alike."""
+        if self.first:
+            return json.loads((store.opened(self.first) / "cfg.json").read_text())["d_sae"]
         if not self.root:
             return None
         return self._recipe["expansion"] * capture.width(loading.load_model(self.root), self.site)
@@ -186,6 +192,17 @@ class _Subject:
 
 
 def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[str, Any]) -> None:
+    if place == run and job.seed < len(subject.given) and job.name == f"{job.model}-{job.seed}":
+        where, source = f"dictionaries.{job.model}", subject.given[job.seed]
+        state = outside.fingerprint(outside.find(where, source))
+        store.make(
+            place / "saes" / job.name,
+            lambda work: outside.bring_in(where, source, subject.buffers, work),
+            parameters={"source": source, "state": state, **subject.recorded},
+            inputs=subject.inputs,
+            code=[outside],
+        )
+        return
     start = place / "saes" / job.start if job.start else None
     steered = job.like and recipe["architecture"] == "standard"  # others have the L0 of their k
     like = place / "saes" / job.like if steered else None

@@ -57,6 +57,14 @@ class Found(NamedTuple):
         given = (getattr(shape, key, None) for key in ("intermediate_size", "n_inner", "ffn_dim"))
         return next(filter(None, given), 4 * shape.hidden_size)
 
+    def width(self, hook: str) -> int:
+        """The number of numbers a token has at a hook point of a block."""
+        shape = self.config.get_text_config()
+        if hook != "attn.hook_z":
+            return self.d_mlp if hook == "mlp.hook_post" else shape.hidden_size
+        heads = shape.num_attention_heads
+        return heads * (getattr(shape, "head_dim", None) or shape.hidden_size // heads)
+
 
 def find(name: str, entry: Mapping[str, Any], *, weights: bool = False) -> Found:
     """Finds the model of an entry ``{load: …, revision: …}``, in a folder or on the hub.

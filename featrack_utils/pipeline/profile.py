@@ -233,6 +233,7 @@ class Profile(Section):
     finetune: Training
     merge: Merge
     sae: Sae
+    dictionaries: dict[str, list[str]] = {}
     tracking: Tracking
     arms: Arms
     interpretation: Interpretation
@@ -319,7 +320,15 @@ class Profile(Section):
     @property
     def lineage(self) -> Lineage:
         """The models and their descent."""
-        return Lineage(self.models, self.site, self.corpora.sources_of)
+        return Lineage(self.models, self.site, self.corpora.sources_of, self.dictionaries)
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """How many dictionaries the root has, and how many every other model."""
+        lineage = self.lineage
+        counts = [len(lineage.given.get(name, ())) for name in lineage.order]
+        trained = (self.sae.root_seeds, self.sae.other_seeds)
+        return (counts[0], counts[-1]) if lineage.given else trained
 
     @property
     def dosed(self) -> list[str]:
