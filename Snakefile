@@ -158,6 +158,7 @@ for name, sae in PROFILE.swept.items():
 SWEPT = {"sweep": list(PROFILE.swept), "all_pairs": PROFILE.robustness.all_pairs}
 
 PHASES |= {
+    "first-look": Phase(MODELS),
     "dictionaries": Phase(list(SAES)),
     "floors": Phase(FLOORS, sections=("sae",), given={"children": CHILDREN}),
     "tracking": Phase(list(SAES)),
@@ -256,6 +257,16 @@ for page, phase in PHASES.items():
             "FEATRACK_RUN={RUN} GOMP_SPINCOUNT=10000 OMP_NUM_THREADS={threads}"
             " NUMBA_NUM_THREADS={threads} python -IS featrack_utils/pipeline/forkserver.py"
             " -m featrack_utils.run {params.notebook} {output:q} --json {params.parameters:q}"
+
+
+# The book and its chapters as notebooks that run in a checkout, for `make archive`.
+rule archive:
+    input:
+        "book/_build/html/index.html",
+    output:
+        "book/_build/featrack.zip",
+    shell:
+        "python -m featrack_utils.pipeline.archive book {output}"
 
 
 rule book:

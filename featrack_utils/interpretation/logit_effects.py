@@ -52,8 +52,8 @@ class LogitEffects(NamedTuple):
     down_effect: Float[np.ndarray, "d_sae n"]
 
 
-def read_writing(model_folder: Path, sae_folder: Path, site: str = SITE) -> Writing:
-    """Reads the weights between a dictionary's features and its model's logits.
+def read_writing(model_folder: Path, sae_folder: Path | None = None, site: str = SITE) -> Writing:
+    """Reads the weights between a dictionary's features (None: the site) and its model's logits.
 
     What later blocks make of a feature is left out.
 
@@ -76,13 +76,16 @@ def read_writing(model_folder: Path, sae_folder: Path, site: str = SITE) -> Writ
     config = model_folder / "config.json"
     if config.is_file() and json.loads(config.read_text())["model_type"].startswith("gemma"):
         gain += 1
-    W_dec = load_file(sae_folder / "sae_weights.safetensors")["W_dec"].astype(np.float64)
     W_U = (model[unembed].astype(np.float64) * gain).T
     if norm.removesuffix("weight") + "bias" in model:  # LayerNorm takes the stream's mean out
         W_U -= W_U.mean(axis=0)
     W_U -= W_U.mean(axis=1, keepdims=True)
     W_out = model[out].astype(np.float64) if out else np.eye(len(W_U))
-    return Writing(W_dec, W_out if not out or "c_proj" in out else W_out.T, W_U)
+    W_out = W_out if not out or "c_proj" in out else W_out.T
+    W_dec = np.eye(len(W_out))
+    if sae_folder is not None:
+        W_dec = load_file(sae_folder / "sae_weights.safetensors")["W_dec"].astype(np.float64)
+    return Writing(W_dec, W_out, W_U)
 
 
 def logit_effects(
