@@ -40,10 +40,12 @@ try:
             if not (RUN / "models" / name).exists():  # read once, and not before every `make book`
                 loading.require_finite(model)
     if LINEAGE.given:
-        from featrack_utils.dictionaries.loading import find, require_fit
+        from featrack_utils.dictionaries import loading as outside
 
         SIZES = {
-            source: require_fit(where, find(where, source), LINEAGE.site, FOUND[model].width(LINEAGE.hook))
+            source: outside.require_fit(
+                where, outside.find(where, source), LINEAGE.site, FOUND[model].width(LINEAGE.hook)
+            )
             for model in LINEAGE.order
             if model in FOUND
             for where in [f"dictionaries.{model}"]
