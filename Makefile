@@ -2,7 +2,7 @@ PROFILE ?= quick
 CONFIG ?=
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 CORES ?= $(shell nproc)
 export PATH := $(BIN):$(PATH)
 export WANDB_MODE := disabled
@@ -10,11 +10,15 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := true
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: book test lab bench clean
+.PHONY: book archive test lab bench clean
 
 book: $(VENV)/installed
 	@snakemake --cores $(CORES) --nolock --rerun-incomplete --quiet all --config profile=$(PROFILE) $(CONFIG)
 	@echo "The book is at $(CURDIR)/book/_build/html/index.html"
+
+archive: book
+	@snakemake archive --cores $(CORES) --nolock --rerun-incomplete --quiet all --config profile=$(PROFILE) $(CONFIG)
+	@echo "The book and its notebooks in one file: $(CURDIR)/book/_build/featrack.zip"
 
 test: $(VENV)/installed
 	@python -m pytest
@@ -39,7 +43,7 @@ clean:
 # torch goes first and alone: its exact version takes the build without CUDA, which any looser
 # requirement asked for before it would drag in.
 $(VENV)/installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "featrack needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "featrack needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the locked environment into $(VENV) (once, some minutes) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements.lock)

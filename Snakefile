@@ -10,6 +10,7 @@ import jupytext
 from snakemake.logging import logger
 
 from featrack_utils.corpora.files import fingerprint
+from featrack_utils.corpora.hub import pinned
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.recipes import comparable, read_recipes
 from featrack_utils.pipeline.forkserver import start
@@ -25,12 +26,23 @@ try:
     LINEAGE = PROFILE.lineage
     # The reader's own files are looked up at once, not when the first phase has started.
     MERGED = comparable(LINEAGE, read_recipes(RECIPES, PROFILE.arms.methods))
-    TEXTS = fingerprint({d: PROFILE.corpora.sources_of[d] for d in LINEAGE.domains})
+    SOURCES = {d: PROFILE.corpora.sources_of[d] for d in LINEAGE.domains}
+    SOURCES = pinned(SOURCES, Path("runs") / PROFILE.name / "corpora")
+    TEXTS = fingerprint(SOURCES)
+    FOUND, LOADED = {}, ""
+    RUN = Path("runs") / PROFILE.name
+    if LINEAGE.loaded:
+        from featrack_utils.models import loading  # takes seconds to load
+
+        FOUND = loading.find_all(LINEAGE, PROFILE.corpora.context)
+        LOADED = loading.fingerprint(FOUND.values())
+        for name, model in FOUND.items():
+            if not (RUN / "models" / name).exists():  # read once, and not before every `make book`
+                loading.require_finite(model)
 except FeatrackError as error:
     sys.exit(f"featrack: {error}")
 
 TOC = "book/_toc.yml"
-RUN = Path("runs") / PROFILE.name
 STATIC = ("book/_static", "book/_static/explorer")
 
 
@@ -58,6 +70,7 @@ SHARED = {
     "seed": PROFILE.seed,
     "precision": PROFILE.precision,
     "models": PROFILE.models,
+    "site": PROFILE.site,
     "context": PROFILE.corpora.context,
     "root_seeds": PROFILE.sae.root_seeds,
     "other_seeds": PROFILE.sae.other_seeds,
@@ -73,24 +86,29 @@ def parameters(page, phase):
     for name in reversed((*phase.sections, "tracking")):
         known |= section(name)
     known |= SHARED | phase.given
-    return {name: known[name] for name in declared if name in known}
+    return {name: known[name] for name in declared if known.get(name) is not None}
 
 
-ROOT_TOKENS = PROFILE.pretraining.train_tokens if "train" in LINEAGE.models[LINEAGE.root] else 0
-PHASES = {
-    "corpora": Phase(
-        [], sections=("corpora",), given={"root_tokens": ROOT_TOKENS}, threads=2
-    )
-}
+PRETRAINED = LINEAGE.root not in FOUND
+ROOT_TOKENS = PROFILE.pretraining.train_tokens if PRETRAINED else 0
+given = {"root_tokens": ROOT_TOKENS, "sources_of": PROFILE.corpora.sources_of | SOURCES}
+if not PRETRAINED:
+    given["tokenizer_from"] = str(FOUND[LINEAGE.root].folder)
+PHASES = {"corpora": Phase([], sections=("corpora",), given=given, threads=2)}
 MODELS = ["corpora"]  # the phases after which all models are there
-if "train" in LINEAGE.models[LINEAGE.root]:
+if PRETRAINED:
     PHASES["base"] = Phase(MODELS, sections=("pretraining",), threads=2)
     MODELS = ["base"]
+if FOUND:
+    PHASES["load"] = Phase(MODELS, threads=2)
+    MODELS = ["load"]
+MERGES = [name for name in LINEAGE.merges if name not in FOUND]  # those that are made here
 if LINEAGE.tuned:
     given = {"dosed": PROFILE.dosed}
     PHASES["finetune"] = Phase(MODELS, sections=("finetune", "arms"), given=given, threads=2)
     MODELS = ["finetune"]
-if LINEAGE.merges:
+TRAINED = MODELS
+if MERGES:
     PHASES["merge"] = Phase(MODELS, sections=("merge",), urgent=True)
     MODELS = ["merge"]
 
@@ -102,10 +120,9 @@ SAES = {
     "sae" if model == LINEAGE.root else f"sae-{model}": (model, list(range(SEEDS[model])))
     for model in LINEAGE.order
 }
-TRAINED = MODELS if not LINEAGE.merges else ["finetune"]
 for page, (model, seeds) in SAES.items():
     PHASES[page] = Phase(
-        MODELS if model in LINEAGE.merges else TRAINED,
+        MODELS if model in MERGES else TRAINED,
         notebook="sae",
         sections=("sae",),
         given={"model": model, "sae_seeds": seeds},
@@ -125,7 +142,7 @@ for name, sae in PROFILE.swept.items():
 SWEPT = {"sweep": list(PROFILE.swept), "all_pairs": PROFILE.robustness.all_pairs}
 
 PHASES |= {
-    "neurons": Phase(MODELS),
+    "first-look": Phase(MODELS),
     "dictionaries": Phase(list(SAES)),
     "floors": Phase(FLOORS, sections=("sae",), given={"children": CHILDREN}),
     "tracking": Phase(list(SAES)),
@@ -144,6 +161,9 @@ PHASES |= {
     "live": Phase(["tracking"]),
     "changes": Phase(["tracking", *FLOORS]),
 }
+# Neuron i of one model has to do with neuron i of another where both have as many.
+if LINEAGE.hook == "mlp.hook_post" and len({model.d_mlp for model in FOUND.values()}) < 2:
+    PHASES["neurons"] = Phase(MODELS)
 if PROFILE.dosed:
     # A second root is trained with both cores, as the first one is; a loaded one has none like it.
     second = PROFILE.arms.lm_seed and bool(ROOT_TOKENS)
@@ -154,7 +174,6 @@ if PROFILE.dosed:
         threads=2 if second else 1,
         urgent=True,
     )
-PRETRAINED = "train" in LINEAGE.models[LINEAGE.root]
 if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
     PHASES["rate"] = Phase(FLOORS, sections=("sae", "arms"), threads=2, urgent=True)
 if PROFILE.planted:
@@ -210,7 +229,7 @@ for page, phase in PHASES.items():
         params:
             notebook=phase.notebook or page,
             # A hash and not the files themselves: Snakemake takes braces in a name for wildcards.
-            texts=TEXTS if page == "corpora" else "",
+            texts={"corpora": TEXTS, "load": LOADED}.get(page, ""),
             # A function, because Snakemake would fill in the braces of a plain string.
             parameters=lambda wildcards, given=json.dumps(parameters(page, phase)): given,
         threads: phase.threads
@@ -222,6 +241,16 @@ for page, phase in PHASES.items():
             "FEATRACK_RUN={RUN} GOMP_SPINCOUNT=10000 OMP_NUM_THREADS={threads}"
             " NUMBA_NUM_THREADS={threads} python -IS featrack_utils/pipeline/forkserver.py"
             " -m featrack_utils.run {params.notebook} {output:q} --json {params.parameters:q}"
+
+
+# The book and its chapters as notebooks that run in a checkout, for `make archive`.
+rule archive:
+    input:
+        "book/_build/html/index.html",
+    output:
+        "book/_build/featrack.zip",
+    shell:
+        "python -m featrack_utils.pipeline.archive book {output}"
 
 
 rule book:

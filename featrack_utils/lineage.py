@@ -7,6 +7,8 @@ models:
   stories: {parent: base, train: [stories]}
   merged:  {merge: [lua, stories], method: slerp, t: balanced}
 ```
+
+A model may also be loaded: ``{load: ~/models/chat, parent: base}``, a folder or a name on the hub.
 """
 
 from __future__ import annotations
@@ -26,6 +28,15 @@ _KEYS = {
     "load": {"load", "revision", "parent", "reads"},
 }
 MERGE_METHODS = ("slerp", "linear")
+SITE = "blocks.0.mlp.hook_post"  # the paper's: the only layer's MLP, after its gate
+# What writes each hook point that a site can be, and is redrawn in controls.
+WRITERS = {
+    "mlp.hook_post": "mlp",
+    "hook_mlp_out": "mlp",
+    "attn.hook_z": "attention",
+    "hook_attn_out": "attention",
+    "hook_resid_post": "block",
+}
 
 
 class Lineage:
@@ -35,16 +46,33 @@ class Lineage:
         models: each model's entry in the profile, by name.
         order: names, parents before children and otherwise as the profile orders them.
         root: the one model without a parent.
+        site: the hook point whose activations are taken apart, of all models.
+        texts: domains that are there, trained on or not: what a loaded model is taken to have read
+            unless its entry says what it `reads`.
     """
 
-    def __init__(self, models: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Mapping[str, Any]],
+        site: str = SITE,
+        texts: Iterable[str] = (),
+    ) -> None:
         """Checks the section ``models`` of a profile.
 
         Raises:
             FeatrackError: a name that can't be a folder's, an unknown key, a parent that isn't
                 there, models that descend from each other, more than one root, a merge of fewer
-                than two models.
+                than two models, a site that isn't a hook point (the nearest is named).
         """
+        self.site, self.texts = site, tuple(texts)
+        if not re.fullmatch(r"blocks\.\d+\.\S+", site) or self.hook not in WRITERS:
+            hook = re.sub(r"^blocks\.\d*\.?", "", site)
+            near = difflib.get_close_matches(hook, WRITERS, n=1, cutoff=0.0)[0]
+            layer = re.match(r"blocks\.(\d+)", site)
+            raise FeatrackError(
+                f"site is {site!r}, which no model has; the nearest is "
+                f"blocks.{layer[1] if layer else 0}.{near}."
+            )
         if not isinstance(models, Mapping) or not models:
             raise FeatrackError(
                 "The profile names no models; write for instance "
@@ -61,16 +89,32 @@ class Lineage:
                 "lineage descend from one."
             )
         self.root = roots[0]
+        self._check_loaded()
         self._check_tuned()
 
+    @property
+    def layer(self) -> int:
+        """The block of the site, counted from 0."""
+        return int(self.site.split(".")[1])
+
+    @property
+    def hook(self) -> str:
+        """The site's name within its block: "mlp.hook_post"."""
+        return self.site.split(".", 2)[2]
+
+    @property
+    def writer(self) -> str:
+        """What writes the site, and is redrawn in controls: "mlp", "attention" or "block"."""
+        return WRITERS[self.hook]
+
     def parents(self, model: str) -> tuple[str, ...]:
-        """The models that one is made from: none, the one it is tuned from, or those merged."""
+        """The models that one is made from: none, the one it is tuned from, or those merged.
+
+        A loaded model's are those that its entry names: one, or several if it is a merge.
+        """
         entry = self.models[model]
-        return (
-            tuple(entry["merge"])
-            if "merge" in entry
-            else tuple(filter(None, [entry.get("parent")]))
-        )
+        named = entry.get("merge") or entry.get("parent") or ()
+        return (named,) if isinstance(named, str) else tuple(named)
 
     def children(self, model: str) -> tuple[str, ...]:
         """The models made from this one."""
@@ -104,8 +148,17 @@ class Lineage:
 
     @property
     def merges(self) -> tuple[str, ...]:
-        """The models that are merges of others."""
-        return tuple(name for name in self.order if "merge" in self.models[name])
+        """The models that are merges of others, made here or loaded."""
+        return tuple(
+            name
+            for name in self.order
+            if "merge" in self.models[name] or len(self.parents(name)) > 1
+        )
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The models that come from a folder or from the hub."""
+        return tuple(name for name in self.order if "load" in self.models[name])
 
     @property
     def tuned(self) -> tuple[str, ...]:
@@ -116,13 +169,17 @@ class Lineage:
 
     @cached_property
     def domains(self) -> tuple[str, ...]:
-        """All kinds of text that some model is trained on, in order of first mention."""
+        """All kinds of text that some model has read, in order of first mention."""
         return tuple(dict.fromkeys(d for name in self.order for d in self.trained_on(name)))
 
     def trained_on(self, model: str) -> tuple[str, ...]:
-        """The domains that a model's own training reads (a loaded model's: what it is said to)."""
+        """The domains that a model's own training reads.
+
+        A loaded model's: those that it is said to have read, and all there are if nothing is said.
+        """
         entry = self.models[model]
-        return tuple(entry.get("train") or entry.get("reads") or ())
+        unsaid = self.texts if "load" in entry else ()
+        return tuple(entry.get("train") or entry.get("reads") or unsaid)
 
     def reads(self, model: str) -> tuple[str, ...]:
         """The domains that a model's dictionary learns from: its own and its ancestors'.
@@ -146,10 +203,18 @@ class Lineage:
                     f"{near}."
                 )
 
+    def _check_loaded(self) -> None:
+        if self.root not in self.loaded and self.loaded:
+            child = self.loaded[0]
+            raise FeatrackError(
+                f"models.{child} is loaded, and models.{self.root}, from which it descends, "
+                "is trained here with a tokenizer of its own; load that, too."
+            )
+
     def _check_tuned(self) -> None:
         # Phases come in this order: the root, all fine-tunes, all merges.
         for model in self.tuned:
-            if merged := [name for name in self.ancestors(model) if name in self.merges]:
+            if merged := [name for name in self.ancestors(model) if "merge" in self.models[name]]:
                 raise FeatrackError(
                     f"models.{model} is tuned from the merge {merged[0]}, and merges are made "
                     "last; tune before merging."
@@ -193,10 +258,26 @@ def _checked(name: str, entry: Any) -> Mapping[str, Any]:
         if key not in _KEYS[kind]:
             near = difflib.get_close_matches(str(key), _KEYS[kind], n=1, cutoff=0.0)[0]
             raise FeatrackError(f"{where} has no key {key}; the nearest known one is {near}.")
-    for key in {"train", "merge", "reads"} & set(entry):
+    for key in ("load", "revision"):
+        kinds = str if key == "load" else (str, int)
+        if key in entry and (not isinstance(entry[key], kinds) or not str(entry[key]).strip()):
+            raise FeatrackError(
+                f"{where}.{key} is {entry[key]!r}; write "
+                + (
+                    "a folder or a name on the hub."
+                    if key == "load"
+                    else "a branch, tag or commit."
+                )
+            )
+    several = {"parent"} if isinstance(entry.get("parent"), list | tuple) else set()
+    for key in ({"train", "merge", "reads"} & set(entry)) | several:
         names = entry[key]
         if not isinstance(names, list | tuple) or not names or len({*names}) < len(names):
             raise FeatrackError(f"{where}.{key} is {names!r}; list names in brackets, each once.")
+    if several and kind != "load":
+        raise FeatrackError(
+            f"{where} is trained and has several parents; name one, or load a merge of them."
+        )
     if kind == "merge":
         _check_merge(where, entry)
     return entry

@@ -205,9 +205,11 @@ PARTS = {
     "1 · Models": {
         "corpora": "What do the models read?",
         "base": "How is the first one trained?",
+        "load": "What was loaded, and is it what we see?",
         "finetune": "What does fine-tuning gain, and forget?",
         "merge": "How are models merged?",
         "neurons": "How far do single neurons move?",
+        "first-look": "Where do two models disagree?",
     },
     "2 · Dictionaries": {
         "sae": "What is a dictionary?",

@@ -27,7 +27,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import PercentFormatter
 
-from featrack_utils.corpora import files, overlap, prepare
+from featrack_utils.corpora import files, hub, overlap, prepare
 from featrack_utils.corpora.stories import plot_names
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
@@ -60,6 +60,8 @@ validation_tokens = 60_000  # per domain
 validation_share = 0.08  # of the groups (files, folders, plots)
 vocab_size = 4096  # paper: 32,000 (Mistral's)
 context = 128  # tokens; paper: 256
+site = "blocks.0.mlp.hook_post"  # whose activations are taken apart later; paper: the same
+tokenizer_from = ""  # a folder whose tokenizer is taken; "": one is learned
 root_tokens = 2_500_000  # that the first model's training reads; 0 where it isn't trained here
 
 # %% [markdown]
@@ -84,7 +86,7 @@ root_tokens = 2_500_000  # that the first model's training reads; 0 where it isn
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
-lineage = store.write_lineage(run, models)
+lineage = store.write_lineage(run, models, site, sources_of)
 domains = lineage.domains
 embedded = [domain for domain in domains if sources_of[domain]["kind"] == "embedded"]
 style.use_style(lineage)
@@ -102,7 +104,7 @@ say(
 
 # %%
 recipe = {
-    "sources": {domain: sources_of[domain] for domain in domains},
+    "sources": hub.pinned({domain: sources_of[domain] for domain in domains}, run / "corpora"),
     "train_tokens": {domain: train_tokens[domain] for domain in domains},
     "validation_tokens": validation_tokens,
     "validation_share": validation_share,
@@ -110,6 +112,8 @@ recipe = {
     "vocabulary_from": list(lineage.reads(lineage.root)),
     "seed": seed,
 }
+if tokenizer_from:
+    recipe |= {"vocab_size": None, "tokenizer_from": tokenizer_from}
 folder = store.make(
     run / "corpora",
     lambda work: prepare.prepare(work, **recipe),

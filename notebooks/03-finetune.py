@@ -57,7 +57,7 @@ tuned = lineage.tuned
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 parent_of = {model: lineage.parents(model)[0] for model in tuned}
 for model, parent in parent_of.items():
-    if parent in lineage.merges:
+    if "merge" in lineage.models[parent]:
         raise FeatrackError(
             f"models.{model} is tuned from the merge {parent}, but merges are made last; tune it "
             f"from one of {', '.join(m for m in lineage.order if m not in lineage.merges)}."
@@ -153,7 +153,9 @@ for model in tuned:
     figures[f"lm.{model}.unigram_loss"] = alone
     figures[f"lm.{model}.epochs"] = train_tokens / texts[model].size
 store.write_results(run, "finetune", figures)
-results = store.read_results(run, "base", "finetune")
+before = ["base"] if root not in lineage.loaded else []
+before += ["load"] if lineage.loaded else []
+results = store.read_results(run, *before, "finetune")
 
 # %% tags=["hide-input"]
 table = evaluation.score_table(results, lineage.domains)

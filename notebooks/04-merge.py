@@ -52,12 +52,13 @@ run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
-pairs = {m: lineage.parents(m) for m in lineage.merges if len(lineage.parents(m)) == 2}
+merges = [m for m in lineage.merges if m not in lineage.loaded]  # those that are made here
+pairs = {m: lineage.parents(m) for m in merges if len(lineage.parents(m)) == 2}
 own = {}  # the domains that a model was tuned on; for a merge, those of its parents
 for name in lineage.order:
     inherited = (d for parent in lineage.parents(name) for d in own[parent])
     own[name] = lineage.trained_on(name) or tuple(dict.fromkeys(inherited))
-method = {m: lineage.models[m].get("method", "slerp") for m in lineage.merges}
+method = {m: lineage.models[m].get("method", "slerp") for m in merges}
 
 
 def state(name):
@@ -91,7 +92,7 @@ def slerp(a, b, t):
 # The package's `merging.slerp`, which also checks its parents, gives the same numbers:
 
 # %%
-first, second = (state(name) for name in lineage.parents(lineage.merges[0])[:2])
+first, second = (state(name) for name in lineage.parents(merges[0])[:2])
 for name, merged in merging.slerp(first, second, 0.3).items():
     torch.testing.assert_close(merged, slerp(first[name], second[name], 0.3).float())
 
@@ -247,7 +248,7 @@ def balanced(model):
 
 # %%
 swept, kept, weights = {}, {}, {}
-for model in lineage.merges:
+for model in merges:
     parents = lineage.parents(model)
     weights[model] = [1 / len(parents)] * len(parents)
     t = lineage.models[model].get("t", {"slerp": "balanced"}.get(method[model]))
@@ -330,7 +331,7 @@ for model, (a, b) in pairs.items():
         "same text, so the merge is very slightly flattered there. The paper's weight, "
         f"t = {theirs}, would keep {listed(would)}."
     )
-if several := [label(model) for model in lineage.merges if model not in pairs]:
+if several := [label(model) for model in merges if model not in pairs]:
     say(f"More than two parents have no such weight; they count alike in {listed(several)}.")
 
 # %% tags=["hide-input"]
@@ -379,12 +380,14 @@ if rows:
 
 # %%
 validation = {domain: corpora.validation_blocks(domain, 400) for domain in lineage.domains}
-merged = {model: loading.load_model(run / "models" / model) for model in lineage.merges}
+merged = {model: loading.load_model(run / "models" / model) for model in merges}
 for model in merged:
     scores = evaluation.evaluate_each(merged[model], validation)
     results |= evaluation.score_results(f"lm.{model}", scores)
 store.write_results(run, "merge", results)
-results = store.read_results(run, "base", "finetune", "merge")
+before = ["base"] if lineage.root not in lineage.loaded else []
+before += ["load"] * bool(lineage.loaded) + ["finetune"] * bool(lineage.tuned)
+results = store.read_results(run, *before, "merge")
 scores = evaluation.score_table(results, lineage.domains)
 
 # %% tags=["hide-input"]
@@ -398,7 +401,7 @@ show(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 loss = scores.set_index(["model", "domain"])["loss"]
 beats, old = {}, lineage.trained_on(lineage.root)[0]
-for model in lineage.merges:
+for model in merges:
     parents, before = lineage.parents(model), lineage.common_ancestor(lineage.parents(model))
     beats[model] = [d for d in own[model] if loss[model, d] < loss[before, d]]
     against = [
@@ -425,7 +428,7 @@ for model in lineage.merges:
 
 # %%
 written = {}
-for model in lineage.merges:
+for model in merges:
     for domain in own[model]:
         prompt = evaluation.opening(corpora, domain)
         text = evaluation.continuation(

@@ -154,7 +154,7 @@ np.testing.assert_allclose(by_numpy.max(axis=1), package.a_best_r, atol=1e-5)
 # %%
 for child in dict.fromkeys(child for _, child in lineage.edges):
     control = loading.load_model(run / "models" / child)
-    weights = controls.redrawn(control.state_dict(), controls.is_mlp_matrix, seed=0)
+    weights = controls.redrawn(control.state_dict(), controls.Redraw.of(lineage), seed=0)
     control.load_state_dict(weights)
     neurons[f"{child}.mlp"] = x = neurons_of(control)
     sums[f"{child}.mlp"] = members @ x, members @ x**2

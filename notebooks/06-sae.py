@@ -74,7 +74,7 @@ corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 seen = {domain: corpora.train_blocks(domain) for domain in lineage.reads(model)}
 bridge = loading.boot(store.opened(run / "models" / model))
 text = torch.from_numpy(seen[lineage.reads(model)[0]][:8]).long()
-x = capture.mlp_activations(bridge, text)[:, 1:].flatten(0, 1)
+x = capture.mlp_activations(bridge, text, lineage.site)[:, 1:].flatten(0, 1)
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 sizes = ", ".join(f"{count(len(blocks))} of {domain}" for domain, blocks in seen.items())

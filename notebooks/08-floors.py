@@ -75,11 +75,13 @@ style.use_style(lineage)
 parent, child = lineage.edges[0]
 
 weights = load_file(store.opened(run / "models" / child) / "model.safetensors")
-name = min(filter(controls.is_mlp_matrix, weights))
+name = min(filter(controls.Redraw.of(lineage), weights))
 W = weights[name].double()
 N = torch.randn(W.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 drawn = (N * W.norm() / N.norm()).float()
-torch.testing.assert_close(controls.redrawn(weights, controls.is_mlp_matrix, seed=0)[name], drawn)
+torch.testing.assert_close(
+    controls.redrawn(weights, controls.Redraw.of(lineage), seed=0)[name], drawn
+)
 
 # %% [markdown]
 # One draw may be lucky, so every child gets several. Beside them stands one {term}`random model` for the
@@ -94,7 +96,7 @@ if child in children:
 
 for control, each in wanted.items():
     source = control.split(".")[0]
-    which = controls.is_matrix if control == of_root else controls.is_mlp_matrix
+    which = controls.is_matrix if control == of_root else controls.Redraw.of(lineage)
     for job in each:
         controls.make_control(run, source, job.model, which, job.seed)
 
@@ -104,10 +106,14 @@ for control, each in wanted.items():
 # A child's dictionary has also read other text than the parent's, and that alone may cost features. A
 # {term}`zero-step child` controls for it. It is the untouched parent, with a dictionary that reads what the
 # child's reads. [Ceilings](ceilings) and [doses](dose) ask what it still finds. A merge has none, for it
-# isn't trained.
+# isn't trained. The first fine-tune's gets a second dictionary, which is [later](ceilings) taken for a child:
+# nothing happened to it, so the measure must say so.
 
 # %%
 untrained = [jobs.of_zero_steps(lineage, c) for c in children if len(lineage.parents(c)) == 1]
+untrained += [
+    jobs.of_zero_steps(lineage, c, again=True) for c in children if c in lineage.tuned[:1]
+]
 
 # %% [markdown]
 # ## Dictionaries of equal sparsity

@@ -211,7 +211,9 @@ tokens = torch.from_numpy(mix.tokens).long()
 
 def raw_activations(model):
     bridge = loading.boot(store.opened(run / "models" / model))
-    parts = [capture.mlp_activations(bridge, batch)[:, 1:] for batch in tokens.split(16)]
+    parts = [
+        capture.mlp_activations(bridge, batch, lineage.site)[:, 1:] for batch in tokens.split(16)
+    ]
     return torch.cat(parts).flatten(0, 1).float()
 
 

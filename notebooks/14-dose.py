@@ -118,7 +118,7 @@ if lm_seed:
     again = store.read_record(run / "models" / root)["parameters"]["seed"] + 1
     retrain(run, corpora, root, SECOND, seed=again)
     second = jobs.Job(SECOND, SECOND, SEED, lineage.reads(root))
-    controls.make_control(run, SECOND, SECOND_CONTROL, controls.is_mlp_matrix, 0)
+    controls.make_control(run, SECOND, SECOND_CONTROL, controls.Redraw.of(lineage), 0)
     control = second._replace(name=SECOND_CONTROL, model=SECOND_CONTROL, seed=0, like=f"{root}-0")
     wanted += [second, control]
 recipe = jobs.recipe(globals())

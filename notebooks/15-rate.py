@@ -170,7 +170,9 @@ mix = features.evaluation_mix(
 def standardised_neurons(model):
     bridge = loading.boot(store.opened(run / "models" / model))
     batches = torch.from_numpy(mix.tokens).long().split(32)
-    x = np.concatenate([capture.mlp_activations(bridge, b)[:, 1:].flatten(0, 1) for b in batches])
+    x = np.concatenate(
+        [capture.mlp_activations(bridge, b, lineage.site)[:, 1:].flatten(0, 1) for b in batches]
+    )
     return (x - x.mean(0)) / x.std(0)
 
 
@@ -204,7 +206,7 @@ for (child, rate), model in models.items():
         if model != child:
             job = job._replace(name=model, model=model)
             control = control._replace(name=f"{model}.mlp", model=f"{model}.mlp", like=model)
-        controls.make_control(run, model, control.model, controls.is_mlp_matrix, control.seed)
+        controls.make_control(run, model, control.model, controls.Redraw.of(lineage), control.seed)
         found_in[rate], floor_of[rate] = job.name, control.name
         wanted += [job, control]
 

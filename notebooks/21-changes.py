@@ -59,8 +59,9 @@ style.use_style(lineage)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 matches = open_matches(run)
 names = {model: list(each) for model, each in matches.names.items()}
-edges = [(lineage.parents(child)[0], child) for child in lineage.tuned]
-for child in lineage.tuned:
+of_one = [child for child in lineage.order if len(lineage.parents(child)) == 1]
+edges = [(lineage.parents(child)[0], child) for child in of_one]
+for child in of_one:
     names[f"{child}.mlp"] = [f"{child}.mlp-{draw}" for draw in range(control_draws)]
     names[f"{child}-at-0"] = [f"{child}-at-0"]  # the zero-step child
 found = features.open_named(run, [name for each in names.values() for name in each])

@@ -267,7 +267,9 @@ def measured(strength):
     for model in (child, parent):
         bridge = loading.boot(run / "models" / model)
         for name in own_names[model]:
-            found[name] = features.measure(bridge, load_sae(run / "saes" / name), mix)[0]
+            found[name] = features.measure(
+                bridge, load_sae(run / "saes" / name), mix, lineage.site
+            )[0]
     return found, planting.roles(mix.tokens, plant)[:, 1:].ravel()
 
 

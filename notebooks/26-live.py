@@ -235,7 +235,7 @@ def acts_at(t, model, feature, places):
     """
     tokens = torch.from_numpy(mix.tokens[places[0]]).long()
     with torch.no_grad():
-        x = capture.plain_activations(model_at(t), tokens)[:, 1:]
+        x = capture.plain_activations(model_at(t), tokens, lineage.site)[:, 1:]
         return models[model].sae.encode(x)[..., feature].numpy()
 
 
@@ -509,7 +509,7 @@ def next_token(model, ids, *ablated):
         return torch.cat([x[:, :1], x[:, 1:] - f @ model.sae.W_dec[list(ablated)]], dim=1)
 
     replace = subtract if ablated else None
-    logits = capture.logits_with(model.bridge, torch.tensor([ids]), replace)
+    logits = capture.logits_with(model.bridge, torch.tensor([ids]), replace, lineage.site)
     return logits[0, -1].softmax(-1).numpy()
 
 
@@ -728,7 +728,7 @@ def keep_others(x):
     return torch.cat([x[:, :1], x[:, 1:] + sae.decode(kept) - sae.decode(f)], dim=1)
 
 
-changed = capture.logits_with(models[last].bridge, torch.tensor([ids]), keep_others)
+changed = capture.logits_with(models[last].bridge, torch.tensor([ids]), keep_others, lineage.site)
 both_move = moved(clean, changed[0, -1].softmax(-1).numpy())
 
 # %%

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.models.controls import is_matrix, is_mlp_matrix, redrawn
+from featrack_utils.models.controls import Redraw, is_matrix, redrawn
 
+MLP = Redraw("mlp", 0)
 NAMES = {
     "model.embed_tokens.weight": (64, 8),
     "model.layers.0.input_layernorm.weight": (8,),
@@ -25,15 +26,15 @@ def weights():
 
 
 def test_a_random_mlp_keeps_embedding_and_attention_bit_for_bit(weights):
-    control = redrawn(weights, is_mlp_matrix, seed=0)
+    control = redrawn(weights, MLP, seed=0)
     changed = [name for name in NAMES if not torch.equal(control[name], weights[name])]
     assert len(changed) == 3 and all(".mlp." in name for name in changed)
 
 
 def test_what_is_redrawn_has_the_old_norm_and_nothing_of_the_old_direction(weights):
-    control = redrawn(weights, is_mlp_matrix, seed=0)
+    control = redrawn(weights, MLP, seed=0)
     big = {"model.layers.0.mlp.up_proj.weight": torch.randn(400, 400) + 1}
-    for old, new in ((weights, control), (big, redrawn(big, is_mlp_matrix, seed=0))):
+    for old, new in ((weights, control), (big, redrawn(big, MLP, seed=0))):
         name = "model.layers.0.mlp.up_proj.weight"
         assert new[name].norm().item() == pytest.approx(old[name].norm().item(), rel=1e-5)
     cosine = torch.cosine_similarity(big[name].flatten(), new[name].flatten(), dim=0)
@@ -48,12 +49,11 @@ def test_a_random_model_keeps_the_gains_of_the_norms_alone(weights):
 
 def test_draws_differ_by_seed_and_repeat_for_one(weights):
     one, again, other = (
-        redrawn(weights, is_mlp_matrix, seed)["model.layers.0.mlp.up_proj.weight"]
-        for seed in (1, 1, 2)
+        redrawn(weights, MLP, seed)["model.layers.0.mlp.up_proj.weight"] for seed in (1, 1, 2)
     )
     assert torch.equal(one, again) and not torch.equal(one, other)
 
 
 def test_a_model_without_such_matrices_is_refused():
-    with pytest.raises(FeatrackError, match="none of the matrices"):
-        redrawn({"wte.weight": torch.ones(2, 2)}, is_mlp_matrix, seed=0)
+    with pytest.raises(FeatrackError, match="none of the weights"):
+        redrawn({"wte.weight": torch.ones(2, 2)}, MLP, seed=0)

@@ -89,7 +89,7 @@ def test_no_run_of_words_is_on_both_sides_afterwards(train, validation):
 
 @given(st.text(alphabet="ab \n", max_size=60), st.integers(1, 20))
 def test_pieces_put_together_are_the_text_and_none_is_too_long(whole, limit):
-    parts = list(pieces(whole, limit))
+    parts = list(pieces([whole], limit))
     assert "".join(parts) == whole
     assert all(0 < len(part) <= limit for part in parts)
 

@@ -1,11 +1,13 @@
-"""The reader's own files, JSON Lines, Parquet and hub data, and what can be wrong with them."""
+"""The reader's own files, JSON Lines and Parquet, and what can be wrong with them."""
 
 import glob
 import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pyarrow as pa
@@ -14,7 +16,6 @@ import pytest
 
 from featrack_utils.corpora.documents import MAX_DOCUMENT_CHARS, SourceConfig
 from featrack_utils.corpora.files import file_documents, fingerprint, matched_files
-from featrack_utils.corpora.hub import hub_documents
 from featrack_utils.corpora.split import documents_of
 from featrack_utils.corpora.tokenizer import encode_documents
 from featrack_utils.errors import FeatrackError
@@ -142,6 +143,58 @@ def test_names_with_braces_blanks_and_quotes_are_names(tmp_path):
     }
 
 
+def test_names_that_look_like_patterns_or_variables_are_names_where_they_are_there(tmp_path):
+    write(tmp_path, **{"vol [1]": "text one", "cost $5": "text two", "vol 1": "not meant"})
+    assert {d.text for d in read(tmp_path / "vol [1].txt", tmp_path / "cost $5.txt")} == {
+        "text one",
+        "text two",
+    }
+
+
+def test_a_large_file_is_never_in_memory_as_a_whole(tmp_path):
+    paragraph = "слово за словом 🙂 " * 40 + "\n\n"
+    (tmp_path / "large.txt").write_text(paragraph * 8_000, encoding="utf-8")
+    tracemalloc.start()
+    n_chars = sum(len(d.text) for d in file_documents("prose", [f"{tmp_path}/large.txt"]))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert n_chars == 8_000 * len(paragraph)
+    assert peak < (tmp_path / "large.txt").stat().st_size / 1.5  # of characters, one takes 4 bytes
+
+
+@pytest.mark.parametrize("part", [1, 7, 10_000])
+def test_parts_of_any_length_give_the_same_documents(tmp_path, monkeypatch, part):
+    tales = "\n<|endoftext|>\n".join(f"Tale {i}.\r\n\r\nIts end é." for i in range(20))
+    write(tmp_path, tales=tales, prose="One word and another.\n\n" * 300)
+    whole = read(tmp_path / "*.txt")
+    monkeypatch.setattr("featrack_utils.corpora.files.PART_CHARS", part)
+    assert read(tmp_path / "*.txt") == whole and len(whole) > 20
+
+
+def test_chat_messages_are_joined_by_empty_lines_without_their_speakers(tmp_path):
+    said = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": said}))
+    assert [d.text for d in read(tmp_path / "a.jsonl")] == ["Why?\n\nBecause."]
+
+
+def test_a_file_that_goes_while_it_is_read_is_named(tmp_path, monkeypatch):
+    write(tmp_path, gone="some text")
+    (tmp_path / "gone.jsonl").write_text('{"text": "x"}')
+    monkeypatch.setattr(Path, "open", Mock(side_effect=OSError(5, "Input/output error")))
+    for name in ("gone.txt", "gone.jsonl"):
+        with pytest.raises(FeatrackError, match=rf"^{name} in .* \(Input/output error\); mend it"):
+            read(tmp_path / name)
+
+
+def test_a_file_whose_name_is_not_utf_8_is_named_all_the_same(tmp_path):
+    name = os.path.join(os.fsencode(tmp_path), b"caf\xe9.jsonl")
+    with open(name, "wb") as file:
+        file.write(b"no JSON")
+    with pytest.raises(FeatrackError) as caught:
+        read(tmp_path / "*.jsonl")
+    assert str(caught.value).encode().startswith("Line 1 of caf\ufffd.jsonl".encode())
+
+
 def test_the_fingerprint_follows_the_files_that_are_read_and_no_others(tmp_path):
     sources = {"a": {"kind": "files", "globs": [f"{tmp_path}/*.txt"]}, "lua": {"kind": "embedded"}}
     write(tmp_path, one="text")
@@ -199,6 +252,9 @@ def test_a_binary_file_among_texts_is_left_out_with_a_warning(tmp_path, caplog):
         ("number.jsonl", ["Line 1 of number.jsonl", "holds a int", "'text'"]),
         ("deep.jsonl", ["Line 1 of deep.jsonl", "not JSON"]),
         ("list.jsonl", ["Line 1 of list.jsonl", "it has none"]),
+        ("words.jsonl", ["Line 1 of words.jsonl", "holds a list in column 'text'"]),
+        ("chat.jsonl", ["Line 1 of chat.jsonl", "holds a list in column 'text'"]),
+        ("truth.jsonl", ["Line 1 of truth.jsonl", "holds a bool"]),
         ("broken.jsonl", ["Line 2 of broken.jsonl", "not JSON"]),
         ("bytes.jsonl", ["Line 1 of bytes.jsonl", "not JSON in UTF-8"]),
         ("no_column.parquet", ["no_column.parquet", "'text'", "title"]),
@@ -215,6 +271,9 @@ def test_bad_input_is_named_in_one_sentence(tmp_path, pattern, words, monkeypatc
     (tmp_path / "no_field.jsonl").write_text('{"title": "x"}\n')
     (tmp_path / "number.jsonl").write_text('{"text": 3}\n')
     (tmp_path / "list.jsonl").write_text("[1]\n")
+    (tmp_path / "words.jsonl").write_text('{"text": ["a", "b"]}\n')
+    (tmp_path / "chat.jsonl").write_text('{"text": [{"role": "user", "content": null}]}\n')
+    (tmp_path / "truth.jsonl").write_text('{"text": true}\n')
     (tmp_path / "broken.jsonl").write_text('{"text": "x"}\n{"text": \n')
     (tmp_path / "bytes.jsonl").write_bytes(b'{"text": "\xff"}\n')
     pq.write_table(pa.table({"title": ["x"]}), tmp_path / "no_column.parquet")
@@ -237,62 +296,10 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
         read(tmp_path / "*.txt")
 
 
-@pytest.fixture
-def data_set(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-    folder = tmp_path / "stories"
-    folder.mkdir()
-    pq.write_table(pa.table({"story": ["one", "two", " "]}), folder / "train.parquet")
-    return str(folder)
-
-
-def test_rows_of_a_data_set_are_groups_of_their_own(data_set):
-    documents = list(hub_documents("stories", data_set, column="story"))
-    assert [(d.text, d.group) for d in documents] == [
-        ("one", f"{data_set}/0"),
-        ("two", f"{data_set}/1"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("split", "column", "words"),
-    [("train", "text", ["no column 'text'", "story"]), ("test", "story", ["split 'test'"])],
-)
-def test_a_wrong_split_or_column_is_named(data_set, split, column, words):
-    with pytest.raises(FeatrackError) as caught:
-        list(hub_documents("stories", data_set, split, column))
-    assert all(word in str(caught.value) for word in words)
-
-
-@pytest.mark.parametrize(
-    ("values", "kind"),
-    [([["a", "b"]], "list"), ([[{"role": "user", "content": "x"}]], "list"), ([3], "int")],
-)
-def test_a_column_of_lists_chats_or_numbers_is_refused_and_not_spelt_out(
-    tmp_path, monkeypatch, values, kind
-):
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-    (tmp_path / "data").mkdir()
-    pq.write_table(pa.table({"messages": values}), tmp_path / "data" / "train.parquet")
-    with pytest.raises(FeatrackError, match=f"Row 0 of .* holds a {kind} in column 'messages'"):
-        list(hub_documents("chat", str(tmp_path / "data"), column="messages"))
-
-
-def test_without_a_network_the_message_offers_another_source(monkeypatch):
-    def unreachable(*_args, **_options):
-        raise ConnectionError("Couldn't reach the hub\nand more")
-
-    monkeypatch.setattr("datasets.load_dataset", unreachable)
-    with pytest.raises(FeatrackError, match=r"lua corpus .*some/lua \(Couldn't reach the hub\)"):
-        list(hub_documents("lua", "some/lua"))
-
-
-def test_each_kind_of_source_reaches_its_reader(tmp_path, data_set):
+def test_each_kind_of_source_reaches_its_reader(tmp_path):
     write(tmp_path, a="some text")
     files = SourceConfig.read("lua", {"kind": "files", "globs": [str(tmp_path / "a.txt")]})
-    hub = SourceConfig.read("tales", {"kind": "hub", "dataset": data_set, "column": "story"})
     assert [d.text for d in documents_of("lua", files, seed=0)] == ["some text"]
-    assert [d.text for d in documents_of("stories", hub, seed=0)] == ["one", "two"]
     assert next(documents_of("python", SourceConfig.read("python", {}), seed=0)).origin.startswith(
         "python/"
     )
@@ -308,9 +315,11 @@ def test_each_kind_of_source_reaches_its_reader(tmp_path, data_set):
         ({"column": ["a"]}, "it must be a valid string"),
         ({"kind": "files"}, "has globs []; give globs to the kind 'files'"),
         ({"globs": ["*.txt"]}, "of kind 'embedded' and has globs ['*.txt']"),
-        ({"kind": "hub"}, "has dataset ''"),
-        ({"kind": "hub", "dataset": "a/b", "text": "lua"}, "give text to the kind 'embedded'"),
-        ({"kind": "files", "globs": ["*"], "dataset": "a/b"}, "has dataset 'a/b'"),
+        ({"kind": "hub"}, "has path ''"),
+        ({"kind": "hub", "path": "a/b", "text": "lua"}, "give text to the kind 'embedded'"),
+        ({"kind": "hub", "path": "a/b", "buffer": -1}, "buffer is -1; it must be greater"),
+        ({"kind": "hub", "dataset": "a/b"}, "Unknown parameter corpora.sources_of.lua.dataset"),
+        ({"kind": "files", "globs": ["*"], "path": "a/b"}, "has path 'a/b'"),
     ],
 )
 def test_a_source_that_cannot_be_read_is_refused_with_its_domain(source, words):

@@ -24,7 +24,7 @@ def test_conda_takes_every_version_from_the_lock():
         "--constraint requirements.lock",
         "--editable .[test]",
     ]
-    assert dependencies[0] == "python=3.11" and PROJECT["requires-python"].startswith(">=3.11")
+    assert dependencies[0] == f"python{PROJECT['requires-python']}"
 
 
 @pytest.mark.parametrize("given", RANGES)

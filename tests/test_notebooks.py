@@ -16,6 +16,7 @@ import pytest
 
 from featrack_utils.pipeline.book import notebook_pages
 from featrack_utils.pipeline.notebook import declared_parameters, page_of
+from tests.families import save
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
@@ -35,7 +36,7 @@ each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path
 
 
 @pytest.fixture(scope="module")
-def passed(tmp_path_factory) -> dict[str, dict]:
+def passed(tmp_path_factory, tokenizer) -> dict[str, dict]:
     """What the Snakefile passes to each notebook in a quick run, by page.
 
     The page of a sweep is named after its set.
@@ -43,11 +44,14 @@ def passed(tmp_path_factory) -> dict[str, dict]:
     place = tmp_path_factory.mktemp("plan")
     for name in PLANNED:
         (place / name).symlink_to(ROOT / name)
-    pages = planned(place)
-    return pages | {"sweep": pages["sweep-expansion-4"]}
+    pages = planned(place, "profile=quick")
+    # What only loaded models have a page for, as the profile own has it.
+    model = save(place / "model", "Mistral", tokenizer)
+    loaded = planned(place, "profile=own", f"models={{a: {{load: {model}}}}}")
+    return loaded | pages | {"sweep": pages["sweep-expansion-4"]}
 
 
-def planned(place: Path) -> dict[str, dict]:
+def planned(place: Path, *config: str) -> dict[str, dict]:
     plan = subprocess.run(
         [
             sys.executable,
@@ -60,7 +64,7 @@ def planned(place: Path) -> dict[str, dict]:
             "--cores",
             "2",
             "--config",
-            "profile=quick",
+            *config,
         ],
         cwd=place,
         env=os.environ | {"PYTHONPATH": str(ROOT)},

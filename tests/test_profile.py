@@ -20,7 +20,11 @@ def refusal(**overrides) -> str:
     return sentence
 
 
-@pytest.mark.parametrize("path", sorted(PROFILES.glob("*.yaml")), ids=lambda path: path.stem)
+# own.yaml waits for the reader's models: tests/test_families.py.
+SHIPPED = sorted(path for path in PROFILES.glob("*.yaml") if path.stem != "own")
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_profile_loads_under_its_own_name(path):
     assert load_profile(path).name == path.stem
 

@@ -1,5 +1,7 @@
 """What the book asks of Sphinx beyond its theme: formulas without scripts, light pages."""
 
+import os
+import re
 from html import escape
 from typing import Any
 
@@ -50,6 +52,20 @@ def keep_explorer_apart(_app: Sphinx, config: Config) -> None:
         setattr(config, name, [file for file in files if not str(file).startswith("explorer/")])
 
 
+def offer_buttons(_app: Sphinx, config: Config) -> None:
+    """Show buttons only where they lead somewhere: to the repository, if one is configured.
+
+    Binder, which runs a chapter, is offered for one on GitHub.
+    """
+    options = config.html_theme_options
+    url = os.environ.get("FEATRACK_REPOSITORY") or options.get("repository_url") or ""
+    options["repository_url"] = url.rstrip("/")
+    options["use_repository_button"] = options["use_issues_button"] = bool(url)
+    hosted = re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", options["repository_url"])
+    binder = {"binderhub_url": "https://mybinder.org", "notebook_interface": "jupyterlab"}
+    options["launch_buttons"] = binder if hosted else {}
+
+
 def drop_thebe(
     _app: Sphinx, _pagename: str, _template: str, context: dict[str, Any], _doctree: object
 ) -> None:
@@ -68,6 +84,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_display_math, None))
     app.connect("config-inited", keep_explorer_apart)
+    app.connect("config-inited", offer_buttons)
     # After the theme, which adds scripts at its own late place.
     app.connect("html-page-context", drop_thebe, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

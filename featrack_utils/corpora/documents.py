@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline.profile import Section, require_known, sentence
+from featrack_utils.pipeline.profile import Section, Whole, require_known, sentence
 
 SPLITS = ("train", "validation")
 
@@ -64,16 +64,24 @@ class SourceConfig(Section):
         kind: "embedded" (from installed packages, offline), "files" or "hub".
         text: which embedded text, one of EMBEDDED; if not given, the one named as the domain.
         globs: patterns of the reader's files, for "files".
-        dataset: name on the Hugging Face hub, for "hub".
-        split: split of that data set.
+        path: name of a data set on the Hugging Face hub, for "hub", such as "nilq/babylm-10M".
+        subset: its configuration, where it has several.
+        split: its split.
+        revision: a branch, tag or commit; if not given, its main one.
+        commit: what that was when the run read it; filled in by `hub.pinned`.
+        buffer: how many of its rows are shuffled at a time; 0 leaves them in order.
         column: field or column that holds the text, for JSON Lines, Parquet and the hub.
     """
 
     kind: Literal["embedded", "files", "hub"] = "embedded"
     text: str = ""
     globs: list[str] = []  # noqa: RUF012
-    dataset: str = ""
+    path: str = ""
+    subset: str = ""
     split: str = "train"
+    revision: str = ""
+    commit: str = ""
+    buffer: Annotated[Whole, Field(ge=0)] = 10_000
     column: str = "text"
 
     @classmethod
@@ -96,7 +104,7 @@ class SourceConfig(Section):
             source = cls.model_validate({**named, **keys})
         except ValidationError as error:
             raise FeatrackError(sentence(error, f"{where}.")) from None
-        for key, kind in {"text": "embedded", "globs": "files", "dataset": "hub"}.items():
+        for key, kind in {"text": "embedded", "globs": "files", "path": "hub"}.items():
             value = getattr(source, key)
             if bool(value) != (kind == source.kind):
                 raise FeatrackError(
@@ -134,11 +142,48 @@ def cut_once(text: str, max_chars: int) -> tuple[str, str]:
     return text[:max_chars], text[max_chars:]
 
 
-def pieces(text: str, max_chars: int) -> Iterator[str]:
-    """Consecutive parts of a text, each of at most `max_chars` characters."""
-    start = 0
-    while start < len(text):
-        # Only the next stretch is copied, so a text of many megabytes stays linear.
-        head, _ = cut_once(text[start : start + max_chars + 1], max_chars)
-        yield head
-        start += len(head)
+def pieces(parts: Iterable[str], max_chars: int) -> Iterator[str]:
+    """A text cut into consecutive pieces, each of at most `max_chars` characters.
+
+    It comes in parts, of any lengths, so that a file needn't be in memory as a whole.
+    """
+    rest = ""
+    for part in parts:
+        text, start = rest + part, 0
+        # A piece is sure once one character more is known. Only its stretch is copied, so that a
+        # part of many megabytes stays linear.
+        while len(text) - start > max_chars:
+            head, _ = cut_once(text[start : start + max_chars + 1], max_chars)
+            yield head
+            start += len(head)
+        rest = text[start:]
+    if rest:
+        yield rest
+
+
+def text_of(row: Mapping[str, Any], column: str, where: str) -> str | None:
+    """The text of one row of a table, None where there is none.
+
+    Chat messages, a list of mappings with ``content``, are joined by empty lines, without what
+    says whose they are. No other list is text.
+
+    Raises:
+        FeatrackError: the row has no such column, or something else than text in it.
+    """
+    if column not in row:
+        what = f"has no column {column!r} (it has {', '.join(map(repr, row)) or 'none'})"
+    elif isinstance(value := row[column], str | None):
+        return value
+    elif messages := _messages(value):
+        return "\n\n".join(messages)
+    else:
+        what = f"holds a {type(value).__name__} in column {column!r}, not text"
+    raise FeatrackError(f"{where} {what}; set the corpus's column to the one that holds the text.")
+
+
+def _messages(value: Any) -> list[str]:
+    """What is said in a list of chat messages; nothing if it is anything else."""
+    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
+        return []
+    said = [each.get("content") for each in value]
+    return said if all(isinstance(each, str) for each in said) else []

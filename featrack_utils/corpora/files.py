@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from featrack_utils.corpora.documents import (
     SourceConfig,
     pieces,
     readable,
+    text_of,
 )
 from featrack_utils.errors import FeatrackError
 
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 FEW_FILES = 30  # of fewer, a tenth would be one or two: too few to validate on
 MAX_SECTION_CHARS, MIN_SECTION_CHARS = 50_000, 2_000
+PART_CHARS, PARQUET_ROWS = 200_000, 1_000  # that are in memory at a time
 # A whole step of a pattern that is "**": this folder and all below.
 _ANY_DEPTH = re.compile(r"(?:^|(?<=[/\\]))\*\*(?:[/\\]|$)")
 _VARIABLE = re.compile(r"\$\{?(\w+)")
@@ -78,22 +80,33 @@ def file_documents(domain: str, globs: Sequence[str], column: str = "text") -> I
 def _sections(
     domain: str, file: Path, name: str, column: str, section_chars: int, few: bool
 ) -> Iterator[Document]:
-    if file.suffix.lower() == ".parquet":
-        several, texts = True, _parquet_texts(domain, file, column)
-    elif file.suffix.lower() in (".jsonl", ".ndjson"):
-        several, texts = True, _jsonl_texts(domain, file, column)
-    else:
-        texts = _plain_texts(domain, file)
-        several = len(texts) > 1
+    try:
+        if file.suffix.lower() == ".parquet":
+            several, texts = True, _parquet_texts(domain, file, column)
+        elif file.suffix.lower() in (".jsonl", ".ndjson"):
+            several, texts = True, _jsonl_texts(domain, file, column)
+        else:
+            several, texts = _plain_texts(domain, file)
+        yield from _documents(texts, name, section_chars, several=several, few=few)
+    except OSError as error:  # a disk that fails, a file that has gone
+        raise FeatrackError(
+            f"{readable(file.name)} in the {domain} corpus can't be read "
+            f"({error.strerror or error}); mend it or leave it out of the glob."
+        ) from error
+
+
+def _documents(
+    texts: Iterable[Iterable[str]], name: str, section_chars: int, *, several: bool, few: bool
+) -> Iterator[Document]:
     number = used = 0
-    for row, text in enumerate(filter(None, texts)):
-        for stretch in pieces(readable(text), section_chars):
+    for row, text in enumerate(texts):
+        for stretch in pieces(map(readable, text), section_chars):
             if used and used + len(stretch) > section_chars:
                 number, used = number + 1, 0
             used += len(stretch)
             section = f"{name}#{number}" if number else name
             origin = f"{name}:{row}" if several else section
-            for piece in pieces(stretch, MAX_DOCUMENT_CHARS):
+            for piece in pieces([stretch], MAX_DOCUMENT_CHARS):
                 if piece.strip():
                     yield Document(piece, origin=origin, group=section if few else name)
 
@@ -106,14 +119,17 @@ def matched_files(domain: str, globs: Sequence[str]) -> list[Path]:
     """
     files: set[Path] = set()
     for pattern in globs:
-        for name in _VARIABLE.findall(pattern):
+        # A name that looks like a pattern is a name: [1] and $x stand in those of real files.
+        literal = os.path.exists(pattern) and not {*"*?"} & {*pattern}
+        for name in [] if literal else _VARIABLE.findall(pattern):
             if not os.environ.get(name):
                 raise FeatrackError(
                     f"The {domain} corpus is read from {pattern}, but the environment variable "
                     f"{name} is not set; set it to the folder that holds the files."
                 )
         expanded = os.path.expanduser(os.path.expandvars(pattern))
-        found = {Path(os.path.realpath(path)) for path in _matches(expanded)}
+        matches = [pattern] if literal else _matches(expanded)
+        found = {Path(os.path.realpath(path)) for path in matches}
         found = {path for path in found if path.is_file()}
         if not found:
             raise FeatrackError(
@@ -160,58 +176,64 @@ def fingerprint(sources: Mapping[str, Mapping[str, Any]]) -> str:
     return hashlib.sha256("\n".join(states).encode(errors="surrogateescape")).hexdigest()
 
 
-def _plain_texts(domain: str, file: Path) -> list[str]:
+def _plain_texts(domain: str, file: Path) -> tuple[bool, Iterable[Iterable[str]]]:
+    """Whether a file holds several texts, and the parts of each: a large one is never whole."""
+    divided, end = False, ""
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        log.warning("the %s corpus leaves out %s: it is not UTF-8 text", domain, file.name)
-        return []
-    if END_OF_TEXT not in text:
-        return [text]
-    return [part.strip("\n") for part in text.split(END_OF_TEXT) if part.strip()]
+        for part in _parts(file):
+            if "\0" in part:
+                raise UnicodeError
+            divided |= END_OF_TEXT in end + part
+            end = (end + part)[-len(END_OF_TEXT) :]
+    except UnicodeError:
+        name = readable(file.name)
+        log.warning("the %s corpus leaves out %s: it is not UTF-8 text", domain, name)
+        return False, []
+    if not divided:
+        return False, [_parts(file)]
+    return True, ([text.strip("\n")] for text in _divided_texts(file) if text.strip())
 
 
-def _jsonl_texts(domain: str, file: Path, column: str) -> Iterator[str | None]:
+def _parts(file: Path) -> Iterator[str]:
+    with file.open(encoding="utf-8-sig") as text:
+        while part := text.read(PART_CHARS):
+            yield part
+
+
+def _divided_texts(file: Path) -> Iterator[str]:
+    rest = ""
+    for part in _parts(file):
+        *whole, rest = (rest + part).split(END_OF_TEXT)
+        yield from whole
+    yield rest
+
+
+def _jsonl_texts(domain: str, file: Path, column: str) -> Iterator[Iterable[str]]:
     # Bytes are read, so that a line which isn't UTF-8 is named like any other.
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            where = f"Line {number} of {file.name} in the {domain} corpus"
+            where = f"Line {number} of {readable(file.name)} in the {domain} corpus"
             try:
                 row = json.loads(line.decode("utf-8-sig")) if line.strip() else {column: None}
             except (ValueError, RecursionError) as error:
                 raise FeatrackError(
                     f"{where} is not JSON in UTF-8; each line must hold one JSON object."
                 ) from error
-            yield text_of(row if isinstance(row, dict) else {}, column, where)
+            if text := text_of(row if isinstance(row, dict) else {}, column, where):
+                yield [text]
 
 
-def _parquet_texts(domain: str, file: Path, column: str) -> Iterator[str | None]:
-    where = f"{file.name} in the {domain} corpus"
+def _parquet_texts(domain: str, file: Path, column: str) -> Iterator[Iterable[str]]:
+    where = f"{readable(file.name)} in the {domain} corpus"
     try:
         with pq.ParquetFile(file) as table:
             text_of(dict.fromkeys(table.schema_arrow.names), column, where)
-            for batch in table.iter_batches(columns=[column]):
-                for text in batch.column(0).to_pylist():
-                    yield text_of({column: text}, column, where)
+            for batch in table.iter_batches(PARQUET_ROWS, columns=[column]):
+                for value in batch.column(0).to_pylist():
+                    if text := text_of({column: value}, column, where):
+                        yield [text]
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FeatrackError(
             f"{where} is not a Parquet file or is damaged; write it anew or leave it out of the "
             "glob."
         ) from error
-
-
-def text_of(row: Mapping[str, Any], column: str, where: str) -> str | None:
-    """The text of one row of a table.
-
-    Raises:
-        FeatrackError: the row has no such column, or something else than text in it.
-    """
-    if column not in row:
-        what = f"has no column {column!r} (it has {', '.join(row) or 'none'})"
-    elif not isinstance(row[column], str | None):
-        what = f"holds a {type(row[column]).__name__} in column {column!r}, not text"
-    else:
-        return row[column]
-    raise FeatrackError(f"{where} {what}; set the corpus's column to the one that holds the text.")

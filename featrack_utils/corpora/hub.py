@@ -2,47 +2,156 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
-from featrack_utils.corpora.documents import MAX_DOCUMENT_CHARS, Document, pieces, readable
-from featrack_utils.corpora.files import text_of
+from featrack_utils.corpora.documents import (
+    MAX_DOCUMENT_CHARS,
+    Document,
+    SourceConfig,
+    pieces,
+    readable,
+    text_of,
+)
 from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline import store
+
+log = logging.getLogger(__name__)
+
+OFFLINE = (
+    "without a network, embedded texts and your own files work, as in the profiles quick and real"
+)
 
 
-def hub_documents(
-    domain: str, dataset: str, split: str = "train", column: str = "text"
-) -> Iterator[Document]:
-    """Yields the texts of a data set on the hub in its own order, without storing it.
+def hub_documents(domain: str, source: SourceConfig, seed: int) -> Iterator[Document]:
+    """Yields the texts of a data set on the hub, without storing it.
 
-    Each row is an origin and a group of its own, named by its number, so which side it falls
-    on depends on the row alone. Texts are cut to MAX_DOCUMENT_CHARS.
-
-    `dataset` is a name on the hub, such as "roneneldan/TinyStories", or a local folder.
+    Its files (Parquet's groups of rows), and then its rows in a buffer of ``source.buffer``, are
+    shuffled by the seed. Each
+    row is an origin and a group of its own, named by a hash of its text, so which side it falls
+    on depends on its text alone. Texts are cut to MAX_DOCUMENT_CHARS. What a broken connection
+    has cut off is asked for again from there.
 
     Raises:
         FeatrackError: the data set can't be reached or has no such split or column, or the
-            column holds no text but lists, numbers or chat messages.
+            column holds no text but lists or numbers; see `documents.text_of`.
     """
-    for number, row in enumerate(_rows(domain, dataset, split)):
-        text = text_of(
-            row, column, f"Row {number} of the data set {dataset} of the {domain} corpus"
-        )
-        name = f"{dataset}/{number}"
-        for piece in pieces(readable(text or ""), MAX_DOCUMENT_CHARS):
+    for number, row in enumerate(_rows(domain, source, seed)):
+        where = f"Row {number} of the data set {source.path} of the {domain} corpus"
+        text = readable(text_of(row, source.column, where) or "")
+        name = f"{source.path}/{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+        for piece in pieces([text], MAX_DOCUMENT_CHARS):
             if piece.strip():
-                yield Document(piece, origin=name, group=name, package=dataset)
+                yield Document(piece, origin=name, group=name, package=source.path)
 
 
-def _rows(domain: str, dataset: str, split: str) -> Iterator[dict]:
-    from datasets import load_dataset  # takes seconds to load
+def _rows(domain: str, source: SourceConfig, seed: int) -> Iterator[dict]:
+    import datasets  # takes seconds to load
 
+    datasets.disable_progress_bars()
     # What fails here comes from many libraries (sockets, HTTP, hub, file formats) with no common
     # ancestor but Exception, and at any row; the cause stays attached.
     try:
-        yield from load_dataset(dataset, split=split, streaming=True)
+        rows = datasets.load_dataset(
+            f"hf://datasets/{source.path}",  # never a folder here that has this name
+            source.subset or None,
+            split=source.split,
+            revision=source.commit or source.revision or None,
+            streaming=True,
+        )
+        if source.buffer:
+            # Parquet's groups of rows are drawn one by one: the first megabytes are of everywhere.
+            rows = rows.reshard().shuffle(
+                seed, buffer_size=source.buffer, max_buffer_input_shards=1
+            )
+        yield from rows
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise FeatrackError(
-            f"The {domain} corpus can't read split {split!r} of the data set {dataset} "
-            f"({reason}); check the name and the network, or use the embedded or files source."
+            f"The {domain} corpus can't read split {source.split!r} of the data set {source.path} "
+            f"({_reason(error)}); check what it holds on its page, and the network: {OFFLINE}."
         ) from error
+
+
+def pinned(sources: Mapping[str, Mapping[str, Any]], corpora: Path) -> dict[str, Mapping[str, Any]]:
+    """The sources, those on the hub with the commit that the run reads.
+
+    That is the one from which the artefact `corpora` was made, if it was made from that data set,
+    and otherwise what the hub has now. So a data set that changes doesn't change a run; that it
+    has changed is said in a warning.
+
+    Raises:
+        FeatrackError: what `SourceConfig.read` refuses; no network, no such data set or revision,
+            or a gated one.
+    """
+    found = dict(sources)
+    read: Mapping[str, Any] = {}
+    with suppress(FeatrackError):  # not made yet
+        read = store.read_record(corpora)["parameters"].get("sources", {})
+    for domain, given in sources.items():
+        source = SourceConfig.read(domain, given)
+        if source.kind != "hub" or source.commit:
+            continue
+        before = read.get(domain, {})
+        same = all(before.get(key) == given.get(key) for key in ("path", "revision"))
+        if commit := before.get("commit") if same else None:
+            _warn_if_changed(domain, source, commit, corpora)
+        else:
+            commit = _commit(domain, source)
+        found[domain] = {**given, "commit": commit}
+    return found
+
+
+def _warn_if_changed(domain: str, source: SourceConfig, commit: str, corpora: Path) -> None:
+    with suppress(FeatrackError):  # no network is needed any more
+        now = _commit(domain, source, timeout=5)
+        if now != commit:
+            log.warning(
+                "the data set %s of the %s corpus has changed on the hub (read: %s, now: %s); this "
+                "run stays with what it has read, and reads anew once you delete %s/",
+                *(source.path, domain, commit[:8], now[:8], corpora),
+            )
+
+
+def _commit(domain: str, source: SourceConfig, timeout: float = 20) -> str:
+    """What the hub has under a data set's name, or its revision, now."""
+    from huggingface_hub import HfApi
+
+    try:
+        hub = HfApi()
+        about = hub.dataset_info(source.path, revision=source.revision or None, timeout=timeout)
+        hub.auth_check(source.path, repo_type="dataset")
+    except Exception as error:  # see `_rows`
+        raise refusal(f"corpora.sources_of.{domain}", "data set", source.path, error) from error
+    return str(about.sha)
+
+
+def refusal(where: str, kind: str, name: str, error: Exception) -> FeatrackError:
+    """What the hub's refusal to give a data set or model means, and what to do about it."""
+    from huggingface_hub import errors as hub
+
+    match error:
+        case hub.OfflineModeIsEnabled():
+            what = f"is on the hub, and HF_HUB_OFFLINE is set; unset it, or know that {OFFLINE}"
+        case hub.GatedRepoError():
+            what = (
+                "is gated; accept its terms on its page on the hub, log in with `hf auth login`, "
+                "and try again"
+            )
+        case hub.RevisionNotFoundError():
+            what = "has no such revision on the hub; name a branch, a tag or a commit that is there"
+        case hub.RepositoryNotFoundError() | hub.HFValidationError():
+            what = f"is no {kind} on the hub, or a private one; check its name, or log in"
+        case _:
+            what = (
+                f"can't be reached on the hub ({_reason(error)}); try again, or know that {OFFLINE}"
+            )
+    return FeatrackError(f"{where}: {name} {what}.")
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".:")

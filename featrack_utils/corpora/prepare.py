@@ -59,9 +59,10 @@ def prepare(
     train_tokens: Mapping[str, int],
     validation_tokens: int,
     validation_share: float,
-    vocab_size: int,
+    vocab_size: int | None,
     vocabulary_from: Sequence[str],
     seed: int,
+    tokenizer_from: str = "",
 ) -> None:
     """Collects the domains, learns the tokenizer on some of them, encodes everything.
 
@@ -71,6 +72,7 @@ def prepare(
         train_tokens: tokens wanted per domain; a domain with less text gives what it has.
         validation_tokens: the same, for each domain's validation split.
         vocabulary_from: the domains that the tokenizer learns from.
+        tokenizer_from: the folder of a saved model whose own tokenizer is taken instead.
 
     Raises:
         FeatrackError: a source that can't be read or holds too little.
@@ -96,8 +98,11 @@ def prepare(
         for domain, by_split in documents.items()
     }
     pd.concat(credits, names=["domain"]).to_csv(folder / "provenance.csv")
-    learnt_from = (d.text for domain in vocabulary_from for d in documents[domain]["train"])
-    learnt = tokenizer.train_tokenizer(learnt_from, vocab_size)
+    if tokenizer_from:
+        learnt = tokenizer.saved_tokenizer(Path(tokenizer_from))
+    else:
+        learnt_from = (d.text for domain in vocabulary_from for d in documents[domain]["train"])
+        learnt = tokenizer.train_tokenizer(learnt_from, vocab_size)
     learnt.save_pretrained(folder / "tokenizer")
     for domain, by_split in documents.items():
         for split in SPLITS:

@@ -64,7 +64,7 @@ def assign_groups(groups: Iterable[str], validation_share: float, seed: int) -> 
 def documents_of(domain: str, source: SourceConfig, seed: int) -> Iterator[Document]:
     """Yields a domain's documents, always the same ones in the same well-mixed order.
 
-    The seed is that of the story grammar; the other sources don't draw.
+    The seed is that of the story grammar and of the hub's shuffled rows.
 
     Raises:
         FeatrackError: a source that can't be read.
@@ -73,7 +73,7 @@ def documents_of(domain: str, source: SourceConfig, seed: int) -> Iterator[Docum
         case "files", _:
             return file_documents(domain, source.globs, source.column)
         case "hub", _:
-            return hub_documents(domain, source.dataset, source.split, source.column)
+            return hub_documents(domain, source, seed)
         case _, "english":
             return english_documents()
         case _, "python":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from featrack_utils.corpora.documents import END_OF_TEXT, Document
 from featrack_utils.errors import FeatrackError
@@ -87,6 +88,44 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         unk_token=END_OF_TEXT,
         clean_up_tokenization_spaces=False,
     )
+
+
+def saved_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """A saved model's own tokenizer, with a token that leads every document.
+
+    That is its beginning-of-text token or, if it has none, its end-of-text token.
+
+    Raises:
+        FeatrackError: no tokenizer in the folder, or one with neither token.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # files that lack, formats, packages: whatever they like
+        raise FeatrackError(
+            f"{folder}/ holds no tokenizer that transformers can open; save it beside the model."
+        ) from error
+    if tokenizer.eos_token_id is None:
+        raise FeatrackError(
+            f"the tokenizer in {folder}/ has no end-of-text token, by which documents are divided; "
+            "set its eos_token and save it again."
+        )
+    if tokenizer.bos_token_id is None:
+        tokenizer.bos_token = tokenizer.eos_token
+    return tokenizer
+
+
+def same_tokens(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> bool:
+    """Whether two tokenizers cut text alike; tokens that a fine-tune has added don't matter."""
+
+    def cuts(tokenizer: PreTrainedTokenizerBase) -> object:
+        if not tokenizer.is_fast:
+            return tokenizer.get_vocab()
+        parts = json.loads(tokenizer.backend_tokenizer.to_str())
+        return [parts[part] for part in ("normalizer", "pre_tokenizer", "model")]
+
+    return cuts(one) == cuts(other)
 
 
 def encode_documents(

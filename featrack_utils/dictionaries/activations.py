@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import MistralForCausalLM
+from transformers import PreTrainedModel
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import SITE
 from featrack_utils.models.capture import plain_activations
 from featrack_utils.models.training import uses_bfloat16
 
@@ -54,14 +55,15 @@ class Buffers:
 
     def __init__(
         self,
-        model: MistralForCausalLM,
+        model: PreTrainedModel,
         blocks: Int[np.ndarray, "n_blocks context"],
+        site: str = SITE,
         *,
         precision: str = "float32",
     ) -> None:
         fast = uses_bfloat16(precision)
         self.model = copy.deepcopy(model).bfloat16() if fast else model
-        self.blocks = blocks
+        self.blocks, self.site = blocks, site
         self._kept: dict[int, Tensor] = {}
         self._free = KEPT_BYTES
 
@@ -72,12 +74,12 @@ class Buffers:
         """How many activations a buffer holds."""
         return len(self._blocks(index)) * (self.blocks.shape[1] - 1)
 
-    def __getitem__(self, index: int) -> Float[Tensor, "n d_mlp"]:
+    def __getitem__(self, index: int) -> Float[Tensor, "n d_in"]:
         if index in self._kept:
             return self._kept[index]
         tokens = torch.from_numpy(self._blocks(index)).long()
         parts = [
-            plain_activations(self.model, batch)[:, 1:].flatten(0, 1)
+            plain_activations(self.model, batch, self.site)[:, 1:].flatten(0, 1)
             for batch in tokens.split(_CAPTURE_BLOCKS)
         ]
         acts = torch.cat(parts)
@@ -92,7 +94,7 @@ class Buffers:
 
 def activation_batches(
     buffers: Buffers, *, batch_tokens: int, seed: int, skip_batches: int = 0
-) -> Iterator[Float[Tensor, "batch d_mlp"]]:
+) -> Iterator[Float[Tensor, "batch d_in"]]:
     """Shuffled activations, endlessly: whole buffers, mixed token by token.
 
     The i-th buffer read is shuffled by a generator seeded with (seed, i), so a training that was

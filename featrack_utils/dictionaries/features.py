@@ -17,7 +17,7 @@ from torch import Tensor
 from featrack_utils.dictionaries import kernels
 from featrack_utils.dictionaries.quality import Sums, splice_losses
 from featrack_utils.errors import FeatrackError
-from featrack_utils.lineage import Lineage
+from featrack_utils.lineage import SITE, Lineage
 from featrack_utils.models.capture import mlp_activations
 from featrack_utils.pipeline import store
 
@@ -97,7 +97,9 @@ def evaluation_mix(blocks: Mapping[str, Blocks]) -> Mix:
 
 
 @torch.no_grad()
-def measure(bridge: TransformerBridge, sae: SAE, mix: Mix) -> tuple[Features, Sums]:
+def measure(
+    bridge: TransformerBridge, sae: SAE, mix: Mix, site: str = SITE
+) -> tuple[Features, Sums]:
     """A model's features on the mix, from its own raw activations through its own dictionary.
 
     One pass gives the sparse features and the sums that say how good the dictionary is.
@@ -107,7 +109,7 @@ def measure(bridge: TransformerBridge, sae: SAE, mix: Mix) -> tuple[Features, Su
     for domain in range(len(mix.domains)):
         blocks = torch.from_numpy(mix.tokens[mix.domain == domain]).long()
         for batch in blocks.split(_BATCH_BLOCKS):
-            x = mlp_activations(bridge, batch)[:, 1:].flatten(0, 1)
+            x = mlp_activations(bridge, batch, site)[:, 1:].flatten(0, 1)
             acts = _encode(sae, x)
             entries = kernels.active_entries(acts)
             rebuilt = torch.empty_like(x)
@@ -116,7 +118,7 @@ def measure(bridge: TransformerBridge, sae: SAE, mix: Mix) -> tuple[Features, Su
             begin, column, value = entries
             parts.append(sparse.csr_matrix((value, column, begin), shape=tuple(acts.shape)))
         for batch in blocks[::_SPLICED_EVERY].split(_BATCH_BLOCKS):
-            sums.losses[domain] += splice_losses(bridge, sae, batch)
+            sums.losses[domain] += splice_losses(bridge, sae, batch, site)
 
     def at_positions(of_blocks: np.ndarray) -> np.ndarray:
         return of_blocks[:, 1:].ravel().astype(np.int32)

@@ -65,15 +65,17 @@ def of_controls(lineage: Lineage, model: str, kind: str, draws: int) -> list[Job
     return [Job(name, name, draw, reads, like=f"{model}-0") for draw, name in enumerate(names)]
 
 
-def of_zero_steps(lineage: Lineage, child: str) -> Job:
+def of_zero_steps(lineage: Lineage, child: str, again: bool = False) -> Job:
     """The dictionary of a child after a fine-tune of no step: "child-at-0", of seed `ZERO_SEED`.
 
     Its model is the parent, untouched, and it reads what the child's dictionaries read. So what it
     lacks of the parent's features is the text's doing and not the weights'. The floors phase makes
-    one for every model with one parent; `features.open_named` opens it by its name.
+    one for every model with one parent; `features.open_named` opens it by its name. `again`: one
+    of seed 0, "child-again-at-0", for a child to which nothing happened.
     """
     (parent,) = lineage.parents(child)
-    return Job(f"{child}-at-0", parent, ZERO_SEED, lineage.reads(child))
+    name, seed = (f"{child}-again-at-0", 0) if again else (f"{child}-at-0", ZERO_SEED)
+    return Job(name, parent, seed, lineage.reads(child))
 
 
 def of_sweep(lineage: Lineage, all_pairs: bool) -> list[Job]:
@@ -135,21 +137,23 @@ def train_and_measure(
     """
     place = place or run
     jobs = list(jobs)
-    domains = store.open_lineage(run).domains
+    lineage = store.open_lineage(run)
     measured = {}
     for source in dict.fromkeys((job.model, job.step, job.reads) for job in jobs):
-        subject = _Subject(run, corpora, *source, recipe)
+        subject = _Subject(run, corpora, *source, recipe, lineage.site)
         for job in jobs:
             if (job.model, job.step, job.reads) == source:
                 _train(run, place, job, subject, recipe)
-                measured[job.name] = _measure(place, job, subject, domains, evaluation_blocks)
+                measured[job.name] = _measure(
+                    place, job, subject, lineage.domains, evaluation_blocks
+                )
     return measured
 
 
 class _Subject:
     """Weights and a text; loaded and captured only if a dictionary is out of date."""
 
-    def __init__(self, run, corpora, model, step, reads, recipe) -> None:
+    def __init__(self, run, corpora, model, step, reads, recipe, site) -> None:
         self.weights, self.corpora = weights(run, model, step), corpora
         self.inputs = [corpora.folder or run / "corpora", run / "models" / model]
         self.recorded = {
@@ -157,8 +161,9 @@ class _Subject:
             "step": step,
             "reads": list(reads),
             "context": corpora.context,
+            "site": site,
         }
-        self._reads, self._recipe = reads, recipe
+        self.site, self._reads, self._recipe = site, reads, recipe
 
     @cached_property
     def bridge(self):
@@ -169,7 +174,8 @@ class _Subject:
         blocks = {domain: self.corpora.train_blocks(domain) for domain in self._reads}
         mixture = activations.training_mixture(blocks, self._recipe["train_tokens"])
         model = loading.load_model(self.weights)
-        return activations.Buffers(model, mixture, precision=self._recipe["precision"])
+        precision = self._recipe["precision"]
+        return activations.Buffers(model, mixture, self.site, precision=precision)
 
 
 def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[str, Any]) -> None:
@@ -198,7 +204,8 @@ def _measure(
     def build(work: Path) -> None:
         blocks = {domain: subject.corpora.validation_blocks(domain, n_blocks) for domain in domains}
         mix = features.evaluation_mix(blocks)
-        found, sums = features.measure(subject.bridge, training.load_sae(dictionary), mix)
+        sae = training.load_sae(dictionary)
+        found, sums = features.measure(subject.bridge, sae, mix, subject.site)
         features.save_features(found, work / "features.safetensors")
         sums.save(work / "sums.safetensors")
 

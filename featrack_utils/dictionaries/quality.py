@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from featrack_utils.lineage import Lineage
+from featrack_utils.lineage import SITE, Lineage
 from featrack_utils.models.capture import logits_with
 
 if TYPE_CHECKING:  # they take seconds to load
@@ -157,9 +157,9 @@ def own_domains(lineage: Lineage, model: str) -> tuple[str, ...]:
 
 @torch.no_grad()
 def splice_losses(
-    bridge: TransformerBridge, sae: SAE, tokens: Int[Tensor, "batch context"]
+    bridge: TransformerBridge, sae: SAE, tokens: Int[Tensor, "batch context"], site: str = SITE
 ) -> Float[Tensor, " 3"]:
-    """Summed cross-entropy: clean, MLP activations zeroed, reconstruction in their place.
+    """Summed cross-entropy: clean, activations zeroed, reconstruction in their place.
 
     Position 0 keeps its activations, for no dictionary is trained on one.
     """
@@ -174,6 +174,6 @@ def splice_losses(
     targets = F.pad(tokens[:, 2:], (1, 1), value=-100)
     losses = []
     for replace in (None, zeroed, spliced):
-        logits = logits_with(bridge, tokens, replace).flatten(0, 1)  # no copy of so many
+        logits = logits_with(bridge, tokens, replace, site).flatten(0, 1)  # no copy of so many
         losses.append(F.cross_entropy(logits, targets.flatten(), reduction="sum"))
     return torch.stack(losses).double()

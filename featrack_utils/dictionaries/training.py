@@ -1,4 +1,4 @@
-"""Dictionaries: sparse autoencoders on MLP activations, trained and saved with SAELens."""
+"""Dictionaries: sparse autoencoders on activations, trained and saved with SAELens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from torch import Tensor
 from featrack_utils.dictionaries.activations import Buffers, activation_batches
 from featrack_utils.dictionaries.fused import FusedL1SAE
 from featrack_utils.errors import FeatrackError
-from featrack_utils.models.capture import HOOK
 from featrack_utils.models.training import uses_bfloat16
 from featrack_utils.pipeline.progress import TimeLeft
 
@@ -67,7 +66,6 @@ def new_sae(
     kind, config, own = kinds[architecture]
     torch.manual_seed(seed)
     sae = kind(config(**common, **own))
-    sae.cfg.metadata.hook_name = HOOK
     return sae
 
 
@@ -191,6 +189,7 @@ def train_sae(
         # A trained dictionary is sparse already: without the penalty it would first unlearn that.
         l1_warm_up_steps=0 if start_from else steps // 10,
     )
+    sae.cfg.metadata.hook_name = buffers.site
     config = SAETrainerConfig(
         total_training_samples=steps * batch_tokens,
         train_batch_size_samples=batch_tokens,

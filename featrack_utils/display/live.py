@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
-from featrack_utils.lineage import Lineage
+from featrack_utils.lineage import SITE, Lineage
 from featrack_utils.models import capture, loading
 from featrack_utils.pipeline import store
 
@@ -34,6 +34,7 @@ class LiveModel(NamedTuple):
     bridge: TransformerBridge
     sae: SAE
     peaks: Float[np.ndarray, " d_sae"]
+    site: str = SITE
 
 
 def open_models(run: Path, lineage: Lineage, found: Mapping[str, Features]) -> dict[str, LiveModel]:
@@ -48,6 +49,7 @@ def open_models(run: Path, lineage: Lineage, found: Mapping[str, Features]) -> d
             loading.boot(store.opened(run / "models" / name)),
             load_sae(store.opened(run / "saes" / f"{name}-0")),
             found[f"{name}-0"].acts.max(axis=0).toarray().ravel(),
+            lineage.site,
         )
         for name in lineage.order
     }
@@ -75,7 +77,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str, limit: int) -> list[in
 @torch.no_grad()
 def feature_acts(model: LiveModel, ids: Sequence[int]) -> Float[np.ndarray, "n d_sae"]:
     """Activations of all features on all tokens but the first, which no dictionary has seen."""
-    acts = capture.mlp_activations(model.bridge, torch.tensor([list(ids)]))
+    acts = capture.mlp_activations(model.bridge, torch.tensor([list(ids)]), model.site)
     return model.sae.encode(acts[0, 1:]).numpy()
 
 

@@ -1,4 +1,4 @@
-"""MLP activations of a saved model, through temporary TransformerLens hooks."""
+"""Activations of a saved model at its site, through temporary hooks."""
 
 from __future__ import annotations
 
@@ -7,46 +7,80 @@ from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
+
+from featrack_utils.lineage import SITE
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
-    from transformers import MistralForCausalLM
+    from transformers import PreTrainedModel
 
-HOOK = "blocks.0.mlp.hook_post"
+HOOK = SITE
+# The matrices by which MLP and attention write to the residual stream, in transformers' names.
+_MLP_OUT = ("down_proj", "c_proj", "dense_4h_to_h", "fc2")
+_ATTENTION_OUT = ("o_proj", "c_proj", "dense", "out_proj")
 
 
 @torch.no_grad()
 def mlp_activations(
-    bridge: TransformerBridge, tokens: Int[Tensor, "batch context"]
-) -> Float[Tensor, "batch context d_mlp"]:
-    """The MLP's hidden activations after the gate, without computing any logits."""
+    bridge: TransformerBridge, tokens: Int[Tensor, "batch context"], site: str = SITE
+) -> Float[Tensor, "batch context d_in"]:
+    """Activations at the site, heads side by side, without computing any logits."""
     captured: list[Tensor] = []
 
     def keep(acts: Tensor, hook: object) -> None:
         captured.append(acts)
 
-    with bridge.hooks(fwd_hooks=[(HOOK, keep)]):
+    with bridge.hooks(fwd_hooks=[(site, keep)]):
         # The wrapped model's backbone runs the bridge's hook points but not the unembedding,
-        # which `stop_at_layer` still computes for this architecture.
-        bridge.original_model.model(input_ids=tokens, use_cache=False)
-    return captured[0]
+        # which `stop_at_layer` still computes for some architectures.
+        bridge.original_model.base_model(input_ids=tokens, use_cache=False)
+    return captured[0].reshape(*tokens.shape, -1)
 
 
 @torch.no_grad()
 def plain_activations(
-    model: MistralForCausalLM, tokens: Int[Tensor, "batch context"]
-) -> Float[Tensor, "batch context d_mlp"]:
-    """The same, to rounding, of a model that no bridge wraps, in half the time."""
+    model: PreTrainedModel, tokens: Int[Tensor, "batch context"], site: str = SITE
+) -> Float[Tensor, "batch context d_in"]:
+    """The same, to rounding, of a model that no bridge wraps, in half the time.
+
+    For the sites at which `plain_module` knows where to look.
+    """
     captured: list[Tensor] = []
-    hook = model.model.layers[0].mlp.down_proj.register_forward_pre_hook(
-        lambda module, given: captured.append(given[0])
-    )
+    module, reads = plain_module(model, site)
+
+    def keep(module: nn.Module, given: tuple[Tensor, ...], out: object = None) -> None:
+        first = given if reads else out
+        captured.append(first[0] if isinstance(first, tuple) else first)
+
+    hook = module.register_forward_pre_hook(keep) if reads else module.register_forward_hook(keep)
     try:
-        model.model(input_ids=tokens, use_cache=False)
+        model.base_model(input_ids=tokens, use_cache=False)
     finally:
         hook.remove()
-    return captured[0]
+    return captured[0].reshape(*tokens.shape, -1)
+
+
+def plain_module(model: PreTrainedModel, site: str) -> tuple[nn.Module, bool] | None:
+    """The module whose input (True) or output (False) is a site; None where that isn't known."""
+    _, number, hook = site.split(".", 2)
+    layers = next(m for m in model.base_model.modules() if isinstance(m, nn.ModuleList))
+    layer, of_attention = layers[int(number)], "attn" in hook
+    if hook == "hook_resid_post":
+        return layer, False
+    if hook.endswith("_out") and hasattr(layer, "post_feedforward_layernorm"):
+        # Gemma 2 norms what attention and MLP write once more.
+        return getattr(
+            layer, f"post_{'attention' if of_attention else 'feedforward'}_layernorm"
+        ), False
+    names = _ATTENTION_OUT if of_attention else _MLP_OUT
+    found = [
+        module
+        for path, module in layer.named_modules()
+        if path.split(".")[-1] in names and ("att" in path) == of_attention
+    ]
+    # A mixture of experts has many.
+    return (found[0], not hook.endswith("_out")) if len(found) == 1 else None
 
 
 @torch.no_grad()
@@ -54,8 +88,13 @@ def logits_with(
     bridge: TransformerBridge,
     tokens: Int[Tensor, "batch context"],
     replace: Callable[[Tensor], Tensor] | None = None,
+    site: str = SITE,
 ) -> Float[Tensor, "batch context vocab"]:
-    """Logits with the MLP's activations passed through ``replace`` for this call alone."""
+    """Logits with the site's activations passed through ``replace`` for this call alone."""
     if replace is None:
         return bridge(tokens)
-    return bridge.run_with_hooks(tokens, fwd_hooks=[(HOOK, lambda acts, hook: replace(acts))])
+
+    def instead(acts: Tensor, hook: object) -> Tensor:
+        return replace(acts.reshape(*tokens.shape, -1)).reshape(acts.shape)
+
+    return bridge.run_with_hooks(tokens, fwd_hooks=[(site, instead)])

@@ -1,4 +1,4 @@
-"""Control models: what is left of a model once what its MLP learned, or all it learned, is gone.
+"""Control models: what is left of a model once what writes its site, or all of it, is random.
 
 The share of a parent's features that a dictionary finds in such a model is the floor under what it
 finds in the child (`book/method.md`, ceilings and floors).
@@ -11,26 +11,48 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
 from featrack_utils.pipeline import store
 
-MLP = re.compile(r"\.mlp\.(gate|up|down)_proj\.weight$")
+# In the names of tensors, of all families: transformers calls the list of blocks layers or h.
+_BLOCK = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.(.+)")
+_NORM = re.compile(r"norm|(?:^|[._])ln(?:_|\d|\.|$)")
 _WEIGHTS = "model.safetensors"
 
 
-def is_mlp_matrix(name: str) -> bool:
-    """Whether a tensor is one of the MLP's three matrices."""
-    return MLP.search(name) is not None
+class Redraw(NamedTuple):
+    """Which tensors a control redraws: those that write the site, in its block alone.
+
+    The MLP's for a site of the MLP, those of attention for one of attention, both for the residual
+    stream. Norms are kept, and so is all that comes before.
+    """
+
+    writer: str  # as `Lineage.writer`
+    layer: int
+
+    @classmethod
+    def of(cls, lineage: Lineage) -> Redraw:
+        """What writes the site of a lineage."""
+        return cls(lineage.writer, lineage.layer)
+
+    def __call__(self, name: str) -> bool:
+        place = _BLOCK.search(name)
+        if not place or int(place[1]) != self.layer or _NORM.search(name):
+            return False
+        part = "attention" if "att" in place[2] else "mlp"
+        return self.writer in (part, "block")
 
 
 def is_matrix(name: str) -> bool:
-    """Whether a tensor is a matrix: all weights but the gains of the norms."""
-    return "norm" not in name
+    """Whether a tensor is one of the weights, and not of a norm."""
+    return not _NORM.search(name)
 
 
 def redrawn(
@@ -46,15 +68,15 @@ def redrawn(
     chosen = [name for name in sorted(weights) if which(name)]
     if not chosen:
         raise FeatrackError(
-            "The model has none of the matrices that this control redraws; it knows gated MLPs "
-            "named gate_proj, up_proj and down_proj."
+            "The model has none of the weights that this control redraws; it knows blocks whose "
+            "tensors are named layers.N or h.N."
         )
     drawn = {}
     for number, name in enumerate(chosen):
         old = weights[name]
         generator = torch.Generator().manual_seed(1_000_003 * seed + number)
         new = torch.randn(old.shape, generator=generator, dtype=torch.float64)
-        new *= old.double().norm() / new.norm()
+        new *= old.double().norm() / new.norm()  # a bias of zeros stays one
         drawn[name] = new.to(old.dtype)
     return {**weights, **drawn}
 
@@ -77,7 +99,7 @@ def make_control(run: Path, model: str, name: str, which: Callable[[str], bool],
     return store.make(
         run / "models" / name,
         build,
-        parameters={"redrawn": which.__name__, "seed": seed},
+        parameters={"redrawn": str(getattr(which, "__name__", which)), "seed": seed},
         inputs=[source],
         code=[sys.modules[__name__]],
     )

@@ -1,26 +1,313 @@
-"""Saved language models: opened for evaluation, wrapped for their activations, taken apart."""
+"""Language models from outside and from the run: found, checked, opened, wrapped, taken apart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Int
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
-from transformers import MistralForCausalLM
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as hf_logging
+
+from featrack_utils.corpora.tokenizer import same_tokens, saved_tokenizer
+from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import Lineage
+from featrack_utils.models.capture import mlp_activations, plain_activations, plain_module
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-_PARTS = {"attn": "attention", "mlp": "MLP", "embed": "embedding", "lm_head": "unembedding"}
+_PARTS = {"att": "attention", "mlp": "MLP", "fc": "MLP", "emb": "embedding", "wte": "embedding"}
+_PARTS |= {"wpe": "embedding", "lm_head": "unembedding"}
+_WEIGHTS = "model.safetensors"
+_INDEX = f"{_WEIGHTS}.index.json"
+_SMALL_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]  # all but the weights
+_WRITES = ("ForCausalLM", "LMHeadModel")  # endings of the classes that predict the next token
+_TOLERANCE = 1e-3  # of the largest value, between two ways to compute the same
 
 
-def load_model(folder: Path) -> MistralForCausalLM:
+class Found(NamedTuple):
+    """A model that the profile loads, found and looked over; its weights aren't read yet."""
+
+    name: str
+    folder: Path
+    revision: str  # the commit on the hub; "" for a folder
+    config: PreTrainedConfig
+    tokenizer: PreTrainedTokenizerBase
+
+    @property
+    def d_mlp(self) -> int:
+        """The number of neurons of a block's MLP."""
+        shape = self.config.get_text_config()
+        given = (getattr(shape, key, None) for key in ("intermediate_size", "n_inner", "ffn_dim"))
+        return next(filter(None, given), 4 * shape.hidden_size)
+
+
+def find(name: str, entry: Mapping[str, Any], *, weights: bool = False) -> Found:
+    """Finds the model of an entry ``{load: …, revision: …}``, in a folder or on the hub.
+
+    weights: whether to fetch them, too, from the hub.
+
+    Raises:
+        FeatrackError: no such folder or name, no network, a gated model; weights that would have
+            to be unpickled, or that are incomplete; a model that needs code of its own or doesn't
+            predict the next token; no tokenizer, or one that no document can be led by.
+    """
+    where, source = f"models.{name}.load", str(entry["load"])
+    folder, revision = Path(source).expanduser(), ""
+    if folder.is_dir():
+        files = {path.name for path in folder.iterdir()}
+    elif re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", source) and not folder.exists():
+        folder, files = _from_hub(where, source, entry.get("revision"), weights)
+        revision = folder.name
+    else:
+        raise FeatrackError(f"{where} is {source}, and no such folder is there; mend the path.")
+    _require_weights(where, folder, files)
+    config = _config(where, folder)
+    try:
+        tokenizer = saved_tokenizer(folder)
+    except FeatrackError as error:
+        raise FeatrackError(f"{where}: {error}") from error
+    if len(tokenizer) > config.get_text_config().vocab_size:
+        raise FeatrackError(
+            f"{where}: the tokenizer has {len(tokenizer)} tokens and the model knows "
+            f"{config.get_text_config().vocab_size}; save the two that belong together."
+        )
+    return Found(name, folder, revision, config, tokenizer)
+
+
+def find_all(lineage: Lineage, context: int) -> dict[str, Found]:
+    """All models that a lineage loads, by name, once they are known to be comparable.
+
+    Raises:
+        FeatrackError: what `find` refuses, two tokenizers, a site beyond a model's last block, a
+            context longer than a model reads.
+    """
+    found = {name: find(name, lineage.models[name]) for name in lineage.loaded}
+    for name, model in found.items():
+        config = model.config.get_text_config()
+        if lineage.layer >= config.num_hidden_layers:
+            raise FeatrackError(
+                f"site is {lineage.site}, and models.{name} has {config.num_hidden_layers} blocks; "
+                f"the nearest is blocks.{config.num_hidden_layers - 1}.{lineage.hook}."
+            )
+        longest = getattr(config, "max_position_embeddings", None) or context
+        if context > longest:
+            raise FeatrackError(
+                f"corpora.context is {context}, and models.{name} reads {longest} tokens at most; "
+                "lower it."
+            )
+        first = next(iter(found.values()))
+        if not same_tokens(first.tokenizer, model.tokenizer):
+            raise FeatrackError(
+                f"models.{first.name} ({_described(first)}) and models.{name} "
+                f"({_described(model)}) have different tokenizers; only models that read the same "
+                "tokens can be compared."
+            )
+    return found
+
+
+def _described(model: Found) -> str:
+    kind = type(model.tokenizer).__name__
+    return f"{kind} of {len(model.tokenizer)} tokens"
+
+
+def fingerprint(found: Iterable[Found]) -> str:
+    """Changes whenever a file of a loaded model does, or what the hub has under its name."""
+    states = [
+        f"{model.name} {model.revision or model.folder} {path.name} "
+        + ("" if model.revision else f"{path.stat().st_size} {path.stat().st_mtime_ns}")
+        for model in found
+        for path in sorted(model.folder.iterdir())
+        if path.suffix in (".json", ".safetensors")
+    ]
+    return hashlib.sha256("\n".join(states).encode(errors="surrogateescape")).hexdigest()
+
+
+def require_finite(model: Found) -> None:
+    """Reads a found model's weights through.
+
+    Raises:
+        FeatrackError: a damaged file, or a weight that is NaN or infinite.
+    """
+    for path in sorted(model.folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, "pt") as file:
+                for key in file.keys():  # noqa: SIM118 (not a mapping)
+                    tensor = file.get_tensor(key)
+                    if tensor.is_floating_point() and not tensor.isfinite().all():
+                        raise FeatrackError(
+                            f"models.{model.name}.load: {key} holds numbers that aren't finite; "
+                            "the training that wrote it has diverged."
+                        )
+        except (SafetensorError, OSError) as error:
+            raise FeatrackError(
+                f"models.{model.name}.load: {path} is damaged ({error}); fetch or save it again."
+            ) from error
+
+
+def bring_in(name: str, entry: Mapping[str, Any], folder: Path) -> None:
+    """Saves a model from outside like one of the run: one file in float32, its tokenizer beside.
+
+    Raises:
+        FeatrackError: what `find` and `require_finite` refuse, weights that don't fit the model.
+    """
+    found = find(name, entry, weights=True)
+    require_finite(found)
+    try:
+        model, seen = AutoModelForCausalLM.from_pretrained(
+            found.folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except Exception as error:  # shapes, names, kinds: transformers raises whatever it likes
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise FeatrackError(f"models.{name}.load can't be opened: {reason}.") from error
+    if missing := sorted(seen["missing_keys"]):
+        raise FeatrackError(
+            f"models.{name}.load lacks the weights {missing[0]}, which would be random; save the "
+            "whole model."
+        )
+    model.save_pretrained(folder, max_shard_size="1TB")
+    found.tokenizer.save_pretrained(folder)
+
+
+@torch.no_grad()
+def self_check(folder: Path, site: str, tokens: Int[Tensor, "batch context"]) -> dict[str, float]:
+    """How far a saved model under hooks is from the plain one, relative to the largest value.
+
+    Of the logits, and of the activations at the site where a plain hook knows where to look.
+
+    Raises:
+        FeatrackError: TransformerLens doesn't know the family, or a difference beyond rounding.
+    """
+    name = folder.name
+    try:
+        bridge, plain = boot(folder), load_model(folder)
+        pairs = {"logits": (bridge(tokens), plain(input_ids=tokens).logits)}
+        acts = mlp_activations(bridge, tokens, site)
+    except Exception as error:  # its parts raise whatever they like
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise FeatrackError(
+            f"models.{name} can't be read at {site} through TransformerLens: {reason}."
+        ) from error
+    if plain_module(plain, site):
+        pairs["activations"] = (acts, plain_activations(plain, tokens, site))
+    off = {
+        what: ((a - b).abs().max() / b.abs().max().clamp_min(1e-9)).item()
+        for what, (a, b) in pairs.items()
+    }
+    for what, difference in off.items():
+        if not difference < _TOLERANCE:
+            raise FeatrackError(
+                f"models.{name}: under TransformerLens' hooks the {what} differ by "
+                f"{difference:.1g} of their size from the plain model's, so nothing can be "
+                "measured; report it there."
+            )
+    return off
+
+
+def _from_hub(
+    where: str, source: str, revision: object, weights: bool
+) -> tuple[Path, Collection[str]]:
+    """The folder of a snapshot, and the names of all files that the repository has."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import errors as hub
+
+    asked = None if revision is None else str(revision)
+    patterns = [*_SMALL_FILES, "*.safetensors"] if weights else _SMALL_FILES
+    try:
+        folder = Path(snapshot_download(source, revision=asked, allow_patterns=patterns))
+    except hub.GatedRepoError as error:
+        raise FeatrackError(
+            f"{where}: {source} is gated; accept its terms on the hub, log in with `hf auth "
+            "login`, and try again."
+        ) from error
+    except hub.RevisionNotFoundError as error:
+        raise FeatrackError(f"{where}: {source} has no revision {asked!r} on the hub.") from error
+    except (hub.RepositoryNotFoundError, hub.HFValidationError) as error:
+        raise FeatrackError(
+            f"{where} is {source}, which is neither a folder here nor a model on the hub; mend it."
+        ) from error
+    except Exception as error:  # sockets, HTTP, offline mode: no common ancestor
+        raise FeatrackError(
+            f"{where}: {source} is no folder here, and the hub can't be reached; give a folder, or "
+            "try again with a network."
+        ) from error
+    local = {path.name for path in folder.iterdir()}
+    try:
+        return folder, local | {*HfApi().list_repo_files(source, revision=folder.name)}
+    except Exception:  # without a network: what was fetched before
+        return folder, local
+
+
+def _require_weights(where: str, folder: Path, files: Collection[str]) -> None:
+    if _WEIGHTS in files:
+        return
+    if _INDEX in files:
+        named = {*json.loads((folder / _INDEX).read_text())["weight_map"].values()}
+        if missing := sorted(named - {*files}):
+            raise FeatrackError(f"{where}: {folder}/ lacks {missing[0]}; copy it there, too.")
+        return
+    if any(re.fullmatch(r"model-\d+-of-\d+\.safetensors", name) for name in files):
+        what = f"holds a model in parts, and not {_INDEX}, which says what is where; copy it, too"
+    elif any(name.startswith("adapter_model") for name in files):
+        what = "holds an adapter alone; merge it into its model and save that"
+    elif any(name.endswith((".bin", ".pt", ".pth", ".ckpt")) for name in files):
+        what = "holds pickled weights only, which are never opened; save them as safetensors"
+    else:
+        what = f"holds no {_WEIGHTS}; name a folder that save_pretrained has written"
+    raise FeatrackError(f"{where}: {folder}/ {what}.")
+
+
+def _config(where: str, folder: Path) -> PreTrainedConfig:
+    try:
+        given = json.loads((folder / "config.json").read_text())
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        own = "auto_map" in locals().get("given", {})
+        raise FeatrackError(
+            f"{where}: "
+            + (
+                "the model needs code of its own, which is never run; convert it to a known kind."
+                if own
+                else f"{folder}/config.json is missing or names no kind of model that transformers "
+                "knows; name a folder that save_pretrained has written."
+            )
+        ) from error
+    kinds = given.get("architectures") or ["model of unknown kind"]
+    if not kinds[0].endswith(_WRITES):
+        raise FeatrackError(
+            f"{where} is a {kinds[0]}, which doesn't predict the next token; name a causal "
+            "language model."
+        )
+    return config
+
+
+def load_model(folder: Path) -> PreTrainedModel:
     """Loads a saved model in float32, ready for evaluation."""
-    return MistralForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+    )
+    return model.eval()
 
 
 def boot(folder: Path) -> TransformerBridge:
@@ -32,6 +319,8 @@ def boot(folder: Path) -> TransformerBridge:
 
 def part_of(parameter: str) -> str:
     """The part of a model that a parameter belongs to: attention, MLP, …; norms for the gains."""
+    if "norm" in parameter:
+        return "norms"
     return next((part for sign, part in _PARTS.items() if sign in parameter), "norms")
 
 

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.lineage import Lineage
+from featrack_utils.lineage import SITE, Lineage
 
 
 def _no_truth_value(value: Any) -> Any:
@@ -52,8 +52,21 @@ class Corpora(Section):
     train_tokens: dict[str, Count]
     validation_tokens: Count
     validation_share: Annotated[Real, Field(gt=0, lt=0.5)]
-    vocab_size: Annotated[Whole, Field(gt=256)]  # byte-level BPE begins with 256
+    # Byte-level BPE begins with 256; None where a loaded model brings its own tokenizer.
+    vocab_size: Annotated[Whole, Field(gt=256)] | None = None
     context: Annotated[Whole, Field(ge=8)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_number_for_all(cls, given: Any) -> Any:
+        # ``train_tokens: 300_000`` is for each domain; a source that is null is left out.
+        if not isinstance(given, dict) or not isinstance(given.get("sources_of"), dict):
+            return given
+        sources = {name: source for name, source in given["sources_of"].items() if source}
+        wanted = given.get("train_tokens")
+        if isinstance(wanted, int | float) and not isinstance(wanted, bool):
+            wanted = dict.fromkeys(sources, wanted)
+        return given | {"sources_of": sources, "train_tokens": wanted}
 
 
 class Training(Section):
@@ -214,8 +227,9 @@ class Profile(Section):
     seed: Annotated[Whole, Field(ge=0, lt=2**32)]
     precision: Literal["auto", "float32", "bfloat16"]
     models: dict[str, dict[str, Any]]
+    site: str = SITE
     corpora: Corpora
-    pretraining: Pretraining
+    pretraining: Pretraining | None = None  # where the root is loaded
     finetune: Training
     merge: Merge
     sae: Sae
@@ -237,6 +251,7 @@ class Profile(Section):
     @model_validator(mode="after")
     def _sections_agree(self) -> Profile:
         lineage = self.lineage
+        self._require_what_training_needs(lineage)
         for section in ("sources_of", "train_tokens"):
             for domain in lineage.domains:
                 if domain not in getattr(self.corpora, section):
@@ -253,22 +268,58 @@ class Profile(Section):
                         f"arms.{key} holds {model!r}; name models that are fine-tuned here: "
                         f"{', '.join(lineage.tuned) or 'there are none'}."
                     )
+        for merge in lineage.merges:
+            parents = lineage.parents(merge)
+            balanced = self.models[merge].get("t", "balanced") == "balanced"
+            slerped = self.models[merge].get("method", "slerp") == "slerp"
+            read = {lineage.trained_on(parent) for parent in parents}
+            if (
+                merge not in lineage.loaded
+                and balanced
+                and slerped
+                and len(read) == 1
+                and any(read)
+            ):
+                raise FeatrackError(
+                    f"models.{merge}.t is balanced between its parents' own texts, and "
+                    f"{' and '.join(parents)} have the same; say what each reads, or give t a "
+                    "number."
+                )
         tuned = self.finetune
         steps = tuned.train_tokens // (tuned.batch_blocks * self.corpora.context)
         dose_steps(self.arms.doses, steps)
+        return self
+
+    def _require_what_training_needs(self, lineage: Lineage) -> None:
+        """What the first model's own training needs, and what is known of its shape by that."""
+        if lineage.root in lineage.loaded:
+            return
+        for name, given in {
+            "pretraining": self.pretraining,
+            "corpora.vocab_size": self.corpora.vocab_size,
+        }.items():
+            if given is None:
+                raise FeatrackError(
+                    f"The profile lacks {name}, and models.{lineage.root} is trained here; add it."
+                )
+        if lineage.layer:
+            raise FeatrackError(
+                f"site is {self.site}, and models that are trained here have one block; the "
+                f"nearest is blocks.0.{lineage.hook}."
+            )
+        of_mlp = lineage.hook == "mlp.hook_post"
+        d_in = self.pretraining.d_mlp if of_mlp else self.pretraining.d_model
         for where, sae in {"sae": self.sae, **self.swept}.items():
-            d_sae = sae.expansion * self.pretraining.d_mlp
-            if sae.k > d_sae:
+            if sae.k > (d_sae := sae.expansion * d_in):
                 raise FeatrackError(
                     f"{where}.k is {sae.k}, but the dictionary has only {d_sae} features "
-                    f"({sae.expansion} × d_mlp {self.pretraining.d_mlp})."
+                    f"({sae.expansion} × {d_in} numbers a token)."
                 )
-        return self
 
     @property
     def lineage(self) -> Lineage:
         """The models and their descent."""
-        return Lineage(self.models)
+        return Lineage(self.models, self.site, self.corpora.sources_of)
 
     @property
     def dosed(self) -> list[str]:

@@ -20,7 +20,7 @@ from typing import Any
 from IPython import get_ipython
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.lineage import Lineage
+from featrack_utils.lineage import SITE, Lineage
 from featrack_utils.pipeline import sources
 
 _RECORD = "run.json"
@@ -54,13 +54,17 @@ def open_run(run_dir: str | Path) -> Path:
 
 def open_lineage(run: Path) -> Lineage:
     """The models of a run and their descent; FeatrackError if it has none yet, or damaged ones."""
-    return Lineage(_read_json(run / _LINEAGE))
+    kept = _read_json(run / _LINEAGE)
+    return Lineage(**kept) if isinstance(kept.get("site"), str) else Lineage(kept)
 
 
-def write_lineage(run: Path, models: Mapping[str, Any]) -> Lineage:
+def write_lineage(
+    run: Path, models: Mapping[str, Any], site: str = SITE, texts: Iterable[str] = ()
+) -> Lineage:
     """Checks the section ``models`` of a profile and keeps it with the run."""
-    lineage = Lineage(models)
-    _write_json(run / _LINEAGE, lineage.models)
+    lineage = Lineage(models, site, texts)
+    kept = {"models": lineage.models, "site": lineage.site, "texts": list(lineage.texts)}
+    _write_json(run / _LINEAGE, kept)
     return lineage
 
 
