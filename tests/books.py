@@ -26,7 +26,7 @@ from featrack_utils.lineage import Lineage
 ROOT = Path(__file__).parent.parent
 MADE = ("runs", "executed", "_build", ".*", "__pycache__", "*.egg-info")
 FLAGS = re.search(r"snakemake --cores \$\(CORES\) (.*) --config", (ROOT / "Makefile").read_text())
-# Two more lineages: a chain of fine-tunes; and merges, of three parents linearly, of two by slerp.
+# Two more lineages: a chain of fine-tunes, and three parents merged.
 LINEAGES = {
     "chain": {
         "first": {"train": ["english", "python"]},
@@ -39,19 +39,7 @@ LINEAGES = {
         "a": {"parent": "root", "train": ["python"]},
         "b": {"parent": "root", "train": ["lua"]},
         "c": {"parent": "root", "train": ["stories"]},
-        "two": {"merge": ["a", "b"], "method": "slerp", "t": 0.25},
         "mixed": {"merge": ["a", "b", "c"], "method": "linear"},
-    },
-}
-# Each lineage has chapters that the other leaves out: trainings of its own, or merges.
-ARMS = {
-    "chain": {"doses": [0.3], "dosed": ["second"]},
-    "three": {
-        "doses": [0.3],
-        "dosed": ["a"],
-        "rates": [],
-        "planted": [],
-        "methods": ["linear", "slerp", "model_stock"],
     },
 }
 
@@ -117,8 +105,14 @@ def smoke(checkout: Path) -> Path:
 
 def of_lineage(checkout: Path, name: str) -> Path:
     """The book of one of LINEAGES."""
-    models, arms = json.dumps(LINEAGES[name]), json.dumps(ARMS[name])
-    finish(checkout, name=name, models=models, arms=arms, robustness="{sweep: []}")
+    arms = {"dosed": list(lineage_of(name).tuned[:1]), "doses": [0.3]}
+    finish(
+        checkout,
+        name=name,
+        models=json.dumps(LINEAGES[name]),
+        arms=json.dumps(arms),
+        robustness="{sweep: []}",
+    )
     return checkout
 
 
