@@ -153,7 +153,7 @@ PHASES |= {
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
     ),
     "published": Phase(["tracking", *FLOORS], given=DRAWS, urgent=True),
-    "case-study": Phase(["tracking", *FLOORS]),
+    "case-study": Phase(["tracking", *FLOORS], given=DRAWS),
     "interpretation": Phase(["tracking", *FLOORS], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
