@@ -293,11 +293,10 @@ def chains_drawn(lineage, links, size):
         (table, bits), *others = here
         for more, its in others:
             shared = [*table.columns.intersection(more.columns)]
-            joined = table.assign(one=range(len(table))).merge(
-                more.assign(other=range(len(more))), on=shared
-            )
-            bits = bits[joined["one"]] & its[joined["other"]]
-            table = joined.drop(columns=["one", "other"])[bits.any(axis=1)]
+            one = table.assign(**{"in one": range(len(table))})
+            joined = one.merge(more.assign(**{"in other": range(len(more))}), on=shared)
+            bits = bits[joined.pop("in one")] & its[joined.pop("in other")]
+            table = joined[bits.any(axis=1)]
             bits = bits[bits.any(axis=1)]
         if model is not None:
             table = table.drop(columns=model)

@@ -105,7 +105,7 @@ def test_a_chain_is_as_strong_as_its_weakest_link_and_the_strongest_is_kept(line
         assert strength(chosen) == pytest.approx(strength(strongest), abs=1e-6)
 
 
-@pytest.mark.parametrize("lineage", LINEAGES.values(), ids=LINEAGES)
+@pytest.mark.parametrize("lineage", [*LINEAGES.values(), *CHAPTER.shapes_of_three(PAPER)])
 def test_the_chains_of_every_draw_are_those_of_its_links(lineage):
     """Each draw's chains by the strongest links, with thresholds in the place of draws."""
     acts = [watching([*range(12), *range(6)], 1.2, n) for n in range(len(lineage.order))]
