@@ -419,7 +419,7 @@ show(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-span = spans["features"]
+span, once = spans.values()
 carried = ratio(span.floors["random_mlp"], span.shares, tau)
 say(
     f"Of the first model's eligible features {with_interval(span.share())} are universal, beside a floor "
@@ -438,8 +438,16 @@ say(
         above="So some features go through all models that no random MLP would show.",
         unclear="Whether any of them needs what the MLPs have learned isn't clear.",
     ),
-    f"With copies merged it is {with_interval(spans['groups of copies'].share())} of the groups, beside "
-    f"{with_interval(spans['groups of copies'].floor())} with random MLPs.",
+    f"With copies merged it is {with_interval(once.share())} of the groups, beside "
+    f"{with_interval(once.floor())} with random MLPs. "
+    + verdict(
+        difference(once.shares, once.floors["random_mlp"], tau),
+        0,
+        below="That is fewer.",
+        above="That is more, so it isn't the copies' doing.",
+        unclear="So with copies counted once it can't be told whether any universal feature needs what "
+        "the MLPs have learned.",
+    ),
     f"Token and attention carry {with_interval(carried)} of the "
     "universal features: as large a part would be universal if no MLP had learned anything.",
 )
@@ -675,8 +683,8 @@ if case is not None:
     results |= {f"{name}.{key}": case[key] for key in (*lineage.order, "min_r")}
     results |= {f"{name}.active_on_token": active.mean(), f"{name}.weak": weak}
 results = {name: value if np.isfinite(value) else None for name, value in results.items()}
-results |= spans["features"].as_results("track.universal_share")
-results |= spans["groups of copies"].as_results("track.universal_share.copies_merged")
+results |= span.as_results("track.universal_share")
+results |= once.as_results("track.universal_share.copies_merged")
 results |= flat("track.universal_share.carried", carried)
 store.write_results(run, "case-study", results)
 
