@@ -202,7 +202,15 @@ onstart:
         print(f"featrack: {error}", file=sys.stderr)
         raise
     PROGRESS.relay(Path(".snakemake") / "featrack.progress")
-    FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
+    # On a cluster (profiles/cluster/) each phase is a job of its own, maybe elsewhere.
+    if workflow.local_exec:
+        FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
+
+
+localrules:
+    all,
+    book,
+    archive,
 
 
 rule all:
