@@ -277,7 +277,7 @@ for name, (a, _) in edges.items():
     results |= {f"track.{name}.{kind}_share": x for kind, x in many[name].items()}
     results |= {f"track.{name}.{kind}_share.unchanged": x for kind, x in unchanged_many[a].items()}
 for merge, shares in origins.items():
-    results |= {f"track.{merge}_origin.{n.replace(' ', '_')}.raw": x for n, x in shares.items()}
+    results |= {f"track.{merge}_origin.{n.replace(' ', '_')}.seed_0": x for n, x in shares.items()}
 store.write_results(run, "tracking", {n: None if pd.isna(x) else x for n, x in results.items()})
 
 # %% [markdown]

@@ -40,6 +40,7 @@ from featrack_utils.statistics.persistence import (
     flat,
     headline,
     persistence,
+    ratio,
     resample,
 )
 
@@ -84,7 +85,8 @@ for _, child in lineage.edges:
 of_root = f"{lineage.root}.random"
 names[of_root] = [f"{of_root}-0"]
 zero_step = {c: f"{c}-at-0" for c in lineage.order if len(lineage.parents(c)) == 1}
-names |= {name: [name] for name in zero_step.values()}
+again = {c: f"{c}-again-at-0" for c in lineage.tuned[:1]}
+names |= {name: [name] for name in (*zero_step.values(), *again.values())}
 found = features.open_named(run, chain(*names.values()))
 of_models = {model: [found[name] for name in each] for model, each in names.items()}
 criteria = {"min_positions": min_positions, "min_documents": min_documents}
@@ -232,23 +234,65 @@ say(
 # %% [markdown]
 # ## Does the measure work?
 #
-# Let the first model's last dictionary stand for its child. Nothing happened to that child, so its ratio
-# must be 100 %. And dictionaries of equal seeds should share no more than others.
+# A {term}`zero-step child` takes the child's place: the untouched parent, with a second dictionary that has
+# read the child's text, from another seed than the ceiling's. Nothing happened to that child, so the headline
+# must be 100 % for it, within its interval. And that interval must not reach down to the floor: one so wide
+# that it holds anything says nothing.
+#
+# Reading another text costs features even where no weight changed. How many, we see if we ask the untouched
+# parent through its own text and through the child's.
+#
+# Dictionaries of equal seeds start alike, and may share more for that reason alone. The headline never
+# compares them. The bare share does, since it is a mean over all pairs; so we look what that adds.
 
 # %% tags=["hide-input"]
-last, of_itself = root_seeds - 1, (sample, lineage.root, lineage.root)
-others = persistence(*of_itself, rule=rule, pairs=lambda s, t: last not in (s, t))
-idle = persistence(*of_itself, rule=rule, pairs=lambda s, t: t == last)
-idle = idle._replace(ceilings=others.shares)
+idle = {
+    c: headline(sample, *lineage.parents(c), name, zero_step[c], controls[c])
+    for c, name in again.items()
+}
+text_costs = {
+    (a, b): ratio(each.ceilings, headline(sample, a, b).ceilings, tau)
+    for (a, b), each in heads.items()
+    if b in zero_step
+}
 
-higher = 0
-for edge in lineage.edges:
-    equal = persistence(sample, *edge, rule=rule, pairs=lambda s, t: s == t)
-    different = persistence(sample, *edge, rule=rule, pairs=lambda s, t: s != t)
-    higher += difference(equal.shares, different.shares, tau).low > 0
+gains = {}
+for a, b in lineage.edges:
+    for other in (b, f"{b}.mlp"):
+        equal = persistence(sample, a, other, rule=rule, pairs=lambda s, t: s == t)
+        different = persistence(sample, a, other, rule=rule, pairs=lambda s, t: s != t)
+        gains[a, other] = difference(equal.shares, different.shares, tau)
+largest = {
+    kind: max((gains[a, b + kind] for a, b in lineage.edges), key=lambda gain: gain.estimate)
+    for kind in ("", ".mlp")
+}
+higher = sum(gains[edge].low > 0 for edge in lineage.edges)
+for c, nothing in idle.items():
+    found_again = nothing.rescaled()
+    if np.isnan(found_again.estimate):
+        say(
+            f"Whether {label(c)} after no step passes can't be told: that takes three dictionaries."
+        )
+        continue
+    holds = 0 < found_again.low <= 1 <= found_again.high
+    say(
+        f"The headline of {label(c)} after no step is {with_interval(found_again)}, "
+        f"{'as it must be' if holds else '**which fails the check**'}. After all steps it is "
+        f"{with_interval(heads[lineage.parents(c)[0], c].rescaled())}."
+    )
+costs = [
+    f"{with_interval(cost)} along {style.pair_label(*edge)}"
+    for edge, cost in text_costs.items()
+    if np.isfinite(cost.estimate)
+]
 say(
-    f"That child's ratio is {with_interval(idle.ratio())}. Dictionaries of equal seeds share clearly more "
-    f"along {higher} of {len(kept)} edges."
+    f"The ceiling through the child's text is {text.listed(costs)} of that through the parent's own. So "
+    "much of a loss would be the text's. "
+    if costs
+    else "",
+    f"Dictionaries of equal seeds share at most {points(largest[''], 1)} more along an edge, and clearly "
+    f"more along {higher} of {len(kept)}. With a random MLP they share at most "
+    f"{points(largest['.mlp'], 1)} more.",
 )
 
 # %% tags=["remove-cell"]
@@ -256,8 +300,12 @@ by_way = {"assignment": {edge: persistence(sample, *edge, rule="assignment") for
 for way in {*RULES} - {"assignment"}:
     by_way[way] = {(a, b): persistence(sample, a, b, rule=way, floors=controls[b]) for a, b in kept}
 results = {"track.tau": tau, "track.same_seed.pairs_higher": higher}
-if root_seeds > 2:
-    results |= idle.as_results("track.zero_steps.persisting_share")
+for (a, b), gain in gains.items():
+    results |= flat(f"track.{a}_{b}.same_seed.gain", gain)
+for nothing in idle.values():
+    results |= nothing.as_results("track.zero_steps.headline")
+for (a, b), cost in text_costs.items():
+    results |= flat(f"track.{a}_{b}.headline.text", cost)
 for m in lineage.order:
     results |= flat(f"track.{m}.ceiling", persistence(sample, m, m, rule=rule).ceiling())
 for (a, b), each in kept.items():

@@ -628,14 +628,17 @@ say("\n".join(lines))
 # %% [markdown]
 # Where do a merge's features come from, and where would they if its MLP were random? The floor of an
 # origin is the share of the *control's* features that have it. A parent's second dictionary in the
-# merge's place is the ceiling, as in [the chapter before](ceilings).
+# merge's place is the ceiling, as in [the chapter before](ceilings). A merge lies so near to its parents
+# that dictionaries of equal seeds resemble each other. So the merge's second dictionary is asked, and the
+# parents' first.
 
 # %% tags=["hide-input"]
 origins, by_origin = {}, {}
+other_seed = min(1, other_seeds - 1, control_draws - 1)
 for merge in lineage.merges:
     parents = lineage.parents(merge)
-    of_merge = merge_origins(sample, merge, parents, rule)
-    of_control = merge_origins(sample, f"{merge}.mlp", parents, rule)
+    of_merge = merge_origins(sample, merge, parents, rule, other_seed)
+    of_control = merge_origins(sample, f"{merge}.mlp", parents, rule, other_seed)
     by_origin[merge] = of_merge
     # The entry "novel" holds the share that isn't.
     turn = {name: complement if name == "novel" else (lambda share: share) for name in of_merge}
@@ -650,7 +653,8 @@ for merge in lineage.merges:
     show_table(
         table.rename_axis("origin").reset_index(),
         dict.fromkeys(table.columns, ".0%"),
-        caption=f"Origins of {label(merge)}'s features (seed 0), of its control's, and of a parent's.",
+        caption=f"Origins of {label(merge)}'s features (seed {other_seed}), of its control's, and of a "
+        "parent's.",
     )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
@@ -689,9 +693,7 @@ for merge, each in origins.items():
 for key, row in by_yardstick.items():
     for name, middle in row.items():
         results[f"track.{key}.yardstick.{name}.median"] = None if np.isnan(middle) else middle
-# The chapter on counts has written some of these.
-counted = store.read_results(run, "tracking")
-store.write_results(run, "context", {n: x for n, x in results.items() if n not in counted})
+store.write_results(run, "context", results)
 
 # %% [markdown]
 # ## What we learned

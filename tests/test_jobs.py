@@ -114,6 +114,8 @@ def test_a_recipe_is_what_all_dictionaries_of_a_set_have_in_common():
 def test_after_no_step_the_parents_weights_are_read_through_the_childs_text(lineage):
     job = jobs.of_zero_steps(lineage, "child")
     assert job == Job("child-at-0", "root", 1, ("prose", "code", "verse"))
+    again = jobs.of_zero_steps(lineage, "child", again=True)
+    assert again == job._replace(name="child-again-at-0", seed=0)
 
 
 def test_a_control_has_a_dictionary_per_draw_that_reads_what_its_models_own_does(lineage):

@@ -79,6 +79,15 @@ def test_what_is_found_in_itself_is_from_both_as_far_as_the_other_has_it(sample)
     assert found["both"].raw() + found["lua only"].raw() == pytest.approx(1)
 
 
+def test_a_merge_is_asked_by_the_dictionary_of_the_seed_that_is_named(sample):
+    """Lua's dictionary 0 in the merge's place is found in itself, its dictionary 1 is not."""
+    for seed, found in ((0, 1.0), (1, 0.8**2)):
+        origins = merge_origins(sample, "lua", ("stories", "lua"), seed=seed)
+        of_lua = sum(origins[name].raw() for name in ("both", "lua only"))
+        assert of_lua == pytest.approx(found, abs=0.2)
+    assert of_lua < 0.9
+
+
 def test_a_parent_with_one_dictionary_leaves_no_ceiling():
     planted = simulate(PLAN, 2)
     models = {"lua": planted.parent[:1], "stories": planted.child[:2], "merged": planted.parent[2:]}

@@ -309,10 +309,10 @@ def test_given_features_are_asked_and_no_others(planted, sample):
 
 @pytest.fixture(scope="module")
 def unmoved():
-    """Three dictionaries of a base, two of a child, one of the base read through other text."""
-    planted = simulate(replace(PLAN, seeds=4), 21)
-    models = {"base": planted.parent[:3], "lua": planted.child[:2], "at-0": planted.parent[3:]}
-    return planted, sampled(60, **models, far=planted.child[2:])
+    """Three dictionaries of a base, two of a child, two of the base read through other text."""
+    planted = simulate(replace(PLAN, seeds=5), 21)
+    models = {"base": planted.parent[:3], "lua": planted.child[:2], "at-0": planted.parent[3:4]}
+    return planted, sampled(60, **models, again=planted.parent[4:], far=planted.child[2:4])
 
 
 def test_the_headline_is_the_planted_share_whatever_a_dictionary_captures(unmoved):
@@ -323,6 +323,10 @@ def test_the_headline_is_the_planted_share_whatever_a_dictionary_captures(unmove
     assert kept.ratio().low <= 0.5 <= kept.ratio().high
     # The control keeps as much as the child: nothing is left of what it lacks.
     assert kept.rescaled().low <= 0 <= kept.rescaled().high
+    # A child to which nothing happened keeps all that the control lacks.
+    nothing = headline(sample, "base", "again", "at-0", {"random_mlp": "far"}).rescaled()
+    assert 0 < nothing.low <= 1 <= nothing.high
+    assert kept.rescaled().high < 1
     results = kept.as_results("headline")
     assert {"headline", "headline.ceiling", "headline.floor", "headline.rescaled"} <= set(results)
 

@@ -65,15 +65,17 @@ def of_controls(lineage: Lineage, model: str, kind: str, draws: int) -> list[Job
     return [Job(name, name, draw, reads, like=f"{model}-0") for draw, name in enumerate(names)]
 
 
-def of_zero_steps(lineage: Lineage, child: str) -> Job:
+def of_zero_steps(lineage: Lineage, child: str, again: bool = False) -> Job:
     """The dictionary of a child after a fine-tune of no step: "child-at-0", of seed `ZERO_SEED`.
 
     Its model is the parent, untouched, and it reads what the child's dictionaries read. So what it
     lacks of the parent's features is the text's doing and not the weights'. The floors phase makes
-    one for every model with one parent; `features.open_named` opens it by its name.
+    one for every model with one parent; `features.open_named` opens it by its name. `again`: one
+    of seed 0, "child-again-at-0", for a child to which nothing happened.
     """
     (parent,) = lineage.parents(child)
-    return Job(f"{child}-at-0", parent, ZERO_SEED, lineage.reads(child))
+    name, seed = (f"{child}-again-at-0", 0) if again else (f"{child}-at-0", ZERO_SEED)
+    return Job(name, parent, seed, lineage.reads(child))
 
 
 def of_sweep(lineage: Lineage, all_pairs: bool) -> list[Job]:

@@ -309,11 +309,12 @@ def _found_in(sample: Sample, model: str, seed: int, others: set[int]) -> np.nda
 
 
 def merge_origins(
-    sample: Sample, merge: str, parents: Sequence[str], rule: str = "best"
+    sample: Sample, merge: str, parents: Sequence[str], rule: str = "best", seed: int = 0
 ) -> dict[str, Persistence]:
     """Shares of a merge's features by origin (`flow.origin_names`), with their ceilings.
 
-    Of the dictionaries of seed 0. A merge that changes nothing gives back one of its parents, so
+    Of the merge's dictionary of this seed, by the parents' of seed 0: give another, so that none of
+    equal seeds are compared. A merge that changes nothing gives back one of its parents, so
     for the ceiling seed 1 of a parent stands for the merge: *one only* is read off that parent's
     own case, what several have or none off the mean of the cases. Without a second dictionary of
     every parent there is none. The entry *novel* holds the share that is *not* novel, so that its
@@ -324,7 +325,7 @@ def merge_origins(
     """
     if rule not in ("best", "mutual"):
         raise FeatrackError(f"Origins are counted by the rule best or mutual, not {rule!r}.")
-    found = _origin_shares(sample, (merge, 0), parents, rule)
+    found = _origin_shares(sample, (merge, seed), parents, rule)
     cases = {}
     if all(len(sample.seeds(parent)) > 1 for parent in parents):
         cases = {p: _origin_shares(sample, (p, 1), parents, rule) for p in parents}
