@@ -142,6 +142,7 @@ for name, sae in PROFILE.swept.items():
 SWEPT = {"sweep": list(PROFILE.swept), "all_pairs": PROFILE.robustness.all_pairs}
 
 PHASES |= {
+    "first-look": Phase(MODELS),
     "dictionaries": Phase(list(SAES)),
     "floors": Phase(FLOORS, sections=("sae",), given={"children": CHILDREN}),
     "tracking": Phase(list(SAES)),

@@ -209,6 +209,7 @@ PARTS = {
         "finetune": "What does fine-tuning gain, and forget?",
         "merge": "How are models merged?",
         "neurons": "How far do single neurons move?",
+        "first-look": "Where do two models disagree?",
     },
     "2 · Dictionaries": {
         "sae": "What is a dictionary?",

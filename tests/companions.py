@@ -49,6 +49,11 @@ ALONE = (
         "what dictionaries of the unchanged base miss stands in other rows of its table",
     ),
     (
+        r"look\.\w+\.mean_share",
+        _NULLS,
+        "of a difference: an unchanged child has none",
+    ),
+    (
         r"live\.tau_\w+\.share",
         COMPANIONS,
         "what a control shows at one setting; the chapter on ceilings has the measurement",

@@ -30,12 +30,14 @@ class ShadedFeature(NamedTuple):
         contexts: (tokens, activations of the same length) of each text.
         peak: the activation of full colour.
         colour: "#RRGGBB".
+        unit: what the numbers are.
     """
 
     label: str
     contexts: Sequence[tuple[Sequence[str], Sequence[float]]]
     peak: float
     colour: str
+    unit: str = "activation"
 
 
 def token_html(token: str) -> str:
@@ -95,7 +97,7 @@ def strip(tokens: Sequence[str], acts: Sequence[float], peak: float, colour: str
 
 def shade(*sides: ShadedFeature) -> HTML:
     """Features beside each other on their contexts, one row each; below each other on a phone."""
-    rows = [[_legend(side.peak, side.colour) for side in sides]]
+    rows = [[_legend(side) for side in sides]]
     rows += [
         [strip(*context, side.peak, side.colour) for context, side in zip(row, sides, strict=True)]
         for row in zip(*(side.contexts for side in sides), strict=True)
@@ -120,12 +122,12 @@ def _shade(colour: str, part: float) -> str:
     return f"{colour}{round(255 * _FULL_SHADE * part):02x}"
 
 
-def _legend(peak: float, colour: str) -> str:
+def _legend(side: ShadedFeature) -> str:
     return (
-        f'<p style="margin: 0 0 0.3em; font-size: 0.8em; color: {_INK}">activation 0 '
+        f'<p style="margin: 0 0 0.3em; font-size: 0.8em; color: {_INK}">{escape(side.unit)} 0 '
         '<span style="display: inline-block; width: 6em; height: 0.8em; border: 1px solid #999; '
         "vertical-align: middle; background: linear-gradient(to right, white, "
-        f'{_shade(colour, 1)})"></span> {peak:.3g}, strongest token underlined</p>'
+        f'{_shade(side.colour, 1)})"></span> {side.peak:.3g}, strongest token underlined</p>'
     )
 
 

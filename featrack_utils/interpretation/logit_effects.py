@@ -44,8 +44,8 @@ class LogitEffects(NamedTuple):
     down_effect: Float[np.ndarray, "d_sae n"]
 
 
-def read_writing(model_folder: Path, sae_folder: Path) -> Writing:
-    """Reads the weights between a dictionary's features and its model's logits.
+def read_writing(model_folder: Path, sae_folder: Path | None = None) -> Writing:
+    """Reads the weights between a dictionary's features (None: neurons) and its model's logits.
 
     Raises:
         FeatrackError: the model isn't a one-layer Mistral.
@@ -57,7 +57,9 @@ def read_writing(model_folder: Path, sae_folder: Path) -> Writing:
             "Mistral of this book."
         )
     unembed = model.get(_UNEMBED, model.get(_EMBED))  # tied weights are stored once
-    W_dec = load_file(sae_folder / "sae_weights.safetensors")["W_dec"]
+    W_dec = np.eye(model[_OUT].shape[1])
+    if sae_folder is not None:
+        W_dec = load_file(sae_folder / "sae_weights.safetensors")["W_dec"]
     W_U = (unembed.astype(np.float64) * model[_NORM]).T
     W_U -= W_U.mean(axis=1, keepdims=True)
     return Writing(W_dec.astype(np.float64), model[_OUT].T.astype(np.float64), W_U)
