@@ -159,6 +159,7 @@ PHASES |= {
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
     "live": Phase(["tracking"]),
+    "machines": Phase(MODELS),
     "changes": Phase(["tracking", *FLOORS]),
 }
 # Neuron i of one model has to do with neuron i of another where both have as many.
