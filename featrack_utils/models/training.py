@@ -33,7 +33,7 @@ from featrack_utils.pipeline.progress import TimeLeft
 _CHECKPOINTS = "checkpoints"
 SNAPSHOTS = "snapshots"
 # The logits of 256 tokens, at a vocabulary of 4,096, stay in a core's cache. "accurate" is the
-# fastest of torch's ways to add up the chunks on a CPU, too: benchmarks/training.py.
+# fastest of torch's ways to add up the chunks on a CPU, too.
 _CHUNKS = LinearCrossEntropyOptions(batch_chunk_size=256, acc_policy="accurate")
 
 
