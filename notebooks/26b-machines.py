@@ -266,16 +266,10 @@ show(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 room = MACHINES.loc["one H100", "memory"]
 held = pd.Series(memory()).sort_values(ascending=False)
-show_table(
-    pd.DataFrame(
-        {
-            "what": held.index,
-            "GB": held.to_numpy() / 1e9,
-            "share of one H100": held.to_numpy() / room,
-        }
-    ),
-    formats={"GB": ",.1f", "share of one H100": ".1%"},
-)
+table = pd.DataFrame({"what": held.index, "GB": [*held / 1e9], "share of one H100": [*held / room]})
+show_table(table, {"GB": ",.1f", "share of one H100": ",.1%"})
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
 total = taken.sum()
 say(
     f"In all that is {number(total['laptop (8 cores like ours)'] / 24 / 365, 1)} years of a laptop, "
