@@ -29,12 +29,14 @@ try:
     SOURCES = {d: PROFILE.corpora.sources_of[d] for d in LINEAGE.domains}
     SOURCES = pinned(SOURCES, Path("runs") / PROFILE.name / "corpora")
     TEXTS = fingerprint(SOURCES)
-    FOUND, LOADED = {}, ""
+    FOUND, LOADED, TOKENIZER = {}, "", PROFILE.corpora.tokenizer_from
     RUN = Path("runs") / PROFILE.name
-    if LINEAGE.loaded:
+    if LINEAGE.loaded or TOKENIZER:
         from featrack_utils.models import loading  # takes seconds to load
-
-        FOUND = loading.find_all(LINEAGE, PROFILE.corpora.context)
+    if TOKENIZER:
+        TOKENIZER = str(loading.tokenizer_folder(TOKENIZER, RUN / "corpora"))
+    if LINEAGE.loaded:
+        FOUND = loading.find_all(LINEAGE, PROFILE.corpora.context, RUN)
         LOADED = loading.fingerprint(FOUND.values())
         for name, model in FOUND.items():
             if not (RUN / "models" / name).exists():  # read once, and not before every `make book`
@@ -43,7 +45,7 @@ except FeatrackError as error:
     sys.exit(f"featrack: {error}")
 
 TOC = "book/_toc.yml"
-STATIC = ("book/_static", "book/_static/explorer")
+STATIC = ("book/_static", "book/_static/explorer", "book/_static/touch")
 
 
 class Phase(NamedTuple):
@@ -92,8 +94,7 @@ def parameters(page, phase):
 PRETRAINED = LINEAGE.root not in FOUND
 ROOT_TOKENS = PROFILE.pretraining.train_tokens if PRETRAINED else 0
 given = {"root_tokens": ROOT_TOKENS, "sources_of": PROFILE.corpora.sources_of | SOURCES}
-if not PRETRAINED:
-    given["tokenizer_from"] = str(FOUND[LINEAGE.root].folder)
+given["tokenizer_from"] = TOKENIZER if PRETRAINED else str(FOUND[LINEAGE.root].folder)
 PHASES = {"corpora": Phase([], sections=("corpora",), given=given, threads=2)}
 MODELS = ["corpora"]  # the phases after which all models are there
 if PRETRAINED:
@@ -154,7 +155,7 @@ PHASES |= {
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
     ),
     "published": Phase(["tracking", *FLOORS], given=DRAWS, urgent=True),
-    "case-study": Phase(["tracking", *FLOORS]),
+    "case-study": Phase(["tracking", *FLOORS], given=DRAWS),
     "interpretation": Phase(["tracking", *FLOORS], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
