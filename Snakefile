@@ -29,12 +29,14 @@ try:
     SOURCES = {d: PROFILE.corpora.sources_of[d] for d in LINEAGE.domains}
     SOURCES = pinned(SOURCES, Path("runs") / PROFILE.name / "corpora")
     TEXTS = fingerprint(SOURCES)
-    FOUND, LOADED = {}, ""
+    FOUND, LOADED, TOKENIZER = {}, "", PROFILE.corpora.tokenizer_from
     RUN = Path("runs") / PROFILE.name
-    if LINEAGE.loaded:
+    if LINEAGE.loaded or TOKENIZER:
         from featrack_utils.models import loading  # takes seconds to load
-
-        FOUND = loading.find_all(LINEAGE, PROFILE.corpora.context)
+    if TOKENIZER:
+        TOKENIZER = str(loading.tokenizer_folder(TOKENIZER, RUN / "corpora"))
+    if LINEAGE.loaded:
+        FOUND = loading.find_all(LINEAGE, PROFILE.corpora.context, RUN)
         LOADED = loading.fingerprint(FOUND.values())
         for name, model in FOUND.items():
             if not (RUN / "models" / name).exists():  # read once, and not before every `make book`
@@ -60,7 +62,7 @@ except FeatrackError as error:
     sys.exit(f"featrack: {error}")
 
 TOC = "book/_toc.yml"
-STATIC = ("book/_static", "book/_static/explorer")
+STATIC = ("book/_static", "book/_static/explorer", "book/_static/touch")
 
 
 class Phase(NamedTuple):
@@ -110,8 +112,7 @@ def parameters(page, phase):
 PRETRAINED = LINEAGE.root not in FOUND
 ROOT_TOKENS = PROFILE.pretraining.train_tokens if PRETRAINED else 0
 given = {"root_tokens": ROOT_TOKENS, "sources_of": PROFILE.corpora.sources_of | SOURCES}
-if not PRETRAINED:
-    given["tokenizer_from"] = str(FOUND[LINEAGE.root].folder)
+given["tokenizer_from"] = TOKENIZER if PRETRAINED else str(FOUND[LINEAGE.root].folder)
 PHASES = {"corpora": Phase([], sections=("corpora",), given=given, threads=2)}
 MODELS = ["corpora"]  # the phases after which all models are there
 if PRETRAINED:
@@ -172,11 +173,12 @@ PHASES |= {
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
     ),
     "published": Phase(["tracking", *FLOORS], given=DRAWS, urgent=True),
-    "case-study": Phase(["tracking", *FLOORS]),
+    "case-study": Phase(["tracking", *FLOORS], given=DRAWS),
     "interpretation": Phase(["tracking", *FLOORS], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
     "live": Phase(["tracking"]),
+    "machines": Phase(MODELS),
     "changes": Phase(["tracking", *FLOORS]),
 }
 # Neuron i of one model has to do with neuron i of another where both have as many.
@@ -221,7 +223,15 @@ onstart:
         print(f"featrack: {error}", file=sys.stderr)
         raise
     PROGRESS.relay(Path(".snakemake") / "featrack.progress")
-    FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
+    # On a cluster (profiles/cluster/) each phase is a job of its own, maybe elsewhere.
+    if workflow.local_exec:
+        FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
+
+
+localrules:
+    all,
+    book,
+    archive,
 
 
 rule all:

@@ -55,10 +55,11 @@ corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 site = lineage.site
 for name in lineage.loaded:
     entry = lineage.models[name]
+    found = loading.find(name, entry, run / "models" / name)
     store.make(
         run / "models" / name,
-        partial(loading.bring_in, name, entry),
-        parameters={"files": loading.fingerprint([loading.find(name, entry)])},
+        partial(loading.bring_in, name, entry | {"revision": found.revision}),
+        parameters=loading.record(found, entry),
         code=[loading],
     )
 

@@ -52,8 +52,10 @@ class Corpora(Section):
     train_tokens: dict[str, Count]
     validation_tokens: Count
     validation_share: Annotated[Real, Field(gt=0, lt=0.5)]
-    # Byte-level BPE begins with 256; None where a loaded model brings its own tokenizer.
+    # Byte-level BPE begins with 256; None where a model brings its own tokenizer, a loaded one or
+    # that of `tokenizer_from`, a folder or a name on the hub.
     vocab_size: Annotated[Whole, Field(gt=256)] | None = None
+    tokenizer_from: str = ""
     context: Annotated[Whole, Field(ge=8)]
 
     @model_validator(mode="before")
@@ -301,7 +303,7 @@ class Profile(Section):
             return
         for name, given in {
             "pretraining": self.pretraining,
-            "corpora.vocab_size": self.corpora.vocab_size,
+            "corpora.vocab_size": self.corpora.tokenizer_from or self.corpora.vocab_size,
         }.items():
             if given is None:
                 raise FeatrackError(
