@@ -129,6 +129,15 @@ def test_every_share_has_its_companions_or_a_reason_for_having_none(results):
     assert [n for n in unexplained(results) if not n.endswith(".ratio_to_ceiling")] == []
 
 
+def test_phases_that_a_script_submits_as_jobs_of_their_own_give_the_same_figures(book, tmp_path):
+    place = copied(tmp_path)
+    executed = [f"runs/smoke/executed/{page}.ipynb" for page in ("corpora", "base")]
+    output = finish(place, *executed, "--profile", "profiles/cluster/processes")
+    for page in ("corpora", "base"):
+        results = f"runs/smoke/results/{page}.json"
+        assert (place / results).read_text() == (book / results).read_text(), output
+
+
 def test_a_base_model_of_smoke_size_reaches_the_loss_it_always_reaches(results):
     # Guessing among 512 tokens costs 6.24 nats. The tolerance is for another patch release's
     # standard library and for bfloat16 against float32.
