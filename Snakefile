@@ -160,6 +160,7 @@ PHASES |= {
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
     "live": Phase(["tracking"]),
+    "machines": Phase(MODELS),
     "changes": Phase(["tracking", *FLOORS]),
 }
 # Neuron i of one model has to do with neuron i of another where both have as many.
@@ -204,7 +205,15 @@ onstart:
         print(f"featrack: {error}", file=sys.stderr)
         raise
     PROGRESS.relay(Path(".snakemake") / "featrack.progress")
-    FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
+    # On a cluster (profiles/cluster/) each phase is a job of its own, maybe elsewhere.
+    if workflow.local_exec:
+        FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
+
+
+localrules:
+    all,
+    book,
+    archive,
 
 
 rule all:
