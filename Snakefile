@@ -41,6 +41,23 @@ try:
         for name, model in FOUND.items():
             if not (RUN / "models" / name).exists():  # read once, and not before every `make book`
                 loading.require_finite(model)
+    if LINEAGE.given:
+        from featrack_utils.dictionaries import loading as outside
+
+        SIZES = {
+            source: outside.require_fit(
+                where, outside.find(where, source), LINEAGE.site, FOUND[model].width(LINEAGE.hook)
+            )
+            for model in LINEAGE.order
+            if model in FOUND
+            for where in [f"dictionaries.{model}"]
+            for source in LINEAGE.given[model]
+        }
+        if len({*SIZES.values()}) > 1:
+            raise FeatrackError(
+                f"The dictionaries have {sorted({*SIZES.values()})} features: a share depends on "
+                "their number, so give some of one size."
+            )
 except FeatrackError as error:
     sys.exit(f"featrack: {error}")
 
@@ -74,8 +91,9 @@ SHARED = {
     "models": PROFILE.models,
     "site": PROFILE.site,
     "context": PROFILE.corpora.context,
-    "root_seeds": PROFILE.sae.root_seeds,
-    "other_seeds": PROFILE.sae.other_seeds,
+    "root_seeds": PROFILE.seeds[0],
+    "other_seeds": PROFILE.seeds[1],
+    "dictionaries": PROFILE.dictionaries,
     "toc": TOC,
 }
 # What a chapter asks of fewer bootstrap draws than the headline.
@@ -115,8 +133,8 @@ if MERGES:
 
 # One kernel for each model's dictionaries, which share its captured activations. The chapter is
 # the root's.
-SEEDS = {model: PROFILE.sae.other_seeds for model in LINEAGE.order}
-SEEDS[LINEAGE.root] = PROFILE.sae.root_seeds
+SEEDS = {model: PROFILE.seeds[1] for model in LINEAGE.order}
+SEEDS[LINEAGE.root] = PROFILE.seeds[0]
 SAES = {
     "sae" if model == LINEAGE.root else f"sae-{model}": (model, list(range(SEEDS[model])))
     for model in LINEAGE.order
