@@ -41,11 +41,28 @@ try:
         for name, model in FOUND.items():
             if not (RUN / "models" / name).exists():  # read once, and not before every `make book`
                 loading.require_finite(model)
+    if LINEAGE.given:
+        from featrack_utils.dictionaries import loading as outside
+
+        SIZES = {
+            source: outside.require_fit(
+                where, outside.find(where, source), LINEAGE.site, FOUND[model].width(LINEAGE.hook)
+            )
+            for model in LINEAGE.order
+            if model in FOUND
+            for where in [f"dictionaries.{model}"]
+            for source in LINEAGE.given[model]
+        }
+        if len({*SIZES.values()}) > 1:
+            raise FeatrackError(
+                f"The dictionaries have {sorted({*SIZES.values()})} features: a share depends on "
+                "their number, so give some of one size."
+            )
 except FeatrackError as error:
     sys.exit(f"featrack: {error}")
 
 TOC = "book/_toc.yml"
-STATIC = ("book/_static", "book/_static/explorer")
+STATIC = ("book/_static", "book/_static/explorer", "book/_static/touch")
 
 
 class Phase(NamedTuple):
@@ -74,8 +91,9 @@ SHARED = {
     "models": PROFILE.models,
     "site": PROFILE.site,
     "context": PROFILE.corpora.context,
-    "root_seeds": PROFILE.sae.root_seeds,
-    "other_seeds": PROFILE.sae.other_seeds,
+    "root_seeds": PROFILE.seeds[0],
+    "other_seeds": PROFILE.seeds[1],
+    "dictionaries": PROFILE.dictionaries,
     "toc": TOC,
 }
 # What a chapter asks of fewer bootstrap draws than the headline.
@@ -115,8 +133,8 @@ if MERGES:
 
 # One kernel for each model's dictionaries, which share its captured activations. The chapter is
 # the root's.
-SEEDS = {model: PROFILE.sae.other_seeds for model in LINEAGE.order}
-SEEDS[LINEAGE.root] = PROFILE.sae.root_seeds
+SEEDS = {model: PROFILE.seeds[1] for model in LINEAGE.order}
+SEEDS[LINEAGE.root] = PROFILE.seeds[0]
 SAES = {
     "sae" if model == LINEAGE.root else f"sae-{model}": (model, list(range(SEEDS[model])))
     for model in LINEAGE.order
@@ -155,11 +173,13 @@ PHASES |= {
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
     ),
     "published": Phase(["tracking", *FLOORS], given=DRAWS, urgent=True),
-    "case-study": Phase(["tracking", *FLOORS]),
+    "case-study": Phase(["tracking", *FLOORS], given=DRAWS),
     "interpretation": Phase(["tracking", *FLOORS], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
     "live": Phase(["tracking"]),
+    "lesson": Phase(["live"]),
+    "machines": Phase(MODELS),
     "changes": Phase(["tracking", *FLOORS]),
 }
 # Neuron i of one model has to do with neuron i of another where both have as many.
@@ -204,7 +224,15 @@ onstart:
         print(f"featrack: {error}", file=sys.stderr)
         raise
     PROGRESS.relay(Path(".snakemake") / "featrack.progress")
-    FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
+    # On a cluster (profiles/cluster/) each phase is a job of its own, maybe elsewhere.
+    if workflow.local_exec:
+        FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
+
+
+localrules:
+    all,
+    book,
+    archive,
 
 
 rule all:

@@ -4,7 +4,7 @@ Quick's sizes, on made-up text (a Markov chain over 4,096 tokens), every ratio f
 turns in one run:
 
 - `capture_vs_torch_hook`: an MLP's activations as dictionaries get them, against a forward hook on
-  the same trunk in float32, both 32 blocks at least a pass;
+  the same trunk in float32 (64 blocks a pass, and 32);
 - `sae_train_vs_saelens_fp32`: a dictionary, capture included, against SAELens' own runner, and
   `sae_train_vs_dictionary_learning`, against that package's `trainSAE` on activations from the
   plain hook (only where it is installed); same loss, batch and tokens, variance explained beside;
@@ -252,8 +252,8 @@ def saes(model, folder: Path, blocks: np.ndarray) -> dict[str, float]:
         from dictionary_learning.trainers.standard import StandardTrainer
         from dictionary_learning.training import trainSAE
 
-        buffer = {0: hooked(model, torch.from_numpy(read)) * scale}
-        order = torch.randperm(len(buffer[0]), generator=torch.Generator().manual_seed(0))
+        acts = hooked(model, torch.from_numpy(read)) * scale
+        order = torch.randperm(len(acts), generator=torch.Generator().manual_seed(0))
         caught = {}
 
         class Caught(StandardTrainer):
@@ -264,7 +264,7 @@ def saes(model, folder: Path, blocks: np.ndarray) -> dict[str, float]:
         given = dict(activation_dim=D_MLP, dict_size=8 * D_MLP, layer=0, lm_name="made up")
         given |= dict(lr=RATE, l1_penalty=L1, warmup_steps=SAE_STEPS // 20, device="cpu", seed=0)
         given |= dict(sparsity_warmup_steps=SAE_STEPS // 10, decay_start=SAE_STEPS * 2 // 3)
-        batches = (buffer[0][rows] for rows in order.split(BATCH))
+        batches = (acts[rows] for rows in order.split(BATCH))
         config = {"trainer": Caught, "steps": SAE_STEPS, **given}
         trainSAE(batches, [config], SAE_STEPS, device="cpu")
         with torch.no_grad():

@@ -140,6 +140,12 @@ say(
     f"The site is written by {words[lineage.writer]} of block {lineage.layer}, counted from 0. In "
     f"{label(first)} these are {count(len(chosen))} tensors with {percent(part, 1)} of its numbers. "
     "What comes before them is kept, and so are the norms."
+    + (
+        ""
+        if lineage.writer == "mlp"
+        else f" Where later chapters speak of a *random MLP*, {words[lineage.writer]} of this block is "
+        "random in this run."
+    )
 )
 
 # %% [markdown]

@@ -21,8 +21,8 @@ from transformers import AutoModelForCausalLM, LlamaTokenizer, MistralConfig
 from featrack_utils.corpora.documents import SourceConfig
 from featrack_utils.corpora.prepare import open_corpora
 from featrack_utils.corpora.split import documents_of
+from tests.books import MADE, ROOT, finish
 from tests.hub_server import Hub
-from tests.test_pipeline import MADE, ROOT, finish
 
 SMOKE = yaml.safe_load((ROOT / "profiles" / "smoke.yaml").read_text())
 # Where the paper's text is, in which column, and which embedded text stands in for it here.

@@ -69,6 +69,11 @@ def plain_activations(
     return captured[0].reshape(*tokens.shape, -1)
 
 
+def width(model: PreTrainedModel, site: str) -> int:
+    """How many numbers a token has at a site."""
+    return plain_activations(model, torch.zeros(1, 2, dtype=torch.long), site).shape[-1]
+
+
 def plain_module(model: PreTrainedModel, site: str) -> tuple[nn.Module, bool] | None:
     """The module whose input (True) or output (False) is a site; None where that isn't known."""
     _, number, hook = site.split(".", 2)

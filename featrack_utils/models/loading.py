@@ -63,6 +63,14 @@ class Found(NamedTuple):
         given = (getattr(shape, key, None) for key in ("intermediate_size", "n_inner", "ffn_dim"))
         return next(filter(None, given), 4 * shape.hidden_size)
 
+    def width(self, hook: str) -> int:
+        """The number of numbers a token has at a hook point of a block."""
+        shape = self.config.get_text_config()
+        if hook != "attn.hook_z":
+            return self.d_mlp if hook == "mlp.hook_post" else shape.hidden_size
+        heads = shape.num_attention_heads
+        return heads * (getattr(shape, "head_dim", None) or shape.hidden_size // heads)
+
 
 def find(
     name: str, entry: Mapping[str, Any], made: Path | None = None, *, weights: bool = False
@@ -254,7 +262,7 @@ def bring_in(name: str, entry: Mapping[str, Any], folder: Path) -> None:
 def self_check(folder: Path, site: str, tokens: Int[Tensor, "batch context"]) -> dict[str, float]:
     """How far a saved model under hooks is from the plain one, relative to the largest value.
 
-    Of the logits, and of the activations at the site where a plain hook knows where to look.
+    Of the logits, and of the activations at the site, beside those of a plain hook.
 
     Raises:
         FeatrackError: TransformerLens doesn't know the family, or a difference beyond rounding.
@@ -269,8 +277,12 @@ def self_check(folder: Path, site: str, tokens: Int[Tensor, "batch context"]) ->
         raise FeatrackError(
             f"models.{name} can't be read at {site} through TransformerLens: {reason}."
         ) from error
-    if plain_module(plain, site):
-        pairs["activations"] = (acts, plain_activations(plain, tokens, site))
+    if plain_module(plain, site) is None:
+        raise FeatrackError(
+            f"models.{name}: in a {type(plain).__name__} no module is known to read {site}; take "
+            "another site, such as hook_resid_post."
+        )
+    pairs["activations"] = (acts, plain_activations(plain, tokens, site))
     off = {
         what: ((a - b).abs().max() / b.abs().max().clamp_min(1e-9)).item()
         for what, (a, b) in pairs.items()

@@ -235,6 +235,7 @@ class Profile(Section):
     finetune: Training
     merge: Merge
     sae: Sae
+    dictionaries: dict[str, list[str]] = {}
     tracking: Tracking
     arms: Arms
     interpretation: Interpretation
@@ -270,6 +271,10 @@ class Profile(Section):
                         f"arms.{key} holds {model!r}; name models that are fine-tuned here: "
                         f"{', '.join(lineage.tuned) or 'there are none'}."
                     )
+        if lineage.given and min(self.seeds) < 2:
+            raise FeatrackError(
+                "dictionaries gives one to a model; its ceiling needs a second, from another seed."
+            )
         for merge in lineage.merges:
             parents = lineage.parents(merge)
             balanced = self.models[merge].get("t", "balanced") == "balanced"
@@ -321,7 +326,15 @@ class Profile(Section):
     @property
     def lineage(self) -> Lineage:
         """The models and their descent."""
-        return Lineage(self.models, self.site, self.corpora.sources_of)
+        return Lineage(self.models, self.site, self.corpora.sources_of, self.dictionaries)
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """How many dictionaries the root has, and how many every other model."""
+        lineage = self.lineage
+        counts = [len(lineage.given.get(name, ())) for name in lineage.order]
+        trained = (self.sae.root_seeds, self.sae.other_seeds)
+        return (counts[0], counts[-1]) if lineage.given else trained
 
     @property
     def dosed(self) -> list[str]:
