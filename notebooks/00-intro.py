@@ -236,6 +236,7 @@ PARTS = {
         "interpretation": "Can they be put into words?",
         "explorer": "All of them, to look up",
         "live": "Hands on, in JupyterLab",
+        "own": "How are models of your own tracked?",
     },
 }
 cards = []

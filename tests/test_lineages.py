@@ -43,7 +43,7 @@ def test_a_lineage_of_ones_own_makes_a_book_with_the_chapters_that_apply(name, c
         checkout,
         name=name,
         models=json.dumps(LINEAGES[name]),
-        arms=json.dumps({"dosed": list(lineage.tuned[:1]), "doses": [0.3]}),
+        arms=json.dumps({"dosed": list(lineage.tuned[:1]), "doses": [0.3], "own_steps": 0}),
         robustness="{sweep: []}",
     )
     run = checkout / "runs" / name
