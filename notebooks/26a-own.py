@@ -184,8 +184,8 @@ SIZES = {
     | {"validation_share": 0.2, "sources_of": SOURCES},
     "sae": {"train_tokens": TOKENS, "batch_tokens": 512, "l1_coefficient": 3.0}
     | {"expansion": 1 if own_steps < 100 else 2},
-    "tracking": {"evaluation_blocks": 80, "replicates": 20 + own_steps // 5, "control_draws": 1}
-    | {"min_positions": 10, "min_documents": 3},
+    "tracking": {"evaluation_blocks": 80, "replicates": 20 + own_steps // 5}
+    | {"min_positions": 10, "min_documents": 3, "control_draws": 1 if own_steps < 100 else 2},
 }
 SETTINGS = {"models": MODELS, "site": SITE, "corpora": {"sources_of": SOURCES}}
 
