@@ -30,21 +30,40 @@ try:
     SOURCES = {d: PROFILE.corpora.sources_of[d] for d in LINEAGE.domains}
     SOURCES = pinned(SOURCES, Path("runs") / PROFILE.name / "corpora")
     TEXTS = fingerprint(SOURCES)
-    FOUND, LOADED = {}, ""
+    FOUND, LOADED, TOKENIZER = {}, "", PROFILE.corpora.tokenizer_from
     RUN = Path("runs") / PROFILE.name
-    if LINEAGE.loaded:
+    if LINEAGE.loaded or TOKENIZER:
         from featrack_utils.models import loading  # takes seconds to load
-
-        FOUND = loading.find_all(LINEAGE, PROFILE.corpora.context)
+    if TOKENIZER:
+        TOKENIZER = str(loading.tokenizer_folder(TOKENIZER, RUN / "corpora"))
+    if LINEAGE.loaded:
+        FOUND = loading.find_all(LINEAGE, PROFILE.corpora.context, RUN)
         LOADED = loading.fingerprint(FOUND.values())
         for name, model in FOUND.items():
             if not (RUN / "models" / name).exists():  # read once, and not before every `make book`
                 loading.require_finite(model)
+    if LINEAGE.given:
+        from featrack_utils.dictionaries import loading as outside
+
+        SIZES = {
+            source: outside.require_fit(
+                where, outside.find(where, source), LINEAGE.site, FOUND[model].width(LINEAGE.hook)
+            )
+            for model in LINEAGE.order
+            if model in FOUND
+            for where in [f"dictionaries.{model}"]
+            for source in LINEAGE.given[model]
+        }
+        if len({*SIZES.values()}) > 1:
+            raise FeatrackError(
+                f"The dictionaries have {sorted({*SIZES.values()})} features: a share depends on "
+                "their number, so give some of one size."
+            )
 except FeatrackError as error:
     sys.exit(f"featrack: {error}")
 
 TOC = "book/_toc.yml"
-STATIC = ("book/_static", "book/_static/explorer")
+STATIC = ("book/_static", "book/_static/explorer", "book/_static/touch")
 
 
 class Phase(NamedTuple):
@@ -73,8 +92,9 @@ SHARED = {
     "models": PROFILE.models,
     "site": PROFILE.site,
     "context": PROFILE.corpora.context,
-    "root_seeds": PROFILE.sae.root_seeds,
-    "other_seeds": PROFILE.sae.other_seeds,
+    "root_seeds": PROFILE.seeds[0],
+    "other_seeds": PROFILE.seeds[1],
+    "dictionaries": PROFILE.dictionaries,
     "toc": TOC,
 }
 # What a chapter asks of fewer bootstrap draws than the headline.
@@ -93,8 +113,7 @@ def parameters(page, phase):
 PRETRAINED = LINEAGE.root not in FOUND
 ROOT_TOKENS = PROFILE.pretraining.train_tokens if PRETRAINED else 0
 given = {"root_tokens": ROOT_TOKENS, "sources_of": PROFILE.corpora.sources_of | SOURCES}
-if not PRETRAINED:
-    given["tokenizer_from"] = str(FOUND[LINEAGE.root].folder)
+given["tokenizer_from"] = TOKENIZER if PRETRAINED else str(FOUND[LINEAGE.root].folder)
 PHASES = {"corpora": Phase([], sections=("corpora",), given=given, threads=2)}
 MODELS = ["corpora"]  # the phases after which all models are there
 if PRETRAINED:
@@ -115,8 +134,8 @@ if MERGES:
 
 # One kernel for each model's dictionaries, which share its captured activations. The chapter is
 # the root's.
-SEEDS = {model: PROFILE.sae.other_seeds for model in LINEAGE.order}
-SEEDS[LINEAGE.root] = PROFILE.sae.root_seeds
+SEEDS = {model: PROFILE.seeds[1] for model in LINEAGE.order}
+SEEDS[LINEAGE.root] = PROFILE.seeds[0]
 SAES = {
     "sae" if model == LINEAGE.root else f"sae-{model}": (model, list(range(SEEDS[model])))
     for model in LINEAGE.order
@@ -155,11 +174,12 @@ PHASES |= {
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
     ),
     "published": Phase(["tracking", *FLOORS], given=DRAWS, urgent=True),
-    "case-study": Phase(["tracking", *FLOORS]),
+    "case-study": Phase(["tracking", *FLOORS], given=DRAWS),
     "interpretation": Phase(["tracking", *FLOORS], sections=("interpretation",), urgent=True),
     "map": Phase(["tracking"], urgent=True),
     "explorer": Phase(["map", "interpretation"]),
     "live": Phase(["tracking"]),
+    "machines": Phase(MODELS),
     "changes": Phase(["tracking", *FLOORS]),
 }
 # Neuron i of one model has to do with neuron i of another where both have as many.
@@ -207,8 +227,16 @@ onstart:
         print(f"featrack: {error}", file=sys.stderr)
         raise
     PROGRESS.relay(Path(".snakemake") / "featrack.progress")
+    # On a cluster (profiles/cluster/) each phase is a job of its own, maybe elsewhere.
     # A chapter that runs a pipeline has a server already.
-    FORKSERVER = os.environ.get(ADDRESS) or start(max(phase.threads for phase in PHASES.values()))
+    if workflow.local_exec and ADDRESS not in os.environ:
+        FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
+
+
+localrules:
+    all,
+    book,
+    archive,
 
 
 rule all:

@@ -1,3 +1,3 @@
 """featrack_utils: the shared, tested code behind the notebooks of the featrack book."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

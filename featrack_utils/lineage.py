@@ -49,6 +49,8 @@ class Lineage:
         site: the hook point whose activations are taken apart, of all models.
         texts: domains that are there, trained on or not: what a loaded model is taken to have read
             unless its entry says what it `reads`.
+        given: where each model's dictionaries come from, if they aren't trained here; all models
+            are named then, or none.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Lineage:
         models: Mapping[str, Mapping[str, Any]],
         site: str = SITE,
         texts: Iterable[str] = (),
+        given: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
         """Checks the section ``models`` of a profile.
 
@@ -65,6 +68,7 @@ class Lineage:
                 than two models, a site that isn't a hook point (the nearest is named).
         """
         self.site, self.texts = site, tuple(texts)
+        self.given = {model: tuple(sources) for model, sources in (given or {}).items()}
         if not re.fullmatch(r"blocks\.\d+\.\S+", site) or self.hook not in WRITERS:
             hook = re.sub(r"^blocks\.\d*\.?", "", site)
             near = difflib.get_close_matches(hook, WRITERS, n=1, cutoff=0.0)[0]
@@ -89,6 +93,7 @@ class Lineage:
                 "lineage descend from one."
             )
         self.root = roots[0]
+        self._check_given()
         self._check_loaded()
         self._check_tuned()
 
@@ -202,6 +207,22 @@ class Lineage:
                     f"models.{name} descends from {parent!r}, which isn't there; the nearest is "
                     f"{near}."
                 )
+
+    def _check_given(self) -> None:
+        for name in self.given:
+            if name not in self.models:
+                near = difflib.get_close_matches(str(name), self.models, n=1, cutoff=0.0)[0]
+                raise FeatrackError(f"dictionaries.{name} is of no model; the nearest is {near}.")
+        lacking = [name for name in self.order if self.given and not self.given.get(name)]
+        if lacking:
+            raise FeatrackError(
+                f"dictionaries gives none to {lacking[0]}; give each model some, or none at all."
+            )
+        counts = {name: len(self.given.get(name, ())) for name in self.order if name != self.root}
+        if len({*counts.values()}) > 1:
+            raise FeatrackError(
+                f"dictionaries gives {counts} to the models below {self.root}; give each as many."
+            )
 
     def _check_loaded(self) -> None:
         if self.root not in self.loaded and self.loaded:

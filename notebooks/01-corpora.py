@@ -62,6 +62,7 @@ vocab_size = 4096  # paper: 32,000 (Mistral's)
 context = 128  # tokens; paper: 256
 site = "blocks.0.mlp.hook_post"  # whose activations are taken apart later; paper: the same
 tokenizer_from = ""  # a folder whose tokenizer is taken; "": one is learned
+dictionaries = {}  # by model, folders of dictionaries that aren't trained here
 root_tokens = 2_500_000  # that the first model's training reads; 0 where it isn't trained here
 
 # %% [markdown]
@@ -86,7 +87,7 @@ root_tokens = 2_500_000  # that the first model's training reads; 0 where it isn
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
-lineage = store.write_lineage(run, models, site, sources_of)
+lineage = store.write_lineage(run, models, site, sources_of, dictionaries)
 domains = lineage.domains
 embedded = [domain for domain in domains if sources_of[domain]["kind"] == "embedded"]
 style.use_style(lineage)

@@ -55,10 +55,11 @@ corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 site = lineage.site
 for name in lineage.loaded:
     entry = lineage.models[name]
+    found = loading.find(name, entry, run / "models" / name)
     store.make(
         run / "models" / name,
-        partial(loading.bring_in, name, entry),
-        parameters={"files": loading.fingerprint([loading.find(name, entry)])},
+        partial(loading.bring_in, name, entry | {"revision": found.revision}),
+        parameters=loading.record(found, entry),
         code=[loading],
     )
 
@@ -139,6 +140,12 @@ say(
     f"The site is written by {words[lineage.writer]} of block {lineage.layer}, counted from 0. In "
     f"{label(first)} these are {count(len(chosen))} tensors with {percent(part, 1)} of its numbers. "
     "What comes before them is kept, and so are the norms."
+    + (
+        ""
+        if lineage.writer == "mlp"
+        else f" Where later chapters speak of a *random MLP*, {words[lineage.writer]} of this block is "
+        "random in this run."
+    )
 )
 
 # %% [markdown]

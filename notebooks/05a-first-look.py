@@ -729,7 +729,9 @@ if one_layer and drawable and models[lineage.root].config.num_hidden_layers == 1
     a, b = drawable[0]
     mu, u = found[a, b]
     along = (acts[b] - acts[a] - mu) @ u[0]
-    writing = logit_effects.read_writing(run / "models" / b)._replace(W_dec=u[:1])
+    writing = logit_effects.read_writing(run / "models" / b, site=lineage.site)._replace(
+        W_dec=u[:1]
+    )
     direct = logit_effects.logit_effects(writing, np.array([0]))[0] * np.sign((along**3).sum())
     agreed = float(np.corrcoef(direct, effects[a, b])[0, 1])
     assert agreed > 0.8

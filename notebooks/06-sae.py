@@ -28,7 +28,6 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from sae_lens.saes.sae import TrainStepInput
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import jobs, quality, training
@@ -156,15 +155,8 @@ def loss(x, W_enc, b_enc, W_dec, b_dec, l1):
 scaled = x * x.shape[1] ** 0.5 / x.norm(dim=1).mean()
 shape = dict(expansion=expansion, l1_coefficient=l1_coefficient, k=k)
 fast = training.new_sae(x.shape[1], architecture="standard", **shape, l1_warm_up_steps=0, seed=0)
-step = TrainStepInput(
-    sae_in=scaled,
-    coefficients={"l1": l1_coefficient},
-    dead_neuron_mask=None,
-    n_training_steps=0,
-    is_logging_step=False,
-)
 plain = loss(scaled, fast.W_enc, fast.b_enc, fast.W_dec, fast.b_dec, l1_coefficient)
-torch.testing.assert_close(fast.training_forward_pass(step).loss, plain)
+torch.testing.assert_close(fast.take_gradients(scaled, l1_coefficient, torch.float32).loss, plain)
 
 # %% [markdown]
 # ## Training

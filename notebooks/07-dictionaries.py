@@ -25,6 +25,7 @@
 # %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
+from IPython.display import display
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from featrack_utils.dictionaries import features, quality
@@ -323,17 +324,41 @@ store.write_results(run, "dictionaries", results)
 given = store.read_record(run / "saes" / names[lineage.root][0])["parameters"]
 scale = "ours on activations scaled to norm √d, so the two numbers don't compare"
 one_for_all = "ours is one for all: a sparser dictionary would look like a changed model"
-coefficient = given["l1_coefficient"]
-paper.beside_paper(
-    [
-        ("sae.expansion", "features per MLP neuron", given["expansion"], None, "chosen by profile"),
-        ("sae.seeds", "dictionaries of the root", root_seeds, None, "a ceiling needs a second"),
-        ("sae.l1_coefficient", "L1 coefficient", coefficient, None, scale),
-        ("sae.l1_coefficient.stories", "L1 coefficient, Stories", coefficient, None, one_for_all),
-        ("sae.learning_rate", "learning rate", given["learning_rate"], None, "fewer, larger steps"),
-    ],
-    caption="The dictionaries beside the paper's.",
-)
+if "source" in given:  # it comes from outside
+    say(
+        "These dictionaries were given, not trained here: their sizes and parameters are their makers'."
+    )
+else:
+    coefficient = given["l1_coefficient"]
+    table_beside = paper.beside_paper(
+        [
+            (
+                "sae.expansion",
+                "features per MLP neuron",
+                given["expansion"],
+                None,
+                "chosen by profile",
+            ),
+            ("sae.seeds", "dictionaries of the root", root_seeds, None, "a ceiling needs a second"),
+            ("sae.l1_coefficient", "L1 coefficient", coefficient, None, scale),
+            (
+                "sae.l1_coefficient.stories",
+                "L1 coefficient, Stories",
+                coefficient,
+                None,
+                one_for_all,
+            ),
+            (
+                "sae.learning_rate",
+                "learning rate",
+                given["learning_rate"],
+                None,
+                "fewer, larger steps",
+            ),
+        ],
+        caption="The dictionaries beside the paper's.",
+    )
+    display(table_beside)
 
 # %% [markdown]
 # ## What we learned

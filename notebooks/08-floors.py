@@ -106,14 +106,13 @@ for control, each in wanted.items():
 # A child's dictionary has also read other text than the parent's, and that alone may cost features. A
 # {term}`zero-step child` controls for it. It is the untouched parent, with a dictionary that reads what the
 # child's reads. [Ceilings](ceilings) and [doses](dose) ask what it still finds. A merge has none, for it
-# isn't trained. The first fine-tune's gets a second dictionary, which is [later](ceilings) taken for a child:
+# isn't trained. The first of these children gets a second dictionary, which is [later](ceilings) taken for a child:
 # nothing happened to it, so the measure must say so.
 
 # %%
-untrained = [jobs.of_zero_steps(lineage, c) for c in children if len(lineage.parents(c)) == 1]
-untrained += [
-    jobs.of_zero_steps(lineage, c, again=True) for c in children if c in lineage.tuned[:1]
-]
+with_one = [c for c in lineage.order if len(lineage.parents(c)) == 1]
+untrained = [jobs.of_zero_steps(lineage, c) for c in with_one if c in children]
+untrained += [jobs.of_zero_steps(lineage, c, again=True) for c in with_one[:1] if c in children]
 
 # %% [markdown]
 # ## Dictionaries of equal sparsity

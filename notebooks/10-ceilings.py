@@ -85,7 +85,7 @@ for _, child in lineage.edges:
 of_root = f"{lineage.root}.random"
 names[of_root] = [f"{of_root}-0"]
 zero_step = {c: f"{c}-at-0" for c in lineage.order if len(lineage.parents(c)) == 1}
-again = {c: f"{c}-again-at-0" for c in lineage.tuned[:1]}
+again = {c: f"{c}-again-at-0" for c in [*zero_step][:1]}
 names |= {name: [name] for name in (*zero_step.values(), *again.values())}
 found = features.open_named(run, chain(*names.values()))
 of_models = {model: [found[name] for name in each] for model, each in names.items()}

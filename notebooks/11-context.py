@@ -531,7 +531,7 @@ def order_correlation(one, other):
 def writing(name):
     """(W_dec, W_out, W_U): what a feature writes, by way of the stream, to the logits."""
     model = run / "models" / name.rsplit("-", 1)[0]
-    return logit_effects.read_writing(model, run / "saes" / name)
+    return logit_effects.read_writing(model, run / "saes" / name, lineage.site)
 
 
 def yardsticks(a, b):
@@ -547,10 +547,11 @@ def yardsticks(a, b):
     (W_x, *path_x), (W_y, *path_y) = writing(a), writing(b)
     W_x, W_y = W_x[i].astype(np.float64), W_y[j].astype(np.float64)
     directions = np.eye(W_x.shape[1])
+    one_space = W_x.shape[1] == W_y.shape[1]
     return pd.DataFrame(
         {
             "r": best.a_best_r[i],
-            "decoder_cosine": cosines(W_x, W_y, directions, directions),
+            "decoder_cosine": cosines(W_x, W_y, directions, directions) if one_space else np.nan,
             "jaccard": shared / np.where(either > 0, either, np.nan),
             "spearman": [order_correlation(*pair) for pair in zip(*strengths, strict=True)][
                 : i.size

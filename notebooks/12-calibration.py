@@ -548,6 +548,7 @@ show(
 held, sets = coverage["coverage"], coverage["sets"]
 below = int((coverage["coverage.ci_high"] < LEVEL).sum())
 above = int((coverage["coverage.ci_low"] > LEVEL).sum())
+outside = (coverage["coverage.ci_high"] < 0.9) | (coverage["coverage.ci_low"] > 0.99)
 twelve = held[coverage["size"].str.contains("12 groups")]
 simple, raw = coverage["jackknife"].dropna(), coverage["jackknife.raw"].dropna()
 say(
@@ -555,7 +556,9 @@ say(
     f"more, our intervals hold the truth in {percent(held.min())} to {percent(held.max())} of the sets; with "
     f"twelve groups in {percent(twelve.min())} to {percent(twelve.max())}. By more than the number of sets "
     f"explains, coverage lies below {percent(LEVEL)} in {count(below)} of them, and above it in "
-    f"{count(above)}, where intervals are wider than they need be.",
+    f"{count(above)}, where intervals are wider than they need be. "
+    f"{count((held > 0.99).sum())} were found above 99 % and {count((held < 0.9).sum())} below 90 %; that "
+    f"{count(outside.sum())} of them really lie there can be said.",
     f"The jackknife holds it in {percent(simple.min())} to {percent(simple.max())}. Its correction multiplies "
     "the noise of single features, which cross the threshold or don't. Left uncorrected, around the raw "
     f"count, it goes from {percent(raw.min())} to {percent(raw.max())}: with many features the bias is "

@@ -287,8 +287,9 @@ for child, path in paths.items():
         row["own loss"] = number(results[f"dose.{child}.{dose}.loss"])
         row["L0"] = number(good["l0"], 0)
         rows.append(row | {"variance explained": number(good["variance_explained"])})
+rows = pd.DataFrame(rows)
 show_table(
-    pd.DataFrame(rows),
+    rows.drop(columns="fine-tune") if len(paths) == 1 else rows,
     notes={"own loss": "nats a token"},
     caption="Each dose between the floor and dose 0, and the dictionary that was asked.",
 )

@@ -493,8 +493,8 @@ least = [
 least = pd.concat(least).sort_values("yes", kind="stable").groupby("conclusion", sort=False).head(1)
 least["conclusion"] = least["conclusion"].map(in_words)
 show_table(
-    least[least["yes"] < 1].head(7)[["conclusion", "choice", "yes", "unclear", "no"]],
-    {"yes": ".0%", "unclear": ".0%", "no": ".0%"},
+    least[least["yes"] < 1].head(7)[["conclusion", "choice", "yes", "unclear"]],
+    {"yes": ".0%", "unclear": ".0%"},
     caption="The choice with least support for each conclusion that some way doesn't support.",
 )
 

@@ -28,12 +28,23 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from IPython.display import display
+from matplotlib.ticker import PercentFormatter
 from scipy.stats import entropy
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
 from featrack_utils.display import cards, style
-from featrack_utils.display.text import check, count, listed, number, percent, say, show
+from featrack_utils.display.text import (
+    check,
+    count,
+    listed,
+    number,
+    percent,
+    say,
+    show,
+    verdict,
+    with_interval,
+)
 from featrack_utils.interpretation import contexts
 from featrack_utils.lineage import Lineage, label
 from featrack_utils.matching import classes
@@ -42,6 +53,15 @@ from featrack_utils.matching.chains import universal_chains
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.flow import steps
 from featrack_utils.pipeline import store
+from featrack_utils.statistics.intervals import corrected, over_seeds
+from featrack_utils.statistics.persistence import (
+    Persistence,
+    difference,
+    flat,
+    ratio,
+    resample,
+    undefined,
+)
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -53,7 +73,8 @@ min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 class_share = 0.5  # of a feature's activation must fall on a class's tokens
 max_density = 0.1  # of all tokens, above which a feature is dense
-seed = 1337  # of the random contexts
+seed = 1337  # of the random contexts and of the bootstrap
+interval_draws = 40  # bootstrap draws over groups of documents and seeds
 
 # %%
 run = store.open_run(run_dir)
@@ -236,13 +257,199 @@ say(
     f"{count(mean.features)}, stands between {count(floor.features)} with random MLPs and "
     f"{count(ceiling.features)} if nothing had happened: {{term}}`rescaled <rescaled persistence>` that is {percent(rescaled)}. "
     f"With copies merged it is {count(mean.groups)} between {count(floor.groups)} and "
-    f"{count(ceiling.groups)}. These are counts of one run, without intervals.",
+    f"{count(ceiling.groups)}. These are counts; their intervals follow.",
     f"It would take {count(len(lineage.order))} dictionaries of the {label(root)} model to know this "
     f"ceiling; we have {count(len(own))}. Every universal chain contains simpler patterns that need only "
     "three: the first links to two children, and the path through a child to a grandchild. The rarer "
     "of these is an upper limit for the true ceiling, so the rescaled share is a lower one."
     if bounded
     else "",
+)
+
+# %% [markdown]
+# ## How sure are these counts?
+#
+# To know, we resample the documents, as for [any share](ceilings). In each {term}`replicate` every link
+# of every chain has another r, so the chains are joined anew. A feature has a chain in a draw if, on some
+# way through the models, *all* links hold in this draw. So models are taken out of the lineage one by one.
+# Where links meet in a model, both must hold; where several ways lead on, one is enough.
+
+
+# %%
+def chains_drawn(lineage, links, size):
+    """Which of the root's features have a chain: bool [size, 1 + 2 R], on the mix and in the draws.
+
+    `links` holds the pairs of features that match along every step, in any of these looks.
+    """
+    parts = []
+    for step in steps(lineage):
+        i, j, looks = links[step]
+        parts.append(
+            (pd.DataFrame(dict(zip(step, (i, j), strict=True))), np.packbits(looks, axis=1))
+        )
+    for model in (*lineage.order[1:], None):  # at last what is left is joined in the root
+        here = [part for part in parts if model is None or model in part[0]]
+        rest = [part for part in parts if model is not None and model not in part[0]]
+        (table, bits), *others = here
+        for more, its in others:
+            shared = [*table.columns.intersection(more.columns)]
+            one = table.assign(**{"in one": range(len(table))})
+            joined = one.merge(more.assign(**{"in other": range(len(more))}), on=shared)
+            bits = bits[joined.pop("in one")] & its[joined.pop("in other")]
+            table = joined[bits.any(axis=1)]
+            bits = bits[bits.any(axis=1)]
+        if model is not None:
+            table = table.drop(columns=model)
+            way = table.groupby([*table.columns]).ngroup().to_numpy()
+            by_way = np.argsort(way, kind="stable")
+            starts = np.flatnonzero(np.diff(way[by_way], prepend=-1))
+            table = table.iloc[by_way[starts]]
+            bits = np.bitwise_or.reduceat(bits[by_way], starts) if starts.size else bits
+        parts = [*rest, (table, bits)]
+    ((table, bits),) = parts
+    n_looks = next(iter(links.values())).looks.shape[1]
+    having = np.zeros((size, n_looks), bool)
+    having[table[lineage.root]] = np.unpackbits(bits, axis=1, count=n_looks).astype(bool)
+    return having
+
+
+# %% [markdown]
+# On the whole mix these must be the chains counted above. Shares of the first model's {term}`eligible`
+# features are then corrected for noise, as every share is; seeds are resampled beside the documents; and
+# share, ceiling and both floors come from the same draws.
+
+# %%
+of_models = {model: [*matches.names[model]] for model in lineage.order}
+of_models |= {
+    f"{m}.mlp": [f"{m}.mlp-{d}" for d in range(control_draws)] for m in lineage.order if m != root
+}
+of_models[f"{root}.random"] = [f"{root}.random-0"]
+sample = resample(
+    {model: [everything[name] for name in names] for model, names in of_models.items()},
+    [tau],
+    tau=tau,
+    replicates=interval_draws,
+    seed=seed,
+    eligible_features={model: [able[n] for n in names] for model, names in of_models.items()},
+)
+known_links = {}
+
+
+def links(a, b):
+    """The links of two dictionaries, each a model and a seed, in all draws."""
+    if (a, b) not in known_links:
+        one, other = of_models[a[0]][a[1]], of_models[b[0]][b[1]]
+        is_known = one in found and other in found
+        pairs = (matches.best[one, other] if is_known else match(one, other)).pairs
+        known_links[a, b] = sample.links(a, b, pairs)
+    return known_links[a, b]
+
+
+def universal_share(shape, stands_for, merged=False):
+    """Share of a root dictionary's features, or groups of copies, with a chain through dictionaries."""
+    _, s = stands_for[shape.root]
+    along = {(a, b): links(stands_for[a], stands_for[b]) for a, b in steps(shape)}
+    having = chains_drawn(shape, along, able[own[s]].size)
+    if merged:
+        of = groups[own[s]]
+        having = np.array([having[of == group].any(axis=0) for group in np.unique(of[of >= 0])])
+    else:
+        having = having[sample.eligible[root][s]]
+    draws = having.shape[1] // 2
+    looks = having[None, :, 0], having[None, :, 1 : draws + 1], having[None, :, draws + 1 :]
+    return corrected(np.array([tau]), *looks, len(having))
+
+
+def over_choices(shape, models, choices, merged):
+    """The mean share over choices of dictionaries: a seed of each of the shape's models."""
+    each = {
+        seeds: universal_share(
+            shape, dict(zip(shape.order, zip(models, seeds, strict=True), strict=True)), merged
+        )
+        for seeds in choices
+    }
+    return over_seeds(each, sample.draws, *models)
+
+
+def between(merged=False):
+    """Universal features between the ceiling and both floors, with intervals."""
+    seeds = [range(len(of_models[model])) for model in lineage.order]
+    share = over_choices(lineage, lineage.order, product(*seeds), merged)
+    stand_ins = [root, *(f"{model}.mlp" for model in lineage.order[1:])]
+    draws = [(d % len(own), *[d] * (len(stand_ins) - 1)) for d in range(control_draws)]
+    in_one = Lineage({"a": {"train": ["text"]}, "b": {"parent": "a", "train": ["text"]}})
+    to_random = [(s, 0) for s in range(len(own))]
+    floors = {
+        "random_mlp": over_choices(lineage, stand_ins, draws, merged),
+        "random_model": over_choices(in_one, [root, f"{root}.random"], to_random, merged),
+    }
+    shapes = [lineage] if len(own) >= len(lineage.order) else shapes_of_three(lineage)
+    shapes = [shape for shape in shapes if len(own) >= len(shape.order)]
+    ceilings = [
+        over_choices(shape, [root] * n, permutations(range(len(own)), n), merged)
+        for shape in shapes
+        for n in [len(shape.order)]
+    ]
+    rarest = min(ceilings, key=lambda one: one.counted[0], default=undefined(share))
+    return Persistence(share, rarest, floors, tau)
+
+
+spans = {"features": between(), "groups of copies": between(merged=True)}
+per_choice = [len(known_chains[c]) / able[c[0]].sum() for c in choices]
+assert np.isclose(spans["features"].raw(), np.mean(per_choice))
+
+# %% tags=["hide-input"]
+figure, axis = style.single(2.4)
+for place, span in enumerate(spans.values()):
+    axis.hlines(place, span.floor().estimate, span.ceiling().estimate, color="#bbbbbb", lw=8)
+    axis.plot(span.floor("random_model").estimate, place, "|", color=style.GREY, ms=14, mew=2)
+    axis.hlines(place, *span.share()[1:], color=style.colour_of(root), lw=2)
+    axis.plot(span.share().estimate, place, "o", color=style.colour_of(root), ms=9, mec="white")
+    axis.plot(span.raw(), place, ".", color=style.GREY, ms=5)
+axis.set_yticks([0, 1], spans)
+axis.set(xlim=(0, None), ylim=(1.5, -0.5), xlabel=f"of {label(root)}'s, the universal ones")
+axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+axis.grid(axis="y", visible=False)
+show(
+    figure,
+    "The share that is universal, corrected for noise, with its 95 % interval (small dot: as counted), "
+    "between the floor with random MLPs and the ceiling (grey bar). Tick: the random model.",
+    "fig-universal-share",
+    "Two rows, each with a dot and its interval between floor and ceiling",
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+span, once = spans.values()
+carried = ratio(span.floors["random_mlp"], span.shares, tau)
+say(
+    f"Of the first model's eligible features {with_interval(span.share())} are universal, beside a floor "
+    f"of {with_interval(span.floor())} with random MLPs, {with_interval(span.floor('random_model'))} in the "
+    "random model"
+    + (
+        f", and a ceiling of {with_interval(span.ceiling())}. Rescaled that is "
+        f"{with_interval(span.rescaled())}. "
+        if len(own) > 2
+        else ". A ceiling takes three dictionaries of the first model. "
+    )
+    + verdict(
+        difference(span.shares, span.floors["random_mlp"], tau),
+        0,
+        below="Fewer than with random MLPs: that is no sign of anything learned.",
+        above="So some features go through all models that no random MLP would show.",
+        unclear="Whether any of them needs what the MLPs have learned isn't clear.",
+    ),
+    f"With copies merged it is {with_interval(once.share())} of the groups, beside "
+    f"{with_interval(once.floor())} with random MLPs. "
+    + verdict(
+        difference(once.shares, once.floors["random_mlp"], tau),
+        0,
+        below="That is fewer.",
+        above="That is more, so it isn't the copies' doing.",
+        unclear="So with copies counted once it can't be told whether any universal feature needs what "
+        "the MLPs have learned.",
+    ),
+    f"Token and attention carry {with_interval(carried)} of the "
+    "universal features: as large a part would be universal if no MLP had learned anything.",
 )
 
 # %% [markdown]
@@ -476,6 +683,9 @@ if case is not None:
     results |= {f"{name}.{key}": case[key] for key in (*lineage.order, "min_r")}
     results |= {f"{name}.active_on_token": active.mean(), f"{name}.weak": weak}
 results = {name: value if np.isfinite(value) else None for name, value in results.items()}
+results |= span.as_results("track.universal_share")
+results |= once.as_results("track.universal_share.copies_merged")
+results |= flat("track.universal_share.carried", carried)
 store.write_results(run, "case-study", results)
 
 # %% [markdown]

@@ -405,13 +405,28 @@ rows = [
 ]
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+shown = pd.DataFrame(rows)
+if len(planted) == 1:
+    shown = shown.drop(columns="word in")
+else:  # one row a strength
+    read = [checked(strength, "confirmed")["answering"] for strength in planted]
+    shown = shown[shown["not in"] == LISTS["clean"]].drop(columns="not in").assign(unread=read)
 show_table(
-    pd.DataFrame(rows)
-    .head(7)
-    .rename(columns={"called_new": "called new", "false_alarms": "false alarms"}),
+    shown.rename(
+        columns={
+            "called_new": "called new",
+            "false_alarms": "false alarms",
+            "unread": "also not in the reader",
+        }
+    ),
     {"word in": ".0%", "rank": ",.0f"},
-    notes={"answering": "to the plant", "rank": "of the first that answers"},
-    caption="Features that are called new because they are not in the other's dictionaries. The "
+    notes={
+        "answering": "to the plant",
+        "rank": "of the first that answers",
+        "also not in the reader": "of those that answer",
+    },
+    caption="Features that are called new because they are not in "
+    f"{'the other' if len(planted) == 1 else 'the clean model'}'s dictionaries. The "
     "reader is the dictionary of the clean model that has read the planted text.",
 )
 
@@ -477,8 +492,11 @@ store.write_results(run, "planted", results)
 
 def bounded(kind):
     smallest, largest = limits[kind]
-    there = f"found down to {percent(smallest)}" if smallest else "found at none of the strengths"
-    return there + (f" and not at {percent(largest)}" if smallest and largest else "")
+    if not smallest:
+        return f"found at none of the strengths, up to {percent(max(planted))}"
+    if largest:
+        return f"found down to {percent(smallest)} and not found at {percent(largest)}"
+    return f"found down to {percent(smallest)}, the least that was tried"
 
 
 # %% [markdown]

@@ -106,7 +106,16 @@ def directions(folder):
 
 
 unit = {model: directions(folder) for model, folder in folders.items()}
-together = np.concatenate(list(unit.values()))
+widths = [*dict.fromkeys(rows.shape[1] for rows in unit.values())]  # of a lineage of one kind: one
+
+
+def placed(rows):
+    """Directions of models of one width in numbers of their own, at right angles to all others."""
+    before = sum(widths[: widths.index(rows.shape[1])])
+    return np.pad(rows, ((0, 0), (before, sum(widths) - before - rows.shape[1])))
+
+
+together = np.concatenate([placed(rows) for rows in unit.values()])
 
 cosine = together @ together[0]
 cosine[0] = -1  # not itself

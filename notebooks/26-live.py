@@ -22,10 +22,11 @@
 # section has its method in a few lines of code, a still picture that says it without a kernel, and
 # then the control.
 #
-# :::{admonition} In the book the controls stand still
+# :::{admonition} The controls work here, and in JupyterLab
 # :class: note
-# They need a running kernel. After `make book` has made the models, `make lab` opens the chapters in
-# JupyterLab: double-click this one, then *Run → Run All Cells*.
+# The page computes the models itself, from files that it loads when a control comes into sight;
+# nothing you type leaves it. `make lab` opens the same chapter with controls over the package's
+# own models, and they say the same numbers.
 # :::
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
@@ -41,7 +42,16 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
-from featrack_utils.display import cards, flow_figure, live, shading, style, training_figures
+from featrack_utils.display import (
+    cards,
+    flow_figure,
+    live,
+    page_models,
+    paper,
+    shading,
+    style,
+    training_figures,
+)
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, count, number, percent, say, show
 from featrack_utils.interpretation import contexts
@@ -189,6 +199,7 @@ def show_text(text, top):
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 live.Panel(
     show_text,
+    page=page_models.panel("type"),
     text=live.control(
         ipywidgets.Textarea, "Your text", "Text that all models read", value=code, rows=3
     ),
@@ -305,7 +316,8 @@ def draw_way(losses, activations, model, feature, t):
 losses = loss_curve(np.linspace(0, 1, 11))
 followed = int(acts["code"][last].max(axis=0).argmax())
 activations = feature_curve(losses.index, last, followed, strongest_places(last, followed))
-t = store.read_results(run, "merge")["merge.t"] if len(lineage.parents(last)) == 2 else 0.5
+read_off = store.read_results(run, "merge") if len(lineage.parents(last)) == 2 else {}
+t = read_off.get("merge.t", 0.5)
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 first, second = map(label, ends)
@@ -373,6 +385,7 @@ def choose_feature(model, feature):
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 live.Panel(
     show_way,
+    page=page_models.panel("slide"),
     t=live.control(
         ipywidgets.FloatSlider,
         "Weight t",
@@ -659,11 +672,49 @@ def show_ablation(text, model, feature):
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 live.Panel(
     show_ablation,
+    page=page_models.panel("ablate"),
     text=live.control(
         ipywidgets.Textarea, "Your text", "Text that the model goes on from", value=code, rows=3
     ),
     **choose_feature(last, removed),
 )
+
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
+# What the page needs to compute all this by itself.
+marks = {"balanced": read_off.get("merge.t_balanced")}
+if read_off:
+    marks["published"] = paper.published("merge.t")
+way = {
+    "ends": ends,
+    "t": t,
+    "marks": [{"name": name, "t": at} for name, at in marks.items() if at is not None],
+    "feature": f"{last}-{removed}",
+    "text": code,
+}
+left_out = page_models.unfit(run, lineage)
+
+
+def build(work):
+    (work / "data").mkdir()
+    if not left_out:
+        page_models.write_models(work / "data", run, lineage, way)
+
+
+names = [run / "models" / name for name in lineage.order]
+names += [run / "saes" / f"{name}-0" for name in lineage.order]
+store.make(
+    run / "touch",
+    build,
+    parameters={"way": way, "left_out": left_out},
+    inputs=names,
+    code=[page_models],
+)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+if left_out:
+    say(f"In the book these controls stand still, as {left_out}.")
+else:
+    display(page_models.scripts())
 
 # %% [markdown]
 # ## What we learned

@@ -79,6 +79,11 @@ ALONE = (
         "says how matches are shared out; the parent's own dictionaries stand beside it",
     ),
     (
+        r"track\.universal_share",
+        _NULLS,
+        "its ceiling takes three dictionaries of the root",
+    ),
+    (
         r"track\.\w+\.assignment_share",
         ("ci_low", "ci_high"),
         "solved once, not in every draw",

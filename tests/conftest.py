@@ -3,8 +3,27 @@
 import numpy as np
 import pytest
 
+from tests.books import Books
+
 CONTEXT = 16
+WHOLE_BOOKS = {"test_pipeline": ("smoke",), "test_lineages": ("chain", "three")}
 TEXTS = ["def f(x):\n    return x\n" * 20, "the cat and the other cat are there " * 20]
+
+
+def pytest_collection_modifyitems(items):
+    """Tests about whole books come last, for the books are made meanwhile."""
+    last = list(WHOLE_BOOKS)
+    items.sort(key=lambda item: last.index(item.path.stem) if item.path.stem in last else -1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def books(request, tmp_path_factory):
+    """The whole books that the collected tests are about, begun before the first test."""
+    asked = {item.path.stem for item in request.session.items}
+    wanted = [name for file, names in WHOLE_BOOKS.items() if file in asked for name in names]
+    made = Books(tmp_path_factory.mktemp("books"), wanted)
+    yield made
+    made.stop()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from featrack_utils.statistics.bootstrap import (
     draw,
     halves,
     mutual_only,
+    resample,
 )
 from featrack_utils.statistics.weighted_correlations import best_drawn, paired_r, weigh
 from tests.simulated import Plan, simulate
@@ -84,6 +85,31 @@ def test_the_order_of_positions_does_not_matter(pair):
     one, other = (_best_of_all_pairs(sides, documents) for sides in (pair, mixed))
     np.testing.assert_allclose(one.r_a, other.r_a, atol=1e-6)
     np.testing.assert_allclose(one.r_b, other.r_b, atol=1e-6)
+
+
+def test_links_are_the_pairs_above_the_threshold_in_each_draw(pair):
+    """Every pair that is near τ, by numpy, on the documents that each replicate drew."""
+    tau = 0.8
+    sample = resample(
+        {"a": [pair[0]], "b": [pair[1]]},
+        [tau],
+        tau=tau,
+        replicates=3,
+        seed=0,
+        min_positions=5,
+        min_documents=3,
+    )
+    known = correlations(pair[0].acts, pair[1].acts, floor=0.3)
+    i, j, looks = sample.links(("a", 0), ("b", 0), known.pairs)
+    assert looks.shape[1] == 7 and looks.any(axis=1).all() and len(i) > 5
+    x, y = (one.acts.toarray().astype(float) for one in pair)
+    for number, times in enumerate(
+        [np.ones(sample.draws.documents.shape[1]), *sample.draws.documents]
+    ):
+        rows = np.repeat(np.arange(len(x)), times[pair[0].origin].astype(int))
+        for k in range(len(i)):
+            r = np.corrcoef(x[rows, i[k]], y[rows, j[k]])[0, 1]
+            assert abs(r - tau) < 1e-4 or looks[k, number] == (r > tau)
 
 
 def test_a_feature_without_its_documents_matches_nothing(pair):

@@ -12,6 +12,7 @@ from featrack_utils.matching.chains import universal_chains
 from featrack_utils.matching.classes import turned
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.flow import steps
+from featrack_utils.statistics.bootstrap import Links
 from tests.chapters import Chapter
 
 CHAPTER = Chapter("20-case-study")
@@ -102,6 +103,23 @@ def test_a_chain_is_as_strong_as_its_weakest_link_and_the_strongest_is_kept(line
         strongest = max(chains_of[chosen[0]], key=strength)
         assert row.min_r == pytest.approx(strength(strongest), abs=1e-6)
         assert strength(chosen) == pytest.approx(strength(strongest), abs=1e-6)
+
+
+@pytest.mark.parametrize("lineage", [*LINEAGES.values(), *CHAPTER.shapes_of_three(PAPER)])
+def test_the_chains_of_every_draw_are_those_of_its_links(lineage):
+    """Each draw's chains by the strongest links, with thresholds in the place of draws."""
+    acts = [watching([*range(12), *range(6)], 1.2, n) for n in range(len(lineage.order))]
+    best = matched(lineage, acts)
+    taus = np.array([0.5, 0.6, 0.7, 0.8, 0.999999])
+    links = {
+        edge: Links(best[edge].pairs.i, best[edge].pairs.j, best[edge].pairs.r[:, None] > taus)
+        for edge in steps(lineage)
+    }
+    drawn = CHAPTER.chains_drawn(lineage, links, 18)
+    for having, tau in zip(drawn.T, taus, strict=True):
+        expected = universal_chains(lineage, best, tau)[lineage.root]
+        assert set(np.flatnonzero(having)) == set(expected)
+    assert 0 < drawn[:, 3].sum() < 18 and not drawn[:, 4].any()
 
 
 def test_without_chains_the_table_is_empty_but_has_its_columns():

@@ -1,19 +1,29 @@
 """Models of eight families are read where they should be, and what can't be read is refused."""
 
 import json
+import shutil
+import subprocess
+import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
 from featrack_utils.corpora.tokenizer import train_tokenizer
+from featrack_utils.dictionaries import loading as dictionaries
+from featrack_utils.dictionaries.activations import Buffers
+from featrack_utils.dictionaries.training import load_sae, new_sae
 from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation.logit_effects import logit_effects, read_writing
 from featrack_utils.lineage import WRITERS, Lineage
 from featrack_utils.models import capture, controls, loading
 from featrack_utils.pipeline.profile import load_profile
 from tests.conftest import TEXTS
 from tests.families import CONTEXT, FAMILIES, save
+from tests.hub_server import Hub
 from tests.test_profile import PROFILES
 
 TOKENS = torch.arange(48).reshape(2, 24) * 7 % 300
@@ -64,6 +74,25 @@ def test_a_control_redraws_what_writes_the_site_and_keeps_all_before_and_the_nor
         assert (reads[hook] - before[hook]).norm() > 0.5 * before[hook].norm()
         if writer == "mlp":  # attention comes first, or reads the same as the MLP does
             assert torch.equal(reads["hook_attn_out"], before["hook_attn_out"])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_feature_of_the_last_block_moves_the_logits_as_its_effects_say(family, outside, tmp_path):
+    """As in test_logits: a multiple of the effect and one of the logits as they were."""
+    bridge = loading.boot(outside / family)
+    for hook in ("hook_mlp_out" if family == "Gemma2" else "mlp.hook_post", "hook_resid_post"):
+        site = f"blocks.2.{hook}"  # Gemma 2 norms what its MLP writes: no fixed matrix
+        d_in = capture.mlp_activations(bridge, TOKENS, site).shape[-1]
+        row = torch.nn.functional.normalize(torch.ones(1, d_in).cumsum(1).sin())
+        save_file({"W_dec": row}, tmp_path / "sae_weights.safetensors")
+        effect = logit_effects(read_writing(outside / family, tmp_path, site), np.arange(1))[0]
+        before = capture.logits_with(bridge, TOKENS)[0, 7].double().numpy()
+        pushed = capture.logits_with(bridge, TOKENS, lambda x, row=row: x + 0.01 * row[0], site)
+        change = pushed[0, 7].double().numpy() - before
+        change -= change.mean()
+        known = np.stack([effect, before - before.mean()], axis=1)
+        (part, _), residual, *_ = np.linalg.lstsq(known, change)
+        assert part > 0 and residual[0] < 1e-3 * (change**2).sum()
 
 
 def refused(entry, name="base") -> str:
@@ -150,6 +179,50 @@ def test_a_folder_that_holds_no_such_model_is_refused_in_one_sentence(spoil, cop
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     assert f"{tmp_path}/none, and no such folder is there" in refused({"load": f"{tmp_path}/none"})
+
+
+ASK = """
+import json, sys
+from pathlib import Path
+from featrack_utils.dictionaries import loading as dictionaries
+from featrack_utils.dictionaries.activations import Buffers
+from featrack_utils.dictionaries.training import load_sae, new_sae
+from featrack_utils.errors import FeatrackError
+from featrack_utils.models import loading
+for entry in json.loads(sys.argv[1]):
+    try:
+        found = loading.find("base", entry, weights=True)
+        loading.bring_in("base", entry, Path(sys.argv[2]))
+        print(found.revision)
+    except FeatrackError as error:
+        print(error)
+"""
+
+
+def test_models_of_the_hub_are_fetched_or_refused_in_one_sentence(outside, tmp_path, copied):
+    pickled(copied)
+    with Hub() as hub:
+        commit = hub.commit_folder("models/me/chat", outside / "Llama")
+        hub.commit_folder("models/me/pickled", copied)
+        hub.commit_folder("models/me/gated", outside / "OPT")
+        hub.gated.add("models/me/gated")
+        asked = [{"load": f"me/{name}"} for name in ("chat", "gated", "pickled", "none")]
+        asked.append({"load": "me/chat", "revision": "v2"})
+        out = tmp_path / "brought"
+        python = [sys.executable, "-c", ASK, json.dumps(asked), str(out)]
+        environment = hub.environment(tmp_path / "home")
+        said = subprocess.run(python, env=environment, capture_output=True, text=True, check=True)
+    alone = [sys.executable, "-c", ASK, json.dumps([{"load": "me/other"}, asked[0]]), str(out)]
+    later = subprocess.run(alone, env=environment, capture_output=True, text=True, check=True)
+    chat, gated, bin_only, none, revision = said.stdout.splitlines()
+    assert chat == commit and (out / "model.safetensors").is_file()
+    assert "me/gated is gated; accept its terms on the hub" in gated
+    assert "holds pickled weights only" in bin_only
+    assert "is me/none, which is neither a folder here nor a model on the hub" in none
+    assert "me/chat has no revision 'v2' on the hub" in revision
+    unreached, kept = later.stdout.splitlines()
+    assert "me/other is no folder here, and the hub can't be reached" in unreached
+    assert kept == commit  # what was fetched before is enough
 
 
 def test_weights_that_are_not_finite_are_found_before_anything_runs(copied):
@@ -291,3 +364,73 @@ def test_a_lineage_of_loaded_models_that_can_not_be_is_refused(models, sentence)
     with pytest.raises(FeatrackError) as caught:
         own(models=models, corpora={"vocab_size": 300})
     assert sentence in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory, outside):
+    """A dictionary for the first family's MLP, and the activations that it reads."""
+    folder = tmp_path_factory.mktemp("given") / "sae"
+    sae = new_sae(64, architecture="standard", expansion=2, l1_coefficient=1.0, k=1, **QUICK)
+    sae.cfg.normalize_activations = "none"
+    sae.cfg.metadata.hook_name = "blocks.1.mlp.hook_post"
+    sae.save_inference_model(folder)
+    model = loading.load_model(outside / "GPT2")
+    blocks = np.arange(8 * 24).reshape(8, 24) * 7 % 300
+    return folder, Buffers(model, blocks, "blocks.1.mlp.hook_post")
+
+
+QUICK = {"l1_warm_up_steps": 0, "seed": 0}
+
+
+def test_a_given_dictionary_says_the_same_of_activations_with_unit_rows(given, tmp_path):
+    folder, buffers = given
+    dictionaries.bring_in("dictionaries.base", str(folder), buffers, tmp_path)
+    theirs, ours = load_sae(folder), load_sae(tmp_path)
+    torch.testing.assert_close(ours.W_dec.norm(dim=1), torch.ones(128))
+    x = buffers[0]
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+    (row,) = pd.read_csv(tmp_path / "history.csv").to_dict("records")
+    assert row["l0"] == pytest.approx((theirs.encode(x) > 0).float().sum(1).mean().item())
+
+
+def changed_config(folder, place, **changes):
+    shutil.copytree(folder, place)
+    config = json.loads((place / "cfg.json").read_text())
+    (place / "cfg.json").write_text(json.dumps(config | changes))
+    return place
+
+
+def test_a_dictionary_that_does_not_fit_is_refused_in_one_sentence(given, tmp_path):
+    def fit(place, d_in=64):
+        with pytest.raises(FeatrackError) as caught:
+            dictionaries.require_fit("dictionaries.base", place, "blocks.1.mlp.hook_post", d_in)
+        return str(caught.value)
+
+    folder, _ = given
+    assert dictionaries.require_fit("x", folder, "blocks.1.mlp.hook_post", 64) == 128
+    assert "reads 64 numbers a token, and the model has 32" in fit(folder, 32)
+    elsewhere = changed_config(folder, tmp_path / "a", metadata={"hook_name": "blocks.2.hook_z"})
+    assert "was trained at blocks.2.hook_z, and site is blocks.1.mlp.hook_post" in fit(elsewhere)
+    normed = changed_config(folder, tmp_path / "b", normalize_activations="layer_norm")
+    assert "wants activations normalised by layer_norm" in fit(normed)
+    with pytest.raises(FeatrackError, match=r"holds no cfg.json; give a folder in SAELens' own"):
+        dictionaries.find("dictionaries.base", str(tmp_path))
+    with pytest.raises(FeatrackError, match="neither a folder here nor a release of SAELens"):
+        dictionaries.find("dictionaries.base", "/nowhere/sae")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"bas": ["x"]}, "dictionaries.bas is of no model; the nearest is base"),
+        ({"base": ["x"]}, "dictionaries gives none to child; give each model some, or none"),
+    ],
+)
+def test_dictionaries_are_given_to_all_models_or_to_none(given, sentence):
+    models = {"base": {"load": "a"}, "child": {"load": "b", "parent": "base"}}
+    with pytest.raises(FeatrackError, match=sentence):
+        own(models=models, dictionaries=given)
+    both = own(models=models, dictionaries={"base": ["x", "y", "w"], "child": ["z", "u"]})
+    assert both.seeds == (3, 2) and own(models=models).seeds == (2, 2)
+    with pytest.raises(FeatrackError, match="gives one to a model; its ceiling needs a second"):
+        own(models=models, dictionaries={"base": ["x", "y"], "child": ["z"]})

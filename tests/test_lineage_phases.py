@@ -83,46 +83,6 @@ def distance(run: Path, one: str, other: str) -> float:
     return float(np.sqrt(sum(((a[name] - b[name]) ** 2).sum() for name in a)))
 
 
-def test_in_a_chain_of_three_each_fine_tune_starts_from_the_one_before(make_run):
-    run = make_run(
-        {
-            "a": {"train": ["p"]},
-            "b": {"parent": "a", "train": ["q"]},
-            "c": {"parent": "b", "train": ["r"]},
-            "d": {"parent": "c", "train": ["s", "p"]},
-        }
-    )
-    chapter("base", run, BASE)
-    chapter("finetune", run, FINETUNE)
-    for child, parent, other in [("c", "b", "a"), ("d", "c", "b")]:
-        assert distance(run, child, parent) < distance(run, child, other)
-        inputs = store.read_record(run / "models" / child)["inputs"]
-        assert inputs[parent] == store.digest(run / "models" / parent)
-    assert (run / "models" / "c" / "snapshots").is_dir()
-    assert not (run / "models" / "b" / "snapshots").exists()
-    results = store.read_results(run, "base", "finetune")
-    for model in "abcd":
-        assert all(f"lm.{model}.{domain}.loss" in results for domain in "pqrs")
-    assert results["lm.b.q.loss"] < results["lm.a.q.loss"]
-    assert results["lm.d.epochs"] < results["lm.c.epochs"]  # of two domains
-
-
-def test_a_merge_of_three_is_their_mean_and_has_no_sweep(make_run):
-    tuned = {name: {"parent": "a", "train": [name]} for name in "xyz"}
-    merge = {"m": {"merge": ["x", "y", "z"], "method": "linear"}}
-    run = make_run({"a": {"train": ["p"]}, **tuned, **merge})
-    chapter("base", run, BASE)
-    chapter("finetune", run, FINETUNE)
-    assert chapter("merge", run, MERGE)["pairs"] == {}
-    parents = [weights(run, name) for name in "xyz"]
-    for name, tensor in weights(run, "m").items():
-        mean = sum(parent[name].astype(np.float64) for parent in parents) / 3
-        np.testing.assert_allclose(tensor, mean, rtol=1e-6, atol=1e-7)
-    results = store.read_results(run, "merge")
-    assert all(f"lm.m.{domain}.accuracy" in results for domain in "pxyz")
-    assert "merge.t" not in results
-
-
 def test_a_number_as_t_is_kept_and_several_merges_have_names_of_their_own(make_run):
     run = make_run(
         {
@@ -158,29 +118,6 @@ def test_a_fine_tune_of_no_step_keeps_every_neuron_and_its_control_none(make_run
     a, control = (made["neurons"][name].astype(np.float64) for name in ("a", "x.mlp"))
     by_scipy = [pearsonr(a[:, i], control[:, i]).statistic for i in range(24)]
     np.testing.assert_allclose(made["r"]["a", "x.mlp"], by_scipy, atol=1e-5)
-
-
-def test_a_higher_rate_moves_a_fine_tune_further_and_its_own_rate_is_not_trained_again(make_run):
-    run = make_run({"a": {"train": ["p"]}, "x": {"parent": "a", "train": ["x"]}})
-    chapter("base", run, BASE)
-    chapter("finetune", run, FINETUNE | {"learning_rate": 1e-3, "dosed": []})
-    lineage, opened = store.open_lineage(run), prepare.open_corpora(None, CONTEXT)
-    recipe = dict(architecture="standard", expansion=2, l1_coefficient=1.0, k=4)
-    recipe |= dict(learning_rate=1e-2, train_tokens=2000, batch_tokens=128, precision="float32")
-    of_a, of_x = (jobs.of_model(lineage, name, range(2)) for name in "ax")
-    wanted = [*of_a, *of_x, jobs.of_zero_steps(lineage, "x")]
-    jobs.train_and_measure(run, opened, wanted, recipe, 20)
-    counted = {"tau": 0.8, "rule": "best", "replicates": 20, "min_positions": 3, "min_documents": 2}
-    given = GIVEN | recipe | counted | {"root_seeds": 2, "evaluation_blocks": 20}
-    made = chapter("rate", run, given | {"rates": [0.1, 1.0]})
-    assert made["models"] == {("x", "1_10"): "x", ("x", "1_1"): "x.rate-1_1"}
-    results = store.read_results(run, "rate", "finetune")
-    assert results["rate.x.1_10.x.loss"] == results["lm.x.x.loss"]
-    assert results["rate.x.1_1.weight_distance"] > results["rate.x.1_10.weight_distance"] > 0
-    assert results["rate.x.1_1.gained"] > results["rate.x.1_10.gained"] > 0
-    assert results["rate.x.1_1.median_r"] < results["rate.x.1_10.median_r"] < 1
-    both = (run / "features" / name for name in ("x.rate-1_1", "x.rate-1_1.mlp"))
-    assert all(store.opened(folder) for folder in both)
 
 
 def test_merges_of_two_and_of_three_parents_are_compared_by_the_recipes_that_fit(make_run):

@@ -1,66 +1,77 @@
-"""Two more lineages, whole at smoke size: a chain of fine-tunes, and three parents merged.
-
-Slow: about two minutes on two cores.
-"""
+"""Two more lineages, whole at smoke size: a chain of fine-tunes, and three parents merged."""
 
 import json
-import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import load_file
 
-from featrack_utils.lineage import Lineage
-from tests.test_pipeline import MADE, ROOT, finish
-
-LINEAGES = {
-    "chain": {
-        "first": {"train": ["english", "python"]},
-        "second": {"parent": "first", "train": ["lua"]},
-        "third": {"parent": "second", "train": ["stories"]},
-        "fourth": {"parent": "third", "train": ["python"]},
-    },
-    "three": {
-        "root": {"train": ["english"]},
-        "a": {"parent": "root", "train": ["python"]},
-        "b": {"parent": "root", "train": ["lua"]},
-        "c": {"parent": "root", "train": ["stories"]},
-        "mixed": {"merge": ["a", "b", "c"], "method": "linear"},
-    },
-}
+from featrack_utils.pipeline import store
+from tests.books import LINEAGES, lineage_of
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory) -> Path:
-    place = tmp_path_factory.mktemp("lineages") / "featrack"
-    return shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns(*MADE))
+@pytest.fixture
+def run_of(books):
+    """The finished run of a lineage."""
+    return lambda name: books[name] / "runs" / name
+
+
+def results_of(run: Path) -> dict[str, float]:
+    return json.loads((run / "results.json").read_text())
+
+
+def weights(run: Path, model: str) -> dict[str, np.ndarray]:
+    return load_file(run / "models" / model / "model.safetensors")
+
+
+def distance(run: Path, one: str, other: str) -> float:
+    a, b = weights(run, one), weights(run, other)
+    return float(np.sqrt(sum(((a[name] - b[name]) ** 2).sum() for name in a)))
 
 
 @pytest.mark.parametrize("name", LINEAGES)
-def test_a_lineage_of_ones_own_makes_a_book_with_the_chapters_that_apply(name, checkout):
-    lineage = Lineage(LINEAGES[name])
-    finish(
-        checkout,
-        name=name,
-        models=json.dumps(LINEAGES[name]),
-        arms=json.dumps({"dosed": list(lineage.tuned[:1]), "doses": [0.3], "own_steps": 0}),
-        robustness="{sweep: []}",
-    )
-    run = checkout / "runs" / name
-    results = json.loads((run / "results.json").read_text())
+def test_a_lineage_of_ones_own_makes_a_book_with_the_chapters_that_apply(name, run_of, books):
+    lineage, run = lineage_of(name), run_of(name)
+    results = results_of(run)
     for parent, child in lineage.edges:
         share = results[f"track.{parent}_{child}.persisting_share"]
         assert 0 <= share <= 1
-        assert results[f"lm.{child}.{lineage.domains[0]}.loss"] > 0
+    for model in lineage.order:
+        assert all(results[f"lm.{model}.{domain}.loss"] > 0 for domain in lineage.domains)
     pages = {
         chapter["file"].removeprefix("executed/")
         for part in yaml.safe_load((run / "_toc.yml").read_text())["parts"]
         for chapter in part["chapters"]
         if chapter["file"].startswith("executed/")
     }
-    assert ("merge" in pages) == bool(lineage.merges)
+    for page in ("merge", "methods"):
+        assert (page in pages) == bool(lineage.merges)
     assert {"corpora", "finetune", "tracking", "ceilings", "explorer"} <= pages
-    html = checkout / "book" / "_build" / "html" / "executed"
+    html = books[name] / "book" / "_build" / "html" / "executed"
     for page in pages:
         text = (html / f"{page}.html").read_text()
         assert "Traceback" not in text and "{{" not in text, page
+
+
+def test_in_a_chain_of_three_each_fine_tune_starts_from_the_one_before(run_of):
+    run = run_of("chain")
+    for child, parent, other in (("third", "second", "first"), ("fourth", "third", "second")):
+        assert distance(run, child, parent) < distance(run, child, other)
+        inputs = store.read_record(run / "models" / child)["inputs"]
+        assert inputs[parent] == store.digest(run / "models" / parent)
+    assert (run / "models" / "second" / "snapshots").is_dir()  # along which doses are read
+    assert not (run / "models" / "third" / "snapshots").exists()
+    results = results_of(run)
+    assert results["lm.second.lua.loss"] < results["lm.first.lua.loss"]
+    assert results["lm.fourth.epochs"] < results["lm.third.epochs"]  # of two domains
+
+
+def test_a_merge_of_three_is_their_mean_and_has_no_sweep(run_of):
+    run, results = run_of("three"), results_of(run_of("three"))
+    parents = [weights(run, name) for name in "abc"]
+    for name, tensor in weights(run, "mixed").items():
+        mean = sum(parent[name].astype(np.float64) for parent in parents) / 3
+        np.testing.assert_allclose(tensor, mean, rtol=1e-6, atol=1e-7)
+    assert "merge.t" not in results

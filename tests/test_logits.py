@@ -85,5 +85,7 @@ def test_tied_weights_are_read_from_the_embedding(tmp_path, model_folder, sae_fo
 
 def test_a_model_of_another_kind_is_named(tmp_path, sae_folder):
     save_file({"a": np.zeros(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(FeatrackError, match=r"holds no model\.layers\.0\.mlp\.down_proj"):
+    with pytest.raises(
+        FeatrackError, match=r"no weights that are known to lead from blocks.0.mlp.hook_post"
+    ):
         read_writing(tmp_path, sae_folder)

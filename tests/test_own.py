@@ -81,6 +81,6 @@ def test_the_command_in_the_readme_is_a_profile():
     section = readme.partition("## Your own models")[2]
     command = re.search(r"```sh\n(.*?)\n```", section, re.S)[1]
     profile = load_profile(ROOT / "profiles" / "own.yaml", overrides(command))
-    assert profile.name == "mine"
-    assert profile.lineage.edges == (("base", "chat"), ("base", "both"), ("chat", "both"))
-    assert {*profile.corpora.sources_of} == {"english", "chats"}
+    assert profile.lineage.edges == (("base", "chat"),)
+    assert profile.lineage.site == "blocks.3.hook_resid_post"
+    assert {*profile.corpora.sources_of} == {"english", "mine"}

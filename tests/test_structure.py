@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+import featrack_utils
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "featrack_utils"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -80,3 +82,8 @@ def test_files_that_code_cites_are_in_the_tree():
     for path in [*MODULES, *(ROOT / "notebooks").glob("*.py")]:
         cited |= set(re.findall(r"\b[\w/-]*\.md\b", path.read_text()))
     assert [name for name in sorted(cited) if not (ROOT / name).exists()] == []
+
+
+def test_the_version_is_the_newest_of_the_changelog():
+    newest = re.search(r"^## (\S+)[ :]", (ROOT / "CHANGELOG.md").read_text(), re.M)[1]
+    assert featrack_utils.__version__ == newest

@@ -26,6 +26,11 @@ OFFLINE = (
     "without a network, embedded texts and your own files work, as in the profiles quick and real"
 )
 
+CHANGED = (
+    "%s: %s has changed on the hub (read: %s, now: %s); this run stays with what it has read, and "
+    "reads anew once you delete %s/"
+)
+
 
 def hub_documents(domain: str, source: SourceConfig, seed: int) -> Iterator[Document]:
     """Yields the texts of a data set on the hub, without storing it.
@@ -109,11 +114,8 @@ def _warn_if_changed(domain: str, source: SourceConfig, commit: str, corpora: Pa
     with suppress(FeatrackError):  # no network is needed any more
         now = _commit(domain, source, timeout=5)
         if now != commit:
-            log.warning(
-                "the data set %s of the %s corpus has changed on the hub (read: %s, now: %s); this "
-                "run stays with what it has read, and reads anew once you delete %s/",
-                *(source.path, domain, commit[:8], now[:8], corpora),
-            )
+            where = f"corpora.sources_of.{domain}"
+            log.warning(CHANGED, where, source.path, commit[:8], now[:8], corpora)
 
 
 def _commit(domain: str, source: SourceConfig, timeout: float = 20) -> str:
@@ -131,10 +133,11 @@ def _commit(domain: str, source: SourceConfig, timeout: float = 20) -> str:
 
 def refusal(where: str, kind: str, name: str, error: Exception) -> FeatrackError:
     """What the hub's refusal to give a data set or model means, and what to do about it."""
+    from huggingface_hub import constants
     from huggingface_hub import errors as hub
 
     match error:
-        case hub.OfflineModeIsEnabled():
+        case _ if constants.HF_HUB_OFFLINE:
             what = f"is on the hub, and HF_HUB_OFFLINE is set; unset it, or know that {OFFLINE}"
         case hub.GatedRepoError():
             what = (

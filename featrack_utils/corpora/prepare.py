@@ -45,11 +45,18 @@ class Corpora(NamedTuple):
         """The text of each document of a domain."""
         stream = self.streams[domain, split]
         bounds = zip((stream.starts[:-1] + 1).tolist(), stream.starts[1:].tolist(), strict=True)
-        return self.tokenizer.batch_decode([stream.tokens[a:b] for a, b in bounds])
+        return self.tokenizer.batch_decode(
+            [stream.tokens[a:b] for a, b in bounds], clean_up_tokenization_spaces=False
+        )
 
     def pieces(self, ids: np.ndarray) -> list[str]:
         """Each token's own text; a token that is part of a character shows as U+FFFD."""
-        return [self.tokenizer.decode([int(i)]) for i in ids]
+        # Tokenizers of Mistral's kind take the first space off what they decode, so each token
+        # is decoded behind another.
+        lead = self.tokenizer.bos_token_id
+        known = {"clean_up_tokenization_spaces": False}
+        first = len(self.tokenizer.decode([lead], **known))
+        return [self.tokenizer.decode([lead, int(i)], **known)[first:] for i in ids]
 
 
 def prepare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries import activations, features, quality, training
+from featrack_utils.dictionaries import loading as outside
 from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
@@ -140,7 +142,7 @@ def train_and_measure(
     lineage = store.open_lineage(run)
     measured = {}
     for source in dict.fromkeys((job.model, job.step, job.reads) for job in jobs):
-        subject = _Subject(run, corpora, *source, recipe, lineage.site)
+        subject = _Subject(run, corpora, *source, recipe, lineage)
         for job in jobs:
             if (job.model, job.step, job.reads) == source:
                 _train(run, place, job, subject, recipe)
@@ -153,7 +155,7 @@ def train_and_measure(
 class _Subject:
     """Weights and a text; loaded and captured only if a dictionary is out of date."""
 
-    def __init__(self, run, corpora, model, step, reads, recipe, site) -> None:
+    def __init__(self, run, corpora, model, step, reads, recipe, lineage) -> None:
         self.weights, self.corpora = weights(run, model, step), corpora
         self.inputs = [corpora.folder or run / "corpora", run / "models" / model]
         self.recorded = {
@@ -161,13 +163,26 @@ class _Subject:
             "step": step,
             "reads": list(reads),
             "context": corpora.context,
-            "site": site,
+            "site": lineage.site,
         }
-        self.site, self._reads, self._recipe = site, reads, recipe
+        self.site, self._reads, self._recipe = lineage.site, reads, recipe
+        self.given = lineage.given.get(model, ())
+        # Loaded models may differ in width, and a share depends on the number of features.
+        self.root = weights(run, lineage.root) if lineage.loaded else None
+        self.first = run / "saes" / f"{lineage.root}-0" if lineage.given else None
 
     @cached_property
     def bridge(self):
         return loading.boot(self.weights)
+
+    @cached_property
+    def d_sae(self) -> int | None:
+        """As many features as the root's dictionaries have; None where all models are alike."""
+        if self.first:
+            return json.loads((store.opened(self.first) / "cfg.json").read_text())["d_sae"]
+        if not self.root:
+            return None
+        return self._recipe["expansion"] * capture.width(loading.load_model(self.root), self.site)
 
     @cached_property
     def buffers(self) -> activations.Buffers:
@@ -179,13 +194,25 @@ class _Subject:
 
 
 def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[str, Any]) -> None:
+    if place == run and job.seed < len(subject.given) and job.name == f"{job.model}-{job.seed}":
+        where, source = f"dictionaries.{job.model}", subject.given[job.seed]
+        state = outside.fingerprint(outside.find(where, source))
+        store.make(
+            place / "saes" / job.name,
+            lambda work: outside.bring_in(where, source, subject.buffers, work),
+            parameters={"source": source, "state": state, **subject.recorded},
+            inputs=subject.inputs,
+            code=[outside],
+        )
+        return
     start = place / "saes" / job.start if job.start else None
     steered = job.like and recipe["architecture"] == "standard"  # others have the L0 of their k
     like = place / "saes" / job.like if steered else None
     given = {**recipe, "seed": job.seed}
 
     def build(work: Path) -> None:
-        training.train_sae(subject.buffers, work, **given, start_from=start, like=like)
+        starts = {"start_from": start, "like": like, "d_sae": subject.d_sae}
+        training.train_sae(subject.buffers, work, **given, **starts)
 
     store.make(
         place / "saes" / job.name,

@@ -45,13 +45,16 @@ def new_sae(
     k: int,
     l1_warm_up_steps: int,
     seed: int,
+    d_sae: int | None = None,
 ) -> TrainingSAE:
     """An untrained dictionary on activations that are scaled to mean norm sqrt(d_in).
+
+    It has `d_sae` features or, if that is None, `expansion` for each number of an activation.
 
     Raises:
         FeatrackError: an unknown architecture, or k > d_sae.
     """
-    d_sae = expansion * d_in
+    d_sae = d_sae or expansion * d_in
     if not 0 < k <= d_sae:
         raise FeatrackError(f"sae.k is {k}, but the dictionary has only {d_sae} features.")
     common = {"d_in": d_in, "d_sae": d_sae, "normalize_activations": "expected_average_only_in"}
@@ -156,6 +159,7 @@ def train_sae(
     precision: str,
     start_from: Path | None = None,
     like: Path | None = None,
+    d_sae: int | None = None,
 ) -> None:
     """Trains one dictionary and saves it in SAELens' format with unit decoder rows.
 
@@ -169,6 +173,7 @@ def train_sae(
         like: a saved dictionary that this one is to be as sparse as at every step: the L1
             coefficient then only begins at `l1_coefficient`. For controls, which are compared
             with a dictionary of equal sparsity. L1 dictionaries only.
+        d_sae: the number of features, whatever the expansion.
 
     Raises:
         FeatrackError: what `new_sae` refuses, fewer tokens than one batch, a start of another
@@ -185,6 +190,7 @@ def train_sae(
         expansion=expansion,
         k=k,
         seed=seed,
+        d_sae=d_sae,
         l1_coefficient=l1_coefficient,
         # A trained dictionary is sparse already: without the penalty it would first unlearn that.
         l1_warm_up_steps=0 if start_from else steps // 10,

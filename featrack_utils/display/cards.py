@@ -78,7 +78,7 @@ def read_known(
     effects = {}
     for name in features:
         model = store.opened(run / "models" / Feature(name, 0).model)
-        effects[name] = top_logits(model, store.opened(run / "saes" / name), _TOKENS)
+        effects[name] = top_logits(model, store.opened(run / "saes" / name), _TOKENS, lineage.site)
     return Known(features, shares, effects, corpora, lineage.domains)
 
 

@@ -106,7 +106,9 @@ def read_contents(run: Path, context: int, seed: int) -> Contents:
         own=own_r(lineage, matches),
         copies={model: matches.copies[f"{model}-0"].group for model in lineage.order},
         logits={
-            model: top_logits(run / "models" / model, run / "saes" / f"{model}-0", LOGITS)
+            model: top_logits(
+                run / "models" / model, run / "saes" / f"{model}-0", LOGITS, lineage.site
+            )
             for model in lineage.order
         },
         about=mapped.merge(read[columns], how="left", validate="one_to_one"),

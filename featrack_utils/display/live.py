@@ -84,12 +84,15 @@ def feature_acts(model: LiveModel, ids: Sequence[int]) -> Float[np.ndarray, "n d
 class Panel(ipywidgets.VBox):
     """Controls, by argument of `show`, and below them the HTML that it makes of their values.
 
-    What a reader can cause (FeatrackError) stands there as one sentence.
+    What a reader can cause (FeatrackError) stands there as one sentence. `page` stands in the
+    book, where there is no kernel.
     """
 
     # Not ipywidgets.interactive: a picture in its output area stops a notebook that papermill runs.
 
-    def __init__(self, show: Callable[..., HTML], **controls: ipywidgets.DOMWidget) -> None:
+    def __init__(
+        self, show: Callable[..., HTML], page: HTML | None = None, **controls: ipywidgets.DOMWidget
+    ) -> None:
         view = ipywidgets.HTML()
 
         def update(_change: object = None) -> None:
@@ -101,7 +104,12 @@ class Panel(ipywidgets.VBox):
         for each in controls.values():
             each.observe(update, names="value")
         super().__init__([*controls.values(), view])
+        self._page = page
         update()
+
+    def _repr_mimebundle_(self, **given: Any) -> dict[str, Any]:
+        html = {"text/html": self._page.data} if self._page else {}
+        return super()._repr_mimebundle_(**given) | html
 
     def __repr__(self) -> str:
         # The usual form lists every child, with addresses and values that differ between runs.

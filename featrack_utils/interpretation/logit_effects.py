@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,10 +12,16 @@ from jaxtyping import Float, Int
 from safetensors.numpy import load_file
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.lineage import SITE
 
 _CHUNK = 512  # features whose effects on the whole vocabulary are held at once
-_OUT, _NORM = "model.layers.0.mlp.down_proj.weight", "model.norm.weight"
-_UNEMBED, _EMBED = "lm_head.weight", "model.embed_tokens.weight"
+# The names of all families: the matrix by which a part writes, the final norm, (un)embeddings.
+_OUT = {
+    "mlp.hook_post": r"(?:mlp\.)?(?:down_proj|c_proj|dense_4h_to_h|fc2)\.weight",
+    "attn.hook_z": r"\w*att\w*\.(?:o_proj|c_proj|dense|out_proj)\.weight",
+}
+_NORM = r"\w+\.(?:\w+\.)?(?:norm|ln_f|final_layer_?norm)\.weight"
+_UNEMBED, _EMBED = r"(?:lm_head|embed_out)\.weight", r".*\.(?:embed_tokens|wte|embed_in)\.weight"
 
 
 class Writing(NamedTuple):
@@ -21,13 +29,13 @@ class Writing(NamedTuple):
 
     Attributes:
         W_dec: one unit row per feature.
-        W_out: of the MLP.
+        W_out: from the site to the residual stream.
         W_U: with the final norm's gain multiplied in and the mean over the vocabulary taken
             out, since adding one number to every logit changes no probability.
     """
 
-    W_dec: Float[np.ndarray, "d_sae d_mlp"]
-    W_out: Float[np.ndarray, "d_mlp d_model"]
+    W_dec: Float[np.ndarray, "d_sae d_in"]
+    W_out: Float[np.ndarray, "d_in d_model"]
     W_U: Float[np.ndarray, "d_model vocab"]
 
 
@@ -44,25 +52,40 @@ class LogitEffects(NamedTuple):
     down_effect: Float[np.ndarray, "d_sae n"]
 
 
-def read_writing(model_folder: Path, sae_folder: Path | None = None) -> Writing:
-    """Reads the weights between a dictionary's features (None: neurons) and its model's logits.
+def read_writing(model_folder: Path, sae_folder: Path | None = None, site: str = SITE) -> Writing:
+    """Reads the weights between a dictionary's features (None: the site) and its model's logits.
+
+    What later blocks make of a feature is left out.
 
     Raises:
-        FeatrackError: the model isn't a one-layer Mistral.
+        FeatrackError: weights of which one is none that is known.
     """
     model = load_file(model_folder / "model.safetensors")
-    if missing := [name for name in (_OUT, _NORM) if name not in model]:
+
+    def named(pattern: str) -> str | None:
+        return next((name for name in model if re.fullmatch(pattern, name)), None)
+
+    _, layer, hook = site.split(".", 2)
+    norm, unembed = named(_NORM), named(_UNEMBED) or named(_EMBED)  # tied weights are stored once
+    out = named(rf"(?:.*\.)?(?:layers|h)\.{layer}\.{_OUT[hook]}") if hook in _OUT else None
+    if not (norm and unembed and (out or hook not in _OUT)):
         raise FeatrackError(
-            f"{model_folder} holds no {missing[0]}; logit effects are known for the one-layer "
-            "Mistral of this book."
+            f"{model_folder} holds no weights that are known to lead from {site} to the logits."
         )
-    unembed = model.get(_UNEMBED, model.get(_EMBED))  # tied weights are stored once
-    W_dec = np.eye(model[_OUT].shape[1])
-    if sae_folder is not None:
-        W_dec = load_file(sae_folder / "sae_weights.safetensors")["W_dec"]
-    W_U = (unembed.astype(np.float64) * model[_NORM]).T
+    gain = model[norm].astype(np.float64)
+    config = model_folder / "config.json"
+    if config.is_file() and json.loads(config.read_text())["model_type"].startswith("gemma"):
+        gain += 1
+    W_U = (model[unembed].astype(np.float64) * gain).T
+    if norm.removesuffix("weight") + "bias" in model:  # LayerNorm takes the stream's mean out
+        W_U -= W_U.mean(axis=0)
     W_U -= W_U.mean(axis=1, keepdims=True)
-    return Writing(W_dec.astype(np.float64), model[_OUT].T.astype(np.float64), W_U)
+    W_out = model[out].astype(np.float64) if out else np.eye(len(W_U))
+    W_out = W_out if not out or "c_proj" in out else W_out.T
+    W_dec = np.eye(len(W_out))
+    if sae_folder is not None:
+        W_dec = load_file(sae_folder / "sae_weights.safetensors")["W_dec"].astype(np.float64)
+    return Writing(W_dec, W_out, W_U)
 
 
 def logit_effects(
@@ -76,13 +99,13 @@ def logit_effects(
     return writing.W_dec[features] @ writing.W_out @ writing.W_U
 
 
-def top_logits(model_folder: Path, sae_folder: Path, n: int) -> LogitEffects:
+def top_logits(model_folder: Path, sae_folder: Path, n: int, site: str = SITE) -> LogitEffects:
     """The `n` tokens that each feature of a dictionary raises most, and the `n` it lowers most.
 
     Raises:
         FeatrackError: what `read_writing` refuses.
     """
-    writing = read_writing(model_folder, sae_folder)
+    writing = read_writing(model_folder, sae_folder, site)
     d_sae = len(writing.W_dec)
     parts = []
     for start in range(0, d_sae, _CHUNK):

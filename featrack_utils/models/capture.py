@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +22,10 @@ _MLP_OUT = ("down_proj", "c_proj", "dense_4h_to_h", "fc2")
 _ATTENTION_OUT = ("o_proj", "c_proj", "dense", "out_proj")
 
 
+class _Captured(Exception):  # noqa: N818
+    """Thrown by a hook that has what it came for: what lies behind isn't computed."""
+
+
 @torch.no_grad()
 def mlp_activations(
     bridge: TransformerBridge, tokens: Int[Tensor, "batch context"], site: str = SITE
@@ -30,8 +35,9 @@ def mlp_activations(
 
     def keep(acts: Tensor, hook: object) -> None:
         captured.append(acts)
+        raise _Captured
 
-    with bridge.hooks(fwd_hooks=[(site, keep)]):
+    with bridge.hooks(fwd_hooks=[(site, keep)]), suppress(_Captured):
         # The wrapped model's backbone runs the bridge's hook points but not the unembedding,
         # which `stop_at_layer` still computes for some architectures.
         bridge.original_model.base_model(input_ids=tokens, use_cache=False)
@@ -52,13 +58,20 @@ def plain_activations(
     def keep(module: nn.Module, given: tuple[Tensor, ...], out: object = None) -> None:
         first = given if reads else out
         captured.append(first[0] if isinstance(first, tuple) else first)
+        raise _Captured
 
     hook = module.register_forward_pre_hook(keep) if reads else module.register_forward_hook(keep)
     try:
-        model.base_model(input_ids=tokens, use_cache=False)
+        with suppress(_Captured):
+            model.base_model(input_ids=tokens, use_cache=False)
     finally:
         hook.remove()
     return captured[0].reshape(*tokens.shape, -1)
+
+
+def width(model: PreTrainedModel, site: str) -> int:
+    """How many numbers a token has at a site."""
+    return plain_activations(model, torch.zeros(1, 2, dtype=torch.long), site).shape[-1]
 
 
 def plain_module(model: PreTrainedModel, site: str) -> tuple[nn.Module, bool] | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,13 +26,17 @@ from transformers import (
 )
 from transformers.utils import logging as hf_logging
 
+from featrack_utils.corpora.hub import CHANGED, refusal
 from featrack_utils.corpora.tokenizer import same_tokens, saved_tokenizer
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.models.capture import mlp_activations, plain_activations, plain_module
+from featrack_utils.pipeline import store
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
+
+log = logging.getLogger(__name__)
 
 _PARTS = {"att": "attention", "mlp": "MLP", "fc": "MLP", "emb": "embedding", "wte": "embedding"}
 _PARTS |= {"wpe": "embedding", "lm_head": "unembedding"}
@@ -57,10 +63,22 @@ class Found(NamedTuple):
         given = (getattr(shape, key, None) for key in ("intermediate_size", "n_inner", "ffn_dim"))
         return next(filter(None, given), 4 * shape.hidden_size)
 
+    def width(self, hook: str) -> int:
+        """The number of numbers a token has at a hook point of a block."""
+        shape = self.config.get_text_config()
+        if hook != "attn.hook_z":
+            return self.d_mlp if hook == "mlp.hook_post" else shape.hidden_size
+        heads = shape.num_attention_heads
+        return heads * (getattr(shape, "head_dim", None) or shape.hidden_size // heads)
 
-def find(name: str, entry: Mapping[str, Any], *, weights: bool = False) -> Found:
+
+def find(
+    name: str, entry: Mapping[str, Any], made: Path | None = None, *, weights: bool = False
+) -> Found:
     """Finds the model of an entry ``{load: …, revision: …}``, in a folder or on the hub.
 
+    made: the run's copy of it; if it is from the hub, the commit that this was made from is found,
+        whatever the hub has now.
     weights: whether to fetch them, too, from the hub.
 
     Raises:
@@ -69,12 +87,21 @@ def find(name: str, entry: Mapping[str, Any], *, weights: bool = False) -> Found
             predict the next token; no tokenizer, or one that no document can be led by.
     """
     where, source = f"models.{name}.load", str(entry["load"])
-    folder, revision = Path(source).expanduser(), ""
-    if folder.is_dir():
-        files = {path.name for path in folder.iterdir()}
+    asked = entry.get("revision")
+    revision = ""
+    if (folder := Path(source).expanduser()).is_dir():
+        files: Collection[str] = {path.name for path in folder.iterdir()}
     elif re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", source) and not folder.exists():
-        folder, files = _from_hub(where, source, entry.get("revision"), weights)
+        before = _recorded(made)
+        pin = (
+            before.get("commit")
+            if (before.get("load"), before.get("asked")) == (source, asked)
+            else None
+        )
+        folder, files = _from_hub(where, source, pin or asked, weights)
         revision = folder.name
+        if pin and not weights:
+            _warn_if_changed(where, source, asked, pin, made)
     else:
         raise FeatrackError(f"{where} is {source}, and no such folder is there; mend the path.")
     _require_weights(where, folder, files)
@@ -91,14 +118,19 @@ def find(name: str, entry: Mapping[str, Any], *, weights: bool = False) -> Found
     return Found(name, folder, revision, config, tokenizer)
 
 
-def find_all(lineage: Lineage, context: int) -> dict[str, Found]:
+def find_all(lineage: Lineage, context: int, run: Path | None = None) -> dict[str, Found]:
     """All models that a lineage loads, by name, once they are known to be comparable.
+
+    run: those on the hub are found at the commits from which this run has made its copies.
 
     Raises:
         FeatrackError: what `find` refuses, two tokenizers, a site beyond a model's last block, a
             context longer than a model reads.
     """
-    found = {name: find(name, lineage.models[name]) for name in lineage.loaded}
+    found = {
+        name: find(name, lineage.models[name], run and run / "models" / name)
+        for name in lineage.loaded
+    }
     for name, model in found.items():
         config = model.config.get_text_config()
         if lineage.layer >= config.num_hidden_layers:
@@ -122,19 +154,55 @@ def find_all(lineage: Lineage, context: int) -> dict[str, Found]:
     return found
 
 
+def tokenizer_folder(source: str, corpora: Path) -> Path:
+    """The folder of a saved model, or its copy from the hub, whose tokenizer is to be taken.
+
+    corpora: the run's own; what these were cut with is found again, whatever the hub has now.
+
+    Raises:
+        FeatrackError: neither a folder nor on the hub, or what `refusal` names.
+    """
+    if (folder := Path(source).expanduser()).is_dir():
+        return folder
+    before = Path(_recorded(corpora).get("tokenizer_from", ""))
+    pin = before.name if "models--" + source.replace("/", "--") in before.parts else None
+    return _from_hub("corpora.tokenizer_from", source, pin, weights=False)[0]
+
+
+def record(found: Found, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run keeps on where a model came from, with which `find` finds it again."""
+    origin = {"load": entry["load"], "asked": entry.get("revision"), "commit": found.revision}
+    return {"files": fingerprint([found])} | (origin if found.revision else {})
+
+
+def _recorded(made: Path | None) -> Mapping[str, Any]:
+    with suppress(FeatrackError):  # not made yet
+        return store.read_record(made)["parameters"] if made else {}
+    return {}
+
+
+def _warn_if_changed(where: str, source: str, asked: object, pin: str, made: Path | None) -> None:
+    from huggingface_hub import HfApi
+
+    with suppress(Exception):  # no network is needed any more
+        revision = None if asked is None else str(asked)
+        if (now := HfApi().model_info(source, revision=revision, timeout=5).sha) != pin:
+            log.warning(CHANGED, where, source, pin[:8], now[:8], made)
+
+
 def _described(model: Found) -> str:
     kind = type(model.tokenizer).__name__
     return f"{kind} of {len(model.tokenizer)} tokens"
 
 
-def fingerprint(found: Iterable[Found]) -> str:
+def fingerprint(found: Collection[Found]) -> str:
     """Changes whenever a file of a loaded model does, or what the hub has under its name."""
-    states = [
-        f"{model.name} {model.revision or model.folder} {path.name} "
-        + ("" if model.revision else f"{path.stat().st_size} {path.stat().st_mtime_ns}")
+    states = [f"{model.name} {model.revision}" for model in found if model.revision]
+    states += [
+        f"{model.name} {path} {path.stat().st_size} {path.stat().st_mtime_ns}"
         for model in found
         for path in sorted(model.folder.iterdir())
-        if path.suffix in (".json", ".safetensors")
+        if not model.revision and path.suffix in (".json", ".safetensors")
     ]
     return hashlib.sha256("\n".join(states).encode(errors="surrogateescape")).hexdigest()
 
@@ -194,7 +262,7 @@ def bring_in(name: str, entry: Mapping[str, Any], folder: Path) -> None:
 def self_check(folder: Path, site: str, tokens: Int[Tensor, "batch context"]) -> dict[str, float]:
     """How far a saved model under hooks is from the plain one, relative to the largest value.
 
-    Of the logits, and of the activations at the site where a plain hook knows where to look.
+    Of the logits, and of the activations at the site, beside those of a plain hook.
 
     Raises:
         FeatrackError: TransformerLens doesn't know the family, or a difference beyond rounding.
@@ -209,8 +277,12 @@ def self_check(folder: Path, site: str, tokens: Int[Tensor, "batch context"]) ->
         raise FeatrackError(
             f"models.{name} can't be read at {site} through TransformerLens: {reason}."
         ) from error
-    if plain_module(plain, site):
-        pairs["activations"] = (acts, plain_activations(plain, tokens, site))
+    if plain_module(plain, site) is None:
+        raise FeatrackError(
+            f"models.{name}: in a {type(plain).__name__} no module is known to read {site}; take "
+            "another site, such as hook_resid_post."
+        )
+    pairs["activations"] = (acts, plain_activations(plain, tokens, site))
     off = {
         what: ((a - b).abs().max() / b.abs().max().clamp_min(1e-9)).item()
         for what, (a, b) in pairs.items()
@@ -230,28 +302,13 @@ def _from_hub(
 ) -> tuple[Path, Collection[str]]:
     """The folder of a snapshot, and the names of all files that the repository has."""
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub import errors as hub
 
     asked = None if revision is None else str(revision)
     patterns = [*_SMALL_FILES, "*.safetensors"] if weights else _SMALL_FILES
     try:
         folder = Path(snapshot_download(source, revision=asked, allow_patterns=patterns))
-    except hub.GatedRepoError as error:
-        raise FeatrackError(
-            f"{where}: {source} is gated; accept its terms on the hub, log in with `hf auth "
-            "login`, and try again."
-        ) from error
-    except hub.RevisionNotFoundError as error:
-        raise FeatrackError(f"{where}: {source} has no revision {asked!r} on the hub.") from error
-    except (hub.RepositoryNotFoundError, hub.HFValidationError) as error:
-        raise FeatrackError(
-            f"{where} is {source}, which is neither a folder here nor a model on the hub; mend it."
-        ) from error
-    except Exception as error:  # sockets, HTTP, offline mode: no common ancestor
-        raise FeatrackError(
-            f"{where}: {source} is no folder here, and the hub can't be reached; give a folder, or "
-            "try again with a network."
-        ) from error
+    except Exception as error:  # sockets, HTTP, hub: no common ancestor
+        raise refusal(where, "folder here and no model", source, error) from error
     local = {path.name for path in folder.iterdir()}
     try:
         return folder, local | {*HfApi().list_repo_files(source, revision=folder.name)}

@@ -19,6 +19,7 @@ from torch.utils.data import StackDataset
 from transformers import (
     MistralConfig,
     MistralForCausalLM,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
@@ -33,7 +34,7 @@ from featrack_utils.pipeline.progress import TimeLeft
 _CHECKPOINTS = "checkpoints"
 SNAPSHOTS = "snapshots"
 # The logits of 256 tokens, at a vocabulary of 4,096, stay in a core's cache. "accurate" is the
-# fastest of torch's ways to add up the chunks on a CPU, too: benchmarks/training.py.
+# fastest of torch's ways to add up the chunks on a CPU, too.
 _CHUNKS = LinearCrossEntropyOptions(batch_chunk_size=256, acc_policy="accurate")
 
 
@@ -77,13 +78,16 @@ def new_model(
 
 
 def next_token_loss(
-    model: MistralForCausalLM, tokens: Int[Tensor, "batch context"]
+    model: PreTrainedModel, tokens: Int[Tensor, "batch context"]
 ) -> Float[Tensor, ""]:
     """Mean next-token cross-entropy in nats, a few hundred tokens of logits at a time.
 
     At 4,096 tokens of vocabulary all logits would be 30 times larger than the hidden states. In
     bfloat16 the loss is known to some 0.05 nats only; its gradient is as exact as with all logits.
+    Models of other families, which may do more to their logits, compute all of them.
     """
+    if not isinstance(model, MistralForCausalLM):
+        return model(input_ids=tokens, labels=tokens).loss
     hidden = model.model(input_ids=tokens).last_hidden_state[:, :-1].flatten(0, 1)
     device = hidden.device.type
     # Autocast has no rule for this function.

@@ -17,7 +17,9 @@ from featrack_utils.pipeline import store
 
 PAGES = "executed"
 EXPLORER = "explorer"
-_DATA = Path("_static") / EXPLORER / "data"  # where the explorer's scripts look for it
+# Pages with data of their own, by the artefact that holds them; a lineage may have none for the
+# second. Scripts look for them beside themselves.
+DATA = {EXPLORER: EXPLORER, "touch": "live"}
 
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -56,7 +58,8 @@ def render_book(run_dir: Path, book_dir: Path, phases: Collection[str] | None = 
     _write_contents(book_dir / "_toc.yml", run_dir / "_toc.yml", absent)
     sources = {page: run_dir / PAGES / f"{page}.ipynb" for page in pages}
     _require_own(book_dir / PAGES, "*.ipynb")
-    _require_own(book_dir / _DATA, "*.js")
+    for name in DATA:
+        _require_own(book_dir / _data(name), "*.js")
     with tempfile.TemporaryDirectory(dir=book_dir, prefix=".executed-") as scratch:
         fresh = Path(scratch) / "fresh"
         fresh.mkdir()
@@ -66,10 +69,12 @@ def render_book(run_dir: Path, book_dir: Path, phases: Collection[str] | None = 
             _unlink(notebook, absent)
             text = _without_paths(nbformat.writes(notebook), run_dir, book_dir)
             (fresh / f"{page}.ipynb").write_text(text + "\n", encoding="utf-8")
-        if EXPLORER in pages:
-            shutil.copytree(store.opened(run_dir / EXPLORER) / "data", Path(scratch) / "data")
+        for name, page in DATA.items():
+            if page in pages and (name == EXPLORER or (run_dir / name).exists()):
+                shutil.copytree(store.opened(run_dir / name) / "data", Path(scratch) / name)
         store.replace(fresh, book_dir / PAGES)
-        _place_data(book_dir, Path(scratch))
+        for name in DATA:
+            _place_data(book_dir, name, Path(scratch))
 
 
 def _require_own(folder: Path, pattern: str) -> None:
@@ -82,16 +87,21 @@ def _require_own(folder: Path, pattern: str) -> None:
             )
 
 
-def _place_data(book_dir: Path, scratch: Path) -> None:
-    """Put the explorer's data, if there are any, where the earlier ones were."""
+def _data(name: str) -> Path:
+    return Path("_static") / name / "data"
+
+
+def _place_data(book_dir: Path, name: str, scratch: Path) -> None:
+    """Put a page's data, if there are any, where the earlier ones were."""
+    data = _data(name)
     # The builder copies static files over what it built before and removes none, so that another
     # run's would remain.
-    for number, earlier in enumerate((book_dir / "_build" / "html" / _DATA, book_dir / _DATA)):
+    for number, earlier in enumerate((book_dir / "_build" / "html" / data, book_dir / data)):
         if earlier.exists():
-            earlier.rename(scratch / f"earlier-{number}")
-    if (scratch / "data").exists():
-        (book_dir / _DATA).parent.mkdir(parents=True, exist_ok=True)
-        (scratch / "data").rename(book_dir / _DATA)
+            earlier.rename(scratch / f"earlier-{name}-{number}")
+    if (scratch / name).exists():
+        (book_dir / data).parent.mkdir(parents=True, exist_ok=True)
+        (scratch / name).rename(book_dir / data)
 
 
 def notebook_pages(toc_file: Path) -> list[str]:
@@ -228,7 +238,8 @@ def _clean_data(data: NotebookNode) -> NotebookNode | None:
         return None  # transformers' progress bar, with a table of every logged step
     if WIDGET_VIEW in data:
         bar = "%" in plain or "it/s" in plain
-        return None if bar else NotebookNode({"text/html": _WIDGET_NOTE, "text/plain": ""})
+        shown = data.get("text/html", _WIDGET_NOTE)  # a control may say what a page shows of it
+        return None if bar else NotebookNode({"text/html": shown, "text/plain": ""})
     return NotebookNode(data | ({"text/plain": _ADDRESS.sub("", plain)} if plain else {}))
 
 

@@ -52,8 +52,10 @@ class Corpora(Section):
     train_tokens: dict[str, Count]
     validation_tokens: Count
     validation_share: Annotated[Real, Field(gt=0, lt=0.5)]
-    # Byte-level BPE begins with 256; None where a loaded model brings its own tokenizer.
+    # Byte-level BPE begins with 256; None where a model brings its own tokenizer, a loaded one or
+    # that of `tokenizer_from`, a folder or a name on the hub.
     vocab_size: Annotated[Whole, Field(gt=256)] | None = None
+    tokenizer_from: str = ""
     context: Annotated[Whole, Field(ge=8)]
 
     @model_validator(mode="before")
@@ -235,6 +237,7 @@ class Profile(Section):
     finetune: Training
     merge: Merge
     sae: Sae
+    dictionaries: dict[str, list[str]] = {}
     tracking: Tracking
     arms: Arms
     interpretation: Interpretation
@@ -270,6 +273,10 @@ class Profile(Section):
                         f"arms.{key} holds {model!r}; name models that are fine-tuned here: "
                         f"{', '.join(lineage.tuned) or 'there are none'}."
                     )
+        if lineage.given and min(self.seeds) < 2:
+            raise FeatrackError(
+                "dictionaries gives one to a model; its ceiling needs a second, from another seed."
+            )
         for merge in lineage.merges:
             parents = lineage.parents(merge)
             balanced = self.models[merge].get("t", "balanced") == "balanced"
@@ -298,7 +305,7 @@ class Profile(Section):
             return
         for name, given in {
             "pretraining": self.pretraining,
-            "corpora.vocab_size": self.corpora.vocab_size,
+            "corpora.vocab_size": self.corpora.tokenizer_from or self.corpora.vocab_size,
         }.items():
             if given is None:
                 raise FeatrackError(
@@ -321,7 +328,15 @@ class Profile(Section):
     @property
     def lineage(self) -> Lineage:
         """The models and their descent."""
-        return Lineage(self.models, self.site, self.corpora.sources_of)
+        return Lineage(self.models, self.site, self.corpora.sources_of, self.dictionaries)
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """How many dictionaries the root has, and how many every other model."""
+        lineage = self.lineage
+        counts = [len(lineage.given.get(name, ())) for name in lineage.order]
+        trained = (self.sae.root_seeds, self.sae.other_seeds)
+        return (counts[0], counts[-1]) if lineage.given else trained
 
     @property
     def dosed(self) -> list[str]:

@@ -59,11 +59,16 @@ def open_lineage(run: Path) -> Lineage:
 
 
 def write_lineage(
-    run: Path, models: Mapping[str, Any], site: str = SITE, texts: Iterable[str] = ()
+    run: Path,
+    models: Mapping[str, Any],
+    site: str = SITE,
+    texts: Iterable[str] = (),
+    given: Mapping[str, Iterable[str]] | None = None,
 ) -> Lineage:
     """Checks the section ``models`` of a profile and keeps it with the run."""
-    lineage = Lineage(models, site, texts)
+    lineage = Lineage(models, site, texts, given)
     kept = {"models": lineage.models, "site": lineage.site, "texts": list(lineage.texts)}
+    kept["given"] = {model: list(sources) for model, sources in lineage.given.items()}
     _write_json(run / _LINEAGE, kept)
     return lineage
 

@@ -74,6 +74,14 @@ class Matched(NamedTuple):
         return whole, self.exceeded[self.asked] > levels, self.twice[self.asked] > levels
 
 
+class Links(NamedTuple):
+    """Pairs of features that match on the whole mix or in some draw of R."""
+
+    i: np.ndarray
+    j: np.ndarray
+    looks: np.ndarray  # bool [n, 1 + 2 R]: the whole mix, the draws, these with twice the noise
+
+
 @dataclass
 class Sample:
     """Models' dictionaries on one evaluation mix, under common draws; see `resample`.
@@ -162,6 +170,28 @@ class Sample:
             )
 
         return one_way(a_side, b_side), one_way(b_side, a_side)
+
+    def links(self, a: Place, b: Place, pairs: Pairs) -> Links:
+        """Which of some pairs of two dictionaries' features match at `tau`, in every draw.
+
+        Pairs of less than `tau` − BEHIND on the whole mix have no chance; those that never match
+        are left out.
+        """
+        i, j, r = (part[pairs.r > self.tau - BEHIND] for part in pairs)
+        for place in {a, b} - self._weighted.keys():
+            self._weighted[place] = self._weigh(place)
+        sides = (self._weighted[a], self._weighted[b])
+        origin = self.dictionary(a)[0].origin
+        drawn = np.empty((r.size, len(self.draws.documents)), np.float32)
+        # Of each feature one pair at a time, so that its best is that pair's.
+        nth = pd.Series(i).groupby(i).cumcount().to_numpy()
+        for n in range(nth.max(initial=-1) + 1):
+            some = nth == n
+            best = best_drawn(*sides, (i[some], j[some]), origin, self.draws.documents)
+            drawn[some] = best.r_a[i[some]]
+        looks = np.hstack([r[:, None], drawn, double_noise(r, drawn)]) > self.tau
+        ever = looks.any(axis=1)
+        return Links(i[ever], j[ever], looks[ever])
 
     def copies(self, place: Place) -> Int[np.ndarray, " d_sae"]:
         """The groups of a dictionary's copies at `tau`; −1: not a candidate."""

@@ -89,23 +89,22 @@ def undefined(like: Shares) -> Shares:
     return combined(lambda value: np.full_like(value, np.nan), like)
 
 
-def over_seeds(
-    tables: Mapping[tuple[int, int], Shares], draws: Draws, model_a: str, model_b: str
-) -> Shares:
+def over_seeds(tables: Mapping[tuple[int, ...], Shares], draws: Draws, *models: str) -> Shares:
     """Mean share over pairs of SAE seeds, with seeds resampled beside the documents.
 
-    `tables` maps (seed of a, seed of b) to that pair's shares under the same `draws`. To the mean
-    of the pairs' replicates, which only documents move, two parts are added: what the seeds that a
-    replicate drew do (`_by_seeds`), and what a few seeds can't show (`_by_luck`).
+    `tables` maps (seed of a, seed of b) to that pair's shares under the same `draws`, for the
+    `models` a and b, or for more. To the mean of the pairs' replicates, which only documents move,
+    two parts are added: what the seeds that a replicate drew do (`_by_seeds`), and what a few seeds
+    can't show (`_by_luck`).
     """
     share = mean(tables.values())
-    by_seeds = _by_seeds(tables, draws, model_a, model_b)
-    by_luck = _by_luck(share, by_seeds, draws, model_a, model_b)
+    by_seeds = _by_seeds(tables, draws, models)
+    by_luck = _by_luck(share, by_seeds, draws, models)
     return share._replace(replicates=share.replicates + by_seeds + by_luck)
 
 
 def _by_seeds(
-    tables: Mapping[tuple[int, int], Shares], draws: Draws, model_a: str, model_b: str
+    tables: Mapping[tuple[int, ...], Shares], draws: Draws, models: tuple[str, ...]
 ) -> np.ndarray:
     """How far each replicate's seeds move the mean share; float64 [n_replicates, n_taus].
 
@@ -116,16 +115,17 @@ def _by_seeds(
     # A seed that wasn't drawn weighs next to nothing, for a model's only seed in a replicate may
     # have no pair but with the others.
     next_to_nothing = 1e-9
-    times_a, times_b = (draws.seeds[model] + next_to_nothing for model in (model_a, model_b))
-    weights = np.stack([times_a[:, s] * times_b[:, t] for s, t in tables], axis=1)
+    times = [draws.seeds[model] + next_to_nothing for model in models]
+    drawn = [[one[:, s] for one, s in zip(times, seeds, strict=True)] for seeds in tables]
+    weights = np.stack([np.prod(each, axis=0) for each in drawn], axis=1)
     weights /= weights.sum(axis=1, keepdims=True)
     each = np.stack([share.estimate for share in tables.values()])
-    n = min((times.shape[1] for times in (times_a, times_b) if times.shape[1] > 1), default=1)
+    n = min((one.shape[1] for one in times if one.shape[1] > 1), default=1)
     return (weights @ each - each.mean(axis=0)) * np.sqrt(n / max(n - 1, 1))
 
 
 def _by_luck(
-    share: Shares, by_seeds: np.ndarray, draws: Draws, model_a: str, model_b: str
+    share: Shares, by_seeds: np.ndarray, draws: Draws, models: tuple[str, ...]
 ) -> np.ndarray:
     """What a few seeds can't show, since they may agree by luck; float64, like `by_seeds`.
 
@@ -135,12 +135,13 @@ def _by_luck(
     """
     if not share.asked or not draws.luck:
         return np.zeros_like(by_seeds)
-    models = {model_a, model_b}
-    separate_pairs = max(min(draws.seeds[m].shape[1] for m in models) * len(models) / 2, 1)
+    different = dict.fromkeys(models)
+    fewest = min(draws.seeds[model].shape[1] for model in models)
+    separate_pairs = max(fewest * len(different) / len(models), 1)
     p = np.clip(share.estimate, 0, 1)
     expected = p * (1 - p) / share.asked / separate_pairs
     missing = np.maximum(expected - by_seeds.var(axis=0), 0)
-    luck = sum(draws.luck[model] for model in models) / np.sqrt(len(models))
+    luck = sum(draws.luck[model] for model in different) / np.sqrt(len(different))
     return luck[:, None] * np.sqrt(missing)
 
 

@@ -1,0 +1,214 @@
+"""Models and dictionaries for a page that runs them itself: book/_static/touch.
+
+Each file is one call, `featrackTouch.receive("name", …)`, a classic script as the explorer's data
+are: `meta` (tokenizer, vocabulary, what the models are to each other) and a file for each model.
+Weights are whole numbers of 16 bits times a scale for each row, deflated, in base 91. See
+book/method.md, "Models in the page".
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from IPython.display import HTML
+from safetensors.numpy import load_file
+
+from featrack_utils.display.style import colour_of
+from featrack_utils.interpretation import contexts
+from featrack_utils.lineage import SITE, Lineage, label
+from featrack_utils.pipeline import store
+
+FORMAT = 1
+LARGEST = 4_000_000  # numbers in a model with its dictionary, at two bytes
+# Steps of a row's root mean square, as a power of two. A decoder row only says what one feature
+# writes; at 10 a whole model is as near its float32 as float16 is.
+MODEL, ENCODER, DECODER = 10, 9, 7
+SMALL, SPARE = 1_000_000, 3  # so small a model has room for so many more bits
+_AT = "../_static/touch"  # seen from a page of the book
+STYLES = ["touch.css"]
+SCRIPTS = ["../explorer/text.js", *(f"{name}.js" for name in ("core", "client", "panels"))]
+_LAYER = "model.layers.0."
+_WEIGHTS = {
+    "embed": "model.embed_tokens.weight",
+    "norm1": _LAYER + "input_layernorm.weight",
+    **{name: f"{_LAYER}self_attn.{name}_proj.weight" for name in "qkvo"},
+    "norm2": _LAYER + "post_attention_layernorm.weight",
+    **{name: f"{_LAYER}mlp.{name}_proj.weight" for name in ("gate", "up", "down")},
+    "norm": "model.norm.weight",
+    "unembed": "lm_head.weight",
+}
+_SUPPORTED = {
+    "model_type": "mistral",
+    "num_hidden_layers": 1,
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+}
+
+
+def unfit(run: Path, lineage: Lineage) -> str:
+    """Why a page can't run the models of a run, as the end of a sentence; "" if it can."""
+    if lineage.site != SITE:
+        return f"the page takes activations from {SITE} alone, and these come from {lineage.site}"
+    for model in lineage.order:
+        folder = store.opened(run / "models" / model)
+        config, sae = _config(folder), _sae_config(run, model)
+        odd = [name for name, value in _SUPPORTED.items() if config.get(name) != value]
+        rope = config.get("rope_parameters") or {}
+        if rope.get("rope_type", "default") != "default":
+            odd.append("rope_type")
+        if (config.get("sliding_window") or np.inf) < config["max_position_embeddings"]:
+            odd.append("sliding_window")
+        if odd:
+            return f"the page computes one-layer Mistral models, and {model} has another {odd[0]}"
+        if sae["architecture"] not in ("standard", "jumprelu") or (
+            sae.get("normalize_activations", "none") != "none"
+        ):
+            return f"the page has no {sae['architecture']} dictionaries such as {model}'s"
+        with_dictionary = 2 * sae["d_in"] * sae["d_sae"] + config["vocab_size"] * (
+            2 * config["hidden_size"]
+        )
+        if with_dictionary > LARGEST:
+            return f"{model} with its dictionary has more than {LARGEST / 1e6:.0f} million numbers"
+        if not _plain_bpe(json.loads((folder / "tokenizer.json").read_text("utf-8"))):
+            return "the page knows no tokenizer but plain byte-level BPE"
+    return ""
+
+
+def write_models(folder: Path, run: Path, lineage: Lineage, way: Mapping[str, Any]) -> None:
+    """Fills `folder` with the page's files; `way` says between which models it goes, and marks."""
+    folder.mkdir(exist_ok=True)
+    models = [run / "models" / model for model in lineage.order]
+    _write(folder, "meta", json.dumps(_meta(run, lineage, models[0], way)))
+    for model, at in zip(lineage.order, models, strict=True):
+        weights = load_file(at / "model.safetensors")
+        tensors = {name: (weights[stored], MODEL) for name, stored in _WEIGHTS.items()}
+        tensors |= _dictionary(run, model)
+        spare = SPARE if sum(values.size for values, _ in tensors.values()) <= SMALL else 0
+        shapes, packed = pack({name: (w, p + spare) for name, (w, p) in tensors.items()})
+        _write(folder, model, json.dumps(shapes), str(len(packed)), f'"{base91(packed)}"')
+
+
+def pack(
+    tensors: Mapping[str, tuple[np.ndarray, int]],
+) -> tuple[list[tuple[str, int, int]], bytes]:
+    """Names and shapes of tensors, and their numbers: scales, then high bytes, then low ones.
+
+    Each comes with its precision p: a row's step is its root mean square / 2^p, or more where 16
+    bits wouldn't hold its largest. A vector is a column, whose rows have one number each and lose
+    nothing.
+    """
+    shapes, scales, numbers = [], [], []
+    for name, (values, precision) in tensors.items():
+        rows = values.reshape(len(values), -1).astype(np.float64)
+        step = np.sqrt((rows**2).mean(axis=1, keepdims=True)) / 2**precision
+        step = np.maximum(step, np.abs(rows).max(axis=1, keepdims=True) / (2**15 - 1))
+        scale = np.where(step > 0, step, 1).astype("<f4")
+        shapes.append((name, *rows.shape))
+        scales.append(scale)
+        numbers.append(np.rint(rows / scale).astype("<i2").ravel())
+    halves = np.concatenate(numbers).view("u1").reshape(-1, 2)
+    whole = b"".join(each.tobytes() for each in (*scales, halves[:, 1], halves[:, 0]))
+    # Weights don't repeat, but small numbers are frequent.
+    deflate = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY)
+    return shapes, deflate.compress(whole) + deflate.flush()
+
+
+def base91(data: bytes) -> str:
+    r"""Bytes as printable ASCII without `"` and `\`, 13 bits in two characters."""
+    bits = np.unpackbits(np.frombuffer(data, "u1"))
+    bits = np.pad(bits, (0, -len(bits) % 13)).reshape(-1, 13)
+    signs = np.array([c for c in range(35, 127) if c != ord("\\")], "u1")
+    return signs[np.stack(np.divmod(bits @ (1 << np.arange(12, -1, -1)), 91), 1)].tobytes().decode()
+
+
+def panel(kind: str) -> HTML:
+    """A place for one of the page's controls: type, slide or ablate."""
+    return HTML(
+        f'<div class="featrack-touch" data-panel="{kind}"><p><em>A control stands here where the '
+        "page can run the models; the still picture of this section shows the same.</em></p></div>"
+    )
+
+
+def scripts() -> HTML:
+    """What makes controls of the page's panels, once a page."""
+    styles = [f'<link rel="stylesheet" href="{_AT}/{name}">' for name in STYLES]
+    parts = [f'<script defer src="{_AT}/{name}"></script>' for name in SCRIPTS]
+    return HTML("\n".join([*styles, *parts]))
+
+
+def _meta(run: Path, lineage: Lineage, first: Path, way: Mapping[str, Any]) -> dict[str, Any]:
+    from transformers import AutoTokenizer  # slow to load
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    tokenizer = AutoTokenizer.from_pretrained(first, local_files_only=True)
+    bpe = json.loads((first / "tokenizer.json").read_text("utf-8"))["model"]
+    number = bpe["vocab"]
+    pairs = (pair if isinstance(pair, list) else pair.split(" ") for pair in bpe["merges"])
+    config = _config(first)
+    heads = config["num_attention_heads"]
+    return {
+        "format": FORMAT,
+        "models": [
+            {"key": key, "label": label(key), "colour": colour_of(key)} for key in lineage.order
+        ],
+        "d_sae": _sae_config(run, lineage.root)["d_sae"],
+        "vocab": contexts.vocabulary(tokenizer),
+        "bos": tokenizer.bos_token_id,
+        "tokenizer": {
+            "bytes": [number[sign] for _, sign in sorted(bytes_to_unicode().items())],
+            "merges": [number[part] for a, b in pairs for part in (a, b, a + b)],
+        },
+        "shape": {
+            "heads": heads,
+            "kv_heads": config["num_key_value_heads"],
+            "head_size": config.get("head_dim") or config["hidden_size"] // heads,
+            "theta": (config.get("rope_parameters") or config)["rope_theta"],
+            "eps": config["rms_norm_eps"],
+            "context": config["max_position_embeddings"],
+        },
+        "centred": {m: _sae_config(run, m)["apply_b_dec_to_input"] for m in lineage.order},
+        "way": way,
+    }
+
+
+def _dictionary(run: Path, model: str) -> dict[str, tuple[np.ndarray, int]]:
+    from featrack_utils.dictionaries.training import load_sae  # takes seconds to load
+
+    sae = load_sae(run / "saes" / f"{model}-0")
+    parts = {name: value.detach().numpy() for name, value in sae.state_dict().items()}
+    return {
+        "enc": (parts["W_enc"].T, ENCODER),
+        "dec": (parts["W_dec"], DECODER),
+        "bias": (parts["b_enc"], ENCODER),
+        "dec_bias": (parts["b_dec"], ENCODER),
+        "threshold": (parts.get("threshold", np.zeros_like(parts["b_enc"])), ENCODER),
+    }
+
+
+def _plain_bpe(tokenizer: Mapping[str, Any]) -> bool:
+    model, splits = tokenizer["model"], tokenizer["pre_tokenizer"] or {}
+    return (
+        model["type"] == "BPE"
+        and not tokenizer["normalizer"]
+        and not any(model.get(name) for name in ("dropout", "ignore_merges", "byte_fallback"))
+        and (splits.get("type"), splits.get("add_prefix_space")) == ("ByteLevel", False)
+        and splits.get("use_regex", True)
+    )
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "config.json").read_text("utf-8"))
+
+
+def _sae_config(run: Path, model: str) -> dict[str, Any]:
+    return json.loads((store.opened(run / "saes" / f"{model}-0") / "cfg.json").read_text("utf-8"))
+
+
+def _write(folder: Path, name: str, *arguments: Iterable[str]) -> None:
+    script = f"featrackTouch.receive({','.join((json.dumps(name), *arguments))});\n"
+    (folder / f"{name}.js").write_text(script, "ascii")

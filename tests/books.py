@@ -1,0 +1,154 @@
+"""The whole books of the suite, made at smoke size beside its other tests.
+
+A book takes minutes, in which snakemake and its kernels work while pytest waits. So the books that
+the collected tests ask for are begun at once, one after the other in a thread; the tests about them
+come last (`conftest.py`).
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from pathlib import Path
+
+import psutil
+
+from featrack_utils.lineage import Lineage
+
+ROOT = Path(__file__).parent.parent
+MADE = ("runs", "executed", "_build", ".*", "__pycache__", "*.egg-info")
+FLAGS = re.search(r"snakemake --cores \$\(CORES\) (.*) --config", (ROOT / "Makefile").read_text())
+# Two more lineages: a chain of fine-tunes, and three parents merged.
+LINEAGES = {
+    "chain": {
+        "first": {"train": ["english", "python"]},
+        "second": {"parent": "first", "train": ["lua"]},
+        "third": {"parent": "second", "train": ["stories"]},
+        "fourth": {"parent": "third", "train": ["python", "stories"]},
+    },
+    "three": {
+        "root": {"train": ["english"]},
+        "a": {"parent": "root", "train": ["python"]},
+        "b": {"parent": "root", "train": ["lua"]},
+        "c": {"parent": "root", "train": ["stories"]},
+        "mixed": {"merge": ["a", "b", "c"], "method": "linear"},
+    },
+}
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the repository without anything that was made."""
+    return shutil.copytree(ROOT, folder / "featrack", ignore=shutil.ignore_patterns(*MADE))
+
+
+def start(place: Path, *arguments: str, **config: str) -> subprocess.Popen:
+    """Starts what `make book` starts, in a process group of its own."""
+    settings = [f"{name}={value}" for name, value in ({"profile": "smoke"} | config).items()]
+    binaries = Path(sys.executable).parent
+    return subprocess.Popen(
+        ["snakemake", *arguments, "--cores", "2", *FLAGS[1].split(), "--config", *settings],
+        cwd=place,
+        start_new_session=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"PYTHONPATH": str(place), "PATH": f"{binaries}:{os.environ['PATH']}"},
+    )
+
+
+def finish(place: Path, *arguments: str, **config: str) -> str:
+    """Has it done, and gives what it said."""
+    process = start(place, *arguments, **config)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return output
+
+
+def kill_when(place: Path, arrived: Callable[[], bool]) -> None:
+    """Starts it, and kills it and all that it has begun."""
+    process = start(place)
+    while not arrived():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    # Kernels are in process groups of their own, and would go on for a second.
+    family = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    process.communicate()
+
+
+def smoke(checkout: Path) -> Path:
+    """A finished run that was killed in the base model's training and in a dictionary's."""
+    run = checkout / "runs" / "smoke"
+    kill_when(checkout, lambda: any(run.glob("models/.base.partial-*/checkpoints/*/*.json")))
+    assert not (run / "models" / "base").exists()
+    corpora = (run / "corpora" / "run.json").read_text()
+    kill_when(checkout, lambda: any(run.glob("saes/.lua-0.partial-*")))
+    base = (run / "models" / "base" / "run.json").read_text()
+    assert not (run / "saes" / "lua-0").exists() and not (run / "results.json").exists()
+    finish(checkout)
+    # What was finished before each kill was kept.
+    assert (run / "corpora" / "run.json").read_text() == corpora
+    assert (run / "models" / "base" / "run.json").read_text() == base
+    return checkout
+
+
+def of_lineage(checkout: Path, name: str) -> Path:
+    """The book of one of LINEAGES."""
+    arms = {"dosed": list(lineage_of(name).tuned[:1]), "doses": [0.3], "own_steps": 0}
+    finish(
+        checkout,
+        name=name,
+        models=json.dumps(LINEAGES[name]),
+        arms=json.dumps(arms),
+        robustness="{sweep: []}",
+    )
+    return checkout
+
+
+BOOKS: dict[str, Callable[[Path], Path]] = {
+    "smoke": smoke,
+    "chain": lambda checkout: of_lineage(checkout, "chain"),
+    "three": lambda checkout: of_lineage(checkout, "three"),
+}
+
+
+class Books:
+    """The books by name, each made once in a copy of the repository."""
+
+    def __init__(self, folder: Path, wanted: Iterable[str]) -> None:
+        self._made = {name: Future() for name in wanted}
+        threading.Thread(target=self._make, args=(folder,), daemon=True).start()
+
+    def _make(self, folder: Path) -> None:
+        for name, made in self._made.items():
+            try:
+                made.set_result(BOOKS[name](copied(folder / name)))
+            except BaseException as error:
+                made.set_exception(error)
+
+    def __getitem__(self, name: str) -> Path:
+        """The copy in which the book stands, once it does."""
+        return self._made[name].result()
+
+    def stop(self) -> None:
+        """Ends what is under way, where the tests end before it."""
+        if not all(made.done() for made in self._made.values()):
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+
+def lineage_of(name: str) -> Lineage:
+    """One of LINEAGES."""
+    return Lineage(LINEAGES[name])

@@ -1,0 +1,94 @@
+"""Models that a plain script saved make their book: four families, a copy, at another block.
+
+Slow: about a minute and a half on two cores.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.families import save
+from tests.test_pipeline import MADE, ROOT, finish, sentence_of_failure
+
+SITE = "blocks.1.mlp.hook_post"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory, tokenizer) -> Path:
+    place = tmp_path_factory.mktemp("families") / "featrack"
+    shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns(*MADE))
+    for number, family in enumerate(("GPT2", "GPTNeoX", "Gemma2", "Llama")):
+        save(place / "saved" / family, family, tokenizer, seed=number)
+    return place
+
+
+def settings(place: Path, models: dict, **more: str) -> dict[str, str]:
+    code, prose = (str(place / glob) for glob in ("featrack_utils/**/*.py", "book/*.md"))
+    sources = {
+        "english": None,
+        "python": None,
+        "code": {"kind": "files", "globs": [code]},
+        "prose": {"kind": "files", "globs": [prose, str(place / "*.md")]},
+    }
+    corpora = {"sources_of": sources, "train_tokens": 20_000, "validation_tokens": 4_000}
+    sae = {"expansion": 4, "train_tokens": 15_000, "batch_tokens": 512, "l1_coefficient": 5.0}
+    counted = {"min_positions": 8, "min_documents": 3, "evaluation_blocks": 40, "replicates": 20}
+    counted |= {"control_draws": 1, "probed_features": 10, "calibration_features": 100}
+    return {
+        "profile": "own",
+        "models": json.dumps(models),
+        "site": SITE,
+        "corpora": json.dumps(corpora | {"context": 32}),
+        "sae": json.dumps(sae | {"learning_rate": 5e-3, "k": 8}),
+        "tracking": json.dumps(counted),
+    } | more
+
+
+@pytest.fixture(scope="module")
+def results(checkout) -> dict[str, float]:
+    saved = checkout / "saved"
+    models = {
+        "base": {"load": str(saved / "GPT2")},
+        "copy": {"load": str(saved / "GPT2"), "parent": "base"},
+        "neox": {"load": str(saved / "GPTNeoX"), "parent": "base"},
+        "gemma": {"load": str(saved / "Gemma2"), "parent": "base"},
+        "llama": {"load": str(saved / "Llama"), "parent": "copy"},
+    }
+    finish(checkout, **settings(checkout, models))
+    return json.loads((checkout / "runs" / "own" / "results.json").read_text())
+
+
+def test_a_copy_of_its_parent_has_persisted_whole(results):
+    rescaled = "track.base_copy.persisting_share.rescaled"
+    assert results[f"{rescaled}.ci_low"] <= 1 <= results[f"{rescaled}.ci_high"]
+
+
+def test_models_that_share_nothing_but_text_stand_near_the_floor(results):
+    for edge in ("base_neox", "base_gemma", "copy_llama"):
+        name = f"track.{edge}.persisting_share"
+        assert f"{name}.floor_random_model" in results
+        assert results[f"{name}.ceiling"] - results[f"{name}.floor"] > 0.3
+        assert abs(results[f"{name}.rescaled"]) < 0.25, edge
+
+
+def test_the_book_of_loaded_models_has_the_chapters_that_apply_and_no_failure(results, checkout):
+    contents = yaml.safe_load((checkout / "runs" / "own" / "_toc.yml").read_text())
+    files = [chapter["file"] for part in contents["parts"] for chapter in part["chapters"]]
+    pages = {file.removeprefix("executed/") for file in files if file.startswith("executed/")}
+    assert {"corpora", "load", "sae", "tracking", "ceilings", "context", "explorer"} <= pages
+    # Nothing was trained here, and the widths differ: neuron 7 isn't neuron 7.
+    assert not pages & {"base", "finetune", "merge", "neurons", "dose", "rate", "planted"}
+    html = checkout / "book" / "_build" / "html" / "executed"
+    for page in pages:
+        assert "Traceback" not in (html / f"{page}.html").read_text(), page
+
+
+def test_a_block_that_is_not_there_is_one_sentence_before_anything_runs(checkout):
+    models = {"a": {"load": str(checkout / "saved" / "GPT2")}}
+    given = settings(checkout, models, name="bad", site="blocks.9.hook_mlp_out")
+    said = sentence_of_failure(checkout, **given)
+    assert "models.a has 3 blocks; the nearest is blocks.2.hook_mlp_out." in said
+    assert not (checkout / "runs" / "bad").exists()
