@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from featrack_utils.dictionaries.training import load_sae
-from featrack_utils.display import live, page_models, style
+from featrack_utils.display import explorer, live, page_models, style
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.models import capture, loading, merging
 from featrack_utils.pipeline import store
+from tests import explorer_data
 from tests.browser import BROWSER, DESKTOP, DRIVER, PHONE, open_browser, set_window
 
 STATIC = Path(__file__).resolve().parents[1] / "book" / "_static"
@@ -271,6 +273,23 @@ def test_what_can_t_be_read_is_one_sentence_as_in_the_package(browser, site, tok
     with pytest.raises(FeatrackError) as refused:
         live.encode(tokenizer, "qx" * 9, 16)
     assert said == str(refused.value)
+
+
+def test_the_explorer_shades_the_typed_text_and_leads_back(browser, site, run, references):
+    explorer_data.make(site.parent / "_static" / "explorer" / "data", 512)
+    (site / "explorer.html").write_text(
+        f'<!doctype html><meta charset="utf-8">{explorer.page(runs_models=True).data}', "utf-8"
+    )
+    feature = int(references["lua"][2][0][2][1:].max(axis=0).argmax())
+    query = urlencode({"text": PASSAGES[0]})
+    browser.get(f"{(site / 'explorer.html').as_uri()}?{query}#lua-{feature}")
+    WebDriverWait(browser, 10).until(lambda b: b.find_elements(By.CSS_SELECTOR, ".fx-typed span"))
+    tokens = browser.find_elements(By.CSS_SELECTOR, ".fx-typed > span")
+    ids, _, acts = references["lua"][2][0]
+    lit = ["fx-lit" in (token.get_attribute("class") or "") for token in tokens]
+    assert lit[: len(ids) - 1] == (acts[1:, feature] > 0).tolist() and any(lit)
+    back = browser.find_element(By.CSS_SELECTOR, ".fx-try").get_attribute("href")
+    assert back.endswith(f"live.html#{query}&feature=lua-{feature}")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
