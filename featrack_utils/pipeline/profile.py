@@ -410,7 +410,7 @@ def _as_yaml(value: Any) -> Any:
         return {key: _as_yaml(inner) for key, inner in value.items()}
     if isinstance(value, list):  # of mappings; text in a list is a file pattern
         return [_as_yaml(inner) if isinstance(inner, dict) else inner for inner in value]
-    if isinstance(value, str):
+    if isinstance(value, str) and value:  # an empty one is no missing one
         with suppress(yaml.YAMLError):  # such as the file pattern *.lua
             read = yaml.safe_load(value)
             return read if isinstance(read, int | float | None) else value
