@@ -235,7 +235,9 @@ PARTS = {
         "map": "Where do they lie on a map?",
         "interpretation": "Can they be put into words?",
         "explorer": "All of them, to look up",
-        "live": "Hands on, in JupyterLab",
+        "live": "Hands on",
+        "lesson": "A lesson that needs no installation",
+        "own": "How are models of your own tracked?",
         "machines": "What would a larger model cost?",
     },
 }

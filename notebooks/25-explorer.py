@@ -26,7 +26,7 @@
 import numpy as np
 import pandas as pd
 
-from featrack_utils.display import explorer, style
+from featrack_utils.display import explorer, page_models, style
 from featrack_utils.display.text import check, count, number, percent, say
 from featrack_utils.lineage import label
 from featrack_utils.matching import flow
@@ -61,7 +61,7 @@ megabytes = sum(path.stat().st_size for path in (made / "data").iterdir()) / 1e6
 store.write_results(run, "explorer", {"explorer.megabytes": megabytes})
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-explorer.page()
+explorer.page(runs_models=not page_models.unfit(run, lineage))
 
 # %% [markdown]
 # :::{dropdown} How to use it

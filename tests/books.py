@@ -1,8 +1,8 @@
 """The whole books of the suite, made at smoke size beside its other tests.
 
 A book takes minutes, in which snakemake and its kernels work while pytest waits. So the books that
-the collected tests ask for are begun at once, one after the other in a thread; the tests about them
-come last (`conftest.py`).
+the collected tests ask for are begun at once, one after the other, by a process of their own; the
+tests about them come last (`conftest.py`).
 """
 
 import contextlib
@@ -13,10 +13,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from pathlib import Path
 
 import psutil
@@ -72,6 +71,15 @@ def finish(place: Path, *arguments: str, **config: str) -> str:
     return output
 
 
+def sentence_of_failure(place: Path, *arguments: str, **config: str) -> str:
+    """The one sentence that it ends with, where it is refused."""
+    process = start(place, *arguments, **config)
+    output, _ = process.communicate()
+    said = [line for line in output.splitlines() if line.startswith("featrack: ")]
+    assert process.returncode != 0 and len(said) == 1, output
+    return said[0]
+
+
 def kill_when(place: Path, arrived: Callable[[], bool]) -> None:
     """Starts it, and kills it and all that it has begun."""
     process = start(place)
@@ -105,7 +113,7 @@ def smoke(checkout: Path) -> Path:
 
 def of_lineage(checkout: Path, name: str) -> Path:
     """The book of one of LINEAGES."""
-    arms = {"dosed": list(lineage_of(name).tuned[:1]), "doses": [0.3]}
+    arms = {"dosed": list(lineage_of(name).tuned[:1]), "doses": [0.3], "own_steps": 0}
     finish(
         checkout,
         name=name,
@@ -127,28 +135,46 @@ class Books:
     """The books by name, each made once in a copy of the repository."""
 
     def __init__(self, folder: Path, wanted: Iterable[str]) -> None:
-        self._made = {name: Future() for name in wanted}
-        threading.Thread(target=self._make, args=(folder,), daemon=True).start()
-
-    def _make(self, folder: Path) -> None:
-        for name, made in self._made.items():
-            try:
-                made.set_result(BOOKS[name](copied(folder / name)))
-            except BaseException as error:
-                made.set_exception(error)
+        self._folder = folder
+        command = [sys.executable, "-m", "tests.books", str(folder), *wanted]
+        self._process = subprocess.Popen(command, cwd=ROOT)
 
     def __getitem__(self, name: str) -> Path:
         """The copy in which the book stands, once it does."""
-        return self._made[name].result()
+        outcome = self._folder / f"{name}.txt"
+        while self._process.poll() is None and not outcome.exists():
+            time.sleep(0.2)
+        failure = outcome.read_text()
+        assert not failure, failure
+        return self._folder / name / "featrack"
 
     def stop(self) -> None:
         """Ends what is under way, where the tests end before it."""
-        if not all(made.done() for made in self._made.values()):
-            for process in psutil.Process().children(recursive=True):
+        if self._process.poll() is None:
+            maker = psutil.Process(self._process.pid)
+            for process in (*maker.children(recursive=True), maker):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
+        self._process.wait()
+
+
+def main(folder: Path, *names: str) -> None:
+    """Makes books; of each a file says what went wrong, or nothing."""
+    for name in names:
+        failure = ""
+        try:
+            BOOKS[name](copied(folder / name))
+        except Exception:
+            failure = traceback.format_exc()
+        unfinished = folder / f"{name}.unfinished"
+        unfinished.write_text(failure)
+        unfinished.replace(folder / f"{name}.txt")
 
 
 def lineage_of(name: str) -> Lineage:
     """One of LINEAGES."""
     return Lineage(LINEAGES[name])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -150,7 +150,7 @@ def commits(record: Path) -> dict[str, str]:
 
 
 def test_paper_text_is_read_and_tracked_and_its_commits_are_recorded(hub, checkout):
-    sections = ("pretraining", "finetune", "merge", "sae", "tracking", "arms", "robustness")
+    sections = ("pretraining", "finetune", "merge", "sae", "tracking")
     done, _ = run(checkout, "paper-text", "tracking", *sections, vocab_size=512)
     found = commits(done / "corpora" / "run.json")
     assert found == {name: hub.at(f"datasets/{name}", "main")[0] for name in DATA}

@@ -68,6 +68,11 @@ def test_a_missing_key_is_named(tmp_path, key):
         load_profile(tmp_path / "mine.yaml")
 
 
+def test_an_empty_text_laid_over_is_no_missing_value():
+    laid = load_profile(SMOKE, {"arms": {"planted_model": ""}})
+    assert laid.arms.planted_model == ""
+
+
 def test_overrides_are_laid_over_the_file_without_wiping_their_neighbours():
     plain = load_profile(SMOKE)
     changed = load_profile(

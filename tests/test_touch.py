@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from featrack_utils.dictionaries.training import load_sae
-from featrack_utils.display import live, page_models, style
+from featrack_utils.display import explorer, live, page_models, style
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.models import capture, loading, merging
 from featrack_utils.pipeline import store
+from tests import explorer_data
 from tests.browser import BROWSER, DESKTOP, DRIVER, PHONE, open_browser, set_window
 
 STATIC = Path(__file__).resolve().parents[1] / "book" / "_static"
@@ -124,6 +126,26 @@ def references(run, tokenizer):
                 rows.append((ids, model(tokens).logits[0].numpy(), sae.encode(acts).numpy()))
         found[name] = (model, sae, rows)
     return found
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("models/lua/config.json", {"num_hidden_layers": 2}, "lua has another num_hidden_layers"),
+        ("models/lua/config.json", {"sliding_window": 4}, "lua has another sliding_window"),
+        ("models/base/config.json", {"vocab_size": 10**6}, "base with its dictionary has more"),
+        ("saes/stories-0/cfg.json", {"architecture": "topk"}, "stories's, which is of kind topk"),
+        ("models/base/tokenizer.json", {"normalizer": {"type": "NFC"}}, "plain byte-level BPE"),
+    ],
+)
+def test_what_the_page_can_t_compute_is_said_in_half_a_sentence(
+    run, tmp_path, monkeypatch, file, change, said
+):
+    monkeypatch.setattr(store, "opened", Path)  # the files are no longer what was written
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / file
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | change), "utf-8")
+    assert said in page_models.unfit(tmp_path / "run", LINEAGE)
 
 
 def ask(browser, models, call, *given):
@@ -271,6 +293,23 @@ def test_what_can_t_be_read_is_one_sentence_as_in_the_package(browser, site, tok
     with pytest.raises(FeatrackError) as refused:
         live.encode(tokenizer, "qx" * 9, 16)
     assert said == str(refused.value)
+
+
+def test_the_explorer_shades_the_typed_text_and_leads_back(browser, site, run, references):
+    explorer_data.make(site.parent / "_static" / "explorer" / "data", 512)
+    (site / "explorer.html").write_text(
+        f'<!doctype html><meta charset="utf-8">{explorer.page(runs_models=True).data}', "utf-8"
+    )
+    feature = int(references["lua"][2][0][2][1:].max(axis=0).argmax())
+    query = urlencode({"text": PASSAGES[0]})
+    browser.get(f"{(site / 'explorer.html').as_uri()}?{query}#lua-{feature}")
+    WebDriverWait(browser, 10).until(lambda b: b.find_elements(By.CSS_SELECTOR, ".fx-typed span"))
+    tokens = browser.find_elements(By.CSS_SELECTOR, ".fx-typed > span")
+    ids, _, acts = references["lua"][2][0]
+    lit = ["fx-lit" in (token.get_attribute("class") or "") for token in tokens]
+    assert lit[: len(ids) - 1] == (acts[1:, feature] > 0).tolist() and any(lit)
+    back = browser.find_element(By.CSS_SELECTOR, ".fx-try").get_attribute("href")
+    assert back.endswith(f"live.html#{query}&feature=lua-{feature}")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -43,13 +43,14 @@ def visit_display_math(self: HTML5Translator, node: nodes.math_block) -> None:
 
 
 def keep_explorer_apart(_app: Sphinx, config: Config) -> None:
-    """Leave the feature explorer's scripts, data and styles to its own page.
+    """Leave scripts, data and styles of the explorer and of the models to their own pages.
 
     Jupyter Book gives whatever lies under _static to every page, megabytes of data included.
     """
     for name in ("html_js_files", "html_css_files"):
         files = getattr(config, name)
-        setattr(config, name, [file for file in files if not str(file).startswith("explorer/")])
+        apart = ("explorer/", "touch/")
+        setattr(config, name, [file for file in files if not str(file).startswith(apart)])
 
 
 def offer_buttons(_app: Sphinx, config: Config) -> None:

@@ -151,13 +151,17 @@ def write_data(folder: Path, contents: Contents, tau: float) -> None:
             _write(folder, f"{model}-{chunk}", details[start : start + CHUNK])
 
 
-def page() -> HTML:
-    """A place for the explorer, its styles and scripts; a notebook shows the way to the page."""
+def page(runs_models: bool = False) -> HTML:
+    """A place for the explorer, its styles and scripts; a notebook shows the way to the page.
+
+    With `runs_models` features can be tried on the reader's text (page_models.py).
+    """
     styles = [f'<link rel="stylesheet" href="{_AT}/{name}">' for name in STYLES]
     scripts = [f'<script defer src="{_AT}/{name}"></script>' for name in SCRIPTS]
+    live = " data-live" if runs_models else ""
     return HTML(
-        "\n".join(styles) + '\n<div id="featrack-explorer"><p>The explorer belongs to the rendered '
-        f"book: open <code>{PAGE}</code> in a browser.</p></div>\n"
+        "\n".join(styles) + f'\n<div id="featrack-explorer"{live}><p>The explorer belongs to the '
+        f"rendered book: open <code>{PAGE}</code> in a browser.</p></div>\n"
         "<noscript><p>The explorer needs JavaScript; the rest of the book does without.</p>"
         "</noscript>\n" + "\n".join(scripts)
     )

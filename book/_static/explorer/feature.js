@@ -19,6 +19,7 @@
       { class: "fx-feature", "aria-label": name, "--model": colour },
       steps(data, id, results, backTo),
       el("header", {}, title, badges(data, id), reading(data, id)),
+      ...tried(data, id),
       details
     );
     fill(data, id, details);
@@ -133,6 +134,55 @@
 
   const STRONGEST = ["Strongest contexts", "Each from another document, the strongest first."];
   const RANDOM = ["Random contexts", "Drawn from every place where it fires, weak ones included."];
+
+  /* How it fires on the reader's text, which the page of the models hands over in the address. */
+  function tried(data, id) {
+    if (!document.querySelector("#featrack-explorer[data-live]")) return [];
+    const text = new URLSearchParams(location.search).get("text");
+    const key = explorer.hashOf(data, id).slice(1);
+    const parts = new URLSearchParams({ ...(text ? { text } : {}), feature: key });
+    const link = el("a", { href: `live.html#${parts}`, class: "fx-try" }, "Try it on your text");
+    if (!text) return [el("p", {}, link)];
+    const line = el("p", { class: "fx-line fx-typed" }, "Reading your text …");
+    typed(data, id, text, line);
+    return [section("On your text", line, el("p", {}, link))];
+  }
+
+  const BESIDE = document.currentScript.src;
+
+  function added(name) {
+    return new Promise((resolve, reject) => {
+      const src = new URL(`../touch/${name}.js`, BESIDE).href;
+      const script = el("script", { src, load: resolve, error: reject });
+      document.head.append(script);
+    });
+  }
+
+  async function typed(data, id, text, line) {
+    try {
+      if (!window.featrackTouch?.ask) {
+        await added("core");
+        await added("client");
+      }
+      const { key, colour } = data.models[data.model[id]];
+      const { bos, shape, vocab } = await window.featrackTouch.begin();
+      // A model reads no more than one context.
+      const read = await window.featrackTouch.ask([], "encode", text);
+      const ids = [bos, ...read.slice(0, shape.context - 1)];
+      const acts = await window.featrackTouch.ask([key], "trace", key, ids, data.number[id]);
+      const most = Math.max(...acts, data.peak[id], 1e-9);
+      const tokens = ids.slice(1).map((one, i) => {
+        const level = acts[i + 1] / most;
+        const title = level > 0 ? explorer.digits(acts[i + 1]) : null;
+        const look = level > 0 ? { class: "fx-lit", "--level": level } : {};
+        return el("span", { ...look, title }, explorer.token(vocab[one]));
+      });
+      line.style.setProperty("--model", colour);
+      line.replaceChildren(...tokens);
+    } catch (error) {
+      line.textContent = error.message || "The models' files are missing: build the book again.";
+    }
+  }
 
   const section = (title, ...children) =>
     el("section", { class: "fx-section", "aria-label": title }, el("h3", {}, title), ...children);

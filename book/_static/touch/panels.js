@@ -388,7 +388,17 @@
       const build = PANELS[root.dataset.panel];
       if (build) root.replaceChildren(...build());
     }
-    window.addEventListener("hashchange", () => follow() && change({}));
+    /* A link that says what is shown leads to the control that it names, or to the first. */
+    const lead = () => {
+      if (!speaks(location.hash)) return;
+      const panel = new URLSearchParams(location.hash.slice(1)).get("panel");
+      const root = roots.find((one) => one.dataset.panel === panel) || roots[0];
+      root.scrollIntoView({ behavior: "instant" });
+    };
+    window.addEventListener("hashchange", () => {
+      if (follow()) change({});
+      lead();
+    });
     // Models are loaded when a control comes into sight.
     const seen = new IntersectionObserver((entries) => {
       if (!entries.some((entry) => entry.isIntersecting)) return;
@@ -396,6 +406,7 @@
       for (const show of views) show();
     });
     for (const root of roots) seen.observe(root);
+    lead();
   }
   start();
 })();
