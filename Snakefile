@@ -2,6 +2,7 @@
 # last: the artefacts it makes look after themselves (featrack_utils.pipeline.store), so that a
 # killed or failed phase loses nothing that was finished.
 import json
+import os
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from featrack_utils.corpora.files import fingerprint
 from featrack_utils.corpora.hub import pinned
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.recipes import comparable, read_recipes
-from featrack_utils.pipeline.forkserver import start
+from featrack_utils.pipeline.forkserver import ADDRESS, start
 from featrack_utils.pipeline.notebook import declared_parameters, find
 from featrack_utils.pipeline.profile import load_profile
 from featrack_utils.pipeline.progress import Progress, take_lock
@@ -197,6 +198,9 @@ if PROFILE.dosed:
     )
 if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
     PHASES["rate"] = Phase(FLOORS, sections=("sae", "arms"), threads=2, urgent=True)
+if PROFILE.arms.own_steps and not FOUND:
+    # Not before there is work for both cores: it takes one.
+    PHASES["own"] = Phase(["tracking"], sections=("arms",), urgent=True)
 if PROFILE.planted:
     PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=True)
 if MERGED:
@@ -225,7 +229,8 @@ onstart:
         raise
     PROGRESS.relay(Path(".snakemake") / "featrack.progress")
     # On a cluster (profiles/cluster/) each phase is a job of its own, maybe elsewhere.
-    if workflow.local_exec:
+    # A chapter that runs a pipeline has a server already.
+    if workflow.local_exec and ADDRESS not in os.environ:
         FORKSERVER = start(max(phase.threads for phase in PHASES.values()))
 
 

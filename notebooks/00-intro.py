@@ -237,6 +237,7 @@ PARTS = {
         "explorer": "All of them, to look up",
         "live": "Hands on",
         "lesson": "A lesson that needs no installation",
+        "own": "How are models of your own tracked?",
         "machines": "What would a larger model cost?",
     },
 }

@@ -71,6 +71,15 @@ def finish(place: Path, *arguments: str, **config: str) -> str:
     return output
 
 
+def sentence_of_failure(place: Path, *arguments: str, **config: str) -> str:
+    """The one sentence that it ends with, where it is refused."""
+    process = start(place, *arguments, **config)
+    output, _ = process.communicate()
+    said = [line for line in output.splitlines() if line.startswith("featrack: ")]
+    assert process.returncode != 0 and len(said) == 1, output
+    return said[0]
+
+
 def kill_when(place: Path, arrived: Callable[[], bool]) -> None:
     """Starts it, and kills it and all that it has begun."""
     process = start(place)
@@ -104,7 +113,7 @@ def smoke(checkout: Path) -> Path:
 
 def of_lineage(checkout: Path, name: str) -> Path:
     """The book of one of LINEAGES."""
-    arms = {"dosed": list(lineage_of(name).tuned[:1]), "doses": [0.3]}
+    arms = {"dosed": list(lineage_of(name).tuned[:1]), "doses": [0.3], "own_steps": 0}
     finish(
         checkout,
         name=name,

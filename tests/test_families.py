@@ -216,7 +216,7 @@ def test_models_of_the_hub_are_fetched_or_refused_in_one_sentence(outside, tmp_p
     later = subprocess.run(alone, env=environment, capture_output=True, text=True, check=True)
     chat, gated, bin_only, none, revision = said.stdout.splitlines()
     assert chat == commit and (out / "model.safetensors").is_file()
-    assert "me/gated is gated; accept its terms on the hub" in gated
+    assert "me/gated is gated; accept its terms" in gated
     assert "holds pickled weights only" in bin_only
     assert "is me/none, which is neither a folder here nor a model on the hub" in none
     assert "me/chat has no revision 'v2' on the hub" in revision

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.books import MADE, ROOT, finish, sentence_of_failure
 from tests.families import save
-from tests.test_pipeline import MADE, ROOT, finish, sentence_of_failure
 
 SITE = "blocks.1.mlp.hook_post"
 

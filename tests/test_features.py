@@ -267,7 +267,7 @@ def test_mean_quality_is_the_mean_over_dictionaries(tmp_path):
 def test_a_models_own_domains_are_those_it_or_its_merged_parents_learned_last():
     lineage = Lineage(
         {
-            "root": {"train": ["news", "code"]},
+            "root": {"load": "elsewhere", "reads": ["news", "code"]},
             "a": {"parent": "root", "train": ["lua"]},
             "b": {"parent": "a", "train": ["python"]},
             "m": {"merge": ["b", "a"], "method": "linear"},

@@ -155,7 +155,7 @@ def test_paper_text_is_read_and_tracked_and_its_commits_are_recorded(hub, checko
     found = commits(done / "corpora" / "run.json")
     assert found == {name: hub.at(f"datasets/{name}", "main")[0] for name in DATA}
     tracked = json.loads((done / "results" / "tracking.json").read_text())
-    assert 0 <= tracked["track.base_lua.persisting_share"] <= 1
+    assert 0 <= tracked["track.base_lua.persisting_share.raw"] <= 1
     credits = (done / "corpora" / "provenance.csv").read_text()
     assert all(name in credits for name in DATA)
     read = open_corpora(done / "corpora", 64)

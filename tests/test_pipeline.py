@@ -19,19 +19,11 @@ import pytest
 from featrack_utils.dictionaries.features import dictionary_names
 from featrack_utils.pipeline.book import notebook_pages
 from featrack_utils.pipeline.profile import load_profile
-from tests.books import ROOT, copied, finish, start
+from tests.books import ROOT, copied, finish, sentence_of_failure, start
 from tests.companions import unexplained
 from tests.openai_server import ChatServer
 
 PROFILE = load_profile(ROOT / "profiles" / "smoke.yaml")
-
-
-def sentence_of_failure(place: Path, *arguments: str, **config: str) -> str:
-    process = start(place, *arguments, **config)
-    output, _ = process.communicate()
-    said = [line for line in output.splitlines() if line.startswith("featrack: ")]
-    assert process.returncode != 0 and len(said) == 1, output
-    return said[0]
 
 
 def written(place: Path) -> dict[str, float]:

@@ -128,6 +128,26 @@ def references(run, tokenizer):
     return found
 
 
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("models/lua/config.json", {"num_hidden_layers": 2}, "lua has another num_hidden_layers"),
+        ("models/lua/config.json", {"sliding_window": 4}, "lua has another sliding_window"),
+        ("models/base/config.json", {"vocab_size": 10**6}, "base with its dictionary has more"),
+        ("saes/stories-0/cfg.json", {"architecture": "topk"}, "stories's, which is of kind topk"),
+        ("models/base/tokenizer.json", {"normalizer": {"type": "NFC"}}, "plain byte-level BPE"),
+    ],
+)
+def test_what_the_page_can_t_compute_is_said_in_half_a_sentence(
+    run, tmp_path, monkeypatch, file, change, said
+):
+    monkeypatch.setattr(store, "opened", Path)  # the files are no longer what was written
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / file
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | change), "utf-8")
+    assert said in page_models.unfit(tmp_path / "run", LINEAGE)
+
+
 def ask(browser, models, call, *given):
     """An answer of the page's models."""
     answer = browser.execute_async_script(

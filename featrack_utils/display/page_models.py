@@ -61,14 +61,13 @@ def unfit(run: Path, lineage: Lineage) -> str:
         rope = config.get("rope_parameters") or {}
         if rope.get("rope_type", "default") != "default":
             odd.append("rope_type")
-        if (config.get("sliding_window") or np.inf) < config["max_position_embeddings"]:
+        if (config.get("sliding_window") or np.inf) < config.get("max_position_embeddings", 0):
             odd.append("sliding_window")
         if odd:
             return f"the page computes one-layer Mistral models, and {model} has another {odd[0]}"
-        if sae["architecture"] not in ("standard", "jumprelu") or (
-            sae.get("normalize_activations", "none") != "none"
-        ):
-            return f"the page has no {sae['architecture']} dictionaries such as {model}'s"
+        kind = sae.get("architecture")
+        if kind not in ("standard", "jumprelu") or sae.get("normalize_activations") != "none":
+            return f"the page computes no dictionary such as {model}'s, which is of kind {kind}"
         with_dictionary = 2 * sae["d_in"] * sae["d_sae"] + config["vocab_size"] * (
             2 * config["hidden_size"]
         )

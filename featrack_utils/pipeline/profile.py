@@ -154,6 +154,7 @@ class Arms(Section):
     ``planted`` holds shares of documents that get an invented word, each for a fine-tune of its
     own like ``planted_model`` ("": the last one that is tuned). ``methods`` names recipes of
     profiles/merges, by which merges are made and compared; ``all`` stands for all of them.
+    ``own_steps`` is the length of a training in the chapter on models of one's own; 0: no chapter.
     """
 
     doses: list[Real]
@@ -164,6 +165,7 @@ class Arms(Section):
     planted: list[Annotated[Real, Field(gt=0, le=1)]]
     planted_model: str
     methods: list[str]
+    own_steps: Annotated[Whole, Field(ge=0)] = 0
 
     @field_validator("rates")
     @classmethod

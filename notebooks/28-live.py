@@ -502,6 +502,10 @@ live.Panel(
 )
 
 # %% [markdown]
+# Without a kernel, shares with their ceilings and floors follow a threshold in
+# [ceilings](ceilings).
+
+# %% [markdown]
 # ## What one feature does to the next token
 #
 # A feature is a direction in which it writes into the MLP's activation x. To ablate it, subtract what
