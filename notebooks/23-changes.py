@@ -29,7 +29,7 @@ from scipy import sparse
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
 from featrack_utils.dictionaries.features import ZERO_SEED
-from featrack_utils.display import cards, style
+from featrack_utils.display import cards, style, text
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, count, number, say, show, verdict, with_interval
 from featrack_utils.interpretation import contexts, selection
@@ -75,8 +75,7 @@ first = {model: each[0] for model, each in names.items()}
 #   ask {term}`reproducible` features alone, those that every other dictionary of their model has.
 # - **An accident of the match.** One dictionary may lack it by chance. So *all* of them must.
 # - **The text.** The parent's dictionaries never read what the child was tuned on, so what the parent had
-#   for it all along would seem new. So we also ask the {term}`zero-step child`: the untouched parent,
-#   read by a dictionary that has learned from the child's text.
+#   for it all along would seem new. So we also ask the {term}`zero-step child`.
 # - **A dense or rare feature**, or one of the position. Their correlations say little, so features are
 #   named only if they are active on 0.1 to 10 % of the tokens, by a threshold, and on many places.
 #
@@ -90,10 +89,9 @@ parent, child = edges[0]
 one = first[parent]
 at_home = np.min([matches.best[one, name].a_best_r for name in names[parent][1:]], axis=0)
 away = np.max([matches.best[one, name].a_best_r for name in names[child]], axis=0)
+lost = np.flatnonzero((at_home > tau) & (away <= tau))
 table = selection.missing(matches.best, one, names[parent][1:], names[child], tau)
-np.testing.assert_array_equal(
-    np.sort(table["feature"]), np.flatnonzero((at_home > tau) & (away <= tau))
-)
+assert sorted(table["feature"]) == lost.tolist()
 
 # %% [markdown]
 # ## How many disappear, and how many would anyway?
@@ -135,19 +133,11 @@ for (model, other), each in counted.items():
     row[".excess"] = each.excess()
     for end, figure in row.items():
         results |= flat(f"changes.{model}_{other}.missed_share{end}", figure)
-    here, anyway, at_most = (with_interval(row[end]) for end in ENDS)
     title = f"{label(model)}’s, not in {label(other)} ({kind})"
     rows[title] = row
-    told.append(
-        f"- {title}: {here}, beside {anyway} where nothing happened, {at_most} with a random MLP. "
-        + verdict(
-            row[".excess"],
-            0,
-            below="Fewer than where nothing happened.",
-            above="**More than where nothing happened**: the difference is the tuning's.",
-            unclear="Whether the tuning did any of it can't be told.",
-        )
-    )
+    words = {"below": "so fewer", "above": "**the tuning's**", "unclear": "unclear"}
+    more = verdict(row[".excess"], 0, **words)
+    told.append(f"- {title}: {text.points(row['.excess'])}, {more}.")
 WORDS = ("in the other model", "where nothing happened", "with a random MLP")
 COLOURS = (style.colour_of(lineage.order[1]), "black", style.GREY)
 figure, axis = style.single(0.55 * len(rows) + 1.2)
@@ -166,27 +156,25 @@ show(
     "fig-lacking",
     "For each pair a dot for the other model, a diamond for nothing happened, a square for a random MLP",
 )
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-say("In {numref}`fig-lacking`, in words:", "\n".join(told))
+say("In {numref}`fig-lacking` more are lacking than where nothing happened, by:", "\n".join(told))
 
 # %% [markdown]
 # ## Which features are lost, which are new?
 #
 # The rule gives a list for each pair, the farthest first. The zero-step child confirms some of these.
-# A feature that a random MLP's dictionaries have, too, needs no learning to be there.
+# A feature that a random MLP's dictionaries have, too, needs no learning to be there: it comes and goes
+# with embedding and attention.
 
 # %%
 able = {n: able for m in names for n, able in zip(names[m], sample.eligible[m], strict=True)}
 fit = {m: selection.passes(found[first[m]], context - 1) for m in lineage.order}
 
 
-def best_r(name, model):
-    """The largest r of each feature of a dictionary with any of a model's dictionaries."""
-    masks = ({"eligible_a": able[name], "eligible_b": able[other]} for other in names[model])
-    acts = [found[other].acts for other in names[model]]
-    pairs = zip(acts, masks, strict=True)
-    return np.max([correlations(found[name].acts, b, **m).a_best_r for b, m in pairs], axis=0)
+def best_r(model, other):
+    """The largest r of each feature of a model's first dictionary with any of another model's."""
+    matched = sample.matched(((model, 0), (other, seed)) for seed in sample.seeds(other))
+    none = np.zeros(sample.eligible[model][0].size)  # where the other has nothing to match
+    return np.max([none, *(each.best_r for each in matched.values())], axis=0)
 
 
 missing, shown = {}, []
@@ -196,9 +184,9 @@ for (model, other), title in zip(counted, rows, strict=True):
         matches.best, name, names[model][1:], names[other], tau, among=fit[model]
     )
     # The zero-step child is the parent: it must have what is lost, and lack what is new.
-    untouched = best_r(name, f"{tuned}-at-0")[table["feature"].to_numpy(int)] > tau
+    untouched = best_r(model, f"{tuned}-at-0")[table["feature"].to_numpy(int)] > tau
     left = table[untouched == (tuned == other)].reset_index(drop=True)
-    has = best_r(name, f"{tuned}.mlp")[left["feature"].to_numpy(int)] > tau
+    has = best_r(model, f"{tuned}.mlp")[left["feature"].to_numpy(int)] > tau
     missing[model, other] = left
     row = {"listed": len(table), "confirmed": len(left), "random MLP has": int(has.sum())}
     results |= {f"changes.{model}_{other}.{k.replace(' ', '_')}": n for k, n in row.items()}
@@ -212,13 +200,6 @@ show_table(
     notes={"confirmed": "by the zero-step child", "random MLP has": "of the confirmed"},
     caption="Reproducible features of the first dictionaries that all dictionaries of the other model "
     "lack. The links lead to the explorer, which shows each with its matches.",
-)
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-listed, confirmed, easy = map(count, shown[["listed", "confirmed", "random MLP has"]].sum())
-say(
-    f"Of {listed} features that are lost or new by the rule, the zero-step children confirm {confirmed}. A random "
-    f"MLP has {easy} of those: they come and go with embedding and attention."
 )
 
 # %% [markdown]
@@ -245,11 +226,13 @@ ranked = [i for words in r_with for i in r_with[words].nlargest(3).index if r_wi
 ranked = list(dict.fromkeys(ranked))
 children = [child for parent, child in edges if parent == lineage.root]
 own, draws = names[lineage.root][1:], sample.draws.documents
-judged = {
-    (i, c): selection.judge(matches.best, found, (root, i), own, names[c], tau, draws)
-    for i in ranked
-    for c in children
-}
+
+
+def judge(i, child):
+    return selection.judge(matches.best, found, (root, i), own, names[child], tau, draws)
+
+
+judged = {(i, c): judge(i, c) for i in ranked for c in children}
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 table = r_with.loc[ranked].add_prefix("r with ")
@@ -257,29 +240,23 @@ table.insert(0, "feature", [cards.linked(cards.Feature(root, i)) for i in ranked
 table["own seeds"] = [judged[i, children[0]]["own_r"] for i in ranked]
 for c in children:
     table[f"in {label(c)}"] = [judged[i, c]["r"] for i in ranked]
-table["random MLP"] = best_r(root, f"{children[0]}.mlp")[ranked]
+table["random MLP"] = best_r(lineage.root, f"{children[0]}.mlp")[ranked]
 show_table(
     table,
     dict.fromkeys(table.columns[1:], ".2f"),
     notes={"own seeds": "lowest r", "random MLP": f"of {label(children[0])}"},
     caption="The features closest to exceptions, and their closest matches [95 % over documents].",
 )
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
 lost_pairs = [pair for pair, each in judged.items() if each["verdict"] == "lost"]
 stable = table.index[table["own seeds"] > tau]
 for i, c in lost_pairs[:1]:
-    say(
-        f"**The paper's example is found again.** Every other dictionary of {label(lineage.root)} has "
-        f"feature {i}, with r of at least {number(judged[i, c]['own_r'])}. None in {label(c)} does: the "
-        f"closest has r = {with_interval(judged[i, c]['r'], 2, share=False)}."
-    )
+    feature = cards.link(cards.Feature(root, i))
+    say(f"**The paper's example is found again**: {label(c)} has lost {feature}.")
 if not lost_pairs:
     say(
         f"**The paper's example is not found in this run.** Of {count(len(ranked))} features "
         f"{count(len(stable))} are reproducible, and none of these is clearly below τ in every "
-        "dictionary of a child. The others may be far from everything in a child, but so they are from "
-        "another dictionary of their own model."
+        "dictionary of a child. The others are lacking in their own model, too."
     )
 say(f"A random MLP has {count((table['random MLP'] > tau).sum())}: for those the token is enough.")
 counts = {"judged": judged, "lost": lost_pairs, "reproducible": stable}
@@ -293,37 +270,22 @@ results |= {f"changes.exceptions.{name}": len(each) for name, each in counts.ite
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 confirmed = [(int(i), c) for c in children for i in missing[lineage.root, c]["feature"]]
 confirmed.sort(key=lambda pair: -r_with.loc[pair[0]].max())
-nearest, lost_there = None, {}
-for i, c in confirmed[:20]:
-    lost_there = selection.judge(matches.best, found, (root, i), own, names[c], tau, draws)
-    if lost_there["verdict"] == "lost":
-        nearest = i, c
-        break
+nearest = next((pair for pair in confirmed[:20] if judge(*pair)["verdict"] == "lost"), None)
 if nearest:
     i, c = nearest
-    words, r_nearest = r_with.loc[i].idxmax(), r_with.loc[i].max()
-    in_control = best_r(root, f"{c}.mlp")[i]
-    results |= {
-        "changes.exceptions.nearest": r_nearest,
-        "changes.exceptions.confirmed": len(confirmed),
-    }
+    near, word, r_nearest = judge(i, c), r_with.loc[i].idxmax(), r_with.loc[i].max()
+    results["changes.exceptions.nearest"] = r_nearest
+    results["changes.exceptions.confirmed"] = len(confirmed)
+    alike = "as the paper's does" if r_nearest > tau else "too little to be *of* exceptions"
     say(
-        f"Of {count(len(confirmed))} confirmed cases it is {cards.link(cards.Feature(root, i))}, whose r "
-        f"with *{words}* is {number(r_nearest)}. Every other dictionary of {label(lineage.root)} has it, "
-        f"with r of at least {number(lost_there['own_r'])}. None in {label(c)} does: the closest has r = "
-        f"{with_interval(lost_there['r'], 2, share=False)}, and with a random MLP it is "
-        f"{number(in_control)}. So it is lost, with a control. "
-        + (
-            "And it answers to exceptions more than to all else, as the paper's does."
-            if r_nearest > tau
-            else "But an r so far below τ doesn't make it a feature *of* exceptions: what the paper "
-            "shows for them this run shows for other features only."
-        )
+        f"Of {count(len(confirmed))} confirmed cases it is {cards.link(cards.Feature(root, i))}. Every other "
+        f"dictionary of {label(lineage.root)} has it, with r of at least {number(near['own_r'])}. None in "
+        f"{label(c)} does: the closest has r = {with_interval(near['r'], 2, share=False)}, and with a random "
+        f"MLP it is {number(best_r(lineage.root, f'{c}.mlp')[i])}. So it is lost, with a control. It answers "
+        f"to *{word}* with r = {number(r_nearest)}, {alike}."
     )
 else:
-    say(
-        "Of the confirmed features none is lost by this stricter rule, so there is nothing to show."
-    )
+    say("Of the confirmed features none is lost by this stricter rule.")
 
 # %% [markdown]
 # ## One lost and one new, in full
@@ -342,25 +304,17 @@ for pairs in (edges, [edge[::-1] for edge in edges]):
         display(cards.together(known, pair, [(pair[0], 2, 1), (pair[1], 1, 0)], seed))
         say(f"What sets {pair[1].name} apart: {selection.difference(found, *pair)}.")
 
-# %% tags=["remove-cell"]
-store.write_results(run, "changes", results)
-
 # %% [markdown]
 # ## What we learned
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+store.write_results(run, "changes", results)
 clear = [row for row in rows.values() if row[".excess"].low > 0]
 say(
     f"In {count(len(clear))} of {count(len(rows))} comparisons more reproducible features are lacking "
     "than where nothing happened. A list of lost features without that means little.",
     f"Of the paper's kind, a lost feature for exceptions, we find {count(len(lost_pairs))} in "
-    f"{count(len(judged))} cases (a feature, a child), over all dictionaries. "
-    + (
-        f"The nearest that is lost has r = {number(r_nearest)} with the word in question. "
-        if nearest and not lost_pairs
-        else ""
-    )
-    + "Next: [a map](map).",
+    f"{count(len(judged))} cases (a feature, a child), over all dictionaries. Next: [a map](map).",
 )
 
 # %% [markdown]
