@@ -30,7 +30,7 @@ class Chapter(SimpleNamespace):
 
 @cache
 def sources(chapter: str) -> list[str]:
-    """The code of a chapter such as "26-live", cell by cell."""
+    """The code of a chapter such as "28-live", cell by cell."""
     cells = jupytext.read(NOTEBOOKS / f"{chapter}.py").cells
     return [cell.source for cell in cells if cell.cell_type == "code"]
 

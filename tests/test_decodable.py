@@ -7,7 +7,7 @@ from featrack_utils.statistics.intervals import Shares, combined, interval
 from featrack_utils.statistics.simex import without_noise
 from tests.chapters import Chapter
 
-CHAPTER = Chapter("13-repartitioned")
+CHAPTER = Chapter("15-repartitioned")
 Probe, better, sampled = CHAPTER.Probe, CHAPTER.better, CHAPTER.sampled
 decodable_share = CHAPTER.decodable_share
 

@@ -18,6 +18,7 @@ from featrack_utils.statistics.persistence import (
     persistence,
     reproducible,
     resample,
+    same_seed_gain,
 )
 from tests.simulated import Plan, simulate
 
@@ -228,8 +229,9 @@ def test_equal_dictionaries_make_the_same_seed_arm_one(planted):
     other = persistence(sample, "base", "twin", pairs=lambda s, t: s != t)
     assert same.share() == pytest.approx((1.0, 1.0, 1.0))
     assert other.share().estimate == pytest.approx(other.ceiling().estimate)
-    gain = difference(same.shares, other.shares, TAU)
+    gain = same_seed_gain(sample, "base", "twin")
     assert gain.estimate == pytest.approx(1 - other.share().estimate)
+    assert gain.low < gain.estimate < gain.high
 
 
 # --- reproducible features ----------------------------------------------------------------------

@@ -99,7 +99,7 @@ def find(name: str) -> Path:
 
 
 def page_of(source: Path) -> str:
-    """A chapter's name without the number that orders it: 09-tracking.py is "tracking"."""
+    """A chapter's name without the number that orders it: 11-tracking.py is "tracking"."""
     return re.sub(r"^\d+[a-z]?-", "", source.stem)
 
 

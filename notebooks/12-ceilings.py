@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from featrack_utils.dictionaries import features
-from featrack_utils.display import shareplots, style, text
+from featrack_utils.display import shareplots, style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, percent, points, say, show, verdict, with_interval
 from featrack_utils.lineage import label
@@ -36,12 +36,12 @@ from featrack_utils.pipeline import store
 from featrack_utils.statistics.persistence import (
     CURVE_TAUS,
     RULES,
-    difference,
     flat,
     headline,
     persistence,
     ratio,
     resample,
+    same_seed_gain,
 )
 
 # %% tags=["parameters"]
@@ -140,21 +140,15 @@ say(
     f"from floor to ceiling. The ratio is {with_interval(main.ratio())}: it counts as kept what any MLP "
     "would pass on. In a model that has learned nothing at all, light bar, "
     f"{with_interval(main.floor('random_model'))} are found.",
-    f"The texts: {text.what_was_read(run, lineage)}",
 )
 
 # %% [markdown]
 # ## How sure are we?
 #
-# The intervals are a {term}`bootstrap <replicate>` of the documents. Documents of one {term}`group`, such
-# as stories of one plot, aren't independent. So we resample whole groups, and the dictionaries, too.
-# Features are matched again in each replicate.
-#
-# Noise in $r$ pushes a count up, because more features lie just below the threshold than above it. So we
-# count with twice and three times the noise, and extrapolate [to none](method-intervals). The large dot
-# is this corrected share, and the [chapter on calibration](calibration) checks its interval. With two
-# or three dictionaries a model we can't see well how much seeds matter. So no interval is narrower than if
-# each feature were found or not by itself.
+# Documents of one {term}`group`, such as stories of one plot, aren't independent. So we resample whole
+# groups, and the dictionaries, too, and match again in each {term}`replicate`. Noise in $r$ pushes a count
+# up, because more features lie just below the threshold than above it. The large dot is
+# [corrected](method-intervals) for that, and the [chapter on calibration](calibration) checks its interval.
 #
 # One model was trained for each name (n = 1). No interval says how another training run would come out.
 #
@@ -180,22 +174,26 @@ show(
 # {term}`headline` controls both:
 #
 # - It asks for {term}`reproducible` features alone, those that the parent's other dictionaries have.
-# - Its ceiling is the {term}`zero-step child`: the untouched parent, read through the child's text.
+# - Its ceiling is the {term}`zero-step child`: the untouched parent, read through the child's text. Of
+#   the ceiling through its own text this is the part in the column *text*. The rest is the text's cost.
 #
 # Dictionaries with the same seed may resemble each other, so they are never compared here. A merge
 # has no zero-step child: three dictionaries of its parent take its place, or its pair is left out.
 
 # %% tags=["hide-input"]
 heads = {(a, b): headline(sample, a, b, zero_step.get(b), controls[b]) for a, b in kept}
+text_costs = {
+    (a, b): ratio(each.ceilings, headline(sample, a, b).ceilings, tau)
+    for (a, b), each in heads.items()
+    if b in zero_step
+}
 COLUMNS = ("share", "floor", "ceiling", "rescaled")
-rows = [
-    {"pair": name} | {column: getattr(each, column)() for column in COLUMNS}
-    for name, each in zip(pairs, heads.values(), strict=True)
-    if np.isfinite(each.share().estimate)
-]
+rows = pd.DataFrame([{name: getattr(each, name)() for name in COLUMNS} for each in heads.values()])
+rows.insert(0, "pair", pairs)
+rows["text"] = [text_costs.get(edge) for edge in heads]
 show_table(
-    pd.DataFrame(rows, columns=["pair", *COLUMNS]),
-    dict.fromkeys(COLUMNS, ".0%"),
+    rows[[np.isfinite(share.estimate) for share in rows["share"]]],
+    dict.fromkeys((*COLUMNS, "text"), ".0%"),
     "Reproducible features of each parent, with 95 % intervals.",
     {"rescaled": "the headline"},
 )
@@ -219,88 +217,50 @@ shareplots.moving_threshold(heads, tau)
 # ## What disappears, what emerges
 #
 # If nothing had happened, 1 − ceiling of the features would still disappear. Only the {term}`excess` over
-# that is a loss. For emerging features it is the child's own ceiling that counts. The *novel* features of a
-# merge, which no parent has, follow in [a later chapter](context).
+# that is a loss. For emerging features it is the child's own ceiling that counts.
 
 # %% tags=["hide-input"]
 emerging = {(a, b): persistence(sample, b, a, rule=rule) for a, b in lineage.edges}
 new = emerging[parent, child]
 say(
-    f"Along {pair} {percent(1 - main.share().estimate)} disappear, an excess of "
-    f"{points(main.excess())}. Of the child's features {percent(1 - new.share().estimate)} "
-    f"emerge, an excess of {points(new.excess())}."
+    f"Along {pair} {percent(1 - main.share().estimate)} disappear, an excess of {points(main.excess())}.",
+    f"Of the child's, {percent(1 - new.share().estimate)} emerge, an excess of {points(new.excess())}.",
 )
 
 # %% [markdown]
 # ## Does the measure work?
 #
-# A {term}`zero-step child` takes the child's place: the untouched parent, with a second dictionary that has
-# read the child's text, from another seed than the ceiling's. Nothing happened to that child, so the headline
-# must be 100 % for it, within its interval. And that interval must not reach down to the floor: one so wide
-# that it holds anything says nothing.
-#
-# Reading another text costs features even where no weight changed. How many, we see if we ask the untouched
-# parent through its own text and through the child's.
-#
-# Dictionaries of equal seeds start alike, and may share more for that reason alone. The headline never
-# compares them. The bare share does, since it is a mean over all pairs; so we look what that adds.
+# - A second {term}`zero-step child`, from another seed than the ceiling's, takes the child's place. Nothing
+#   happened to it, so its headline must be 100 %, within its interval. And that interval must not reach
+#   down to the floor: one so wide that it holds anything says nothing.
+# - Dictionaries of equal seeds start alike, and may share more for that reason alone. The bare share is a
+#   mean over all pairs, equal seeds among them; so we look what that adds.
 
 # %% tags=["hide-input"]
 idle = {
     c: headline(sample, *lineage.parents(c), name, zero_step[c], controls[c])
     for c, name in again.items()
 }
-text_costs = {
-    (a, b): ratio(each.ceilings, headline(sample, a, b).ceilings, tau)
-    for (a, b), each in heads.items()
-    if b in zero_step
-}
-
-gains = {}
-for a, b in lineage.edges:
-    for other in (b, f"{b}.mlp"):
-        equal = persistence(sample, a, other, rule=rule, pairs=lambda s, t: s == t)
-        different = persistence(sample, a, other, rule=rule, pairs=lambda s, t: s != t)
-        gains[a, other] = difference(equal.shares, different.shares, tau)
-largest = {
-    kind: max((gains[a, b + kind] for a, b in lineage.edges), key=lambda gain: gain.estimate)
-    for kind in ("", ".mlp")
-}
-higher = sum(gains[edge].low > 0 for edge in lineage.edges)
+gains = {edge: same_seed_gain(sample, *edge, rule) for edge in kept}
+of_controls = {(a, f"{b}.mlp"): same_seed_gain(sample, a, f"{b}.mlp", rule) for a, b in kept}
+higher = sum(gain.low > 0 for gain in gains.values())
 for c, nothing in idle.items():
-    found_again = nothing.rescaled()
-    if np.isnan(found_again.estimate):
-        say(
-            f"Whether {label(c)} after no step passes can't be told: that takes three dictionaries."
-        )
-        continue
-    holds = 0 < found_again.low <= 1 <= found_again.high
-    say(
-        f"The headline of {label(c)} after no step is {with_interval(found_again)}, "
-        f"{'as it must be' if holds else '**which fails the check**'}. After all steps it is "
-        f"{with_interval(heads[lineage.parents(c)[0], c].rescaled())}."
-    )
-costs = [
-    f"{with_interval(cost)} along {style.pair_label(*edge)}"
-    for edge, cost in text_costs.items()
-    if np.isfinite(cost.estimate)
-]
+    left, after_all = nothing.rescaled(), heads[lineage.parents(c)[0], c].rescaled()
+    holds = 0 < left.low <= 1 <= left.high
+    told = f"is {with_interval(left)}, {'as it must be' if holds else '**which fails the check**'}"
+    if np.isnan(left.estimate):
+        told = "can't be told, for that takes three dictionaries"
+    say(f"After no step {label(c)}'s headline {told}. After all it is {with_interval(after_all)}.")
+most, in_controls = (max(each.values()) for each in (gains, of_controls))
 say(
-    f"The ceiling through the child's text is {text.listed(costs)} of that through the parent's own. So "
-    "much of a loss would be the text's. "
-    if costs
-    else "",
-    f"Dictionaries of equal seeds share at most {points(largest[''], 1)} more along an edge, and clearly "
-    f"more along {higher} of {len(kept)}. With a random MLP they share at most "
-    f"{points(largest['.mlp'], 1)} more.",
+    f"Dictionaries of equal seeds share at most {points(most, 1)} more along an edge, and clearly more "
+    f"along {higher} of {len(kept)}. With a random MLP they share at most {points(in_controls, 1)} more."
 )
 
 # %% tags=["remove-cell"]
-by_way = {"assignment": {edge: persistence(sample, *edge, rule="assignment") for edge in kept}}
-for way in {*RULES} - {"assignment"}:
-    by_way[way] = {(a, b): persistence(sample, a, b, rule=way, floors=controls[b]) for a, b in kept}
+by_way = {}
 results = {"track.tau": tau, "track.same_seed.pairs_higher": higher}
-for (a, b), gain in gains.items():
+for (a, b), gain in (gains | of_controls).items():
     results |= flat(f"track.{a}_{b}.same_seed.gain", gain)
 for nothing in idle.values():
     results |= nothing.as_results("track.zero_steps.headline")
@@ -316,7 +276,9 @@ for (a, b), each in kept.items():
     results |= heads[a, b].as_results(f"{name}.headline")
     results |= flat(f"{name}.unchanged_loss", each.unchanged_loss())
     for way in {*RULES} - {rule}:
-        results |= by_way[way][a, b].as_results(f"{name}.{way.replace(' ', '_')}_share")
+        floors = None if way == "assignment" else controls[b]  # it is solved once: no interval
+        by_way[a, b, way] = persistence(sample, a, b, rule=way, floors=floors)
+        results |= by_way[a, b, way].as_results(f"{name}.{way.replace(' ', '_')}_share")
 # The chapter before has counted some of these.
 counted = store.read_results(run, "tracking")
 assert all(np.isclose(counted[name], results[name]) for name in counted.keys() & results.keys())
@@ -324,8 +286,6 @@ store.write_results(run, "ceilings", {n: x for n, x in results.items() if n not 
 
 # %% [markdown]
 # ## Which number answers which question
-#
-# One pair of models has many numbers, and each answers a question of its own.
 
 # %% tags=["hide-input"]
 QUESTIONS = [
@@ -338,30 +298,21 @@ QUESTIONS = [
     ("What part of those that disappear would anyway?", "noise", main.unchanged_loss),
 ]
 answers = [{"question": asks, "name": name, "number": answer()} for asks, name, answer in QUESTIONS]
-show_table(
-    pd.DataFrame(answers), {"number": ".0%"}, f"Which number answers which question: {pair}."
-)
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-other_ways = [by_way[way][parent, child].rescaled() for way in ("copies merged", "mutual")]
-say(
-    "Several features may share one match, and a dictionary has {term}`copies <copy>`. If a group of "
-    f"copies counts once, rescaled persistence is {with_interval(other_ways[0])}. If only "
-    f"{{term}}`mutual matches <mutual match>` count, it is {with_interval(other_ways[1])}."
-)
+show_table(pd.DataFrame(answers), {"number": ".0%"}, f"The numbers of {pair}.")
 
 # %% [markdown]
 # ## What we learned
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-loss = main.unchanged_loss()
+loss, merged = main.unchanged_loss(), by_way[parent, child, "copies merged"].rescaled()
 part = verdict(loss, 0.5, below="not mostly", above="mostly", unclear="in part, perhaps mostly,")
 say(
     "A bare share mixes three things. It depends on how many features a dictionary finds *at all*, which "
     "the ceiling tells. It counts what any MLP would show, which the floor tells. Only its place between the "
     f"two says what is left of what the MLP had learned. Along {pair} that is {with_interval(top.rescaled())}, "
     f"the headline. {with_interval(loss)} of the features that disappear would disappear from an unchanged "
-    f"parent, too: that few persist is {part} the dictionaries' own noise.",
+    f"parent, too: that few persist is {part} the dictionaries' own noise. With {{term}}`copies <copy>` "
+    f"counted once, rescaled persistence is {with_interval(merged)}.",
     "A feature that disappears isn't gone yet: a [later chapter](repartitioned) looks for what it carried. "
     "What comes next: [are they features of tokens, or of contexts?](context)",
 )
