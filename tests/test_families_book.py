@@ -41,7 +41,7 @@ def settings(place: Path, models: dict, **more: str) -> dict[str, str]:
         "profile": "own",
         "models": json.dumps(models),
         "site": SITE,
-        "corpora": json.dumps(corpora | {"context": 32}),
+        "corpora": json.dumps(corpora | {"context": 64}),
         "sae": json.dumps(sae | {"learning_rate": 5e-3, "k": 8}),
         "tracking": json.dumps(counted),
     } | more
