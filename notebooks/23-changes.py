@@ -278,14 +278,12 @@ if nearest:
     results["changes.exceptions.confirmed"] = len(confirmed)
     alike = "as the paper's does" if r_nearest > tau else "too little to be *of* exceptions"
     r_random = best_r(lineage.root, f"{c}.mlp")[i]
-    control = (
-        "doesn't have it either" if r_random <= tau else "has it, so the token is enough for it"
-    )
+    has = "doesn't have it, either" if r_random <= tau else "has it: the token is enough"
     say(
         f"Of {count(len(confirmed))} confirmed cases it is {cards.link(cards.Feature(root, i))}. Every other "
         f"dictionary of {label(lineage.root)} has it, with r of at least {number(near['own_r'])}. None in "
         f"{label(c)} does: the closest has r = {with_interval(near['r'], 2, share=False)}. A random MLP "
-        f"{control} (r = {number(r_random)}). It answers to *{word}* with r = {number(r_nearest)}, {alike}."
+        f"{has} (r = {number(r_random)}). It answers to *{word}* with r = {number(r_nearest)}, {alike}."
     )
 else:
     say("Of the confirmed features none is lost by this stricter rule.")
