@@ -25,7 +25,7 @@ from featrack_utils.lineage import Lineage
 ROOT = Path(__file__).parent.parent
 MADE = ("runs", "executed", "_build", ".*", "__pycache__", "*.egg-info")
 FLAGS = re.search(r"snakemake --cores \$\(CORES\) (.*) --config", (ROOT / "Makefile").read_text())
-# Two more lineages: a chain of fine-tunes, and three parents merged.
+# Two more lineages: a chain of fine-tunes; and merges, of three parents linearly, of two by slerp.
 LINEAGES = {
     "chain": {
         "first": {"train": ["english", "python"]},
@@ -38,7 +38,20 @@ LINEAGES = {
         "a": {"parent": "root", "train": ["python"]},
         "b": {"parent": "root", "train": ["lua"]},
         "c": {"parent": "root", "train": ["stories"]},
+        "two": {"merge": ["a", "b"], "method": "slerp", "t": 0.25},
         "mixed": {"merge": ["a", "b", "c"], "method": "linear"},
+    },
+}
+# Each lineage has chapters that the other leaves out: trainings of its own, or merges.
+ARMS = {
+    "chain": {"doses": [0.3], "dosed": ["second"], "own_steps": 0},
+    "three": {
+        "doses": [0.3],
+        "dosed": ["a"],
+        "own_steps": 0,
+        "rates": [],
+        "planted": [],
+        "methods": ["linear", "slerp", "model_stock"],
     },
 }
 
@@ -113,14 +126,8 @@ def smoke(checkout: Path) -> Path:
 
 def of_lineage(checkout: Path, name: str) -> Path:
     """The book of one of LINEAGES."""
-    arms = {"dosed": list(lineage_of(name).tuned[:1]), "doses": [0.3], "own_steps": 0}
-    finish(
-        checkout,
-        name=name,
-        models=json.dumps(LINEAGES[name]),
-        arms=json.dumps(arms),
-        robustness="{sweep: []}",
-    )
+    models, arms = json.dumps(LINEAGES[name]), json.dumps(ARMS[name])
+    finish(checkout, name=name, models=models, arms=arms, robustness="{sweep: []}")
     return checkout
 
 

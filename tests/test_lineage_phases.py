@@ -7,15 +7,12 @@ from pathlib import Path
 import jupytext
 import numpy as np
 import pytest
-import yaml
 from safetensors.numpy import load_file
 from scipy.stats import pearsonr
 
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import Document
 from featrack_utils.corpora.tokenizer import encode_documents
-from featrack_utils.dictionaries import jobs
-from featrack_utils.models import controls
 from featrack_utils.pipeline import store
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -118,45 +115,3 @@ def test_a_fine_tune_of_no_step_keeps_every_neuron_and_its_control_none(make_run
     a, control = (made["neurons"][name].astype(np.float64) for name in ("a", "x.mlp"))
     by_scipy = [pearsonr(a[:, i], control[:, i]).statistic for i in range(24)]
     np.testing.assert_allclose(made["r"]["a", "x.mlp"], by_scipy, atol=1e-5)
-
-
-def test_merges_of_two_and_of_three_parents_are_compared_by_the_recipes_that_fit(make_run):
-    tuned = {name: {"parent": "a", "train": [name]} for name in "xyz"}
-    merges = {
-        "two": {"merge": ["x", "y"], "method": "linear"},
-        "three": {"merge": ["x", "y", "z"], "method": "linear"},
-    }
-    run = make_run({"a": {"train": ["p"]}, **tuned, **merges})
-    chapter("base", run, BASE)
-    chapter("finetune", run, FINETUNE | {"dosed": []})
-    chapter("merge", run, MERGE)
-    lineage, opened = store.open_lineage(run), prepare.open_corpora(None, CONTEXT)
-    recipe = dict(architecture="standard", expansion=2, l1_coefficient=1.0, k=4)
-    recipe |= dict(learning_rate=1e-2, train_tokens=2000, batch_tokens=128, precision="float32")
-    wanted = [job for name in "xyz" for job in jobs.of_model(lineage, name, range(2))]
-    for merge in merges:
-        wanted += [
-            *jobs.of_model(lineage, merge, range(2)),
-            *jobs.of_controls(lineage, merge, "mlp", 2),
-        ]
-        for draw in range(2):
-            controls.make_control(
-                run, merge, f"{merge}.mlp-{draw}", controls.Redraw("mlp", 0), draw
-            )
-    jobs.train_and_measure(run, opened, wanted, recipe, 20)
-    counted = {"tau": 0.8, "rule": "best", "replicates": 20, "min_positions": 3, "min_documents": 2}
-    given = GIVEN | recipe | counted | {"other_seeds": 2, "control_draws": 2, "sweep_blocks": 5}
-    given |= {"methods": ["linear", "slerp", "model_stock"], "evaluation_blocks": 20}
-    given["recipe_folder"] = str(NOTEBOOKS.parent / "profiles" / "merges")
-    made = chapter("methods", run, given)
-    assert {merge: [*each] for merge, each in made["merged_by"].items()} == {
-        "two": ["linear", "slerp"],
-        "three": ["linear", "model_stock"],
-    }
-    results = store.read_results(run, "methods")
-    for domain in "pxyz":
-        assert 0 <= results[f"merge.three.model_stock.{domain}.accuracy"] <= 1
-    assert any(".two.slerp.survival_both_share" in name for name in results)
-    assert any(".three.linear.survival_third_share" in name for name in results)
-    recipe = yaml.safe_load((run / "models" / "three.by-model_stock" / "recipe.yaml").read_text())
-    assert [part["model"] for part in recipe["models"]] == ["../x", "../y", "../z"]

@@ -1,4 +1,4 @@
-"""Two more lineages, whole at smoke size: a chain of fine-tunes, and three parents merged."""
+"""Two more lineages, whole at smoke size: a chain of fine-tunes, and merges of three and of two."""
 
 import json
 from pathlib import Path
@@ -48,6 +48,8 @@ def test_a_lineage_of_ones_own_makes_a_book_with_the_chapters_that_apply(name, r
     }
     for page in ("merge", "methods"):
         assert (page in pages) == bool(lineage.merges)
+    for page in ("rate", "planted"):
+        assert (page in pages) == (name == "chain")
     assert {"corpora", "finetune", "tracking", "ceilings", "explorer"} <= pages
     html = books[name] / "book" / "_build" / "html" / "executed"
     for page in pages:
@@ -74,4 +76,19 @@ def test_a_merge_of_three_is_their_mean_and_has_no_sweep(run_of):
     for name, tensor in weights(run, "mixed").items():
         mean = sum(parent[name].astype(np.float64) for parent in parents) / 3
         np.testing.assert_allclose(tensor, mean, rtol=1e-6, atol=1e-7)
-    assert "merge.t" not in results
+    assert results["merge.t"] == 0.25  # of the merge of two, the only one that has a t
+    assert "merge.mixed.t" not in results
+
+
+def test_merges_of_two_and_of_three_parents_are_compared_by_the_recipes_that_fit(run_of):
+    run, results = run_of("three"), results_of(run_of("three"))
+    assert {path.name for path in (run / "models").glob("*.by-*")} == {
+        *(f"two.by-{way}" for way in ("linear", "slerp")),
+        *(f"mixed.by-{way}" for way in ("linear", "model_stock")),
+    }
+    for domain in lineage_of("three").domains:
+        assert 0 <= results[f"merge.mixed.model_stock.{domain}.accuracy"] <= 1
+    assert any(".two.slerp.survival_both_share" in name for name in results)
+    assert any(".mixed.linear.survival_third_share" in name for name in results)
+    recipe = yaml.safe_load((run / "models" / "mixed.by-model_stock" / "recipe.yaml").read_text())
+    assert [part["model"] for part in recipe["models"]] == ["../a", "../b", "../c"]
