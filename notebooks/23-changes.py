@@ -135,8 +135,7 @@ for (model, other), each in counted.items():
         results |= flat(f"changes.{model}_{other}.missed_share{end}", figure)
     title = f"{label(model)}’s, not in {label(other)} ({kind})"
     rows[title] = row
-    words = {"below": "so fewer", "above": "**the tuning's**", "unclear": "unclear"}
-    more = verdict(row[".excess"], 0, **words)
+    more = verdict(row[".excess"], 0, below="so fewer", above="**the tuning's**", unclear="unclear")
     told.append(f"- {title}: {text.points(row['.excess'])}, {more}.")
 WORDS = ("in the other model", "where nothing happened", "with a random MLP")
 COLOURS = (style.colour_of(lineage.order[1]), "black", style.GREY)
@@ -156,14 +155,15 @@ show(
     "fig-lacking",
     "For each pair a dot for the other model, a diamond for nothing happened, a square for a random MLP",
 )
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
 say("In {numref}`fig-lacking` more are lacking than where nothing happened, by:", "\n".join(told))
 
 # %% [markdown]
 # ## Which features are lost, which are new?
 #
-# The rule gives a list for each pair, the farthest first. The zero-step child confirms some of these.
-# A feature that a random MLP's dictionaries have, too, needs no learning to be there: it comes and goes
-# with embedding and attention.
+# The rule gives a list for each pair, the farthest first. The zero-step child confirms some. A feature
+# that a random MLP's dictionaries have, too, needs no learning: it comes with embedding and attention.
 
 # %%
 able = {n: able for m in names for n, able in zip(names[m], sample.eligible[m], strict=True)}
