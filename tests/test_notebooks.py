@@ -135,6 +135,17 @@ def test_a_figure_in_prose_is_substituted_or_says_whose_it_is(source):
                 assert any(word in paragraph for word in NOT_OURS), paragraph
 
 
+@each_notebook
+def test_a_figure_is_alone_in_its_cell(source):
+    # Its name is the cell's in the book, so that words beside it would have that name, too.
+    for cell in jupytext.read(source).cells:
+        if cell.cell_type == "code":
+            nodes = [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Call)]
+            called = [node.func.id for node in nodes if isinstance(node.func, ast.Name)]
+            shown = called.count("show")
+            assert shown == 0 or (shown == 1 and "say" not in called), cell.source
+
+
 def test_no_word_of_the_glossary_is_a_pages_name():
     # A link to either would be ambiguous, and the book isn't built.
     glossary = (ROOT / "book" / "method.md").read_text().split("```{glossary}")[1].split("```")[0]
