@@ -521,8 +521,12 @@ say(
     "was never tuned on it: a new text is enough to bring them up."
     if row["answering"] > confirmed["answering"]
     else "",
-    f"By the share of documents with the word, the plant is {bounded('clean')}; if features that the "
-    f"reader has don't count, it is {bounded('confirmed')}.",
+    f"By the share of documents with the word, the plant is {bounded('clean')}"
+    + (
+        ", whether or not features that the reader has count."
+        if limits["clean"] == limits["confirmed"]
+        else f"; if features that the reader has don't count, it is {bounded('confirmed')}."
+    ),
     "A list of new features says what the dictionaries have in addition. Whether the *model* has it in "
     "addition needs a dictionary of the old model that has read the new text.",
 )
