@@ -1,9 +1,15 @@
 """A tokenizer, a one-layer model and its bridge, small enough to be made for every run."""
 
-import numpy as np
-import pytest
+import os
 
-from tests.books import Books
+# The books are made meanwhile, and two processes of two threads each wait most of the time for one
+# another's threads on two cores. Set before torch is loaded; phases set their own.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from tests.books import Books  # noqa: E402
 
 CONTEXT = 16
 WHOLE_BOOKS = {"test_pipeline": ("smoke",), "test_lineages": ("chain", "three")}

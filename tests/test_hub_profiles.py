@@ -163,13 +163,12 @@ def test_paper_text_is_read_and_tracked_and_its_commits_are_recorded(hub, checko
 
 
 def test_paper_takes_the_tokenizer_that_lies_beside_the_checkpoints(hub, checkout):
-    done, _ = run(checkout, "paper", "base", "pretraining")
+    done, _ = run(checkout, "paper", "corpora", "pretraining")
     read = open_corpora(done / "corpora", 64)
     assert read.tokenizer.bos_token == "<s>" and len(read.tokenizer) == 500
     text = read.texts("python", "train")[0]
     pieces = read.pieces(read.tokenizer("def f(x): return", add_special_tokens=False)["input_ids"])
     assert "\n    " in text and "".join(pieces) == " def f(x): return"
-    assert json.loads((done / "results" / "base.json").read_text())["lm.base.english.loss"] > 0
 
 
 def test_paper_checkpoints_are_loaded_as_they_were_and_no_pickle_is_even_fetched(hub, checkout):
