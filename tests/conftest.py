@@ -6,10 +6,10 @@ import os
 # another's threads on two cores. Set before torch is loaded; phases set their own.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import numpy as np
+import pytest
 
-from tests.books import Books  # noqa: E402
+from tests.books import Books
 
 CONTEXT = 16
 WHOLE_BOOKS = {"test_pipeline": ("smoke",), "test_lineages": ("chain", "three")}
