@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -85,16 +86,20 @@ def test_a_caption_stands_under_its_figure_and_both_carry_the_name(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("answer", "expected", "says"),
     [
-        (..., "*Not answered yet*"),
-        (0.304, "**Right.**"),
-        (0.4, "**Not yet**: it is off by 0.100"),
-        ([0.3, 0.3], "**Not yet**: the answer has the shape (2,); () is asked for."),
+        (..., 0.3, "*Not answered yet*"),
+        (0.304, 0.3, "**Right.**"),
+        (0.4, 0.3, "**Not yet**: it is off by 0.100"),
+        ([0.3, 0.3], 0.3, "**Not yet**: the answer has the shape (2,); () is asked for."),
+        (np.nan, 0.3, "**Not yet**: the answer is not a number."),
+        ([0.3, 0.7], [0.3, np.nan], "**Right**, as far as this run can tell"),
+        ([0.4, 0.7], [0.3, np.nan], "**Not yet**: it is off by 0.100"),
+        (0.3, np.nan, "*This run can't tell*"),
     ],
 )
-def test_an_exercise_says_whether_the_answer_is_right(answer, says, monkeypatch):
+def test_an_exercise_says_whether_the_answer_is_right(answer, expected, says, monkeypatch):
     shown = []
     monkeypatch.setattr(text, "display", lambda output: shown.append(output.data))
-    text.check(answer, 0.3)
-    assert shown[0].startswith(says)
+    text.check(answer, expected)
+    assert len(shown) == 1 and shown[0].startswith(says)

@@ -112,7 +112,8 @@ def what_was_read(run: Path, lineage: Lineage) -> str:
 def check(answer: ArrayLike | EllipsisType, expected: ArrayLike, within: float = 0.005) -> None:
     """Says whether the answer to an exercise is right: within so much of what is expected.
 
-    Numbers or arrays of any shape, in the answer's own unit; `...` is no answer yet.
+    Numbers or arrays of any shape, in the answer's own unit; `...` is no answer yet. Where nothing
+    is defined in this run (NaN is expected), every answer passes, and that is said.
     """
     if answer is ...:
         say("*Not answered yet*: put your value in the place of `...`.")
@@ -120,8 +121,16 @@ def check(answer: ArrayLike | EllipsisType, expected: ArrayLike, within: float =
     given, right = np.asarray(answer, dtype=float), np.asarray(expected, dtype=float)
     if given.shape != right.shape:
         say(f"**Not yet**: the answer has the shape {given.shape}; {right.shape} is asked for.")
-    elif np.allclose(given, right, rtol=0, atol=within, equal_nan=True):
+        return
+    defined = ~np.isnan(right)
+    off = np.abs(given - right)[defined]
+    if np.isnan(off).any():
+        say("**Not yet**: the answer is not a number.")
+    elif (off > within).any():
+        say(f"**Not yet**: it is off by {number(off.max(), 3)}.")
+    elif defined.all():
         say("**Right.**")
+    elif defined.any():
+        say("**Right**, as far as this run can tell: the rest is not defined in it.")
     else:
-        off = float(np.nanmax(np.abs(given - right)))
-        say(f"**Not yet**: it is off by {number(off, 3)}.")
+        say("*This run can't tell*: what is asked for is not defined in it.")
