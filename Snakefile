@@ -206,6 +206,12 @@ if PROFILE.planted:
 if MERGED:
     given = {"recipe_folder": str(RECIPES)}
     PHASES["methods"] = Phase(FLOORS, sections=("sae", "merge", "arms"), given=given, urgent=True)
+# A path leads from one parent to the other; more parents have none.
+if any(len(LINEAGE.parents(merge)) == 2 for merge in MERGES):
+    PHASES["along"] = Phase(["tracking", *FLOORS], sections=("merge",), given=DRAWS, urgent=True)
+# Folds are dictionaries of the merge's parents.
+if MERGES and PROFILE.seeds[1] > 1:
+    PHASES["prediction"] = Phase(["tracking"])
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 

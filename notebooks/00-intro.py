@@ -227,6 +227,8 @@ PARTS = {
         "robustness": "What if one counts otherwise?",
         "published": "What does the published code count?",
         "methods": "Does the way of merging matter?",
+        "along": "Where on the way do features die?",
+        "prediction": "Can survival be foretold?",
     },
     "4 · Features": {
         "case-study": "Which are in all models?",
