@@ -5,6 +5,7 @@ import os
 # The books are made meanwhile, and two processes of two threads each wait most of the time for one
 # another's threads on two cores. Set before torch is loaded; phases set their own.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["FEATRACK_DEVICE"] = "cpu"  # digits are compared
 
 import numpy as np
 import pytest
