@@ -214,6 +214,21 @@ def executed(page):
     return str(RUN / "executed" / f"{page}.ipynb")
 
 
+# Correlations are made of sums over positions. Of many positions each block is a job of its own.
+SUMS = []
+AT_ONCE = PROFILE.tracking.block_positions
+POSITIONS = PROFILE.tracking.evaluation_blocks * len(LINEAGE.domains) * (PROFILE.corpora.context - 1)
+if POSITIONS > AT_ONCE:
+    from featrack_utils.dictionaries.features import dictionary_names
+    from featrack_utils.matching.best_matches import pairs_to_match
+
+    SUMS = [
+        str(RUN / "sums" / f"{a}_{b}_{block}.done")
+        for a, b in pairs_to_match(LINEAGE, dictionary_names(LINEAGE, *PROFILE.seeds))
+        for block in range(-(-POSITIONS // AT_ONCE))
+    ]
+
+
 # Whatever says something may be the first to fail: they go to standard error, once.
 PROGRESS = Progress()
 logger.addHandler(PROGRESS)
@@ -261,6 +276,7 @@ for page, phase in PHASES.items():
             [executed(need) for need in phase.needs],
             imported_files(find(phase.notebook or page)),
             TOC if page == "status" else [],
+            SUMS if page == "tracking" else [],
             sorted(map(str, RECIPES.glob("*.yaml"))) if page == "methods" else [],
             "benchmarks/coverage.json" if page == "calibration" else [],
         output:
@@ -280,6 +296,18 @@ for page, phase in PHASES.items():
             "FEATRACK_RUN={RUN} FEATRACK_DEVICE={PROFILE.device} GOMP_SPINCOUNT=10000"
             " OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads} python -IS featrack_utils/pipeline/forkserver.py"
             " -m featrack_utils.run {params.notebook} {output:q} --json {params.parameters:q}"
+
+
+if SUMS:
+
+    rule sums:
+        input:
+            [executed(page) for page in SAES],
+        output:
+            touch(str(RUN / "sums" / "{a}_{b}_{block}.done")),
+        shell:
+            "NUMBA_NUM_THREADS={threads} python -m featrack_utils.matching.best_matches"
+            " {RUN} {wildcards.a} {wildcards.b} {wildcards.block} {AT_ONCE}"
 
 
 # The book and its chapters as notebooks that run in a checkout, for `make archive`.

@@ -138,6 +138,7 @@ class Tracking(Section):
     rule: Literal["best", "mutual"]
     min_positions: Count
     min_documents: Count
+    block_positions: Count = 2**22  # whose sums are one job
     evaluation_blocks: Count
     replicates: Count
     control_draws: Count
