@@ -232,6 +232,7 @@ class Profile(Section):
     name: str
     seed: Annotated[Whole, Field(ge=0, lt=2**32)]
     precision: Literal["auto", "float32", "bfloat16"]
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"  # see models.devices
     models: dict[str, dict[str, Any]]
     site: str = SITE
     corpora: Corpora
