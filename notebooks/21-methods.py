@@ -385,7 +385,7 @@ def with_stranger(merge):
 
 
 # %% [markdown]
-# With the stranger we can ask the oldest question about merging: is there a **barrier** on the way
+# With the stranger we can ask the oldest question about merging: is there a {term}`barrier` on the way
 # {cite:p}`frankle2020linear`? We walk straight from the first parent to its own ancestor, and straight to the stranger, and read the
 # text that all three have learned from. The barrier is what the loss half-way exceeds the mean of the
 # two ends by.

@@ -90,5 +90,10 @@ def test_merges_of_two_and_of_three_parents_are_compared_by_the_recipes_that_fit
         assert 0 <= results[f"merge.mixed.model_stock.{domain}.accuracy"] <= 1
     assert any(".two.slerp.survival_both_share" in name for name in results)
     assert any(".mixed.linear.survival_third_share" in name for name in results)
+    assert results["merge.mixed.linear.scale_at_equal_loss"] == 1  # the others come to its loss
+    assert 0 < results["merge.mixed.model_stock.scale_at_equal_loss"] <= 1
+    assert results["merge.two.stranger.barrier"] > results["merge.two.stranger.barrier_to_ancestor"]
+    # A mean of fine-tunes from one root lies nearer to it than they do, on average.
+    assert 0 < results["merge.mixed.way_from_ancestor"] < 1
     recipe = yaml.safe_load((run / "models" / "mixed.by-model_stock" / "recipe.yaml").read_text())
     assert [part["model"] for part in recipe["models"]] == ["../a", "../b", "../c"]
