@@ -26,7 +26,12 @@ try:
     PROFILE = load_profile(Path("profiles") / f"{OVERRIDES.pop('profile', 'quick')}.yaml", OVERRIDES)
     LINEAGE = PROFILE.lineage
     # The reader's own files are looked up at once, not when the first phase has started.
-    MERGED = comparable(LINEAGE, read_recipes(RECIPES, PROFILE.arms.methods))
+    WAYS = read_recipes(RECIPES, PROFILE.arms.methods)
+    MERGED = comparable(LINEAGE, WAYS)
+    for parents in map(LINEAGE.parents, MERGED):
+        for way in (each for each in WAYS if each.fits(len(parents))):
+            for setting in way.settings(len(parents)):
+                way.filled(setting, parents, LINEAGE.common_ancestor(parents))
     SOURCES = {d: PROFILE.corpora.sources_of[d] for d in LINEAGE.domains}
     SOURCES = pinned(SOURCES, Path("runs") / PROFILE.name / "corpora")
     TEXTS = fingerprint(SOURCES)
@@ -186,9 +191,9 @@ PHASES |= {
 # Neuron i of one model has to do with neuron i of another where both have as many.
 if LINEAGE.hook == "mlp.hook_post" and len({model.d_mlp for model in FOUND.values()}) < 2:
     PHASES["neurons"] = Phase(MODELS)
+# A second root is trained with both cores, as the first one is; a loaded one has none like it.
+second = bool(PROFILE.dosed) and PROFILE.arms.lm_seed and bool(ROOT_TOKENS)
 if PROFILE.dosed:
-    # A second root is trained with both cores, as the first one is; a loaded one has none like it.
-    second = PROFILE.arms.lm_seed and bool(ROOT_TOKENS)
     PHASES["dose"] = Phase(
         FLOORS,
         sections=("sae", "arms"),
@@ -204,8 +209,9 @@ if PROFILE.arms.own_steps and not FOUND:
 if PROFILE.planted:
     PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=True)
 if MERGED:
-    given = {"recipe_folder": str(RECIPES)}
-    PHASES["methods"] = Phase(FLOORS, sections=("sae", "merge", "arms"), given=given, urgent=True)
+    given = {"recipe_folder": str(RECIPES), "lm_seed": second}
+    needs = [*FLOORS, *["dose"] * second]  # where the second root is trained
+    PHASES["methods"] = Phase(needs, sections=("sae", "merge", "arms"), given=given, urgent=True)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 

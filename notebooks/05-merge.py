@@ -162,14 +162,14 @@ show(
 )
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-figure, axis = style.single(2.8)
+figure, axis = style.single(3.2)
 for marker, (part, rows) in zip(style.MARKERS, angles.groupby("part"), strict=False):
-    axis.plot(rows["angle"], 100 * rows["from_line"], marker, ms=7, mec="white", label=part)
+    axis.plot(rows["angle"], 100 * rows["from_line"], f"k{marker}", ms=7, mec="white", label=part)
 limit = math.degrees(math.acos(merging.DOT_THRESHOLD))
 axis.axvline(limit, color=style.GREY, ls=":", label="mergekit's limit (cos θ = 0.9995)")
 axis.set(xlabel="angle θ between the parents' tensors (degrees)", xlim=(0, None))
 axis.set_ylabel("arc from line, half-way\n(% of the parents' distance)")
-figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper")
+figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 show(
     figure,
     "Every tensor of the first two parents: the angle between them, and how far the middle of the arc "
@@ -590,7 +590,8 @@ say(
 )
 
 # %% [markdown]
-# Predicting is not writing, as the samples show. To tell which {term}`features <feature>` a merge holds we need to see
+# There are other ways of merging than slerp. [Which of them should I use?](methods) is a question for the
+# chapter that compares them. Predicting is not writing, as the samples show. To tell which {term}`features <feature>` a merge holds we need to see
 # features. But first we look at [single neurons](neurons), which need no instrument.
 #
 # :::{admonition} Exercise 1

@@ -154,7 +154,8 @@ class Arms(Section):
 
     ``planted`` holds shares of documents that get an invented word, each for a fine-tune of its
     own like ``planted_model`` ("": the last one that is tuned). ``methods`` names recipes of
-    profiles/merges, by which merges are made and compared; ``all`` stands for all of them.
+    profiles/merges, by which merges are compared (``all``; "not slerp" leaves one out), of which
+    ``method_floors`` get a floor of their own.
     ``own_steps`` is the length of a training in the chapter on models of one's own; 0: no chapter.
     """
 
@@ -166,6 +167,7 @@ class Arms(Section):
     planted: list[Annotated[Real, Field(gt=0, le=1)]]
     planted_model: str
     methods: list[str]
+    method_floors: Annotated[Whole, Field(ge=0)] = 1
     own_steps: Annotated[Whole, Field(ge=0)] = 0
 
     @field_validator("rates")
