@@ -54,6 +54,7 @@ tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual, assignment; paper: best match
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
+block_positions = 4_194_304  # token positions whose sums are taken at once
 
 # %% [markdown]
 # ## The same tokens for every model
@@ -76,7 +77,13 @@ lineage = store.open_lineage(run)
 style.use_style(lineage)
 seeds = {"root_seeds": root_seeds, "other_seeds": other_seeds}
 best_matches.match_run(
-    run, lineage, **seeds, min_positions=min_positions, min_documents=min_documents, tau=tau
+    run,
+    lineage,
+    **seeds,
+    min_positions=min_positions,
+    min_documents=min_documents,
+    tau=tau,
+    block_positions=block_positions,
 )
 matches = best_matches.open_matches(run)
 found = features.open_features(run, lineage, **seeds)
