@@ -392,7 +392,8 @@
         const chances = probabilities(one.logits(at, at + 1));
         const peaks = new Float32Array(one.features);
         for (let t = 1; t < ids.length; t++) {
-          one.allActs(t).forEach((value, i) => (peaks[i] = Math.max(peaks[i], value)));
+          const acts = one.allActs(t);
+          for (let i = 0; i < acts.length; i++) if (acts[i] > peaks[i]) peaks[i] = acts[i];
         }
         const next = largest(chances, top);
         const strongest = largest(peaks, top);
