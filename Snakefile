@@ -182,6 +182,7 @@ PHASES |= {
     "lesson": Phase(["live"]),
     "machines": Phase(MODELS),
     "changes": Phase(["tracking", *FLOORS]),
+    "crosscoder": Phase(["tracking", *FLOORS], sections=("sae",), urgent=True),
 }
 # Neuron i of one model has to do with neuron i of another where both have as many.
 if LINEAGE.hook == "mlp.hook_post" and len({model.d_mlp for model in FOUND.values()}) < 2:
