@@ -40,7 +40,8 @@ def mlp_activations(
     with bridge.hooks(fwd_hooks=[(site, keep)]), suppress(_Captured):
         # The wrapped model's backbone runs the bridge's hook points but not the unembedding,
         # which `stop_at_layer` still computes for some architectures.
-        bridge.original_model.base_model(input_ids=tokens, use_cache=False)
+        model = bridge.original_model
+        model.base_model(input_ids=tokens.to(model.device), use_cache=False)
     return captured[0].reshape(*tokens.shape, -1)
 
 
@@ -63,7 +64,7 @@ def plain_activations(
     hook = module.register_forward_pre_hook(keep) if reads else module.register_forward_hook(keep)
     try:
         with suppress(_Captured):
-            model.base_model(input_ids=tokens, use_cache=False)
+            model.base_model(input_ids=tokens.to(model.device), use_cache=False)
     finally:
         hook.remove()
     return captured[0].reshape(*tokens.shape, -1)

@@ -26,9 +26,11 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.utils import is_torch_bf16_gpu_available
 from transformers.utils import logging as hf_logging
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.models import devices
 from featrack_utils.pipeline.progress import TimeLeft
 
 _CHECKPOINTS = "checkpoints"
@@ -41,8 +43,8 @@ _CHUNKS = LinearCrossEntropyOptions(batch_chunk_size=256, acc_policy="accurate")
 def uses_bfloat16(precision: str) -> bool:
     """Whether products run in bfloat16: always, never, or ("auto") where it is faster."""
     if precision == "auto":
-        if torch.cuda.is_available():
-            return torch.cuda.is_bf16_supported()
+        if devices.chosen().type != "cpu":
+            return is_torch_bf16_gpu_available()
         return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return precision == "bfloat16"
 
@@ -167,6 +169,7 @@ def train(
         )
     history = pd.DataFrame(columns=["step", "tokens", "loss"])
     if steps:
+        on_cpu = devices.chosen().type == "cpu"
         arguments = TrainingArguments(
             output_dir=str(folder / _CHECKPOINTS),
             max_steps=steps,
@@ -177,7 +180,7 @@ def train(
             weight_decay=weight_decay,
             max_grad_norm=1.0,
             bf16=uses_bfloat16(precision),
-            use_cpu=not torch.cuda.is_available(),
+            use_cpu=on_cpu,
             seed=seed,
             data_seed=seed,
             logging_steps=max(1, steps // 100),
@@ -189,13 +192,15 @@ def train(
             remove_unused_columns=False,
             disable_tqdm=False,
         )
+        if not on_cpu:
+            arguments._n_gpu = 1  # of several cards the first: it alone gets what a step reads
         folders = {step: folder / SNAPSHOTS / str(step) for step in snapshots}
         kept = _Snapshots(folder.name, folders, tokenizer)
         dataset = StackDataset(input_ids=torch.from_numpy(blocks).long())
         trainer = _ChunkedLossTrainer(
             model=model, args=arguments, train_dataset=dataset, callbacks=[kept]
         )
-        if not torch.cuda.is_available():
+        if on_cpu:
             # PyTorch's fused attention is made for long contexts: on a CPU its backward pass over
             # 128 tokens takes a fifth of a training step.
             model.set_attn_implementation("eager")
