@@ -27,7 +27,7 @@
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scipy import sparse, stats
 from torch import nn
 from torch.nn.functional import embedding_bag
@@ -54,7 +54,7 @@ from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import loading
 from featrack_utils.models.training import uses_bfloat16
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.intervals import LEVEL, UNDEFINED, Interval
+from featrack_utils.statistics.intervals import LEVEL, UNDEFINED, Interval, proportion
 from featrack_utils.statistics.persistence import flat
 
 style.use_style()
@@ -292,15 +292,6 @@ show(
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 
 
-def proportion(hits):
-    """A share of hits with Wilson's 95 % interval; undefined of none."""
-    if len(hits) == 0:
-        return UNDEFINED
-    test = stats.binomtest(int(np.sum(hits)), len(hits))
-    bounds = test.proportion_ci(LEVEL, method="wilson")
-    return Interval(float(test.statistic), float(bounds.low), float(bounds.high))
-
-
 truths["found"] = truths["r"] > tau
 truths["in both"] = (truths["delta"] >= 0.1) & (truths["delta"] <= 0.9)
 truths["agree"] = truths["found"] == truths["in both"]
@@ -525,6 +516,7 @@ for axis, (column, (title, low, high)) in zip(figure.subplots(1, 2), panels.item
         bins, colour = np.linspace(low, high, 41), style.colour_of(other)
         axis.hist(values, bins, weights=share, color=colour, label=words[other], **looks)
     axis.set(xlabel=title, xlim=(low, high))
+    axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 for edge in (0.1, 0.4, 0.6, 0.9):
     figure.axes[0].axvline(edge, color="black", ls=":", lw=1)
