@@ -187,6 +187,7 @@ PHASES |= {
     "lesson": Phase(["live"]),
     "machines": Phase(MODELS),
     "changes": Phase(["tracking", *FLOORS]),
+    "crosscoder": Phase(["tracking", *FLOORS], sections=("sae",), urgent=True),
 }
 # Neuron i of one model has to do with neuron i of another where both have as many.
 if LINEAGE.hook == "mlp.hook_post" and len({model.d_mlp for model in FOUND.values()}) < 2:
@@ -212,6 +213,12 @@ if MERGED:
     given = {"recipe_folder": str(RECIPES), "lm_seed": second}
     needs = [*FLOORS, *["dose"] * second]  # where the second root is trained
     PHASES["methods"] = Phase(needs, sections=("sae", "merge", "arms"), given=given, urgent=True)
+# A path leads from one parent to the other; more parents have none.
+if any(len(LINEAGE.parents(merge)) == 2 for merge in MERGES):
+    PHASES["along"] = Phase(["tracking", *FLOORS], sections=("merge",), given=DRAWS, urgent=True)
+# Folds are dictionaries of the merge's parents.
+if MERGES and PROFILE.seeds[1] > 1:
+    PHASES["prediction"] = Phase(["tracking"])
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 

@@ -44,6 +44,7 @@ from featrack_utils.display.text import (
 from featrack_utils.lineage import label
 from featrack_utils.matching import best_matches, classes, flow
 from featrack_utils.pipeline import store
+from featrack_utils.statistics.persistence import CURVE_TAUS
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -183,8 +184,13 @@ say(
 #
 # The flow diagram follows the features of one dictionary a model, from left to right.
 
+
 # %%
-tracked = {edges[n]: matches.tracking(*pair, tau, rule) for n, pair in seed_0.items()}
+def tracked_at(threshold):
+    return {edges[n]: matches.tracking(*pair, threshold, rule) for n, pair in seed_0.items()}
+
+
+tracked = tracked_at(tau)
 volumes = flow.flow(lineage, tracked)
 
 # %% tags=["hide-input"]
@@ -196,6 +202,12 @@ show(
     "fig-flow",
     "Flow diagram of features from the first model of the lineage to the last",
 )
+
+# %% tags=["hide-input"]
+taus = sorted({*CURVE_TAUS, tau})
+at_each = {threshold: flow.flow(lineage, tracked_at(threshold)) for threshold in taus}
+moving = pd.concat(at_each, names=["tau"]).reset_index("tau")
+shareplots.moving_threshold(tau, flow_figure.moving_flow(moving, lineage, "fig-flow"))
 
 # %% [markdown]
 # In {numref}`fig-flow` features end at *no match* and begin at *new* or *novel*. Do the hatched bands
@@ -264,6 +276,7 @@ say(
 # %% tags=["remove-cell"]
 def write(work):
     volumes.to_csv(work / "flow.csv", index=False)
+    moving.to_csv(work / "moving.csv", index=False)
 
 
 parameters, inputs = {"tau": tau, "rule": rule}, [run / best_matches.FOLDER]
