@@ -187,6 +187,7 @@ PHASES |= {
     "lesson": Phase(["live"]),
     "machines": Phase(MODELS),
     "changes": Phase(["tracking", *FLOORS]),
+    "crosscoder": Phase(["tracking", *FLOORS], sections=("sae",), urgent=True),
 }
 # Neuron i of one model has to do with neuron i of another where both have as many.
 if LINEAGE.hook == "mlp.hook_post" and len({model.d_mlp for model in FOUND.values()}) < 2:
@@ -212,6 +213,12 @@ if MERGED:
     given = {"recipe_folder": str(RECIPES), "lm_seed": second}
     needs = [*FLOORS, *["dose"] * second]  # where the second root is trained
     PHASES["methods"] = Phase(needs, sections=("sae", "merge", "arms"), given=given, urgent=True)
+# A path leads from one parent to the other; more parents have none.
+if any(len(LINEAGE.parents(merge)) == 2 for merge in MERGES):
+    PHASES["along"] = Phase(["tracking", *FLOORS], sections=("merge",), given=DRAWS, urgent=True)
+# Folds are dictionaries of the merge's parents.
+if MERGES and PROFILE.seeds[1] > 1:
+    PHASES["prediction"] = Phase(["tracking"])
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 
@@ -247,9 +254,9 @@ onstart:
         LOCK = take_lock(Path(".snakemake") / "featrack.lock")
         # Where each phase is a job of its own, its machine may have what this one lacks.
         if workflow.local_exec and PROFILE.device not in ("auto", "cpu"):
-            from featrack_utils.models import devices  # takes seconds to load
+            from featrack_utils.models.capture import device  # takes seconds to load
 
-            devices.chosen(PROFILE.device)
+            device(PROFILE.device)
     except FeatrackError as error:
         print(f"featrack: {error}", file=sys.stderr)
         raise
@@ -299,8 +306,8 @@ for page, phase in PHASES.items():
             # Threads that wait by spinning take the core from those they wait for; beside one busy
             # process, spinning briefly trains four times faster than OpenMP's default, and as
             # fast where nothing else runs.
-            "FEATRACK_RUN={RUN} FEATRACK_DEVICE={PROFILE.device} GOMP_SPINCOUNT=10000"
-            " OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads} python -IS featrack_utils/pipeline/forkserver.py"
+            "FEATRACK_RUN={RUN} FEATRACK_DEVICE={PROFILE.device} FEATRACK_PROCESSES={PROFILE.processes}"
+            " GOMP_SPINCOUNT=10000 OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads} python -IS featrack_utils/pipeline/forkserver.py"
             " -m featrack_utils.run {params.notebook} {output:q} --json {params.parameters:q}"
 
 

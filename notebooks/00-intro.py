@@ -236,10 +236,13 @@ PARTS = {
         "robustness": "What if one counts otherwise?",
         "published": "What does the published code count?",
         "methods": "Does the way of merging matter?",
+        "along": "Where on the way do features die?",
+        "prediction": "Can survival be foretold?",
     },
     "4 · Features": {
         "case-study": "Which are in all models?",
         "changes": "Which are lost, which are new?",
+        "crosscoder": "What does one dictionary for two models say?",
         "planted": "Would a known change be found?",
         "map": "Where do they lie on a map?",
         "interpretation": "Can they be put into words?",
