@@ -22,6 +22,7 @@
 # minutes, and as long for the exercises.
 
 # %% tags=["hide-input"]
+import json
 from itertools import chain, product
 
 import numpy as np
@@ -213,7 +214,8 @@ say(
     ),
     "The slider of the built book moves all four numbers to another threshold.",
 )
-shareplots.moving_threshold(heads, tau)
+moving = shareplots.at_thresholds(heads, tau)
+shareplots.moving_threshold(tau, moving)
 
 # %% [markdown]
 # ## What disappears, what emerges
@@ -259,7 +261,14 @@ say(
     f"along {higher} of {len(kept)}. With a random MLP they share at most {points(in_controls, 1)} more."
 )
 
+
 # %% tags=["remove-cell"]
+def write(work):
+    (work / "headlines.json").write_text(json.dumps(moving), "utf-8")
+
+
+store.make(run / "ceilings", write, parameters={"headlines": moving})
+
 by_way = {}
 results = {"track.tau": tau, "track.same_seed.pairs_higher": higher}
 for (a, b), gain in (gains | of_controls).items():

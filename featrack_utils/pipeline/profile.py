@@ -138,6 +138,7 @@ class Tracking(Section):
     rule: Literal["best", "mutual"]
     min_positions: Count
     min_documents: Count
+    block_positions: Count = 2**22  # whose sums are one job
     evaluation_blocks: Count
     replicates: Count
     control_draws: Count
@@ -232,7 +233,8 @@ class Profile(Section):
     name: str
     seed: Annotated[Whole, Field(ge=0, lt=2**32)]
     precision: Literal["auto", "float32", "bfloat16"]
-    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"  # see models.devices
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"  # see models.capture
+    processes: Count = 1  # that share each batch of a language model's training
     models: dict[str, dict[str, Any]]
     site: str = SITE
     corpora: Corpora
