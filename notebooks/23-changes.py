@@ -314,7 +314,8 @@ say(
     f"In {count(len(clear))} of {count(len(rows))} comparisons more reproducible features are lacking "
     "than where nothing happened. A list of lost features without that means little.",
     f"Of the paper's kind, a lost feature for exceptions, we find {count(len(paper_kind))} in "
-    f"{count(len(judged))} cases (a feature, a child), over all dictionaries. Next: [a map](map).",
+    f"{count(len(judged))} cases (a feature, a child), over all dictionaries. Next: [one dictionary "
+    "for two models](crosscoder).",
 )
 
 # %% [markdown]
