@@ -21,7 +21,7 @@ archive: book
 	@echo "The book and its notebooks in one file: $(CURDIR)/book/_build/featrack.zip"
 
 test: $(VENV)/installed
-	@python -m pytest
+	@python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 # A double click opens a chapter as a notebook: said in a settings folder of the project's own.
 LAB := $(CURDIR)/$(VENV)/etc/featrack-lab

@@ -26,7 +26,12 @@ try:
     PROFILE = load_profile(Path("profiles") / f"{OVERRIDES.pop('profile', 'quick')}.yaml", OVERRIDES)
     LINEAGE = PROFILE.lineage
     # The reader's own files are looked up at once, not when the first phase has started.
-    MERGED = comparable(LINEAGE, read_recipes(RECIPES, PROFILE.arms.methods))
+    WAYS = read_recipes(RECIPES, PROFILE.arms.methods)
+    MERGED = comparable(LINEAGE, WAYS)
+    for parents in map(LINEAGE.parents, MERGED):
+        for way in (each for each in WAYS if each.fits(len(parents))):
+            for setting in way.settings(len(parents)):
+                way.filled(setting, parents, LINEAGE.common_ancestor(parents))
     SOURCES = {d: PROFILE.corpora.sources_of[d] for d in LINEAGE.domains}
     SOURCES = pinned(SOURCES, Path("runs") / PROFILE.name / "corpora")
     TEXTS = fingerprint(SOURCES)
@@ -183,13 +188,14 @@ PHASES |= {
     "machines": Phase(MODELS),
     "changes": Phase(["tracking", *FLOORS]),
     "load-bearing": Phase(["tracking", *FLOORS]),
+    "crosscoder": Phase(["tracking", *FLOORS], sections=("sae",), urgent=True),
 }
 # Neuron i of one model has to do with neuron i of another where both have as many.
 if LINEAGE.hook == "mlp.hook_post" and len({model.d_mlp for model in FOUND.values()}) < 2:
     PHASES["neurons"] = Phase(MODELS)
+# A second root is trained with both cores, as the first one is; a loaded one has none like it.
+second = bool(PROFILE.dosed) and PROFILE.arms.lm_seed and bool(ROOT_TOKENS)
 if PROFILE.dosed:
-    # A second root is trained with both cores, as the first one is; a loaded one has none like it.
-    second = PROFILE.arms.lm_seed and bool(ROOT_TOKENS)
     PHASES["dose"] = Phase(
         FLOORS,
         sections=("sae", "arms"),
@@ -205,14 +211,36 @@ if PROFILE.arms.own_steps and not FOUND:
 if PROFILE.planted:
     PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=True)
 if MERGED:
-    given = {"recipe_folder": str(RECIPES)}
-    PHASES["methods"] = Phase(FLOORS, sections=("sae", "merge", "arms"), given=given, urgent=True)
+    given = {"recipe_folder": str(RECIPES), "lm_seed": second}
+    needs = [*FLOORS, *["dose"] * second]  # where the second root is trained
+    PHASES["methods"] = Phase(needs, sections=("sae", "merge", "arms"), given=given, urgent=True)
+# A path leads from one parent to the other; more parents have none.
+if any(len(LINEAGE.parents(merge)) == 2 for merge in MERGES):
+    PHASES["along"] = Phase(["tracking", *FLOORS], sections=("merge",), given=DRAWS, urgent=True)
+# Folds are dictionaries of the merge's parents.
+if MERGES and PROFILE.seeds[1] > 1:
+    PHASES["prediction"] = Phase(["tracking"])
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 
 
 def executed(page):
     return str(RUN / "executed" / f"{page}.ipynb")
+
+
+# Correlations are made of sums over positions. Of many positions each block is a job of its own.
+SUMS = []
+AT_ONCE = PROFILE.tracking.block_positions
+POSITIONS = PROFILE.tracking.evaluation_blocks * len(LINEAGE.domains) * (PROFILE.corpora.context - 1)
+if POSITIONS > AT_ONCE:
+    from featrack_utils.dictionaries.features import dictionary_names
+    from featrack_utils.matching.best_matches import pairs_to_match
+
+    SUMS = [
+        str(RUN / "sums" / f"{a}_{b}_{block}.done")
+        for a, b in pairs_to_match(LINEAGE, dictionary_names(LINEAGE, *PROFILE.seeds))
+        for block in range(-(-POSITIONS // AT_ONCE))
+    ]
 
 
 # Whatever says something may be the first to fail: they go to standard error, once.
@@ -225,6 +253,11 @@ onstart:
     global LOCK, FORKSERVER
     try:
         LOCK = take_lock(Path(".snakemake") / "featrack.lock")
+        # Where each phase is a job of its own, its machine may have what this one lacks.
+        if workflow.local_exec and PROFILE.device not in ("auto", "cpu"):
+            from featrack_utils.models.capture import device  # takes seconds to load
+
+            device(PROFILE.device)
     except FeatrackError as error:
         print(f"featrack: {error}", file=sys.stderr)
         raise
@@ -257,6 +290,7 @@ for page, phase in PHASES.items():
             [executed(need) for need in phase.needs],
             imported_files(find(phase.notebook or page)),
             TOC if page == "status" else [],
+            SUMS if page == "tracking" else [],
             sorted(map(str, RECIPES.glob("*.yaml"))) if page == "methods" else [],
             "benchmarks/coverage.json" if page == "calibration" else [],
         output:
@@ -273,9 +307,21 @@ for page, phase in PHASES.items():
             # Threads that wait by spinning take the core from those they wait for; beside one busy
             # process, spinning briefly trains four times faster than OpenMP's default, and as
             # fast where nothing else runs.
-            "FEATRACK_RUN={RUN} GOMP_SPINCOUNT=10000 OMP_NUM_THREADS={threads}"
-            " NUMBA_NUM_THREADS={threads} python -IS featrack_utils/pipeline/forkserver.py"
+            "FEATRACK_RUN={RUN} FEATRACK_DEVICE={PROFILE.device} FEATRACK_PROCESSES={PROFILE.processes}"
+            " GOMP_SPINCOUNT=10000 OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads} python -IS featrack_utils/pipeline/forkserver.py"
             " -m featrack_utils.run {params.notebook} {output:q} --json {params.parameters:q}"
+
+
+if SUMS:
+
+    rule sums:
+        input:
+            [executed(page) for page in SAES],
+        output:
+            touch(str(RUN / "sums" / "{a}_{b}_{block}.done")),
+        shell:
+            "NUMBA_NUM_THREADS={threads} python -m featrack_utils.matching.best_matches"
+            " {RUN} {wildcards.a} {wildcards.b} {wildcards.block} {AT_ONCE}"
 
 
 # The book and its chapters as notebooks that run in a checkout, for `make archive`.

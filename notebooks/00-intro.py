@@ -34,11 +34,13 @@
 # numbers. So a share must be read between these two ends.
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
+import json
+
 import numpy as np
 import pandas as pd
 
 from featrack_utils.display import shareplots, style
-from featrack_utils.display.flow_figure import flow_diagram
+from featrack_utils.display.flow_figure import flow_diagram, moving_flow
 from featrack_utils.display.text import (
     check,
     estimate,
@@ -164,6 +166,13 @@ show(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+tau = results["track.tau"]
+flows = pd.read_csv(store.opened(run / "tracking") / "moving.csv")
+moving = json.loads((store.opened(run / "ceilings") / "headlines.json").read_text("utf-8"))
+moving |= moving_flow(flows, lineage, "fig-flow-intro")
+shareplots.moving_threshold(tau, moving)
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
 loss = estimate(results, f"track.{parent}_{child}.unchanged_loss")
 part = verdict(
     loss,
@@ -227,11 +236,14 @@ PARTS = {
         "robustness": "What if one counts otherwise?",
         "published": "What does the published code count?",
         "methods": "Does the way of merging matter?",
+        "along": "Where on the way do features die?",
+        "prediction": "Can survival be foretold?",
     },
     "4 · Features": {
         "case-study": "Which are in all models?",
         "changes": "Which are lost, which are new?",
         "load-bearing": "Do those that persist carry more?",
+        "crosscoder": "What does one dictionary for two models say?",
         "planted": "Would a known change be found?",
         "map": "Where do they lie on a map?",
         "interpretation": "Can they be put into words?",

@@ -20,7 +20,7 @@
 # texts are served equally well.
 #
 # **You will learn** slerp in six lines, how far it is from a straight line, and what a merge keeps.
-# **You need** [the chapter before](finetune). **It takes** ten minutes.
+# **You need** [the chapter before](finetune). **It takes** twenty minutes.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 import math
@@ -34,18 +34,30 @@ from tqdm.auto import tqdm
 
 from featrack_utils.corpora import prepare
 from featrack_utils.display import paper, shading, style, training_figures
-from featrack_utils.display.text import check, listed, number, percent, say, show
+from featrack_utils.display.text import (
+    check,
+    listed,
+    number,
+    percent,
+    say,
+    show,
+    verdict,
+    with_interval,
+)
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import label
 from featrack_utils.models import evaluation, loading, merging
 from featrack_utils.pipeline import store
+from featrack_utils.statistics.intervals import Interval, around
+from featrack_utils.statistics.persistence import flat
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
-seed = 1337  # of the generated samples
+seed = 1337  # of the bootstrap and of the generated samples
 context = 128  # tokens; paper: 256
 sweep_points = 21  # weights tried between two parents
 sweep_blocks = 100  # validation blocks per domain for each of them
+draws = 200  # bootstrap draws over groups of documents
 
 # %% tags=["hide-input"]
 run = store.open_run(run_dir)
@@ -149,6 +161,23 @@ show(
     "Two pairs of arrows, one narrow and one at a right angle, each joined by an arc and a line",
 )
 
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+figure, axis = style.single(3.2)
+for marker, (part, rows) in zip(style.MARKERS, angles.groupby("part"), strict=False):
+    axis.plot(rows["angle"], 100 * rows["from_line"], f"k{marker}", ms=7, mec="white", label=part)
+limit = math.degrees(math.acos(merging.DOT_THRESHOLD))
+axis.axvline(limit, color=style.GREY, ls=":", label="mergekit's limit (cos θ = 0.9995)")
+axis.set(xlabel="angle θ between the parents' tensors (degrees)", xlim=(0, None))
+axis.set_ylabel("arc from line, half-way\n(% of the parents' distance)")
+figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+show(
+    figure,
+    "Every tensor of the first two parents: the angle between them, and how far the middle of the arc "
+    "lies from that of the line. Left of the dotted line mergekit takes the line.",
+    "fig-angles",
+    "Dots rising with the angle between two tensors, by part of the model",
+)
+
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 straight = angles[angles["on_line"]]
 furthest = angles["from_line"].max()
@@ -165,7 +194,7 @@ say(
     f"between the parents. Of {len(angles)} tensors {len(straight)} are so nearly parallel that "
     f"mergekit takes the line{gains}. "
     + (
-        "So by {numref}`fig-arc` the two hardly differ: what follows is a statement about merging, not "
+        "So by {numref}`fig-arc` and {numref}`fig-angles` the two hardly differ: what follows is a statement about merging, not "
         "about slerp."
         if furthest < NEAR
         else "So by {numref}`fig-arc` the arc is a path of its own, and a merge along the line may "
@@ -184,16 +213,27 @@ say(
 
 
 # %%
+ts = np.linspace(0, 1, sweep_points)
+
+
 def sweep(model):
+    """Loss and tokens foreseen of each document: of the model before, then of every merge."""
     texts = {d: corpora.validation_blocks(d, sweep_blocks) for d in own[model]}
     probe = loading.load_model(run / "models" / lineage.common_ancestor(pairs[model]))
-    before = evaluation.evaluate_each(probe, texts)
-    parents, rows = [state(parent) for parent in pairs[model]], []
-    for t in tqdm(np.linspace(0, 1, sweep_points)):
+    scores = [evaluation.evaluate_each(probe, texts)]
+    parents = [state(parent) for parent in pairs[model]]
+    for t in tqdm(ts):
         probe.load_state_dict(merging.merge(parents, (1 - t, t), method[model]))
-        scores = evaluation.evaluate_each(probe, texts)
-        rows.append({"t": t, **{d: score.accuracy for d, score in scores.items()}})
-    return pd.DataFrame(rows), {d: score.accuracy for d, score in before.items()}
+        scores.append(evaluation.evaluate_each(probe, texts))
+    return {d: np.stack([score[d].by_document for score in scores]) for d in texts}
+
+
+def accuracies(sums, times):
+    """The table of accuracies by t, and those before; a domain's documents count so many times."""
+    counted = {domain: times[domain] @ each for domain, each in sums.items()}
+    accuracy = {domain: each[:, 1] / each[:, 2] for domain, each in counted.items()}
+    after = {domain: each[1:] for domain, each in accuracy.items()}
+    return pd.DataFrame({"t": ts, **after}), {d: float(each[0]) for d, each in accuracy.items()}
 
 
 # %%
@@ -243,17 +283,27 @@ def balanced(model):
 
 
 # %% [markdown]
+# Other documents would give other curves. So we draw {term}`groups <group>` of documents with replacement, some
+# hundred times, and count each draw again: every accuracy, and the balanced weight, get an
+# interval of 95 %. All weights share the draws.
+#
 # Then the merge is written. Its `t` in the profile is `balanced` or a number; more than two parents
 # count alike. A recipe kept beside it makes the same model with mergekit, at any size.
 
 # %%
-swept, kept, weights = {}, {}, {}
+swept, drawn, kept, weights = {}, {}, {}, {}
 for model in merges:
     parents = lineage.parents(model)
     weights[model] = [1 / len(parents)] * len(parents)
     t = lineage.models[model].get("t", {"slerp": "balanced"}.get(method[model]))
     if model in pairs:
-        swept[model] = sweep(model)
+        sums = sweep(model)
+        swept[model] = accuracies(sums, {d: np.ones(each.shape[1]) for d, each in sums.items()})
+        drawn[model], rng = [], np.random.default_rng(seed)
+        for _ in range(draws):
+            sizes = {d: each.shape[1] for d, each in sums.items()}
+            times = {d: rng.multinomial(n, np.full(n, 1 / n)) for d, n in sizes.items()}
+            drawn[model].append(accuracies(sums, times))
         kept[model] = kept_shares(*swept[model], {parent: own[parent] for parent in parents})
         if t is not None:
             t = balanced(model) if t == "balanced" else float(t)
@@ -269,6 +319,31 @@ for model in merges:
     )
 print((folder / merging.RECIPE).read_text())
 
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+def spread(model, estimate, of):
+    """A number with its interval over the draws; without one if some draw doesn't have it."""
+    each = [of(*one) for one in drawn[model]]
+    if estimate is None or None in each:
+        return Interval(np.nan if estimate is None else estimate, np.nan, np.nan)
+    return Interval(estimate, *around(np.array(each)))
+
+
+def balance_of(model):
+    """Where the shares of gains cross, in one draw."""
+    of_parents = {parent: own[parent] for parent in pairs[model]}
+    return lambda table, before: crossing(ts, *kept_shares(table, before, of_parents).values())
+
+
+def ends_cross(model):
+    """Where the raw accuracies on the parents' first domains cross, in one draw."""
+    first = [own[parent][0] for parent in pairs[model]]
+    return lambda table, before: crossing(ts, *(table[domain] for domain in first))
+
+
+balance = {m: spread(m, balance_of(m)(*swept[m]), balance_of(m)) for m in pairs}
+meet = {m: spread(m, ends_cross(m)(*swept[m]), ends_cross(m)) for m in pairs}
+
 # %% tags=["remove-cell"]
 results = {
     "merge.lerp_fallback_tensors": int(angles["on_line"].sum()),
@@ -278,11 +353,10 @@ results = {
 theirs, place = paper.published("merge.t"), {}
 for model, (table, before) in swept.items():
     at = place[model] = "merge" if len(pairs) == 1 else f"merge.{model}"
-    ends = (table[own[parent][0]] for parent in pairs[model])
     results |= {
         f"{at}.t": weights[model][1],
-        f"{at}.t_balanced": crossing(table["t"], *kept[model].values()),
-        f"{at}.crossing": crossing(table["t"], *ends),
+        **flat(f"{at}.t_balanced", balance[model]),
+        **flat(f"{at}.crossing", meet[model]),
         f"{at}.both_above": int((table[[*before]] > pd.Series(before)).all(axis=1).sum()),
     }
     for end, (parent, other) in zip((0, -1), (pairs[model], pairs[model][::-1]), strict=True):
@@ -295,23 +369,29 @@ for model, (table, before) in swept.items():
 if pairs:
     model, (table, before) = next(iter(swept.items()))
     long = table.melt("t", var_name="domain", value_name="accuracy")
-    t = results[f"{place[model]}.t_balanced"]
-    figure, axis = style.single(3.4)
+    t, low, high = balance[model]
+    figure, axis = style.single(3.6)
     for marker, (domain, rows) in zip(style.MARKERS, long.groupby("domain"), strict=False):
         looks = {"color": style.colour_of(domain)}
         axis.plot(rows["t"], rows["accuracy"], marker=marker, ms=4, label=label(domain), **looks)
+        every = [one[domain] for one, _ in drawn[model]]
+        axis.fill_between(ts, *np.quantile(every, [0.025, 0.975], axis=0), alpha=0.2, lw=0, **looks)
         if domain in before:
             words = f"{label(domain)}, before tuning"
             axis.axhline(before[domain], ls="--", lw=1.5, label=words, **looks)
-    if t is not None:
+    if not math.isnan(t):
         axis.axvline(t, color=style.GREY, ls=":", label=f"balanced t = {number(t)}")
+        axis.axvspan(low, high, color=style.GREY, alpha=0.15, lw=0)
+    from_second = axis.secondary_xaxis("top", functions=(lambda t: 1 - t, lambda t: 1 - t))
+    from_second.set_xlabel(f"the same, from {label(pairs[model][1])}", fontsize=10)
     axis.set(xlabel=training_figures.weight_label(pairs[model]), xlim=(-0.02, 1.02))
     axis.set_ylabel("next-token accuracy\n(higher is better)")
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     show(
         figure,
         caption="Accuracy on the parents' text against the merge weight, after the paper's Figure 5. "
-        "Dashed: the model that both descend from. Dotted: the balanced weight.",
+        "Dashed: the model that both descend from. Dotted: the balanced weight. Bands: 95 % over groups "
+        "of documents.",
         name="fig-sweep",
         alt="Two accuracy curves crossing as the merge weight moves from one parent to the other",
     )
@@ -326,7 +406,8 @@ for model, (a, b) in pairs.items():
     ]
     say(
         f"{label(model)}: each text gains as the merge nears its own parent. The balanced "
-        f"weight is **t = {number(results[f'{at}.t_balanced'])}** from {label(a)}. It was chosen on "
+        f"weight is **t = {with_interval(balance[model], 2, share=False)}** from {label(a)}, so "
+        f"{number(1 - balance[model].estimate)} from {label(b)}. It was chosen on "
         "validation text, one number from a smooth curve. The grid below is measured on more of the "
         "same text, so the merge is very slightly flattered there. The paper's weight, "
         f"t = {theirs}, would keep {listed(would)}."
@@ -338,11 +419,12 @@ if several := [label(model) for model in merges if model not in pairs]:
 why = "the paper's counts from Lua if its recipe's base is Lua; ours is what the profile asks for"
 words, rows = "other text, other models; raw accuracies: the easier text counts for more", []
 for model, (first_parent, _) in pairs.items():
-    t, meet = (results[f"{place[model]}.{figure}"] for figure in ("t", "crossing"))
+    t = results[f"{place[model]}.t"]
+    t = balance[model] if math.isclose(t, balance[model].estimate) else t
     start = f", from {label(first_parent)}"
     rows += [
         ("merge.t", f"t of {label(model)}{start}", t, None, why),
-        ("merge.crossing_from_lua", f"accuracies cross{start}", meet, None, words),
+        ("merge.crossing_from_lua", f"accuracies cross{start}", meet[model], None, words),
     ]
     table, before = swept[model]
     for parent, other in (pairs[model], pairs[model][::-1]):
@@ -381,26 +463,25 @@ if rows:
 # %%
 validation = {domain: corpora.validation_blocks(domain, 400) for domain in lineage.domains}
 merged = {model: loading.load_model(run / "models" / model) for model in merges}
+scores = {m: evaluation.evaluate_each(merged[m], validation) for m in merged}
 for model in merged:
-    scores = evaluation.evaluate_each(merged[model], validation)
-    results |= evaluation.score_results(f"lm.{model}", scores)
-store.write_results(run, "merge", results)
+    results |= evaluation.score_results(f"lm.{model}", scores[model])
 before = ["base"] if lineage.root not in lineage.loaded else []
 before += ["load"] * bool(lineage.loaded) + ["finetune"] * bool(lineage.tuned)
-results = store.read_results(run, *before, "merge")
-scores = evaluation.score_table(results, lineage.domains)
+known = store.read_results(run, *before) | results
+grid = evaluation.score_table(known, lineage.domains)
 
 # %% tags=["hide-input"]
 show(
-    training_figures.domain_heatmap(scores, "loss", "loss, nats per token (lower is better)"),
+    training_figures.domain_heatmap(grid, "loss", "loss, nats per token (lower is better)"),
     caption="Validation loss of all models on all domains; the best of each domain in bold.",
     name="fig-grid-loss",
     alt="Grid of losses, models by domains",
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-loss = scores.set_index(["model", "domain"])["loss"]
-beats, old = {}, lineage.trained_on(lineage.root)[0]
+loss = grid.set_index(["model", "domain"])["loss"]
+beats = {}
 for model in merges:
     parents, before = lineage.parents(model), lineage.common_ancestor(lineage.parents(model))
     beats[model] = [d for d in own[model] if loss[model, d] < loss[before, d]]
@@ -412,15 +493,72 @@ for model in merges:
     ]
     say(
         f"{label(model)}, which was trained on nothing itself, has {listed(against)}. It beats "
-        f"{label(before)} on {len(beats[model])} of {len(own[model])}. On {label(old)}, which "
-        f"{label(lineage.root)} was trained on, it has {number(loss[model, old])}; its parents have "
-        f"{listed([number(loss[parent, old]) for parent in parents])}."
-        + (
-            " That is less than any of them has: averaging went back towards what they descend from."
-            if loss[model, old] < min(loss[parent, old] for parent in parents)
-            else ""
-        )
+        f"{label(before)} on {len(beats[model])} of {len(own[model])}."
     )
+
+# %% [markdown]
+# ## Back towards where they came from
+#
+# Two fine-tunes leave their common {term}`ancestor` in different directions. Where they disagree, averaging
+# takes both steps back. In weights that is plain geometry: with task vectors of equal length and a
+# cosine of $c$ between them, the mean is $\sqrt{(1 + c) / 2}$ as far from the ancestor as they are. Does it
+# show in what the model predicts? We take the ancestor's own text, and the parent that predicts it
+# best:
+#
+# $$\text{back} = \min_i \text{loss}_i - \text{loss}_\text{merge} .$$
+
+
+# %%
+def way_from(ancestor, model):
+    """How far a model's weights lie from the ancestor's."""
+    start, there = state(ancestor), state(model)
+    return math.sqrt(sum((there[n].double() - start[n].double()).square().sum() for n in start))
+
+
+def back(model, old):
+    """The loss on these domains that a merge has less than its best parent, with its interval."""
+    texts = {domain: validation[domain] for domain in old}
+    parents = {
+        p: evaluation.evaluate_each(loading.load_model(run / "models" / p), texts)
+        for p in lineage.parents(model)
+    }
+
+    def drawn(times):
+        losses = []
+        for each in (scores[model], *parents.values()):
+            counted = [times[domain] @ each[domain].by_document for domain in old]
+            losses.append(np.mean([loss / tokens for loss, _, tokens in counted]))
+        return min(losses[1:]) - losses[0]
+
+    sizes = {domain: len(scores[model][domain].by_document) for domain in old}
+    rng = np.random.default_rng(seed)
+    several = [
+        drawn({d: rng.multinomial(n, np.full(n, 1 / n)) for d, n in sizes.items()})
+        for _ in range(draws)
+    ]
+    return Interval(drawn({d: np.ones(n) for d, n in sizes.items()}), *around(np.array(several)))
+
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+for model in merges:
+    parents, ancestor = lineage.parents(model), lineage.common_ancestor(lineage.parents(model))
+    old, at = lineage.trained_on(ancestor), place.get(model, f"merge.{model}")
+    ways = [way_from(ancestor, parent) for parent in parents]
+    nearer = way_from(ancestor, model) / float(np.mean(ways)) if all(ways) else np.nan
+    gain = back(model, old) if old else Interval(np.nan, np.nan, np.nan)
+    results |= {f"{at}.way_from_ancestor": nearer, **flat(f"{at}.back", gain)}
+    found = {
+        "above": "So it has moved back towards what they descend from.",
+        "below": "So what they had lost is not won back.",
+        "unclear": "Whether it has moved back is unclear.",
+    }
+    say(
+        f"{label(model)}'s weights are {percent(nearer)} as far from {label(ancestor)} as its parents' are, "
+        f"on average. On the text of {label(ancestor)} it needs "
+        f"{with_interval(gain, 2, share=False)} nats a token less than the parent that is best there. "
+        + verdict(gain, 0.0, **found)
+    )
+store.write_results(run, "merge", results)
 
 # %% [markdown]
 # A loss is measured on *given* text. When a model writes, it reads what it wrote itself. The samples, the
@@ -452,7 +590,8 @@ say(
 )
 
 # %% [markdown]
-# Predicting is not writing, as the samples show. To tell which {term}`features <feature>` a merge holds we need to see
+# There are other ways of merging than slerp. [Which of them should I use?](methods) is a question for the
+# chapter that compares them. Predicting is not writing, as the samples show. To tell which {term}`features <feature>` a merge holds we need to see
 # features. But first we look at [single neurons](neurons), which need no instrument.
 #
 # :::{admonition} Exercise 1
@@ -477,8 +616,8 @@ check(answer, lengths)
 # :::{admonition} Exercise 2
 # :class: tip
 # At how many of the weights tried does the merge beat the model before fine-tuning on the text of
-# both parents? You need `sweep(model)`, which gives the table of accuracies and those before, or your
-# eyes and the figure of the sweep. (0 if this run has no merge of two.)
+# both parents? `swept[model]` holds the table of accuracies and those before; or use your eyes and
+# the figure of the sweep. (0 if this run has no merge of two.)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}

@@ -115,7 +115,7 @@ def read(model, tokens, replace=lambda x: x):
         hook = module.register_forward_pre_hook(lambda module, given: change(given))
     else:
         hook = module.register_forward_hook(lambda module, given, out: change(out))
-    logits = model(input_ids=tokens, use_cache=False).logits.float()
+    logits = model(input_ids=tokens.to(model.device), use_cache=False).logits.float()
     hook.remove()
     return logits, seen[0].flatten(2)
 
@@ -132,6 +132,8 @@ for child in children:
     models[f"{child}.control"] = control = loading.load_model(run / "models" / child)
     weights = controls.redrawn(control.state_dict(), controls.Redraw.of(lineage), seed=0)
     control.load_state_dict(weights)
+for model in models.values():
+    model.to(capture.device())
 yardsticks = [(child, f"{child}.control") for child in children]
 pairs = {(parent, child): (child, parent) for parent, child in edges}  # the KL's own order
 pairs |= {(child, control): (child, control) for child, control in yardsticks}
@@ -145,11 +147,11 @@ for tokens in torch.from_numpy(mix.tokens).long().split(at_once):
     logits = {}
     for name, model in models.items():
         logits[name], x = read(model, tokens)
-        seen[name].append(x[:, 1:].flatten(0, 1))
+        seen[name].append(x[:, 1:].flatten(0, 1).cpu())
     for pair, (p, q) in pairs.items():
         parts[pair].append(kl(logits[p][:, 1:], logits[q][:, 1:]).flatten())
     backward.append(kl(*(logits[name][:, 1:] for name in edges[0])).flatten())
-divergence = {pair: torch.cat(each).double().numpy() for pair, each in parts.items()}
+divergence = {pair: torch.cat(each).cpu().double().numpy() for pair, each in parts.items()}
 acts = {name: torch.cat(each).numpy() for name, each in seen.items()}
 wide = {name: x.shape[1] for name, x in acts.items()}
 compared = [pair for pair in pairs if wide[pair[0]] == wide[pair[1]]]
@@ -166,7 +168,7 @@ for a, b in compared:
 parent, child = edges[0]
 tokens = torch.from_numpy(mix.tokens[:2]).long()
 (said, _), (before, _) = read(models[child], tokens), read(models[parent], tokens)
-q, p = (softmax(logits[:, 1:].double().numpy(), axis=-1) for logits in (said, before))
+q, p = (softmax(logits[:, 1:].cpu().double().numpy(), axis=-1) for logits in (said, before))
 by_scipy = rel_entr(q, p).sum(axis=-1).ravel()
 np.testing.assert_allclose(divergence[parent, child][: by_scipy.size], by_scipy, atol=1e-4)
 assert kl(said, said).abs().max() == 0
@@ -678,11 +680,12 @@ for a, b in drawable[:1]:
 # %%
 def effect(model, push, tokens):
     """Mean change of each logit when activations are pushed along a vector of [d_in]; [vocab]."""
+    push = push.to(model.device)
     forth, back = (
         read(model, tokens, lambda x, sign=sign: x + sign * push.view(x.shape[2:]))[0][:, 1:]
         for sign in (1, -1)
     )
-    change = (forth - back).double().mean(dim=(0, 1)).numpy() / 2
+    change = (forth - back).cpu().double().mean(dim=(0, 1)).numpy() / 2
     return change - change.mean()
 
 
@@ -779,7 +782,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-reversed_kl = torch.cat(backward)[: 8 * (context - 1)].double().mean().item()
+reversed_kl = torch.cat(backward)[: 8 * (context - 1)].cpu().double().mean().item()
 
 # %%
 answer = ...  # nats a token
@@ -787,7 +790,7 @@ check(answer, reversed_kl)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
 tokens = torch.from_numpy(mix.tokens[:8]).long()
-p, q = (softmax(read(models[name], tokens)[0][:, 1:].numpy(), axis=-1) for name in focus)
+p, q = (softmax(read(models[name], tokens)[0][:, 1:].cpu().numpy(), axis=-1) for name in focus)
 answer = rel_entr(p.astype(float), q).sum(axis=-1).mean()
 check(answer, reversed_kl)
 

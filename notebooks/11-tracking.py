@@ -44,6 +44,7 @@ from featrack_utils.display.text import (
 from featrack_utils.lineage import label
 from featrack_utils.matching import best_matches, classes, flow
 from featrack_utils.pipeline import store
+from featrack_utils.statistics.persistence import CURVE_TAUS
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -53,6 +54,7 @@ tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual, assignment; paper: best match
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
+block_positions = 4_194_304  # token positions whose sums are taken at once
 
 # %% [markdown]
 # ## The same tokens for every model
@@ -75,7 +77,13 @@ lineage = store.open_lineage(run)
 style.use_style(lineage)
 seeds = {"root_seeds": root_seeds, "other_seeds": other_seeds}
 best_matches.match_run(
-    run, lineage, **seeds, min_positions=min_positions, min_documents=min_documents, tau=tau
+    run,
+    lineage,
+    **seeds,
+    min_positions=min_positions,
+    min_documents=min_documents,
+    tau=tau,
+    block_positions=block_positions,
 )
 matches = best_matches.open_matches(run)
 found = features.open_features(run, lineage, **seeds)
@@ -176,8 +184,13 @@ say(
 #
 # The flow diagram follows the features of one dictionary a model, from left to right.
 
+
 # %%
-tracked = {edges[n]: matches.tracking(*pair, tau, rule) for n, pair in seed_0.items()}
+def tracked_at(threshold):
+    return {edges[n]: matches.tracking(*pair, threshold, rule) for n, pair in seed_0.items()}
+
+
+tracked = tracked_at(tau)
 volumes = flow.flow(lineage, tracked)
 
 # %% tags=["hide-input"]
@@ -189,6 +202,12 @@ show(
     "fig-flow",
     "Flow diagram of features from the first model of the lineage to the last",
 )
+
+# %% tags=["hide-input"]
+taus = sorted({*CURVE_TAUS, tau})
+at_each = {threshold: flow.flow(lineage, tracked_at(threshold)) for threshold in taus}
+moving = pd.concat(at_each, names=["tau"]).reset_index("tau")
+shareplots.moving_threshold(tau, flow_figure.moving_flow(moving, lineage, "fig-flow"))
 
 # %% [markdown]
 # In {numref}`fig-flow` features end at *no match* and begin at *new* or *novel*. Do the hatched bands
@@ -257,6 +276,7 @@ say(
 # %% tags=["remove-cell"]
 def write(work):
     volumes.to_csv(work / "flow.csv", index=False)
+    moving.to_csv(work / "moving.csv", index=False)
 
 
 parameters, inputs = {"tau": tau, "rule": rule}, [run / best_matches.FOLDER]

@@ -22,6 +22,7 @@
 # minutes, and as long for the exercises.
 
 # %% tags=["hide-input"]
+import json
 from itertools import chain, product
 
 import numpy as np
@@ -33,9 +34,11 @@ from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, percent, points, say, show, verdict, with_interval
 from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
+from featrack_utils.statistics.intervals import Shares
 from featrack_utils.statistics.persistence import (
     CURVE_TAUS,
     RULES,
+    Persistence,
     flat,
     headline,
     persistence,
@@ -211,7 +214,8 @@ say(
     ),
     "The slider of the built book moves all four numbers to another threshold.",
 )
-shareplots.moving_threshold(heads, tau)
+moving = shareplots.at_thresholds(heads, tau)
+shareplots.moving_threshold(tau, moving)
 
 # %% [markdown]
 # ## What disappears, what emerges
@@ -257,7 +261,14 @@ say(
     f"along {higher} of {len(kept)}. With a random MLP they share at most {points(in_controls, 1)} more."
 )
 
+
 # %% tags=["remove-cell"]
+def write(work):
+    (work / "headlines.json").write_text(json.dumps(moving), "utf-8")
+
+
+store.make(run / "ceilings", write, parameters={"headlines": moving})
+
 by_way = {}
 results = {"track.tau": tau, "track.same_seed.pairs_higher": higher}
 for (a, b), gain in (gains | of_controls).items():
@@ -340,9 +351,22 @@ check(answer, at_06)
 # :::{admonition} Exercise 2
 # :class: tip
 # One fine-tune keeps 30 % between a floor of 20 % and a ceiling of 40 %, another 25 % between 10 and
-# 40 %. Which has kept more of what the MLP had learned? And whose ratio is larger?
+# 40 %. Give the rescaled persistence of both, then the ratio of both, as a list of four. Which of them has
+# kept more of what the MLP had learned?
 # :::
-#
-# :::{dropdown} Answer
-# Both stand half-way. The first one's ratio is larger, 75 % against 63 %, for its control finds more.
-# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+two = []
+for figures in ((0.30, 0.40, 0.20), (0.25, 0.40, 0.10)):
+    sure = [Shares(np.array([tau]), np.array([x]), np.full((2, 1), x)) for x in figures]
+    two.append(Persistence(*sure[:2], {"floor": sure[2]}, tau))
+expected = [each.rescaled().estimate for each in two] + [each.ratio().estimate for each in two]
+
+# %%
+answer = ...  # [rescaled, rescaled, ratio, ratio]
+check(answer, expected)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# Both stand half-way. The first one's ratio is larger, for its control finds more.
+answer = [(30 - 20) / (40 - 20), (25 - 10) / (40 - 10), 30 / 40, 25 / 40]
+check(answer, expected)

@@ -49,7 +49,7 @@ from featrack_utils.display.text import (
 )
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.bootstrap import resample
-from featrack_utils.statistics.intervals import LEVEL, UNDEFINED, Interval, interval, shares
+from featrack_utils.statistics.intervals import LEVEL, Interval, interval, proportion, shares
 from featrack_utils.statistics.persistence import flat
 from featrack_utils.statistics.simex import SPREAD
 
@@ -388,15 +388,6 @@ def mean_interval(values):
     """A mean with Student's 95 % interval; values [n], n ≥ 2."""
     half = stats.t.ppf((1 + LEVEL) / 2, values.size - 1) * stats.sem(values)
     return Interval(*(float(values.mean() + side * half) for side in (0, -1, 1)))
-
-
-def proportion(hits):
-    """A share of hits with Wilson's 95 % interval; undefined of none."""
-    if len(hits) == 0:
-        return UNDEFINED
-    test = stats.binomtest(int(np.sum(hits)), len(hits))
-    bounds = test.proportion_ci(LEVEL, method="wilson")
-    return Interval(float(test.statistic), float(bounds.low), float(bounds.high))
 
 
 def calibrate(plan, *, sets, tau=0.8, replicates=200, seed=0):

@@ -42,7 +42,7 @@ from featrack_utils.display.text import check, percent, say, show, verdict, with
 from featrack_utils.lineage import label
 from featrack_utils.matching import classes
 from featrack_utils.matching.best_matches import open_matches
-from featrack_utils.matching.correlation import correlations, members
+from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import capture, loading
 from featrack_utils.models.retraining import retrain
 from featrack_utils.pipeline import store
@@ -56,6 +56,7 @@ from featrack_utils.statistics.persistence import (
     persistence,
     resample,
 )
+from featrack_utils.statistics.probes import Probe, encoder_probe, judged
 from featrack_utils.statistics.simex import double_noise, without_noise
 
 # %% tags=["parameters"]
@@ -234,13 +235,6 @@ def raw_activations(model):
 CANDIDATES = 10
 
 
-class Probe(NamedTuple):
-    """Held-out R² of each probed feature, and under draws of the held-out documents."""
-
-    r2: np.ndarray  # float64 [n_probed], at most 1; negative: worse than the mean
-    replicates: np.ndarray  # float64 [n_replicates, n_probed]
-
-
 def sparse_probe(target, acts, fit, origin, draws):
     """Rebuild each target from its closest features, by non-negative least squares."""
     pairs = correlations(target[fit], acts[fit], floor=0.01).pairs
@@ -267,65 +261,14 @@ def non_negative(x, y):
 
 # %% [markdown]
 # A feature is zero on most tokens, which no linear function of the activations is. So the second probe
-# cuts off what is below zero. It starts from the weights of a ridge regression and is fitted by Adam.
-
-
-# %%
-def encoder_probe(target, raw, fit, origin, draws, seed):
-    """Read each target [n_tokens, n_probed] from raw activations [n_tokens, d_mlp]."""
-    half = torch.from_numpy(fit)
-    x = raw - raw[half].mean(dim=0)
-    x = x / x[half].square().mean().sqrt()
-    y = torch.from_numpy(target.toarray())
-    scale = y[half].square().mean(dim=0).sqrt().clamp_min(1e-12)
-    weights, bias = fitted(x[half], y[half] / scale, seed)
-    with torch.no_grad():
-        error = torch.relu(x[~half] @ weights + bias) * scale - y[~half]
-    return judged(error.double().numpy(), target, fit, origin, draws)
-
-
-def fitted(x, y, seed, steps=300, rate=0.03):
-    """Weights and bias of relu(w·x + b), by Adam from a ridge regression's weights."""
-    gram = (x.T @ x).double()
-    gram += 1e-3 * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
-    ridge = torch.linalg.solve(gram, (x.T @ y).double()).float()
-    weights = (2 * ridge).requires_grad_()
-    bias = torch.zeros(y.shape[1], requires_grad=True)
-    optimiser = torch.optim.Adam([weights, bias], lr=rate, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1)
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(steps):
-        rows = torch.randint(len(x), (min(2048, len(x)),), generator=generator)
-        loss = (torch.relu(x[rows] @ weights + bias) - y[rows]).square().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    return weights.detach(), bias.detach()
-
-
-# %% [markdown]
+# cuts off what is below zero. It starts from the weights of a ridge regression and is fitted by Adam: see
+# `fitted` in `featrack_utils.statistics.probes`.
+#
 # R² compares a probe's errors with those of the mean, on the documents that it hasn't seen: all of them,
 # and those that each draw of the bootstrap holds.
 
 
 # %%
-def judged(error, target, fit, origin, draws):
-    """R² from errors on the held-out positions [n_held, n_probed], as a whole and resampled."""
-    held, document = target[~fit].astype(np.float64), origin[~fit]
-    member = members(document, draws.documents.shape[1])
-    n, errors = np.bincount(document, minlength=member.shape[0]), member @ error**2
-    sums, squares = ((member @ y).toarray() for y in (held, held.multiply(held)))
-
-    def r2(weights):
-        spread = weights @ squares - (weights @ sums) ** 2 / np.maximum(weights @ n, 1)[:, None]
-        # A draw without the feature says nothing of it: taken as not decoded.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(spread > 0, 1 - (weights @ errors) / spread, -np.inf)
-
-    return Probe(r2(np.ones((1, len(n))))[0], r2(draws.documents))
-
-
 def better(one, other):
     """A probe that explains of each feature what the better of two does."""
     return Probe(*(np.maximum(a, b) for a, b in zip(one, other, strict=True)))

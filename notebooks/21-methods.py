@@ -19,8 +19,8 @@
 # those that only one has, and to those that no parent ever had.
 #
 # **You will learn** what task vectors, TIES and DARE are, and whether it matters to features which of
-# them is used. **You need** [merging](merge) and [ceilings and floors](ceilings). **It takes** twenty
-# minutes.
+# them is used. **You need** [merging](merge) and [ceilings and floors](ceilings). **It takes** half
+# an hour.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 import json
@@ -33,6 +33,7 @@ import torch
 import yaml
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from safetensors.torch import load_file
+from scipy.optimize import brentq
 from scipy.stats import norm
 
 from featrack_utils.corpora import prepare
@@ -47,12 +48,14 @@ from featrack_utils.display.text import (
     points,
     say,
     show,
+    with_interval,
 )
 from featrack_utils.lineage import label
 from featrack_utils.models import controls, evaluation, loading, merging, recipes
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.intervals import (
     Interval,
+    around,
     complement,
     difference,
     interval,
@@ -70,11 +73,13 @@ from featrack_utils.statistics.persistence import (
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 recipe_folder = "profiles/merges"  # of YAML files, one a way of merging
-# Of these files those that are compared, or all; paper: slerp
-methods = ["linear", "task_arithmetic", "ties", "dare_ties"]  # names of files
+# Of these files those that are compared, or all, or "not" some; paper: slerp
+methods = ["all", "not slerp", "not nuslerp"]  # names of files
 seed = 1337  # of the bootstrap, and of what DARE drops
 other_seeds = 2  # dictionaries of each parent; paper: 1
 control_draws = 3  # merges with a random MLP; paper: none
+method_floors = 1  # methods whose merges get a random MLP of their own; paper: none
+lm_seed = True  # also: a parent merged with a second base model, from another seed
 tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual; paper: best match
 min_positions = 30  # active positions a feature needs to be judged; paper: none
@@ -228,6 +233,12 @@ def own_accuracy(model, parent):
     return np.mean([read(model, domain, 0, sweep_blocks // 2).accuracy for domain in domains])
 
 
+def own_loss(model, merge):
+    """Mean loss on the text of all parents, the half that is for the search."""
+    domains = [domain for parent in parents_of[merge] for domain in lineage.trained_on(parent)]
+    return float(np.mean([read(model, d, 0, sweep_blocks // 2).loss for d in domains]))
+
+
 def kept_gains(model, ends):
     """The share of its gain that is left, by parent; `ends` are the ancestor's accuracy, its own."""
     shares = {}
@@ -303,7 +314,7 @@ show_table(
 # %% [markdown]
 # ## Controls
 #
-# Three models show what a merge would be if it were no merge.
+# Four models show what a merge would be if it were no merge, or no merge of relatives.
 #
 # - A **parent merged with itself** must come back as it was, by every method.
 # - The **ancestor** is a merge of weight zero. Whatever it has of the parents' features, no method can
@@ -311,6 +322,10 @@ show_table(
 # - The **random task vector** is as long as the mean's, tensor by tensor, and points anywhere:
 #
 # $$W = W_\text{ancestor} + \lVert\bar\delta\rVert \frac{N}{\lVert N\rVert},\qquad N_{ij} \sim \mathcal N(0, 1).$$
+#
+# - The **stranger** is a base model trained on the same text from another {term}`seed`. It shares no
+#   history with the first parent. The mean of the two shows what the common ancestor is good for. It
+#   isn't tuned, so besides the base's text the mean knows the first parent's alone.
 
 
 # %%
@@ -351,6 +366,103 @@ def random_task_vector(merge, like):
     ).name
 
 
+STRANGER = "mean with a stranger"
+
+
+def with_stranger(merge):
+    """The mean of a merge's first parent and the base model of another seed."""
+
+    def build(work):
+        both = [weights(parents_of[merge][0]), weights("second_root")]
+        merging.save_like(work, folder(parents_of[merge][0]), merging.linear(both, [0.5, 0.5]))
+
+    return store.make(
+        folder(f"{merge}.with-stranger"),
+        build,
+        parameters={},
+        inputs=[folder(parents_of[merge][0]), folder("second_root")],
+        code=[merging],
+    ).name
+
+
+# %% [markdown]
+# With the stranger we can ask the oldest question about merging: is there a {term}`barrier` on the way
+# {cite:p}`frankle2020linear`? We walk straight from the first parent to its own ancestor, and straight to the stranger, and read the
+# text that all three have learned from. The barrier is what the loss half-way exceeds the mean of the
+# two ends by.
+
+# %%
+STEPS = (0, 0.25, 0.5, 0.75, 1)
+known_to_all = lineage.trained_on(lineage.root)
+
+
+def losses_to(other):
+    """Loss, tokens foreseen and tokens by document, for each domain and each step of the way."""
+    ends = weights(parents_of[first_merge][0]), weights(other)
+    probe, found = loading.load_model(folder(other)), {d: [] for d in known_to_all}
+    for t in STEPS:
+        probe.load_state_dict(merging.linear(ends, [1 - t, t]))
+        for domain, each in found.items():
+            each.append(read(probe, domain, 1).by_document)
+    return {domain: np.stack(each) for domain, each in found.items()}
+
+
+def along(found, times):
+    """The mean loss at each step, where documents count so many times, by domain."""
+    counted = [times[domain] @ each for domain, each in found.items()]
+    return np.mean([each[:, 0] / each[:, 2] for each in counted], axis=0)
+
+
+def barrier(found, draws=1000):
+    """How much the loss half-way exceeds the mean of the ends, with its interval."""
+    sizes = {domain: each.shape[1] for domain, each in found.items()}
+    rng = np.random.default_rng(seed)
+    several = [{d: np.ones(n) for d, n in sizes.items()}]
+    several += [
+        {d: rng.multinomial(n, np.full(n, 1 / n)) for d, n in sizes.items()} for _ in range(draws)
+    ]
+    heights = [way[2] - (way[0] + way[4]) / 2 for way in (along(found, one) for one in several)]
+    return Interval(float(heights[0]), *around(np.array(heights[1:])))
+
+
+paths = {}
+if lm_seed:
+    paths = {
+        "its ancestor": losses_to(ancestor_of[first_merge]),
+        "a stranger": losses_to("second_root"),
+    }
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+barriers = {name: barrier(found) for name, found in paths.items()}
+if paths:
+    figure, axis = style.single(2.6)
+    for (name, found), look in zip(paths.items(), ("o-", "D--"), strict=True):
+        once = {domain: np.ones(each.shape[1]) for domain, each in found.items()}
+        axis.plot(STEPS, along(found, once), look, color="black", label=f"to {name}")
+    axis.set(xlabel=f"way from {label(parents_of[first_merge][0])} (0) to the other model (1)")
+    axis.set_ylabel("loss, nats a token\n(lower is better)")
+    axis.legend()
+    show(
+        figure,
+        f"Loss on the text of {label(lineage.root)} on the straight way from "
+        f"{label(parents_of[first_merge][0])} to the model that it was tuned from, and to one of the same "
+        "kind that it shares no history with.",
+        "fig-barrier",
+        "Two curves, one flat, one with a hill in the middle",
+    )
+    near, far = (barriers[name] for name in paths)
+    say(
+        f"Half-way to its ancestor the loss is {with_interval(near, 2, share=False)} nats above the mean of the "
+        f"ends, half-way to the stranger {with_interval(far, 2, share=False)} ({{numref}}`fig-barrier`). "
+        + (
+            "Only models with a common history can be averaged. Neuron 7 of one model has nothing to do "
+            "with neuron 7 of a stranger."
+            if far.low > max(near.high, 0)
+            else "Whether strangers merge worse than relatives is unclear here."
+        )
+    )
+
+
 # %% [markdown]
 # ## Accuracy
 
@@ -368,8 +480,11 @@ for merge in merges:
         RANDOM: random_task_vector(merge, reference),
         NOTHING: ancestor_of[merge],
     }
+    if lm_seed and merge == first_merge:
+        models_of[merge][STRANGER] = with_stranger(merge)
 key_of = {m: "merge" if len(merges) == 1 else f"merge.{m}" for m in merges}
 SLUGS = {OWN: "own", RANDOM: "random_task_vector", NOTHING: "ancestor", AGAIN: "read_again"}
+SLUGS[STRANGER] = "stranger"
 
 
 def key(merge, row):
@@ -377,6 +492,8 @@ def key(merge, row):
 
 
 results, scores = {}, {}
+for name, each in zip(("barrier_to_ancestor", "barrier"), barriers.values(), strict=False):
+    results |= flat(f"{key(first_merge, STRANGER)}.{name}", each)
 for merge in merges:
     ends = {parent: parent for parent in parents_of[merge]}
     for row, model in (models_of[merge] | ends).items():
@@ -416,34 +533,109 @@ show(
 
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-def own_loss(merge, row):
+def loss_of(merge, row):
+    """Mean loss on the text of all parents, the half that nobody has searched."""
     domains = [d for parent in parents_of[merge] for d in lineage.trained_on(parent)]
     return float(np.mean([scores[merge, row][domain].loss for domain in domains]))
 
 
-losses = {row: own_loss(first_merge, row) for row in merged_by[first_merge]}
-gap = max(losses.values()) - min(losses.values())
+def ptp(values):
+    return max(values) - min(values)
+
+
+losses = {row: loss_of(first_merge, row) for row in merged_by[first_merge]}
+gap = ptp(losses.values())
 lowest = min(losses, key=losses.get)
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 say(
     f"On the parents' text the best loss is that of {lowest}, {number(losses[lowest])} nats a token, and all "
     f"methods lie within {number(gap)} nats of it; the ancestor has "
-    f"{number(own_loss(first_merge, NOTHING))}, a random task vector "
-    f"{number(own_loss(first_merge, RANDOM))} ({{numref}}`fig-method-accuracy`). So features are compared at "
+    f"{number(loss_of(first_merge, NOTHING))}, a random task vector "
+    f"{number(loss_of(first_merge, RANDOM))}"
     + (
-        "nearly the same loss."
-        if gap < 0.1
-        else "losses that differ: part of what follows may be owed to how good a merge is, and not to how "
-        "it was made."
+        f", the mean with a stranger {number(loss_of(first_merge, STRANGER))}"
+        if STRANGER in models_of[first_merge]
+        else ""
     )
+    + " ({numref}`fig-method-accuracy`)."
+)
+
+# %% [markdown]
+# ## At equal loss
+#
+# A method that predicts better might keep other features for that reason alone. So features are
+# compared at equal loss. A merge $W$ whose loss is below the reference's is taken back towards the ancestor,
+#
+# $$W_\text{ancestor} + s\,(W - W_\text{ancestor}), \qquad 0 < s \le 1,$$
+#
+# until the two have the same loss on the half of the text that was searched. For task arithmetic, TIES
+# and DARE that is a smaller λ. A merge that is worse than the reference stays as it is.
+
+
+# %%
+def at_equal_loss(way, merge):
+    """A method's best merge, taken back until its loss is the reference's."""
+    best, reference = merged_by[merge][way], merged_by[merge][reference_of[merge]]
+    if best == reference:
+        return best
+
+    def build(work):
+        start, end = weights(ancestor_of[merge]), weights(best)
+        probe = loading.load_model(folder(reference))
+        goal = own_loss(probe, merge)
+
+        def above(s):
+            probe.load_state_dict(merging.linear([start, end], [1 - s, s]))
+            return own_loss(probe, merge) - goal
+
+        s = brentq(above, 0, 1, xtol=0.002) if above(1) < 0 < above(0) else 1.0
+        merging.save_like(
+            work, folder(parents_of[merge][0]), merging.linear([start, end], [1 - s, s])
+        )
+        (work / "scale.json").write_text(json.dumps(s))
+
+    return store.make(
+        folder(f"{best}.at-equal-loss"),
+        build,
+        parameters={"blocks": [sweep_blocks, evaluation_blocks], "context": context},
+        inputs=[run / "corpora", *map(folder, (ancestor_of[merge], best, reference))],
+        code=[merging, evaluation],
+    ).name
+
+
+equal = {m: {way: at_equal_loss(way, m) for way in merged_by[m]} for m in merges}
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+scales, gaps_left = {}, {}
+for merge in merges:
+    left = []
+    for way, model in equal[merge].items():
+        given = folder(model) / "scale.json"
+        scales[merge, way] = json.loads(given.read_text()) if given.exists() else 1.0
+        results[f"{key(merge, way)}.scale_at_equal_loss"] = scales[merge, way]
+        opened = loading.load_model(folder(model))
+        ends = {d: read(opened, d, 1) for p in parents_of[merge] for d in lineage.trained_on(p)}
+        left.append(float(np.mean([score.loss for score in ends.values()])))
+    gaps_left[merge] = ptp(left)
+    results[f"{key_of[merge]}.methods.loss_gap_at_equal_loss"] = gaps_left[merge]
+back = {way: scales[first_merge, way] for way in merged_by[first_merge]}
+back = {way: s for way, s in back.items() if s < 1}
+say(
+    (
+        "Taken back are " + listed([f"{way}, to s = {number(s)}" for way, s in back.items()]) + ". "
+        if back
+        else f"No method is better than {reference_of[first_merge]}, so none is taken back. "
+    )
+    + "On text that nobody has searched the losses now lie within "
+    f"{number(gaps_left[first_merge])} nats of each other, where they lay within {number(gap)}."
 )
 
 # %% [markdown]
 # ## What survives
 #
-# Each of these models gets a dictionary of its own, by the recipe of the parents' dictionaries. The run's
-# own merge stands beside them. All have one {term}`seed`. They are asked for features of the parents'
+# Each of these models, at equal loss, gets a dictionary of its own, by the recipe of the parents'
+# dictionaries. The run's own merge and the controls stand beside them. All have one {term}`seed`. They are asked for features of the parents'
 # dictionaries of *other* seeds, so no match is owed to a common start. Features fall into classes, by the
 # parents this time:
 #
@@ -453,7 +645,9 @@ say(
 #
 # Of each of the former classes we count the share that the merge has. Its {term}`ceiling` is what the
 # parent's own other dictionary has of the *same* features, its {term}`floor` what the run's merge has of
-# them after its MLP was made [random](floors). One method, finally, is **read again**: the same model,
+# them after its MLP was made [random](floors). One floor serves all methods, so that all are measured from
+# one zero. To see whether that is fair, the merge farthest from the run's own gets a random MLP, too.
+# One method, finally, is **read again**: the same model,
 # a dictionary of another seed. Two methods that differ no more than these two differ by their dictionaries.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
@@ -466,10 +660,31 @@ for merge in merges:
     dictionary_of[merge][OWN] = f"{merge}-{SEED}"  # the run has it already
     for row, name in dictionary_of[merge].items():
         if row != OWN:
-            wanted.append(jobs.Job(name, models_of[merge][row], SEED, reads))
-    again = models_of[merge][reference_of[merge]]
+            model = equal[merge].get(row, models_of[merge][row])
+            wanted.append(jobs.Job(name, model, SEED, reads))
+    again = equal[merge][reference_of[merge]]
     dictionary_of[merge][AGAIN] = f"{merge}.of-read_again"
     wanted.append(jobs.Job(f"{merge}.of-read_again", again, max(2, other_seeds), reads))
+
+
+def distance(model, other):
+    one, two = weights(model), weights(other)
+    return sum(float((one[n].double() - two[n].double()).square().sum()) for n in one)
+
+
+FLOOR = "random MLP"
+farthest = sorted(
+    equal[first_merge], key=lambda way: -distance(equal[first_merge][way], first_merge)
+)
+OWN_FLOORS = {way: f"{FLOOR} of {way}" for way in farthest[:method_floors]}
+own_floors = {}
+for way in OWN_FLOORS:
+    like = dictionary_of[first_merge][way]
+    control = f"{equal[first_merge][way]}.mlp"
+    controls.make_control(run, equal[first_merge][way], control, controls.Redraw.of(lineage), 0)
+    own_floors[way] = f"{like}.mlp"
+    reads = lineage.reads(first_merge)
+    wanted.append(jobs.Job(own_floors[way], control, SEED, reads, like=like))
 measured = jobs.train_and_measure(run, corpora, wanted, recipe, evaluation_blocks)
 
 
@@ -481,13 +696,14 @@ def sampled(merge):
     asked_seeds = {*range(other_seeds)} - {SEED}
     draws = [d for d in range(control_draws) if d not in asked_seeds] or range(control_draws)
     names[FLOOR] = [f"{merge}.mlp-{draw}" for draw in draws]
+    if merge == first_merge:
+        names |= {OWN_FLOORS[way]: [name] for way, name in own_floors.items()}
     found = features.open_named(run, [name for each in names.values() for name in each])
     of_models = {model: [found[name] for name in each] for model, each in names.items()}
     criteria = {"min_positions": min_positions, "min_documents": min_documents}
     return resample(of_models, [tau], tau=tau, replicates=replicates, seed=seed, **criteria)
 
 
-FLOOR = "random MLP"
 samples = {merge: sampled(merge) for merge in merges}
 
 # %% [markdown]
@@ -512,7 +728,10 @@ def classes(merge, parent):
 
 def survival(merge, row):
     """What a model has of the parents' features, by class, beside ceiling and floor."""
-    found, how = {}, {"rule": rule, "floors": {"random_mlp": FLOOR}}
+    floors = {"random_mlp": FLOOR}
+    if merge == first_merge and row in OWN_FLOORS:
+        floors["own"] = OWN_FLOORS[row]
+    found, how = {}, {"rule": rule, "floors": floors}
     of_shared = []
     for ordinal, parent in zip(ORDINALS, parents_of[merge], strict=False):
         shared, alone = classes(merge, parent)
@@ -521,7 +740,7 @@ def survival(merge, row):
     both = Persistence(
         mean(each.shares for each in of_shared),
         mean(each.ceilings for each in of_shared),
-        {"random_mlp": mean(each.floors["random_mlp"] for each in of_shared)},
+        {name: mean(each.floors[name] for each in of_shared) for name in floors},
         tau,
     )
     return {"both" if len(of_shared) == 2 else "shared": both, **found}
@@ -574,6 +793,7 @@ for (merge, row), by_class in survived.items():
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 rows = [*merged_by[first_merge], OWN, AGAIN, RANDOM, NOTHING]
+rows += [STRANGER] * (STRANGER in models_of[first_merge])
 names = [*survived[first_merge, rows[0]], "novel"]
 parents = [label(parent) for parent in parents_of[first_merge]]
 titles = ["of both parents" if len(parents) == 2 else "of several parents"]
@@ -602,6 +822,9 @@ for axis, name, title in zip(axes, names, titles, strict=False):
     axis.axvline(low.estimate, color="#999999", lw=3)
     for place, row in enumerate(rows):
         share, _, _ = drawn(row, name)
+        if row in OWN_FLOORS and name != "novel":
+            own = survived[first_merge, row][name].floor("own")
+            axis.plot(own.estimate, place, "|", color="#999999", ms=16, mew=3)
         is_merge = row in (*merged_by[first_merge], OWN)
         colour = style.colour_of(first_merge) if is_merge else style.GREY
         axis.hlines(place, share.low, share.high, color=colour, lw=2)
@@ -614,7 +837,8 @@ figure.supxlabel("share of the class that the model has; novel: of its own featu
 show(
     figure,
     "What each way of merging keeps, with 95 % intervals; each panel has a scale of its own. Black line, the ceiling: the parent's own "
-    "other dictionary. Grey line, the floor: the merge with a random MLP. Grey dots: "
+    "other dictionary. Grey line, the floor: the merge with a random MLP (a short one: of that method's "
+    "own merge). Grey dots: "
     f"{reference_of[first_merge]} read by another dictionary, and models that are no merges. Novel: the "
     "black line is the share that seems novel in a parent's own other dictionary.",
     "fig-survival",
@@ -638,10 +862,37 @@ show_table(
     notes={"L0": "features a token"},
 )
 
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+def moved_apart(moved, name):
+    return name in moved and (moved[name].low > 0 or moved[name].high < 0)
+
+
+for way in OWN_FLOORS:
+    of_way = survived[first_merge, way]
+    moved = {
+        name: difference(each.floors["own"], each.floors["random_mlp"], tau)
+        for name, each in of_way.items()
+    }
+    most = max(moved, key=lambda name: abs(moved[name].estimate))
+    apart = [title for name, title in zip(names, titles, strict=True) if moved_apart(moved, name)]
+    d = moved[most]
+    say(
+        f"Is one floor fair to all? {way} is the merge farthest from the run's own. With a random MLP of its own "
+        f"its floor lies {points(d.estimate, 1)} [{number(100 * d.low, 1)}, {number(100 * d.high, 1)}] from "
+        f"the common one {dict(zip(names, titles, strict=True))[most]}, and nearer in all other classes. "
+        + (
+            f"It is apart from zero for features {listed(apart)}: there the common floor is a wrong zero for "
+            f"{way}."
+            if apart
+            else "None of these differences is apart from zero."
+        )
+    )
+
 # %% [markdown]
 # ## Does the method matter?
 #
-# Every method is compared with one of them, class by class. All shares rest on the same draws of
+# Every method is compared with one of them, at equal loss, class by class. All shares rest on the same draws of
 # documents, so a difference has an interval of its own. But whoever asks twenty questions gets a false
 # answer to one of them. So each interval is widened until *all* of them hold at once as often as one
 # alone should (Bonferroni's correction). A method is **apart** if such an interval excludes zero. If they all lie
@@ -722,28 +973,29 @@ say(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-against = differences(first_merge, [NOTHING, RANDOM])
-for row in (NOTHING, RANDOM):
+controls_shown = [row for row in (NOTHING, RANDOM, STRANGER) if row in models_of[first_merge]]
+against = differences(first_merge, controls_shown)
+no_difference = {
+    NOTHING: "a merge can't be told from what its parents come from.",
+    RANDOM: "a merge can't be told from noise of the same length, however much better it predicts.",
+    STRANGER: "a merge of relatives can't be told from one of strangers, however much better it predicts.",
+}
+for row in controls_shown:
     found_there, which = conclusion({pair: d for pair, d in against.items() if pair[0] == row})
     parts = [f"{title_of[name]} {in_points(against[row, name])}" for _, name in which]
     say(
         f"**{row[:1].upper()}{row[1:]}** against {reference}: "
         + (
-            f"{listed(parts)}. There a merge has done something to features."
+            f"{listed(parts)}. {'So much is owed to the common history' if row == STRANGER else 'There a merge has done something to features'}."
             if which
-            else "no class is apart. By its features, then, "
-            + (
-                "a merge can't be told from what its parents come from."
-                if row == NOTHING
-                else "a merge can't be told from noise of the same length, however much better it predicts."
-            )
+            else "no class is apart. By its features, then, " + no_difference[row]
         )
     )
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
 for merge in merges:
-    of = {way: own_loss(merge, way) for way in merged_by[merge]}
-    results[f"{key_of[merge]}.methods.loss_gap"] = max(of.values()) - min(of.values())
+    of = [loss_of(merge, way) for way in merged_by[merge]]
+    results[f"{key_of[merge]}.methods.loss_gap"] = ptp(of)
     results[f"{key_of[merge]}.methods.apart"] = len(outcome[merge][1])
     for (row, name), d in (by_method[merge] | noise[merge]).items():
         results |= flat(f"{key(merge, row)}.survival_{name}_from_reference", d)
@@ -802,7 +1054,7 @@ advice = [
     f"**For what {label(ancestor)} knew.** Of {label(ancestor)}'s accuracy on its own text, "
     f"{percent(before, 1)}, {most} keeps most, {percent(remembered[most], 1)}, and {least} least, "
     f"{percent(remembered[least], 1)}.",
-    f"**For features.** {SAYS[found].replace('**', '')} "
+    f"**For features, at equal loss.** {SAYS[found].replace('**', '')} "
     + {
         "apart": "Choose by the class that you need.",
         "alike": "So features are no reason to choose one.",
@@ -826,7 +1078,8 @@ say(*advice)
 # %% [markdown]
 # Mind the limits. One model was trained for each name (n = 1), all are tiny, and each parent was tuned on
 # one kind of text. Each merge has one dictionary; the floor is that of the run's own merge for every
-# method. DARE was drawn once. Fine-tunes that go further from their ancestor, or that were tuned on similar
+# method. Features are compared at the reference's loss, so a method's best setting may keep fewer or more.
+# DARE was drawn once. Fine-tunes that go further from their ancestor, or that were tuned on similar
 # text, may disagree in other ways, and there a sign election has more to decide.
 
 # %% [markdown]

@@ -314,7 +314,8 @@ say(
     f"In {count(len(clear))} of {count(len(rows))} comparisons more reproducible features are lacking "
     "than where nothing happened. A list of lost features without that means little.",
     f"Of the paper's kind, a lost feature for exceptions, we find {count(len(paper_kind))} in "
-    f"{count(len(judged))} cases (a feature, a child), over all dictionaries. Next: [a map](map).",
+    f"{count(len(judged))} cases (a feature, a child), over all dictionaries. Next: [one dictionary "
+    "for two models](crosscoder).",
 )
 
 # %% [markdown]
@@ -339,10 +340,27 @@ check(answer, lost_in_all)
 # %% [markdown]
 # :::{admonition} Exercise 2
 # :class: tip
-# Why must the zero-step child have a *lost* feature, and lack a *new* one?
+# How many features of the first child seem new and aren't, because the zero-step child has them? You need
+# `best_r(model, other)`, and `selection.missing(…, among=fit[model])` as it is used above. Why must the
+# zero-step child lack a *new* feature, and have a *lost* one?
 # :::
-#
-# :::{dropdown} Answer
-# It is the parent. What it lacks of the parent, a child to which nothing happened would lack, too; what
-# it has of the child, the parent had all along.
-# :::
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+one_parent, one_child = edges[0]
+listed, left = (
+    results[f"changes.{one_child}_{one_parent}.{kind}"] for kind in ("listed", "confirmed")
+)
+taken_off = listed - left
+
+# %%
+answer = ...  # a number of features
+check(answer, taken_off)
+
+# %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# It is the parent, read through the child's text: what it has of the child, the parent had all along;
+# what it lacks of the parent, a child to which nothing happened would lack, too.
+mine, own, theirs = first[one_child], names[one_child][1:], names[one_parent]
+seem_new = selection.missing(matches.best, mine, own, theirs, tau, among=fit[one_child])
+seen = best_r(one_child, f"{one_child}-at-0")
+answer = sum(bool(seen[i] > tau) for i in seem_new["feature"])
+check(answer, taken_off)

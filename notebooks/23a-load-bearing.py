@@ -766,7 +766,7 @@ if stands:
             else ""
         )
     )
-say("*What comes next*: [a map of all features](map).")
+say("*What comes next*: [one dictionary for two models](crosscoder).")
 
 # %% [markdown]
 # :::{admonition} Exercise 1

@@ -32,6 +32,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from IPython.display import HTML, display
+from scipy.stats import binomtest
 
 from featrack_utils.corpora import planting, prepare, tokenizer
 from featrack_utils.dictionaries import features, jobs
@@ -39,7 +40,15 @@ from featrack_utils.dictionaries.training import load_sae
 from featrack_utils.display import style
 from featrack_utils.display.shading import token_spans
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import check, count, number, percent, say, show
+from featrack_utils.display.text import (
+    check,
+    count,
+    number,
+    percent,
+    say,
+    show,
+    with_interval,
+)
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import selection
 from featrack_utils.lineage import label
@@ -49,6 +58,8 @@ from featrack_utils.models import loading
 from featrack_utils.models.retraining import retrain
 from featrack_utils.pipeline import store
 from featrack_utils.pipeline.profile import dose_percent
+from featrack_utils.statistics.intervals import UNDEFINED, Interval
+from featrack_utils.statistics.persistence import flat
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -364,7 +375,7 @@ for axis, (strength, (_, table)) in zip(axes, outcomes.items(), strict=True):
         dots = own[own["answers"] == answering_ones]
         words = "answers to the plant" if answering_ones else "any other"
         size = 22 if answering_ones else 6
-        axis.scatter(dots["r"], dots["precision"], size, colour, marker, label=words)
+        axis.scatter(dots["r"], dots["precision"], size, colour, marker=marker, label=words)
     axis.axvline(tau, color=style.GREY, lw=1, ls=":")
     axis.set(title=f"word in {percent(strength)} of the documents", xlim=(0, 1), ylim=(-0.03, 1.03))
 figure.supxlabel("best r with a feature of the clean model", fontsize=11)
@@ -381,12 +392,41 @@ show(
 # %% [markdown]
 # A rule that works has its diamonds top left in {numref}`fig-planted`, and nothing else left of τ. Any
 # grey dot on the left is called new as well: a {term}`false alarm`.
+#
+# These are counts of a few features, and few features make uncertain shares. If $k$ of $n$ are found, Wilson's
+# interval holds every share $p$ from which $k$ lies at most 1.96 standard deviations away:
+#
+# $$\Bigl|\frac kn - p\Bigr| \le 1.96\, \sqrt{\frac{p\,(1 - p)}{n}} .$$
+#
+# None of 8 isn't none at all, then: up to 32 % would still fit. (It takes features for independent, which
+# {term}`copies <copy>` are not.)
+
+
+# %%
+def wilson(part, whole):
+    """A share of features counted, with its 95 % interval."""
+    if not whole:
+        return UNDEFINED
+    p = np.linspace(0, 1, 100_001)
+    near = p[np.abs(part / whole - p) <= 1.96 * np.sqrt(p * (1 - p) / whole)]
+    return Interval(part / whole, near[0], near[-1])
+
+
+for part, whole in ((0, 8), (3, 8), (33, 1_200)):
+    by_scipy = binomtest(part, whole).proportion_ci(method="wilson")
+    assert np.allclose(wilson(part, whole)[1:], by_scipy, atol=1e-4)
+
+
+# %% [markdown]
+# Of the {term}`reproducible` features that answer to the plant, a list has *found* so many. Of those that
+# don't, so many are false alarms.
 
 
 # %%
 def checked(strength, kind):
-    """How many features a list has, how many answer to the plant, and the first one's rank."""
+    """What a list has of the features that answer to the plant, and what else."""
     lists, table = outcomes[strength]
+    own = table["own_r"] > tau
     right = table["answers"][lists[kind]["feature"]].to_numpy(dtype=bool)
     rank = int(right.argmax()) + 1 if right.any() else None
     return {
@@ -394,6 +434,8 @@ def checked(strength, kind):
         "answering": int(right.sum()),
         "false_alarms": int((~right).sum()),
         "rank": rank,
+        "found_share": wilson(int(right.sum()), int((own & table["answers"]).sum())),
+        "false_alarm_share": wilson(int((~right).sum()), int((own & ~table["answers"]).sum())),
     }
 
 
@@ -407,21 +449,24 @@ rows = [
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 shown = pd.DataFrame(rows)
 if len(planted) == 1:
-    shown = shown.drop(columns="word in")
+    shown = shown.drop(columns=["word in", "called_new", "false_alarms"])
 else:  # one row a strength
     read = [checked(strength, "confirmed")["answering"] for strength in planted]
-    shown = shown[shown["not in"] == LISTS["clean"]].drop(columns="not in").assign(unread=read)
+    shown = shown[shown["not in"] == LISTS["clean"]].assign(unread=read)
+    shown = shown.drop(columns=["not in", "called_new", "false_alarms"])
 show_table(
     shown.rename(
         columns={
-            "called_new": "called new",
-            "false_alarms": "false alarms",
+            "found_share": "found",
+            "false_alarm_share": "false alarms",
             "unread": "also not in the reader",
         }
     ),
-    {"word in": ".0%", "rank": ",.0f"},
+    {"word in": ".0%", "rank": ",.0f", "found": ".0%", "false alarms": ".1%"},
     notes={
-        "answering": "to the plant",
+        "answering": "to the plant, in the list",
+        "found": "of all that answer",
+        "false alarms": "of all that don't",
         "rank": "of the first that answers",
         "also not in the reader": "of those that answer",
     },
@@ -439,17 +484,26 @@ for strength, by_kind in found.items():
     results |= {f"{key}.answering": int(true.sum()), f"{key}.backwards": len(lists["backwards"])}
     results[f"{key}.unchanged"] = len(lists["unchanged"])
     for kind, row in by_kind.items():
-        results |= {f"{key}.{kind}.{name}": value for name, value in row.items()}
+        for name, value in row.items():
+            named = f"{key}.{kind}.{name}"
+            results |= flat(named, value) if isinstance(value, Interval) else {named: value}
         results[f"{key}.{kind}.found"] = int(row["answering"] > 0)
+
+
+def share_found(row):
+    """ " (25 % [9, 53])", or nothing where there is nothing to be found."""
+    defined = not np.isnan(row["found_share"].estimate)
+    return f" ({with_interval(row['found_share'])})" if defined else ""
 
 
 def beside(strength):
     key = f"planted.{dose_percent(strength)}"
     row, confirmed = found[strength]["clean"], found[strength]["confirmed"]
     answer = (
-        f"the list has {count(row['answering'])} of them, the first at rank {count(row['rank'])}"
+        f"the list has {count(row['answering'])} of them{share_found(row)}, the first at "
+        f"rank {count(row['rank'])}"
         if row["answering"]
-        else "the list has none of them"
+        else f"the list has none of them{share_found(row)}"
     )
     read = (
         f"{count(confirmed['answering'])} of these are missing in the reader, too"
@@ -475,9 +529,10 @@ say("By the share of documents that have the word:", "\n".join(map(beside, plant
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 say(
     "\n".join(
-        f"- **{percent(s)}**: {count(found[s]['clean']['false_alarms'])} false alarms in the list; "
-        f"{count(len(outcomes[s][0]['backwards']))} features are missing backwards, and "
-        f"{count(len(outcomes[s][0]['unchanged']))} in the unchanged model."
+        f"- **{percent(s)}**: {count(found[s]['clean']['false_alarms'])} false alarms in the list, "
+        f"{with_interval(found[s]['clean']['false_alarm_share'], 1)} of the features that don't answer; "
+        f"features that are missing backwards: {count(len(outcomes[s][0]['backwards']))}; in the unchanged "
+        f"model: {count(len(outcomes[s][0]['unchanged']))}."
         for s in planted
     )
 )
@@ -514,7 +569,8 @@ row, anyway = found[first]["clean"], results[f"planted.{dose_percent(first)}.unc
 confirmed = found[first]["confirmed"]
 say(
     f"With the word in {percent(first)} of the documents, {count(row['called_new'])} features are called "
-    f"new beside the clean model, and {count(row['answering'])} of them answer to the plant. Where no "
+    f"new beside the clean model, and {count(row['answering'])} of them answer to the plant, of "
+    f"{count(results[f'planted.{dose_percent(first)}.answering'])} that do{share_found(row)}. Where no "
     f"model differs at all, {count(anyway)} would be called new.",
     f"A dictionary of the clean model that has read the word leaves {count(confirmed['answering'])} of "
     f"the {count(row['answering'])}. The others answer to the word in the clean model, too, which "

@@ -49,6 +49,7 @@ from featrack_utils.display import (
     page_models,
     paper,
     shading,
+    shareplots,
     style,
     training_figures,
 )
@@ -60,6 +61,7 @@ from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.matching.flow import flow
 from featrack_utils.models import capture, evaluation, loading, merging
 from featrack_utils.pipeline import store
+from featrack_utils.statistics.persistence import CURVE_TAUS
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -486,9 +488,19 @@ def show_threshold(tau):
     return live.stacked(table, live.picture(draw_flow(tau), words))
 
 
+taus = sorted({*CURVE_TAUS, tau})
+flows = pd.concat({at: flow(lineage, trackings_at(at)) for at in taus}, names=["tau"])
+curves = flow_figure.moving_flow(flows.reset_index("tau"), lineage) | {"pairs": []}
+shares = pd.concat([shares_at(at) for at in taus]).replace({np.nan: None})
+for (_, child), (pair, rows) in zip(lineage.edges, shares.groupby("pair", sort=False), strict=True):
+    one = {name: [[x, None, None] for x in rows[name]] for name in ("share", "ceiling", "ratio")}
+    curves["pairs"].append({"name": pair, "colour": style.colour_of(child), **one})
+
+
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 live.Panel(
     show_threshold,
+    page=shareplots.moving_threshold(tau, curves),
     tau=live.control(
         ipywidgets.FloatSlider,
         "Threshold τ",
@@ -502,8 +514,7 @@ live.Panel(
 )
 
 # %% [markdown]
-# Without a kernel, shares with their ceilings and floors follow a threshold in
-# [ceilings](ceilings).
+# Shares of all seeds, with floors and intervals, follow a threshold in [ceilings](ceilings).
 
 # %% [markdown]
 # ## What one feature does to the next token

@@ -45,7 +45,7 @@ from tokenizers.models import BPE
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from featrack_utils.corpora import prepare
-from featrack_utils.display import flow_figure, style
+from featrack_utils.display import flow_figure, shareplots, style
 from featrack_utils.display.text import (
     check,
     count,
@@ -274,6 +274,11 @@ show(
     "fig-own-flow",
     "Flow diagram from the base through its fine-tune to the merge of both",
 )
+
+# %% tags=["hide-input"]
+moving = pd.read_csv(store.opened(mine / "tracking") / "moving.csv")
+tau = store.read_record(mine / "tracking")["parameters"]["tau"]
+shareplots.moving_threshold(tau, flow_figure.moving_flow(moving, lineage, "fig-own-flow"))
 
 # %% [markdown]
 # Then the share beside its two ends. The {term}`ceiling` is what another dictionary of the unchanged

@@ -1,8 +1,8 @@
 """The whole books of the suite, made at smoke size beside its other tests.
 
 A book takes minutes, in which snakemake and its kernels work while pytest waits. So the books that
-the collected tests ask for are begun at once, one after the other, by a process of their own; the
-tests about them come last (`conftest.py`).
+the collected tests ask for are begun at once, by a process of their own; the tests about them come
+last (`conftest.py`). Tests may run in several processes: one of them starts, all of them wait.
 """
 
 import contextlib
@@ -16,6 +16,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -61,12 +63,12 @@ def copied(folder: Path) -> Path:
     return shutil.copytree(ROOT, folder / "featrack", ignore=shutil.ignore_patterns(*MADE))
 
 
-def start(place: Path, *arguments: str, **config: str) -> subprocess.Popen:
+def start(place: Path, *arguments: str, cores: int = 2, **config: str) -> subprocess.Popen:
     """Starts what `make book` starts, in a process group of its own."""
     settings = [f"{name}={value}" for name, value in ({"profile": "smoke"} | config).items()]
     binaries = Path(sys.executable).parent
     return subprocess.Popen(
-        ["snakemake", *arguments, "--cores", "2", *FLAGS[1].split(), "--config", *settings],
+        ["snakemake", *arguments, "--cores", f"{cores}", *FLAGS[1].split(), "--config", *settings],
         cwd=place,
         start_new_session=True,
         text=True,
@@ -76,9 +78,9 @@ def start(place: Path, *arguments: str, **config: str) -> subprocess.Popen:
     )
 
 
-def finish(place: Path, *arguments: str, **config: str) -> str:
+def finish(place: Path, *arguments: str, cores: int = 2, **config: str) -> str:
     """Has it done, and gives what it said."""
-    process = start(place, *arguments, **config)
+    process = start(place, *arguments, cores=cores, **config)
     output, _ = process.communicate()
     assert process.returncode == 0, output
     return output
@@ -127,7 +129,7 @@ def smoke(checkout: Path) -> Path:
 def of_lineage(checkout: Path, name: str) -> Path:
     """The book of one of LINEAGES."""
     models, arms = json.dumps(LINEAGES[name]), json.dumps(ARMS[name])
-    finish(checkout, name=name, models=models, arms=arms, robustness="{sweep: []}")
+    finish(checkout, cores=1, name=name, models=models, arms=arms, robustness="{sweep: []}")
     return checkout
 
 
@@ -139,43 +141,63 @@ BOOKS: dict[str, Callable[[Path], Path]] = {
 
 
 class Books:
-    """The books by name, each made once in a copy of the repository."""
+    """The books by name, each made once in a copy of the repository, in a folder."""
 
-    def __init__(self, folder: Path, wanted: Iterable[str]) -> None:
-        self._folder = folder
-        command = [sys.executable, "-m", "tests.books", str(folder), *wanted]
-        self._process = subprocess.Popen(command, cwd=ROOT)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._maker = folder / "maker"  # holds the number of the process that makes them
+
+    @property
+    def begun(self) -> bool:
+        """Whether somebody makes them."""
+        return self._maker.exists()
 
     def __getitem__(self, name: str) -> Path:
         """The copy in which the book stands, once it does."""
-        outcome = self._folder / f"{name}.txt"
-        while self._process.poll() is None and not outcome.exists():
+        outcome = self.folder / f"{name}.txt"
+        while not outcome.exists():
+            maker = psutil.Process(int(self._maker.read_text()))
+            ended = maker.status() == psutil.STATUS_ZOMBIE
+            assert not ended or outcome.exists(), "the process that made the books was killed"
             time.sleep(0.2)
         failure = outcome.read_text()
         assert not failure, failure
-        return self._folder / name / "featrack"
+        return self.folder / name / "featrack"
+
+    def begin(self, wanted: Iterable[str]) -> None:
+        """Has these books made."""
+        command = [sys.executable, "-m", "tests.books", str(self.folder), *wanted]
+        self._process = subprocess.Popen(command, cwd=ROOT)
+        self._maker.write_text(str(self._process.pid))
 
     def stop(self) -> None:
         """Ends what is under way, where the tests end before it."""
-        if self._process.poll() is None:
+        if self.begun:
             maker = psutil.Process(self._process.pid)
             for process in (*maker.children(recursive=True), maker):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
-        self._process.wait()
+            self._process.wait()
+
+
+def make(folder: Path, name: str) -> None:
+    """Makes a book; a file says what went wrong, or nothing."""
+    failure = ""
+    try:
+        BOOKS[name](copied(folder / name))
+    except Exception:
+        failure = traceback.format_exc()
+    unfinished = folder / f"{name}.unfinished"
+    unfinished.write_text(failure)
+    unfinished.replace(folder / f"{name}.txt")
 
 
 def main(folder: Path, *names: str) -> None:
-    """Makes books; of each a file says what went wrong, or nothing."""
-    for name in names:
-        failure = ""
-        try:
-            BOOKS[name](copied(folder / name))
-        except Exception:
-            failure = traceback.format_exc()
-        unfinished = folder / f"{name}.unfinished"
-        unfinished.write_text(failure)
-        unfinished.replace(folder / f"{name}.txt")
+    """Makes books: the one that takes both cores first, then the others side by side."""
+    if "smoke" in names:
+        make(folder, "smoke")
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(partial(make, folder), [name for name in names if name != "smoke"]))
 
 
 def lineage_of(name: str) -> Lineage:

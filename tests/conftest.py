@@ -1,10 +1,14 @@
 """A tokenizer, a one-layer model and its bridge, small enough to be made for every run."""
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 # The books are made meanwhile, and two processes of two threads each wait most of the time for one
 # another's threads on two cores. Set before torch is loaded; phases set their own.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["FEATRACK_DEVICE"] = "cpu"  # digits are compared
 
 import numpy as np
 import pytest
@@ -22,14 +26,42 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: last.index(item.path.stem) if item.path.stem in last else -1)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def books(request, tmp_path_factory):
-    """The whole books that the collected tests are about, begun before the first test."""
-    asked = {item.path.stem for item in request.session.items}
-    wanted = [name for file, names in WHOLE_BOOKS.items() if file in asked for name in names]
-    made = Books(tmp_path_factory.mktemp("books"), wanted)
-    yield made
-    made.stop()
+def pytest_configure(config):
+    given = getattr(config, "workerinput", {}).get("books")
+    config.books = Books(Path(given or tempfile.mkdtemp(prefix="featrack-books-")))
+
+
+def pytest_configure_node(node):
+    node.workerinput["books"] = str(node.config.books.folder)
+
+
+def begin_books(books, collected):
+    """Has the whole books made that these test files are about, before the first test."""
+    wanted = [name for file, names in WHOLE_BOOKS.items() if file in collected for name in names]
+    if wanted and not books.begun:
+        books.begin(wanted)
+
+
+def pytest_collection_finish(session):
+    if not hasattr(session.config, "workerinput"):
+        begin_books(session.config.books, {item.path.stem for item in session.items})
+
+
+def pytest_xdist_node_collection_finished(node, ids):
+    """Of tests in several processes, the one that hands them out begins the books."""
+    begin_books(node.config.books, {Path(name.split("::")[0]).stem for name in ids})
+
+
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput"):
+        config.books.stop()
+        shutil.rmtree(config.books.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def books(request):
+    """The whole books that the collected tests are about."""
+    return request.config.books
 
 
 @pytest.fixture(scope="session")

@@ -96,6 +96,25 @@ def test_a_parent_that_gained_nothing_has_no_share_and_no_balance(
         balanced(swept["t"], [1, 0], kept["b"])
 
 
+def test_accuracies_count_each_document_as_often_as_it_was_drawn(chapter):
+    chapter.ts = [0.5]
+    # Loss, tokens foreseen and tokens of two documents: before, then at the one weight.
+    before, after = [[0, 1, 4], [0, 5, 10]], [[0, 2, 4], [0, 5, 10]]
+    sums = {"x": np.array([before, after])}
+    table, start = chapter.accuracies(sums, {"x": np.array([1, 1])})
+    assert start["x"] == pytest.approx(6 / 14) and table["x"].tolist() == pytest.approx([7 / 14])
+    table, start = chapter.accuracies(sums, {"x": np.array([3, 0])})
+    assert start["x"] == pytest.approx(1 / 4) and table["x"].tolist() == pytest.approx([2 / 4])
+
+
+def test_a_balance_that_some_draw_lacks_has_no_interval(chapter):
+    chapter.drawn = {"m": [(t, None) for t in (0.2, 0.4, 0.6)]}
+    estimate, low, high = chapter.spread("m", 0.4, lambda t, _: t)
+    assert estimate == 0.4 and 0.2 <= low < 0.25 and 0.55 < high <= 0.6
+    assert np.isnan(chapter.spread("m", 0.4, lambda t, _: t if t > 0.3 else None)[1:]).all()
+    assert np.isnan(chapter.spread("m", None, lambda t, _: t)).all()
+
+
 def test_curves_that_never_meet_have_no_crossing(crossing):
     assert crossing([0, 1], [0.5, 0.4], [0.1, 0.2]) is None
 

@@ -1,6 +1,8 @@
 """The artefact of best matches: what is in it is what matching afresh gives."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from scipy import sparse
 from featrack_utils.dictionaries.features import Features, save_features
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
-from featrack_utils.matching.best_matches import match_run, open_matches
+from featrack_utils.matching.best_matches import match_run, open_matches, sum_block
 from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import copies, correlations
 from featrack_utils.pipeline import store
@@ -111,3 +113,24 @@ def test_a_pair_that_nobody_compares_is_refused_by_name(run):
         matches.best["chat-0", "chat-1"]
     with pytest.raises(FeatrackError, match="missing"):
         open_matches(run / "nothing")
+
+
+def test_blocks_summed_by_two_processes_give_what_one_process_gives_digit_for_digit(run, tmp_path):
+    alone, shared = (shutil.copytree(run, tmp_path / name) for name in ("alone", "shared"))
+    module = "featrack_utils.matching.best_matches"
+    command = [sys.executable, "-m", module, shared, "root-0", "chat-0"]
+    at_once = [subprocess.Popen([*map(str, [*command, block, 150])]) for block in (0, 1)]
+    assert [process.wait() for process in at_once] == [0, 0]
+    made = [path / "run.json" for path in sorted((shared / "sums").iterdir())]
+    before = [path.stat().st_mtime_ns for path in made]
+    for place in (alone, shared):
+        match_run(place, LINEAGE, 2, 1, **CRITERIA, block_positions=150)
+    assert [path.stat().st_mtime_ns for path in made] == before  # taken as they are
+    for path in (alone / "matching").glob("*_*.safetensors"):
+        assert path.read_bytes() == (shared / "matching" / path.name).read_bytes()
+    once, blocks = (open_matches(place).best["root-0", "chat-0"] for place in (run, shared))
+    np.testing.assert_allclose(blocks.a_best_r, once.a_best_r, atol=1e-12)
+
+
+def test_a_block_beyond_the_last_position_adds_nothing(run):
+    assert sum_block(run, "root-0", "chat-0", 9, 150).is_dir()

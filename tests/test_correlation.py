@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.matching.correlation import copies, correlations
+from featrack_utils.matching.correlation import Sums, block_sums, copies, correlations
 
 
 def random_acts(n_tokens, d_sae, density, seed):
@@ -38,6 +38,29 @@ def test_matches_and_pairs_are_those_of_numpy_corrcoef(threads):
     a, b = random_acts(400, 37, 0.2, 0), random_acts(400, 23, 0.1, 1)
     best = correlations(a, b, floor=0.05, threads=threads)
     assert_agrees(best, dense_r(a, b), 0.05)
+
+
+def test_sums_at_hand_give_the_matches_that_activations_give_digit_for_digit():
+    a, b = random_acts(400, 37, 0.2, 0), random_acts(400, 23, 0.1, 1)
+    able = {"eligible_a": np.arange(37) % 3 > 0, "eligible_b": None, "floor": 0.05}
+    for one, other in zip(
+        correlations(a, b, **able), correlations(a, b, **able, sums=block_sums(a, b)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_blocks_of_whole_numbers_add_up_to_the_sums_of_all_positions():
+    # Sums of whole numbers are exact in float64, whatever their order.
+    a, b = (random_acts(400, 30, 0.2, seed) for seed in (0, 1))
+    a.data, b.data = np.ceil(10 * a.data), np.ceil(10 * b.data)
+    blocks = [block_sums(a[t : t + 90], b[t : t + 90]) for t in range(0, 400, 90)]
+    total = Sums(*map(sum, zip(*blocks, strict=True)))
+    x, y = a.toarray().astype(int), b.toarray().astype(int)
+    np.testing.assert_array_equal(total.ab, x.T @ y)
+    np.testing.assert_array_equal(total.a, [x.sum(0), (x * x).sum(0)])
+    best, whole = correlations(a, b, sums=total), correlations(a, b)
+    np.testing.assert_array_equal(best.a_best_r, whole.a_best_r)
+    np.testing.assert_array_equal(best.pairs, whole.pairs)
 
 
 def test_more_pairs_than_the_first_allotment_are_all_kept():

@@ -181,6 +181,14 @@ def test_the_books_own_scripts_and_the_explorer_leave_each_other_alone(browser, 
     shutil.copytree(ROOT / "book/_ext", book / "_ext")
     shutil.copytree(site[0].parents[1] / "_static", book / "_static")
     shutil.copy(ROOT / "book/_static/logo.svg", book / "_static")
+    (book / "_static/touch/data").mkdir(parents=True)
+    for name in (
+        "core.js",
+        "client.js",
+        "data/meta.js",
+        "data/base.js",
+    ):  # of a page not built here
+        (book / "_static/touch" / name).write_text("throw 'not wanted';")
     for name in ("references.bib", "bibliography.md"):
         shutil.copy(ROOT / "book" / name, book)
     shutil.copy(ROOT / "_config.yml", tmp_path)
@@ -202,7 +210,9 @@ def test_the_books_own_scripts_and_the_explorer_leave_each_other_alone(browser, 
     ]
     subprocess.run([*command, "--path-output", str(book)], check=True, capture_output=True)
     html = book / "_build/html"
-    assert "explorer/data" not in (html / "bibliography.html").read_text("utf-8")
+    pages = [(html / f"{n}.html").read_text("utf-8") for n in ("bibliography", "executed/explorer")]
+    assert "explorer/data" not in pages[0] and not any("_static/touch" in page for page in pages)
+    assert (html / "_static/touch/data/base.js").exists()
     opened(browser, (html / "executed/explorer.html").as_uri())
     for hash_ in (
         "#lua-3",

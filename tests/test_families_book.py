@@ -57,7 +57,7 @@ def results(checkout) -> dict[str, float]:
         "gemma": {"load": str(saved / "Gemma2"), "parent": "base"},
         "llama": {"load": str(saved / "Llama"), "parent": "copy"},
     }
-    finish(checkout, **settings(checkout, models))
+    finish(checkout, cores=1, **settings(checkout, models))
     return json.loads((checkout / "runs" / "own" / "results.json").read_text())
 
 

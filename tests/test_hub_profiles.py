@@ -136,6 +136,7 @@ def run(checkout: Path, profile: str, until: str, *sections: str, **corpora) -> 
     said = finish(
         checkout,
         f"runs/{profile}/executed/{until}.ipynb",
+        cores=1,
         profile=profile,
         corpora=json.dumps(corpora),
         **sizes,

@@ -3,7 +3,7 @@ import pytest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics.bootstrap import Draws, Matched, resample
-from featrack_utils.statistics.intervals import Shares, interval, over_seeds, shares
+from featrack_utils.statistics.intervals import Shares, interval, over_seeds, proportion, shares
 from featrack_utils.statistics.simex import SPREAD
 from tests.simulated import Plan, calibrate, simulate
 
@@ -101,3 +101,12 @@ def test_intervals_hold_the_population_share_as_often_as_they_say():
     few = Plan(80, 100, 100, rho=(0.5, 1.0), density=0.01, density_spread=0.8, splitting=0.0)
     result = calibrate(few, sets=200)
     assert 0.90 <= result.coverage.estimate <= 0.99
+
+
+def test_a_share_of_independent_hits_has_wilsons_interval():
+    got = proportion(np.array([True] * 9 + [False]))
+    z, p, n = 1.959964, 0.9, 10
+    centre, half = (p + z**2 / 2 / n), z * np.sqrt(p * (1 - p) / n + z**2 / 4 / n**2)
+    expected = [p, *((centre + side * half) / (1 + z**2 / n) for side in (-1, 1))]
+    assert got == pytest.approx(expected, abs=1e-6)
+    assert np.isnan(proportion(np.zeros(0, bool))).all()

@@ -46,7 +46,7 @@ def test_a_lineage_of_ones_own_makes_a_book_with_the_chapters_that_apply(name, r
         for chapter in part["chapters"]
         if chapter["file"].startswith("executed/")
     }
-    for page in ("merge", "methods"):
+    for page in ("merge", "methods", "along", "prediction"):
         assert (page in pages) == bool(lineage.merges)
     for page in ("rate", "planted"):
         assert (page in pages) == (name == "chain")
@@ -82,7 +82,9 @@ def test_a_merge_of_three_is_their_mean_and_has_no_sweep(run_of):
 
 def test_merges_of_two_and_of_three_parents_are_compared_by_the_recipes_that_fit(run_of):
     run, results = run_of("three"), results_of(run_of("three"))
-    assert {path.name for path in (run / "models").glob("*.by-*")} == {
+    made = {path.name for path in (run / "models").glob("*.by-*")}
+    # Beside them lie merges at equal loss, "….at-equal-loss", and controls, "….mlp".
+    assert {name for name in made if name.count(".") == 1} == {
         *(f"two.by-{way}" for way in ("linear", "slerp")),
         *(f"mixed.by-{way}" for way in ("linear", "model_stock")),
     }
@@ -90,5 +92,10 @@ def test_merges_of_two_and_of_three_parents_are_compared_by_the_recipes_that_fit
         assert 0 <= results[f"merge.mixed.model_stock.{domain}.accuracy"] <= 1
     assert any(".two.slerp.survival_both_share" in name for name in results)
     assert any(".mixed.linear.survival_third_share" in name for name in results)
+    assert results["merge.mixed.linear.scale_at_equal_loss"] == 1  # the others come to its loss
+    assert 0 < results["merge.mixed.model_stock.scale_at_equal_loss"] <= 1
+    assert results["merge.two.stranger.barrier"] > results["merge.two.stranger.barrier_to_ancestor"]
+    # A mean of fine-tunes from one root lies nearer to it than they do, on average.
+    assert 0 < results["merge.mixed.way_from_ancestor"] < 1
     recipe = yaml.safe_load((run / "models" / "mixed.by-model_stock" / "recipe.yaml").read_text())
     assert [part["model"] for part in recipe["models"]] == ["../a", "../b", "../c"]

@@ -39,7 +39,8 @@ def models(tmp_path_factory, tokenizer) -> Path:
         tokenizer.save_pretrained(root / name)
     (root / "a-again").symlink_to(root / "a")
     (root / "a-thrice").symlink_to(root / "a")
-    training.new_model(**shape | {"d_model": 8}, seed=0).save_pretrained(root / "narrow")
+    for name, other in {"narrow": {"d_model": 8}, "wordy": {"vocab_size": 300}}.items():
+        training.new_model(**shape | other, seed=0).save_pretrained(root / name)
     return root
 
 
@@ -64,6 +65,22 @@ def test_every_recipe_of_the_folder_is_known_to_mergekit():
     assert [recipe.name for recipe in every] == METHODS
     assert [r.name for r in every if not r.fits(2)] == ["model_stock"]
     assert [r.name for r in every if not r.fits(3)] == ["nuslerp", "slerp"]
+
+
+def test_a_recipe_dropped_into_the_folder_is_one_of_all_and_one_can_be_left_out(tmp_path):
+    for path in FOLDER.glob("*.yaml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "mine.yaml").write_text((FOLDER / "ties.yaml").read_text())
+    wanted = ["all", "not slerp", "not nuslerp"]
+    names = [recipe.name for recipe in recipes.read_recipes(tmp_path, wanted)]
+    assert names == ["dare_ties", "linear", "mine", "model_stock", "task_arithmetic", "ties"]
+    with pytest.raises(FeatrackError, match=r"merges/?/slurp; the nearest known one is .*slerp"):
+        recipes.read_recipes(FOLDER, ["all", "not slurp"])
+
+
+def test_quick_compares_whatever_lies_in_the_folder():
+    profile = yaml.safe_load((FOLDER.parent / "quick.yaml").read_text())
+    assert profile["arms"]["methods"][0] == "all"
 
 
 @pytest.mark.parametrize("t", [0.3, 0.6])
@@ -181,9 +198,10 @@ def test_a_recipe_that_is_not_there_is_named_with_the_nearest():
         recipes.read_recipes(FOLDER, ["lineal"])
 
 
-def test_parents_of_different_shapes_are_refused(models):
+@pytest.mark.parametrize("other", ["narrow", "wordy"])
+def test_parents_of_different_shapes_or_vocabularies_are_refused(models, other):
     with pytest.raises(FeatrackError, match="merge models of one architecture"):
-        merge(models, "linear", {"weight": [0.5, 0.5]}, "a narrow", "origin")
+        merge(models, "linear", {"weight": [0.5, 0.5]}, f"a {other}", "origin")
 
 
 def test_what_mergekit_refuses_is_one_sentence(models):

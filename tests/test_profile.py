@@ -178,6 +178,7 @@ def test_k_may_equal_the_dictionary_and_zero_steps_are_a_control():
 def test_precision_and_seed_are_checked_too():
     assert "float16" in refusal(precision="float16")
     assert "seed is -1" in refusal(seed=-1)
+    assert "device is 'tpu'" in refusal(device="tpu")
 
 
 def test_a_section_that_is_no_mapping_is_refused():

@@ -13,11 +13,12 @@ from sae_lens import StandardSAE, StandardSAEConfig
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
+from transformers import MistralConfig, MistralForCausalLM
 
 from featrack_utils.dictionaries.training import load_sae
 from featrack_utils.display import explorer, live, page_models, style
 from featrack_utils.errors import FeatrackError
-from featrack_utils.lineage import Lineage
+from featrack_utils.lineage import SITE, Lineage
 from featrack_utils.models import capture, loading, merging
 from featrack_utils.pipeline import store
 from tests import explorer_data
@@ -195,6 +196,51 @@ def test_logits_and_features_are_torch_s_and_saelens_s_to_a_thousandth(browser, 
             assert near(ask(browser, [name], "acts", name, ids, at), acts[at])
 
 
+def test_at_quick_s_shapes_the_page_is_as_near_and_a_model_under_four_megabytes(
+    browser, site, tokenizer, tmp_path
+):
+    torch.manual_seed(0)
+    lineage = Lineage({"only": {"train": ["text"]}})
+    config = MistralConfig(
+        vocab_size=4096,
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        tie_word_embeddings=False,
+        sliding_window=None,
+        rms_norm_eps=1e-6,
+        initializer_range=0.04,  # so that the MLP is as loud as what it is added to
+    )
+    model = MistralForCausalLM(config).eval()
+    sae = StandardSAE(StandardSAEConfig(d_in=256, d_sae=2048, apply_b_dec_to_input=True))
+    sae.load_state_dict({k: torch.randn(v.shape) / 16 for k, v in sae.state_dict().items()})
+
+    def save(work):
+        model.save_pretrained(work)
+        tokenizer.save_pretrained(work)
+
+    store.make(tmp_path / "models" / "only", save, parameters={})
+    store.make(tmp_path / "saes" / "only-0", lambda work: sae.save_model(work), parameters={})
+    assert page_models.unfit(tmp_path, lineage) == ""
+    shutil.copytree(site.parent, tmp_path / "site")
+    data = tmp_path / "site" / "_static" / "touch" / "data"
+    page_models.write_models(data, tmp_path, lineage, WAY | {"ends": ["only", "only"]})
+    assert 3.9e6 < (data / "only.js").stat().st_size < 4e6
+    browser.get((tmp_path / "site" / "executed" / "strict.html").as_uri())
+    ids = torch.randint(4096, (1, 40))
+    with torch.no_grad():
+        logits = model(ids).logits[0].numpy()
+        acts = sae.encode(capture.plain_activations(model, ids, SITE)[0]).numpy()
+    for at in range(1, 40, 6):
+        row = ids[0].tolist()
+        assert near(ask(browser, ["only"], "logits", "only", row, at, None), logits[at])
+        assert near(ask(browser, ["only"], "acts", "only", row, at), acts[at])
+    opened(browser, site)
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_feature_is_scaled_while_what_its_dictionary_misses_stays(browser, references, scale):
     model, sae, rows = references["lua"]
@@ -228,7 +274,10 @@ def test_the_model_between_two_is_the_package_s(browser, references, method, t):
         right = references["stories"][1].encode(acts).numpy()
     followed = int(right.max(axis=0).argmax())
     ends = ["lua", "stories"]
-    found = ask(browser, ends, "way", *ends, method, t, ids, "stories", followed, 5)
+    ask(browser, ends, "way", *ends, method, 0.9, ids, "stories", followed, 5)
+    # What was read before: the beginning, another one, more.
+    for before in ([*ids[:4]], [ids[0], *ids[2:]], [*ids, 7, 8], ids):
+        found = ask(browser, ends, "way", *ends, method, t, before, "stories", followed, 5)
     assert found["loss"] == pytest.approx(float(out.loss), rel=1e-3)
     chances = out.logits[0, -1].softmax(-1).numpy()
     assert [token for token, _ in found["next"]] == np.argsort(-chances)[:5].tolist()

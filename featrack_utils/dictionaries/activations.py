@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import SITE
-from featrack_utils.models.capture import plain_activations
+from featrack_utils.models.capture import device, plain_activations
 from featrack_utils.models.training import uses_bfloat16
 
 BUFFER_BLOCKS = 256  # blocks whose activations are shuffled together
@@ -46,7 +46,7 @@ class Buffers:
     """A model's activations on some blocks, captured once for all dictionaries that read them.
 
     Buffer i holds those of the i-th `BUFFER_BLOCKS` blocks, position 0 left out, in order. What
-    doesn't fit into `KEPT_BYTES` is captured again each time it is read.
+    doesn't fit into `KEPT_BYTES` is captured again each time it is read. All stays on the device.
 
     Args:
         precision: in "bfloat16" the model runs and its activations are kept in bfloat16: less than
@@ -62,7 +62,9 @@ class Buffers:
         precision: str = "float32",
     ) -> None:
         fast = uses_bfloat16(precision)
-        self.model = copy.deepcopy(model).bfloat16() if fast else model
+        if fast or device() != model.device:
+            model = copy.deepcopy(model).to(device(), torch.bfloat16 if fast else None)
+        self.model = model
         self.blocks, self.site = blocks, site
         self._kept: dict[int, Tensor] = {}
         self._free = KEPT_BYTES
@@ -116,7 +118,7 @@ def activation_batches(
                 acts = buffers[index]
                 state = np.random.SeedSequence([seed, read]).generate_state(1, np.uint32)
                 order = torch.Generator().manual_seed(int(state[0]))
-                acts = acts[torch.randperm(len(acts), generator=order)]
+                acts = acts[torch.randperm(len(acts), generator=order).to(acts.device)]
                 for i in range(skip_batches, n_batches):
                     yield acts[i * batch_tokens : (i + 1) * batch_tokens].float()
             skip_batches = max(0, skip_batches - n_batches)

@@ -105,15 +105,16 @@ def measure(
     One pass gives the sparse features and the sums that say how good the dictionary is.
     """
     sums = Sums.empty(mix.domains, sae.cfg.d_in, sae.cfg.d_sae)
+    decoder = sae.W_dec.cpu().numpy(), sae.b_dec.cpu().numpy()
     parts = []
     for domain in range(len(mix.domains)):
         blocks = torch.from_numpy(mix.tokens[mix.domain == domain]).long()
         for batch in blocks.split(_BATCH_BLOCKS):
             x = mlp_activations(bridge, batch, site)[:, 1:].flatten(0, 1)
-            acts = _encode(sae, x)
+            acts, x = _encode(sae, x).cpu(), x.cpu()
             entries = kernels.active_entries(acts)
             rebuilt = torch.empty_like(x)
-            kernels.rebuild(*entries, sae.W_dec.numpy(), sae.b_dec.numpy(), rebuilt.numpy())
+            kernels.rebuild(*entries, *decoder, rebuilt.numpy())
             sums.add(domain, x, acts, rebuilt)
             begin, column, value = entries
             parts.append(sparse.csr_matrix((value, column, begin), shape=tuple(acts.shape)))

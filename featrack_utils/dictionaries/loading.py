@@ -77,7 +77,7 @@ def bring_in(where: str, source: str, buffers: Buffers, folder: Path) -> None:
     """
     from sae_lens import SAE  # takes seconds to load
 
-    acts = buffers[0].float()
+    acts = buffers[0].float().cpu()
     there = find(where, source)
     require_fit(where, there, buffers.site, acts.shape[1])
     sae = SAE.load_from_disk(str(there), device="cpu", dtype="float32").eval()

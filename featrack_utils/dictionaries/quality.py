@@ -173,7 +173,8 @@ def splice_losses(
     # What position 1 and all that follow it predict; -100 is left out.
     targets = F.pad(tokens[:, 2:], (1, 1), value=-100)
     losses = []
+    tokens, targets = (each.to(bridge.original_model.device) for each in (tokens, targets))
     for replace in (None, zeroed, spliced):
         logits = logits_with(bridge, tokens, replace, site).flatten(0, 1)  # no copy of so many
         losses.append(F.cross_entropy(logits, targets.flatten(), reduction="sum"))
-    return torch.stack(losses).double()
+    return torch.stack(losses).cpu().double()

@@ -27,6 +27,7 @@ from torch import Tensor
 from featrack_utils.dictionaries.activations import Buffers, activation_batches
 from featrack_utils.dictionaries.fused import FusedL1SAE
 from featrack_utils.errors import FeatrackError
+from featrack_utils.models.capture import device
 from featrack_utils.models.training import uses_bfloat16
 from featrack_utils.pipeline.progress import TimeLeft
 
@@ -140,6 +141,8 @@ class RecordingTrainer(SAETrainer):
 
 def _l0(output: TrainStepOutput) -> float:
     acts = output.feature_acts
+    if acts.device.type != "cpu":
+        return acts.count_nonzero().item() / len(acts)
     bits = acts.view(torch.int16 if acts.dtype == torch.bfloat16 else torch.int32)
     return int(np.count_nonzero(bits.numpy())) / len(acts)  # torch's takes ten times as long
 
@@ -196,7 +199,9 @@ def train_sae(
         l1_warm_up_steps=0 if start_from else steps // 10,
     )
     sae.cfg.metadata.hook_name = buffers.site
+    sae.to(device())
     config = SAETrainerConfig(
+        device=str(device()),
         total_training_samples=steps * batch_tokens,
         train_batch_size_samples=batch_tokens,
         lr=learning_rate,
@@ -234,7 +239,7 @@ def train_sae(
     )
     trainer.left = TimeLeft(folder.name, steps, trainer.n_training_steps)
     trainer.fit()
-    sae.fold_W_dec_norm()
+    sae.to("cpu").fold_W_dec_norm()
     if not all(torch.isfinite(p).all() for p in sae.parameters()):
         raise FeatrackError(f"Dictionary {folder.name} diverged; lower sae.learning_rate.")
     sae.save_inference_model(folder)

@@ -6,14 +6,14 @@ face and widens or narrows on its way, so nothing is drawn twice. Hatched ribbon
 aren't one to one.
 """
 
+import json
 from collections import defaultdict
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib import patheffects
-from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -48,7 +48,17 @@ class Node(NamedTuple):
 
 
 Links = dict[tuple[Node, Node], float]
-Boxes = dict[Node, tuple[float, float]]  # top and bottom; 0 is the diagram's top, 1 its bottom
+Span = tuple[float, float]
+Boxes = dict[Node, Span]  # top and bottom; 0 is the diagram's top, 1 its bottom
+
+
+class Shapes(NamedTuple):
+    """What a diagram is drawn of, x in columns and y from 0 (top) to 1: colour, whether hatched."""
+
+    bands: list[tuple[str, bool, float, float, Span, Span]]  # from x to x, there top and bottom
+    boxes: list[tuple[str, bool, float, float, float]]  # left, top, bottom
+    words: list[tuple[str, float, float, str, str]]  # x, y, where they stand from there, colour
+    right: float  # the diagram's edge
 
 
 def flow_diagram(volumes: pd.DataFrame, lineage: Lineage) -> Figure:
@@ -57,29 +67,56 @@ def flow_diagram(volumes: pd.DataFrame, lineage: Lineage) -> Figure:
     Takes the table of `matching.flow.flow`: source_stage, source_class, target_stage,
     target_class, volume (features).
     """
+    shapes = _shapes(volumes, lineage)
+    figure = Figure(figsize=(WIDTH, _HEIGHT), layout="constrained")
+    axis = figure.subplots()
+    way = np.linspace(0, 1, 50)
+    eased = way**2 * (3 - 2 * way)
+    for colour, hatched, begin, end, start, finish in shapes.bands:
+        x = begin + (end - begin) * way
+        top, bottom = (a + (b - a) * eased for a, b in zip(start, finish, strict=True))
+        around = np.append(x, x[::-1]), np.append(top, bottom[::-1])
+        axis.fill(*around, **_look(colour, hatched), alpha=0.38, lw=0, zorder=1)
+    for colour, hatched, x, top, bottom in shapes.boxes:
+        look = _look(colour, hatched)
+        axis.add_patch(Rectangle((x, top), _NODE_WIDTH, bottom - top, **look, lw=0))
+    for words, x, y, side, ink in shapes.words:
+        text = axis.text(x, y, words, ha=side, va="center", fontsize=10, color=ink, zorder=4)
+        text.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground="white")])
+    axis.set_xlim(-0.03, shapes.right)
+    axis.set_ylim(1.01, -0.01)
+    axis.axis("off")
+    return figure
+
+
+def moving_flow(volumes: pd.DataFrame, lineage: Lineage, figure: str = "") -> dict[str, Any]:
+    """The same at each threshold in a column `tau`, for `shareplots.moving_threshold`.
+
+    On the built page it takes the place of the figure so named.
+    """
+    frames = {tau: _shapes(rows, lineage) for tau, rows in volumes.groupby("tau")}
+    drawn = json.loads(json.dumps([*frames.values()]), parse_float=lambda x: round(float(x), 4))
+    return {"taus": [*frames], "flow": {"figure": figure, "node": _NODE_WIDTH, "frames": drawn}}
+
+
+def _shapes(volumes: pd.DataFrame, lineage: Lineage) -> Shapes:
     links = _links_of(volumes)
     heights = _heights_of(links)
     columns = [[n for n in column if heights[n] > 0] for column in columns_of(lineage)]
     boxes = _stacked(columns, heights)
     left = {node: _STEP * n for n, column in enumerate(columns) for node in column}
-    figure = Figure(figsize=(WIDTH, _HEIGHT), layout="constrained")
-    axis = figure.subplots()
-    _draw_ribbons(axis, links, boxes, left)
+    nodes = []
     for node, (top, bottom) in boxes.items():
         # What is fused has come from the other stage and keeps its colour.
         colour = colour_of(node.other if node.name == "fused" else node.stage)
         if node.name == "disappearing":
             colour = _LOST
-        look = _look(colour, node.name in _SHARED)
-        axis.add_patch(Rectangle((left[node], top), _NODE_WIDTH, bottom - top, **look, lw=0))
-    for column in columns:
-        _write_labels(axis, column, heights, boxes, left, lineage)
+        nodes.append((colour, node.name in _SHARED, left[node], top, bottom))
+    words = [each for column in columns for each in _labels(column, heights, boxes, left, lineage)]
     # The labels of the last column stand at its right.
     longest = max((len(_label(node, heights, lineage)) for node in columns[-1]), default=0)
-    axis.set_xlim(-0.03, _STEP * (len(columns) - 1) + 0.1 + 0.036 * longest)
-    axis.set_ylim(1.01, -0.01)
-    axis.axis("off")
-    return figure
+    right = _STEP * (len(columns) - 1) + 0.1 + 0.036 * longest
+    return Shapes(_bands(links, boxes, left), nodes, words, right)
 
 
 def columns_of(lineage: Lineage) -> list[list[Node]]:
@@ -159,25 +196,22 @@ def _stacked(columns: list[list[Node]], heights: dict[Node, float]) -> Boxes:
     return boxes
 
 
-def _draw_ribbons(axis: Axes, links: Links, boxes: Boxes, left: dict[Node, float]) -> None:
+def _bands(
+    links: Links, boxes: Boxes, left: dict[Node, float]
+) -> list[tuple[str, bool, float, float, Span, Span]]:
     # What comes from nowhere has a node and no ribbon.
     links = {link: volume for link, volume in links.items() if link[0] in boxes}
     starts, ends = (_spans(links, boxes, side) for side in (0, 1))
-    way = np.linspace(0, 1, 50)
-    eased = way**2 * (3 - 2 * way)
+    bands = []
     for (source, target), start in starts.items():
         colour = _LOST if target.name == "disappearing" else colour_of(source.stage)
-        look = _look(colour, source.name in _SHARED or target.name in _SHARED)
-        begin = left[source] + _NODE_WIDTH
-        x = begin + (left[target] - begin) * way
-        top, bottom = (
-            a + (b - a) * eased for a, b in zip(start, ends[source, target], strict=True)
-        )
-        around = np.append(x, x[::-1]), np.append(top, bottom[::-1])
-        axis.fill(*around, **look, alpha=0.38, lw=0, zorder=1)
+        hatched = source.name in _SHARED or target.name in _SHARED
+        places = left[source] + _NODE_WIDTH, left[target]
+        bands.append((colour, hatched, *places, start, ends[source, target]))
+    return bands
 
 
-def _spans(links: Links, boxes: Boxes, side: int) -> dict[tuple[Node, Node], tuple[float, float]]:
+def _spans(links: Links, boxes: Boxes, side: int) -> dict[tuple[Node, Node], Span]:
     """Where each ribbon touches its source (side 0) or target (1), in the order of the others."""
     faces: dict[Node, float] = defaultdict(float)
     for link, volume in links.items():
@@ -193,33 +227,30 @@ def _spans(links: Links, boxes: Boxes, side: int) -> dict[tuple[Node, Node], tup
     return spans
 
 
-def _look(colour: str, shared: bool) -> dict[str, object]:
-    if not shared:
+def _look(colour: str, hatched: bool) -> dict[str, object]:
+    if not hatched:
         return {"facecolor": colour, "edgecolor": colour}
     pale = tuple(1 - 0.35 * (1 - part) for part in to_rgb(colour))
     return {"facecolor": pale, "edgecolor": colour, "hatch": "//////"}
 
 
-def _write_labels(
-    axis: Axes,
+def _labels(
     column: list[Node],
     heights: dict[Node, float],
     boxes: Boxes,
     left: dict[Node, float],
     lineage: Lineage,
-) -> None:
+) -> list[tuple[str, float, float, str, str]]:
     nodes = [node for node in column if node.name != "split"]
     centres = _spread([sum(boxes[node]) / 2 for node in nodes])
     spots = {node: (_NODE_WIDTH + 0.03, y, "left") for node, y in zip(nodes, centres, strict=True)}
     splits = [node for node in column if node.name == "split"]
     spots |= {node: _off_ribbons(node, boxes, lineage) for node in splits}
-    for node, (x, y, side) in spots.items():
-        words = _label(node, heights, lineage)
-        ink = GREY if node.name in _WORDS else "black"
-        text = axis.text(
-            left[node] + x, y, words, ha=side, va="center", fontsize=10, color=ink, zorder=4
-        )
-        text.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground="white")])
+    inks = {node: GREY if node.name in _WORDS else "black" for node in spots}
+    return [
+        (_label(node, heights, lineage), left[node] + x, y, side, inks[node])
+        for node, (x, y, side) in spots.items()
+    ]
 
 
 def _off_ribbons(node: Node, boxes: Boxes, lineage: Lineage) -> tuple[float, float, str]:

@@ -23,12 +23,15 @@ from featrack_utils.interpretation import contexts
 from featrack_utils.lineage import SITE, Lineage, label
 from featrack_utils.pipeline import store
 
-FORMAT = 1
+FORMAT = 2
 LARGEST = 4_000_000  # numbers in a model with its dictionary, at two bytes
-# Steps of a row's root mean square, as a power of two. A decoder row only says what one feature
-# writes; at 10 a whole model is as near its float32 as float16 is.
-MODEL, ENCODER, DECODER = 10, 9, 7
-SMALL, SPARE = 1_000_000, 3  # so small a model has room for so many more bits
+# Steps of a row's root mean square, as a power of two. What is wrong with an embedding or an
+# encoder is wrong with every feature; an unembedding row moves one logit, and a decoder row says
+# what one feature writes. Attention and MLP are a fifteenth of the numbers.
+PRECISION = {"embed": 11.25, "unembed": 8.8, "enc": 11, "dec": 5.2}
+OTHERS = 13
+HALF = 128  # added to every number, so that the high byte of one near zero is 0 for either sign
+SMALL, SPARE = 1_000_000, 5  # so small a model has room for so many more bits
 _AT = "../_static/touch"  # seen from a page of the book
 STYLES = ["touch.css"]
 SCRIPTS = ["../explorer/text.js", *(f"{name}.js" for name in ("core", "client", "panels"))]
@@ -85,35 +88,36 @@ def write_models(folder: Path, run: Path, lineage: Lineage, way: Mapping[str, An
     _write(folder, "meta", json.dumps(_meta(run, lineage, models[0], way)))
     for model, at in zip(lineage.order, models, strict=True):
         weights = load_file(at / "model.safetensors")
-        tensors = {name: (weights[stored], MODEL) for name, stored in _WEIGHTS.items()}
-        tensors |= _dictionary(run, model)
-        spare = SPARE if sum(values.size for values, _ in tensors.values()) <= SMALL else 0
-        shapes, packed = pack({name: (w, p + spare) for name, (w, p) in tensors.items()})
+        tensors = {name: weights[stored] for name, stored in _WEIGHTS.items()}
+        shapes, packed = pack(tensors | _dictionary(run, model))
         _write(folder, model, json.dumps(shapes), str(len(packed)), f'"{base91(packed)}"')
 
 
-def pack(
-    tensors: Mapping[str, tuple[np.ndarray, int]],
-) -> tuple[list[tuple[str, int, int]], bytes]:
+def pack(tensors: Mapping[str, np.ndarray]) -> tuple[list[tuple[str, int, int]], bytes]:
     """Names and shapes of tensors, and their numbers: scales, then high bytes, then low ones.
 
-    Each comes with its precision p: a row's step is its root mean square / 2^p, or more where 16
-    bits wouldn't hold its largest. A vector is a column, whose rows have one number each and lose
+    A row's step is its root mean square / 2^p, with the tensor's PRECISION p, or more where 16 bits
+    wouldn't hold its largest. A vector is a column, whose rows have one number each and lose
     nothing.
     """
+    spare = SPARE if sum(values.size for values in tensors.values()) <= SMALL else 0
     shapes, scales, numbers = [], [], []
-    for name, (values, precision) in tensors.items():
+    for name, values in tensors.items():
         rows = values.reshape(len(values), -1).astype(np.float64)
-        step = np.sqrt((rows**2).mean(axis=1, keepdims=True)) / 2**precision
-        step = np.maximum(step, np.abs(rows).max(axis=1, keepdims=True) / (2**15 - 1))
+        step = np.sqrt((rows**2).mean(axis=1, keepdims=True))
+        step /= 2 ** (PRECISION.get(name, OTHERS) + spare)
+        step = np.maximum(step, np.abs(rows).max(axis=1, keepdims=True) / (2**15 - 4 * HALF))
         scale = np.where(step > 0, step, 1).astype("<f4")
+        if rows.shape[1] > 1:  # a step of eight bits does as well
+            scale.view("<u4")[:] &= 0xFFFF0000
         shapes.append((name, *rows.shape))
         scales.append(scale)
-        numbers.append(np.rint(rows / scale).astype("<i2").ravel())
+        numbers.append((np.rint(rows / scale) + HALF).astype("<i2").ravel())
     halves = np.concatenate(numbers).view("u1").reshape(-1, 2)
-    whole = b"".join(each.tobytes() for each in (*scales, halves[:, 1], halves[:, 0]))
+    bytes_of_scales = np.concatenate(scales).view("u1").T  # those that are zero lie together
+    whole = b"".join(each.tobytes() for each in (bytes_of_scales, halves[:, 1], halves[:, 0]))
     # Weights don't repeat, but small numbers are frequent.
-    deflate = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY)
+    deflate = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
     return shapes, deflate.compress(whole) + deflate.flush()
 
 
@@ -175,17 +179,17 @@ def _meta(run: Path, lineage: Lineage, first: Path, way: Mapping[str, Any]) -> d
     }
 
 
-def _dictionary(run: Path, model: str) -> dict[str, tuple[np.ndarray, int]]:
+def _dictionary(run: Path, model: str) -> dict[str, np.ndarray]:
     from featrack_utils.dictionaries.training import load_sae  # takes seconds to load
 
     sae = load_sae(run / "saes" / f"{model}-0")
     parts = {name: value.detach().numpy() for name, value in sae.state_dict().items()}
     return {
-        "enc": (parts["W_enc"].T, ENCODER),
-        "dec": (parts["W_dec"], DECODER),
-        "bias": (parts["b_enc"], ENCODER),
-        "dec_bias": (parts["b_dec"], ENCODER),
-        "threshold": (parts.get("threshold", np.zeros_like(parts["b_enc"])), ENCODER),
+        "enc": parts["W_enc"].T,
+        "dec": parts["W_dec"],
+        "bias": parts["b_enc"],
+        "dec_bias": parts["b_dec"],
+        "threshold": parts.get("threshold", np.zeros_like(parts["b_enc"])),
     }
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,11 +94,10 @@ def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
     return figure
 
 
-def moving_threshold(kept: Mapping[tuple[str, str], Persistence], tau: float) -> HTML:
-    """Each edge's share, ceiling, floor and rescaled persistence at a threshold the reader moves.
+def at_thresholds(kept: Mapping[tuple[str, str], Persistence], tau: float) -> dict[str, Any]:
+    """Each edge's share, ceiling, floor and rescaled persistence for `moving_threshold`.
 
-    On the built page `book/_static/tau.js` makes it of the thresholds counted, without a kernel;
-    elsewhere it says where to look. Edges without a share are left out.
+    Edges without a share at `tau` are left out.
     """
     taus = next(iter(kept.values())).shares.taus
 
@@ -117,9 +117,18 @@ def moving_threshold(kept: Mapping[tuple[str, str], Persistence], tau: float) ->
         for edge, each in kept.items()
         if np.isfinite(each.share(tau).estimate)
     ]
-    curves = json.dumps({"taus": [round(float(t), 3) for t in taus], "tau": tau, "pairs": pairs})
+    return {"taus": [round(float(t), 3) for t in taus], "pairs": pairs}
+
+
+def moving_threshold(tau: float, curves: Mapping[str, Any]) -> HTML:
+    """What stands at each of some thresholds, at one that the reader moves from `tau`.
+
+    `curves` are numbers (`at_thresholds`), the flow diagram (`flow_figure.moving_flow`), or both
+    united. On the built page `book/_static/tau.js` shows them, without a kernel; elsewhere there
+    are words that say where to look.
+    """
     return HTML(
-        f'<div class="featrack-tau" data-curves="{escape(curves)}">'
+        f'<div class="featrack-tau" data-curves="{escape(json.dumps({"tau": tau, **curves}))}">'
         "<p>In the built book a slider stands here: it moves the threshold of the figure above.</p>"
         "</div>"
     )

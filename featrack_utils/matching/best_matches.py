@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from itertools import combinations, product
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from safetensors.numpy import load_file, save_file
 
-from featrack_utils.dictionaries.features import dictionary_names, open_features
+from featrack_utils.dictionaries.features import dictionary_names, open_features, open_named
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching import classes, correlation
@@ -21,9 +22,11 @@ from featrack_utils.matching.correlation import BestMatches, Copies, Pairs, copi
 from featrack_utils.pipeline import store
 
 FOLDER = "matching"
+BLOCK = 2**22  # positions whose sums are taken at once
 FLOOR = 0.3  # pairs below it are not kept: chains and assignments need none
 _SETTINGS = "settings.json"
 _DICTIONARIES = "dictionaries.safetensors"
+_SUMS = "sums.safetensors"
 
 
 class Matches(NamedTuple):
@@ -76,8 +79,11 @@ def match_run(
     min_positions: int,
     min_documents: int,
     tau: float,
+    block_positions: int = BLOCK,
 ) -> Path:
     """Makes the artefact of best matches, unless it is up to date; gives its folder.
+
+    Of more positions than `block_positions` the blocks' sums are made first, if no job has yet.
 
     Raises:
         FeatrackError: a dictionary's features are missing or damaged, or `tau` isn't in (0, 1).
@@ -101,6 +107,11 @@ def match_run(
         save_file(arrays, work / _DICTIONARIES)
         for a, b in pairs_to_match(lineage, names):
             masks = {"eligible_a": able[a], "eligible_b": able[b]}
+            blocks = range(-(-len(found[a].tokens) // block_positions))
+            if len(blocks) > 1:
+                made = [sum_block(run, a, b, block, block_positions) for block in blocks]
+                parts = [correlation.Sums(**load_file(folder / _SUMS)) for folder in made]
+                masks["sums"] = correlation.Sums(*map(sum, zip(*parts, strict=True)))
             best = correlations(found[a].acts, found[b].acts, floor=FLOOR, **masks)
             _save(best, work / _file(a, b))
         settings = {"tau": tau, "names": {model: list(each) for model, each in names.items()}}
@@ -115,9 +126,31 @@ def match_run(
             "min_positions": min_positions,
             "min_documents": min_documents,
             "tau": tau,
+            "block_positions": block_positions,
         },
         inputs=[run / "features" / name for each in names.values() for name in each],
         code=[correlation, classes],
+    )
+
+
+def sum_block(run: Path, a: str, b: str, block: int, block_positions: int = BLOCK) -> Path:
+    """Makes the sums of one block of positions of two dictionaries, unless they are up to date.
+
+    `python -m featrack_utils.matching.best_matches RUN A B BLOCK POSITIONS` does it as a job.
+    """
+
+    def build(work: Path) -> None:
+        found = open_named(run, (a, b)).values()
+        here = slice(block * block_positions, (block + 1) * block_positions)
+        sums = correlation.block_sums(*(each.acts[here] for each in found))
+        save_file(sums._asdict(), work / _SUMS)
+
+    return store.make(
+        run / "sums" / f"{a}_{b}_{block}",
+        build,
+        parameters={"block": block, "block_positions": block_positions},
+        inputs=[run / "features" / name for name in (a, b)],
+        code=[correlation],
     )
 
 
@@ -184,3 +217,7 @@ def _load(path: Path) -> BestMatches:
     pairs = Pairs(*(parts.pop(f"pairs.{name}") for name in Pairs._fields))
     floor = float(parts.pop("floor")[0])
     return BestMatches(**parts, pairs=pairs, floor=floor)
+
+
+if __name__ == "__main__":
+    sum_block(Path(sys.argv[1]), *sys.argv[2:4], *map(int, sys.argv[4:]))

@@ -2,7 +2,7 @@
 
 r counts every position, zeros included (`book/method.md`, when two features are one), from float64
 sums. The features stay sparse, and the matches are found row by row, so no feature × feature matrix
-is ever held.
+is ever held: except of positions in several blocks, whose `Sums` are made apart and added up.
 """
 
 from collections.abc import Callable
@@ -67,6 +67,23 @@ class Copies(NamedTuple):
         return float(self.is_copy.sum() / candidates) if candidates else None
 
 
+class Sums(NamedTuple):
+    """What r takes of a block of positions, in float64; those of several are added in order."""
+
+    a: Float[np.ndarray, "2 d_a"]  # Σx and Σx²
+    b: Float[np.ndarray, "2 d_b"]
+    ab: Float[np.ndarray, "d_a d_b"]  # Σxy
+
+
+def block_sums(a: sparse.csr_matrix, b: sparse.csr_matrix) -> Sums:
+    """The sums of a block of activations, [n_tokens, d_a] and [n_tokens, d_b]."""
+    a, b = checked(a), checked(b)
+    columns, ab = a.tocsc(), np.zeros((a.shape[1], b.shape[1]))
+    every = np.arange(a.shape[1])
+    shared_out(_sum_rows, np.diff(columns.indptr), every, None, arrays(columns), arrays(b), ab)
+    return Sums(np.array(column_sums(a)), np.array(column_sums(b)), ab)
+
+
 def correlations(
     a: sparse.csr_matrix,
     b: sparse.csr_matrix,
@@ -75,12 +92,13 @@ def correlations(
     eligible_a: Bool[np.ndarray, " d_a"] | None = None,
     eligible_b: Bool[np.ndarray, " d_b"] | None = None,
     threads: int | None = None,
+    sums: Sums | None = None,
 ) -> BestMatches:
     """Best matches between two dictionaries' activations on the same token positions.
 
     `a` [n_tokens, d_a] and `b` [n_tokens, d_b] are CSR, float32; all features are eligible by
     default; `threads` defaults to numba's thread count. `pairs` of the result holds r ≥ `floor`.
-    Exact to 1e-6.
+    Exact to 1e-6. With their `sums` at hand the activations aren't gone through again.
 
     Raises:
         FeatrackError: different positions, non-finite values, or a floor outside (0, 1).
@@ -88,7 +106,7 @@ def correlations(
     a, b = checked(a), checked(b)
     same_positions(a, b)
     check_correlation(floor, "floor")
-    return _matched(a, b, floor, (eligible_a, eligible_b), threads, skip_diagonal=False)
+    return _matched(a, b, floor, (eligible_a, eligible_b), threads, sums, skip_diagonal=False)
 
 
 def copies(
@@ -104,7 +122,7 @@ def copies(
     """
     acts = checked(acts)
     check_correlation(tau, "tau")
-    best = _matched(acts, acts, tau, (eligible, eligible), None, skip_diagonal=True)
+    best = _matched(acts, acts, tau, (eligible, eligible), None, None, skip_diagonal=True)
     above = best.pairs.r > tau
     edges = (np.ones(above.sum(), np.int8), (best.pairs.i[above], best.pairs.j[above]))
     graph = sparse.coo_matrix(edges, shape=(acts.shape[1], acts.shape[1]))
@@ -173,17 +191,19 @@ def _matched(
     floor: float,
     eligible: tuple[np.ndarray | None, np.ndarray | None],
     threads: int | None,
+    total: Sums | None,
     *,
     skip_diagonal: bool,
 ) -> BestMatches:
     n = a.shape[0]
     columns = a.tocsc()
-    (a_x, a_xx), (b_x, b_xx) = column_sums(a), column_sums(b)
+    (a_x, a_xx), (b_x, b_xx) = total[:2] if total else (column_sums(a), column_sums(b))
+    ab = total.ab if total else np.empty((0, b.shape[1]))
     scale_a = inverse_scale(a_x, a_xx, n, eligible[0])
     scale_b = inverse_scale(b_x, b_xx, n, eligible[1])
     rows = np.flatnonzero(np.isfinite(scale_a))
     sums = (a_x / n, scale_a, b_x, scale_b)
-    args = (arrays(columns), arrays(b), *sums, floor, skip_diagonal)
+    args = (arrays(columns), arrays(b), *sums, ab, floor, skip_diagonal)
     found = shared_out(_match_rows, np.diff(columns.indptr), rows, threads, *args)
     return _gathered(found, scale_a, scale_b, floor)
 
@@ -295,12 +315,20 @@ def _scan_row(i, row, mean_a, inv_a, sum_b, inv_b, b_r, b_i):
 
 
 @njit(nogil=True, cache=True)
-def _match_rows(rows, a, b, mean_a, inv_a, sum_b, inv_b, floor, skip_diagonal):
+def _sum_rows(rows, a, b, ab):
+    """Add Σxy of the features `rows` of a to their rows of `ab`."""
+    for i in rows:
+        _add_row(ab[i], a[0][i], a[0][i + ONE], a[1], a[2], b[0], b[1], b[2])
+
+
+@njit(nogil=True, cache=True)
+def _match_rows(rows, a, b, mean_a, inv_a, sum_b, inv_b, ab, floor, skip_diagonal):
     """Best matches of the features `rows` of a, one row of Σxy at a time.
 
     `a` comes by columns, (pointers, positions, values), and `b` by rows, (pointers, features,
-    values). `mean_a` is Σx / n; `inv_a` and `inv_b` are 1 / √(Σx² − (Σx)²/n). Gives r and index of
-    the best for each of `rows` and for each feature of b, then i, j, r of the pairs with r ≥ floor.
+    values). `mean_a` is Σx / n; `inv_a` and `inv_b` are 1 / √(Σx² − (Σx)²/n); `ab` is Σxy, without
+    rows where it isn't known. Gives r and index of the best for each of `rows` and for each feature
+    of b, then i, j, r of the pairs with r ≥ floor.
     """
     width = sum_b.shape[0]
     row = np.zeros(width)
@@ -310,8 +338,11 @@ def _match_rows(rows, a, b, mean_a, inv_a, sum_b, inv_b, floor, skip_diagonal):
     pair_i, pair_j, pair_r = [np.int32(0)][:0], [np.int32(0)][:0], [0.0][:0]
     for k in range(rows.shape[0]):
         i = rows[k]
-        row[:] = 0.0
-        _add_row(row, a[0][i], a[0][i + ONE], a[1], a[2], b[0], b[1], b[2])
+        if len(ab):
+            row[:] = ab[i]
+        else:
+            row[:] = 0.0
+            _add_row(row, a[0][i], a[0][i + ONE], a[1], a[2], b[0], b[1], b[2])
         if skip_diagonal:
             row[i] = np.nan
         a_r[k], a_j[k] = _scan_row(i, row, mean_a[i], inv_a[i], sum_b, inv_b, b_r, b_i)

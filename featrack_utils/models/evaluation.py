@@ -48,11 +48,12 @@ def evaluate(
     losses, hits = [], []
     size = max(1, _TOKENS_PER_CHUNK // blocks.shape[1])
     for batch in torch.from_numpy(blocks).long().split(size):
+        batch = batch.to(model.device)
         logits = model(input_ids=batch).logits[:, :-1].flatten(0, 1).float()
         targets = batch[:, 1:].flatten()
         losses.append(F.cross_entropy(logits, targets, reduction="none"))
         hits.append(logits.argmax(-1) == targets)
-    parts = np.stack([torch.cat(losses).double().numpy(), torch.cat(hits).double().numpy()])
+    parts = np.stack([torch.cat(each).cpu().double().numpy() for each in (losses, hits)])
     count = parts.shape[1]
     loss, accuracy = parts.mean(1).tolist()
     if origin is None:

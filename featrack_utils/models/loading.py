@@ -367,11 +367,11 @@ def load_model(folder: Path) -> PreTrainedModel:
     return model.eval()
 
 
-def boot(folder: Path) -> TransformerBridge:
+def boot(folder: Path, device: str = "cpu") -> TransformerBridge:
     """Wraps a saved model (model and tokenizer in one folder) in TransformerLens' hooks."""
     from transformer_lens.model_bridge import TransformerBridge  # takes seconds to load
 
-    return TransformerBridge.boot_transformers(str(folder), device="cpu").eval()
+    return TransformerBridge.boot_transformers(str(folder), device=device).eval()
 
 
 def part_of(parameter: str) -> str:

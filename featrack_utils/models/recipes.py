@@ -112,15 +112,21 @@ class Recipe(NamedTuple):
 
 
 def read_recipes(folder: Path, wanted: Iterable[str]) -> list[Recipe]:
-    """The recipes of a folder by the names of their files; `all` stands for all of them.
+    """The recipes of a folder by the names of their files: `all` of them, "not slerp" for one less.
 
     Raises:
         FeatrackError: one that isn't there, or a file that is no recipe.
     """
     paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-    names = dict.fromkeys(name for one in wanted for name in (paths if one == "all" else [one]))
-    require_known(names, [*paths, "all"], f"{folder}/")
-    return [_read(paths[name]) for name in names]
+    chosen: dict[str, None] = {}
+    for one in wanted:
+        name = one.removeprefix("not ")
+        require_known([name], [*paths, "all"], f"{folder}/")
+        if name != one:
+            chosen.pop(name, None)
+        else:
+            chosen |= dict.fromkeys(paths if name == "all" else [name])
+    return [_read(paths[name]) for name in chosen]
 
 
 def check_methods(recipes: Iterable[Recipe]) -> None:

@@ -55,6 +55,8 @@ LOADING = {
     # OpenBLAS and pyarrow start threads when they are loaded, which no fork would inherit.
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    # SAELens asks for a GPU when it is loaded: CUDA itself, once asked, works in no fork.
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     # As in a kernel; one whose parent ipykernel needn't watch, because its client does.
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "JPY_PARENT_PID": "1",

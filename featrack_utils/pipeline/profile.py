@@ -138,6 +138,7 @@ class Tracking(Section):
     rule: Literal["best", "mutual"]
     min_positions: Count
     min_documents: Count
+    block_positions: Count = 2**22  # whose sums are one job
     evaluation_blocks: Count
     replicates: Count
     control_draws: Count
@@ -153,7 +154,8 @@ class Arms(Section):
 
     ``planted`` holds shares of documents that get an invented word, each for a fine-tune of its
     own like ``planted_model`` ("": the last one that is tuned). ``methods`` names recipes of
-    profiles/merges, by which merges are made and compared; ``all`` stands for all of them.
+    profiles/merges, by which merges are compared (``all``; "not slerp" leaves one out), of which
+    ``method_floors`` get a floor of their own.
     ``own_steps`` is the length of a training in the chapter on models of one's own; 0: no chapter.
     """
 
@@ -165,6 +167,7 @@ class Arms(Section):
     planted: list[Annotated[Real, Field(gt=0, le=1)]]
     planted_model: str
     methods: list[str]
+    method_floors: Annotated[Whole, Field(ge=0)] = 1
     own_steps: Annotated[Whole, Field(ge=0)] = 0
 
     @field_validator("rates")
@@ -230,6 +233,8 @@ class Profile(Section):
     name: str
     seed: Annotated[Whole, Field(ge=0, lt=2**32)]
     precision: Literal["auto", "float32", "bfloat16"]
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"  # see models.capture
+    processes: Count = 1  # that share each batch of a language model's training
     models: dict[str, dict[str, Any]]
     site: str = SITE
     corpora: Corpora

@@ -264,11 +264,14 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def _surroundings(started: float) -> dict[str, Any]:
+    torch = sys.modules.get("torch")
+    used = torch and torch.cuda.is_initialized()
+    card = f", {torch.cuda.get_device_name()}" if used else ""
     return {
         "seconds": round(time.time() - started, 1),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": sys.version.split()[0],
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}{card}",
         "versions": {name: importlib.metadata.version(name) for name in _RECORDED_PACKAGES},
     }
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import binomtest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics.bootstrap import Draws, Matched
@@ -42,6 +43,15 @@ class Interval(NamedTuple):
 
 
 UNDEFINED = Interval(np.nan, np.nan, np.nan)
+
+
+def proportion(hits: np.ndarray) -> Interval:
+    """A share of independent hits, bool [n], with Wilson's 95 % interval; undefined of none."""
+    if not len(hits):
+        return UNDEFINED
+    test = binomtest(int(np.sum(hits)), len(hits))
+    low, high = test.proportion_ci(LEVEL, method="wilson")
+    return Interval(float(test.statistic), float(low), float(high))
 
 
 def shares(matched: Matched) -> Shares:

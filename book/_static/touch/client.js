@@ -6,7 +6,7 @@
   const SOURCE = document.currentScript.src;
   const CORE = new URL("core.js", SOURCE).href;
   const FOLDER = new URL("data/", SOURCE).href;
-  const FORMAT = 1;
+  const FORMAT = 2;
   const received = new Map();
   const files = new Map();
 
