@@ -562,18 +562,18 @@ def source_of(name, model):
 
 
 readings = {lineage.root: root}
-alikes = {}
+compared_pairs = {}
 for a, b in lineage.edges if root.tail is not None else []:
     parent, control = source_of(first[a], a), f"{b}.mlp-0"
-    alikes[a, b] = compared(parent, source_of(first[b], b), best[a, b])
-    if len(matches.names[a]) > 1 and (a, a) not in alikes:
+    compared_pairs[a, b] = compared(parent, source_of(first[b], b), best[a, b])
+    if len(matches.names[a]) > 1 and (a, a) not in compared_pairs:
         again = matches.names[a][1]
-        alikes[a, a] = compared(parent, source_of(again, a), matches.best[first[a], again])
+        compared_pairs[a, a] = compared(parent, source_of(again, a), matches.best[first[a], again])
     random = features.open_named(run, [control])[control]
     able = classes.eligible(random.acts, random.origin, min_positions, min_documents)
     masks = {"eligible_a": matches.eligible[first[a]], "eligible_b": able}
     floor = correlations(found[first[a]].acts, random.acts, floor=matches.tau, **masks)
-    alikes[a, control] = compared(parent, source_of(control, control), floor)
+    compared_pairs[a, control] = compared(parent, source_of(control, control), floor)
     readings.pop(control)
 
 
@@ -591,8 +591,12 @@ def over_pairs(values):
 MEASURES = ("where", "what")
 no_pairs = (np.empty((0, 2)), np.empty((0, 2)), np.nan)
 stands = {}  # (edge, measure): child, ceiling, floor, swapped, each with replicates
-for a, b in lineage.edges if alikes else []:
-    places = [alikes[a, b], alikes.get((a, a), no_pairs), alikes[a, f"{b}.mlp-0"]]
+for a, b in lineage.edges if compared_pairs else []:
+    places = [
+        compared_pairs[a, b],
+        compared_pairs.get((a, a), no_pairs),
+        compared_pairs[a, f"{b}.mlp-0"],
+    ]
     for k, measure in enumerate(MEASURES):
         each = [place[0][:, k] for place in places] + [places[0][1][:, k]]
         stands[a, b, measure] = [over_pairs(values) for values in each]
@@ -688,7 +692,7 @@ if stands:
         )
         + f" Rescaled between floor and ceiling the cosine is {with_interval(same[edge])}.",
     )
-    how_close = [number(alikes[pair][2]) for pair in [edge, (edge[0], f"{edge[1]}.mlp-0")]]
+    how_close = [number(compared_pairs[pair][2]) for pair in [edge, (edge[0], f"{edge[1]}.mlp-0")]]
     say(
         f"Is it the matches that differ? The mean r of the activations is {how_close[0]} in the child and "
         f"{how_close[1]} with a random MLP."
