@@ -254,9 +254,9 @@ onstart:
         LOCK = take_lock(Path(".snakemake") / "featrack.lock")
         # Where each phase is a job of its own, its machine may have what this one lacks.
         if workflow.local_exec and PROFILE.device not in ("auto", "cpu"):
-            from featrack_utils.models import devices  # takes seconds to load
+            from featrack_utils.models.capture import device  # takes seconds to load
 
-            devices.chosen(PROFILE.device)
+            device(PROFILE.device)
     except FeatrackError as error:
         print(f"featrack: {error}", file=sys.stderr)
         raise
@@ -306,8 +306,8 @@ for page, phase in PHASES.items():
             # Threads that wait by spinning take the core from those they wait for; beside one busy
             # process, spinning briefly trains four times faster than OpenMP's default, and as
             # fast where nothing else runs.
-            "FEATRACK_RUN={RUN} FEATRACK_DEVICE={PROFILE.device} GOMP_SPINCOUNT=10000"
-            " OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads} python -IS featrack_utils/pipeline/forkserver.py"
+            "FEATRACK_RUN={RUN} FEATRACK_DEVICE={PROFILE.device} FEATRACK_PROCESSES={PROFILE.processes}"
+            " GOMP_SPINCOUNT=10000 OMP_NUM_THREADS={threads} NUMBA_NUM_THREADS={threads} python -IS featrack_utils/pipeline/forkserver.py"
             " -m featrack_utils.run {params.notebook} {output:q} --json {params.parameters:q}"
 
 

@@ -53,7 +53,7 @@ from featrack_utils.display.text import (
 )
 from featrack_utils.interpretation import logit_effects
 from featrack_utils.lineage import SITE, label
-from featrack_utils.models import capture, controls, devices, loading
+from featrack_utils.models import capture, controls, loading
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.bootstrap import draw
 from featrack_utils.statistics.intervals import Interval, around
@@ -133,7 +133,7 @@ for child in children:
     weights = controls.redrawn(control.state_dict(), controls.Redraw.of(lineage), seed=0)
     control.load_state_dict(weights)
 for model in models.values():
-    model.to(devices.chosen())
+    model.to(capture.device())
 yardsticks = [(child, f"{child}.control") for child in children]
 pairs = {(parent, child): (child, parent) for parent, child in edges}  # the KL's own order
 pairs |= {(child, control): (child, control) for child, control in yardsticks}

@@ -289,7 +289,9 @@ say(
 # them to Slurm, to Kubernetes, or to any scheduler through a script of two lines, from the same
 # `Snakefile`: `snakemake --profile profiles/cluster/slurm --config profile=paper`. Jobs find each other's
 # artefacts as files, so all machines need to see one folder. With `device: auto` in its profile each job
-# computes on the graphics card of its machine, if there is one.
+# computes on the graphics card of its machine, if there is one; `processes: 4` trains a language model on
+# four of them. Features on many millions of positions are correlated in blocks of
+# `tracking.block_positions`, each a job, whose sums add up to the same digits.
 #
 # ## What we learned
 

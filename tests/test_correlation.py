@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.matching.correlation import added, block_sums, copies, correlations
+from featrack_utils.matching.correlation import Sums, block_sums, copies, correlations
 
 
 def random_acts(n_tokens, d_sae, density, seed):
@@ -54,7 +54,7 @@ def test_blocks_of_whole_numbers_add_up_to_the_sums_of_all_positions():
     a, b = (random_acts(400, 30, 0.2, seed) for seed in (0, 1))
     a.data, b.data = np.ceil(10 * a.data), np.ceil(10 * b.data)
     blocks = [block_sums(a[t : t + 90], b[t : t + 90]) for t in range(0, 400, 90)]
-    total = added(blocks)
+    total = Sums(*map(sum, zip(*blocks, strict=True)))
     x, y = a.toarray().astype(int), b.toarray().astype(int)
     np.testing.assert_array_equal(total.ab, x.T @ y)
     np.testing.assert_array_equal(total.a, [x.sum(0), (x * x).sum(0)])

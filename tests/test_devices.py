@@ -6,8 +6,8 @@ import torch
 from featrack_utils.dictionaries import activations, kernels
 from featrack_utils.dictionaries.training import load_sae, new_sae, train_sae
 from featrack_utils.errors import FeatrackError
-from featrack_utils.models import devices, training
-from featrack_utils.models.capture import plain_activations
+from featrack_utils.models import training
+from featrack_utils.models.capture import device, plain_activations
 
 KIND = {"architecture": "standard", "expansion": 2, "l1_coefficient": 1.0, "k": 1, "seed": 0}
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA GPU")
@@ -27,7 +27,7 @@ def machine(monkeypatch):
 @pytest.fixture
 def elsewhere(monkeypatch):
     """Torch's device "meta", which knows shapes alone, and which no numpy array can be made of."""
-    monkeypatch.setattr(devices, "chosen", lambda: torch.device("meta"))
+    monkeypatch.setattr(activations, "device", lambda: torch.device("meta"))
     # It looks at values of positions.
     monkeypatch.setattr("transformers.masking_utils.find_packed_sequence_indices", lambda _: None)
 
@@ -37,17 +37,17 @@ def elsewhere(monkeypatch):
 )
 def test_auto_is_cuda_then_mps_then_the_cpu(cuda, mps, first, machine, monkeypatch):
     machine(cuda, mps)
-    assert devices.chosen("auto") == torch.device(first)
+    assert device("auto") == torch.device(first)
     monkeypatch.delenv("FEATRACK_DEVICE")  # by hand, outside of a pipeline
-    assert devices.chosen() == torch.device(first)
+    assert device() == torch.device(first)
     monkeypatch.setenv("FEATRACK_DEVICE", "cpu")
-    assert devices.chosen() == torch.device("cpu")
+    assert device() == torch.device("cpu")
 
 
 def test_a_device_that_the_machine_lacks_is_refused_in_one_sentence(machine):
     machine(cuda=False, mps=True)
     with pytest.raises(FeatrackError) as refused:
-        devices.chosen("cuda")
+        device("cuda")
     assert str(refused.value) == (
         "device is cuda, and this machine has only mps and cpu; choose one of these or auto."
     )
@@ -82,11 +82,11 @@ def test_compiled_loops_over_active_features_are_for_the_cpu_alone(monkeypatch):
 def test_a_gpu_finds_the_dictionary_that_the_cpu_finds(plain_model, blocks, tmp_path, monkeypatch):
     found = {}
     given = {"learning_rate": 1e-3, "train_tokens": 6400, "batch_tokens": 64}
-    for device in ("cpu", "cuda"):
-        monkeypatch.setenv("FEATRACK_DEVICE", device)
+    for kind in ("cpu", "cuda"):
+        monkeypatch.setenv("FEATRACK_DEVICE", kind)
         buffers = activations.Buffers(plain_model, blocks)
-        train_sae(buffers, tmp_path / device, precision="float32", **KIND, **given)
-        found[device] = load_sae(tmp_path / device).W_dec
+        train_sae(buffers, tmp_path / kind, precision="float32", **KIND, **given)
+        found[kind] = load_sae(tmp_path / kind).W_dec
     tokens = torch.from_numpy(blocks).long()
     on_gpu = plain_activations(plain_model.cuda(), tokens).cpu()
     torch.testing.assert_close(on_gpu, plain_activations(plain_model.cpu(), tokens))

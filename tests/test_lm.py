@@ -144,6 +144,27 @@ def test_a_killed_training_goes_on_to_the_weights_of_an_unbroken_one(
     assert not (broken / "checkpoints").exists()
 
 
+def test_two_processes_share_each_batch_and_lose_as_much_as_one(trained, monkeypatch):
+    alone = trained("alone", snapshots=[3])
+    monkeypatch.setenv("FEATRACK_PROCESSES", "2")
+    shared = trained("shared", snapshots=[3])
+    one, two = (pd.read_csv(folder / "history.csv") for folder in (alone, shared))
+    assert one["tokens"].equals(two["tokens"])
+    np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-4)  # the same blocks, but rounding
+    for name, tensor in weights(shared / "snapshots" / "3").items():
+        torch.testing.assert_close(tensor, weights(alone / "snapshots" / "3")[name], **CLOSE)
+    assert {path.name for path in shared.iterdir()} == {path.name for path in alone.iterdir()}
+
+
+CLOSE = {"rtol": 1e-3, "atol": 1e-4}
+
+
+def test_a_batch_that_processes_can_not_share_is_refused(trained, monkeypatch):
+    monkeypatch.setenv("FEATRACK_PROCESSES", "3")
+    with pytest.raises(FeatrackError, match="3 processes can't share batch_blocks 8"):
+        trained("odd")
+
+
 @pytest.mark.parametrize("content", [None, '{"epoch": 0.'])
 def test_a_checkpoint_cut_short_gives_way_to_the_one_before(
     trained, killed_at_step, monkeypatch, tmp_path, content

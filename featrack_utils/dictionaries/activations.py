@@ -13,8 +13,7 @@ from transformers import PreTrainedModel
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import SITE
-from featrack_utils.models import devices
-from featrack_utils.models.capture import plain_activations
+from featrack_utils.models.capture import device, plain_activations
 from featrack_utils.models.training import uses_bfloat16
 
 BUFFER_BLOCKS = 256  # blocks whose activations are shuffled together
@@ -63,9 +62,8 @@ class Buffers:
         precision: str = "float32",
     ) -> None:
         fast = uses_bfloat16(precision)
-        device = devices.chosen()
-        if fast or device != model.device:
-            model = copy.deepcopy(model).to(device, torch.bfloat16 if fast else None)
+        if fast or device() != model.device:
+            model = copy.deepcopy(model).to(device(), torch.bfloat16 if fast else None)
         self.model = model
         self.blocks, self.site = blocks, site
         self._kept: dict[int, Tensor] = {}

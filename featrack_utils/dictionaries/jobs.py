@@ -14,7 +14,7 @@ from featrack_utils.dictionaries import loading as outside
 from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
-from featrack_utils.models import capture, devices, loading
+from featrack_utils.models import capture, loading
 from featrack_utils.models import training as models
 from featrack_utils.pipeline import store
 
@@ -173,7 +173,7 @@ class _Subject:
 
     @cached_property
     def bridge(self):
-        return loading.boot(self.weights, str(devices.chosen()))
+        return loading.boot(self.weights, str(capture.device()))
 
     @cached_property
     def d_sae(self) -> int | None:
@@ -231,7 +231,7 @@ def _measure(
     def build(work: Path) -> None:
         blocks = {domain: subject.corpora.validation_blocks(domain, n_blocks) for domain in domains}
         mix = features.evaluation_mix(blocks)
-        sae = training.load_sae(dictionary).to(devices.chosen())
+        sae = training.load_sae(dictionary).to(capture.device())
         found, sums = features.measure(subject.bridge, sae, mix, subject.site)
         features.save_features(found, work / "features.safetensors")
         sums.save(work / "sums.safetensors")

@@ -27,7 +27,7 @@ from torch import Tensor
 from featrack_utils.dictionaries.activations import Buffers, activation_batches
 from featrack_utils.dictionaries.fused import FusedL1SAE
 from featrack_utils.errors import FeatrackError
-from featrack_utils.models import devices
+from featrack_utils.models.capture import device
 from featrack_utils.models.training import uses_bfloat16
 from featrack_utils.pipeline.progress import TimeLeft
 
@@ -199,10 +199,9 @@ def train_sae(
         l1_warm_up_steps=0 if start_from else steps // 10,
     )
     sae.cfg.metadata.hook_name = buffers.site
-    device = devices.chosen()
-    sae.to(device)
+    sae.to(device())
     config = SAETrainerConfig(
-        device=str(device),
+        device=str(device()),
         total_training_samples=steps * batch_tokens,
         train_batch_size_samples=batch_tokens,
         lr=learning_rate,

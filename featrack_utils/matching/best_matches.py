@@ -109,10 +109,9 @@ def match_run(
             masks = {"eligible_a": able[a], "eligible_b": able[b]}
             blocks = range(-(-len(found[a].tokens) // block_positions))
             if len(blocks) > 1:
-                parts = (sum_block(run, a, b, block, block_positions) for block in blocks)
-                masks["sums"] = correlation.added(
-                    correlation.Sums(**load_file(part / _SUMS)) for part in parts
-                )
+                made = [sum_block(run, a, b, block, block_positions) for block in blocks]
+                parts = [correlation.Sums(**load_file(folder / _SUMS)) for folder in made]
+                masks["sums"] = correlation.Sums(*map(sum, zip(*parts, strict=True)))
             best = correlations(found[a].acts, found[b].acts, floor=FLOOR, **masks)
             _save(best, work / _file(a, b))
         settings = {"tau": tau, "names": {model: list(each) for model, each in names.items()}}

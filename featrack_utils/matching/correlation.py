@@ -5,7 +5,7 @@ sums. The features stay sparse, and the matches are found row by row, so no feat
 is ever held: except of positions in several blocks, whose `Sums` are made apart and added up.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -68,29 +68,20 @@ class Copies(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What r takes of a block of positions; in float64, so that blocks add up."""
+    """What r takes of a block of positions, in float64; those of several are added in order."""
 
-    n: Int[np.ndarray, ""]  # positions
     a: Float[np.ndarray, "2 d_a"]  # Σx and Σx²
     b: Float[np.ndarray, "2 d_b"]
     ab: Float[np.ndarray, "d_a d_b"]  # Σxy
 
 
 def block_sums(a: sparse.csr_matrix, b: sparse.csr_matrix) -> Sums:
-    """The sums of one block of two dictionaries' activations, [n_tokens, d_a] and [n_tokens, d_b].
-
-    Blocks may be jobs of their own: what is `added` is the same, digit for digit, if they are.
-    """
+    """The sums of a block of activations, [n_tokens, d_a] and [n_tokens, d_b]."""
     a, b = checked(a), checked(b)
     columns, ab = a.tocsc(), np.zeros((a.shape[1], b.shape[1]))
     every = np.arange(a.shape[1])
     shared_out(_sum_rows, np.diff(columns.indptr), every, None, arrays(columns), arrays(b), ab)
-    return Sums(np.array(a.shape[0]), np.array(column_sums(a)), np.array(column_sums(b)), ab)
-
-
-def added(blocks: Iterable[Sums]) -> Sums:
-    """The sums of all positions, added in the blocks' order."""
-    return Sums(*(sum(parts) for parts in zip(*blocks, strict=True)))
+    return Sums(np.array(column_sums(a)), np.array(column_sums(b)), ab)
 
 
 def correlations(
@@ -206,7 +197,7 @@ def _matched(
 ) -> BestMatches:
     n = a.shape[0]
     columns = a.tocsc()
-    (a_x, a_xx), (b_x, b_xx) = total[1:3] if total else (column_sums(a), column_sums(b))
+    (a_x, a_xx), (b_x, b_xx) = total[:2] if total else (column_sums(a), column_sums(b))
     ab = total.ab if total else np.empty((0, b.shape[1]))
     scale_a = inverse_scale(a_x, a_xx, n, eligible[0])
     scale_b = inverse_scale(b_x, b_xx, n, eligible[1])

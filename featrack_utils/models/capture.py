@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import SITE
 
 if TYPE_CHECKING:
@@ -20,6 +22,26 @@ HOOK = SITE
 # The matrices by which MLP and attention write to the residual stream, in transformers' names.
 _MLP_OUT = ("down_proj", "c_proj", "dense_4h_to_h", "fc2")
 _ATTENTION_OUT = ("o_proj", "c_proj", "dense", "out_proj")
+
+
+def device(wanted: str = "") -> torch.device:
+    """The device of a name, by default the profile's; "auto" is CUDA, then MPS, then the CPU.
+
+    The pipeline hands the profile's on in `FEATRACK_DEVICE`. It is resolved where the work is done,
+    so that a cluster's nodes may differ.
+
+    Raises:
+        FeatrackError: this machine lacks it.
+    """
+    wanted = wanted or os.environ.get("FEATRACK_DEVICE", "auto")
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there = [*filter(found.get, found), "cpu"]
+    if wanted not in ("auto", *there):
+        raise FeatrackError(
+            f"device is {wanted}, and this machine has only {' and '.join(there)}; choose one of "
+            "these or auto."
+        )
+    return torch.device(there[0] if wanted == "auto" else wanted)
 
 
 class _Captured(Exception):  # noqa: N818

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn import LinearCrossEntropyOptions
 from torch.utils.data import StackDataset
 from transformers import (
@@ -30,7 +33,7 @@ from transformers.utils import is_torch_bf16_gpu_available
 from transformers.utils import logging as hf_logging
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.models import devices
+from featrack_utils.models.capture import device
 from featrack_utils.pipeline.progress import TimeLeft
 
 _CHECKPOINTS = "checkpoints"
@@ -43,7 +46,7 @@ _CHUNKS = LinearCrossEntropyOptions(batch_chunk_size=256, acc_policy="accurate")
 def uses_bfloat16(precision: str) -> bool:
     """Whether products run in bfloat16: always, never, or ("auto") where it is faster."""
     if precision == "auto":
-        if devices.chosen().type != "cpu":
+        if device().type != "cpu":
             return is_torch_bf16_gpu_available()
         return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return precision == "bfloat16"
@@ -91,10 +94,10 @@ def next_token_loss(
     if not isinstance(model, MistralForCausalLM):
         return model(input_ids=tokens, labels=tokens).loss
     hidden = model.model(input_ids=tokens).last_hidden_state[:, :-1].flatten(0, 1)
-    device = hidden.device.type
+    kind = hidden.device.type
     # Autocast has no rule for this function.
-    fast = torch.is_autocast_enabled(device)
-    dtype = torch.get_autocast_dtype(device) if fast else hidden.dtype
+    fast = torch.is_autocast_enabled(kind)
+    dtype = torch.get_autocast_dtype(kind) if fast else hidden.dtype
     return F.linear_cross_entropy(
         hidden.to(dtype), model.lm_head.weight.to(dtype), tokens[:, 1:].flatten(), options=_CHUNKS
     ).float()
@@ -121,6 +124,8 @@ class _Snapshots(TrainerCallback):
         self.left = TimeLeft(self.name, state.max_steps, state.global_step)
 
     def on_step_end(self, args, state, control, model=None, **_):
+        if not state.is_world_process_zero:
+            return
         self.left.at(state.global_step)
         if folder := self.folders.get(state.global_step):
             model.save_pretrained(folder)
@@ -145,19 +150,21 @@ def train(
     """Trains a model and saves it with its tokenizer and its loss history.
 
     Cosine schedule, AdamW, blocks drawn in an order fixed by the seed. A killed training
-    goes on from the last checkpoint when called again with the same folder.
+    goes on from the last checkpoint when called again with the same folder. `FEATRACK_PROCESSES`
+    of them share each batch, on the cards of this machine or on its cores, as under torchrun.
 
     Args:
-        model: trained in place.
+        model: trained in place, unless by several processes.
         blocks: training blocks, from which ``train_tokens`` are drawn in epochs.
         folder: gets the model, the tokenizer and ``history.csv`` (step, tokens, loss).
         train_tokens: tokens to train on; 0 saves the model untouched.
         snapshots: steps after which the weights are kept, too, each in ``snapshots/<step>``.
 
     Raises:
-        FeatrackError: no training block, fewer tokens than one step takes, or a loss that is
-            not finite.
+        FeatrackError: no training block, fewer tokens than one step takes, a batch that the
+            processes can't share, or a loss that is not finite.
     """
+    given = dict(locals())
     if not len(blocks):
         raise FeatrackError(f"There is no whole block to train on for {folder.name}; add text.")
     tokens_per_step = batch_blocks * blocks.shape[1]
@@ -167,13 +174,24 @@ def train(
             f"Training {folder.name} on {train_tokens} tokens is less than one step of "
             f"{tokens_per_step}; raise train_tokens or lower batch_blocks."
         )
+    shares = int(os.environ.get("WORLD_SIZE") or os.environ.get("FEATRACK_PROCESSES", 1))
+    if batch_blocks % shares:
+        raise FeatrackError(
+            f"{shares} processes can't share batch_blocks {batch_blocks}; change one."
+        )
+    if steps and shares > 1 and "RANK" not in os.environ:
+        launch = LaunchConfig(
+            1, 1, shares, rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id=folder.name
+        )
+        elastic_launch(launch, _train_share)(given)
+        return
     history = pd.DataFrame(columns=["step", "tokens", "loss"])
     if steps:
-        on_cpu = devices.chosen().type == "cpu"
+        on_cpu = device().type == "cpu"
         arguments = TrainingArguments(
             output_dir=str(folder / _CHECKPOINTS),
             max_steps=steps,
-            per_device_train_batch_size=batch_blocks,
+            per_device_train_batch_size=batch_blocks // shares,
             learning_rate=learning_rate,
             lr_scheduler_type="cosine",
             warmup_steps=int(warmup_share * steps),
@@ -187,6 +205,7 @@ def train(
             logging_nan_inf_filter=False,
             save_steps=max(1, steps // 5),
             save_total_limit=2,
+            ddp_find_unused_parameters=False,
             report_to=[],
             dataloader_pin_memory=False,
             remove_unused_columns=False,
@@ -212,10 +231,16 @@ def train(
             raise FeatrackError(
                 f"Training {folder.name} diverged (loss not finite); lower learning_rate."
             )
+    if int(os.environ.get("RANK", 0)):
+        return
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     history.to_csv(folder / "history.csv", index=False)
     shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+
+
+def _train_share(given: dict[str, Any]) -> None:
+    train(**given)
 
 
 def _last_checkpoint(folder: Path) -> str | None:

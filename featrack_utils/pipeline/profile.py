@@ -233,7 +233,8 @@ class Profile(Section):
     name: str
     seed: Annotated[Whole, Field(ge=0, lt=2**32)]
     precision: Literal["auto", "float32", "bfloat16"]
-    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"  # see models.devices
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"  # see models.capture
+    processes: Count = 1  # that share each batch of a language model's training
     models: dict[str, dict[str, Any]]
     site: str = SITE
     corpora: Corpora
