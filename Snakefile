@@ -219,6 +219,13 @@ if any(len(LINEAGE.parents(merge)) == 2 for merge in MERGES):
 # Folds are dictionaries of the merge's parents.
 if MERGES and PROFILE.seeds[1] > 1:
     PHASES["prediction"] = Phase(["tracking"])
+# They ask what another dictionary of the same model finds.
+if min(PROFILE.seeds) < 2:
+    for page in (
+        *("along", "changes", "context", "dose", "lesson", "live", "methods", "planted"),
+        *("repartitioned", "robustness"),
+    ):
+        PHASES.pop(page, None)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 
