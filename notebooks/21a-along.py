@@ -37,6 +37,7 @@ from featrack_utils.display.text import (
     check,
     count,
     listed,
+    number,
     percent,
     points,
     say,
@@ -416,7 +417,7 @@ def band(axis, places, shares, look):
     axis.fill_between(places, figures["low"], figures["high"], color=look["color"], alpha=0.2, lw=0)
 
 
-published_t = paper.published("merge.t")
+published_t, balanced = paper.published("merge.t"), balanced_of[first_merge]
 figure, axes = style.panels(2 * len(CLASSES), 1.75)
 panels = iter(axes)
 for kind, words in CLASSES.items():
@@ -442,7 +443,11 @@ for words, look in {
     "gain in loss": {"color": "black", "ls": "--", "lw": 1.2},
     "as far at random": {"color": "#999999", "lw": 1.5},
     "random MLP": {"color": "#bbbbbb", "lw": 3},
-    "the merge’s t": {"color": style.GREY, "ls": ":", "lw": 1},
+    f"the merge’s t{', balanced' * (balanced == t_of[first_merge])}": {
+        "color": style.GREY,
+        "ls": ":",
+        "lw": 1,
+    },
     f"the paper’s, {published_t}": {"color": style.GREY, "ls": "-.", "lw": 1},
 }.items():
     axes[0].plot([], [], label=words, **look)
@@ -528,9 +533,20 @@ def fates(parent):
 
 
 say(
-    "{numref}`fig-along`, in numbers. Distances run from a feature's own parent, 0, to the other, 1.",
+    "{numref}`fig-along`, in numbers. Distances run from a feature's own parent, 0, to the other, 1."
+    + (
+        f" The balanced weight would be t = {number(balanced)}."
+        if balanced not in (None, t_of[first_merge])
+        else ""
+    ),
     *(fates(parent) for parent in pairs[first_merge]),
 )
+
+
+def in_points(gap):
+    return f"{points(gap.estimate)} [{number(100 * gap.low, 0)}, {number(100 * gap.high, 0)}]"
+
+
 SAYS = {
     "below": "die **before** the gain does: the loss doesn't tell that they are gone",
     "above": "**outlive** the gain: they are still read where they no longer help",
@@ -541,8 +557,8 @@ for parent in pairs[first_merge]:
     apart = beyond.get((first_merge, parent, "own"), UNDEFINED)
     if np.isfinite(compared.estimate):
         say(
-            f"**{label(parent)}'s own features** {verdict(compared, 0, **SAYS)} (their half point less the "
-            f"gain's: {with_interval(compared, 2, share=False)}). "
+            f"**{label(parent)}**: its own features {verdict(compared, 0, **SAYS)} (their half point less "
+            f"the gain's: {with_interval(compared, 2, share=False)}). "
             + (
                 verdict(
                     apart,
@@ -551,7 +567,7 @@ for parent in pairs[first_merge]:
                     above="The way to the other parent spares more of them than a random one of the same length",
                     unclear="The way to the other parent can't be told from a random one of the same length",
                 )
-                + f" (at the merge {points(apart.estimate)})."
+                + f" (living at the merge's t: {in_points(apart)})."
                 if np.isfinite(apart.estimate)
                 else ""
             )
@@ -798,7 +814,7 @@ for parent in pairs[first_merge]:
             halves_of[first_merge, parent, "own"] - halves_of[first_merge, parent, "universal"]
         )
         halves_told.append(
-            f"{label(parent)}'s own features "
+            f"Features that {label(parent)} alone has "
             + verdict(
                 of_draws(earlier),
                 0,
@@ -809,7 +825,7 @@ for parent in pairs[first_merge]:
         )
 say(
     "Read by their own encoder, features die at a distance from their parent, and not all at once. "
-    + (f"{'; '.join(halves_told)}. " if halves_told else "")
+    + "".join(f"{sentence}. " for sentence in halves_told)
     + "A death along the path means little by itself: it needs a random way of the same length beside it. "
     "And what only the merge seems to have must first be looked for in its parents."
 )

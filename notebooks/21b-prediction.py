@@ -332,6 +332,13 @@ def with_draws(values):
     return Interval(float(values[0]), *map(float, np.quantile(values[1:], [0.025, 0.975])))
 
 
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+sizes = [np.unique(linked(each), return_counts=True)[1] for _, each in table.groupby("parent")]
+say(
+    f"Here {count(len(table))} features fall into {count(sum(map(len, sizes)))} groups; the largest has "
+    f"{count(max(size.max() for size in sizes))}."
+)
+
 # %% [markdown]
 # ## Better than density?
 #
@@ -518,8 +525,8 @@ say(
 
 # %% [markdown]
 # Mind what the folds can't show. All fates come from one merge of one set of models (n = 1), and the next
-# dictionary of a parent holds mostly the same features. The intervals take the regression and the labels
-# as given. And a cue that predicts needn't be a cause: a feature that both parents have survives because
+# dictionary of a parent holds mostly the same features. Cues and fates are read on the same text. The
+# intervals take the regression and the fates as given. And a cue that predicts needn't be a cause: a feature that both parents have survives because
 # *both* have it, and not because $r$ is high.
 #
 # What comes next: features that one can [meet](case-study).

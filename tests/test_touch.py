@@ -274,7 +274,10 @@ def test_the_model_between_two_is_the_package_s(browser, references, method, t):
         right = references["stories"][1].encode(acts).numpy()
     followed = int(right.max(axis=0).argmax())
     ends = ["lua", "stories"]
-    found = ask(browser, ends, "way", *ends, method, t, ids, "stories", followed, 5)
+    ask(browser, ends, "way", *ends, method, 0.9, ids, "stories", followed, 5)
+    # What was read before: the beginning, another one, more.
+    for before in ([*ids[:4]], [ids[0], *ids[2:]], [*ids, 7, 8], ids):
+        found = ask(browser, ends, "way", *ends, method, t, before, "stories", followed, 5)
     assert found["loss"] == pytest.approx(float(out.loss), rel=1e-3)
     chances = out.logits[0, -1].softmax(-1).numpy()
     assert [token for token, _ in found["next"]] == np.argsort(-chances)[:5].tolist()

@@ -227,7 +227,8 @@
         }
       }
 
-      /* Reads a text: up to the MLP's activations, and the dictionary's features. */
+      /* Reads a text: up to the MLP's activations, and the dictionary's features. Gives the first
+         position that is new. */
       function read(given) {
         let from = 0;
         while (from < ids.length && from < given.length && ids[from] === given[from]) from++;
@@ -256,7 +257,7 @@
         for (let i = from * neurons; i < to * neurons; i++) {
           held.acts[i] *= held.gate[i] / (1 + Math.exp(-held.gate[i]));
         }
-        if (!dictionary) return;
+        if (!dictionary) return from;
         const { dec_bias: centre, bias, threshold } = dictionary;
         for (let t = from; t < to; t++) {
           for (let i = 0; i < neurons; i++) {
@@ -273,6 +274,7 @@
             held.f[place] = t > 0 && value > threshold.values[i] ? value : 0;
           }
         }
+        return from;
       }
 
       /* Logits after positions `from` to `to`; `edit` {feature, scale} changes one feature there. */
@@ -390,7 +392,8 @@
         const chances = probabilities(one.logits(at, at + 1));
         const peaks = new Float32Array(one.features);
         for (let t = 1; t < ids.length; t++) {
-          one.allActs(t).forEach((value, i) => (peaks[i] = Math.max(peaks[i], value)));
+          const acts = one.allActs(t);
+          for (let i = 0; i < acts.length; i++) if (acts[i] > peaks[i]) peaks[i] = acts[i];
         }
         const next = largest(chances, top);
         const strongest = largest(peaks, top);
@@ -430,23 +433,29 @@
       way(a, b, method, t, ids, owner, feature, top) {
         const name = JSON.stringify([a, b, method]);
         const way = (ways[name] ??= between(models[a].weights, models[b].weights, method));
-        way.set(t);
-        const { dec_bias: centre, enc, bias, threshold } = models[owner].dictionary;
-        // Of the dictionary one row is enough.
-        const row = ({ columns, values }) => ({
-          rows: 1, columns, values: values.subarray(feature * columns, (feature + 1) * columns),
-        });
-        const one = { enc: row(enc), bias: row(bias), threshold: row(threshold), dec_bias: centre };
-        const shape = models[owner].shape;
-        const now = reader(way.weights, one, shape);
-        now.read(ids);
-        const logits = now.logits(0, ids.length);
-        const vocabulary = logits.length / ids.length;
-        let loss = 0;
-        for (let p = 0; p + 1 < ids.length; p++) {
-          const chances = probabilities(logits, p * vocabulary, (p + 1) * vocabulary);
-          loss -= Math.log(chances[ids[p + 1]]) / (ids.length - 1);
+        const wanted = JSON.stringify([t, owner, feature]);
+        if (way.shown !== wanted) {
+          way.set(t);
+          const { dec_bias: centre, enc, bias, threshold } = models[owner].dictionary;
+          // Of the dictionary one row is enough.
+          const row = ({ columns, values }) => ({
+            rows: 1, columns, values: values.subarray(feature * columns, (feature + 1) * columns),
+          });
+          const one = { enc: row(enc), bias: row(bias), threshold: row(threshold), dec_bias: centre };
+          way.reader = reader(way.weights, one, models[owner].shape);
+          Object.assign(way, { shown: wanted, losses: [] });
         }
+        // While only the text changes, what stands before the change is kept.
+        const { reader: now, losses } = way;
+        const from = Math.max(0, now.read(ids) - 1);
+        const logits = now.logits(from, ids.length);
+        const vocabulary = logits.length / (ids.length - from);
+        losses.length = from;
+        for (let p = from, i = 0; p + 1 < ids.length; p++, i++) {
+          const chances = probabilities(logits, i * vocabulary, (i + 1) * vocabulary);
+          losses.push(-Math.log(chances[ids[p + 1]]));
+        }
+        const loss = losses.reduce((sum, one) => sum + one, 0) / losses.length;
         const chances = probabilities(logits, logits.length - vocabulary);
         const next = largest(chances, top).map((i) => [i, chances[i]]);
         return { loss, next, acts: now.acts(0) };
