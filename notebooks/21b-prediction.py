@@ -419,6 +419,9 @@ for merge in merges:
     if (merge, "density") in aucs:
         better[merge] = with_draws(aucs[merge, "all"] - aucs[merge, "density"])
         results |= flat(f"{key_of[merge]}.auc_difference", better[merge])
+    if (merge, "r_other") in aucs:
+        beyond_r = with_draws(aucs[merge, "all"] - aucs[merge, "r_other"])
+        results |= flat(f"{key_of[merge]}.auc_beyond_r_other", beyond_r)
     results[f"{key_of[merge]}.features"] = len(tables[merge])
 gain = better.get(first_merge, Interval(np.nan, np.nan, np.nan))
 everything = with_draws(aucs[first_merge, "all"])
@@ -434,10 +437,21 @@ if np.isfinite(everything.estimate):
     alone = {cue: aucs[first_merge, cue][0] for cue in cues}
     best = max(alone, key=alone.get)
     weights_only = with_draws(aucs[first_merge, "without_r"] - aucs[first_merge, "density"])
+    r_alone = aucs.get((first_merge, "r_other"), np.full(1, np.nan))
+    beyond_r = with_draws(aucs[first_merge, "all"] - r_alone)
     say(
         f"From all cues the AUC is {with_interval(everything, 2, share=False)}, from density alone "
         f"{with_interval(with_draws(aucs[first_merge, 'density']), 2, share=False)}. {outcome}",
-        f"The best single cue is *{CUES[best]}*, with {number(alone[best])}. Without the two r the "
+        f"The best single cue is *{CUES[best]}*, with {number(alone[best])}. Beside r in the other parent "
+        "everything else together "
+        + verdict(
+            beyond_r,
+            0,
+            below="does harm",
+            above="adds something",
+            unclear="adds nothing that can be shown",
+        )
+        + f" ({with_interval(beyond_r, 2, share=False)}). Without the two r the "
         "regression is "
         + verdict(
             weights_only,
@@ -518,7 +532,7 @@ highest = scores >= np.quantile(scores, 0.9)
 say(
     f"Before the merge one can tell survivors with an AUC of {with_interval(everything, 2, share=False)}; "
     f"among the tenth with the highest scores {percent(lived[highest].mean())} survive, among all "
-    f"{percent(lived.mean())}. {outcome}"
+    f"{percent(lived.mean())}. {outcome} The best single cue is {CUES[best]}."
     if np.isfinite(everything.estimate)
     else "In this run all features asked have one fate, so there was nothing to predict."
 )
