@@ -627,13 +627,14 @@ marks = [
     for marker, colour, words in ROLES
 ]
 figure.legend(handles=marks, loc="outside upper center", ncols=2, handletextpad=0.3)
-show(
-    figure,
-    "Matched pairs of features, each ablated in its own model. Left: do they move the predictions at the "
-    "same tokens? Right: do they move them the same way? Means over pairs with 95 % intervals.",
-    "fig-load-pairs",
-    "Two panels: left all four marks lie close together, right they may lie apart",
-)
+if stands:
+    show(
+        figure,
+        "Matched pairs of features, each ablated in its own model. Left: do they move the predictions at the "
+        "same tokens? Right: do they move them the same way? Means over pairs with 95 % intervals.",
+        "fig-load-pairs",
+        "Two panels: left all four marks lie close together, right they may lie apart",
+    )
 
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
