@@ -750,12 +750,17 @@ store.write_results(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 more, less, n = tally("persisting")
 more_again, less_again, n_again = tally("reproducible")
-say(
-    f"Of equally frequent and equally strong features, those that persist carry clearly more of the loss "
-    f"along {more} of {n} edges, and clearly less along {less}. For comparison: features that another "
-    f"dictionary of the same model finds do so in {more_again} of {n_again} models, and clearly less in "
-    f"{less_again}.",
-)
+if n:
+    say(
+        "Of equally frequent and equally strong features, those that persist carry clearly more of the loss "
+        f"along {more} of {n} edges, and clearly less along {less}."
+        + (
+            " For comparison: features that another dictionary of the same model finds carry more in "
+            f"{more_again} of {n_again} models, and less in {less_again}."
+            if n_again
+            else ""
+        )
+    )
 if stands:
     n = len(lineage.edges)
     below = sum(gap(edge, "what", 1).high < 0 for edge in lineage.edges)
