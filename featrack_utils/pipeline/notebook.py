@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 # jsonschema, which the next ones import, asks this package to check international addresses. It
 # builds a grammar when it is loaded: most of a second in every phase, and no notebook needs it.
@@ -84,13 +84,14 @@ def checked(parameters: dict[str, Any], declared: dict[str, Any], notebook: str)
         try:
             taken[name] = TypeAdapter(_kind(declared[name])).validate_python(value)
         except ValidationError as error:
-            raise FeatrackError(sentence(error, f"{notebook}.{name}")) from None
+            within = "." * bool(error.errors()[0]["loc"])  # a place in a list
+            raise FeatrackError(sentence(error, f"{notebook}.{name}{within}")) from None
     return taken
 
 
 def _kind(declared: Any) -> Any:
     if isinstance(declared, list) and declared:
-        return list[Union[tuple(map(_kind, declared))]]  # noqa: UP007
+        return list[_kind(max(declared, key=lambda one: isinstance(one, float)))]
     kinds: dict[type, Any] = {int: Whole, float: Real, type(None): Real | None}
     return kinds.get(type(declared), type(declared))
 

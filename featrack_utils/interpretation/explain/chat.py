@@ -250,13 +250,14 @@ class ChatServer:
             what = f"the request with model {self._chat_model!r}"
             if error.status_code in (401, 403):
                 what = "the key in the variable that interpretation.key_variable names"
-            raise FeatrackError(f"{self._url} refuses {what}: {self._words(error)}") from None
+            said = str(error) if " - " in str(error) else f"{error} - {error.response.text}"
+            raise FeatrackError(f"{self._url} refuses {what}: {self._words(said)}") from None
         except openai.APIConnectionError:
             raise FeatrackError(
                 f"No server answers at {self._url}; check interpretation.base_url, or try again "
                 "later. What was answered is kept."
             ) from None
-        except (AttributeError, IndexError, TypeError, ValueError):  # a page, an error, no choices
+        except (AttributeError, LookupError, TypeError, ValueError):  # a page, an error, no choices
             raise FeatrackError(
                 f"{self._url} gave no answer but said: {self._words(reply)}"
             ) from None
