@@ -20,7 +20,7 @@
 # texts are served equally well.
 #
 # **You will learn** slerp in six lines, how far it is from a straight line, and what a merge keeps.
-# **You need** [the chapter before](finetune). **It takes** ten minutes.
+# **You need** [the chapter before](finetune). **It takes** twenty minutes.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 import math

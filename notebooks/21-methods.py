@@ -19,8 +19,8 @@
 # those that only one has, and to those that no parent ever had.
 #
 # **You will learn** what task vectors, TIES and DARE are, and whether it matters to features which of
-# them is used. **You need** [merging](merge) and [ceilings and floors](ceilings). **It takes** twenty
-# minutes.
+# them is used. **You need** [merging](merge) and [ceilings and floors](ceilings). **It takes** half
+# an hour.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 import json
@@ -324,7 +324,8 @@ show_table(
 # $$W = W_\text{ancestor} + \lVert\bar\delta\rVert \frac{N}{\lVert N\rVert},\qquad N_{ij} \sim \mathcal N(0, 1).$$
 #
 # - The **stranger** is a base model trained on the same text from another {term}`seed`. It shares no
-#   history with the first parent. The mean of the two shows what the common ancestor is good for.
+#   history with the first parent. The mean of the two shows what the common ancestor is good for. It
+#   isn't tuned, so besides the base's text the mean knows the first parent's alone.
 
 
 # %%

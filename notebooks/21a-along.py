@@ -37,6 +37,7 @@ from featrack_utils.display.text import (
     check,
     count,
     listed,
+    number,
     percent,
     points,
     say,
@@ -76,8 +77,8 @@ evaluation_blocks = 220  # validation blocks per domain
 context = 128  # tokens; paper: 256
 sweep_points = 21  # weights of the chapter on merging, of which at most eleven are used here
 interval_draws = 40  # bootstrap draws over groups of documents
-probed_features = 100  # at most, with a partner and without
-followed_features = 150  # at most, of each dictionary of a parent
+probed_features = 100  # at most; half with a partner, half without
+followed_features = 100  # at most, of each dictionary of a parent
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
@@ -262,8 +263,9 @@ def read(model, names):
 
 
 def losses(model, parent):
-    """Mean loss on a parent's own text: on all documents, and in each draw."""
-    rows = np.isin(mix.domain, [lineage.domains.index(domain) for domain in own[parent]])
+    """Mean loss on every third block of a parent's own text: as it is, and in each draw."""
+    of = [lineage.domains.index(domain) for domain in own[parent]]
+    rows = np.flatnonzero(np.isin(mix.domain, of))[::3]
     summed = evaluation.evaluate(model, mix.tokens[rows], mix.origin[rows]).by_document
     times = np.vstack([np.ones(draws.documents.shape[1]), draws.documents])
     times = times[:, np.unique(mix.origin[rows][:, 1:])]
@@ -294,7 +296,7 @@ for merge, parents in pairs.items():
         for parent in parents:
             loss_along[merge, parent, t] = losses(probe, parent)
     for parent, start, home in zip(parents, states, (0.0, 1.0), strict=True):
-        for t in {*ts[merge][1::3], t_of[merge], 1 - home} - {home}:
+        for t in {*ts[merge][1::6], t_of[merge], 1 - home} - {home}:
             mixture = merging.merge(states, (1 - t, t), method[merge])
             probe.load_state_dict(as_far_at_random(start, mixture, seed))
             at_random[merge, parent, t] = read(probe, names[parent])
@@ -416,7 +418,7 @@ def band(axis, places, shares, look):
     axis.fill_between(places, figures["low"], figures["high"], color=look["color"], alpha=0.2, lw=0)
 
 
-published_t = paper.published("merge.t")
+published_t, balanced = paper.published("merge.t"), balanced_of[first_merge]
 figure, axes = style.panels(2 * len(CLASSES), 1.75)
 panels = iter(axes)
 for kind, words in CLASSES.items():
@@ -442,7 +444,11 @@ for words, look in {
     "gain in loss": {"color": "black", "ls": "--", "lw": 1.2},
     "as far at random": {"color": "#999999", "lw": 1.5},
     "random MLP": {"color": "#bbbbbb", "lw": 3},
-    "the merge’s t": {"color": style.GREY, "ls": ":", "lw": 1},
+    f"the merge’s t{', balanced' * (balanced == t_of[first_merge])}": {
+        "color": style.GREY,
+        "ls": ":",
+        "lw": 1,
+    },
     f"the paper’s, {published_t}": {"color": style.GREY, "ls": "-.", "lw": 1},
 }.items():
     axes[0].plot([], [], label=words, **look)
@@ -528,9 +534,20 @@ def fates(parent):
 
 
 say(
-    "{numref}`fig-along`, in numbers. Distances run from a feature's own parent, 0, to the other, 1.",
+    "{numref}`fig-along`, in numbers. Distances run from a feature's own parent, 0, to the other, 1."
+    + (
+        f" The balanced weight would be t = {number(balanced)}."
+        if balanced not in (None, t_of[first_merge])
+        else ""
+    ),
     *(fates(parent) for parent in pairs[first_merge]),
 )
+
+
+def in_points(gap):
+    return f"{points(gap.estimate)} [{number(100 * gap.low, 0)}, {number(100 * gap.high, 0)}]"
+
+
 SAYS = {
     "below": "die **before** the gain does: the loss doesn't tell that they are gone",
     "above": "**outlive** the gain: they are still read where they no longer help",
@@ -541,8 +558,8 @@ for parent in pairs[first_merge]:
     apart = beyond.get((first_merge, parent, "own"), UNDEFINED)
     if np.isfinite(compared.estimate):
         say(
-            f"**{label(parent)}'s own features** {verdict(compared, 0, **SAYS)} (their half point less the "
-            f"gain's: {with_interval(compared, 2, share=False)}). "
+            f"**{label(parent)}**: its own features {verdict(compared, 0, **SAYS)} (their half point less "
+            f"the gain's: {with_interval(compared, 2, share=False)}). "
             + (
                 verdict(
                     apart,
@@ -551,7 +568,7 @@ for parent in pairs[first_merge]:
                     above="The way to the other parent spares more of them than a random one of the same length",
                     unclear="The way to the other parent can't be told from a random one of the same length",
                 )
-                + f" (at the merge {points(apart.estimate)})."
+                + f" (living at the merge's t: {in_points(apart)})."
                 if np.isfinite(apart.estimate)
                 else ""
             )
@@ -656,11 +673,11 @@ enough = -(-min_positions // 2), -(-min_documents // 2)  # a half must hold half
 
 
 def some_of(name, mask):
-    """At most `probed_features` features, active in both halves, drawn at random."""
+    """At most half of `probed_features`, active in both halves, drawn at random."""
     acts, origin = found[name].acts, found[name].origin
     both = [classes.eligible(acts[h], origin[h], *enough) for h in (fit, ~fit)]
     able = np.flatnonzero(mask & np.all(both, axis=0))
-    return np.sort(np.random.default_rng(seed).permutation(able)[:probed_features])
+    return np.sort(np.random.default_rng(seed).permutation(able)[: -(-probed_features // 2)])
 
 
 def decodable(probe, chosen, merge):
@@ -798,7 +815,7 @@ for parent in pairs[first_merge]:
             halves_of[first_merge, parent, "own"] - halves_of[first_merge, parent, "universal"]
         )
         halves_told.append(
-            f"{label(parent)}'s own features "
+            f"Features that {label(parent)} alone has "
             + verdict(
                 of_draws(earlier),
                 0,
@@ -809,7 +826,7 @@ for parent in pairs[first_merge]:
         )
 say(
     "Read by their own encoder, features die at a distance from their parent, and not all at once. "
-    + (f"{'; '.join(halves_told)}. " if halves_told else "")
+    + "".join(f"{sentence}. " for sentence in halves_told)
     + "A death along the path means little by itself: it needs a random way of the same length beside it. "
     "And what only the merge seems to have must first be looked for in its parents."
 )

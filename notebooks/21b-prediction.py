@@ -332,6 +332,13 @@ def with_draws(values):
     return Interval(float(values[0]), *map(float, np.quantile(values[1:], [0.025, 0.975])))
 
 
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+sizes = [np.unique(linked(each), return_counts=True)[1] for _, each in table.groupby("parent")]
+say(
+    f"Here {count(len(table))} features fall into {count(sum(map(len, sizes)))} groups; the largest has "
+    f"{count(max(size.max() for size in sizes))}."
+)
+
 # %% [markdown]
 # ## Better than density?
 #
@@ -412,6 +419,9 @@ for merge in merges:
     if (merge, "density") in aucs:
         better[merge] = with_draws(aucs[merge, "all"] - aucs[merge, "density"])
         results |= flat(f"{key_of[merge]}.auc_difference", better[merge])
+    if (merge, "r_other") in aucs:
+        beyond_r = with_draws(aucs[merge, "all"] - aucs[merge, "r_other"])
+        results |= flat(f"{key_of[merge]}.auc_beyond_r_other", beyond_r)
     results[f"{key_of[merge]}.features"] = len(tables[merge])
 gain = better.get(first_merge, Interval(np.nan, np.nan, np.nan))
 everything = with_draws(aucs[first_merge, "all"])
@@ -427,10 +437,21 @@ if np.isfinite(everything.estimate):
     alone = {cue: aucs[first_merge, cue][0] for cue in cues}
     best = max(alone, key=alone.get)
     weights_only = with_draws(aucs[first_merge, "without_r"] - aucs[first_merge, "density"])
+    r_alone = aucs.get((first_merge, "r_other"), np.full(1, np.nan))
+    beyond_r = with_draws(aucs[first_merge, "all"] - r_alone)
     say(
         f"From all cues the AUC is {with_interval(everything, 2, share=False)}, from density alone "
         f"{with_interval(with_draws(aucs[first_merge, 'density']), 2, share=False)}. {outcome}",
-        f"The best single cue is *{CUES[best]}*, with {number(alone[best])}. Without the two r the "
+        f"The best single cue is *{CUES[best]}*, with {number(alone[best])}. Beside r in the other parent "
+        "everything else together "
+        + verdict(
+            beyond_r,
+            0,
+            below="does harm",
+            above="adds something",
+            unclear="adds nothing that can be shown",
+        )
+        + f" ({with_interval(beyond_r, 2, share=False)}). Without the two r the "
         "regression is "
         + verdict(
             weights_only,
@@ -511,15 +532,15 @@ highest = scores >= np.quantile(scores, 0.9)
 say(
     f"Before the merge one can tell survivors with an AUC of {with_interval(everything, 2, share=False)}; "
     f"among the tenth with the highest scores {percent(lived[highest].mean())} survive, among all "
-    f"{percent(lived.mean())}. {outcome}"
+    f"{percent(lived.mean())}. {outcome} The best single cue is {CUES[best]}."
     if np.isfinite(everything.estimate)
     else "In this run all features asked have one fate, so there was nothing to predict."
 )
 
 # %% [markdown]
 # Mind what the folds can't show. All fates come from one merge of one set of models (n = 1), and the next
-# dictionary of a parent holds mostly the same features. The intervals take the regression and the labels
-# as given. And a cue that predicts needn't be a cause: a feature that both parents have survives because
+# dictionary of a parent holds mostly the same features. Cues and fates are read on the same text. The
+# intervals take the regression and the fates as given. And a cue that predicts needn't be a cause: a feature that both parents have survives because
 # *both* have it, and not because $r$ is high.
 #
 # What comes next: features that one can [meet](case-study).

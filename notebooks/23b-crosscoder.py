@@ -14,7 +14,7 @@
 # # One dictionary for two models
 #
 # So far each model had {term}`dictionaries <dictionary>` of its own, and their features were matched
-# afterwards. A {term}`crosscoder` {cite:p}`lindsey2024crosscoders` does it at once. It reads two models at
+# afterwards. A [crosscoder](method-crosscoder) {cite:p}`lindsey2024crosscoders` does it at once. It reads two models at
 # the same token and learns *one* dictionary for both. Each of its {term}`latents <latent>` is active for
 # both models or for none, and writes along one direction in each. Where it hardly writes in one of them,
 # it seems to belong to the other alone.

@@ -278,10 +278,6 @@ class Profile(Section):
                         f"arms.{key} holds {model!r}; name models that are fine-tuned here: "
                         f"{', '.join(lineage.tuned) or 'there are none'}."
                     )
-        if lineage.given and min(self.seeds) < 2:
-            raise FeatrackError(
-                "dictionaries gives one to a model; its ceiling needs a second, from another seed."
-            )
         for merge in lineage.merges:
             parents = lineage.parents(merge)
             balanced = self.models[merge].get("t", "balanced") == "balanced"
