@@ -133,27 +133,37 @@ def interference(directions, own, other):
 
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+def oriented(module, site_is_output):
+    """A module's weights as [d_site, …]; None where it has no matrix."""
+    weight = getattr(module, "weight", None)
+    if weight is None or weight.ndim != 2:
+        return None
+    weight = weight.detach().double()
+    # A Conv1D of transformers has its weights the other way round.
+    return weight if isinstance(module, torch.nn.Linear) == site_is_output else weight.T
+
+
 def around_site(model):
-    """The matrices that write a model's site, and the one that reads it; [d_in, …] each."""
+    """The matrices that write a model's site, and the one that reads it; [d_site, …] each."""
     opened = loading.load_model(store.opened(run / "models" / model))
     module, reads = capture.plain_module(opened, lineage.site)
-    width, written = capture.width(opened, lineage.site), controls.Redraw.of(lineage)
-    writers = []
-    for name, one in opened.named_modules():
-        weight = getattr(one, "weight", None)
-        if weight is None or weight.ndim != 2 or not written(f"{name}.weight"):
-            continue
-        if one is module and reads:
-            continue
-        # A Conv1D of transformers has its weights the other way round.
-        weight = weight.detach().double()
-        weight = weight if isinstance(one, torch.nn.Linear) else weight.T
-        if len(weight) == width:
-            writers.append(weight)
-    reader = module.weight.detach().double() if reads else None
-    if reads and isinstance(module, torch.nn.Linear):
-        reader = reader.T
-    return writers, reader
+    if reads:  # what the MLP computes before its last matrix, or attention before its own
+        written, last = controls.Redraw.of(lineage), {"attention": "v_proj"}.get(lineage.writer, "")
+        before = [
+            one
+            for name, one in opened.named_modules()
+            if written(f"{name}.weight") and name.endswith(last) and one is not module
+        ]
+    else:
+        outs = {"hook_resid_post": ("hook_mlp_out", "hook_attn_out")}.get(
+            lineage.hook, (lineage.hook,)
+        )
+        sites = [f"blocks.{lineage.layer}.{hook}" for hook in outs]
+        before = [capture.plain_module(opened, site)[0] for site in sites]
+    width = capture.width(opened, lineage.site)
+    writers = [oriented(one, True) for one in before]
+    writers = [one for one in writers if one is not None and len(one) == width]
+    return writers, oriented(module, False) if reads else None
 
 
 CUES = {
