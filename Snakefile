@@ -187,6 +187,7 @@ PHASES |= {
     "lesson": Phase(["live"]),
     "machines": Phase(MODELS),
     "changes": Phase(["tracking", *FLOORS]),
+    "load-bearing": Phase(["tracking", *FLOORS]),
     "crosscoder": Phase(["tracking", *FLOORS], sections=("sae",), urgent=True),
 }
 # Neuron i of one model has to do with neuron i of another where both have as many.
@@ -216,9 +217,15 @@ if MERGED:
 # A path leads from one parent to the other; more parents have none.
 if any(len(LINEAGE.parents(merge)) == 2 for merge in MERGES):
     PHASES["along"] = Phase(["tracking", *FLOORS], sections=("merge",), given=DRAWS, urgent=True)
-# Folds are dictionaries of the merge's parents.
-if MERGES and PROFILE.seeds[1] > 1:
+if MERGES:
     PHASES["prediction"] = Phase(["tracking"])
+# They ask what another dictionary of the same model finds.
+if min(PROFILE.seeds) < 2:
+    for page in (
+        *("along", "changes", "context", "dose", "lesson", "live", "methods", "planted"),
+        *("prediction", "repartitioned", "robustness"),
+    ):
+        PHASES.pop(page, None)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 

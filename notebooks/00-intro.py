@@ -242,6 +242,7 @@ PARTS = {
     "4 · Features": {
         "case-study": "Which are in all models?",
         "changes": "Which are lost, which are new?",
+        "load-bearing": "Do those that persist carry more?",
         "crosscoder": "What does one dictionary for two models say?",
         "planted": "Would a known change be found?",
         "map": "Where do they lie on a map?",

@@ -45,7 +45,7 @@ from featrack_utils.display.text import (
 )
 from featrack_utils.lineage import label
 from featrack_utils.matching.correlation import correlations
-from featrack_utils.models import controls, loading
+from featrack_utils.models import capture, controls, loading
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.bootstrap import draw
 from featrack_utils.statistics.intervals import Interval, around
@@ -85,11 +85,12 @@ mix = evaluation_mix({d: corpora.validation_blocks(d, evaluation_blocks) for d i
 def neurons_of(model):
     """What each neuron says of each token of the mix, standardised; [n_tokens, d_mlp]."""
     seen = []
-    hook = model.model.layers[0].mlp.down_proj.register_forward_pre_hook(
+    writes, _ = capture.plain_module(model, lineage.site)  # what reads the neurons
+    hook = writes.register_forward_pre_hook(
         lambda module, inputs: seen.append(inputs[0][:, 1:].flatten(0, 1))
     )
     for batch in torch.from_numpy(mix.tokens).long().split(32):
-        model.model(input_ids=batch, use_cache=False)
+        model.base_model(input_ids=batch, use_cache=False)
     hook.remove()
     x = torch.cat(seen)
     return x.sub_(x.mean(0)).div_(x.std(0, correction=0)).numpy()

@@ -218,9 +218,10 @@ say(
 
 # %%
 panels = {c: lineage.parents(c)[0] for c in children}
+again = "the parent, another seed"
 names = {
-    c: {
-        "the parent, another seed": f"{parent}-1",
+    c: ({again: f"{parent}-1"} if len(lineage.given.get(parent, (0, 1))) > 1 else {})
+    | {
         "child": f"{c}-0",
         "child with a random MLP": f"{c}.mlp-0",
         "random model": f"{of_root}-0" if of_root in wanted else f"{c}.mlp-0",
@@ -248,10 +249,11 @@ r = {
 # %% tags=["hide-input"]
 figure, axes = style.panels(len(children), 2.4)
 for axis, model in zip(axes, children, strict=True):
-    colours = ["black", style.colour_of(model), style.GREY, style.GREY]
-    for (words, each), colour, dashes in zip(
-        r[model].items(), colours, ["--", "-", "-", ":"], strict=True
-    ):
+    for words, each in r[model].items():
+        of_model = style.colour_of(model) if words == "child" else style.GREY
+        colour, dashes = {again: ("black", "--"), "random model": (style.GREY, ":")}.get(
+            words, (of_model, "-")
+        )
         at_least = 1 - np.arange(each.size) / each.size
         axis.step(np.sort(each), at_least, color=colour, ls=dashes, where="pre", label=words)
     axis.axvline(tau, color=style.GREY, lw=1)
@@ -273,7 +275,7 @@ above = {c: {words: float(np.mean(x > tau)) for words, x in each.items()} for c,
 lines = [
     f"- **{style.pair_label(panels[c], c)}**: {percent(shares['child'])} in the child, "
     f"{percent(shares['child with a random MLP'])} in the child with a random MLP, "
-    f"{percent(shares['the parent, another seed'])} in the parent with another seed."
+    f"{percent(shares.get(again, np.nan))} in the parent with another seed."
     for c, shares in above.items()
 ]
 say(
@@ -335,7 +337,8 @@ if {*children} == {child for _, child in lineage.edges}:  # the chapter, not a p
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-ceiling, share, floor, _ = (np.mean(each > tau) for each in r[children[0]].values())
+asked = (again, "child", "child with a random MLP")
+ceiling, share, floor = (above[children[0]].get(name, np.nan) for name in asked)
 rescaled = (share - floor) / (ceiling - floor)
 
 # %%
@@ -345,7 +348,8 @@ check(answer, rescaled)
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
 shares = above[children[0]]
 kept = shares["child"] - shares["child with a random MLP"]
-answer = kept / (shares["the parent, another seed"] - shares["child with a random MLP"])
+room = shares.get("the parent, another seed", np.nan) - shares["child with a random MLP"]
+answer = kept / room
 check(answer, rescaled)
 
 # %% [markdown]

@@ -113,7 +113,12 @@ assert np.isclose(np.nanmax(r), matches.best[parent, child].a_best_r[feature], a
 # dictionaries read the same model and differ by their {term}`seeds <seed>` alone.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-say(what_was_read(run, lineage))
+alone = (
+    "**There is one dictionary of a model here, and so no {term}`ceiling`**: nobody can tell how many of "
+    "its features another one would find. Numbers that need it are a dash, and what seems lost may "
+    "be the dictionary's doing."
+)
+say(what_was_read(run, lineage), alone if min(root_seeds, other_seeds) < 2 else "")
 
 
 # %% tags=["hide-input"]

@@ -105,7 +105,8 @@ parent, child = lineage.edges[0]
 def share_found_in(model):
     ones, others = ([(m, s) for s in sample.seeds(m)] for m in (parent, model))
     matched = sample.matched(pair for pair in product(ones, others) if pair[0] != pair[1])
-    return np.mean([np.mean(each.best_r[each.asked] > tau) for each in matched.values()])
+    shares = [np.mean(each.best_r[each.asked] > tau) for each in matched.values()]
+    return np.mean(shares or [np.nan])
 
 
 share, ceiling, floor = (share_found_in(model) for model in (child, parent, f"{child}.mlp"))
@@ -136,6 +137,12 @@ show(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+if min(root_seeds, other_seeds) < 2:
+    say(
+        "**There is one dictionary of a model here, and so no ceiling of it.** Its shares stand beside the floor "
+        "alone: above it something is left, and how much of what could be left nobody can tell. Numbers "
+        "that need the ceiling are a dash."
+    )
 say(
     f"Along {pair} ({{numref}}`fig-ceilings`) the share is {with_interval(main.share())}. The ceiling, in "
     f"an unchanged {label(parent)}, is {with_interval(main.ceiling())}. The floor, with a random MLP, is "

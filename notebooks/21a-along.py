@@ -77,8 +77,8 @@ evaluation_blocks = 220  # validation blocks per domain
 context = 128  # tokens; paper: 256
 sweep_points = 21  # weights of the chapter on merging, of which at most eleven are used here
 interval_draws = 40  # bootstrap draws over groups of documents
-probed_features = 100  # at most, with a partner and without
-followed_features = 150  # at most, of each dictionary of a parent
+probed_features = 100  # at most; half with a partner, half without
+followed_features = 100  # at most, of each dictionary of a parent
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
@@ -263,8 +263,9 @@ def read(model, names):
 
 
 def losses(model, parent):
-    """Mean loss on a parent's own text: on all documents, and in each draw."""
-    rows = np.isin(mix.domain, [lineage.domains.index(domain) for domain in own[parent]])
+    """Mean loss on every third block of a parent's own text: as it is, and in each draw."""
+    of = [lineage.domains.index(domain) for domain in own[parent]]
+    rows = np.flatnonzero(np.isin(mix.domain, of))[::3]
     summed = evaluation.evaluate(model, mix.tokens[rows], mix.origin[rows]).by_document
     times = np.vstack([np.ones(draws.documents.shape[1]), draws.documents])
     times = times[:, np.unique(mix.origin[rows][:, 1:])]
@@ -295,7 +296,7 @@ for merge, parents in pairs.items():
         for parent in parents:
             loss_along[merge, parent, t] = losses(probe, parent)
     for parent, start, home in zip(parents, states, (0.0, 1.0), strict=True):
-        for t in {*ts[merge][1::3], t_of[merge], 1 - home} - {home}:
+        for t in {*ts[merge][1::6], t_of[merge], 1 - home} - {home}:
             mixture = merging.merge(states, (1 - t, t), method[merge])
             probe.load_state_dict(as_far_at_random(start, mixture, seed))
             at_random[merge, parent, t] = read(probe, names[parent])
@@ -672,11 +673,11 @@ enough = -(-min_positions // 2), -(-min_documents // 2)  # a half must hold half
 
 
 def some_of(name, mask):
-    """At most `probed_features` features, active in both halves, drawn at random."""
+    """At most half of `probed_features`, active in both halves, drawn at random."""
     acts, origin = found[name].acts, found[name].origin
     both = [classes.eligible(acts[h], origin[h], *enough) for h in (fit, ~fit)]
     able = np.flatnonzero(mask & np.all(both, axis=0))
-    return np.sort(np.random.default_rng(seed).permutation(able)[:probed_features])
+    return np.sort(np.random.default_rng(seed).permutation(able)[: -(-probed_features // 2)])
 
 
 def decodable(probe, chosen, merge):

@@ -133,27 +133,37 @@ def interference(directions, own, other):
 
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+def oriented(module, site_is_output):
+    """A module's weights as [d_site, …]; None where it has no matrix."""
+    weight = getattr(module, "weight", None)
+    if weight is None or weight.ndim != 2:
+        return None
+    weight = weight.detach().double()
+    # A Conv1D of transformers has its weights the other way round.
+    return weight if isinstance(module, torch.nn.Linear) == site_is_output else weight.T
+
+
 def around_site(model):
-    """The matrices that write a model's site, and the one that reads it; [d_in, …] each."""
+    """The matrices that write a model's site, and the one that reads it; [d_site, …] each."""
     opened = loading.load_model(store.opened(run / "models" / model))
     module, reads = capture.plain_module(opened, lineage.site)
-    width, written = capture.width(opened, lineage.site), controls.Redraw.of(lineage)
-    writers = []
-    for name, one in opened.named_modules():
-        weight = getattr(one, "weight", None)
-        if weight is None or weight.ndim != 2 or not written(f"{name}.weight"):
-            continue
-        if one is module and reads:
-            continue
-        # A Conv1D of transformers has its weights the other way round.
-        weight = weight.detach().double()
-        weight = weight if isinstance(one, torch.nn.Linear) else weight.T
-        if len(weight) == width:
-            writers.append(weight)
-    reader = module.weight.detach().double() if reads else None
-    if reads and isinstance(module, torch.nn.Linear):
-        reader = reader.T
-    return writers, reader
+    if reads:  # what the MLP computes before its last matrix, or attention before its own
+        written, last = controls.Redraw.of(lineage), {"attention": "v_proj"}.get(lineage.writer, "")
+        before = [
+            one
+            for name, one in opened.named_modules()
+            if written(f"{name}.weight") and name.endswith(last) and one is not module
+        ]
+    else:
+        outs = {"hook_resid_post": ("hook_mlp_out", "hook_attn_out")}.get(
+            lineage.hook, (lineage.hook,)
+        )
+        sites = [f"blocks.{lineage.layer}.{hook}" for hook in outs]
+        before = [capture.plain_module(opened, site)[0] for site in sites]
+    width = capture.width(opened, lineage.site)
+    writers = [oriented(one, True) for one in before]
+    writers = [one for one in writers if one is not None and len(one) == width]
+    return writers, oriented(module, False) if reads else None
 
 
 CUES = {
@@ -419,6 +429,9 @@ for merge in merges:
     if (merge, "density") in aucs:
         better[merge] = with_draws(aucs[merge, "all"] - aucs[merge, "density"])
         results |= flat(f"{key_of[merge]}.auc_difference", better[merge])
+    if (merge, "r_other") in aucs:
+        beyond_r = with_draws(aucs[merge, "all"] - aucs[merge, "r_other"])
+        results |= flat(f"{key_of[merge]}.auc_beyond_r_other", beyond_r)
     results[f"{key_of[merge]}.features"] = len(tables[merge])
 gain = better.get(first_merge, Interval(np.nan, np.nan, np.nan))
 everything = with_draws(aucs[first_merge, "all"])
@@ -434,10 +447,21 @@ if np.isfinite(everything.estimate):
     alone = {cue: aucs[first_merge, cue][0] for cue in cues}
     best = max(alone, key=alone.get)
     weights_only = with_draws(aucs[first_merge, "without_r"] - aucs[first_merge, "density"])
+    r_alone = aucs.get((first_merge, "r_other"), np.full(1, np.nan))
+    beyond_r = with_draws(aucs[first_merge, "all"] - r_alone)
     say(
         f"From all cues the AUC is {with_interval(everything, 2, share=False)}, from density alone "
         f"{with_interval(with_draws(aucs[first_merge, 'density']), 2, share=False)}. {outcome}",
-        f"The best single cue is *{CUES[best]}*, with {number(alone[best])}. Without the two r the "
+        f"The best single cue is *{CUES[best]}*, with {number(alone[best])}. Beside r in the other parent "
+        "everything else together "
+        + verdict(
+            beyond_r,
+            0,
+            below="does harm",
+            above="adds something",
+            unclear="adds nothing that can be shown",
+        )
+        + f" ({with_interval(beyond_r, 2, share=False)}). Without the two r the "
         "regression is "
         + verdict(
             weights_only,
@@ -518,7 +542,7 @@ highest = scores >= np.quantile(scores, 0.9)
 say(
     f"Before the merge one can tell survivors with an AUC of {with_interval(everything, 2, share=False)}; "
     f"among the tenth with the highest scores {percent(lived[highest].mean())} survive, among all "
-    f"{percent(lived.mean())}. {outcome}"
+    f"{percent(lived.mean())}. {outcome} The best single cue is {CUES[best]}."
     if np.isfinite(everything.estimate)
     else "In this run all features asked have one fate, so there was nothing to predict."
 )

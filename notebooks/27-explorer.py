@@ -96,8 +96,9 @@ matches = open_matches(run)
 root = lineage.root
 kinds = flow.classes(lineage, flow.tracked(lineage, flow.first_matches(lineage, matches), tau))
 disappearing = kinds[root] == flow.CLASSES.index("disappearing")
-own = explorer.own_r(lineage, matches)[root]
-again = (own[disappearing] > tau).mean() if disappearing.any() else None
+own = explorer.own_r(lineage, matches).get(root)  # None where there is one dictionary
+asked = own is not None and disappearing.any()
+again = (own[disappearing] > tau).mean() if asked else None
 
 # %% [markdown]
 # ## What we learned
@@ -129,7 +130,7 @@ check(answer, np.nan if again is None else again)
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
 first, *others = matches.names[root]
 in_children = [matches.best[first, f"{c}-0"].a_best_r for c in lineage.children(root)]
-in_own = [matches.best[first, other].a_best_r for other in others]
+in_own = [matches.best[first, other].a_best_r for other in others] or [np.nan]
 lost = matches.eligible[first] & (np.max(in_children, axis=0) <= tau)
 answer = np.sum(lost & (np.min(in_own, axis=0) > tau)) / lost.sum()
 check(answer, np.nan if again is None else again)

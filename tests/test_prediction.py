@@ -6,7 +6,10 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from featrack_utils.lineage import Lineage
+from featrack_utils.models import capture, loading
 from tests.chapters import Chapter
+from tests.families import save
 
 RNG = np.random.default_rng(0)
 
@@ -124,3 +127,24 @@ def test_an_interval_over_groups_is_wider_where_features_come_in_copies(chapter)
         assert (weights[0] == 1).all()
         spread.append(np.std(chapter.auc(scores, lived, np.zeros(2000), weights)[1:]))
     assert spread[0] / spread[1] == pytest.approx(np.sqrt(10), rel=0.2)
+
+
+@pytest.mark.parametrize("family", ["Mistral", "GPT2"])
+def test_around_the_site_stand_the_matrices_of_its_own_width(tmp_path, tokenizer, family):
+    folder = save(tmp_path / "models" / "one", family, tokenizer)
+    (folder / "run.json").write_text('{"key": "", "files": {}}')
+    model = loading.load_model(folder)
+    for hook, count in (("mlp.hook_post", 1 + (family == "Mistral")), ("hook_mlp_out", 1)):
+        lineage = Lineage({"one": {"train": ["x"]}}, f"blocks.0.{hook}")
+        chapter = Chapter("21b-prediction", run=tmp_path, lineage=lineage)
+        writers, reader = chapter.around_site("one")
+        width = capture.width(model, lineage.site)
+        assert [len(one) for one in writers] == [width] * count
+        if hook == "hook_mlp_out":
+            assert reader is None
+            continue
+        # What the reader writes for an activation is what the model's own matrix gives.
+        acts = torch.randn(3, width)
+        module, _ = capture.plain_module(model, lineage.site)
+        bias = 0 if module.bias is None else module.bias
+        torch.testing.assert_close((acts.double() @ reader).float(), module(acts) - bias)

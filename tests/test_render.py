@@ -111,6 +111,8 @@ def test_a_built_book_shows_what_cells_say_and_needs_no_other_host(book):
         shutil.copytree(ROOT / "book" / name, book_dir / name)
     for name in ("references.bib", "bibliography.md"):
         shutil.copy(ROOT / "book" / name, book_dir)
+    with (book_dir / "bibliography.md").open("a") as page:
+        page.write("\nSee [*another* book](executed/live) and [this one](executed/sae).\n")
     config = shutil.copy(ROOT / "_config.yml", book_dir.parent)
     formula = new_markdown_cell("# Dictionaries\n\n$$x^2$$ (square)\n\nand $\\theta$")
     write_page(run_dir, "sae", [formula])
@@ -124,6 +126,8 @@ def test_a_built_book_shows_what_cells_say_and_needs_no_other_host(book):
     intro = (html / "executed" / "intro.html").read_text("utf-8")
     assert "21.3\u00a0% [20.1, 22.4]" in intro and 'href="sae.html' in intro
     assert "Horn" in intro, "a citation in an output is resolved"
+    written = (html / "bibliography.html").read_text("utf-8")
+    assert "See <em>another</em> book and <a" in written and 'href="executed/sae.html' in written
     assert "<math" in (html / "executed" / "sae.html").read_text("utf-8")
     for page in html.rglob("*.html"):
         text = page.read_text("utf-8")

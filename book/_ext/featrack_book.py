@@ -81,11 +81,20 @@ def drop_thebe(
     ]
 
 
+def unlink_absent(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Turn a written page's links to chapters that this run's book lacks into plain words."""
+    if not docname.startswith("executed/"):
+        link = r"\[([^\]]+)\]\((executed/[\w-]+)\)"
+        there = app.env.found_docs
+        source[0] = re.sub(link, lambda m: m[0] if m[2] in there else m[1], source[0])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_display_math, None))
     app.connect("config-inited", keep_explorer_apart)
     app.connect("config-inited", offer_buttons)
+    app.connect("source-read", unlink_absent)
     # After the theme, which adds scripts at its own late place.
     app.connect("html-page-context", drop_thebe, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -83,8 +83,6 @@ def match_run(
 ) -> Path:
     """Makes the artefact of best matches, unless it is up to date; gives its folder.
 
-    Of more positions than `block_positions` the blocks' sums are made first, if no job has yet.
-
     Raises:
         FeatrackError: a dictionary's features are missing or damaged, or `tau` isn't in (0, 1).
     """

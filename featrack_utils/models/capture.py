@@ -27,8 +27,7 @@ _ATTENTION_OUT = ("o_proj", "c_proj", "dense", "out_proj")
 def device(wanted: str = "") -> torch.device:
     """The device of a name, by default the profile's; "auto" is CUDA, then MPS, then the CPU.
 
-    The pipeline hands the profile's on in `FEATRACK_DEVICE`. It is resolved where the work is done,
-    so that a cluster's nodes may differ.
+    The pipeline hands it on in `FEATRACK_DEVICE`, so that a cluster's nodes may differ.
 
     Raises:
         FeatrackError: this machine lacks it.

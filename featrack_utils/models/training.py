@@ -176,9 +176,7 @@ def train(
         )
     shares = int(os.environ.get("WORLD_SIZE") or os.environ.get("FEATRACK_PROCESSES", 1))
     if batch_blocks % shares:
-        raise FeatrackError(
-            f"{shares} processes can't share batch_blocks {batch_blocks}; change one."
-        )
+        raise FeatrackError(f"{shares} processes can't share batch_blocks {batch_blocks}; mend it.")
     if steps and shares > 1 and "RANK" not in os.environ:
         launch = LaunchConfig(
             1, 1, shares, rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id=folder.name

@@ -265,8 +265,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def _surroundings(started: float) -> dict[str, Any]:
     torch = sys.modules.get("torch")
-    used = torch and torch.cuda.is_initialized()
-    card = f", {torch.cuda.get_device_name()}" if used else ""
+    card = f", {torch.cuda.get_device_name()}" if torch and torch.cuda.is_initialized() else ""
     return {
         "seconds": round(time.time() - started, 1),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
