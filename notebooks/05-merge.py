@@ -283,9 +283,9 @@ def balanced(model):
 
 
 # %% [markdown]
-# Other documents would give other curves. So we draw {term}`groups <group>` of documents with replacement, some
-# hundred times, and count each draw again: every accuracy, and the balanced weight, get an
-# interval of 95 %. All weights share the draws.
+# Other documents would give other curves. So we draw {term}`groups <group>` of documents with
+# replacement, again and again, and count each draw: every accuracy, and the balanced weight, get an
+# interval. All weights share the draws.
 #
 # Then the merge is written. Its `t` in the profile is `balanced` or a number; more than two parents
 # count alike. A recipe kept beside it makes the same model with mergekit, at any size.

@@ -450,6 +450,9 @@ if paths:
         "fig-barrier",
         "Two curves, one flat, one with a hill in the middle",
     )
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+if paths:
     near, far = (barriers[name] for name in paths)
     say(
         f"Half-way to its ancestor the loss is {with_interval(near, 2, share=False)} nats above the mean of the "

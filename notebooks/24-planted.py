@@ -394,11 +394,11 @@ show(
 # grey dot on the left is called new as well: a {term}`false alarm`.
 #
 # These are counts of a few features, and few features make uncertain shares. If $k$ of $n$ are found, Wilson's
-# interval holds every share $p$ from which $k$ lies at most 1.96 standard deviations away:
+# interval holds every share $p$ from which $k$ lies no farther away than luck explains:
 #
-# $$\Bigl|\frac kn - p\Bigr| \le 1.96\, \sqrt{\frac{p\,(1 - p)}{n}} .$$
+# $$\Bigl|\frac kn - p\Bigr| \le z\, \sqrt{\frac{p\,(1 - p)}{n}} .$$
 #
-# None of 8 isn't none at all, then: up to 32 % would still fit. (It takes features for independent, which
+# with the normal distribution's $z$, `1.96`. So none of a few isn't none at all. (The interval takes features for independent, which
 # {term}`copies <copy>` are not.)
 
 
