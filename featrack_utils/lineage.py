@@ -293,7 +293,8 @@ def _checked(name: str, entry: Any) -> Mapping[str, Any]:
     several = {"parent"} if isinstance(entry.get("parent"), list | tuple) else set()
     for key in ({"train", "merge", "reads"} & set(entry)) | several:
         names = entry[key]
-        if not isinstance(names, list | tuple) or not names or len({*names}) < len(names):
+        listed = isinstance(names, list | tuple) and all(isinstance(n, str) for n in names)
+        if not listed or not names or len({*names}) < len(names):
             raise FeatrackError(f"{where}.{key} is {names!r}; list names in brackets, each once.")
     if several and kind != "load":
         raise FeatrackError(
@@ -321,5 +322,5 @@ def _check_merge(where: str, entry: Mapping[str, Any]) -> None:
             "slerp."
         )
     t = entry.get("t", "balanced")
-    if t != "balanced" and not (isinstance(t, int | float) and 0 <= t <= 1):
+    if t != "balanced" and not (type(t) in (int, float) and 0 <= t <= 1):
         raise FeatrackError(f"{where}.t is {t!r}; write balanced or a number from 0 to 1.")

@@ -28,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         parameters = json.loads(options.json)
+        if not isinstance(parameters, dict):
+            raise FeatrackError(f'--json is {options.json}; write one object, as {{"t": 0.4}}.')
         parameters.update({name: yaml.safe_load(value) for name, value in options.p})
         source = notebook.find(options.notebook)
         if store.PIPELINE_RUN in os.environ:
@@ -35,14 +37,17 @@ def main(arguments: list[str] | None = None) -> int:
             notebook.run_notebook(source, options.output, parameters)
         else:
             _run_by_hand(source, options.output, parameters)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        detail = " ".join(str(error).split())
-        print(f"featrack: A parameter can't be read: {detail}.", file=sys.stderr)
-        return 1
+    except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
+        said = f"A parameter can't be read: {' '.join(str(error).split())}."
+    except OSError as error:
+        what = f"{options.output} can't be written ({error.strerror or error})"
+        said = f"{what}; name a file in a folder of yours."
     except FeatrackError as error:
-        print(f"featrack: {error}", file=sys.stderr)
-        return 1
-    return 0
+        said = str(error)
+    else:
+        return 0
+    print(f"featrack: {said}", file=sys.stderr)
+    return 1
 
 
 def _run_by_hand(source: Path, output: Path, parameters: dict[str, object]) -> None:

@@ -75,7 +75,7 @@ min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 evaluation_blocks = 220  # validation blocks per domain
 context = 128  # tokens; paper: 256
-sweep_points = 21  # weights of the chapter on merging, of which at most eleven are used here
+sweep_points = 21  # weights of the chapter on merging, of which at most ten are used here
 interval_draws = 40  # bootstrap draws over groups of documents
 probed_features = 100  # at most; half with a partner, half without
 followed_features = 100  # at most, of each dictionary of a parent
@@ -279,7 +279,7 @@ for merge, parents in pairs.items():
     at = "merge" if len(pairs) == 1 else f"merge.{merge}"
     t_of[merge] = results_of_merge[f"{at}.t"]
     balanced_of[merge] = results_of_merge.get(f"{at}.t_balanced")
-    grid = np.linspace(0, 1, sweep_points)[:: -(-sweep_points // 11)]
+    grid = np.linspace(0, 1, sweep_points)[:: -(-sweep_points // 10)]
     ts[merge] = np.unique([*grid, 1.0, t_of[merge]])
     states = [state(parent) for parent in parents]
     probe = loading.load_model(run / "models" / ancestor_of[merge])
@@ -664,8 +664,8 @@ say(
 # activations, and judge it on held-out documents: a feature is {term}`decodable` where $R^2 > \tau^2$.
 #
 # The same probe reads the merge itself, which is the {term}`ceiling`, and **random mixtures**: the ancestor
-# moved as far as the merge is away from it, in random directions, one for each parent. As many features
-# *with* a partner are probed beside them.
+# moved as far as the merge is away from it, in random directions, one for each parent. The {term}`floor` is
+# the merge with a random MLP. As many features *with* a partner are probed beside them.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 fit = halves(some, seed)
@@ -690,7 +690,7 @@ def decodable(probe, chosen, merge):
     return over_seeds({(0,): share}, draws, merge)
 
 
-ROWS = ("itself", "parents", "random_mixtures")
+ROWS = ("itself", "parents", "random_mixtures", "random_mlp")
 decoded, probes, novel_count = {}, {}, {}
 for merge, parents in pairs.items():
     name = names[merge][0]
@@ -708,6 +708,7 @@ for merge, parents in pairs.items():
     read_by["random_mixtures"] = [
         as_far_at_random(start, end, seed + k) for k in range(len(parents))
     ]
+    read_by["random_mlp"] = [state(f"{merge}.mlp-0")]
     for row, each in read_by.items():
         r2s = []
         for weights in each:
@@ -723,8 +724,9 @@ WORDS = {
     "itself": f"{label(first_merge)} itself",
     "parents": "either parent",
     "random_mixtures": "either random mixture",
+    "random_mlp": "with a random MLP",
 }
-figure, axis = style.single(2.1)
+figure, axis = style.single(2.5)
 for place, row in enumerate(ROWS):
     for kind, shift, look in (("novel", 0.12, "o"), ("partnered", -0.12, "s")):
         if share := decoded.get((first_merge, row, kind)):
@@ -762,9 +764,10 @@ for merge in pairs:
 novel, of = novel_count[first_merge]
 shares = {row: decoded.get((first_merge, row, "novel")) for row in ROWS}
 REAL = {
-    "below": "Fewer can be read in the parents than in noise of the same length.",
-    "above": "So the parents have part of what looks new, and only their dictionaries lack it.",
-    "unclear": "Noise of the same length leaves as many, so the parents can't be credited with them.",
+    "below": "But in noise of the same length it is more.",
+    "above": "That is more than noise of the same length leaves, so it is the parents' own.",
+    "unclear": "Noise of the same length can't be told apart from them: what comes from the ancestor may be "
+    "enough.",
 }
 if shares["parents"]:
     told = {row: interval(shares[row], tau) for row in ROWS}
@@ -775,18 +778,27 @@ if shares["parents"]:
     say(
         f"{count(novel)} of {count(of)} reproducible features of {label(first_merge)} have no partner in a "
         f"parent. Of those that were probed {with_interval(told['itself'])} can be read from its own "
-        f"activations, {with_interval(told['parents'])} from a parent's, and "
-        f"{with_interval(told['random_mixtures'])} from a random mixture's. "
+        f"activations, {with_interval(told['parents'])} from a parent's, "
+        f"{with_interval(told['random_mixtures'])} from a random mixture's, and with a random MLP "
+        f"{with_interval(told['random_mlp'])}. "
         + (
             "The probe hardly reads them where they come from, so it has nothing to say about the parents."
             if told["itself"].low < 0.5
-            else verdict(credit, 0, **REAL)
+            else verdict(
+                told["parents"],
+                0.5,
+                below="Most can't be read in any parent. ",
+                above="Most can be read in a parent, so they are hardly the merge's alone: the dictionaries "
+                "lack them, and not the models. ",
+                unclear="",
+            )
+            + verdict(credit, 0, **REAL)
             + verdict(
                 alone,
                 0,
-                below=" None is the merge's alone.",
-                above=f" {points(alone.estimate)} are left that only the merge itself shows.",
-                unclear=" Whether any is the merge's alone can't be told.",
+                below="",
+                above=f" {in_points(alone)} are left that only the merge itself shows.",
+                unclear=" No share can be shown that only the merge itself has.",
             )
         )
     )

@@ -627,13 +627,14 @@ marks = [
     for marker, colour, words in ROLES
 ]
 figure.legend(handles=marks, loc="outside upper center", ncols=2, handletextpad=0.3)
-show(
-    figure,
-    "Matched pairs of features, each ablated in its own model. Left: do they move the predictions at the "
-    "same tokens? Right: do they move them the same way? Means over pairs with 95 % intervals.",
-    "fig-load-pairs",
-    "Two panels: left all four marks lie close together, right they may lie apart",
-)
+if stands:
+    show(
+        figure,
+        "Matched pairs of features, each ablated in its own model. Left: do they move the predictions at the "
+        "same tokens? Right: do they move them the same way? Means over pairs with 95 % intervals.",
+        "fig-load-pairs",
+        "Two panels: left all four marks lie close together, right they may lie apart",
+    )
 
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
@@ -749,12 +750,17 @@ store.write_results(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 more, less, n = tally("persisting")
 more_again, less_again, n_again = tally("reproducible")
-say(
-    f"Of equally frequent and equally strong features, those that persist carry clearly more of the loss "
-    f"along {more} of {n} edges, and clearly less along {less}. For comparison: features that another "
-    f"dictionary of the same model finds do so in {more_again} of {n_again} models, and clearly less in "
-    f"{less_again}.",
-)
+if n:
+    say(
+        "Of equally frequent and equally strong features, those that persist carry clearly more of the loss "
+        f"along {more} of {n} edges, and clearly less along {less}."
+        + (
+            " For comparison: features that another dictionary of the same model finds carry more in "
+            f"{more_again} of {n_again} models, and less in {less_again}."
+            if n_again
+            else ""
+        )
+    )
 if stands:
     n = len(lineage.edges)
     below = sum(gap(edge, "what", 1).high < 0 for edge in lineage.edges)

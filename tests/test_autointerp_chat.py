@@ -124,11 +124,13 @@ def test_thinking_is_no_part_of_what_is_said(asking, content, said):
 
 
 @pytest.mark.parametrize("content", [None, "<think>well"])
-def test_an_answer_cut_off_before_anything_is_said_says_nothing(asking, content):
+def test_an_answer_cut_off_before_anything_is_said_says_nothing_and_isn_t_kept(asking, content):
     with ChatServer() as server:
         server.content = content
         assert asking(server, question()) == [""] == asking(server, question())
-    assert len(server.requests) == 1
+        assert len(server.requests) == 2
+        server.content = "a0"
+        assert asking(server, question()) == ["a0"]
 
 
 def test_nothing_is_asked_twice_not_even_at_once_or_by_a_later_run(asking):

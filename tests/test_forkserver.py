@@ -243,3 +243,12 @@ def test_a_notebook_runs_as_without_a_server(place, server):
     assert psutil.Process(process.pid).num_threads() == 1
     assert "its kernel died" in outputs("killed", KILLED="yes")
     assert all(ends(child.pid) for child in psutil.Process(process.pid).children())
+
+
+def test_sockets_have_short_names_however_long_the_folder_of_temporary_files(tmp_path, monkeypatch):
+    deep = tmp_path / ("long" * 20)
+    deep.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    folder = Path(forkserver.socket_folder())
+    assert folder.is_dir() and len(str(folder)) < 60
+    folder.rmdir()

@@ -66,48 +66,6 @@ def test_parents_come_first_however_they_are_written():
     assert Lineage(backwards).order == ("base", "stories", "lua", "merged")
 
 
-BAD = {
-    "names no models": {},
-    "letters, digits and dashes": {"my_base": {"train": ["english"]}},
-    "isn't there; the nearest is base": {
-        "base": {"train": ["x"]},
-        "b": {"parent": "bse", "train": ["y"]},
-    },
-    "models.b descends from itself": {"b": {"parent": "b", "train": ["y"]}},
-    "models.c descends from itself": {
-        "a": {"train": ["x"]},
-        "c": {"parent": "d", "train": ["y"]},
-        "d": {"parent": "c", "train": ["z"]},
-    },
-    "both have no parent": {"a": {"train": ["x"]}, "b": {"train": ["y"]}},
-    "says none": {"a": {}},
-    "says train and merge": {"a": {"train": ["x"], "merge": ["a", "b"]}},
-    "the nearest known one is train": {"a": {"train": ["x"], "trian": 3}},
-    "each once": {"a": {"train": ["x", "x"]}},
-    "choose one of slerp, linear": {
-        **PAPER,
-        "merged": {"merge": ["lua", "stories"], "method": "ties?"},
-    },
-    "which takes two": {**PAPER, "merged": {"merge": ["base", "lua", "stories"]}},
-    "has a t, which linear doesn't use": {
-        **PAPER,
-        "merged": {"merge": ["lua", "stories"], "method": "linear", "t": 0.5},
-    },
-    "models.late is tuned from the merge merged": {
-        **PAPER,
-        "late": {"parent": "merged", "train": ["lua"]},
-    },
-    "balanced or a number": {**PAPER, "merged": {"merge": ["lua", "stories"], "t": 2}},
-    "write a mapping": {"a": ["english"]},
-}
-
-
-@pytest.mark.parametrize("sentence", BAD)
-def test_what_is_no_lineage_is_refused_in_a_sentence(sentence):
-    with pytest.raises(FeatrackError, match=sentence):
-        Lineage(BAD[sentence])
-
-
 def test_an_unknown_model_is_answered_with_the_nearest():
     with pytest.raises(FeatrackError, match="the nearest is stories"):
         Lineage(PAPER).reads("story")

@@ -63,6 +63,12 @@ LOADING = {
 }
 
 
+def socket_folder() -> str:
+    """A new folder for sockets, whose names may have some hundred characters and no more."""
+    short = None if len(tempfile.gettempdir()) < 60 else "/tmp"
+    return tempfile.mkdtemp(prefix="featrack-", dir=short)
+
+
 def start(threads: int, modules: Sequence[str] = PRELOADED) -> subprocess.Popen | None:
     """Starts a server that ends with this process, and names it to all that are begun from now on.
 
@@ -75,7 +81,7 @@ def start(threads: int, modules: Sequence[str] = PRELOADED) -> subprocess.Popen 
     """
     if sys.platform != "linux":
         return None
-    address = Path(tempfile.mkdtemp(prefix="featrack-")) / "socket"
+    address = Path(socket_folder()) / "socket"
     with socket.socket(socket.AF_UNIX) as listener:
         # Listening before there is a server lets the first client wait for it.
         listener.bind(str(address))

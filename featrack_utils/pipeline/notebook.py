@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from featrack_utils.pipeline import forkserver
 from featrack_utils.pipeline.profile import Real, Whole, require_known, sentence
 
 NOTEBOOKS = Path("notebooks")
+_KERNEL = {"name": "python3", "language": "python", "display_name": "Python 3"}  # if none is named
 _MARK = "featrack"  # in the metadata of an executed notebook: it may be overwritten
 
 
@@ -41,7 +41,7 @@ class ForkedKernelManager(AsyncKernelManager):
     """
 
     def __init__(self, **options: Any) -> None:
-        folder = tempfile.mkdtemp(prefix="featrack-")
+        folder = forkserver.socket_folder()
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         super().__init__(transport="ipc", ip=f"{folder}/kernel", **options)
 
@@ -61,27 +61,39 @@ def declared_parameters(notebook: Any) -> dict[str, Any]:
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):
             namespace: dict[str, Any] = {}
-            exec(cell.source, namespace)
+            try:
+                exec(cell.source, namespace)
+            except Exception as error:  # whatever a reader writes there
+                raise FeatrackError(
+                    f"The cell tagged `parameters` fails with {type(error).__name__}: {error}; "
+                    "write names with plain values there."
+                ) from error
             return {k: v for k, v in namespace.items() if not k.startswith("__")}
     raise FeatrackError("The notebook has no cell tagged `parameters`; tag one.")
 
 
 def checked(parameters: dict[str, Any], declared: dict[str, Any], notebook: str) -> dict[str, Any]:
-    """Parameters as values of the declared literals' types; a None may be a number.
+    """Parameters as values of the declared literals' types, lists too; a None may be a number.
 
     Raises:
         FeatrackError: an unknown name (the nearest declared one is named), another type.
     """
     require_known(parameters, declared, f"{notebook}.")
-    kinds: dict[type, Any] = {int: Whole, float: Real, type(None): Real | None}
     taken = {}
     for name, value in parameters.items():
-        kind = type(declared[name])
         try:
-            taken[name] = TypeAdapter(kinds.get(kind, kind)).validate_python(value)
+            taken[name] = TypeAdapter(_kind(declared[name])).validate_python(value)
         except ValidationError as error:
-            raise FeatrackError(sentence(error, f"{notebook}.{name}")) from None
+            within = "." * bool(error.errors()[0]["loc"])  # a place in a list
+            raise FeatrackError(sentence(error, f"{notebook}.{name}{within}")) from None
     return taken
+
+
+def _kind(declared: Any) -> Any:
+    if isinstance(declared, list) and declared:
+        return list[_kind(max(declared, key=lambda one: isinstance(one, float)))]
+    kinds: dict[type, Any] = {int: Whole, float: Real, type(None): Real | None}
+    return kinds.get(type(declared), type(declared))
 
 
 def find(name: str) -> Path:
@@ -119,7 +131,11 @@ def prepare(source: Path, output: Path, parameters: dict[str, Any]) -> tuple[Any
             raise FeatrackError(
                 f"{path} exists and was not made by featrack; choose another name for the output."
             )
-    notebook = jupytext.read(source)
+    try:
+        notebook = jupytext.read(source)
+    except UnicodeDecodeError as error:
+        raise FeatrackError(f"{source} isn't text in UTF-8; save it as such.") from error
+    notebook.metadata.setdefault("kernelspec", _KERNEL)
     return notebook, checked(parameters, declared_parameters(notebook), page_of(source))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import yaml
@@ -392,7 +392,7 @@ def load_profile(path: Path, overrides: Mapping[str, Any] | None = None) -> Prof
         raise FeatrackError(f"No profile {path.stem!r} in {path.parent}/; there are: {known}.")
     try:
         mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         detail = " ".join(str(error).split())
         raise FeatrackError(f"{path} is not valid YAML: {detail}.") from error
     if not isinstance(mapping, dict):
@@ -412,7 +412,7 @@ def _as_yaml(value: Any) -> Any:
     if isinstance(value, list):  # of mappings; text in a list is a file pattern
         return [_as_yaml(inner) if isinstance(inner, dict) else inner for inner in value]
     if isinstance(value, str) and value:  # an empty one is no missing one
-        with suppress(yaml.YAMLError):  # such as the file pattern *.lua
+        with suppress(yaml.YAMLError, ValueError, RecursionError):  # such as the file pattern *.lua
             read = yaml.safe_load(value)
             return read if isinstance(read, int | float | None) else value
     return value
@@ -445,7 +445,8 @@ def sentence(invalid: ValidationError, where: str, kind: type[Section] | None = 
         case "extra_forbidden":
             holder: Any = kind
             for part in place[:-1]:
-                holder = holder.model_fields[part].annotation
+                given = holder.model_fields[part].annotation  # a section, or one or none
+                holder = next(k for k in (*get_args(given), given) if hasattr(k, "model_fields"))
             return _unknown(place[-1], holder.model_fields, ".".join([*place[:-1], ""]))
         case "missing":
             return f"The profile lacks {name}; add it."

@@ -175,9 +175,15 @@ class ChatServer:
         self._answers, self._max_requests = answers, max_requests
         self._key = _key_in(key_variable)
         key = self._key or "none"  # else the client would send the one in OPENAI_API_KEY
-        self._client = openai.OpenAI(
-            base_url=self._url, api_key=key, max_retries=RETRIES, timeout=TIMEOUT
-        )
+        try:
+            self._client = openai.OpenAI(
+                base_url=self._url, api_key=key, max_retries=RETRIES, timeout=TIMEOUT
+            )
+        except Exception as error:  # of the address, or of proxies and certificates around it
+            raise FeatrackError(
+                f"No client for {self._url} ({self._words(error)}); check interpretation.base_url "
+                "and the variables ALL_PROXY, HTTPS_PROXY and SSL_CERT_FILE."
+            ) from None
         self._lock = threading.Lock()
         self._asked = sum(1 for _ in answers.glob("*.json"))
 
@@ -223,6 +229,8 @@ class ChatServer:
                 )
             self._asked += 1
         said = self._post(request)
+        if not said.strip():  # cut off while it thought: a later run may ask again
+            return said
         path.parent.mkdir(parents=True, exist_ok=True)
         # Written whole or not at all, whatever is killed meanwhile.
         unfinished = path.with_suffix(".unfinished")
@@ -242,13 +250,14 @@ class ChatServer:
             what = f"the request with model {self._chat_model!r}"
             if error.status_code in (401, 403):
                 what = "the key in the variable that interpretation.key_variable names"
-            raise FeatrackError(f"{self._url} refuses {what}: {self._words(error)}") from None
+            said = str(error) if " - " in str(error) else f"{error} - {error.response.text}"
+            raise FeatrackError(f"{self._url} refuses {what}: {self._words(said)}") from None
         except openai.APIConnectionError:
             raise FeatrackError(
                 f"No server answers at {self._url}; check interpretation.base_url, or try again "
                 "later. What was answered is kept."
             ) from None
-        except (AttributeError, IndexError, TypeError, ValueError):  # a page, an error, no choices
+        except (AttributeError, LookupError, TypeError, ValueError):  # a page, an error, no choices
             raise FeatrackError(
                 f"{self._url} gave no answer but said: {self._words(reply)}"
             ) from None
