@@ -38,17 +38,16 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             _run_by_hand(source, options.output, parameters)
     except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
-        detail = " ".join(str(error).split())
-        print(f"featrack: A parameter can't be read: {detail}.", file=sys.stderr)
-        return 1
+        said = f"A parameter can't be read: {' '.join(str(error).split())}."
     except OSError as error:
         what = f"{options.output} can't be written ({error.strerror or error})"
-        print(f"featrack: {what}; name a file in a folder of yours.", file=sys.stderr)
-        return 1
+        said = f"{what}; name a file in a folder of yours."
     except FeatrackError as error:
-        print(f"featrack: {error}", file=sys.stderr)
-        return 1
-    return 0
+        said = str(error)
+    else:
+        return 0
+    print(f"featrack: {said}", file=sys.stderr)
+    return 1
 
 
 def _run_by_hand(source: Path, output: Path, parameters: dict[str, object]) -> None:

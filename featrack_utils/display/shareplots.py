@@ -123,9 +123,8 @@ def at_thresholds(kept: Mapping[tuple[str, str], Persistence], tau: float) -> di
 def moving_threshold(tau: float, curves: Mapping[str, Any]) -> HTML:
     """What stands at each of some thresholds, at one that the reader moves from `tau`.
 
-    `curves` are numbers (`at_thresholds`), the flow diagram (`flow_figure.moving_flow`), or both
-    united. On the built page `book/_static/tau.js` shows them, without a kernel; elsewhere there
-    are words that say where to look.
+    `curves` are of `at_thresholds`, `flow_figure.moving_flow`, or both united, which
+    `book/_static/tau.js` shows on the built page, without a kernel.
     """
     return HTML(
         f'<div class="featrack-tau" data-curves="{escape(json.dumps({"tau": tau, **curves}))}">'
