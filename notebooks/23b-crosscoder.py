@@ -443,10 +443,10 @@ learned, evaluated, factor = {}, {}, {}
 for model in (parent, child, control):
     plain = loading.load_model(store.opened(run / "models" / model))
     learned[model] = Buffers(plain, blocks, lineage.site, precision=precision)
-    first = learned[model][0].float()
+    first = learned[model][0].float().cpu()
     factor[model] = first.shape[1] ** 0.5 / first.norm(dim=1).mean()
     on_mix = Buffers(plain, mix.tokens, lineage.site)
-    evaluated[model] = factor[model] * torch.cat([on_mix[n] for n in range(len(on_mix))])
+    evaluated[model] = factor[model] * torch.cat([on_mix[n].cpu() for n in range(len(on_mix))])
     del on_mix
 
 
@@ -454,7 +454,7 @@ def together(*models):
     """Shuffled batches of several models' scaled activations at the same tokens."""
     how = {"batch_tokens": batch_tokens // 4, "seed": seed}
     for parts in zip(*(activation_batches(learned[m], **how) for m in models), strict=True):
-        yield torch.cat([x * factor[m] for x, m in zip(parts, models, strict=True)], dim=1)
+        yield torch.cat([x.cpu() * factor[m] for x, m in zip(parts, models, strict=True)], dim=1)
 
 
 # %% [markdown]
