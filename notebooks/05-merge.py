@@ -546,7 +546,10 @@ for model in merges:
     ways = [way_from(ancestor, parent) for parent in parents]
     nearer = way_from(ancestor, model) / float(np.mean(ways)) if all(ways) else np.nan
     gain = back(model, old) if old else Interval(np.nan, np.nan, np.nan)
-    results |= {f"{at}.way_from_ancestor": nearer, **flat(f"{at}.back", gain)}
+    results |= {
+        f"{at}.way_from_ancestor": nearer if all(ways) else None,
+        **flat(f"{at}.back", gain),
+    }
     found = {
         "above": "So it has moved back towards what they descend from.",
         "below": "So what they had lost is not won back.",
