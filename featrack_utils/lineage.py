@@ -290,12 +290,13 @@ def _checked(name: str, entry: Any) -> Mapping[str, Any]:
                     else "a branch, tag or commit."
                 )
             )
-    several = {"parent"} if isinstance(entry.get("parent"), list | tuple) else set()
+    several = set() if isinstance(entry.get("parent") or "", str) else {"parent"}
     for key in ({"train", "merge", "reads"} & set(entry)) | several:
         names = entry[key]
         listed = isinstance(names, list | tuple) and all(isinstance(n, str) for n in names)
         if not listed or not names or len({*names}) < len(names):
-            raise FeatrackError(f"{where}.{key} is {names!r}; list names in brackets, each once.")
+            wanted = "name a model" if key == "parent" else "list names in brackets, each once"
+            raise FeatrackError(f"{where}.{key} is {names!r}; {wanted}.")
     if several and kind != "load":
         raise FeatrackError(
             f"{where} is trained and has several parents; name one, or load a merge of them."

@@ -664,7 +664,9 @@ for merge in merges:
     for row, name in dictionary_of[merge].items():
         if row != OWN:
             model = equal[merge].get(row, models_of[merge][row])
-            wanted.append(jobs.Job(name, model, SEED, reads))
+            # A stranger's mean is sparser; its dictionary gets the L0 of the run's own merge.
+            like = f"{merge}-{SEED}" if row == STRANGER else None
+            wanted.append(jobs.Job(name, model, SEED, reads, like=like))
     again = equal[merge][reference_of[merge]]
     dictionary_of[merge][AGAIN] = f"{merge}.of-read_again"
     wanted.append(jobs.Job(f"{merge}.of-read_again", again, max(2, other_seeds), reads))
@@ -882,8 +884,8 @@ for way in OWN_FLOORS:
     d = moved[most]
     say(
         f"Is one floor fair to all? {way} is the merge farthest from the run's own. With a random MLP of its own "
-        f"its floor lies {points(d.estimate, 1)} [{number(100 * d.low, 1)}, {number(100 * d.high, 1)}] from "
-        f"the common one {dict(zip(names, titles, strict=True))[most]}, and nearer in all other classes. "
+        f"its floor for features {dict(zip(names, titles, strict=True))[most]} lies {points(d.estimate, 1)} "
+        f"[{number(100 * d.low, 1)}, {number(100 * d.high, 1)}] from the common one, for all others nearer. "
         + (
             f"It is apart from zero for features {listed(apart)}: there the common floor is a wrong zero for "
             f"{way}."
@@ -1097,8 +1099,9 @@ say(
         "unclear": "Whether their features differ is not settled here: with one dictionary a method they can't "
         "be told apart.",
     }[found]
-    + f" Their losses lie within {number(gap)} nats of each other once each has its best setting. A claim "
-    "that one method keeps more needs the ancestor, a random task vector and a second dictionary beside it."
+    + f" At their best settings their losses differ by up to {number(gap)} nats, so they were compared at equal "
+    f"loss, within {number(gaps_left[first_merge])} nats. A claim that one method keeps more needs the ancestor, a "
+    "random task vector and a second dictionary beside it."
 )
 
 # %% [markdown]

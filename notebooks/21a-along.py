@@ -55,6 +55,7 @@ from featrack_utils.statistics.bootstrap import draw, halves
 from featrack_utils.statistics.intervals import (
     UNDEFINED,
     Interval,
+    Shares,
     around,
     corrected,
     difference,
@@ -335,8 +336,11 @@ def living(merge, parent, kind, read):
         mask = class_of[merge, name][kind]
         if mask.any():
             r, drawn = (values[mask] for values in read[name])
-            looks = [(each > tau)[None] for each in (r, drawn, double_noise(r, drawn))]
-            tables[(s,)] = corrected(np.array([tau]), *looks, int(mask.sum()))
+            counted, shares = np.mean(r > tau), np.mean(drawn > tau, axis=0)
+            # As counted: unlike a best match, r has no choice among candidates to correct for.
+            around_it = (counted + shares - shares.mean())[:, None]
+            share = Shares(np.array([tau]), np.array([counted]), around_it, int(mask.sum()))
+            tables[(s,)] = share
     return over_seeds(tables, draws, parent) if tables else None
 
 

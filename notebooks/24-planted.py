@@ -582,7 +582,9 @@ say(
         ", whether or not features that the reader has count."
         if limits["clean"] == limits["confirmed"]
         else f"; if features that the reader has don't count, it is {bounded('confirmed')}."
-    ),
+    )
+    + f" Beside the parent, whose text was another, it is {bounded('parent')}, with "
+    f"{count(found[first]['parent']['false_alarms'])} false alarms at {percent(first)}.",
     "A list of new features says what the dictionaries have in addition. Whether the *model* has it in "
     "addition needs a dictionary of the old model that has read the new text.",
 )

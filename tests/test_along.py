@@ -90,6 +90,9 @@ def test_the_living_are_those_whose_r_exceeds_tau_in_their_class_alone():
     share = interval(chapter.living("m", "p", "own", read), 0.8)
     assert share.estimate == 0.5 and share.low < 0.5 < share.high
     assert chapter.living("m", "p", "none", read) is None
+    # Draws that lean to one side widen the interval and don't move the count.
+    lean = {"p-0": (r, np.full((5, 40), 0.1))}
+    assert interval(chapter.living("m", "p", "own", lean), 0.8).estimate == 0.5
 
 
 def test_what_a_probe_explains_better_than_a_match_would_is_decodable():

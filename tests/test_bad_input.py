@@ -144,6 +144,8 @@ None => The profile names no models; write for instance models: {base: {train: [
 {'a': {'load': ''}} => models.a.load is ''; write a folder or a name on the hub.
 {'a': {'parent': ['b'], 'train': ['x']}} => models.a is trained and has several parents; name one, or load a merge of them.
 
+{"a": {"train": ["x"]}, "b": {"parent": True, "train": ["y"]}} => models.b.parent is True; name a model.
+
 ## merge
 {'method': 'ties?'} => models.merged.method is 'ties?'; choose one of slerp, linear.
 {'merge': ['base', 'lua', 'stories']} => models.merged merges 3 models by slerp, which takes two.
@@ -339,7 +341,7 @@ b'seed: 2020-13-45' => mine.yaml is not valid YAML: month must be in 1..12.
 def rows():
     for part in TABLE.split("## ")[1:]:
         kind, *lines = part.strip().split("\n")
-        for number, line in enumerate(lines):
+        for number, line in enumerate(filter(None, lines)):
             given, sentence = line.split(" => ")
             yield pytest.param(kind, given, sentence, id=f"{kind}-{number}")
 

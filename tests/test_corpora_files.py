@@ -205,9 +205,9 @@ def test_the_fingerprint_follows_the_files_that_are_read_and_no_others(tmp_path)
     assert fingerprint(sources) != before
 
 
-def test_a_run_can_be_planned_on_files_with_braces_in_their_names(tmp_path):
+def test_a_run_can_be_planned_in_a_folder_with_blanks_on_files_with_braces_in_their_names(tmp_path):
     write(tmp_path, **{f"vol {{{i}}}": "some text" for i in range(3)})
-    place = tmp_path / "place"
+    place = tmp_path / "My Projects (1)"
     place.mkdir()
     for name in PLANNED:
         (place / name).symlink_to(ROOT / name)

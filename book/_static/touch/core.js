@@ -13,17 +13,10 @@
       let held = 0;
       let bits = 0;
       let place = 0;
-      const digit = (i) => {
-        const code = text.charCodeAt(i);
-        return code - FIRST - (code > 92 ? 1 : 0);
-      };
+      const digits = Uint8Array.from({ length: 128 }, (_, code) => code - FIRST - (code > 92 ? 1 : 0));
       for (let i = 0; i < text.length; i += 2) {
-        held = (held << 13) | (digit(i) * BASE + digit(i + 1));
-        bits += 13;
-        while (bits >= 8 && place < out.length) {
-          bits -= 8;
-          out[place++] = (held >> bits) & 255;
-        }
+        held = (held << 13) | (digits[text.charCodeAt(i)] * BASE + digits[text.charCodeAt(i + 1)]);
+        for (bits += 13; bits >= 8; bits -= 8) out[place++] = (held >> (bits - 8)) & 255;
         held &= (1 << bits) - 1;
       }
       return out;
