@@ -544,7 +544,7 @@ for model in merges:
     parents, ancestor = lineage.parents(model), lineage.common_ancestor(lineage.parents(model))
     old, at = lineage.trained_on(ancestor), place.get(model, f"merge.{model}")
     ways = [way_from(ancestor, parent) for parent in parents]
-    nearer = way_from(ancestor, model) / float(np.mean(ways)) if all(ways) else np.nan
+    nearer = way_from(ancestor, model) / float(np.mean(ways)) if all(ways) else None
     gain = back(model, old) if old else Interval(np.nan, np.nan, np.nan)
     results |= {
         f"{at}.way_from_ancestor": nearer if all(ways) else None,

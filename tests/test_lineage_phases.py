@@ -22,7 +22,7 @@ GIVEN = {"seed": 1, "precision": "float32", "context": CONTEXT}
 BASE = {**GIVEN, **TRAINING, "train_tokens": 1280}
 BASE |= {"d_model": 16, "d_mlp": 24, "n_heads": 2, "n_kv_heads": 1}
 FINETUNE = {**GIVEN, **TRAINING, "train_tokens": 1280, "doses": [0.5], "dosed": ["c"]}
-MERGE = {"seed": 1, "context": CONTEXT, "sweep_points": 3, "sweep_blocks": 4, "draws": 5}
+MERGE = {"seed": 1, "context": CONTEXT, "sweep_points": 3, "sweep_blocks": 4, "draws": 20}
 
 
 def texts(letter: str) -> list[Document]:
