@@ -94,6 +94,31 @@ ALONE = (
         "not found: what a parent's other dictionary would seem to add is its floor",
     ),
     (
+        r"along\.\w+\.\w+\.\w+\.\w+_share",
+        _NULLS,
+        "at one weight, the other weights and the random MLP's share stand beside it",
+    ),
+    (
+        r"along\.\w+\.(alive|dead)_with_match_share",
+        _NULLS,
+        "each of the two is the other's yardstick",
+    ),
+    (
+        r"along\.\w+\.novel\.decodable_share",
+        _NULLS,
+        "the share of the norm-matched mixture stands beside it",
+    ),
+    (
+        r"crosscoder\.\w+_share",
+        _NULLS,
+        "of one dictionary for two models; the crosscoder with the random MLP stands beside it",
+    ),
+    (
+        r"(crosscoder\.(planted|invented)|planted\.\d+\.\w+)\.\w+_share",
+        _NULLS,
+        "against a planted truth, which an unchanged model doesn't have",
+    ),
+    (
         r"track\.(\w+\.(disappearing|emerging)_share|\w+_origin\.novel)",
         _NULLS,
         "not found: what an unchanged model would seem to lose is its floor",

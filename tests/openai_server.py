@@ -1,7 +1,8 @@
 """A chat server on the loopback address for tests: OpenAI's protocol, with faults on demand.
 
-It explains a feature by the strongest token shown, and foretells 9 for that token and 0 for all
-others, so a feature that answers to one token is simulated perfectly.
+It explains a feature by the strongest token shown (quoted, if there is nothing to see), and
+foretells 9 for that token and 0 for all others, so a feature that answers to one token is
+simulated perfectly.
 """
 
 from __future__ import annotations
@@ -70,10 +71,11 @@ def _said(request: dict[str, Any]) -> str:
     asked = request["messages"][1]["content"]
     if not (known := _KNOWN.search(asked)):
         strongest = max(_LINE.findall(asked), key=lambda line: int(line[1]))
-        return json.loads(strongest[0])
+        token = json.loads(strongest[0])
+        return token if token.strip() else strongest[0]
     token = json.loads(known[1])
     places = _PLACE.findall(asked)
-    return "\n".join(f"{n}\t{9 if json.loads(t) == token else 0}" for n, t in places)
+    return "\n".join(f"{n}\t{9 if token in (t, json.loads(t)) else 0}" for n, t in places)
 
 
 def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:

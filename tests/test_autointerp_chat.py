@@ -133,6 +133,14 @@ def test_an_answer_cut_off_before_anything_is_said_says_nothing_and_isn_t_kept(a
         assert asking(server, question()) == ["a0"]
 
 
+def test_what_got_no_answer_is_not_asked_again_by_the_same_run(tmp_path):
+    with ChatServer() as server:
+        server.content = None
+        asking = chat.ChatServer(server.url, "tiny", "", tmp_path / "answers", 9)
+        said = [asking.ask(chat.EXPLAIN, [question()]) for _ in range(3)]
+    assert said == [[""]] * 3 and len(server.requests) == 1
+
+
 def test_nothing_is_asked_twice_not_even_at_once_or_by_a_later_run(asking):
     with ChatServer() as server:
         asking(server, question(), question(), question())

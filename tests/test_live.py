@@ -197,8 +197,11 @@ def known() -> Matches:
 
 
 def sliding(matches, tau=0.8) -> Chapter:
-    """The chapter over given matches, as far as its part on the threshold goes."""
-    return Chapter(lineage=LINEAGE, matches=matches, tau=tau, rule="best")
+    """The chapter over given matches, as far as its part on the threshold goes.
+
+    What a page without a kernel moves along is a test of its own (`test_tau.py`).
+    """
+    return Chapter(lineage=LINEAGE, matches=matches, tau=tau, rule="best", curves={})
 
 
 def test_shares_fall_with_the_threshold_and_all_match_at_a_low_one(known):
@@ -249,15 +252,15 @@ def test_where_no_feature_can_be_judged_the_reader_is_told(known):
 
 
 def test_every_control_has_a_label_and_an_explanation(chapter, known):
-    chapter.matches, chapter.rule = known, "best"
+    chapter.matches, chapter.rule, chapter.curves = known, "best", {}
     counts = {"show_text": 2, "show_way": 4, "show_threshold": 1, "show_ablation": 3}
     for name, count in counts.items():
         each = controls(chapter.panel(name))
         assert len(each) == count and all(control.tooltip for control in each.values())
 
 
-def test_a_page_without_a_kernel_gets_a_note_in_a_panels_place(known):
-    panel = sliding(known).panel("show_threshold")
+def test_a_page_without_a_kernel_gets_a_note_in_a_panels_place():
+    panel = live.Panel(lambda: live.stacked())  # with nothing for a page of its own
     shown = new_output("display_data", data=panel._repr_mimebundle_())
     notebook = new_notebook(cells=[new_code_cell("widget", outputs=[shown])])
     clean_notebook(notebook, "live")

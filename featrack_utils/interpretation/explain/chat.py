@@ -186,6 +186,7 @@ class ChatServer:
             ) from None
         self._lock = threading.Lock()
         self._asked = sum(1 for _ in answers.glob("*.json"))
+        self._unsaid: set[Path] = set()  # where an answer would lie that was empty
 
     def ask(self, system: str, prompts: Sequence[str]) -> list[str]:
         """What is said to some prompts, in their order.
@@ -214,6 +215,8 @@ class ChatServer:
         }
         asked = json.dumps({"url": self._url, "request": request}, sort_keys=True)
         path = self._answers / f"{hashlib.sha256(asked.encode()).hexdigest()}.json"
+        if path in self._unsaid:
+            return ""
         if path.is_file():
             try:
                 return json.loads(path.read_text("utf-8"))["answer"]
@@ -229,8 +232,9 @@ class ChatServer:
                 )
             self._asked += 1
         said = self._post(request)
-        if not said.strip():  # cut off while it thought: a later run may ask again
-            return said
+        if not said.strip():  # cut off while it thought: a later run may ask again, this one not
+            self._unsaid.add(path)
+            return ""
         path.parent.mkdir(parents=True, exist_ok=True)
         # Written whole or not at all, whatever is killed meanwhile.
         unfinished = path.with_suffix(".unfinished")
