@@ -7,6 +7,8 @@ from types import SimpleNamespace
 
 import jupytext
 
+from featrack_utils.pipeline.notebook import page_of
+
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 
@@ -30,8 +32,9 @@ class Chapter(SimpleNamespace):
 
 @cache
 def sources(chapter: str) -> list[str]:
-    """The code of a chapter such as "28-live", cell by cell."""
-    cells = jupytext.read(NOTEBOOKS / f"{chapter}.py").cells
+    """The code of a chapter such as "live", cell by cell."""
+    (path,) = (path for path in NOTEBOOKS.glob("*.py") if page_of(path) == chapter)
+    cells = jupytext.read(path).cells
     return [cell.source for cell in cells if cell.cell_type == "code"]
 
 

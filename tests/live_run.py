@@ -19,7 +19,7 @@ from featrack_utils.models import loading, merging, training
 from featrack_utils.pipeline import store
 from tests import chapters
 
-CHAPTER = "28-live"
+CHAPTER = "live"
 D = 24  # neurons; feature i is the positive part of neuron i, D + i the negative part
 T = 0.4  # of the merged model
 LINEAGE = Lineage(

@@ -2,7 +2,7 @@
 
 from tests.chapters import Chapter
 
-_CHAPTER = Chapter("14-calibration")
+_CHAPTER = Chapter("calibration")
 Plan, Planted, Truth = _CHAPTER.Plan, _CHAPTER.Planted, _CHAPTER.Truth
 Calibration, calibrate = _CHAPTER.Calibration, _CHAPTER.calibrate
 PAIR, simulate, true_best_r = _CHAPTER.PAIR, _CHAPTER.simulate, _CHAPTER.true_best_r

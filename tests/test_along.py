@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def chapter():
-    return Chapter("21a-along", tau=0.8)
+    return Chapter("along", tau=0.8)
 
 
 def test_a_curve_falls_half_way_where_a_straight_line_has_it(chapter):
@@ -85,7 +85,7 @@ def test_the_living_are_those_whose_r_exceeds_tau_in_their_class_alone():
     r = np.array([0.95, 0.9, 0.1, 0.2, 0.99])
     kinds = {"own": np.array([True, True, True, True, False]), "none": np.zeros(5, bool)}
     names, class_of = {"p": ("p-0",)}, {("m", "p-0"): kinds}
-    chapter = Chapter("21a-along", tau=0.8, names=names, class_of=class_of, draws=DRAWS)
+    chapter = Chapter("along", tau=0.8, names=names, class_of=class_of, draws=DRAWS)
     read = {"p-0": (r, np.tile(r[:, None], (1, 40)))}
     share = interval(chapter.living("m", "p", "own", read), 0.8)
     assert share.estimate == 0.5 and share.low < 0.5 < share.high
@@ -96,7 +96,7 @@ def test_the_living_are_those_whose_r_exceeds_tau_in_their_class_alone():
 
 
 def test_what_a_probe_explains_better_than_a_match_would_is_decodable():
-    chapter = Chapter("21a-along", tau=0.8, draws=DRAWS)
+    chapter = Chapter("along", tau=0.8, draws=DRAWS)
     r2 = np.array([0.65, 0.63, 0.9, -2.0])
     told = Probe(r2, np.tile(r2, (40, 1)))
     everyone = np.ones(4, bool)
@@ -112,7 +112,7 @@ def test_death_points_are_distances_from_the_features_own_parent():
         for k, t in enumerate(ts)
     }
     chapter = Chapter(
-        "21a-along",
+        "along",
         tau=0.8,
         ts={"m": ts},
         pairs={"m": ("a", "b")},

@@ -18,7 +18,7 @@ from tests.autointerp_planted import BLOCK, DEAD, LENGTH, VOCABULARY, planted
 from tests.chapters import Chapter
 from tests.openai_server import ChatServer
 
-CHAPTER = Chapter("26-interpretation")
+CHAPTER = Chapter("interpretation")
 Subject, score, everywhere_r = CHAPTER.Subject, CHAPTER.score, CHAPTER.everywhere_r
 KEY = "sk-loopback-9876543210"
 LINEAGE = Lineage(

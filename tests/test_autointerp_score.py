@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.chapters import Chapter
 
-CHAPTER = Chapter("26-interpretation")
+CHAPTER = Chapter("interpretation")
 shuffled, simulation_r = CHAPTER.shuffled, CHAPTER.simulation_r
 
 RNG = np.random.default_rng(0)

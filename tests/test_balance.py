@@ -24,7 +24,7 @@ SWEEP = (
 @pytest.fixture(scope="module")
 def chapter():
     """The functions that the chapter defines."""
-    return Chapter("05-merge", swept={}, kept={})
+    return Chapter("merge", swept={}, kept={})
 
 
 @pytest.fixture

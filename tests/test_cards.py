@@ -55,7 +55,7 @@ def test_a_token_is_shown_as_data():
 def test_a_token_in_a_sentence_is_never_markup():
     hostile = ["**b**", "`", "</code><script>", "$x$", "[a](b)", " =", "{numref}`x`"]
     for piece in hostile:
-        html = Chapter("22-case-study").in_prose(piece)
+        html = Chapter("case-study").in_prose(piece)
         assert re.fullmatch(r"<code>(&#\d+;)+</code>", html)
         assert BeautifulSoup(html, "html.parser").text == piece.replace(" ", "·")
 
@@ -99,6 +99,6 @@ def test_a_foretold_example_is_shown_as_data_with_a_link_to_the_explorer():
         "simulation_r": 0.875,
     }
     excerpts = [(["<b>", "x"], [1.0, 0.0], [9.0, 0.0])]
-    page = Chapter("26-interpretation").show_foretold(example, excerpts, "lua").data
+    page = Chapter("interpretation").show_foretold(example, excerpts, "lua").data
     assert 'href="explorer.html#lua-12"' in page and "0.88" in page
     assert "&lt;script&gt;” 9" in page and "<script>" not in page and "<b>" not in page

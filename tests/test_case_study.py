@@ -11,7 +11,7 @@ from scipy import sparse
 from featrack_utils.lineage import Lineage
 from tests.chapters import Chapter
 
-CHAPTER = "22-case-study"
+CHAPTER = "case-study"
 CLASSES = {
     "assignment": (["=", " =", " +=", "= "], ["==", " >=", "x=", "+"]),
     "opening quotation mark": (['"', ' "', " “", "'"], ['""', ' "a', "”"]),

@@ -15,7 +15,7 @@ from featrack_utils.matching.flow import steps
 from featrack_utils.statistics.bootstrap import Links
 from tests.chapters import Chapter
 
-CHAPTER = Chapter("22-case-study")
+CHAPTER = Chapter("case-study")
 EVENTS = np.random.default_rng(0).exponential(size=(2000, 30)) * (
     np.random.default_rng(1).random((2000, 30)) < 0.05
 )

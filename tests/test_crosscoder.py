@@ -8,7 +8,7 @@ from scipy import sparse, stats
 from featrack_utils.matching.correlation import correlations
 from tests.chapters import Chapter
 
-CHAPTER = Chapter("23b-crosscoder")
+CHAPTER = Chapter("crosscoder")
 WIDTH, TAU = 24, 0.8
 
 

@@ -7,7 +7,7 @@ from featrack_utils.statistics.intervals import Shares, combined, interval
 from featrack_utils.statistics.simex import without_noise
 from tests.chapters import Chapter
 
-CHAPTER = Chapter("15-repartitioned")
+CHAPTER = Chapter("repartitioned")
 Probe, better, sampled = CHAPTER.Probe, CHAPTER.better, CHAPTER.sampled
 decodable_share = CHAPTER.decodable_share
 

@@ -9,7 +9,7 @@ from featrack_utils.pipeline import store
 from tests.chapters import Chapter
 from tests.test_lineage_phases import BASE, FINETUNE, chapter, make_run  # noqa: F401 (a fixture)
 
-LOOK = Chapter("07-first-look")
+LOOK = Chapter("first-look")
 
 
 def test_the_divergence_is_scipys_and_has_a_direction():
@@ -50,7 +50,7 @@ def test_a_planted_direction_is_found_and_explains_what_was_planted():
     planted = np.array([3.0, 0, 4.0, 0]) / 5
     noise = rng.normal(size=(20_000, 4))
     difference = rng.normal(0, 4, size=(20_000, 1)) * planted + noise + 7
-    look = Chapter("07-first-look", directions=2)
+    look = Chapter("first-look", directions=2)
     mu, u = look.main_directions(difference)
     np.testing.assert_allclose(mu, 7, atol=0.15)
     assert abs(u[0] @ planted) > 0.999
@@ -61,7 +61,7 @@ def test_a_planted_direction_is_found_and_explains_what_was_planted():
 
 @pytest.mark.parametrize("site", ["blocks.0.mlp.hook_post", "blocks.0.hook_resid_post"])
 def test_reading_leaves_a_model_alone_and_a_push_arrives_at_the_site(site, plain_model, blocks):
-    look = Chapter("07-first-look", lineage=type("L", (), {"site": site}))
+    look = Chapter("first-look", lineage=type("L", (), {"site": site}))
     tokens = torch.from_numpy(blocks[:2]).long()
     with torch.no_grad():
         plain = plain_model(input_ids=tokens).logits

@@ -41,7 +41,7 @@ def chapter(*, unable=(), weights=None, **models):
         seeds=lambda model: range(len(models[model])),
     )
     return Chapter(
-        "13-context",
+        "context",
         lineage=LINEAGE,
         of_models=of_models,
         sample=sample,
@@ -132,9 +132,9 @@ def test_disattenuated_a_kept_feature_is_near_one_and_a_lost_one_or_a_control_ne
 
 def test_the_median_is_over_features_and_leaves_out_what_has_no_r():
     one, other = np.array([[0.1, 0.2, 0.9, np.nan]]), np.array([[0.4, 0.4, 0.4, 0.4]])
-    assert Chapter("13-context").median([one, other]).tolist() == pytest.approx([0.3])
+    assert Chapter("context").median([one, other]).tolist() == pytest.approx([0.3])
 
 
 def test_a_figure_is_that_of_all_documents_and_its_bounds_are_those_of_the_draws():
     figures = np.concatenate([[50.0], np.arange(1001.0)])
-    assert Chapter("13-context").with_bounds(figures) == pytest.approx((50, 25, 975))
+    assert Chapter("context").with_bounds(figures) == pytest.approx((50, 25, 975))

@@ -17,7 +17,7 @@ from tests.chapters import Chapter
 from tests.openai_server import ChatServer
 
 NAN = np.nan
-CHAPTER = "26-interpretation"
+CHAPTER = "interpretation"
 LINEAGE = Lineage({"base": {"train": ["english"]}, "lua": {"parent": "base", "train": ["lua"]}})
 CONTROLS = {"random_mlp": "lua.mlp-0", "random_model": "base.random-0"}
 N = 40

@@ -12,7 +12,7 @@ from tests.chapters import Chapter
 from tests.conftest import CONTEXT
 from tests.families import FAMILIES, new_model
 
-NAME = "23a-load-bearing"
+NAME = "load-bearing"
 LINEAGE = Lineage({"base": {"train": ["english"]}})
 SITE, END = LINEAGE.site, "blocks.0.hook_resid_post"
 

@@ -14,7 +14,7 @@ from featrack_utils.matching.correlation import BestMatches, Pairs
 from featrack_utils.pipeline import store
 from tests.chapters import Chapter
 
-CHAPTER = "25-map"
+CHAPTER = "map"
 OTHERS = ("lua-0", "lua-1")
 GROUPS, MEMBERS = 4, 30
 LINEAGE = Lineage({"base": {"train": ["p"]}, "lua": {"parent": "base", "train": ["q"]}})

@@ -230,7 +230,7 @@ def test_merges_of_tuned_parents_are_compared_and_others_are_not():
 @pytest.fixture(scope="module")
 def chapter():
     """What the chapter defines to judge differences, and to show what TIES and DARE do."""
-    return Chapter("21-methods")
+    return Chapter("methods")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ TEXTS = {"english": ["the cat and the dog sat there. " * 30] * 9, "lua": ["local
 
 def chapter(**given):
     parts = {"own_steps": 12, "texts": TEXTS, "BEFORE": "english", "AFTER": "lua"}
-    own = Chapter("29-own", **parts | given)
+    own = Chapter("own", **parts | given)
     for name in ("def merge(place)", "MODELS = {", "def written("):
         own.run_cell(name)
     return own

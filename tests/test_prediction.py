@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def chapter():
-    return Chapter("21b-prediction")
+    return Chapter("prediction")
 
 
 def test_auc_is_scikit_learns_with_ties_and_weights(chapter):
@@ -136,7 +136,7 @@ def test_around_the_site_stand_the_matrices_of_its_own_width(tmp_path, tokenizer
     model = loading.load_model(folder)
     for hook, count in (("mlp.hook_post", 1 + (family == "Mistral")), ("hook_mlp_out", 1)):
         lineage = Lineage({"one": {"train": ["x"]}}, f"blocks.0.{hook}")
-        chapter = Chapter("21b-prediction", run=tmp_path, lineage=lineage)
+        chapter = Chapter("prediction", run=tmp_path, lineage=lineage)
         writers, reader = chapter.around_site("one")
         width = capture.width(model, lineage.site)
         assert [len(one) for one in writers] == [width] * count

@@ -7,7 +7,7 @@ from featrack_utils.dictionaries.features import Features
 from featrack_utils.statistics.bootstrap import Draws, halves
 from tests.chapters import Chapter
 
-CHAPTER = Chapter("15-repartitioned")
+CHAPTER = Chapter("repartitioned")
 encoder_probe, sparse_probe = CHAPTER.encoder_probe, CHAPTER.sparse_probe
 
 N, DOCUMENTS = 8000, 40

@@ -13,7 +13,7 @@ from featrack_utils.statistics.persistence import Persistence, persistence
 from tests.chapters import Chapter
 from tests.simulated import Plan, simulate
 
-CHAPTER = "19-robustness"
+CHAPTER = "robustness"
 OWN = "this run's"
 PLAN = Plan(120, 80, 60, capture=0.7, seeds=2, density=0.03, rho=(0.6, 1.0))
 TAUS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

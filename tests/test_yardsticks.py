@@ -30,7 +30,7 @@ def compared(a, b, tau):
     """Dictionary a's matches in b by every yardstick; each is (activations, weights)."""
     found = {name: SimpleNamespace(acts=acts) for name, (acts, _) in {"a": a, "b": b}.items()}
     chapter = Chapter(
-        "13-context",
+        "context",
         tau=tau,
         found=found,
         matches=SimpleNamespace(best={("a", "b"): correlations(a[0], b[0])}),

@@ -112,7 +112,7 @@ def find(name: str) -> Path:
 
 def page_of(source: Path) -> str:
     """A chapter's name without the number that orders it: 11-tracking.py is "tracking"."""
-    return re.sub(r"^\d+[a-z]?-", "", source.stem)
+    return re.sub(r"^\d+-", "", source.stem)
 
 
 def prepare(source: Path, output: Path, parameters: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -747,8 +747,7 @@ say(
     f"when it is taken out. Of {count(len(moves))} features active on one token the one that "
     f"matters most moves {percent(moved(clean, without), 1)} of the probability, the median one "
     f"{percent(moves['moved'].median(), 1)}.",
-    "*What comes next*: there are more ways to merge than one; [which of them keeps which "
-    "features](methods)?",
+    "*What comes next*: the same controls, put together as [a lesson](lesson) for a class.",
 )
 
 # %% [markdown]
