@@ -27,7 +27,6 @@ import pandas as pd
 import torch
 from matplotlib.ticker import PercentFormatter
 from scipy import sparse
-from scipy.stats import binomtest
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features, kernels
@@ -61,6 +60,7 @@ from featrack_utils.statistics.intervals import (
     difference,
     interval,
     over_seeds,
+    proportion,
 )
 from featrack_utils.statistics.persistence import flat
 from featrack_utils.statistics.probes import Probe, encoder_probe
@@ -624,16 +624,7 @@ show(
 # At one weight there are dictionaries to ask: the merge has its own. There a feature that the parent's
 # encoder calls alive should have a {term}`match`, and a dead one none.
 
-
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-def of_counts(found):
-    """A share of independent features with its interval by Wilson; NaN of none."""
-    if not found.size:
-        return UNDEFINED
-    low, high = binomtest(int(found.sum()), found.size).proportion_ci(method="wilson")
-    return Interval(float(found.mean()), float(low), float(high))
-
-
 agree = {}
 for merge in pairs:
     lives, has = [], []
@@ -642,7 +633,7 @@ for merge in pairs:
             lives.append(walked[merge, t_of[merge]][name][0] > tau)
             has.append(best_r(name, merge).max(axis=0)[followed[name]] > tau)
     lives, has = np.concatenate(lives), np.concatenate(has)
-    agree[merge] = {"alive": of_counts(has[lives]), "dead": of_counts(has[~lives])}
+    agree[merge] = {"alive": proportion(has[lives]), "dead": proportion(has[~lives])}
     for end, share in agree[merge].items():
         results |= flat(f"along.{merge}.{end}_with_match_share", share)
 lives, dead = agree[first_merge].values()

@@ -123,10 +123,3 @@ def test_death_points_are_distances_from_the_features_own_parent():
     for parent in "ab":
         np.testing.assert_allclose(chapter.death_points("m", parent, "own"), [0.25, np.inf])
     assert chapter.on_axis("m", "b", (0.2, 0.1, 0.4)) == pytest.approx((0.8, 0.6, 0.9))
-
-
-def test_a_share_of_counts_has_wilsons_interval(chapter):
-    share = chapter.of_counts(np.arange(10) < 4)
-    # By hand: centre (p + z²/2n) / (1 + z²/n), half-width z √(p(1−p)/n + z²/4n²) / (1 + z²/n).
-    assert share == pytest.approx((0.4, 0.1682, 0.6873), abs=1e-4)
-    assert np.isnan(chapter.of_counts(np.zeros(0, bool)).estimate)
