@@ -75,6 +75,7 @@ class_share = 0.5  # of a feature's activation must fall on a class's tokens
 max_density = 0.1  # of all tokens, above which a feature is dense
 seed = 1337  # of the random contexts and of the bootstrap
 interval_draws = 40  # bootstrap draws over groups of documents and seeds
+most_choices = 24  # of one dictionary for each model, if there are more: so many at random
 
 # %%
 run = store.open_run(run_dir)
@@ -117,7 +118,15 @@ def chained(chosen):
 
 
 own = matches.names[root]
-choices = list(product(*(matches.names[model] for model in lineage.order)))
+seeds_of = [range(len(matches.names[model])) for model in lineage.order]
+by_seeds = list(product(*seeds_of))
+if len(by_seeds) > most_choices:  # the first stays: seed 0 of each
+    others = np.random.default_rng(seed).permutation(np.arange(1, len(by_seeds)))
+    by_seeds = [by_seeds[place] for place in (0, *sorted(others[: most_choices - 1]))]
+choices = [
+    tuple(matches.names[model][s] for model, s in zip(lineage.order, seeds, strict=True))
+    for seeds in by_seeds
+]
 known_chains = {chosen: chained(chosen) for chosen in choices}
 first = dict(zip(lineage.order, choices[0], strict=True))
 universal = known_chains[choices[0]]
@@ -240,7 +249,7 @@ axis.set(xlim=(0, None), ylim=(1.5, -0.5), xlabel="universal features")
 axis.grid(axis="y", visible=False)
 show(
     figure,
-    "Universal features: the mean (large dot) over all choices of one dictionary for each model (small "
+    "Universal features: the mean (large dot) over choices of one dictionary for each model (small "
     "dots). Grey bar: from the floor, where all children have a random MLP (grey dots: the draws), to "
     "the ceiling, if nothing had happened. Tick: the random model.",
     "fig-universal",
@@ -252,8 +261,8 @@ each = [one.features for one in counted]
 bounded = 2 < len(own) < len(lineage.order)
 rescaled = (mean.features - floor.features) / (ceiling.features - floor.features)
 say(
-    f"Between the dictionaries of seed 0 there are {count(each[0])} universal features; over all "
-    f"{count(len(choices))} choices from {count(min(each))} to {count(max(each))}. The mean, "
+    f"Between the dictionaries of seed 0 there are {count(each[0])} universal features; over "
+    f"{count(len(choices))} choices of dictionaries from {count(min(each))} to {count(max(each))}. The mean, "
     f"{count(mean.features)}, stands between {count(floor.features)} with random MLPs and "
     f"{count(ceiling.features)} if nothing had happened: {{term}}`rescaled <rescaled persistence>` that is {percent(rescaled)}. "
     f"With copies merged it is {count(mean.groups)} between {count(floor.groups)} and "
@@ -332,7 +341,7 @@ sample = resample(
     seed=seed,
     eligible_features={model: [able[n] for n in names] for model, names in of_models.items()},
 )
-known_links = {}
+known_links, known_draws = {}, {}
 
 
 def links(a, b):
@@ -349,7 +358,10 @@ def universal_share(shape, stands_for, merged=False):
     """Share of a root dictionary's features, or groups of copies, with a chain through dictionaries."""
     _, s = stands_for[shape.root]
     along = {(a, b): links(stands_for[a], stands_for[b]) for a, b in steps(shape)}
-    having = chains_drawn(shape, along, able[own[s]].size)
+    key = *along, *stands_for.values()
+    if key not in known_draws:
+        known_draws[key] = chains_drawn(shape, along, able[own[s]].size)
+    having = known_draws[key]
     if merged:
         of = groups[own[s]]
         having = np.array([having[of == group].any(axis=0) for group in np.unique(of[of >= 0])])
@@ -373,8 +385,7 @@ def over_choices(shape, models, choices, merged):
 
 def between(merged=False):
     """Universal features between the ceiling and both floors, with intervals."""
-    seeds = [range(len(of_models[model])) for model in lineage.order]
-    share = over_choices(lineage, lineage.order, product(*seeds), merged)
+    share = over_choices(lineage, lineage.order, by_seeds, merged)
     stand_ins = [root, *(f"{model}.mlp" for model in lineage.order[1:])]
     draws = [(d % len(own), *[d] * (len(stand_ins) - 1)) for d in range(control_draws)]
     in_one = Lineage({"a": {"train": ["text"]}, "b": {"parent": "a", "train": ["text"]}})

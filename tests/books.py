@@ -129,7 +129,8 @@ def smoke(checkout: Path) -> Path:
 def of_lineage(checkout: Path, name: str) -> Path:
     """The book of one of LINEAGES."""
     models, arms = json.dumps(LINEAGES[name]), json.dumps(ARMS[name])
-    finish(checkout, cores=1, name=name, models=models, arms=arms, robustness="{sweep: []}")
+    small = {"robustness": "{sweep: []}", "sae": "{expansion: 4}"}
+    finish(checkout, cores=1, name=name, models=models, arms=arms, **small)
     return checkout
 
 

@@ -104,7 +104,7 @@ ALONE = (
         "each of the two is the other's yardstick",
     ),
     (
-        r"along\.\w+\.novel\.decodable_share",
+        r"along\.\w+\.(novel|partnered)\.decodable_share",
         _NULLS,
         "the share of the norm-matched mixture stands beside it",
     ),
