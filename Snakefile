@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import jupytext
 from snakemake.logging import logger
 
 from featrack_utils.corpora.files import fingerprint
@@ -15,7 +14,7 @@ from featrack_utils.corpora.hub import pinned
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.recipes import comparable, read_recipes
 from featrack_utils.pipeline.forkserver import ADDRESS, start
-from featrack_utils.pipeline.notebook import declared_parameters, find
+from featrack_utils.pipeline.notebook import declared_in, find
 from featrack_utils.pipeline.profile import load_profile
 from featrack_utils.pipeline.progress import Progress, take_lock
 from featrack_utils.pipeline.sources import imported_files
@@ -107,7 +106,7 @@ DRAWS = {"interval_draws": min(40, PROFILE.tracking.replicates)}
 
 
 def parameters(page, phase):
-    declared = declared_parameters(jupytext.read(find(phase.notebook or page)))
+    declared = declared_in(find(phase.notebook or page))
     known = SHARED | {}
     for name in reversed((*phase.sections, "tracking")):
         known |= section(name)

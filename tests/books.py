@@ -130,6 +130,7 @@ def of_lineage(checkout: Path, name: str) -> Path:
     """The book of one of LINEAGES."""
     models, arms = json.dumps(LINEAGES[name]), json.dumps(ARMS[name])
     small = {"robustness": "{sweep: []}", "sae": "{expansion: 4}"}
+    small["tracking"] = "{control_draws: 1, replicates: 20}"
     finish(checkout, cores=1, name=name, models=models, arms=arms, **small)
     return checkout
 

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,12 @@ def declared_parameters(notebook: Any) -> dict[str, Any]:
                 ) from error
             return {k: v for k, v in namespace.items() if not k.startswith("__")}
     raise FeatrackError("The notebook has no cell tagged `parameters`; tag one.")
+
+
+@cache
+def declared_in(source: Path) -> dict[str, Any]:
+    """The literals of the parameters cell of a chapter's source."""
+    return declared_parameters(jupytext.read(source))
 
 
 def checked(parameters: dict[str, Any], declared: dict[str, Any], notebook: str) -> dict[str, Any]:

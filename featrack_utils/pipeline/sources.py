@@ -6,7 +6,7 @@ import ast
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 
@@ -47,11 +47,20 @@ def _closure(files: Iterable[Path]) -> set[Path]:
 
 
 def _imported_files(path: Path) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for parts in _imports(path.read_text()):
+        place = _PACKAGE.joinpath(*parts)
+        yield from (place.with_suffix(".py"), place / "__init__.py")
+
+
+@cache  # each chapter imports much of what the others do
+def _imports(source: str) -> tuple[tuple[str, ...], ...]:
+    """What may be modules of this package in the imports of some code, as parts of their paths."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == _PACKAGE.name:
-            place = _PACKAGE.joinpath(*node.module.split(".")[1:])
-            for stem in (place, *(place / alias.name for alias in node.names)):
-                yield from (stem.with_suffix(".py"), stem / "__init__.py")
+            place = tuple(node.module.split(".")[1:])
+            found += [place, *((*place, alias.name) for alias in node.names)]
+    return tuple(found)
 
 
 def of_function(build: Callable[..., object]) -> str:
