@@ -2,7 +2,7 @@
 
 A book takes minutes, in which snakemake and its kernels work while pytest waits. So the books that
 the collected tests ask for are begun at once, by a process of their own; the tests about them come
-last (`conftest.py`). Tests may run in several processes: one of them starts, all of them wait.
+late (`conftest.py`). Tests may run in several processes: one of them starts, all of them wait.
 """
 
 import contextlib
