@@ -436,7 +436,7 @@ for child, first in first_change.items():
         else f"In {label(child)} the weights' part can't be shown at any dose ({left} are left)."
     )
 # %% [markdown]
-# What comes next: [the learning rate as a dose](rate), and [the same conclusions under other ways to count](robustness).
+# What comes next: [the same conclusions under other ways to count](robustness).
 #
 # :::{admonition} Exercise 1
 # :class: tip

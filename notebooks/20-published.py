@@ -413,7 +413,7 @@ say(
 )
 
 # %% [markdown]
-# What comes next: [which way of merging keeps what](methods), and then [features one by one](case-study).
+# What comes next: [features one by one](case-study).
 #
 # :::{admonition} Exercise 1
 # :class: tip
