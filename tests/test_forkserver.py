@@ -251,4 +251,27 @@ def test_sockets_have_short_names_however_long_the_folder_of_temporary_files(tmp
     monkeypatch.setattr("tempfile.tempdir", str(deep))
     folder = Path(forkserver.socket_folder())
     assert folder.is_dir() and len(str(folder)) < 60
-    folder.rmdir()
+    shutil.rmtree(folder)
+
+
+def test_sockets_that_a_killed_process_has_left_are_removed_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code = "import time\nfrom featrack_utils.pipeline.forkserver import socket_folder\n"
+    code += "print(socket_folder(), flush=True)\ntime.sleep(60)\n"
+    command = [sys.executable, "-c", code]
+    holders = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    left, held = (Path(holder.stdout.readline().strip()) for holder in holders)
+    somebodys = tmp_path / "featrack-fork"
+    somebodys.mkdir()
+    (somebodys / "thesis.tex").write_text("mine")
+    holders[0].kill()
+    holders[0].wait()
+    own = Path(forkserver.socket_folder())
+    assert not left.exists() and held.is_dir() and own.is_dir()
+    assert (somebodys / "thesis.tex").read_text() == "mine"
+    holders[1].kill()
+    holders[1].communicate()
+    shutil.rmtree(own)

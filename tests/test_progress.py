@@ -27,6 +27,24 @@ def test_each_phase_is_named_as_it_starts_and_ends_with_how_many_are_left():
     assert lines == expected
 
 
+def test_what_snakemake_stops_at_is_said_in_one_line_unless_it_was_said_before():
+    out = io.StringIO()
+    logger = logging.Logger("snakemake")
+    logger.addHandler(Progress(out))
+
+    def stops(message, exception):
+        logger.error(message, extra={"event": "error", "exception": exception})
+
+    stops("WorkflowError:\nFailed to create output directory runs/a.\nOSError: x", "WorkflowError")
+    stops('Traceback (most recent call last):\n  File "a", line 1\nOSError: full', "OSError")
+    stops("Traceback (most recent call last):\nFeatrackError: in use", "FeatrackError")
+    stops("WorkflowError:\nAt least one job did not complete successfully.", "WorkflowError")
+    stops("RuleException:\nCalledProcessError in line 7", "RuleException")
+    lines = [line.split("] ")[1] for line in out.getvalue().splitlines()]
+    failed = "WorkflowError: Failed to create output directory runs/a. OSError: x"
+    assert lines == [failed, "OSError: full"]
+
+
 def test_a_duration_is_read_in_minutes_and_seconds():
     assert spell(12.4) == "12 s"
     assert spell(185) == "3 min 5 s"

@@ -1,11 +1,11 @@
 """From executed notebooks to the pages of the book: no progress bars, machine paths or noise."""
 
 import argparse
+import contextlib
 import re
 import shutil
 import sys
-import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import nbformat
@@ -13,7 +13,7 @@ import yaml
 from nbformat import NotebookNode
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline import store
+from featrack_utils.pipeline import disk, store
 
 PAGES = "executed"
 EXPLORER = "explorer"
@@ -60,8 +60,8 @@ def render_book(run_dir: Path, book_dir: Path, phases: Collection[str] | None = 
     _require_own(book_dir / PAGES, "*.ipynb")
     for name in DATA:
         _require_own(book_dir / _data(name), "*.js")
-    with tempfile.TemporaryDirectory(dir=book_dir, prefix=".executed-") as scratch:
-        fresh = Path(scratch) / "fresh"
+    with _scratch(book_dir / f".{PAGES}.scratch") as scratch:
+        fresh = scratch / "fresh"
         fresh.mkdir()
         for page, source in sources.items():
             notebook = _read(source, page)
@@ -71,10 +71,21 @@ def render_book(run_dir: Path, book_dir: Path, phases: Collection[str] | None = 
             (fresh / f"{page}.ipynb").write_text(text + "\n", encoding="utf-8")
         for name, page in DATA.items():
             if page in pages and (name == EXPLORER or (run_dir / name).exists()):
-                shutil.copytree(store.opened(run_dir / name) / "data", Path(scratch) / name)
+                shutil.copytree(store.opened(run_dir / name) / "data", scratch / name)
         store.replace(fresh, book_dir / PAGES)
         for name in DATA:
-            _place_data(book_dir, name, Path(scratch))
+            _place_data(book_dir, name, scratch)
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """An empty folder of always the same name, so that the next one takes a killed one's place."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _require_own(folder: Path, pattern: str) -> None:
@@ -243,19 +254,40 @@ def _clean_data(data: NotebookNode) -> NotebookNode | None:
     return NotebookNode(data | ({"text/plain": _ADDRESS.sub("", plain)} if plain else {}))
 
 
+def build_html(book_dir: Path, toc: Path) -> int:
+    """Builds the rendered pages, with warnings as errors; the builder's exit status."""
+    from jupyter_book.cli.main import main as jupyter_book  # takes a second to load
+
+    # --all: what a killed build has left, or one of tomorrow, would pass for up to date. It costs
+    # nothing, for all pages are new anyway.
+    options = ["--toc", str(toc), "--config", "_config.yml", "--path-output", str(book_dir)]
+    command = ["build", str(book_dir), *options, "--all", "-W", "-q"]
+    try:
+        jupyter_book(command, prog_name="jupyter-book")
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line: `python -m featrack_utils.pipeline.book runs/quick book`."""
     parser = argparse.ArgumentParser(prog="featrack_utils.pipeline.book", description=main.__doc__)
     parser.add_argument("run_dir", type=Path, help="a finished run")
     parser.add_argument("book_dir", type=Path, help="where _toc.yml is and executed/ goes")
     parser.add_argument("--phases", nargs="*", help="the phases of this run; left out: all")
+    parser.add_argument("--toc", type=Path, help="builds the pages, too, by these contents")
     options = parser.parse_args(arguments)
     try:
         render_book(options.run_dir, options.book_dir, options.phases)
+        return build_html(options.book_dir, options.toc) if options.toc else 0
     except FeatrackError as error:
-        sys.stderr.write(f"featrack: {error}\n")
-        return 1
-    return 0
+        said = str(error)
+    except (OSError, RuntimeError) as error:  # the builder's own error has another as its cause
+        said = disk.sentence_if_full(f"{error} {error.__cause__}", options.book_dir)
+        if not said:
+            raise
+    sys.stderr.write(f"featrack: {said}\n")
+    return 1
 
 
 if __name__ == "__main__":

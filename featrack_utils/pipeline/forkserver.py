@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import json
 import os
@@ -28,9 +29,12 @@ import threading
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TextIO
 
 ADDRESS = "FEATRACK_FORKSERVER"
 _SERVE = "--serve"
+_IN_USE = "featrack-in-use"  # a file in a folder of sockets, locked by the process that made it
+_HELD: list[TextIO] = []
 # What most notebooks load, the dear parts by name, and nothing of ours, which may change while the
 # server runs. The kernel goes first: tqdm looks for it to choose the kind of its bars.
 PRELOADED = (
@@ -64,9 +68,32 @@ LOADING = {
 
 
 def socket_folder() -> str:
-    """A new folder for sockets, whose names may have some hundred characters and no more."""
-    short = None if len(tempfile.gettempdir()) < 60 else "/tmp"
-    return tempfile.mkdtemp(prefix="featrack-", dir=short)
+    """A new folder for sockets, whose names may have some hundred characters and no more.
+
+    It is this process's own for as long as that lives. Those of processes that were killed are
+    removed.
+    """
+    place = tempfile.gettempdir() if len(tempfile.gettempdir()) < 60 else "/tmp"
+    for mark in Path(place).glob(f"featrack-*/{_IN_USE}"):
+        with contextlib.suppress(OSError), _locked(mark):  # in use, another user's, gone by now
+            shutil.rmtree(mark.parent, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix="featrack-", dir=place)
+    mark = Path(folder) / f".{_IN_USE}"
+    mark.touch()
+    _HELD.append(_locked(mark))
+    mark.rename(mark.with_name(_IN_USE))  # found by others only when it is locked
+    return folder
+
+
+def _locked(mark: Path) -> TextIO:
+    """Holds a file for this process, until it ends or lets go; OSError if another one does."""
+    file = mark.open("r+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def start(threads: int, modules: Sequence[str] = PRELOADED) -> subprocess.Popen | None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import re
@@ -26,8 +27,9 @@ from papermill.exceptions import PapermillExecutionError
 from pydantic import TypeAdapter, ValidationError
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline import forkserver
+from featrack_utils.pipeline import disk, forkserver
 from featrack_utils.pipeline.profile import Real, Whole, require_known, sentence
+from featrack_utils.pipeline.store import PIPELINE_RUN
 
 NOTEBOOKS = Path("notebooks")
 _KERNEL = {"name": "python3", "language": "python", "display_name": "Python 3"}  # if none is named
@@ -44,6 +46,7 @@ class ForkedKernelManager(AsyncKernelManager):
     def __init__(self, **options: Any) -> None:
         folder = forkserver.socket_folder()
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        options["connection_file"] = f"{folder}/connection.json"  # elsewhere a kill would leave it
         super().__init__(transport="ipc", ip=f"{folder}/kernel", **options)
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
@@ -174,8 +177,8 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
     executing = output.with_name(f".{output.stem}.executing.ipynb")
     failed = _failed(output)
     notebook.metadata[_MARK] = {"notebook": page_of(source)}
-    jupytext.write(notebook, prepared)
     try:
+        jupytext.write(notebook, prepared)
         papermill.execute_notebook(
             str(prepared),
             str(executing),
@@ -195,14 +198,26 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
         os.replace(executing, failed)
         if error.ename == FeatrackError.__name__:
             raise FeatrackError(error.evalue) from error
+        _raise_if_full(error.evalue, output, error)
         raise FeatrackError(
             f"{source} failed with {error.ename}: {error.evalue}; "
             f"the whole traceback is in {failed}."
         ) from error
     except DeadKernelError as error:
+        _raise_if_full("", output, error)  # what is mapped into memory from a full disk kills it
         raise FeatrackError(
             f"{source}: its kernel died, most likely for want of memory; make the run smaller."
         ) from error
+    except OSError as error:
+        _raise_if_full(str(error), output, error)
+        raise
     finally:
-        prepared.unlink(missing_ok=True)
-        executing.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            prepared.unlink(missing_ok=True)
+            executing.unlink(missing_ok=True)
+
+
+def _raise_if_full(said: str, output: Path, error: Exception) -> None:
+    run = Path(os.environ.get(PIPELINE_RUN, output.parent))
+    if sentence := disk.sentence_if_full(said, run):
+        raise FeatrackError(sentence) from error

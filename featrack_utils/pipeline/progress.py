@@ -40,9 +40,13 @@ class Progress(logging.Handler):
             self.finished.append(record.job_id)
         elif event == "progress":
             self.end(record.done, record.total - 1)  # the rule `all` is no phase
-        elif not event and record.levelno >= logging.ERROR:
+        elif event in ("", "error") and record.levelno >= logging.ERROR:
             message = str(record.getMessage())
-            if not message.startswith(_ECHOES):
+            if message.startswith("Traceback"):  # of which the last line says what it was
+                message = message.strip().splitlines()[-1]
+            message = " ".join(message.split())
+            ours = getattr(record, "exception", "") == FeatrackError.__name__  # it has said so
+            if not ours and not message.removeprefix("WorkflowError: ").startswith(_ECHOES):
                 self.say(message)
 
     def end(self, done: int, total: int) -> None:
