@@ -1,16 +1,29 @@
 """Artefacts are whole or absent, rebuilt only for a reason, and verified when opened."""
 
+import ast
+import hashlib
 import json
 import math
 import os
+import pickle
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
+import torch
+import transformers
+from sae_lens.training.activation_scaler import ActivationScaler
 
+from featrack_utils.corpora.tokenizer import load_stream
+from featrack_utils.dictionaries.features import load_features
+from featrack_utils.dictionaries.training import RecordingTrainer, load_sae
 from featrack_utils.errors import FeatrackError
+from featrack_utils.models.loading import load_model
 from featrack_utils.pipeline import store
+from tests.books import ROOT
 
 
 class Builder:
@@ -173,7 +186,11 @@ def refused(call, *arguments) -> str:
     return sentence
 
 
-@pytest.mark.parametrize("harm", [flip_a_byte, Path.unlink])
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("harm", [flip_a_byte, truncate, Path.unlink])
 def test_a_damaged_or_missing_file_is_named_and_refused(folder, harm):
     make(folder, Builder())
     harm(folder / "sub" / "file.txt")
@@ -182,12 +199,166 @@ def test_a_damaged_or_missing_file_is_named_and_refused(folder, harm):
     assert "file.txt" in refused(store.digest, folder)
 
 
-@pytest.mark.parametrize("content", [b'{"key": "a', b"[]", b"{}", b"\xff\xfe"])
+OLDER = b'{"key": "0a1b", "files": ["sub/file.txt"], "edition": 1}'
+
+
+@pytest.mark.parametrize("content", [b'{"key": "a', b"[]", b"{}", b"\xff\xfe", OLDER])
 def test_a_damaged_record_is_named_and_refused(folder, content):
     make(folder, Builder())
     (folder / "run.json").write_bytes(content)
     assert "run.json" in refused(store.opened, folder)
     assert f"delete {folder}" in refused(make, folder, Builder())
+
+
+def two_models(folder: Path) -> tuple[Path, Path]:
+    """Two artefacts with a file of the same name and different content."""
+    models = folder.with_name("lua"), folder.with_name("stories")
+    for model in models:
+        make(model, Builder(model.name), parameters={"text": model.name})
+    return models
+
+
+def swap(one: Path, other: Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+def test_files_of_two_models_that_were_swapped_are_named_and_refused(folder):
+    models = two_models(folder)
+    swap(*(model / "sub" / "file.txt" for model in models))
+    for model in models:
+        assert str(model / "sub" / "file.txt") in refused(store.opened, model)
+        again = Builder(model.name)
+        parameters = {"text": model.name}
+        assert "file.txt" in refused(lambda: make(model, again, parameters=parameters))  # noqa: B023
+        assert again.calls == 0
+
+
+def test_folders_of_two_models_that_were_swapped_are_named_and_refused(folder):
+    lua, stories = two_models(folder)
+    swap(lua, stories)
+    assert f"{lua}/ holds what was made as stories; delete it" in refused(store.opened, lua)
+    assert "made as lua" in refused(store.digest, stories)
+    with pytest.raises(FeatrackError, match="made as stories"):
+        make(folder, Builder(), inputs=[lua])
+    assert not folder.exists()
+    for model in (lua, stories):  # as the sentence says
+        shutil.rmtree(model)
+        make(model, Builder(model.name), parameters={"text": model.name})
+        assert (store.opened(model) / "sub" / "file.txt").read_text() == model.name
+
+
+def test_an_artefact_of_an_older_edition_is_made_anew_whole(folder):
+    # Its record is whole, but from other code, without what came later.
+    folder.mkdir(parents=True)
+    (folder / "old.txt").write_text("old")
+    files = {"old.txt": hashlib.sha256(b"old").hexdigest()}
+    (folder / "run.json").write_text(json.dumps({"key": "0a1b", "files": files}))
+    assert store.opened(folder) == folder
+    build = Builder()
+    make(folder, build)
+    assert build.calls == 1 and not (folder / "old.txt").exists()
+    assert store.read_record(folder)["name"] == "things"
+
+
+def test_what_is_deleted_because_it_was_refused_is_made_again(folder):
+    build = Builder()
+    make(folder, build)
+    truncate(folder / "sub" / "file.txt")
+    assert f"delete {folder}/" in refused(store.opened, folder)
+    shutil.rmtree(folder)
+    make(folder, build)
+    assert build.calls == 2 and store.opened(folder) == folder
+
+
+def test_what_stepped_aside_before_a_kill_is_removed_by_the_next_call(folder):
+    make(folder, Builder())
+    old = folder.with_name(f".{folder.name}.partial-old")
+    shutil.copytree(folder, old)
+    make(folder, Builder())
+    assert beside(folder) == ["things"]
+    shutil.copytree(folder, old)
+    fresh = folder.with_name("fresh")
+    fresh.mkdir()
+    store.replace(fresh, folder)  # the book's pages are put in place by this alone
+    assert beside(folder) == ["things"]
+
+
+class Hostile:
+    """Unpickled, it leaves a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+def test_a_pickle_in_place_of_an_artefacts_file_is_never_executed(tmp_path):
+    mark, at = tmp_path / "executed", tmp_path / "artefact"
+    pickled = pickle.dumps(Hostile(mark))
+    pickle.loads(pickled)
+    assert mark.exists()  # hostile indeed
+    mark.unlink()
+    names = ["stream.safetensors", "documents.parquet", "sae_weights.safetensors", "any.json"]
+    names += ["model.safetensors", "pytorch_model.bin", "features.safetensors", "trainer_state.pt"]
+    at.mkdir()
+    for name in names:
+        (at / name).write_bytes(pickled)
+    torch.save(Hostile(mark), at / "pytorch_model.bin")
+    torch.save(Hostile(mark), at / "trainer_state.pt")
+    (at / "activation_scaler.json").write_text('{"scaling_factor": 1.0}')
+    transformers.MistralConfig(hidden_size=8, num_hidden_layers=1).save_pretrained(at)
+    (at / "cfg.json").write_text('{"architecture": "standard", "d_in": 8, "d_sae": 16}')
+    on_cpu = SimpleNamespace(device="cpu")
+    trainer = SimpleNamespace(activation_scaler=ActivationScaler(), cfg=on_cpu)
+    readers = [
+        lambda: load_stream(at),
+        lambda: load_features(at / "features.safetensors"),
+        lambda: load_model(at),
+        lambda: load_sae(at),
+        lambda: pd.read_parquet(at / "documents.parquet"),
+        lambda: store.read_results(at, "any"),
+        lambda: RecordingTrainer.load_trainer_state(trainer, at),
+    ]
+    for read in readers:
+        with pytest.raises(Exception):  # noqa: B017 (each library has its own)
+            read()
+        assert not mark.exists()
+    (at / "model.safetensors").unlink()
+    with pytest.raises(OSError, match="safetensors"):
+        load_model(at)
+    assert not mark.exists()
+
+
+SOURCES = [*(ROOT / "featrack_utils").rglob("*.py"), *(ROOT / "notebooks").glob("*.py")]
+SOURCES += [ROOT / "Snakefile"]
+UNPICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_is_unpickled_and_no_models_own_code_is_trusted(path):
+    text = path.read_text()
+    if path.suffix != ".py":  # Snakemake's rules are no Python
+        assert not re.search(r"pickle|torch\.load|trust_remote_code", text)
+        return
+    bad = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            bad += [alias.name for alias in node.names if alias.name in UNPICKLING]
+        elif isinstance(node, ast.ImportFrom) and node.module in UNPICKLING:
+            bad.append(node.module)
+        elif isinstance(node, ast.Attribute) and node.attr in {"read_pickle", "unsafe_load"}:
+            bad.append(node.attr)
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            given = {each.arg: ast.unparse(each.value) for each in node.keywords}
+            bad += [called] * (called == "torch.load" and given.get("weights_only") != "True")
+            wrong = {"trust_remote_code": "False", "allow_pickle": "False"}
+            bad += [name for name, value in wrong.items() if given.get(name, value) != value]
+    assert bad == []
 
 
 def test_a_foreign_folder_is_refused_and_left_alone(folder):
@@ -205,7 +376,9 @@ def test_a_missing_input_is_named(folder):
 
 def test_the_record_says_from_what_with_what_and_when(folder):
     record = store.read_record(make(folder, Builder()))
+    assert record["name"] == "things"
     assert set(record) == {
+        "name",
         "key",
         "parameters",
         "inputs",

@@ -138,20 +138,21 @@ def make(
     }
     key = _digest(recipe)
     if folder.exists() and read_record(folder)["key"] == key:
+        shutil.rmtree(_stepped_aside(folder), ignore_errors=True)  # left by a kill
         return opened(folder)
     work = folder.with_name(f".{folder.name}.partial-{key[:12]}")
     for stale in folder.parent.glob(f".{folder.name}.partial-*"):
         if stale != work:
             shutil.rmtree(stale)
     if (work / _RECORD).is_file():
-        opened(work)  # it was finished and killed just before the rename
+        _verify(work, read_record(work))  # it was finished and killed just before the rename
     else:
         work.mkdir(parents=True, exist_ok=True)
         started = time.time()
         build(work)
         _temporary(work / _RECORD).unlink(missing_ok=True)
-        record = {"key": key, **recipe, "files": _file_digests(work), **_surroundings(started)}
-        _write_json(work / _RECORD, record)
+        record = {"name": folder.name, "key": key, **recipe, "files": _file_digests(work)}
+        _write_json(work / _RECORD, record | _surroundings(started))
     replace(work, folder)
     return folder
 
@@ -160,8 +161,10 @@ def replace(work: Path, folder: Path) -> None:
     """Puts one folder in another's place, on one file system, or leaves that as it was."""
     # The old one steps aside by a rename: one that is deleted file by file and killed halfway
     # would look damaged.
-    old = folder.with_name(f".{folder.name}.partial-old")
+    old = _stepped_aside(folder)
     if folder.exists():
+        if old.exists():  # left by a kill
+            shutil.rmtree(old)
         os.replace(folder, old)
     try:
         os.replace(work, folder)
@@ -172,20 +175,33 @@ def replace(work: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _stepped_aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.partial-old")
+
+
 def opened(folder: Path) -> Path:
     """Verifies an artefact and returns its folder.
 
     Raises:
-        FeatrackError: the folder is missing, foreign (no run.json) or damaged (a file differs).
+        FeatrackError: the folder is missing, foreign (no run.json), another artefact's under this
+            one's name, or damaged (a file differs).
     """
     record = read_record(folder)
+    if (name := record.get("name", folder.name)) != folder.name:
+        raise FeatrackError(
+            f"{folder}/ holds what was made as {name}; delete it and run `make book` again."
+        )
+    _verify(folder, record)
+    return folder
+
+
+def _verify(folder: Path, record: dict[str, Any]) -> None:
     for name, expected in record["files"].items():
         path = folder / name
         if not path.is_file() or _file_digest(path) != expected:
             raise FeatrackError(
                 f"{path} is damaged or missing; delete {folder}/ and run `make book` again."
             )
-    return folder
 
 
 def digest(folder: Path) -> str:
@@ -256,7 +272,8 @@ def read_record(folder: Path) -> dict[str, Any]:
         record = json.loads(path.read_text())
     except ValueError:  # neither JSON nor UTF-8
         record = None
-    if not isinstance(record, dict) or not {"key", "files"} <= set(record):
+    whole = isinstance(record, dict) and {"key", "files"} <= set(record)
+    if not whole or not isinstance(record["files"], dict):
         raise FeatrackError(
             f"{path} is damaged or foreign; delete {folder}/ and run `make book` again."
         )
