@@ -32,6 +32,7 @@ from featrack_utils.corpora.stories import plot_names
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, count, listed, number, percent, say, show
+from featrack_utils.interpretation.contexts import signs
 from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
 
@@ -141,7 +142,7 @@ def sample(domain, n_chars=600):
     text = read[domain, "validation"][first[seed % len(first)]]
     text = text[:n_chars] + " …" * (len(text) > n_chars)
     lines = (textwrap.fill(line, 85, replace_whitespace=False) for line in text.split("\n"))
-    return "\n".join(lines)
+    return signs("\n".join(lines), keep=" \n")  # what can't be seen as a sign
 
 
 for domain in domains:

@@ -34,6 +34,7 @@ from scipy.stats import entropy
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
 from featrack_utils.display import cards, style
+from featrack_utils.display.shading import in_prose
 from featrack_utils.display.text import (
     check,
     count,
@@ -532,12 +533,6 @@ if len(sizes):
 
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-def in_prose(piece):
-    """A token for a sentence of Markdown: code in which no character is markup."""
-    shown = "".join(map(contexts.visible, piece))
-    return "<code>" + "".join(f"&#{ord(character)};" for character in shown) + "</code>"
-
-
 def token_of(chain):
     """The token that a chain's first feature answers to most, for a sentence."""
     ids, _ = contexts.strongest_tokens(known.shares[first[root]], int(chain[root]), 1)

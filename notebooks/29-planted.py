@@ -38,7 +38,7 @@ from featrack_utils.corpora import planting, prepare, tokenizer
 from featrack_utils.dictionaries import features, jobs
 from featrack_utils.dictionaries.training import load_sae
 from featrack_utils.display import style
-from featrack_utils.display.shading import token_spans
+from featrack_utils.display.shading import in_prose, token_spans
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import (
     check,
@@ -156,7 +156,7 @@ pieces = corpora.pieces(sample)
 (sign,) = corpora.pieces(np.array([plant.mark]))
 say(
     f"The word is **{plant.word}**, which takes {count(len(plant.tokens))} tokens. It is planted in the "
-    f"text of **{label(child)}**, behind each `{sign!r}`. A planted block begins so:"
+    f"text of **{label(child)}**, behind each {in_prose(sign)}. A planted block begins so:"
 )
 display(HTML(f"<pre>{token_spans(pieces, shade > 0, 1.0, style.colour_of(child))}</pre>"))
 

@@ -10,6 +10,7 @@ from scipy import sparse
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.display import cards
+from featrack_utils.display.shading import in_prose
 from featrack_utils.interpretation.contexts import token_shares
 from featrack_utils.interpretation.logit_effects import LogitEffects
 from tests.chapters import Chapter
@@ -55,7 +56,7 @@ def test_a_token_is_shown_as_data():
 def test_a_token_in_a_sentence_is_never_markup():
     hostile = ["**b**", "`", "</code><script>", "$x$", "[a](b)", " =", "{numref}`x`"]
     for piece in hostile:
-        html = Chapter("case-study").in_prose(piece)
+        html = in_prose(piece)
         assert re.fullmatch(r"<code>(&#\d+;)+</code>", html)
         assert BeautifulSoup(html, "html.parser").text == piece.replace(" ", "·")
 

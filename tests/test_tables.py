@@ -52,6 +52,12 @@ def test_cells_captions_and_notes_are_escaped():
     assert soup.find(class_="featrack-caption").text == "<u>"
 
 
+def test_a_cell_shows_what_cannot_be_seen_as_signs_but_keeps_spaces_and_line_ends():
+    text = "a\u202eb\x1b[0m\x00 c\nd 5\u00a0%"
+    (cell,) = parse(show_table(pd.DataFrame({"text": [text]}))).find_all("td")
+    assert cell.text == "a⟨U+202E⟩b␛[0m␀ c\nd 5\u00a0%"
+
+
 def test_a_figure_takes_its_interval_into_its_cell():
     df = pd.DataFrame(
         {

@@ -67,6 +67,12 @@ def _spaced(text: str) -> str:
     return " ".join(map(_signs, text.split(" ")))
 
 
+def in_prose(text: str) -> str:
+    """A token for a sentence of Markdown: code in which no character is markup."""
+    shown = "".join(map(visible, text))
+    return "<code>" + "".join(f"&#{ord(character)};" for character in shown) + "</code>"
+
+
 def token_spans(tokens: Sequence[str], acts: Sequence[float], peak: float, colour: str) -> str:
     """Tokens in HTML, each shaded by its activation / peak, the strongest underlined.
 

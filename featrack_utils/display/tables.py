@@ -8,11 +8,13 @@ from numbers import Integral, Real
 import pandas as pd
 from IPython.display import HTML
 
+from featrack_utils.interpretation.contexts import signs
 from featrack_utils.statistics.intervals import Interval
 
 MISSING = "–"
 _BOUNDS = (".ci_low", ".ci_high")
 _LONG_TEXT = 24  # characters
+_KEPT = " \n\u00a0"  # of what shows nothing; a no-break space is between a number and its unit
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -67,7 +69,8 @@ def show_table(
 
     def cell(value: object, column: str) -> str:
         text = format_cell(value, formats.get(column))
-        inner = value.data if isinstance(value, HTML) else escape(text)
+        # Text of a corpus may hold what turns the rest of its cell about.
+        inner = value.data if isinstance(value, HTML) else escape(signs(text, _KEPT))
         return f"<td{styles[column]}>{inner}</td>"
 
     head = "".join(map(heading, df.columns))

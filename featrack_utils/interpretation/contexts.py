@@ -47,6 +47,11 @@ def visible(character: str) -> str:
     return character
 
 
+def signs(text: str, keep: str = " ") -> str:
+    """A text with stand-ins for what would show nothing, but for the characters to keep."""
+    return "".join(c if c in keep else visible(c) for c in text)
+
+
 def vocabulary(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """The text of every token, by id; a byte that is only part of a character as ⟨0xE2⟩."""
     from transformers.convert_slow_tokenizer import bytes_to_unicode  # slow to load

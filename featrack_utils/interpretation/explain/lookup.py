@@ -17,7 +17,7 @@ from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.contexts import visible
+from featrack_utils.interpretation.contexts import signs
 from featrack_utils.statistics.bootstrap import halves
 
 WIDTH = 32  # tokens of an excerpt; Bills et al. take 64 of a longer context
@@ -247,7 +247,7 @@ def learn(acts: sparse.csr_matrix, text: EvaluationText, names: Sequence[str]) -
 
 def quoted(piece: str) -> str:
     """A token's text between quotation marks, with nothing in it that can't be seen."""
-    shown = "".join(c if c == " " else visible(c) for c in piece)
+    shown = signs(piece)
     return f"“{shown if shown.strip(' ') else shown.replace(' ', '·')}”"
 
 
