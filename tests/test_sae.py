@@ -1,5 +1,6 @@
 """Dictionaries: SAELens' own loss, an order that a kill doesn't change, a format others read."""
 
+import json
 from functools import partial
 
 import numpy as np
@@ -171,6 +172,9 @@ def test_training_twice_gives_the_same_dictionary_and_no_checkpoint_remains(trai
     assert names == ["cfg.json", "history.csv", "sae_weights.safetensors"]
     for name in names:
         assert (first / name).read_bytes() == (second / name).read_bytes()
+    # In another process the same keys might come in another order.
+    keys = [*json.loads((first / "cfg.json").read_text())]
+    assert keys == sorted(keys)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -243,6 +244,9 @@ def train_sae(
     if not all(torch.isfinite(p).all() for p in sae.parameters()):
         raise FeatrackError(f"Dictionary {folder.name} diverged; lower sae.learning_rate.")
     sae.save_inference_model(folder)
+    config = folder / "cfg.json"
+    # SAELens orders the keys otherwise in each process; equal dictionaries have equal files.
+    config.write_text(json.dumps(json.loads(config.read_text()), sort_keys=True))
     _write_history(trainer, folder)
     shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
 
