@@ -125,7 +125,7 @@ def find_all(lineage: Lineage, context: int, run: Path | None = None) -> dict[st
 
     Raises:
         FeatrackError: what `find` refuses, two tokenizers, a site beyond a model's last block, a
-            context longer than a model reads.
+            context longer than a model reads, merged models of different shapes.
     """
     found = {
         name: find(name, lineage.models[name], run and run / "models" / name)
@@ -151,7 +151,29 @@ def find_all(lineage: Lineage, context: int, run: Path | None = None) -> dict[st
                 f"({_described(model)}) have different tokenizers; only models that read the same "
                 "tokens can be compared."
             )
+    for merge in lineage.merges:
+        kin = (*lineage.parents(merge), merge)
+        require_one_shape(merge, [found[name] for name in kin if name in found])
     return found
+
+
+def require_one_shape(merge: str, models: Collection[Found]) -> None:
+    """Raises FeatrackError if models that a merge is made of, or it itself, differ in shape."""
+    shapes = {model.name: _shape(model) for model in models}
+    for name, shape in shapes.items():
+        if shape != (first := next(iter(shapes.values()))):
+            raise FeatrackError(
+                f"models.{merge} is a merge, and models.{next(iter(shapes))} ({first}) and "
+                f"models.{name} ({shape}) are not of one shape; merge models of one architecture."
+            )
+
+
+def _shape(model: Found) -> str:
+    shape = model.config.get_text_config()
+    return (
+        f"{shape.model_type}, {shape.num_hidden_layers} blocks, width {shape.hidden_size}, MLP "
+        f"{model.d_mlp}, {shape.vocab_size} tokens"
+    )
 
 
 def tokenizer_folder(source: str, corpora: Path) -> Path:

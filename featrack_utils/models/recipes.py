@@ -62,8 +62,8 @@ class Recipe(NamedTuple):
         """The recipe as mergekit reads it, with a setting and the folders of models.
 
         Raises:
-            FeatrackError: a parent that isn't there, weights that add up to zero, or a density
-                outside (0, 1].
+            FeatrackError: a parent that isn't there, weights that aren't numbers or add up to zero,
+                or a density outside (0, 1].
         """
         places = {f"parent-{number}": str(one) for number, one in enumerate(parents, start=1)}
         entries = [
@@ -98,12 +98,14 @@ class Recipe(NamedTuple):
 
     def _check_numbers(self, parameters: list[dict[str, Any]]) -> None:
         for density in (each["density"] for each in parameters if "density" in each):
-            if not 0 < density <= 1:
+            if not isinstance(density, int | float) or not 0 < density <= 1:
                 raise FeatrackError(
                     f"{self.name}.yaml has the density {density}; it is the share of a task "
                     "vector that is kept: choose one above 0 and at most 1."
                 )
         weights = [each["weight"] for each in parameters if "weight" in each]
+        if odd := [weight for weight in weights if not isinstance(weight, int | float)]:
+            raise FeatrackError(f"{self.name}.yaml has the weight {odd[0]}; write a number.")
         if weights and abs(sum(weights)) < 1e-9:
             raise FeatrackError(
                 f"{self.name}.yaml has the weights {', '.join(map(str, weights))}, which add up "
