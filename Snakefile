@@ -42,6 +42,10 @@ try:
         TOKENIZER = str(loading.tokenizer_folder(TOKENIZER, RUN / "corpora"))
     if LINEAGE.loaded:
         FOUND = loading.find_all(LINEAGE, PROFILE.corpora.context, RUN)
+        for merge in MERGED:  # task vectors begin at the ancestor
+            parents = LINEAGE.parents(merge)
+            kin = (LINEAGE.common_ancestor(parents), *parents, merge)
+            loading.require_one_shape(merge, [FOUND[name] for name in kin if name in FOUND])
         LOADED = loading.fingerprint(FOUND.values())
         for name, model in FOUND.items():
             if not (RUN / "models" / name).exists():  # read once, and not before every `make book`
@@ -216,7 +220,7 @@ if MERGED:
 # A path leads from one parent to the other; more parents have none.
 if any(len(LINEAGE.parents(merge)) == 2 for merge in MERGES):
     PHASES["along"] = Phase(["tracking", *FLOORS], sections=("merge",), given=DRAWS, urgent=True)
-if MERGES:
+if LINEAGE.merges:
     PHASES["prediction"] = Phase(["tracking"])
 # They ask what another dictionary of the same model finds.
 if min(PROFILE.seeds) < 2:
@@ -225,6 +229,11 @@ if min(PROFILE.seeds) < 2:
         *("prediction", "repartitioned", "robustness"),
     ):
         PHASES.pop(page, None)
+# What the chapters on merging say together, as far as this lineage has them.
+told = [page for page in ("merge", "methods", "along", "prediction") if page in PHASES]
+if LINEAGE.merges:
+    given = {"chapters": told, "compared": list(MERGED) if "methods" in told else []}
+    PHASES["which-merge"] = Phase([*told, "ceilings"], given=given)
 PHASES["intro"] = Phase([page for page in PHASES if page not in ("status", "corpora")])
 PHASES["status"] = Phase(["intro"])
 

@@ -238,6 +238,7 @@ PARTS = {
         "methods": "Does the way of merging matter?",
         "along": "Where on the way do features die?",
         "prediction": "Can survival be foretold?",
+        "which-merge": "Which merge should I use?",
     },
     "4 · Features": {
         "case-study": "Which are in all models?",

@@ -593,9 +593,9 @@ say(
 )
 
 # %% [markdown]
-# There are other ways of merging than slerp. [Which of them should I use?](methods) is a question for the
-# chapter that compares them. Predicting is not writing, as the samples show. To tell which {term}`features <feature>` a merge holds we need to see
-# features. But first we look at [single neurons](neurons), which need no instrument.
+# There are other ways of merging than slerp. [Which of them should I use?](which-merge) has a page of its own.
+# Predicting is not writing, as the samples show. To tell which {term}`features <feature>` a merge holds we need
+# to see features. But first we look at [single neurons](neurons), which need no instrument.
 #
 # :::{admonition} Exercise 1
 # :class: tip

@@ -34,7 +34,6 @@ import yaml
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from safetensors.torch import load_file
 from scipy.optimize import brentq
-from scipy.stats import norm
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features, jobs, quality
@@ -535,6 +534,29 @@ show(
 )
 
 
+# %% [markdown]
+# The groups of documents are the same for all models. So the difference between two of them has a narrower
+# interval than either: whole groups are resampled, and in each draw both count the same ones.
+
+
+# %%
+def accuracy_gap(merge, row, domain, draws=1000):
+    """A model's accuracy less the reference's, with an interval over common draws of groups."""
+    one, other = (scores[merge, w][domain].by_document for w in (row, reference_of[merge]))
+    n = len(one)
+    times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
+    drawn = (times @ one[:, 1] - times @ other[:, 1]) / (times @ one[:, 2])
+    gap = (one[:, 1].sum() - other[:, 1].sum()) / one[:, 2].sum()
+    return Interval(float(gap), *around(drawn))
+
+
+for merge in merges:
+    for row in (row for row in models_of[merge] if row != reference_of[merge]):
+        for domain in lineage.domains:
+            gap = accuracy_gap(merge, row, domain)
+            results |= flat(f"{key(merge, row)}.{domain}.accuracy_from_reference", gap)
+
+
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 def loss_of(merge, row):
     """Mean loss on the text of all parents, the half that nobody has searched."""
@@ -895,32 +917,10 @@ for way in OWN_FLOORS:
     )
 
 # %% [markdown]
-# ## Does the method matter?
+# ## How far apart are they?
 #
-# Every method is compared with one of them, at equal loss, class by class. All shares rest on the same draws of
-# documents, so a difference has an interval of its own. But whoever asks twenty questions gets a false
-# answer to one of them. So each interval is widened until *all* of them hold at once as often as one
-# alone should (Bonferroni's correction). A method is **apart** if such an interval excludes zero. If they all lie
-# within five points of zero the methods are **alike**. Otherwise it is **unclear**.
-
-
-# %%
-def widened(interval, comparisons):
-    """An interval of 95 % as one among several that hold together at 95 %."""
-    factor = norm.ppf(1 - 0.025 / comparisons) / norm.ppf(0.975)
-    middle, low, high = interval
-    return Interval(middle, middle - factor * (middle - low), middle + factor * (high - middle))
-
-
-def conclusion(differences, margin=0.05):
-    """Whether differences, by name, are apart from zero, alike or unclear; and which are apart."""
-    known = {name: d for name, d in differences.items() if np.isfinite([*d]).all()}
-    wide = {name: widened(d, len(known)) for name, d in known.items()}
-    apart = [name for name, (_, low, high) in wide.items() if low > 0 or high < 0]
-    if apart:
-        return "apart", apart
-    within = all(-margin < low and high < margin for _, low, high in wide.values())
-    return ("alike" if known and within else "unclear"), []
+# Every method is compared with one of them, the reference, at equal loss, class by class. So are the controls.
+# All shares rest on the same draws of documents, so a difference has an interval of its own.
 
 
 # %%
@@ -940,172 +940,74 @@ def differences(merge, rows):
     }
 
 
-others = {m: [way for way in merged_by[m] if way != reference_of[m]] for m in merges}
-by_method = {m: differences(m, others[m]) for m in merges}
-outcome = {m: conclusion(by_method[m]) for m in merges}
-noise = {m: differences(m, [AGAIN]) for m in merges}
+apart_by = {
+    m: differences(m, [r for r in dictionary_of[m] if r != reference_of[m]]) for m in merges
+}
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-reference, (found, apart) = reference_of[first_merge], outcome[first_merge]
-title_of = dict(zip(names, titles, strict=True))
+reference, title_of = reference_of[first_merge], dict(zip(names, titles, strict=True))
 
 
-def in_points(interval):
-    return f"{points(interval.estimate)} [{number(100 * interval.low, 0)}, {number(100 * interval.high, 0)}]"
+def farthest_of(rows):
+    """The pair of row and class that lies farthest from the reference, in words, and how far."""
+    found = {pair: d for pair, d in apart_by[first_merge].items() if pair[0] in rows}
+    row, name = max(found, key=lambda pair: np.nan_to_num(abs(found[pair].estimate)))
+    d = found[row, name]
+    ends = f" [{number(100 * d.low, 0)}, {number(100 * d.high, 0)}]" if np.isfinite(d.low) else ""
+    return f"{row}, {title_of[name]}: {points(d.estimate)}{ends}", abs(d.estimate)
 
 
-def described(pair):
-    row, name = pair
-    return f"{row}, {title_of[name]}: {in_points(by_method[first_merge][pair])}"
-
-
-by_noise = max(abs(d.estimate) for d in noise[first_merge].values())
-largest = max(by_method[first_merge], key=lambda pair: abs(by_method[first_merge][pair].estimate))
-SAYS = {
-    "apart": f"Some are apart from {reference}: " + "; ".join(map(described, apart)) + ".",
-    "alike": f"**No method keeps more than another**: all lie within five points of {reference}.",
-    "unclear": f"**Unclear**: none is apart from {reference}, and the intervals are too wide to call them "
-    "alike.",
-}
+other_ways = [way for way in merged_by[first_merge] if way != reference]
+(among_ways, by_way) = farthest_of(other_ways) if other_ways else ("", np.nan)
+(_, by_dictionary) = farthest_of([AGAIN])
+others_shown = [row for row in (NOTHING, RANDOM, STRANGER) if row in models_of[first_merge]]
 say(
-    f"{SAYS[found]} The largest difference is that of {described(largest)}. Reading {reference} again with "
-    f"another dictionary moves a class by up to {points(by_noise)}. "
+    f"The largest difference between a method and {reference} is that of {among_ways}. Reading {reference} "
+    f"again with another dictionary moves a class by up to {points(by_dictionary)}. "
     + (
         "So much of a difference may be the dictionary's."
-        if by_noise > abs(by_method[first_merge][largest].estimate) / 2
+        if by_dictionary > by_way / 2
         else "The method's part is larger than that."
     )
+    if other_ways
+    else f"Only {reference} is compared here.",
+    "What isn't a merge differs most from it where the figure above has it: "
+    + "; ".join(farthest_of([row])[0] for row in others_shown)
+    + ".",
 )
 
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-controls_shown = [row for row in (NOTHING, RANDOM, STRANGER) if row in models_of[first_merge]]
-against = differences(first_merge, controls_shown)
-no_difference = {
-    NOTHING: "a merge can't be told from what its parents come from.",
-    RANDOM: "a merge can't be told from noise of the same length, however much better it predicts.",
-    STRANGER: "a merge of relatives can't be told from one of strangers, however much better it predicts.",
-}
-for row in controls_shown:
-    found_there, which = conclusion({pair: d for pair, d in against.items() if pair[0] == row})
-    parts = [f"{title_of[name]} {in_points(against[row, name])}" for _, name in which]
-    say(
-        f"**{row[:1].upper()}{row[1:]}** against {reference}: "
-        + (
-            f"{listed(parts)}. {'So much is owed to the common history' if row == STRANGER else 'There a merge has done something to features'}."
-            if which
-            else "no class is apart. By its features, then, " + no_difference[row]
-        )
-    )
+# %% [markdown]
+# Each of these intervals is one of many, and among many some exclude zero by chance. [A page of its
+# own](which-merge) asks which differences are left when they are judged together, and turns them into advice.
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
 for merge in merges:
     of = [loss_of(merge, way) for way in merged_by[merge]]
     results[f"{key_of[merge]}.methods.loss_gap"] = ptp(of)
-    results[f"{key_of[merge]}.methods.apart"] = len(outcome[merge][1])
-    for (row, name), d in (by_method[merge] | noise[merge]).items():
+    worst = [
+        pd.read_csv(folder(model) / "search.csv")["worst"] for model in merged_by[merge].values()
+    ]
+    results[f"{key_of[merge]}.methods.kept_between_settings"] = max(map(ptp, worst))
+    results[f"{key_of[merge]}.methods.kept_between_methods"] = ptp([each.max() for each in worst])
+    for (row, name), d in apart_by[merge].items():
         results |= flat(f"{key(merge, row)}.survival_{name}_from_reference", d)
 store.write_results(run, "methods", results)
-
-# %% [markdown]
-# ## Which merge should I use?
-#
-# What follows is made from the numbers above, for this lineage.
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-domains = [d for parent in parents_of[first_merge] for d in lineage.trained_on(parent)]
-
-
-def accuracy_gap(way, domain):
-    """Accuracy above the reference's, with an interval over the same draws of groups."""
-    one, other = (scores[first_merge, w][domain].by_document for w in (way, reference))
-    size = len(one)
-    times = np.random.default_rng(seed).multinomial(size, [1 / size] * size, size=1000)
-    drawn = (times @ one[:, 1] - times @ other[:, 1]) / (times @ one[:, 2])
-    estimate = (one[:, 1].sum() - other[:, 1].sum()) / one[:, 2].sum()
-    return Interval(float(estimate), *map(float, np.quantile(drawn, [0.025, 0.975])))
-
-
-count = len(others[first_merge]) * len(domains)
-gaps = {way: [widened(accuracy_gap(way, d), count) for d in domains] for way in others[first_merge]}
-better = [way for way, each in gaps.items() if all(gap.low > 0 for gap in each)]
-worse = [way for way, each in gaps.items() if all(gap.high < 0 for gap in each)]
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-ancestor = ancestor_of[first_merge]
-
-
-def mean_accuracy(row, domains):
-    return float(np.mean([results[f"{key(first_merge, row)}.{d}.accuracy"] for d in domains]))
-
-
-beats = all(mean_accuracy(lowest, [d]) > mean_accuracy(NOTHING, [d]) for d in domains)
-known_before = lineage.trained_on(ancestor) or lineage.domains
-before = mean_accuracy(NOTHING, known_before)
-remembered = {way: mean_accuracy(way, known_before) for way in merged_by[first_merge]}
-most, least = max(remembered, key=remembered.get), min(remembered, key=remembered.get)
-searches = [pd.read_csv(folder(m) / "search.csv")["worst"] for m in merged_by[first_merge].values()]
-within = max(np.ptp(worst_kept) for worst_kept in searches)
-between = np.ptp([worst_kept.max() for worst_kept in searches])
-PREDICTS = ("One predicts", "Some predict")
-advice = [
-    f"**For accuracy.** {PREDICTS[len(better) > 1]} the text of every parent better than {reference}: "
-    + listed(
-        [f"{way} by {points(min(gap.estimate for gap in gaps[way]), 1)} or more" for way in better]
-    )
-    + "."
-    if better
-    else f"**For accuracy.** No method is better than {reference} on the text of every parent, so take "
-    f"{reference}: it has one setting, and it is easy to understand.",
-    f"Worse on all of them: {listed(worse)}." if worse else "",
-    f"**For what {label(ancestor)} knew.** Of {label(ancestor)}'s accuracy on its own text, "
-    f"{percent(before, 1)}, {most} keeps most, {percent(remembered[most], 1)}, and {least} least, "
-    f"{percent(remembered[least], 1)}.",
-    f"**For features, at equal loss.** {SAYS[found].replace('**', '')} "
-    + {
-        "apart": "Choose by the class that you need.",
-        "alike": "So features are no reason to choose one.",
-        "unclear": "So far features are no reason to choose one.",
-    }[found],
-    "**Search the setting.** "
-    + (
-        "It matters more than the method"
-        if within > between
-        else "It matters, though less than the method"
-    )
-    + ": within one method's settings the share of its gain that is left to the parent served worst varies "
-    f"by up to {points(within)}, between methods at their best by {points(between)}.",
-    ""
-    if beats
-    else f"**Or none.** Not even {lowest} beats {label(ancestor)} on the text of every parent, so here "
-    "merging is no way to have both.",
-]
-say(*advice)
-
-# %% [markdown]
-# Mind the limits. One model was trained for each name (n = 1), all are tiny, and each parent was tuned on
-# one kind of text. Each merge has one dictionary; the floor is that of the run's own merge for every
-# method. Features are compared at the reference's loss, so a method's best setting may keep fewer or more.
-# DARE was drawn once. Fine-tunes that go further from their ancestor, or that were tuned on similar
-# text, may disagree in other ways, and there a sign election has more to decide.
 
 # %% [markdown]
 # ## What we learned
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 say(
-    "Ways of merging differ in what they do with task vectors: average, add, trim, drop or elect. "
-    + {
-        "apart": "Some of them leave other features behind than the average does, and the figure says which.",
-        "alike": "Their features hardly differ: what survives a merge depends on the parents and not on the way.",
-        "unclear": "Whether their features differ is not settled here: with one dictionary a method they can't "
-        "be told apart.",
-    }[found]
-    + f" At their best settings their losses differ by up to {number(gap)} nats, so they were compared at equal "
-    f"loss, within {number(gaps_left[first_merge])} nats. A claim that one method keeps more needs the ancestor, a "
-    "random task vector and a second dictionary beside it."
+    "Ways of merging differ in what they do with task vectors: average, add, trim, drop or elect. At their "
+    f"best settings their losses differ by up to {number(gap)} nats, so their features were compared at equal "
+    f"loss, within {number(gaps_left[first_merge])} nats. There a method moves a class of features by "
+    f"{points(by_way)} at most, another dictionary of the same merge by {points(by_dictionary)}. A claim that "
+    "one method keeps more needs the ancestor, a random task vector and a second dictionary beside it."
 )
 
 # %% [markdown]
-# Last comes the [status of this run](status): its targets, times and versions.
+# What comes next: [where on the way](along) from one parent to the other features die, and then
+# [which merge to use](which-merge).
 #
 # :::{admonition} Exercise 1
 # :class: tip

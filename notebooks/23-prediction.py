@@ -66,7 +66,7 @@ replicates = 200  # bootstrap draws over groups of features
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)
-merges = [merge for merge in lineage.merges if merge not in lineage.loaded]
+merges = lineage.merges
 parents_of = {merge: lineage.parents(merge) for merge in merges}
 first_merge = merges[0]
 names = features.dictionary_names(lineage, root_seeds, other_seeds)
@@ -553,7 +553,7 @@ say(
 # intervals take the regression and the fates as given. And a cue that predicts needn't be a cause: a feature that both parents have survives because
 # *both* have it, and not because $r$ is high.
 #
-# What comes next: features that one can [meet](case-study).
+# What comes next: all that these chapters say on merging, [as advice](which-merge).
 #
 # :::{admonition} Exercise 1
 # :class: tip

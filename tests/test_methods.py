@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
-from featrack_utils.models import merging, recipes, training
+from featrack_utils.models import loading, merging, recipes, training
 from featrack_utils.statistics.intervals import Interval
 from tests.chapters import Chapter
 
@@ -41,6 +41,7 @@ def models(tmp_path_factory, tokenizer) -> Path:
     (root / "a-thrice").symlink_to(root / "a")
     for name, other in {"narrow": {"d_model": 8}, "wordy": {"vocab_size": 300}}.items():
         training.new_model(**shape | other, seed=0).save_pretrained(root / name)
+        tokenizer.save_pretrained(root / name)
     return root
 
 
@@ -177,6 +178,11 @@ def test_a_recipe_that_is_none_is_refused(tmp_path, keys, sentence):
         ({"parameters": {"weight": 0}}, {}, "the weights 0, 0, which add up to zero"),
         ({}, {"density": 0}, "the density 0; it is the share of a task vector"),
         ({}, {"density": 1.2}, "the density 1.2;"),
+        ({}, {"density": -0.1}, "the density -0.1;"),
+        ({}, {"density": float("nan")}, "the density nan;"),
+        ({}, {"density": "half"}, "the density half;"),
+        ({}, {"weight": ["much", 1]}, "the weight much; write a number"),
+        ({"models": [{"model": "stranger"}]}, {}, "names 'stranger', which isn't there"),
     ],
 )
 def test_a_recipe_that_does_not_fit_a_merge_is_refused(tmp_path, keys, setting, sentence):
@@ -204,6 +210,24 @@ def test_parents_of_different_shapes_or_vocabularies_are_refused(models, other):
         merge(models, "linear", {"weight": [0.5, 0.5]}, f"a {other}", "origin")
 
 
+@pytest.mark.parametrize("other", ["narrow", "wordy"])
+@pytest.mark.parametrize("odd", ["one", "mixed"])
+def test_a_loaded_merge_of_another_shape_is_refused_before_anything_runs(models, other, odd):
+    loaded = {"root": "origin", "one": "a", "two": "b", "mixed": "c"} | {odd: other}
+    entries = {name: {"load": str(models / folder)} for name, folder in loaded.items()}
+    entries["one"]["parent"] = entries["two"]["parent"] = "root"
+    entries["mixed"]["parent"] = ["one", "two"]
+    with pytest.raises(FeatrackError) as caught:
+        loading.find_all(Lineage(entries, texts=["p"]), 16)
+    said = str(caught.value)
+    assert said.startswith("models.mixed is a merge, and models.one (")
+    assert said.endswith("are not of one shape; merge models of one architecture.")
+    assert {"narrow": "width 8", "wordy": "300 tokens"}[other] in said
+    # What descends from each other alone may differ.
+    del entries["mixed"]
+    assert len(loading.find_all(Lineage(entries, texts=["p"]), 16)) == 3
+
+
 def test_what_mergekit_refuses_is_one_sentence(models):
     with pytest.raises(FeatrackError, match=r"mergekit can't merge by slerp: .*\.$"):
         merge(models, "slerp", {"t": "much"}, "a b", "origin")
@@ -227,10 +251,23 @@ def test_merges_of_tuned_parents_are_compared_and_others_are_not():
     assert recipes.comparable(lineage, []) == ()
 
 
+def test_a_merge_that_somebody_has_made_is_compared_as_one_made_here():
+    loaded = {name: {"load": name, "parent": "root"} for name in "ab"}
+    entries = {"root": {"load": "root"}, **loaded, "theirs": {"load": "x", "parent": ["a", "b"]}}
+    every = recipes.read_recipes(FOLDER, ["all"])
+    assert recipes.comparable(Lineage(entries, texts=["p"]), every) == ("theirs",)
+
+
 @pytest.fixture(scope="module")
 def chapter():
-    """What the chapter defines to judge differences, and to show what TIES and DARE do."""
+    """What the chapter defines to show what TIES and DARE do."""
     return Chapter("methods")
+
+
+@pytest.fixture(scope="module")
+def page():
+    """What the page of advice defines to judge differences."""
+    return Chapter("which-merge")
 
 
 @pytest.mark.parametrize(
@@ -247,24 +284,49 @@ def chapter():
         ({"x": (0.1, 0.001, 0.2)} | dict.fromkeys("abcdefghij", (0, 0, 0)), ("unclear", [])),
     ],
 )
-def test_methods_are_apart_alike_or_unclear_by_their_intervals(chapter, differences, outcome):
+def test_methods_are_apart_alike_or_unclear_by_their_intervals(page, differences, outcome):
     given = {name: Interval(*figures) for name, figures in differences.items()}
-    assert chapter.conclusion(given) == outcome
+    assert page.conclusion(given) == outcome
 
 
-def test_an_interval_among_others_is_as_wide_as_bonferroni_has_it(chapter):
+def test_an_interval_among_others_is_as_wide_as_bonferroni_has_it(page):
     interval = Interval(0.0, -1.96, 1.96)
-    assert chapter.widened(interval, 1) == pytest.approx(interval)
-    assert chapter.widened(interval, 10).high == pytest.approx(2.807, abs=1e-3)  # z of 0.9975
+    assert page.widened(interval, 1) == pytest.approx(interval)
+    assert page.widened(interval, 10).high == pytest.approx(2.807, abs=1e-3)  # z of 0.9975
 
 
-def test_twenty_differences_that_are_none_are_seldom_called_apart(chapter):
+def test_twenty_differences_that_are_none_are_seldom_called_apart(page):
     rng = np.random.default_rng(0)
     false = 0
     for _ in range(400):
         seen = {n: Interval(x, x - 0.196, x + 0.196) for n, x in enumerate(rng.normal(0, 0.1, 20))}
-        false += chapter.conclusion(seen)[0] == "apart"
+        false += page.conclusion(seen)[0] == "apart"
     assert false / 400 < 0.08
+
+
+@pytest.mark.parametrize(
+    ("ties", "dare", "sign", "advice"),
+    [
+        ((0.1, 0.05, 0.15), (0.2, 0.15, 0.25), 1, ("dare", "apart: 20.0 points from linear")),
+        ((0.1, 0.05, 0.15), (-0.2, -0.25, -0.15), 1, ("ties", "apart: 10.0 points from linear")),
+        ((0.1, 0.05, 0.15), (-0.2, -0.25, -0.15), -1, ("dare", "apart: −20.0 points from linear")),
+        ((0, -0.01, 0.01), (-0.2, -0.25, -0.15), 1, ("linear", "apart: not dare")),
+        ((0, -0.01, 0.01), (0.01, -0.01, 0.03), 1, ("linear", "alike")),
+        ((0, -0.01, 0.01), (0.1, -0.1, 0.3), 1, ("linear", "unclear")),
+        ((0, -0.01, 0.01), (np.nan, np.nan, np.nan), 1, ("linear", "alike")),
+        ((np.nan, np.nan, np.nan), (np.nan, np.nan, np.nan), 1, ("linear", "unclear")),
+    ],
+)
+def test_advice_names_a_method_only_where_it_is_apart_and_to_the_better(ties, dare, sign, advice):
+    page = Chapter("which-merge", reference="linear", setting=str)
+    given = {"ties": Interval(*ties), "dare": Interval(*dare)}
+    take, why = page.choice(given, margin=0.05, comparisons=2, sign=sign)
+    assert (take, why.replace("\u00a0", " ")) == advice
+
+
+def test_the_mean_of_separate_texts_has_the_interval_of_independent_errors(page):
+    mean = page.mean_of([Interval(0.0, -0.3, 0.3), Interval(0.2, -0.2, 0.6)])
+    assert mean == pytest.approx((0.1, -0.15, 0.35))  # √(0.3² + 0.4²) / 2
 
 
 def test_ties_keeps_the_largest_entries_and_the_elected_sign(chapter):
