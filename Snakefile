@@ -4,6 +4,7 @@
 import json
 import os
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from featrack_utils.corpora.files import fingerprint
 from featrack_utils.corpora.hub import pinned
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.recipes import comparable, read_recipes
+from featrack_utils.pipeline.disk import date_back, require_writable
 from featrack_utils.pipeline.forkserver import ADDRESS, start
 from featrack_utils.pipeline.notebook import declared_in, find
 from featrack_utils.pipeline.profile import load_profile
@@ -24,6 +26,7 @@ RECIPES = Path("profiles/merges")
 try:
     PROFILE = load_profile(Path("profiles") / f"{OVERRIDES.pop('profile', 'quick')}.yaml", OVERRIDES)
     LINEAGE = PROFILE.lineage
+    require_writable(Path(), Path(".snakemake"), Path("book"), Path("runs") / PROFILE.name)
     # The reader's own files are looked up at once, not when the first phase has started.
     WAYS = read_recipes(RECIPES, PROFILE.arms.methods)
     MERGED = comparable(LINEAGE, WAYS)
@@ -257,6 +260,18 @@ if POSITIONS > AT_ONCE:
     ]
 
 
+# Phases are told by their files' dates whether they are to run: after the clock went back, or in a
+# checkout from a machine whose clock is ahead, some are of tomorrow.
+SOURCE_FILES = ("_config.yml", "book/*", "book/_static/**/*", "notebooks/*.py", "benchmarks/*.json")
+SOURCE_FILES += ("featrack_utils/**/*.py", "profiles/merges/*", "book/_build/html/index.html")
+date_back(
+    chain(
+        *(Path().glob(each) for each in SOURCE_FILES),
+        (RUN / "executed").glob("*.ipynb"),
+        (RUN / "sums").glob("*"),
+    )
+)
+
 # Whatever says something may be the first to fail: they go to standard error, once.
 PROGRESS = Progress()
 logger.addHandler(PROGRESS)
@@ -364,6 +379,6 @@ rule book:
         pages=" ".join(PHASES),
         toc=str((RUN / "_toc.yml").resolve()),
     shell:
-        "python -m featrack_utils.pipeline.book {RUN} book --phases {params.pages}"
-        " && jupyter-book build book --toc {params.toc:q} --config _config.yml"
-        " --path-output book -W -q > /dev/null"
+        # Forked, like the phases, it ends with this process, however that ends.
+        "python -IS featrack_utils/pipeline/forkserver.py -m featrack_utils.pipeline.book"
+        " {RUN} book --phases {params.pages} --toc {params.toc:q} > /dev/null"

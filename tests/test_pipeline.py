@@ -6,6 +6,7 @@ Slow: about two minutes on two cores.
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -236,6 +237,15 @@ def test_a_second_run_does_nothing(book):
     before = written(book)
     finish(book)
     assert written(book) == before
+
+
+def test_after_the_clock_went_back_a_day_only_what_has_to_be_is_made(book):
+    # Before, a phase failed whose inputs are of tomorrow.
+    tomorrow = time.time() + 24 * 3600
+    for page in (book / "runs" / "smoke" / "executed").iterdir():
+        os.utime(page, (tomorrow, tomorrow))
+    said = finish(book, "status", "--forcerun", "status")
+    assert re.findall(r"(\S+): done in", said) == ["status"]
 
 
 def test_deleted_runs_are_made_again_though_the_book_is_there(book):
