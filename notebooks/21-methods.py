@@ -971,7 +971,7 @@ say(
     )
     if other_ways
     else f"Only {reference} is compared here.",
-    "What isn't a merge differs most from it where the figure above has it: "
+    "Of the models that are no merges of relatives, the farthest classes are: "
     + "; ".join(farthest_of([row])[0] for row in others_shown)
     + ".",
 )

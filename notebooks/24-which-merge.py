@@ -82,7 +82,7 @@ def mean_of(figures):
     return Interval(float(middle.mean()), middle.mean() - half[0], middle.mean() + half[1])
 
 
-kept = [estimate(results, f"track.{p}_{first_merge}.headline.rescaled") for p in parents]
+kept = [estimate(results, f"track.{p}_{first_merge}.persisting_share.rescaled") for p in parents]
 kept = [f"{with_interval(k)} for {label(p)}" for k, p in zip(kept, parents, strict=True)]
 say(
     f"Of several merges {label(first_merge)} is judged here." if len(lineage.merges) > 1 else "",
@@ -210,7 +210,7 @@ def choice(differences, margin, comparisons, sign=1):
     best = max(names, key=lambda name: sign * differences[name].estimate, default=reference)
     if names and sign * differences[best].estimate > 0:
         return setting(best), f"apart: {points(differences[best].estimate, 1)} from {reference}"
-    return setting(reference), f"apart: not {listed(names)}" if names else found
+    return setting(reference), f"apart: {listed(names)} worse" if names else found
 
 
 table = []
@@ -244,15 +244,12 @@ CONTROLS |= {"stranger": "the mean with a stranger", "own": own}
 told = []
 for row, words in CONTROLS.items() if ways else ():
     found, which = conclusion(from_reference([row], classes))
-    parts = listed([title_of[what.removeprefix("survival_")] for _, what in which] or [""])
-    told.append(
-        f"- {reference} against {words}: **{found}**" + f", in features {parts}" * bool(which)
-    )
+    parts = [title_of[what.removeprefix("survival_")] for _, what in which]
+    where = f", in features {listed(parts)}" if parts else ""
+    told.append(f"- {reference} against {words}: **{found}**{where}")
 again = [abs(d.estimate) for d in from_reference(["read_again"], classes).values()]
 again = points(max(again, default=np.nan))
-told.append(
-    f"\nAnother dictionary of the same merge moves a class by up to {again}." if ways else ""
-)
+told.append(f"\nA second dictionary of {reference} moves a class by up to {again}." if ways else "")
 say("\n".join(told))
 
 # %% [markdown]
@@ -271,19 +268,21 @@ say(
 for parent in parents:
     lag = estimate(results, f"along.{first_merge}.{parent}.own.half_after_gain")
     when = {"below": "before", "above": "after", "unclear": "before or after (unclear)"}
-    half = f"On the way from {label(parent)} half of the features of its own die {verdict(lag, 0, **when)} its"
-    say(f"{half} gain in accuracy has fallen by half." if np.isfinite(lag.estimate) else "")
+    half = f"On the way from {label(parent)} half of its own features die {verdict(lag, 0, **when)} half"
+    say(f"{half} of its gain in loss is gone." if np.isfinite(lag.estimate) else "")
+found, _ = conclusion(from_reference(["own"], [f"{d}.accuracy" for d in own_texts]), 0.01)
+same = f" In accuracy, each at its own weight, {reference} and {own} are **{found}**."
 if "merge.slerp_minus_lerp_max" in results:
     say(
         f"**Slerp or a straight line?** Half-way the two lie {percent(results['merge.slerp_minus_lerp_max'], 1)} "
         "of the parents' distance apart in the tensor where it is most, whose angle is "
-        f"{number(results['merge.angle_max'], 0)}°."
+        f"{number(results['merge.angle_max'], 0)}°.{same if ways else ''}"
     )
 barrier = of("stranger", "barrier")
 high = {"below": "there is none", "above": "don't merge models without a common history"}
 height = verdict(barrier, 0, **high, unclear="whether there is one is unclear")
-if np.isfinite(barrier.estimate):
-    say(f"**A stranger?** The barrier is {with_interval(barrier, 2, share=False)} nats: {height}.")
+told = f"**A stranger?** The barrier is {with_interval(barrier, 2, share=False)} nats: {height}."
+say(told if np.isfinite(barrier.estimate) else "")
 foretold = "predict_survival" if len(lineage.merges) == 1 else f"predict_survival.{first_merge}"
 auc, gain = (estimate(results, f"{foretold}.auc{end}") for end in ("", "_difference"))
 tells = verdict(gain, 0, below="worse than", above="better than", unclear="not clearly better than")
@@ -294,9 +293,8 @@ told = f"by up to {points(within)} within one method, methods at their best by {
 say(f"**Search the setting.** What is left of a parent's gain varies {told}" if ways else "")
 
 # %% [markdown]
-# Mind the limits. One model was trained for each name (n = 1), all are tiny, and each merge has one dictionary.
-# Accuracy is that of the best setting, features are counted at equal loss. What is unclear here may be clear
-# with more text, and what is apart may not be in larger models.
+# Mind the limits. One model was trained for each name (n = 1), all are tiny, each merge has one dictionary, and
+# features are counted at equal loss, not at the best setting. What is apart here may not be in larger models.
 #
 # ## What we learned
 
@@ -308,9 +306,9 @@ LEARNED["alike"] = "Methods keep the same features, so choose by accuracy."
 LEARNED["unclear"] = (
     "Whether methods keep other features is unclear, so it is no reason to choose one."
 )
-best = listed(better or ["No method"])
+ahead = listed(better or ["no method"])
 say(
-    f"{LEARNED[outcome]} {best} beats {reference} on every parent's text."
+    f"{LEARNED[outcome]} Ahead of {reference} on every parent's text: {ahead}."
     if ways
     else "Without a comparison of methods there is no advice on them, only a merge to look at."
 )

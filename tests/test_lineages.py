@@ -46,7 +46,7 @@ def test_a_lineage_of_ones_own_makes_a_book_with_the_chapters_that_apply(name, r
         for chapter in part["chapters"]
         if chapter["file"].startswith("executed/")
     }
-    for page in ("merge", "methods", "along", "prediction"):
+    for page in ("merge", "methods", "along", "prediction", "which-merge"):
         assert (page in pages) == bool(lineage.merges)
     for page in ("rate", "planted"):
         assert (page in pages) == (name == "chain")

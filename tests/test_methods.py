@@ -310,7 +310,7 @@ def test_twenty_differences_that_are_none_are_seldom_called_apart(page):
         ((0.1, 0.05, 0.15), (0.2, 0.15, 0.25), 1, ("dare", "apart: 20.0 points from linear")),
         ((0.1, 0.05, 0.15), (-0.2, -0.25, -0.15), 1, ("ties", "apart: 10.0 points from linear")),
         ((0.1, 0.05, 0.15), (-0.2, -0.25, -0.15), -1, ("dare", "apart: −20.0 points from linear")),
-        ((0, -0.01, 0.01), (-0.2, -0.25, -0.15), 1, ("linear", "apart: not dare")),
+        ((0, -0.01, 0.01), (-0.2, -0.25, -0.15), 1, ("linear", "apart: dare worse")),
         ((0, -0.01, 0.01), (0.01, -0.01, 0.03), 1, ("linear", "alike")),
         ((0, -0.01, 0.01), (0.1, -0.1, 0.3), 1, ("linear", "unclear")),
         ((0, -0.01, 0.01), (np.nan, np.nan, np.nan), 1, ("linear", "alike")),
