@@ -26,7 +26,8 @@ RECIPES = Path("profiles/merges")
 try:
     PROFILE = load_profile(Path("profiles") / f"{OVERRIDES.pop('profile', 'quick')}.yaml", OVERRIDES)
     LINEAGE = PROFILE.lineage
-    require_writable(Path(), Path(".snakemake"), Path("book"), Path("runs") / PROFILE.name)
+    PAGES = Path("runs") / PROFILE.name / "executed"
+    require_writable(Path(), Path(".snakemake"), Path("book"), PAGES.parent, PAGES)
     # The reader's own files are looked up at once, not when the first phase has started.
     WAYS = read_recipes(RECIPES, PROFILE.arms.methods)
     MERGED = comparable(LINEAGE, WAYS)
