@@ -13,7 +13,6 @@ from sae_lens import StandardSAE, StandardSAEConfig
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
-from transformers import MistralConfig, MistralForCausalLM
 
 from featrack_utils.dictionaries.training import load_sae
 from featrack_utils.display import explorer, live, page_models, style
@@ -21,11 +20,9 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import SITE, Lineage
 from featrack_utils.models import capture, loading, merging
 from featrack_utils.pipeline import store
-from tests import explorer_data
+from tests import explorer_data, touch_data
 from tests.browser import BROWSER, DESKTOP, DRIVER, PHONE, open_browser, set_window
 
-STATIC = Path(__file__).resolve().parents[1] / "book" / "_static"
-STRICT = "default-src 'none'; script-src 'self' file:; style-src 'self' file:"
 T = 0.4
 D, FEATURES = 24, 60
 LINEAGE = Lineage(
@@ -82,23 +79,7 @@ def run(model_folder, tokenizer, tmp_path_factory):
 def site(run, tmp_path_factory):
     style.use_style(LINEAGE)
     assert page_models.unfit(run, LINEAGE) == ""
-    folder = tmp_path_factory.mktemp("touch")
-    for name in ("touch", "explorer"):
-        skip = shutil.ignore_patterns("data")
-        shutil.copytree(STATIC / name, folder / "_static" / name, ignore=skip)
-    page_models.write_models(folder / "_static" / "touch" / "data", run, LINEAGE, WAY)
-    (folder / "executed").mkdir()
-    panels = "".join(page_models.panel(kind).data for kind in ("type", "slide", "ablate"))
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{STRICT}">'
-    for name, head in (("strict", policy), ("plain", "")):
-        (folder / "executed" / f"{name}.html").write_text(
-            '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>touch</title>'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            + head
-            + f"</head><body><main>{panels}{page_models.scripts().data}</main></body></html>",
-            "utf-8",
-        )
-    return folder / "executed"
+    return touch_data.make_site(tmp_path_factory.mktemp("touch"), run, LINEAGE, WAY)
 
 
 @pytest.fixture(scope="module")
@@ -199,31 +180,8 @@ def test_logits_and_features_are_torch_s_and_saelens_s_to_a_thousandth(browser, 
 def test_at_quick_s_shapes_the_page_is_as_near_and_a_model_under_four_megabytes(
     browser, site, tokenizer, tmp_path
 ):
-    torch.manual_seed(0)
     lineage = Lineage({"only": {"train": ["text"]}})
-    config = MistralConfig(
-        vocab_size=4096,
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=1,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=128,
-        tie_word_embeddings=False,
-        sliding_window=None,
-        rms_norm_eps=1e-6,
-        initializer_range=0.04,  # so that the MLP is as loud as what it is added to
-    )
-    model = MistralForCausalLM(config).eval()
-    sae = StandardSAE(StandardSAEConfig(d_in=256, d_sae=2048, apply_b_dec_to_input=True))
-    sae.load_state_dict({k: torch.randn(v.shape) / 16 for k, v in sae.state_dict().items()})
-
-    def save(work):
-        model.save_pretrained(work)
-        tokenizer.save_pretrained(work)
-
-    store.make(tmp_path / "models" / "only", save, parameters={})
-    store.make(tmp_path / "saes" / "only-0", lambda work: sae.save_model(work), parameters={})
+    model, sae = touch_data.add_model(tmp_path, "only", tokenizer)
     assert page_models.unfit(tmp_path, lineage) == ""
     shutil.copytree(site.parent, tmp_path / "site")
     data = tmp_path / "site" / "_static" / "touch" / "data"

@@ -1,5 +1,6 @@
-/* Loads models when they are first wanted, and asks them in a worker. Where a page may not start
-   one (from a disk, under a policy that allows no blob), the page computes itself. */
+/* Loads models when they are first wanted, and asks them in workers: one for each model, so that they
+   compute side by side, one for the models between two, and one that cuts text into tokens. Where a
+   page may start none (from a disk, under a policy that allows no blob), it computes itself. */
 "use strict";
 (() => {
   const touch = (window.featrackTouch = window.featrackTouch || {});
@@ -46,8 +47,10 @@
     return new Worker(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
   }
 
+  let inPage = false;
   /* What answers messages as a worker does, in the page itself, between two of its frames. */
   function local() {
+    inPage = true;
     const inner = {};
     const port = { postMessage: (message) => setTimeout(() => inner.onmessage({ data: message })) };
     inner.postMessage = (message) => port.onmessage({ data: message });
@@ -55,38 +58,61 @@
     return port;
   }
 
-  const open = new Map(); // questions without an answer
-  let engine = null;
-  let asked = 0;
-
-  function use(made) {
-    engine = made;
-    engine.onmessage = ({ data: [number, result, trouble] }) => {
-      const { resolve, reject } = open.get(number);
-      open.delete(number);
-      if (trouble === undefined) resolve(result);
-      else reject(new Error(trouble));
-    };
-    engine.onerror = (event) => {
-      event.preventDefault();
-      use(local());
-      for (const { message } of open.values()) engine.postMessage(message);
-    };
-  }
-
-  function ask(call, ...given) {
-    if (!engine) {
+  /* Something that computes, its questions without an answer, and the models that it has. */
+  class Engine {
+    constructor() {
+      this.open = new Map();
+      this.asked = 0;
+      this.models = new Map();
       try {
-        use(started());
+        this.use(started());
       } catch {
-        use(local());
+        this.use(local());
       }
     }
-    const message = [asked++, call, given];
-    return new Promise((resolve, reject) => {
-      open.set(message[0], { resolve, reject, message });
-      engine.postMessage(message);
-    });
+
+    use(port) {
+      this.port = port;
+      port.onmessage = ({ data: [number, result, trouble] }) => {
+        const { resolve, reject } = this.open.get(number);
+        this.open.delete(number);
+        if (trouble === undefined) resolve(result);
+        else reject(new Error(trouble));
+      };
+      port.onerror = (event) => {
+        event.preventDefault();
+        this.use(local());
+        for (const { message } of this.open.values()) this.port.postMessage(message);
+      };
+    }
+
+    ask(call, ...given) {
+      const message = [this.asked++, call, given];
+      return new Promise((resolve, reject) => {
+        this.open.set(message[0], { resolve, reject, message });
+        this.port.postMessage(message);
+      });
+    }
+
+    ready(key) {
+      if (!this.models.has(key)) {
+        const loaded = load(key).then((content) => this.ask("add", key, ...content));
+        this.models.set(key, loaded);
+        loaded.catch(() => this.models.delete(key));
+      }
+      return this.models.get(key);
+    }
+  }
+
+  const TEXT = "cuts text into tokens";
+  const BETWEEN = "models between two";
+  const engines = new Map();
+  function engine(name, content) {
+    if (!engines.has(name)) {
+      const made = new Engine();
+      engines.set(name, made.ask("begin", content).then(() => made));
+    }
+    return engines.get(name);
   }
 
   let meta = null;
@@ -97,26 +123,18 @@
       if (content.format !== FORMAT) {
         throw new Error("The data of the models have another format: build the book again.");
       }
-      await ask("begin", content);
+      await engine(TEXT, content);
       return content;
     })();
     return meta;
   };
 
-  const models = new Map();
-  function ready(key) {
-    if (!models.has(key)) {
-      const loaded = load(key).then((content) => ask("add", key, ...content));
-      models.set(key, loaded);
-      loaded.catch(() => models.delete(key));
-    }
-    return models.get(key);
-  }
-
   /* Asks once these models are there. */
   touch.ask = async (keys, call, ...given) => {
-    await touch.begin();
-    await Promise.all(keys.map(ready));
-    return ask(call, ...given);
+    const content = await touch.begin();
+    const name = keys.length > 1 ? BETWEEN : keys[0] ?? TEXT;
+    const asked = await engine(inPage ? TEXT : name, content);
+    await Promise.all(keys.map((key) => asked.ready(key)));
+    return asked.ask(call, ...given);
   };
 })();

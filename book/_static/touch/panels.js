@@ -246,8 +246,8 @@
       const at = position(ids);
       const shown = meta.models.filter(({ key }) => state.models.includes(key));
       const keys = shown.map(({ key }) => key);
-      const each = [];
-      for (const key of keys) each.push(await touch.ask([key], "read", key, ids, at, SHOWN));
+      const asked = keys.map((key) => touch.ask([key], "read", key, ids, at, SHOWN));
+      const each = await Promise.all(asked);
       const followed = named(state.feature);
       const acts = await touch.ask([followed.key], "trace", followed.key, ids, followed.number);
       const focused = picked.contains(document.activeElement);
