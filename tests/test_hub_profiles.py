@@ -1,11 +1,13 @@
 """The profiles of the paper's data and models, begun at smoke size against a hub of our own.
 
 It serves made-up repositories with the names, columns and files that the paper's have. Slow: a
-minute and a half on two cores.
+minute and a half on two cores. With `FEATRACK_WHOLE=1` each profile makes its whole book as well,
+some ten minutes each.
 """
 
 import io
 import json
+import os
 import shutil
 from itertools import islice
 from pathlib import Path
@@ -126,16 +128,17 @@ def checkout(hub, tmp_path_factory):
 
 
 def run(checkout: Path, profile: str, until: str, *sections: str, **corpora) -> tuple[Path, str]:
-    """Runs a profile up to a chapter, with the sizes that smoke has in some sections.
+    """Runs a profile up to a chapter, or whole, with the sizes that smoke has in some sections.
 
     Gives the run's folder and what was printed.
     """
     sizes = {section: json.dumps(SMOKE[section]) for section in sections}
+    target = f"runs/{profile}/executed/{until}.ipynb" if until else "all"
     wanted = ("train_tokens", "validation_tokens", "validation_share", "context")
     corpora = {key: SMOKE["corpora"][key] for key in wanted} | corpora
     said = finish(
         checkout,
-        f"runs/{profile}/executed/{until}.ipynb",
+        target,
         cores=1,
         profile=profile,
         corpora=json.dumps(corpora),
@@ -192,3 +195,16 @@ def test_paper_checkpoints_are_loaded_as_they_were_and_no_pickle_is_even_fetched
     _, said = run(checkout, "paper-checkpoints", "load", *sections)
     assert f"models.lua.load: {MODELS['lua']} has changed on the hub (read: {read[:8]}" in said
     assert record.read_bytes() == before
+
+
+@pytest.mark.skipif("FEATRACK_WHOLE" not in os.environ, reason="minutes; FEATRACK_WHOLE=1 runs it")
+@pytest.mark.parametrize("profile", ["paper-text", "paper", "paper-checkpoints"])
+def test_a_profile_of_the_paper_makes_its_whole_book(hub, checkout, profile):
+    sections = ("merge", "sae", "tracking", "interpretation", "robustness")
+    if profile != "paper-checkpoints":
+        sections += ("pretraining", "finetune", "arms")
+    corpora = {"vocab_size": 512} if profile == "paper-text" else {}
+    done, _ = run(checkout, profile, "", *sections, **corpora)
+    assert (checkout / "book" / "_build" / "html" / "index.html").is_file()
+    results = json.loads((done / "results.json").read_text())
+    assert 0 <= results["track.base_lua.persisting_share.floor"] <= 1
