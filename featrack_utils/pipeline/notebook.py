@@ -185,6 +185,9 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
             parameters=parameters,
             progress_bar=False,
             log_output=False,
+            # Nobody reads it before it is whole, and writing it around every cell takes longer than
+            # anything else that papermill does.
+            request_save_on_cell_execute=False,
             cwd=Path.cwd(),
             # Jupyter interrupts a kernel before it ends it, which the kernel would call an error.
             extra_arguments=["--log-level=CRITICAL"],
