@@ -124,7 +124,7 @@ for axis, (kind, title, model) in zip(axes, panels, strict=False):
     axis.set(title=title, ylabel=f"accuracy, {label(model)}'s text", xlabel="share kept")
     for one in (axis.xaxis, axis.yaxis):
         one.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-        one.set_major_formatter(PercentFormatter(1, decimals=0))
+        one.set_major_formatter(PercentFormatter(1))
 for axis in axes[len(panels) :]:
     axis.remove()
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -242,8 +242,10 @@ show_table(
 CONTROLS = {"ancestor": label(ancestor), "random_task_vector": "a random task vector"}
 CONTROLS |= {"stranger": "the mean with a stranger", "own": own}
 told = []
-for row, words in CONTROLS.items() if ways else ():
-    found, which = conclusion(from_reference([row], classes))
+for row, words in CONTROLS.items():
+    if not (against := from_reference([row], classes)):
+        continue  # a stranger, say, that this run hasn't
+    found, which = conclusion(against)
     parts = [title_of[what.removeprefix("survival_")] for _, what in which]
     where = f", in features {listed(parts)}" if parts else ""
     told.append(f"- {reference} against {words}: **{found}**{where}")
@@ -272,7 +274,7 @@ for parent in parents:
     say(f"{half} of its gain in loss is gone." if np.isfinite(lag.estimate) else "")
 found, _ = conclusion(from_reference(["own"], [f"{d}.accuracy" for d in own_texts]), 0.01)
 same = f" In accuracy, each at its own weight, {reference} and {own} are **{found}**."
-if "merge.slerp_minus_lerp_max" in results:
+if first_merge in pairs:
     say(
         f"**Slerp or a straight line?** Half-way the two lie {percent(results['merge.slerp_minus_lerp_max'], 1)} "
         "of the parents' distance apart in the tensor where it is most, whose angle is "
