@@ -274,7 +274,7 @@ for parent in parents:
     say(f"{half} of its gain in loss is gone." if np.isfinite(lag.estimate) else "")
 found, _ = conclusion(from_reference(["own"], [f"{d}.accuracy" for d in own_texts]), 0.01)
 same = f" In accuracy, each at its own weight, {reference} and {own} are **{found}**."
-if first_merge in pairs:
+if first_merge in pairs and "merge.angle_max" in results:
     say(
         f"**Slerp or a straight line?** Half-way the two lie {percent(results['merge.slerp_minus_lerp_max'], 1)} "
         "of the parents' distance apart in the tensor where it is most, whose angle is "
