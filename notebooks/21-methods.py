@@ -270,7 +270,7 @@ def merge_by(recipe, merge):
             state = recipes.merged(
                 recipe.filled(setting, [*map(folder, parents)], folder(before)), seed
             )
-            probe.load_state_dict(state)
+            merging.put(probe, state)
             kept = kept_gains(probe, ends)
             rows.append({"setting": json.dumps(setting), "worst": min(kept.values()), **kept})
             if rows[-1]["worst"] == max(row["worst"] for row in rows):
@@ -400,7 +400,7 @@ def losses_to(other):
     ends = weights(parents_of[first_merge][0]), weights(other)
     probe, found = loading.load_model(folder(other)), {d: [] for d in known_to_all}
     for t in STEPS:
-        probe.load_state_dict(merging.linear(ends, [1 - t, t]))
+        merging.put(probe, merging.linear(ends, [1 - t, t]))
         for domain, each in found.items():
             each.append(read(probe, domain, 1).by_document)
     return {domain: np.stack(each) for domain, each in found.items()}
@@ -611,7 +611,7 @@ def at_equal_loss(way, merge):
         goal = own_loss(probe, merge)
 
         def above(s):
-            probe.load_state_dict(merging.linear([start, end], [1 - s, s]))
+            merging.put(probe, merging.linear([start, end], [1 - s, s]))
             return own_loss(probe, merge) - goal
 
         s = brentq(above, 0, 1, xtol=0.002) if above(1) < 0 < above(0) else 1.0

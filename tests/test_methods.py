@@ -13,6 +13,7 @@ from featrack_utils.lineage import Lineage
 from featrack_utils.models import loading, merging, recipes, training
 from featrack_utils.statistics.intervals import Interval
 from tests.chapters import Chapter
+from tests.families import save
 
 FOLDER = Path(__file__).parent.parent / "profiles" / "merges"
 METHODS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -226,6 +227,27 @@ def test_a_loaded_merge_of_another_shape_is_refused_before_anything_runs(models,
     # What descends from each other alone may differ.
     del entries["mixed"]
     assert len(loading.find_all(Lineage(entries, texts=["p"]), 16)) == 3
+
+
+def test_a_model_that_shares_its_unembedding_is_merged_saved_and_read_again(tmp_path, tokenizer):
+    places = [tmp_path / name for name in "ab"]
+    for seed, place in enumerate(places):
+        save(place, "GPT2", tokenizer, seed=seed)
+    (recipe,) = recipes.read_recipes(FOLDER, ["linear"])
+    state = recipes.merged(recipe.filled({"weight": [0.5, 0.5]}, places, places[0]), 0)
+    merging.save_like(tmp_path / "mean", places[0], state)
+    a, b, mean = (loading.load_model(each).state_dict() for each in (*places, tmp_path / "mean"))
+    assert "lm_head.weight" in mean.keys() - state.keys()
+    assert difference(mean, {name: (a[name] + b[name]) / 2 for name in a}) < 1e-6
+
+
+@pytest.mark.parametrize("spoil", [lambda s: s.pop("lm_head.weight"), lambda s: s.update(x=1)])
+def test_weights_that_are_not_the_models_are_not_put_into_it(models, spoil):
+    model = loading.load_model(models / "a")
+    state = dict(model.state_dict())
+    spoil(state)
+    with pytest.raises(FeatrackError, match="is not in both the model and its new weights"):
+        merging.put(model, state)
 
 
 def test_what_mergekit_refuses_is_one_sentence(models):

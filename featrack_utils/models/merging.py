@@ -100,10 +100,27 @@ def write_merge(
 def save_like(folder: Path, parent: Path, weights: State) -> None:
     """Saves weights as a model like a saved one, with its tokenizer."""
     model = load_model(parent)
-    model.load_state_dict(weights)
+    put(model, weights)
     model.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(parent, local_files_only=True)
     tokenizer.save_pretrained(folder)
+
+
+def put(model: torch.nn.Module, weights: State) -> None:
+    """Gives a model other weights, of which those that it shares (an unembedding) count once.
+
+    Raises:
+        FeatrackError: one is missing, or is none of the model's.
+    """
+    odd = model.load_state_dict(weights, strict=False)
+    tensors = model.state_dict()
+    given = {tensors[name].data_ptr() for name in weights if name in tensors}
+    missing = [name for name in odd.missing_keys if tensors[name].data_ptr() not in given]
+    if wrong := [*missing, *odd.unexpected_keys]:
+        raise FeatrackError(
+            f"Parameter {wrong[0]!r} is not in both the model and its new weights; merge models of "
+            "one architecture."
+        )
 
 
 def _weighted(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
