@@ -585,18 +585,14 @@ check(answer, by_construction)
 # %% [markdown]
 # :::{admonition} Exercise 2
 # :class: tip
-# Which share of the first child's features *with* a match does neither of its probes find? Their R²
-# stand in `r2_rebuilt` and `r2_read`.
+# Which share of the features that were probed in the first child, with a match or without, does neither
+# of its probes find? Their R² stand in `r2_rebuilt` and `r2_read`.
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 child = next(iter(chosen))
-features_of, (with_match, _) = samples[child]
-r2_rebuilt, r2_read = (answers[child]["child"][p].r2[with_match] for p in ("rebuilt", "read"))
-either = better(answers[child]["child"]["rebuilt"], answers[child]["child"]["read"])
-undecodable = float(
-    np.average(either.r2[with_match] <= tau**2, weights=features_of.weight[with_match])
-)
+r2_rebuilt, r2_read = (answers[child]["child"][p].r2 for p in ("rebuilt", "read"))
+undecodable = float(np.mean(answers[child]["child"]["either"].r2 <= tau**2))
 
 # %%
 answer = ...  # a share, from 0 to 1

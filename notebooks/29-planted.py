@@ -32,7 +32,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from IPython.display import HTML, display
-from scipy.stats import binomtest
+from scipy.stats import binomtest, hypergeom
 
 from featrack_utils.corpora import planting, prepare, tokenizer
 from featrack_utils.dictionaries import features, jobs
@@ -419,7 +419,12 @@ for part, whole in ((0, 8), (3, 8), (33, 1_200)):
 
 # %% [markdown]
 # Of the {term}`reproducible` features that answer to the plant, a list has *found* so many. Of those that
-# don't, so many are false alarms.
+# don't, so many are false alarms. A list that is long enough has some that answer by luck. Were $n$ of $N$
+# features drawn blindly, $K$ of which answer, at least $k$ of these would be among them with probability
+#
+# $$P(\ge k) = \sum_{i \ge k} \binom Ki \binom{N - K}{n - i} \Big/ \binom Nn .$$
+#
+# We say that the plant is **found** where that is less than five percent.
 
 
 # %%
@@ -427,15 +432,19 @@ def checked(strength, kind):
     """What a list has of the features that answer to the plant, and what else."""
     lists, table = outcomes[strength]
     own = table["own_r"] > tau
+    true, others = int((own & table["answers"]).sum()), int((own & ~table["answers"]).sum())
     right = table["answers"][lists[kind]["feature"]].to_numpy(dtype=bool)
     rank = int(right.argmax()) + 1 if right.any() else None
+    by_luck = hypergeom.sf(right.sum() - 1, true + others, true, right.size)
     return {
         "called_new": right.size,
         "answering": int(right.sum()),
         "false_alarms": int((~right).sum()),
         "rank": rank,
-        "found_share": wilson(int(right.sum()), int((own & table["answers"]).sum())),
-        "false_alarm_share": wilson(int((~right).sum()), int((own & ~table["answers"]).sum())),
+        "found_share": wilson(int(right.sum()), true),
+        "false_alarm_share": wilson(int((~right).sum()), others),
+        "by_luck": float(by_luck),
+        "found": int(by_luck < 0.05),
     }
 
 
@@ -449,24 +458,26 @@ rows = [
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 shown = pd.DataFrame(rows)
 if len(planted) == 1:
-    shown = shown.drop(columns=["word in", "called_new", "false_alarms"])
+    shown = shown.drop(columns=["word in", "called_new", "false_alarms", "found"])
 else:  # one row a strength
     read = [checked(strength, "confirmed")["answering"] for strength in planted]
     shown = shown[shown["not in"] == LISTS["clean"]].assign(unread=read)
-    shown = shown.drop(columns=["not in", "called_new", "false_alarms"])
+    shown = shown.drop(columns=["not in", "called_new", "false_alarms", "found"])
 show_table(
     shown.rename(
         columns={
             "found_share": "found",
             "false_alarm_share": "false alarms",
+            "by_luck": "by luck",
             "unread": "also not in the reader",
         }
     ),
-    {"word in": ".0%", "rank": ",.0f", "found": ".0%", "false alarms": ".1%"},
+    {"word in": ".0%", "rank": ",.0f", "found": ".0%", "false alarms": ".1%", "by luck": ".2g"},
     notes={
         "answering": "to the plant, in the list",
         "found": "of all that answer",
         "false alarms": "of all that don't",
+        "by luck": "probability of as many",
         "rank": "of the first that answers",
         "also not in the reader": "of those that answer",
     },
@@ -487,7 +498,6 @@ for strength, by_kind in found.items():
         for name, value in row.items():
             named = f"{key}.{kind}.{name}"
             results |= flat(named, value) if isinstance(value, Interval) else {named: value}
-        results[f"{key}.{kind}.found"] = int(row["answering"] > 0)
 
 
 def share_found(row):
@@ -538,8 +548,8 @@ say(
 )
 limits = {}
 for kind in LISTS:
-    there = [s for s in planted if found[s][kind]["answering"]]
-    missed = [s for s in planted if not found[s][kind]["answering"]]
+    there = [s for s in planted if found[s][kind]["found"]]
+    missed = [s for s in planted if not found[s][kind]["found"]]
     limits[kind] = smallest, largest = min(there, default=None), max(missed, default=None)
     results |= {f"planted.smallest_{kind}": smallest, f"planted.largest_missed_{kind}": largest}
 store.write_results(run, "planted", results)
