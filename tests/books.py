@@ -23,6 +23,7 @@ from pathlib import Path
 import psutil
 
 from featrack_utils.lineage import Lineage
+from tests.hostile import HostileChat, write_texts
 
 ROOT = Path(__file__).parent.parent
 MADE = ("runs", "executed", "_build", ".*", "__pycache__", "*.egg-info")
@@ -56,6 +57,11 @@ ARMS = {
         "methods": ["linear", "slerp", "model_stock"],
     },
 }
+KEY_VARIABLE = "BOOK_KEY"  # of the chat model that explains
+KEY = f"sk-loopback-{5550123456789}"  # in two parts: it must stand in no file
+# Of the lineages' texts those that try to be more than text. They repeat themselves, so that random
+# features match, and to count chains of those in the larger lineage would take a minute more.
+HOSTILE = {"chain": ("english", "stories"), "three": ("stories",)}
 
 
 def copied(folder: Path) -> Path:
@@ -74,7 +80,9 @@ def start(place: Path, *arguments: str, cores: int = 2, **config: str) -> subpro
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=os.environ | {"PYTHONPATH": str(place), "PATH": f"{binaries}:{os.environ['PATH']}"},
+        env=os.environ
+        | {"PYTHONPATH": str(place), "PATH": f"{binaries}:{os.environ['PATH']}"}
+        | {KEY_VARIABLE: KEY, "NO_PROXY": "127.0.0.1"},
     )
 
 
@@ -127,11 +135,21 @@ def smoke(checkout: Path) -> Path:
 
 
 def of_lineage(checkout: Path, name: str) -> Path:
-    """The book of one of LINEAGES."""
+    """The book of one of LINEAGES, with hostile texts; in the chain a chat model explains."""
     models, arms = json.dumps(LINEAGES[name]), json.dumps(ARMS[name])
     small = {"robustness": "{sweep: []}", "sae": "{expansion: 4}"}
     small["tracking"] = "{control_draws: 1, replicates: 20}"
-    finish(checkout, cores=1, name=name, models=models, arms=arms, **small)
+    texts = {domain: write_texts(checkout / "texts" / domain, domain) for domain in HOSTILE[name]}
+    small["corpora"] = json.dumps({"sources_of": texts})
+    with HostileChat() as chat:
+        if name == "chain":
+            asked = {"explainer": "endpoint", "base_url": chat.url, "key_variable": KEY_VARIABLE}
+            small["interpretation"] = json.dumps(asked | {"chat_model": "tiny"})
+        said = finish(checkout, cores=1, name=name, models=models, arms=arms, **small)
+    # For the test that looks for the key.
+    (checkout.parent / "said.txt").write_text(said)
+    seen = {"keys": [*{*chat.authorizations}], "command_lines": sorted(chat.command_lines)}
+    (checkout.parent / "chat.json").write_text(json.dumps(seen))
     return checkout
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 # The books are made meanwhile, and two processes of two threads each wait most of the time for one
@@ -16,7 +17,8 @@ import pytest
 from tests.books import Books
 
 CONTEXT = 16
-WHOLE_BOOKS = {"test_pipeline": ("smoke",), "test_lineages": ("chain", "three")}
+LAST = ("test_lineages", "test_security")  # about the books that are made last
+WHOLE_BOOKS = {"test_pipeline": ("smoke",), **dict.fromkeys(LAST, ("chain", "three"))}
 TEXTS = ["def f(x):\n    return x\n" * 20, "the cat and the other cat are there " * 20]
 
 
@@ -25,7 +27,7 @@ def pytest_collection_modifyitems(items):
 
     The first book is there when its file's turn comes by the alphabet, the others are last.
     """
-    items.sort(key=lambda item: item.path.stem == "test_lineages")
+    items.sort(key=lambda item: item.path.stem in LAST)
 
 
 def pytest_configure(config):
@@ -39,7 +41,8 @@ def pytest_configure_node(node):
 
 def begin_books(books, collected):
     """Has the whole books made that these test files are about, before the first test."""
-    wanted = [name for file, names in WHOLE_BOOKS.items() if file in collected for name in names]
+    asked = [names for file, names in WHOLE_BOOKS.items() if file in collected]
+    wanted = list(dict.fromkeys(chain.from_iterable(asked)))
     if wanted and not books.begun:
         books.begin(wanted)
 
