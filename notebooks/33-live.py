@@ -318,7 +318,8 @@ def draw_way(losses, activations, model, feature, t):
 losses = loss_curve(np.linspace(0, 1, 11))
 followed = int(acts["code"][last].max(axis=0).argmax())
 activations = feature_curve(losses.index, last, followed, strongest_places(last, followed))
-read_off = store.read_results(run, "merge") if len(lineage.parents(last)) == 2 else {}
+swept = len(lineage.parents(last)) == 2 and last not in lineage.loaded
+read_off = store.read_results(run, "merge") if swept else {}
 t = read_off.get("merge.t", 0.5)
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
