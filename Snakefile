@@ -90,7 +90,7 @@ class Phase(NamedTuple):
     sections: tuple[str, ...] = ()
     given: dict = {}
     threads: int = 1
-    urgent: bool = False  # the longest of their kind, and those that others wait for, go first
+    urgent: int = 0  # 1: among the longest, so it goes first; 2: long, and others wait for it
 
 
 def section(name):
@@ -141,7 +141,7 @@ if LINEAGE.tuned:
     MODELS = ["finetune"]
 TRAINED = MODELS
 if MERGES:
-    PHASES["merge"] = Phase(MODELS, sections=("merge",), urgent=True)
+    PHASES["merge"] = Phase(MODELS, sections=("merge",), urgent=1)
     MODELS = ["merge"]
 
 # One kernel for each model's dictionaries, which share its captured activations. The chapter is
@@ -158,14 +158,14 @@ for page, (model, seeds) in SAES.items():
         notebook="sae",
         sections=("sae",),
         given={"model": model, "sae_seeds": seeds},
-        urgent=page == "sae",
+        urgent=int(page == "sae"),
     )
 # One kernel for each child's controls; the chapter comes when all are there.
 CHILDREN = list(dict.fromkeys(child for _, child in LINEAGE.edges))
 FLOORS = [f"floors-{child}" for child in CHILDREN]
 for page, child in zip(FLOORS, CHILDREN, strict=True):
     PHASES[page] = Phase(
-        list(SAES), notebook="floors", sections=("sae",), given={"children": [child]}, urgent=True
+        list(SAES), notebook="floors", sections=("sae",), given={"children": [child]}, urgent=1
     )
 for name, sae in PROFILE.swept.items():
     PHASES[f"sweep-{name}"] = Phase(
@@ -178,52 +178,48 @@ PHASES |= {
     "dictionaries": Phase(list(SAES)),
     "floors": Phase(FLOORS, sections=("sae",), given={"children": CHILDREN}),
     "tracking": Phase(list(SAES)),
-    "ceilings": Phase(["tracking", "dictionaries", *FLOORS], urgent=True),
+    "ceilings": Phase(["tracking", "dictionaries", *FLOORS], urgent=1),
     "context": Phase(["ceilings"], given=DRAWS),
-    "repartitioned": Phase(["tracking", *FLOORS], sections=("sae",), urgent=True),
+    "repartitioned": Phase(["tracking", *FLOORS], sections=("sae",), urgent=1),
     "calibration": Phase(["tracking"]),
     "robustness": Phase(
-        ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=True
+        ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=1
     ),
-    "published": Phase(["tracking", *FLOORS], given=DRAWS, urgent=True),
+    "published": Phase(["tracking", *FLOORS], given=DRAWS, urgent=1),
     "case-study": Phase(["tracking", *FLOORS], given=DRAWS),
-    "interpretation": Phase(["tracking", *FLOORS], sections=("interpretation",), urgent=True),
-    "map": Phase(["tracking"], urgent=True),
+    "interpretation": Phase(["tracking", *FLOORS], sections=("interpretation",), urgent=1),
+    "map": Phase(["tracking"], urgent=1),
     "explorer": Phase(["map", "interpretation"]),
     "live": Phase(["tracking"]),
     "lesson": Phase(["live"]),
     "machines": Phase(MODELS),
     "changes": Phase(["tracking", *FLOORS]),
     "load-bearing": Phase(["tracking", *FLOORS]),
-    "crosscoder": Phase(["tracking", *FLOORS], sections=("sae",), urgent=True),
+    "crosscoder": Phase(["tracking", *FLOORS], sections=("sae",), urgent=1),
 }
 # Neuron i of one model has to do with neuron i of another where both have as many.
 if LINEAGE.hook == "mlp.hook_post" and len({model.d_mlp for model in FOUND.values()}) < 2:
     PHASES["neurons"] = Phase(MODELS)
-# A second root is trained with both cores, as the first one is; a loaded one has none like it.
+# Models are trained on both cores only where nothing else is ready: one thread takes a quarter fewer
+# core-seconds. A loaded root has no second one like it.
 second = bool(PROFILE.dosed) and PROFILE.arms.lm_seed and bool(ROOT_TOKENS)
 if PROFILE.dosed:
-    PHASES["dose"] = Phase(
-        FLOORS,
-        sections=("sae", "arms"),
-        given={"lm_seed": second},
-        threads=2 if second else 1,
-        urgent=True,
-    )
+    # The chapter on methods waits for its second root.
+    PHASES["dose"] = Phase(FLOORS, sections=("sae", "arms"), given={"lm_seed": second}, urgent=2)
 if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
-    PHASES["rate"] = Phase(FLOORS, sections=("sae", "arms"), threads=2, urgent=True)
+    PHASES["rate"] = Phase(FLOORS, sections=("sae", "arms"), urgent=1)
 if PROFILE.arms.own_steps and not FOUND:
     # Not before there is work for both cores: it takes one.
-    PHASES["own"] = Phase(["tracking"], sections=("arms",), urgent=True)
+    PHASES["own"] = Phase(["tracking"], sections=("arms",), urgent=1)
 if PROFILE.planted:
-    PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=True)
+    PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=1)
 if MERGED:
     given = {"recipe_folder": str(RECIPES), "lm_seed": second}
     needs = [*FLOORS, *["dose"] * second]  # where the second root is trained
-    PHASES["methods"] = Phase(needs, sections=("sae", "merge", "arms"), given=given, urgent=True)
+    PHASES["methods"] = Phase(needs, sections=("sae", "merge", "arms"), given=given, urgent=1)
 # A path leads from one parent to the other; more parents have none.
 if any(len(LINEAGE.parents(merge)) == 2 for merge in MERGES):
-    PHASES["along"] = Phase(["tracking", *FLOORS], sections=("merge",), given=DRAWS, urgent=True)
+    PHASES["along"] = Phase(["tracking", *FLOORS], sections=("merge",), given=DRAWS, urgent=1)
 if LINEAGE.merges:
     PHASES["prediction"] = Phase(["tracking"])
 # They ask what another dictionary of the same model finds.
@@ -332,7 +328,7 @@ for page, phase in PHASES.items():
             # A function, because Snakemake would fill in the braces of a plain string.
             parameters=lambda wildcards, given=json.dumps(parameters(page, phase)): given,
         threads: phase.threads
-        priority: int(phase.urgent)
+        priority: phase.urgent
         shell:
             # Threads that wait by spinning take the core from those they wait for; beside one busy
             # process, spinning briefly trains four times faster than OpenMP's default, and as
