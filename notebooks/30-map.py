@@ -466,6 +466,8 @@ for (a, b, name), row in near.iterrows():
     key = f"map.{a}_{b}" if name == first[b] else f"map.{a}_{b}.other_seed"
     for column, short in (("on the map", "map"), ("by direction", "directions")):
         results[f"{key}.nearest_{short}"] = None if pd.isna(row[column]) else row[column]
+# A cluster whose features are never active has no share on six tokens, and so no median.
+results = {name: None if pd.isna(value) else value for name, value in results.items()}
 store.write_results(run, "map", results)
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
