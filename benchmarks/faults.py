@@ -220,6 +220,8 @@ def kernels(family: list[psutil.Process]) -> list[psutil.Process]:
 
 def kill(run: Run, kind: str, rng: random.Random) -> str:
     """Kills a run, or a part of it; returns what was killed, for there may be no kernel yet."""
+    if run.process.poll() is not None:
+        return "nothing"
     family = []
     with contextlib.suppress(psutil.NoSuchProcess):
         family = psutil.Process(run.process.pid).children(recursive=True)
@@ -254,13 +256,15 @@ def try_kills(folder: Path, plain: Path, times: dict, kills: int, rng: random.Ra
     while len(rows) < kills or (kills >= MANY and times["took"].keys() - hit):
         kind, early, part = rng.choice(KINDS), rng.random() < 0.1, rng.random()
         targets = times["took"].keys() - executed(place)
-        targets = (targets - hit) or targets
+        missed = targets - hit
         run = Run(place)
-        if early:  # while snakemake still plans, or at the first phase's beginning
+        if len(rows) >= kills and not missed:
+            target, delay = "", run.wait()  # to its end: what was missed is in another book
+        elif early:  # while snakemake still plans, or at the first phase's beginning
             target, delay = "", part * (times["first"] + 2)
             time.sleep(delay)
         else:
-            delays = {phase: 0.8 * part * times["took"][phase] for phase in targets}
+            delays = {p: 0.8 * part * times["took"][p] for p in missed or targets}
             target = wait_for_target(run, delays)
             delay = delays.get(target, 0.0)
         running, after = run.running, run.seconds

@@ -199,6 +199,28 @@ def test_the_server_ends_with_its_parent_and_all_clients_with_it(place, monkeypa
     assert not Path(address).parent.exists()
 
 
+def test_a_client_does_nothing_by_itself_when_the_pipeline_ended_before_the_server_had_loaded(
+    place, monkeypatch
+):
+    (place / "slow.py").write_text("import time\nopen('loading', 'w').close()\ntime.sleep(1)\n")
+    (place / "program.py").write_text("open('done by itself', 'w').close()\n")
+    code = "import time\nfrom os import environ\n"
+    code += "from featrack_utils.pipeline.forkserver import start\n"
+    code += "s = start(1, ['slow'])\nprint(environ['FEATRACK_FORKSERVER'], flush=True)\n"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"{code}time.sleep(60)"], stdout=subprocess.PIPE, text=True
+    )
+    monkeypatch.setenv(forkserver.ADDRESS, parent.stdout.readline().strip())
+    # A shell between them, as Snakemake's, is not killed with it.
+    client = subprocess.Popen([*CLIENT, "-m", "program"])
+    while not (place / "loading").exists():
+        time.sleep(0.01)
+    parent.kill()
+    parent.communicate()
+    assert client.wait(20) == -signal.SIGKILL
+    assert not (place / "done by itself").exists()
+
+
 def test_without_a_server_or_with_a_dead_one_a_client_does_it_itself(place, server):
     assert run(place, "print('done')").stdout == "done\n"
     server("nowhere")  # it fails before it forks

@@ -166,10 +166,12 @@ def become(client: socket.socket) -> None:
         os.dup2(descriptor, number)
         os.close(descriptor)
 
-    def watch() -> None:
-        select.select([client, pipeline], [], [])  # neither says anything, but both may close
-        os.kill(os.getpid(), signal.SIGKILL)
+    def watch(seconds: float | None = None) -> None:
+        # Neither says anything, but both may close.
+        if select.select([client, pipeline], [], [], seconds)[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
 
+    watch(0)  # they may have ended while the server was loading
     threading.Thread(target=watch, daemon=True).start()
     os.chdir(wanted["folder"])
     os.environ.clear()
@@ -248,6 +250,20 @@ def ask(address: str, arguments: list[str]) -> int | None:
     return -signal.SIGKILL
 
 
+def _abandoned(address: str) -> bool:
+    """Whether a server doesn't answer because the process that started it has ended.
+
+    That one may have ended while the server was loading: then nobody waits for what we would do.
+    """
+    try:
+        with _locked(Path(address).with_name(_IN_USE)):
+            return True
+    except FileNotFoundError:  # the server has removed it
+        return True
+    except OSError:  # it holds it still
+        return False
+
+
 def main() -> None:
     """The server, to which `start` gives a listening socket and modules; else a client.
 
@@ -261,6 +277,8 @@ def main() -> None:
         shutil.rmtree(Path(address).parent, ignore_errors=True)
         os._exit(0)
     status = ask(address, arguments) if address else None
+    if status is None and address and _abandoned(address):
+        status = -signal.SIGKILL
     if status is None:
         os.execv(sys.executable, [sys.executable, *arguments])
     if status < 0:
