@@ -1,6 +1,6 @@
-"""Models that a plain script saved make their book: four families, a copy, at another block.
+"""Models that a plain script saved make their book: four families, a copy, a merge, another block.
 
-Slow: about a minute and a half on two cores.
+Slow: some two minutes on two cores.
 """
 
 import json
@@ -8,10 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from tests.books import MADE, ROOT, finish, sentence_of_failure
-from tests.families import save
+from tests.families import new_model, save
 
 SITE = "blocks.1.mlp.hook_post"
 
@@ -22,7 +23,22 @@ def checkout(tmp_path_factory, tokenizer) -> Path:
     shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns(*MADE))
     for number, family in enumerate(("GPT2", "GPTNeoX", "Gemma2", "Llama")):
         save(place / "saved" / family, family, tokenizer, seed=number)
+    # A fine-tune of the first, so to speak, and what a tool for merging has made of the two.
+    base, near = new_model("GPT2", 0), new_model("GPT2", 0)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weight in near.parameters():
+            weight += 0.3 * weight.std().nan_to_num() * torch.randn_like(weight)
+    save_as(place / "saved" / "near", near, tokenizer)
+    mean = {name: (base.state_dict()[name] + w) / 2 for name, w in near.state_dict().items()}
+    near.load_state_dict(mean)
+    save_as(place / "saved" / "mean", near, tokenizer)
     return place
+
+
+def save_as(folder: Path, model, tokenizer) -> None:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def settings(place: Path, models: dict, **more: str) -> dict[str, str]:
@@ -56,8 +72,11 @@ def results(checkout) -> dict[str, float]:
         "neox": {"load": str(saved / "GPTNeoX"), "parent": "base"},
         "gemma": {"load": str(saved / "Gemma2"), "parent": "base"},
         "llama": {"load": str(saved / "Llama"), "parent": "copy"},
+        "near": {"load": str(saved / "near"), "parent": "base"},
+        "theirs": {"load": str(saved / "mean"), "parent": ["copy", "near"]},
     }
-    finish(checkout, cores=1, **settings(checkout, models))
+    arms = json.dumps({"methods": ["linear"]})
+    finish(checkout, cores=1, **settings(checkout, models, arms=arms))
     return json.loads((checkout / "runs" / "own" / "results.json").read_text())
 
 
@@ -74,13 +93,29 @@ def test_models_that_share_nothing_but_text_stand_near_the_floor(results):
         assert abs(results[f"{name}.rescaled"]) < 0.25, edge
 
 
+def test_a_merge_that_somebody_has_made_is_compared_foretold_and_advised_on(results, checkout):
+    models = checkout / "runs" / "own" / "models"
+    recipe = yaml.safe_load((models / "theirs.by-linear" / "recipe.yaml").read_text())
+    assert [one["model"] for one in recipe["models"]] == ["../copy", "../near"]
+    # Both lie on the line between the parents, so they predict nearly alike.
+    for domain in ("code", "prose"):
+        assert abs(results[f"merge.own.{domain}.accuracy_from_reference"]) < 0.03
+        assert f"merge.linear.{domain}.accuracy_from_reference" not in results
+    assert results["merge.methods.apart"] == 0  # of the reference alone
+    assert results["predict_survival.features"] > 0
+    html = checkout / "book" / "_build" / "html" / "executed"
+    page = (html / "which-merge.html").read_text()
+    assert "the loaded merge" in page and "it was made elsewhere" in page
+
+
 def test_the_book_of_loaded_models_has_the_chapters_that_apply_and_no_failure(results, checkout):
     contents = yaml.safe_load((checkout / "runs" / "own" / "_toc.yml").read_text())
     files = [chapter["file"] for part in contents["parts"] for chapter in part["chapters"]]
     pages = {file.removeprefix("executed/") for file in files if file.startswith("executed/")}
     assert {"corpora", "load", "sae", "tracking", "ceilings", "context", "explorer"} <= pages
+    assert {"methods", "prediction", "which-merge"} <= pages
     # Nothing was trained here, and the widths differ: neuron 7 isn't neuron 7.
-    assert not pages & {"base", "finetune", "merge", "neurons", "dose", "rate", "planted"}
+    assert not pages & {"base", "finetune", "merge", "along", "neurons", "dose", "rate", "planted"}
     html = checkout / "book" / "_build" / "html" / "executed"
     for page in pages:
         assert "Traceback" not in (html / f"{page}.html").read_text(), page
