@@ -839,8 +839,7 @@ say(
 )
 
 # %% [markdown]
-# The path was given here. [The chapter on ways of merging](methods) leaves it, and asks which other ways
-# of mixing keep more.
+# What comes next: whether one can tell [beforehand](prediction) which features will be left.
 #
 # :::{admonition} Exercise 1
 # :class: tip
