@@ -227,6 +227,9 @@ def ask(address: str, arguments: list[str]) -> int | None:
     """
     parent = os.getppid()
     request = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
+    passed_on = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # They wait until it is known to whom they go: the fork may have begun before we hear of it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
     with socket.socket(socket.AF_UNIX) as server:
         try:
             server.connect(address)
@@ -234,14 +237,16 @@ def ask(address: str, arguments: list[str]) -> int | None:
             server.sendall(json.dumps(request).encode() + b"\n")
             (pid,) = struct.unpack("i", server.recv(4))
         except (OSError, struct.error):
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             return None
 
         def pass_on(number, _):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in passed_on:
             signal.signal(number, pass_on)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         server.settimeout(1.0)
         while os.getppid() == parent:
             with contextlib.suppress(TimeoutError):
