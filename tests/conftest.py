@@ -18,7 +18,11 @@ from tests.books import Books
 
 CONTEXT = 16
 LAST = ("test_lineages", "test_security")  # about the books that are made last
-WHOLE_BOOKS = {"test_pipeline": ("smoke",), **dict.fromkeys(LAST, ("chain", "three"))}
+WHOLE_BOOKS = {
+    "test_pipeline": ("smoke",),
+    "test_touch_passages": () if "FEATRACK_FINISHED" in os.environ else ("smoke",),
+    **dict.fromkeys(LAST, ("chain", "three")),
+}
 TEXTS = ["def f(x):\n    return x\n" * 20, "the cat and the other cat are there " * 20]
 
 
@@ -35,6 +39,7 @@ def pytest_configure(config):
     config.books = Books(Path(given or tempfile.mkdtemp(prefix="featrack-books-")))
 
 
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's
 def pytest_configure_node(node):
     node.workerinput["books"] = str(node.config.books.folder)
 
@@ -52,6 +57,7 @@ def pytest_collection_finish(session):
         begin_books(session.config.books, {item.path.stem for item in session.items})
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node, ids):
     """Of tests in several processes, the one that hands them out begins the books."""
     begin_books(node.config.books, {Path(name.split("::")[0]).stem for name in ids})
