@@ -21,7 +21,7 @@ from featrack_utils.pipeline.store import open_lineage
 from tests.browser import BROWSER, DRIVER, open_browser
 
 FINISHED = os.environ.get("FEATRACK_FINISHED")
-PASSAGES, LONGEST = 50, 1000  # of a domain; characters
+PASSAGES, LONGEST, SHORTEST = 50, 1000, 20  # of a domain; characters
 EVERY = 8  # positions are asked at each eighth of them
 
 # What the page's models say of a text at some positions, as float32 numbers in base 64.
@@ -59,8 +59,9 @@ def passages(run, lineage) -> dict[str, list[str]]:
     corpora, found = open_corpora(run / "corpora", 64), {}
     for domain in lineage.domains:
         texts = corpora.texts(domain, "validation")
-        pieces = [text[at : at + LONGEST] for text in texts for at in range(0, len(text), LONGEST)]
-        pieces = [piece for piece in pieces if len(piece) > 50]
+        length = min(LONGEST, sum(map(len, texts)) // (2 * PASSAGES))
+        pieces = [text[at : at + length] for text in texts for at in range(0, len(text), length)]
+        pieces = [piece for piece in pieces if len(piece) >= SHORTEST]
         places = np.linspace(0, len(pieces) - 1, PASSAGES).round().astype(int)
         found[domain] = [pieces[place] for place in sorted({*places.tolist()})]
     return found
