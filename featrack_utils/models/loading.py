@@ -322,7 +322,7 @@ def self_check(folder: Path, site: str, tokens: Int[Tensor, "batch context"]) ->
 def _from_hub(
     where: str, source: str, revision: object, weights: bool
 ) -> tuple[Path, Collection[str]]:
-    """The folder of a snapshot, and the names of all files that the repository has."""
+    """The folder of a snapshot, and the names of its files; without weights, of all there are."""
     from huggingface_hub import HfApi, snapshot_download
 
     asked = None if revision is None else str(revision)
@@ -332,6 +332,8 @@ def _from_hub(
     except Exception as error:  # sockets, HTTP, hub: no common ancestor
         raise refusal(where, "folder here and no model", source, error) from error
     local = {path.name for path in folder.iterdir()}
+    if _WEIGHTS in local:  # and without a network the next question is repeated for half a minute
+        return folder, local
     try:
         return folder, local | {*HfApi().list_repo_files(source, revision=folder.name)}
     except Exception:  # without a network: what was fetched before
