@@ -33,7 +33,7 @@ lab: $(VENV)/installed
 		jupyter lab notebooks --MappingKernelManager.root_dir="$(CURDIR)" $(LABFLAGS)
 
 bench: $(VENV)/installed
-	@for script in benchmarks/*.py; do python $$script; done
+	@for script in benchmarks/*.py; do python -m benchmarks.$$(basename $$script .py); done
 
 # What an endpoint has answered was paid for: it stays.
 clean:

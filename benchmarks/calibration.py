@@ -4,12 +4,12 @@ Dictionaries of 2,048 features on 500 documents, many simulated sets for each pl
 goal: planted shares of 5, 20, 50 and 80 % within two points where true mates have r ≥ 0.9, and at
 most 1 % called persisting where nothing persists.
 
-    PYTHONPATH=. python benchmarks/calibration.py [number of sets for each share]
+    python -m benchmarks.calibration [SETS]
 """
 
+import argparse
 import json
 import logging
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -62,4 +62,6 @@ def main(sets: int) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("sets", type=int, nargs="?", default=20, help="of each planted share")
+    main(**vars(parser.parse_args()))

@@ -1,6 +1,6 @@
 """How long the matches between two dictionaries take, four ways, side by side in one run.
 
-    python benchmarks/correlate.py [--large] [--rounds 5]
+    python -m benchmarks.correlate [--large] [--rounds 5]
 
 The input is made up: heavy-tailed densities, some 31 active features a token. All four get the
 same input and two threads, and (ii) and (iii) must give the same best matches as ours:
@@ -19,7 +19,6 @@ Times are medians over the rounds; `correlate_vs_*` says how many times faster o
 """
 
 import argparse
-import json
 import logging
 import os
 import platform
@@ -35,11 +34,11 @@ import pandas as pd
 import torch
 from scipy import sparse
 
+from benchmarks.write_page import keep
 from featrack_utils.matching.correlation import column_sums, correlations, inverse_scale
 
 log = logging.getLogger("benchmarks.correlate")
 
-RESULTS = Path(__file__).with_name("results.json")
 THREADS = 2
 TOKENS_RUN = 480  # tokens that (i) really appends
 BLOCK = 24  # tokens per block, as published
@@ -199,12 +198,8 @@ def main() -> None:
         a, b = made_up(1_000_000, 16_384, 50, 3), made_up(1_000_000, 16_384, 50, 4)
         taken = [timed(ours, a, b)[0] for _ in range(2)]
         results["correlate_seconds_16384_1m"] = min(taken)
-    held = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    held |= {name: float(f"{value:.4g}") for name, value in results.items()}
-    held["correlate_machine"] = f"{processor()}, {os.cpu_count()} cores, {THREADS} threads"
-    RESULTS.write_text(json.dumps(held, indent=2, sort_keys=True) + "\n")
-    for name, value in results.items():
-        log.info("%s: %.4g", name, value)
+    machine = f"{processor()}, {os.cpu_count()} cores, {THREADS} threads"
+    keep(results, correlate_machine=machine)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,16 @@ The truth is the share in the population of documents, known from the simulation
 dictionaries of several seeds are simulated, the mean over many other seeds. Beside the package's
 intervals stand those of a delete-a-group jackknife, which would be simpler.
 
-    PYTHONPATH=. python benchmarks/coverage.py [number of sets per case] [part of the cases' names]
+    python -m benchmarks.coverage [SETS] [PART]
 
 Cases that aren't run keep their rows. All cases take about eight core-seconds a set.
 """
 
+import argparse
 import itertools
 import json
 import logging
 import math
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -227,4 +227,7 @@ def _over_others(simulated: Planted, trained: int, tau: float) -> dict[str, floa
 
 
 if __name__ == "__main__":
-    main(int((sys.argv[1:] or [200])[0]), (sys.argv[2:] or [""])[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("sets", type=int, nargs="?", default=200, help="of each case")
+    parser.add_argument("part", nargs="?", default="", help="a part of the cases' names")
+    main(**vars(parser.parse_args()))

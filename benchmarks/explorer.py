@@ -1,26 +1,22 @@
 """How soon the feature explorer shows its list, and how long a search takes, in Chromium.
 
 On a run's data, or without one on made-up data of the same size: 8,192 features.
-Usage: python benchmarks/explorer.py [runs/quick]
+Usage: python -m benchmarks.explorer [runs/quick]
 """
 
 import argparse
-import json
 import logging
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from selenium.webdriver.remote.webdriver import WebDriver
 
+from benchmarks.write_page import keep
 from featrack_utils.pipeline import store
 from tests import explorer_data
 from tests.browser import BROWSER, DESKTOP, DRIVER, open_browser, set_window
 
-RESULTS = Path(__file__).with_name("results.json")
 ROUNDS = 5
 QUERIES = ("=", '"="', "return", "the", "a", "in a", "said little", "12", "zzzz", "")
 log = logging.getLogger("explorer")
@@ -105,12 +101,8 @@ def main() -> None:
         data = static / "data"
         results["explorer_megabytes"] = sum(f.stat().st_size for f in data.iterdir()) / 1e6
         results["explorer_index_megabytes"] = (data / "index.js").stat().st_size / 1e6
-    held = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    held |= {name: float(f"{value:.3g}") for name, value in results.items()}
-    held["explorer_data"] = "a run's" if options.run else "made up: 8,192 features"
-    RESULTS.write_text(json.dumps(held, indent=2, sort_keys=True) + "\n")
-    for name, value in results.items():
-        log.info("%s: %.3g", name, value)
+    made = "a run's" if options.run else "made up: 8,192 features"
+    keep(results, explorer_data=made)
 
 
 if __name__ == "__main__":

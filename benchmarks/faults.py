@@ -1,6 +1,6 @@
 """What a book survives: kills, a full disk, a read-only folder, a clock that jumps, two at once.
 
-    PYTHONPATH=. python benchmarks/faults.py [--kills 30] [--seed 0] [--faults kills disk ...]
+    python -m benchmarks.faults [--kills 30] [--seed 0] [--faults kills disk ...]
 
 A smoke book is made without any fault, in a copy of this checkout. Others are made in further
 copies, each with one kind of fault, and are begun again until they are done. What counts at the

@@ -8,23 +8,20 @@ same with `_memory`.
 """
 
 import argparse
-import json
 import logging
 import multiprocessing
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
 
 from benchmarks.correlate import made_up
 from benchmarks.training import CONTEXT, made_up_text, new_model
+from benchmarks.write_page import keep
 from featrack_utils.dictionaries.activations import Buffers
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.dictionaries.training import train_sae
@@ -32,7 +29,6 @@ from featrack_utils.matching.correlation import correlations
 from featrack_utils.statistics.bootstrap import resample
 from tests import explorer_data
 
-RESULTS = Path(__file__).with_name("results.json")
 ROUNDS = 3  # the median of these is a size's
 ACTIVE = 30  # features a token, as in quick's dictionaries
 DOCUMENT = 400  # tokens
@@ -158,11 +154,7 @@ def main() -> None:
             log.info("%s: %s s, %s MB", key, seconds.round(2), megabytes.round(0))
     sizes = [512, 1024, 2048, 4096]
     results["growth_explorer_with_features_size"] = exponent(sizes, [*map(explorer_size, sizes)])
-    held = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    held |= {name: float(f"{value:.3g}") for name, value in results.items()}
-    RESULTS.write_text(json.dumps(held, indent=2, sort_keys=True) + "\n")
-    for name, value in results.items():
-        log.info("%s: %.2f", name, value)
+    keep(results)
 
 
 if __name__ == "__main__":

@@ -8,26 +8,22 @@ control shows its answer; a key and a step of t are medians, with the slowest be
 import argparse
 import functools
 import http.server
-import json
 import logging
 import statistics
-import sys
 import tempfile
 import threading
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.wait import WebDriverWait
 
+from benchmarks.write_page import keep
 from featrack_utils.corpora.tokenizer import train_tokenizer
 from featrack_utils.display import style
 from featrack_utils.lineage import Lineage
 from tests import touch_data
 from tests.browser import BROWSER, DESKTOP, DRIVER, open_browser, set_window
 
-RESULTS = Path(__file__).with_name("results.json")
 ROUNDS = 15
 WORDS = "the cat and the other cat are there; return x "
 TEXTS = ["def f(x):\n    return x\n" * 20, WORDS * 20]
@@ -112,11 +108,7 @@ def main() -> None:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             results = measure(f"http://localhost:{server.server_port}/executed/plain.html")
             server.shutdown()
-    held = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    held |= {name: float(f"{value:.3g}") for name, value in results.items()}
-    RESULTS.write_text(json.dumps(held, indent=2, sort_keys=True) + "\n")
-    for name, value in results.items():
-        log.info("%s: %.3g", name, value)
+    keep(results)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ Beside them: the machine's rates of products (GFLOP/s) and of copies in memory (
 """
 
 import argparse
-import json
 import logging
 import statistics
 import subprocess
@@ -40,13 +39,13 @@ from sae_lens.config import LoggingConfig
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments
 
+from benchmarks.write_page import keep
 from featrack_utils.dictionaries import training as dictionaries
 from featrack_utils.dictionaries.activations import Buffers
 from featrack_utils.models import loading, merging, training
 
 log = logging.getLogger("benchmarks.training")
 
-RESULTS = Path(__file__).with_name("results.json")
 ROUNDS = 5
 VOCABULARY, CONTEXT, D_MODEL, D_MLP, BLOCKS = 4096, 128, 128, 256, 32
 BATCH, SAE_STEPS, LM_STEPS, POINTS = 1024, 256, 24, 21
@@ -315,11 +314,7 @@ def main() -> None:
         other.save_pretrained(folder / "b")
         tokenizer().save_pretrained(folder / "b")
         results |= sweeps([folder / "a", folder / "b"], folder)
-    held = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    held |= {name: float(f"{value:.3g}") for name, value in results.items()}
-    RESULTS.write_text(json.dumps(dict(sorted(held.items())), indent=2) + "\n")
-    for name, value in results.items():
-        log.info("%s: %.3g", name, value)
+    keep(results)
 
 
 if __name__ == "__main__":

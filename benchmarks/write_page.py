@@ -5,12 +5,14 @@ The last of `make bench`; the suite checks that the page is what results.json ma
 
 import argparse
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-PAGE = HERE.parent / "book" / "benchmarks.md"
+RESULTS = Path(__file__).with_name("results.json")
+PAGE = Path(__file__).resolve().parents[1] / "book" / "benchmarks.md"
+log = logging.getLogger(__name__)
 
 # Name in results.json, what is compared, and the least that we want.
 RATIOS = {
@@ -148,10 +150,19 @@ def page(found: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def keep(figures: Mapping[str, float], **notes: str) -> None:
+    """Writes a script's figures, and what is to be said of them, beside others' in results.json."""
+    held = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    held |= {name: float(f"{value:.4g}") for name, value in figures.items()} | notes
+    RESULTS.write_text(json.dumps(held, indent=2, sort_keys=True) + "\n")
+    for name, value in figures.items():
+        log.info("%s: %.4g", name, value)
+
+
 def main() -> None:
     """Write the page from results.json."""
     argparse.ArgumentParser(description=main.__doc__).parse_args()
-    PAGE.write_text(page(json.loads((HERE / "results.json").read_text())), "utf-8")
+    PAGE.write_text(page(json.loads(RESULTS.read_text())), "utf-8")
 
 
 if __name__ == "__main__":

@@ -6,17 +6,15 @@ import pytest
 
 from benchmarks import write_page
 
-RESULTS = write_page.HERE / "results.json"
-
 
 def test_the_page_of_the_benchmarks_is_what_their_results_make_of_it():
-    found = json.loads(RESULTS.read_text())
+    found = json.loads(write_page.RESULTS.read_text())
     assert write_page.PAGE.read_text("utf-8") == write_page.page(found)
 
 
 @pytest.mark.parametrize("name", [*write_page.RATIOS, *write_page.WAITS])
 def test_each_figure_of_the_page_was_measured(name):
-    assert json.loads(RESULTS.read_text())[name] > 0
+    assert json.loads(write_page.RESULTS.read_text())[name] > 0
 
 
 def test_an_exponent_is_the_power_with_which_something_grows():

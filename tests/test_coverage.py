@@ -1,6 +1,5 @@
 """The table of coverage that the book keeps, and the benchmark that makes it."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -8,12 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks import coverage as benchmark
 from tests.simulated import Plan, simulate
-
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "coverage.py"
-_SPEC = importlib.util.spec_from_file_location("coverage_benchmark", SCRIPT)
-benchmark = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(benchmark)
 
 
 def wilson(hits, n, z=1.959963984540054):
@@ -24,7 +19,7 @@ def wilson(hits, n, z=1.959963984540054):
 
 
 def test_the_books_own_table_covers_twelve_groups_and_nearly_as_often_as_it_says():
-    rows = json.loads(SCRIPT.with_name("coverage.json").read_text(encoding="utf-8"))
+    rows = json.loads((Path(benchmark.__file__).parent / "coverage.json").read_text("utf-8"))
     assert any("12 groups" in row["size"] for row in rows)
     for row in rows:
         low, high = wilson(round(row["coverage"] * row["sets"]), row["sets"])
