@@ -116,6 +116,7 @@ folder = store.make(
     parameters=recipe | shape | {"domains": list(own)},
     inputs=[run / "corpora"],
     code=[training, tokenizer],
+    resumes=True,
 )
 
 # %% tags=["hide-input"]

@@ -113,6 +113,7 @@ for model in tuned:
         parameters=given | {"domains": [*lineage.trained_on(model)], "context": context},
         inputs=[run / "corpora", run / "models" / parent_of[model]],
         code=[training, tokenizer],
+        resumes=True,
     )
 
 # %% tags=["hide-input"]

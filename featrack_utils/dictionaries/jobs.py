@@ -220,6 +220,7 @@ def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[
         parameters={**given, **subject.recorded, "start": job.start},
         inputs=[*subject.inputs, *(other for other in (start, like) if other)],
         code=[training, activations, capture],
+        resumes=True,
     )
 
 

@@ -50,4 +50,5 @@ def retrain(run: Path, corpora: Corpora, like: str, name: str, **changed: Any) -
         parameters=given,
         inputs=[corpora.folder or run / "corpora", *parents],
         code=[training, tokenizer],
+        resumes=True,
     )

@@ -112,17 +112,19 @@ def make(
     parameters: dict[str, Any],
     inputs: Iterable[Path] = (),
     code: Iterable[ModuleType] = (),
+    resumes: bool = False,
 ) -> Path:
     """Builds an artefact unless the one on disk was built from the very same things.
 
     Args:
         folder: where the artefact will stand.
-        build: fills the folder it is given. After a kill it is called again with the same
-            half-filled folder, so that it can go on from its own checkpoints.
+        build: fills the folder it is given, which is empty but for what `resumes` says.
         parameters: every number the artefact depends on (JSON values).
         inputs: artefact folders it is built from.
         code: modules whose source it depends on, and with them whatever they import from this
             package, besides the source of ``build`` itself.
+        resumes: whether ``build`` goes on from checkpoints of its own. After a kill it is then
+            called again with the half-filled folder.
 
     Returns:
         ``folder``.
@@ -147,6 +149,8 @@ def make(
     if (work / _RECORD).is_file():
         _verify(work, read_record(work))  # it was finished and killed just before the rename
     else:
+        if work.exists() and not resumes:
+            shutil.rmtree(work)
         work.mkdir(parents=True, exist_ok=True)
         started = time.time()
         build(work)
