@@ -7,20 +7,8 @@ from scipy import sparse
 from featrack_utils.dictionaries.features import Features, other_documents
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.correlation import correlations
-from tests.simulated import Plan, simulate
+from tests.simulated import PLAN, simulate
 
-PLAN = Plan(
-    600,
-    200,
-    100,
-    rho=(0.95, 0.95),
-    capture=0.7,
-    seeds=2,
-    copies=0,
-    splitting=0,
-    dead=0.02,
-    density=0.01,
-)
 TAU = 0.8
 
 

@@ -20,22 +20,8 @@ from featrack_utils.statistics.persistence import (
     resample,
     same_seed_gain,
 )
-from tests.simulated import Plan, simulate
+from tests.simulated import PLAN, simulate
 
-# Half of the parent's features persist; a dictionary finds 70 % of what its model has, so two
-# seeds share 49 % and parent and child 24.5 %.
-PLAN = Plan(
-    600,
-    200,
-    100,
-    rho=(0.95, 0.95),
-    capture=0.7,
-    seeds=2,
-    copies=0,
-    splitting=0,
-    dead=0.02,
-    density=0.01,
-)
 TAU = 0.8
 
 
