@@ -109,7 +109,8 @@ def finished(place: Path, *arguments: str) -> Run:
 def refused(place: Path, *arguments: str) -> dict[str, object]:
     """What a run says that can't go on, and whether that is as it should be."""
     run = Run(place, *arguments)
-    status, said = run.wait(), run.refusals()
+    status = run.wait()
+    said = [line.replace(f"{place.parent}/", "") for line in run.refusals()]
     # Two phases run at once, and both may find the same.
     well = status != 0 and 1 <= len(said) <= 2 and not run.raw()
     if not well:
@@ -282,8 +283,8 @@ def try_kills(folder: Path, plain: Path, times: dict, kills: int, rng: random.Ra
         status = run.wait()
         row["gone_after_s"], row["orphans"] = end_of_all()
         if status == 0:  # it was done before the kill: another book has to bear the rest
-            log.info("Too late: %s", row)
             books.append(compared(place, plain))
+            log.info("Too late: %s: %s", row, books[-1])
             shutil.rmtree(place)
             fresh(plain, folder)
             continue
@@ -297,7 +298,8 @@ def try_kills(folder: Path, plain: Path, times: dict, kills: int, rng: random.Ra
     last = finished(place)
     _, orphans = end_of_all()
     outcome = compared(place, plain) | {"orphans": orphans, "temporary_files": temporary_files()}
-    outcome["books"] = 1 + len(books)
+    outcome["said"] = last.refusals()
+    outcome["other_books"] = books
     outcome["phases"] = len(times["took"])
     outcome["phases_not_hit"] = sorted(times["took"].keys() - hit)
     outcome["hit_by_more_than_one_kill"] = sum(
@@ -305,7 +307,7 @@ def try_kills(folder: Path, plain: Path, times: dict, kills: int, rng: random.Ra
     )
     sockets = [kind for kind in outcome["temporary_files"] if kind.startswith("featrack")]
     outcome["well"] = all(row["well"] for row in rows) and all(map(went_well, [outcome, *books]))
-    outcome["well"] = outcome["well"] and not orphans and not sockets and not last.refusals()
+    outcome["well"] = outcome["well"] and not (orphans or sockets or outcome["said"])
     return {"kills": rows, "kills_outcome": outcome}
 
 
