@@ -57,8 +57,8 @@ INTRODUCTION = """\
 # How fast it is
 
 `make bench` measures this, and writes this page. Each ratio says how many times as fast featrack
-is as something that people would use otherwise. Both ran in turns, on one thread, in one run. The
-scripts stand in `benchmarks/`, and a `README.md` there says what each compares. This machine
+is as something that people would use otherwise. Both ran in turns, in one run, on one thread
+(matches on two). The scripts stand in `benchmarks/`, and a `README.md` there says what each compares. This machine
 ({machine}) multiplied {products}, and copied {copies} GB/s in memory.
 """
 SLOWER = """\

@@ -737,15 +737,12 @@ if one_layer and drawable and models[lineage.root].config.num_hidden_layers == 1
     )
     direct = logit_effects.logit_effects(writing, np.array([0]))[0] * np.sign((along**3).sum())
     agreed = float(np.corrcoef(direct, effects[a, b])[0, 1])
+    untold = "" if agreed > 0.8 else " Here the weights alone don't tell what the direction writes."
     say(
         "For a model of one layer the effect can also be computed from the weights alone, as later "
         "chapters do for features: the direction times the MLP's output matrix times the unembedding. "
-        f"That leaves out the final norm. Over the vocabulary the two correlate by {number(agreed)}"
-        + (
-            "."
-            if agreed > 0.8
-            else ": here the weights alone don't tell what the direction writes."
-        )
+        "That leaves out the final norm. Over the vocabulary the two correlate by "
+        f"{number(agreed)}.{untold}"
     )
     results[f"{key}.effect_r"] = agreed
 

@@ -22,7 +22,7 @@ from tests.browser import BROWSER, DRIVER, open_browser
 
 FINISHED = os.environ.get("FEATRACK_FINISHED")
 PASSAGES, LONGEST, SHORTEST = 50, 1000, 20  # of a domain; characters
-EVERY = 8  # positions are asked at each eighth of them
+EVERY = 8  # at every eighth position the page is asked
 
 # What the page's models say of a text at some positions, as float32 numbers in base 64.
 _SAID = """

@@ -118,7 +118,7 @@ def make(
 
     Args:
         folder: where the artefact will stand.
-        build: fills the folder it is given, which is empty but for what `resumes` says.
+        build: fills the folder it is given, which is empty; see `resumes` for the exception.
         parameters: every number the artefact depends on (JSON values).
         inputs: artefact folders it is built from.
         code: modules whose source it depends on, and with them whatever they import from this
