@@ -86,11 +86,11 @@ def neurons_of(model):
     """What each neuron says of each token of the mix, standardised; [n_tokens, d_mlp]."""
     seen = []
     writes, _ = capture.plain_module(model, lineage.site)  # what reads the neurons
-    hook = writes.register_forward_pre_hook(
-        lambda module, inputs: seen.append(inputs[0][:, 1:].flatten(0, 1))
-    )
+    hook = writes.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     for batch in torch.from_numpy(mix.tokens).long().split(32):
         model.base_model(input_ids=batch, use_cache=False)
+        # Some families hand their MLP all tokens in one row.
+        seen[-1] = seen[-1].reshape(*batch.shape, -1)[:, 1:].flatten(0, 1)
     hook.remove()
     x = torch.cat(seen)
     return x.sub_(x.mean(0)).div_(x.std(0, correction=0)).numpy()

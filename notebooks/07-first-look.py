@@ -102,14 +102,15 @@ def kl(child, parent):
 
 @torch.no_grad()
 def read(model, tokens, replace=lambda x: x):
-    """Logits, and activations at the site (passed through `replace`), [n_blocks, context, …]."""
+    """Logits, and activations at the site, passed through `replace`; [n_blocks, context, d_in]."""
     module, is_input = capture.plain_module(model, lineage.site)
     seen = []
 
     def change(given):
         first = given[0] if isinstance(given, tuple) else given
-        seen.append(replace(first))
-        return (seen[0], *given[1:]) if isinstance(given, tuple) else seen[0]
+        seen.append(replace(first.reshape(*tokens.shape, -1)))  # heads side by side
+        changed = seen[0].reshape(first.shape)
+        return (changed, *given[1:]) if isinstance(given, tuple) else changed
 
     if is_input:
         hook = module.register_forward_pre_hook(lambda module, given: change(given))
@@ -117,7 +118,7 @@ def read(model, tokens, replace=lambda x: x):
         hook = module.register_forward_hook(lambda module, given, out: change(out))
     logits = model(input_ids=tokens.to(model.device), use_cache=False).logits.float()
     hook.remove()
-    return logits, seen[0].flatten(2)
+    return logits, seen[0]
 
 
 # %% [markdown]
@@ -682,8 +683,7 @@ def effect(model, push, tokens):
     """Mean change of each logit when activations are pushed along a vector of [d_in]; [vocab]."""
     push = push.to(model.device)
     forth, back = (
-        read(model, tokens, lambda x, sign=sign: x + sign * push.view(x.shape[2:]))[0][:, 1:]
-        for sign in (1, -1)
+        read(model, tokens, lambda x, sign=sign: x + sign * push)[0][:, 1:] for sign in (1, -1)
     )
     change = (forth - back).cpu().double().mean(dim=(0, 1)).numpy() / 2
     return change - change.mean()
