@@ -102,7 +102,7 @@ def kl(child, parent):
 
 @torch.no_grad()
 def read(model, tokens, replace=lambda x: x):
-    """Logits, and activations at the site, passed through `replace`; [n_blocks, context, d_in]."""
+    """Logits, and activations at the site as `replace` leaves them, [n_blocks, context, d_in]."""
     module, is_input = capture.plain_module(model, lineage.site)
     seen = []
 
