@@ -58,8 +58,8 @@ INTRODUCTION = """\
 
 `make bench` measures this, and writes this page. Each ratio says how many times as fast featrack
 is as something that people would use otherwise. Both ran in turns, in one run, on one thread
-(matches on two). The scripts stand in `benchmarks/`, and a `README.md` there says what each compares. This machine
-({machine}) multiplied {products}, and copied {copies} GB/s in memory.
+(matches on two). The scripts stand in `benchmarks/`, and a `README.md` there says what each
+compares. This machine ({machine}) multiplied {products}, and copied {copies} GB/s in memory.
 """
 SLOWER = """\
 Here bfloat16 was the slower of the two, so that all of it ran in float32. Models and dictionaries
