@@ -222,9 +222,18 @@ live.Panel(
 # it. [Slerp](method-merging) gives the weights at every t: t = 0 is the one model, t = 1 the other.
 
 # %%
-ends = lineage.parents(lineage.merges[0])[:2] if lineage.merges else lineage.edges[0]
+# A merge's parents, or else a model and its child, if they are of one architecture.
+pairs = [*(lineage.parents(merge)[:2] for merge in lineage.merges), *lineage.edges]
+shapes = {name: loading.parameter_shapes(run / "models" / name) for name in lineage.order}
+ends = next((pair for pair in pairs if shapes[pair[0]] == shapes[pair[1]]), (last, last))
+apart = ends[0] != ends[1]
 states = [loading.load_model(store.opened(run / "models" / name)).state_dict() for name in ends]
 between = loading.load_model(run / "models" / ends[0])
+if not apart:
+    say(
+        "No two of these models have the same parameters, so nothing lies between them, and this "
+        f"section has nothing to show. Where it speaks of two models, both are {label(last)}."
+    )
 
 
 # %%
@@ -316,22 +325,27 @@ def draw_way(losses, activations, model, feature, t):
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 losses = loss_curve(np.linspace(0, 1, 11))
-followed = int(acts["code"][last].max(axis=0).argmax())
-activations = feature_curve(losses.index, last, followed, strongest_places(last, followed))
+# A dictionary reads what lies between the two if it is as wide as theirs.
+d_in = models[ends[0]].sae.cfg.d_in
+readers = [name for name, model in models.items() if model.sae.cfg.d_in == d_in]
+reader = last if last in readers else ends[1]
+followed = int(acts["code"][reader].max(axis=0).argmax())
+activations = feature_curve(losses.index, reader, followed, strongest_places(reader, followed))
 swept = len(lineage.parents(last)) == 2 and last not in lineage.loaded
 read_off = store.read_results(run, "merge") if swept else {}
 t = read_off.get("merge.t", 0.5)
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 first, second = map(label, ends)
-show(
-    draw_way(losses, activations, last, followed, t),
-    caption=f"Above: loss on each kind of text on the way from {first} to {second}. Below: the "
-    f"activation of feature {followed} of the {label(last)} model at its three strongest places. "
-    f"Dotted: t = {number(t)}.",
-    name="fig-live-merge",
-    alt="Loss curves against the weight, and below them three curves of a feature's activation",
-)
+if apart:
+    show(
+        draw_way(losses, activations, reader, followed, t),
+        caption=f"Above: loss on each kind of text on the way from {first} to {second}. Below: the "
+        f"activation of feature {followed} of the {label(reader)} model at its three strongest "
+        f"places. Dotted: t = {number(t)}.",
+        name="fig-live-merge",
+        alt="Loss curves against the weight, and below them three curves of a feature's activation",
+    )
 
 # %% [markdown]
 # And what it writes at both ends and at that weight, from the same prompt and the same random
@@ -339,7 +353,10 @@ show(
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 titles = {0: f"t = 0, {first}", t: f"t = {number(t)}", 1: f"t = 1, {second}"}
-shading.show_samples({title: (story, text_at(at, story)) for at, title in titles.items()})
+if apart:
+    display(
+        shading.show_samples({title: (story, text_at(at, story)) for at, title in titles.items()})
+    )
 
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
@@ -364,9 +381,9 @@ def show_way(t, model, feature, prompt):
 
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-def choose_feature(model, feature):
-    """Two controls: whose dictionary, and which of its features."""
-    named = [(label(name), name) for name in models]
+def choose_feature(names, model, feature):
+    """Two controls: whose dictionary, of these models', and which of its features."""
+    named = [(label(name), name) for name in names]
     return {
         "model": live.control(
             ipywidgets.Dropdown,
@@ -380,13 +397,13 @@ def choose_feature(model, feature):
             "Feature",
             "The feature's number in that dictionary",
             value=feature,
-            max=min(len(one.peaks) for one in models.values()) - 1,
+            max=min(len(models[name].peaks) for name in names) - 1,
         ),
     }
 
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
-live.Panel(
+way_panel = live.Panel(
     show_way,
     page=page_models.panel("slide"),
     t=live.control(
@@ -399,7 +416,7 @@ live.Panel(
         step=0.05,
         continuous_update=False,
     ),
-    **choose_feature(last, followed),
+    **choose_feature(readers, reader, followed),
     prompt=live.control(
         ipywidgets.Text,
         "Text to go on from",
@@ -408,6 +425,8 @@ live.Panel(
         continuous_update=False,
     ),
 )
+if apart:
+    display(way_panel)
 
 # %% [markdown]
 # ## How much hangs on the threshold
@@ -692,7 +711,7 @@ live.Panel(
     text=live.control(
         ipywidgets.Textarea, "Your text", "Text that the model goes on from", value=code, rows=3
     ),
-    **choose_feature(last, removed),
+    **choose_feature(models, last, removed),
 )
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}

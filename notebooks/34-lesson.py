@@ -56,7 +56,7 @@ if left_out:
     say(f"In this book the links lead nowhere, as {left_out}.")
 every = ",".join(lineage.order)
 apart = "local x = 1\nOnce upon a time there was a girl\nx = x + 1"
-say(
+questions = [
     f"1. **One text, {len(lineage.order)} models.** {link('Open a short program', models=every)}. Which model "
     "is surest of the next token, and which one would you expect to be? Choose earlier tokens, too.",
     f"2. **Where is it active?** {link(f'Follow {name} on another text', text=apart, models=model)}. "
@@ -69,7 +69,10 @@ say(
     "control. Where is the loss on the program least, and where is the feature strongest?",
     "5. **Who else has it?** Its page in the explorer names its closest feature in each other "
     "model. Follow that one instead: is it shaded on the same tokens?",
-)
+]
+if first == second:  # no two models are of one architecture
+    questions.pop(3)
+say(*questions)
 
 # %% [markdown]
 # ## What we learned

@@ -1,6 +1,6 @@
-"""Models that a plain script saved make their book: four families, a copy, a merge, another block.
+"""Models that a plain script saved make their book: six families, a copy, a merge, another block.
 
-Slow: some two minutes on two cores.
+Slow: some four minutes on two cores.
 """
 
 import json
@@ -119,6 +119,24 @@ def test_the_book_of_loaded_models_has_the_chapters_that_apply_and_no_failure(re
     html = checkout / "book" / "_build" / "html" / "executed"
     for page in pages:
         assert "Traceback" not in (html / f"{page}.html").read_text(), page
+
+
+def test_two_families_of_one_width_have_neurons_and_nothing_between_them(checkout, tokenizer):
+    saved = checkout / "saved"
+    for family in ("Mistral", "OPT"):  # OPT hands its MLP the tokens of all texts in one row
+        save(saved / family, family, tokenizer)
+    models = {
+        "base": {"load": str(saved / "Mistral")},
+        "child": {"load": str(saved / "OPT"), "parent": "base"},
+    }
+    executed = checkout / "runs" / "pair" / "executed"
+    pages = [executed / f"{page}.ipynb" for page in ("neurons", "first-look", "lesson")]
+    asked = [str(page.relative_to(checkout)) for page in pages]
+    finish(checkout, *asked, cores=1, **settings(checkout, models, name="pair"))
+    assert all(page.exists() for page in pages)
+    assert "nothing lies between them" in (executed / "live.ipynb").read_text()
+    # Once: in the source of its cell and not in what that shows.
+    assert (executed / "lesson.ipynb").read_text().count("Where does it come from?") == 1
 
 
 def test_a_block_that_is_not_there_is_one_sentence_before_anything_runs(checkout):

@@ -391,6 +391,14 @@ def load_model(folder: Path) -> PreTrainedModel:
     return model.eval()
 
 
+def parameter_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of a saved model's parameters by name; the weights aren't read."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    return {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+
+
 def boot(folder: Path, device: str = "cpu") -> TransformerBridge:
     """Wraps a saved model (model and tokenizer in one folder) in TransformerLens' hooks."""
     from transformer_lens.model_bridge import TransformerBridge  # takes seconds to load
