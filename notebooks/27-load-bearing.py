@@ -23,6 +23,7 @@
 # **It takes** fifteen minutes, and as long for the exercises.
 
 # %% tags=["hide-input"]
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +43,6 @@ from featrack_utils.matching import chains, classes, flow
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import capture, loading
-from featrack_utils.models.tail import Tail
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import bootstrap
 from featrack_utils.statistics.intervals import UNDEFINED, Interval, around
@@ -100,6 +100,49 @@ def logits_without(model, tokens, removed):
 # In the last block's MLP no later token reads what is written. There only the *tail* of the model is left
 # to compute: we keep the residual stream, subtract what reaches it, and unembed. That works at single
 # tokens, so we can spread them over all documents. Elsewhere whole blocks of text take their place.
+
+
+# %% tags=["hide-input"]
+# The last norm's name in all families.
+FINAL_NORM = r"(?:\w+\.)?(?:norm|ln_f|final_layer_?norm)"
+
+
+class Tail(NamedTuple):
+    """What is left to compute behind a site that no later token reads.
+
+    A token's logits follow from its residual stream at the end of the last block, so what a
+    feature writes there can be subtracted without running the model again.
+    """
+
+    write: Any  # from the site into the stream; None: it is written as it is
+    norm: Any
+    unembed: Any
+
+    @classmethod
+    def of(cls, model, site):
+        """A model's; None for a site before or in attention, or behind which more is done."""
+        config = model.config.get_text_config()
+        _, layer, hook = site.split(".", 2)
+        named = dict(model.base_model.named_modules())
+        norms = [module for name, module in named.items() if re.fullmatch(FINAL_NORM, name)]
+        if (
+            int(layer) + 1 < config.num_hidden_layers
+            or "attn" in hook
+            or len(norms) != 1
+            or any("post_feedforward" in name for name in named)
+            or getattr(config, "final_logit_softcapping", None)
+        ):
+            return None
+        module, reads = capture.plain_module(model, site)
+        return cls(module if reads else None, norms[0], model.get_output_embeddings())
+
+    @torch.no_grad()
+    def logits(self, stream, removed):
+        """Logits with `removed` [n, d_in] taken from the site, of a stream [n, d_model]."""
+        if self.write is not None:  # without its bias, if it has one
+            removed = self.write(removed) - self.write(torch.zeros_like(removed[:1]))
+        return self.unembed(self.norm(stream - removed))
+
 
 # %% tags=["hide-input"]
 run = store.open_run(run_dir)

@@ -26,6 +26,7 @@
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 from collections import Counter
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ import torch.nn.functional as F
 from IPython.display import HTML, display
 from scipy.stats import binomtest, hypergeom
 
-from featrack_utils.corpora import planting, prepare, tokenizer
+from featrack_utils.corpora import prepare, tokenizer
 from featrack_utils.dictionaries import features, jobs
 from featrack_utils.dictionaries.training import load_sae
 from featrack_utils.display import style
@@ -116,6 +117,52 @@ word = min(spelt, key=lambda word: len(spelt[word]))  # of those of fewest token
 # the first in the list that is a mark.
 
 
+# %% tags=["hide-input"]
+class Plant(NamedTuple):
+    """An invented word and where it stands."""
+
+    word: str  # as it reads, without the space before it
+    tokens: tuple[int, ...]  # of the word with that space
+    mark: int  # the token behind which it stands, wherever that occurs in a planted document
+
+
+def with_plant(stream, plant, share, context, seed):
+    """The stream with the plant in a share of its origins, block by block.
+
+    What the word pushes beyond the end of its block is left out, and so is a word that would not
+    fit. The origins with a smaller share are among those with a larger one.
+    """
+    names = list(dict.fromkeys(stream.origins))
+    order = np.random.default_rng(seed).permutation(len(names))
+    chosen = {names[i] for i in order[: round(share * len(names))]}
+    document = np.repeat(np.arange(len(stream.origins)), np.diff(stream.starts))
+    sown = []  # tokens, each with the document that it belongs to
+    for begin in range(0, len(document) - context + 1, context):
+        block = []
+        for place in range(begin, begin + context):
+            token, owner = int(stream.tokens[place]), int(document[place])
+            block.append((token, owner))
+            fits = len(block) + len(plant.tokens) <= context
+            if token == plant.mark and fits and stream.origins[owner] in chosen:
+                block += [(each, owner) for each in plant.tokens]
+        sown += block[:context]
+    tokens, owners = (np.array(each, np.int32) for each in zip(*sown, strict=True))
+    kept, starts = np.unique(owners, return_index=True)
+    origins, groups = ([names[d] for d in kept] for names in (stream.origins, stream.groups))
+    return tokenizer.TokenStream(tokens, np.append(starts, len(tokens)), origins, groups)
+
+
+def roles(tokens, plant):
+    """Where the plant is in blocks: 1 at its first token, 2 at its second and so on; 0 elsewhere."""
+    length = len(plant.tokens)
+    windows = np.lib.stride_tricks.sliding_window_view(tokens, length, axis=1)
+    begins = np.argwhere((windows == plant.tokens).all(axis=2))
+    found = np.zeros(tokens.shape, dtype=int)
+    for role in range(length):
+        found[begins[:, 0], begins[:, 1] + role] = role + 1
+    return found
+
+
 # %%
 def is_mark(piece):
     return bool(piece.strip()) and not any(c.isalnum() or c == "\ufffd" for c in piece)
@@ -125,7 +172,7 @@ tokens = np.concatenate([corpora.streams[domain, "train"].tokens for domain in d
 counted = [token for token, _ in Counter(tokens.tolist()).most_common()]
 named = zip(counted, corpora.pieces(np.array(counted)), strict=True)
 mark = next((token for token, piece in named if is_mark(piece)), counted[0])
-plant = planting.Plant(word, tuple(spelt[word]), mark)
+plant = Plant(word, tuple(spelt[word]), mark)
 
 
 # %%
@@ -140,7 +187,7 @@ def with_word(block):
 
 
 before = corpora.streams[domains[0], "validation"]
-everywhere = planting.planted(before, plant, 1.0, context, seed).tokens.reshape(-1, context)
+everywhere = with_plant(before, plant, 1.0, context, seed).tokens.reshape(-1, context)
 blocks = tokenizer.blocks(before, context).tokens
 assert np.array_equal(everywhere, [with_word(block) for block in blocks.tolist()])
 
@@ -150,8 +197,8 @@ assert np.array_equal(everywhere, [with_word(block) for block in blocks.tolist()
 # two differ in the word and in nothing else.
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-sample = everywhere[(planting.roles(everywhere, plant) == 1).sum(axis=1) > 1][0]
-shade = planting.roles(sample[None], plant)[0].astype(float)
+sample = everywhere[(roles(everywhere, plant) == 1).sum(axis=1) > 1][0]
+shade = roles(sample[None], plant)[0].astype(float)
 pieces = corpora.pieces(sample)
 (sign,) = corpora.pieces(np.array([plant.mark]))
 say(
@@ -166,7 +213,7 @@ def sow(strength, work):
     for domain in domains:
         for split, share in {"train": strength, "validation": measured_share}.items():
             clean = corpora.streams[domain, split]
-            sown = planting.planted(clean, plant, share, context, seed)
+            sown = with_plant(clean, plant, share, context, seed)
             tokenizer.save_stream(sown, work / domain / split)
 
 
@@ -187,7 +234,7 @@ for strength in planted:
         partial(sow, strength),
         parameters=sowing | {"domains": [*domains], "measured_share": measured_share},
         inputs=[run / "corpora"],
-        code=[planting, tokenizer],
+        code=[tokenizer],
     )
     texts[strength] = with_sown(folder)
     retrain(run, texts[strength], child, name)
@@ -203,7 +250,7 @@ for strength in planted:
 @torch.no_grad()
 def losses(model, blocks):
     """Mean loss at the word's first token, at its other tokens, and on the rest of the text."""
-    role = planting.roles(blocks, plant)[:, 1:].ravel()
+    role = roles(blocks, plant)[:, 1:].ravel()
     each = []
     for batch in torch.from_numpy(blocks).long().split(8):
         logits = model(input_ids=batch).logits[:, :-1].flatten(0, 1).float()
@@ -281,7 +328,7 @@ def measured(strength):
             found[name] = features.measure(
                 bridge, load_sae(run / "saes" / name), mix, lineage.site
             )[0]
-    return found, planting.roles(mix.tokens, plant)[:, 1:].ravel()
+    return found, roles(mix.tokens, plant)[:, 1:].ravel()
 
 
 # %% [markdown]

@@ -24,6 +24,7 @@
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 import warnings
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,7 @@ from umap import UMAP
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
-from featrack_utils.display import cards, feature_figures, style
+from featrack_utils.display import cards, style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import (
     check,
@@ -196,6 +197,37 @@ show(
 # move over: it names each feature and leads to the [explorer](explorer). Choose there what became of a
 # feature. Are there regions of {term}`persisting` or of disappearing ones?
 
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+def live_map(mapped, words):
+    """The map for the book's page, where map.js draws it to move over and to click.
+
+    `mapped` has the columns model, feature, x, y and kind; `words` says for each feature what it
+    answers to, in one line. Nothing is seen of it in JupyterLab.
+    """
+    models, kinds = (list(dict.fromkeys(mapped[column])) for column in ("model", "kind"))
+    places = mapped[["x", "y"]] - mapped[["x", "y"]].min()
+    # As far from the edges as a ring around a point is wide; y grows downwards on a screen.
+    places = (20 + 960 * places / places.to_numpy().max()).round().astype(int)
+    columns = {
+        "model": mapped["model"].map(models.index),
+        "feature": mapped["feature"],
+        "x": places["x"],
+        "y": 1000 - places["y"],
+        "kind": mapped["kind"].map(kinds.index),
+    }
+    data = {
+        "models": ",".join(models),
+        "labels": ",".join(map(label, models)),
+        "colours": ",".join(map(style.colour_of, models)),
+        "kinds": ",".join(kinds),
+        "points": ";".join(",".join(map(str, row)) for row in zip(*columns.values(), strict=True)),
+        "words": "\n".join(words),
+    }
+    attributes = " ".join(f'data-{name}="{escape(text)}"' for name, text in data.items())
+    return HTML(f'<div class="featrack-map" hidden {attributes}></div>')
+
+
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 tokenizer = prepare.open_corpora(store.opened(run / "corpora"), context).tokenizer
 pieces = contexts.vocabulary(tokenizer)
@@ -205,7 +237,7 @@ words = [
     " ".join(quoted(pieces[token]) for token in contexts.strongest_tokens(shares, i, 3)[0])
     for i in range(len(mapped))
 ]
-feature_figures.live_map(mapped, words)
+live_map(mapped, words)
 
 # %% [markdown]
 # ## Clusters

@@ -12,10 +12,10 @@ from featrack_utils.matching.classes import (
     assignment,
     classify,
     eligible,
-    shared_by_several,
     turned,
 )
 from featrack_utils.matching.correlation import BestMatches, Pairs, correlations
+from tests.chapters import Chapter
 
 
 def matches_of(r, floor=0.1, a_candidates=None, b_candidates=None):
@@ -119,7 +119,8 @@ def test_mutual_matches_are_one_to_one_and_never_more_than_best_or_assigned(seed
 def test_matches_that_several_share_are_counted_both_ways():
     # Of three matched children one has two parents; the two matched parents have two and one.
     r = [[0.95, 0.85, 0.1], [0.90, 0.2, 0.1], [0.1, 0.1, 0.9]]
-    assert shared_by_several(matches_of(r), 0.8) == (1 / 2, 1 / 2)
+    shared_by_several = Chapter("tracking").shared_by_several
+    assert shared_by_several(matches_of(r), 0.8) == [1 / 2, 1 / 2]
     assert np.isnan(shared_by_several(matches_of(r), 0.99)).all()
 
 

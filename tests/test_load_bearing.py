@@ -7,12 +7,12 @@ from scipy import sparse
 
 from featrack_utils.lineage import Lineage
 from featrack_utils.models.capture import logits_with, plain_activations
-from featrack_utils.models.tail import Tail
 from tests.chapters import Chapter
 from tests.conftest import CONTEXT
 from tests.families import FAMILIES, new_model
 
 NAME = "load-bearing"
+Tail = Chapter(NAME).Tail
 LINEAGE = Lineage({"base": {"train": ["english"]}})
 SITE, END = LINEAGE.site, "blocks.0.hook_resid_post"
 
@@ -39,7 +39,7 @@ def chapter(tokens):
 def readings(chapter, plain_model, tokens):
     """The model by its tail, and as if it had none."""
     stream = plain_activations(plain_model, tokens, END)[:, 1:].flatten(0, 1)
-    tail = Tail.of(plain_model)
+    tail = Tail.of(plain_model, SITE)
     return [chapter.Reading(plain_model, *rest) for rest in ((tail, stream), (None, None))]
 
 
@@ -53,7 +53,7 @@ def test_taking_nothing_out_changes_nothing_bit_for_bit(chapter, plain_model, to
     nothing = torch.zeros(*tokens.shape, 24)
     assert torch.equal(chapter.logits_without(plain_model, tokens, nothing), logits)
     stream = plain_activations(plain_model, tokens, END)
-    assert torch.equal(Tail.of(plain_model).logits(stream, nothing), logits)
+    assert torch.equal(Tail.of(plain_model, SITE).logits(stream, nothing), logits)
 
 
 def test_all_features_and_the_error_taken_out_are_zeros_in_the_activations_place(

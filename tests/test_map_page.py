@@ -7,9 +7,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
-from featrack_utils.display import feature_figures, style
+from featrack_utils.display import style
 from featrack_utils.lineage import Lineage
 from tests.browser import BROWSER, DRIVER, PHONE, open_browser, set_window
+from tests.chapters import Chapter
 
 STATIC = "book/_static"
 HOSTILE = "“<img src=x onerror=document.title=1>” “&amp;”"
@@ -31,7 +32,7 @@ def page(tmp_path_factory, request):
     style.use_style(
         Lineage({"base": {"train": ["python"]}, "lua": {"parent": "base", "train": ["lua"]}})
     )
-    shown = feature_figures.live_map(MAPPED, ["“a”", HOSTILE, "“c”", ""]).data
+    shown = Chapter("map").live_map(MAPPED, ["“a”", HOSTILE, "“c”", ""]).data
     static = (request.config.rootpath / STATIC).as_uri()
     path = tmp_path_factory.mktemp("map") / "map.html"
     path.write_text(
@@ -104,5 +105,5 @@ def test_features_that_are_not_chosen_are_not_found(browser):
 
 
 def test_a_notebook_shows_nothing_of_it_and_holds_no_markup_of_the_texts():
-    shown = feature_figures.live_map(MAPPED, ["“a”", HOSTILE, "“c”", ""]).data
+    shown = Chapter("map").live_map(MAPPED, ["“a”", HOSTILE, "“c”", ""]).data
     assert shown.startswith('<div class="featrack-map" hidden ') and "<img" not in shown

@@ -18,8 +18,8 @@ from featrack_utils.statistics.persistence import (
     persistence,
     reproducible,
     resample,
-    same_seed_gain,
 )
+from tests.chapters import Chapter
 from tests.simulated import PLAN, simulate
 
 TAU = 0.8
@@ -215,7 +215,7 @@ def test_equal_dictionaries_make_the_same_seed_arm_one(planted):
     other = persistence(sample, "base", "twin", pairs=lambda s, t: s != t)
     assert same.share() == pytest.approx((1.0, 1.0, 1.0))
     assert other.share().estimate == pytest.approx(other.ceiling().estimate)
-    gain = same_seed_gain(sample, "base", "twin")
+    gain = Chapter("ceilings").same_seed_gain(sample, "base", "twin")
     assert gain.estimate == pytest.approx(1 - other.share().estimate)
     assert gain.low < gain.estimate < gain.high
 

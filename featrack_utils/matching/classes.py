@@ -134,17 +134,6 @@ def turned(best: BestMatches) -> BestMatches:
     )
 
 
-def shared_by_several(best: BestMatches, tau: float) -> tuple[float, float]:
-    """Of b's features that are a best match of a's (r > `tau`) the share that several of a's have
-    in common, and the reverse; NaN of none.
-    """
-    shares = []
-    for r, index in ((best.a_best_r, best.a_best_index), (best.b_best_r, best.b_best_index)):
-        _, times = np.unique(index[r > tau], return_counts=True)
-        shares.append(float(np.mean(times > 1)) if times.size else np.nan)
-    return shares[0], shares[1]
-
-
 def require_pairs(best: BestMatches, tau: float) -> None:
     """Refuse matches whose list of pairs leaves out some with r > `tau`."""
     if best.floor > tau:

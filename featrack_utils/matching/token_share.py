@@ -29,7 +29,7 @@ def explained_shares(
         1 − squared error / variance, one row for each of `labels`. Below 0 where a label foretells
         worse than the mean does; NaN for a constant feature.
     """
-    # With positions of one label side by side, the loop reads memory in order: … times faster.
+    # Positions of one label stand side by side, so that the loop reads memory in order.
     order = np.lexsort((group, *reversed(labels)))
     columns, group = acts.tocsr()[order].tocsc(), group[order]
     levels = []

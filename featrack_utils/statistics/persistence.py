@@ -8,7 +8,6 @@ same draws of documents and SAE seeds, so that they can be divided and subtracte
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
@@ -199,17 +198,6 @@ def persistence(
         return [] if left_out else [masks[s]]
 
     return _between(sample, parent, child, ceiling, floors or {}, asked, rule)
-
-
-def same_seed_gain(sample: Sample, parent: str, child: str, rule: str = "best") -> Interval:
-    """What a common start adds: the share between dictionaries of equal seeds − of unequal ones
-    (`book/method.md`, headline).
-    """
-    equal, unequal = (
-        persistence(sample, parent, child, rule=rule, pairs=pairs).shares
-        for pairs in (operator.eq, operator.ne)
-    )
-    return difference(equal, unequal, sample.tau)
 
 
 def headline(
