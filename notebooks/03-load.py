@@ -32,6 +32,7 @@ from featrack_utils.corpora import prepare
 from featrack_utils.display import style, training_figures
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, count, listed, number, percent, say, show
+from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import label
 from featrack_utils.models import capture, controls, evaluation, loading
 from featrack_utils.pipeline import store
@@ -88,11 +89,55 @@ if known := capture.plain_module(plain, site):
     wrapped = capture.mlp_activations(loading.boot(run / "models" / first), tokens, site)
     torch.testing.assert_close(wrapped, by_hand, rtol=1e-3, atol=1e-4)
 
+# %% [markdown]
+# And in all of them, with the logits. A model for which this doesn't hold is refused.
+
+
+# %% tags=["hide-input"]
+TOLERANCE = 1e-3  # of the largest value, between two ways to compute the same
+
+
+@torch.no_grad()
+def self_check(folder, site, tokens):
+    """How far a saved model under hooks is from the plain one, relative to the largest value.
+
+    Of the logits, and of the activations at the site, beside those of a plain hook.
+    """
+    name = folder.name
+    try:
+        bridge, plain = loading.boot(folder), loading.load_model(folder)
+        pairs = {"logits": (bridge(tokens), plain(input_ids=tokens).logits)}
+        acts = capture.mlp_activations(bridge, tokens, site)
+    except Exception as error:  # its parts raise whatever they like
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise FeatrackError(
+            f"models.{name} can't be read at {site} through TransformerLens: {reason}."
+        ) from error
+    if capture.plain_module(plain, site) is None:
+        raise FeatrackError(
+            f"models.{name}: in a {type(plain).__name__} no module is known to read {site}; take "
+            "another site, such as hook_resid_post."
+        )
+    pairs["activations"] = (acts, capture.plain_activations(plain, tokens, site))
+    off = {
+        what: ((a - b).abs().max() / b.abs().max().clamp_min(1e-9)).item()
+        for what, (a, b) in pairs.items()
+    }
+    for what, difference in off.items():
+        if not difference < TOLERANCE:
+            raise FeatrackError(
+                f"models.{name}: under TransformerLens' hooks the {what} differ by "
+                f"{difference:.1g} of their size from the plain model's, so nothing can be "
+                "measured; report it there."
+            )
+    return off
+
+
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 rows = []
 for name in lineage.loaded:
     folder = run / "models" / name
-    off = loading.self_check(folder, site, tokens)
+    off = self_check(folder, site, tokens)
     model = loading.load_model(folder)
     shape = model.config.get_text_config()
     rows.append(

@@ -28,9 +28,6 @@ from itertools import chain, product
 
 import numpy as np
 import pandas as pd
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.dictionaries import features
 from featrack_utils.display import shareplots, style
@@ -169,47 +166,10 @@ say(
 #
 # No {term}`threshold` separates “the same feature” from “another one”. So look at all of them:
 
-
-# %% tags=["hide-input"] jupyter={"source_hidden": true}
-def threshold_curve(df, tau):
-    """Persisting share against the threshold, one panel per pair, with ceiling and floor.
-
-    Columns: pair, tau, share, and where known ceiling and floor; `<name>_low` and `<name>_high`
-    beside any of the three are drawn as its band. `tau` marks the threshold used elsewhere.
-    """
-    pairs = list(dict.fromkeys(df["pair"]))
-    figure, axes = style.panels(len(pairs), 1.9)
-    looks = {"ceiling": ("black", "--"), "floor": (style.GREY, ":"), "share": (None, "-")}
-    looks = {name: look for name, look in looks.items() if name in df}
-    for axis, pair in zip(axes, pairs, strict=True):
-        rows = df[df["pair"] == pair].sort_values("tau")
-        for name, (colour, dashes) in looks.items():
-            colour = colour or style.colour_of(pair.split("_")[-1])
-            # A thin line on a strong band: the intervals are only a few points wide.
-            axis.plot(rows["tau"], rows[name], color=colour, ls=dashes, lw=1.1)
-            if f"{name}_low" in rows:
-                band = rows[f"{name}_low"], rows[f"{name}_high"]
-                axis.fill_between(rows["tau"], *band, color=colour, alpha=0.4, lw=0)
-        axis.axvline(tau, color=style.GREY, lw=1)
-        axis.set(title=style.pair_label(pair), ylim=(0, 1))
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    words = {"share": "persisting"}
-    marks = [
-        Line2D([], [], color=colour or style.GREY, ls=dashes, lw=1.1, label=words.get(name, name))
-        for name, (colour, dashes) in looks.items()
-    ]
-    if "share_low" in df:
-        marks.append(Patch(color=style.GREY, alpha=0.4, lw=0, label="95 %"))
-    figure.supxlabel("threshold τ on the correlation r", fontsize=11)
-    figure.supylabel("share of parent features", fontsize=11)
-    figure.legend(handles=marks, loc="outside upper center", ncols=4, columnspacing=1.2)
-    return figure
-
-
 # %% tags=["hide-input"]
 low, high = (f"{with_interval(main.rescaled(tau=t))} at τ = {t}" for t in (0.5, 0.9))
 show(
-    threshold_curve(curve.dropna(axis="columns", how="all"), tau),
+    shareplots.threshold_curve(curve.dropna(axis="columns", how="all"), tau),
     "Share, ceiling and floor against the threshold, with 95 % bands. The line: τ elsewhere. Along "
     f"{pair} rescaled persistence is {low} and {high}.",
     "fig-threshold",

@@ -30,6 +30,9 @@
 # :::
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+import base64
+import io
+from html import escape
 from itertools import permutations
 
 import ipywidgets
@@ -90,6 +93,24 @@ best = {
 }
 last = lineage.order[-1]  # the model that the second and the last section begin with
 results = {}
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+def stacked(*parts):
+    """Parts below each other; a string is a paragraph."""
+    return HTML("".join(p.data if isinstance(p, HTML) else f"<p>{escape(p)}</p>" for p in parts))
+
+
+def picture(figure, alt):
+    """A figure as an image that says in words what it shows."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None})
+    data = base64.b64encode(drawn.getvalue()).decode()
+    return HTML(
+        f'<img alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}" '
+        'style="max-width: 100%; height: auto; background: white">'
+    )
+
 
 # %% [markdown]
 # ## Which features fire on your text?
@@ -194,7 +215,7 @@ def show_text(text, top):
     acts, pieces = read(text)
     rows = strongest_rows(acts, top)
     if not rows:
-        return live.stacked("No feature of any model fires on this text.")
+        return stacked("No feature of any model fires on this text.")
     return rows_table(rows, acts, pieces, f"The strongest features on these {len(pieces)} tokens.")
 
 
@@ -224,7 +245,10 @@ live.Panel(
 # %%
 # A merge's parents, or else a model and its child, if they are of one architecture.
 pairs = [*(lineage.parents(merge)[:2] for merge in lineage.merges), *lineage.edges]
-shapes = {name: loading.parameter_shapes(run / "models" / name) for name in lineage.order}
+shapes = {
+    name: {part: weight.shape for part, weight in model.bridge.original_model.state_dict().items()}
+    for name, model in models.items()
+}
 ends = next((pair for pair in pairs if shapes[pair[0]] == shapes[pair[1]]), (last, last))
 apart = ends[0] != ends[1]
 states = [loading.load_model(store.opened(run / "models" / name)).state_dict() for name in ends]
@@ -368,7 +392,7 @@ def show_way(t, model, feature, prompt):
     written = shading.show_samples({f"t = {t:.2f}": (prompt, text_at(t, prompt))})
     places = strongest_places(model, feature)
     if not len(places[0]):
-        return live.stacked(words, written, f"{model} {feature} is never active on this text.")
+        return stacked(words, written, f"{model} {feature} is never active on this text.")
     curve = feature_curve(losses.index, model, feature, places)
     seen = []
     for block, position, acts in zip(*places, acts_at(t, model, feature, places), strict=True):
@@ -376,8 +400,8 @@ def show_way(t, model, feature, prompt):
         seen.append((corpora.pieces(mix.tokens[block, 1:][stretch]), acts[stretch].tolist()))
     name, peak = cards.Feature(f"{model}-0", feature).name, models[model].peaks[feature]
     shaded = shading.shade(shading.ShadedFeature(name, seen, peak, style.colour_of(model)))
-    drawn = live.picture(draw_way(losses, curve, model, feature, t), words)
-    return live.stacked(drawn, words, written, shaded)
+    drawn = picture(draw_way(losses, curve, model, feature, t), words)
+    return stacked(drawn, words, written, shaded)
 
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
@@ -505,7 +529,7 @@ def show_threshold(tau):
         dict.fromkeys(("share", "ceiling", "ratio"), ".0%"),
         notes={"ceiling": "another seed", "ratio": "share / ceiling"},
     )
-    return live.stacked(table, live.picture(draw_flow(tau), words))
+    return stacked(table, picture(draw_flow(tau), words))
 
 
 taus = sorted({*CURVE_TAUS, tau})
@@ -696,12 +720,12 @@ def show_ablation(text, model, feature):
     colour = style.colour_of(model)
     shaded = shading.shade(shading.ShadedFeature(name, [here], one.peaks[feature], colour))
     changes = largest_changes(clean, without)
-    drawn = live.picture(draw_changes(changes, model), f"Probabilities with and without {name}")
+    drawn = picture(draw_changes(changes, model), f"Probabilities with and without {name}")
     readable = changes.assign(token=["".join(map(contexts.visible, t)) for t in changes["token"]])
     formats = {"clean": ".2%", "without": ".2%", "change": ".2pt"}
     table = show_table(readable, formats, notes={"change": "points"})
     hint = f"Active on the last token, strongest first: {active}."
-    return live.stacked(words, hint, shaded, drawn, table)
+    return stacked(words, hint, shaded, drawn, table)
 
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]

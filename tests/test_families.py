@@ -21,11 +21,13 @@ from featrack_utils.interpretation.logit_effects import logit_effects, read_writ
 from featrack_utils.lineage import WRITERS, Lineage
 from featrack_utils.models import capture, controls, loading
 from featrack_utils.pipeline.profile import load_profile
+from tests.chapters import Chapter
 from tests.conftest import TEXTS
 from tests.families import CONTEXT, FAMILIES, save
 from tests.hub_server import Hub
 from tests.test_profile import PROFILES
 
+self_check = Chapter("load").self_check
 TOKENS = torch.arange(48).reshape(2, 24) * 7 % 300
 
 
@@ -42,7 +44,7 @@ def outside(tmp_path_factory, tokenizer):
 def test_each_family_is_read_at_every_site_as_plain_hooks_read_it(family, outside):
     widths = {}
     for hook in WRITERS:
-        off = loading.self_check(outside / family, f"blocks.1.{hook}", TOKENS)
+        off = self_check(outside / family, f"blocks.1.{hook}", TOKENS)
         assert {*off} == {"logits", "activations"} and max(off.values()) < 1e-5
         plain = loading.load_model(outside / family)
         widths[hook] = capture.plain_activations(plain, TOKENS, f"blocks.1.{hook}").shape
@@ -300,7 +302,7 @@ def test_a_model_that_differs_under_hooks_is_refused(outside, monkeypatch):
     boot = loading.boot
     monkeypatch.setattr(loading, "boot", lambda _: boot(outside / "GPT2"))
     with pytest.raises(FeatrackError, match=r"the logits differ by .* from the plain model's"):
-        loading.self_check(outside / "Llama", "blocks.1.hook_resid_post", TOKENS)
+        self_check(outside / "Llama", "blocks.1.hook_resid_post", TOKENS)
 
 
 def own(**overrides):

@@ -7,7 +7,6 @@ from matplotlib.colors import to_rgba
 
 from featrack_utils.display import shareplots, style, training_figures
 from featrack_utils.lineage import Lineage
-from tests.chapters import Chapter
 
 FOUR = Lineage(
     {
@@ -17,8 +16,6 @@ FOUR = Lineage(
         "merged": {"merge": ["lua", "stories"]},
     }
 )
-best_match_histogram = Chapter("tracking").best_match_histogram
-threshold_curve = Chapter("ceilings").threshold_curve
 PAIRS = ["base_lua", "base_stories", "lua_merged"]
 
 
@@ -91,7 +88,7 @@ def test_a_random_model_is_a_second_floor_of_its_own_grey():
 
 def test_best_match_bars_sum_to_all_features_that_have_a_best_match():
     r = {"base_lua": np.array([0.1, 0.5, 0.9, np.nan])}
-    axis = best_match_histogram(r, {"base_lua": np.array([0.5, 0.5])}, 0.8).axes[0]
+    axis = shareplots.best_match_histogram(r, {"base_lua": np.array([0.5, 0.5])}, 0.8).axes[0]
     heights = [bar.get_height() for bar in axis.patches if hasattr(bar, "get_height")]
     assert sum(heights) == pytest.approx(1.0)
 
@@ -99,7 +96,7 @@ def test_best_match_bars_sum_to_all_features_that_have_a_best_match():
 def test_each_pair_has_the_outline_of_its_own_parent_and_none_without():
     r = {pair: np.full(4, 0.5) for pair in ("base_lua", "lua_merged", "base_merged")}
     own = {"base_lua": np.array([0.11, 0.12]), "lua_merged": np.array([0.91, 0.92])}
-    axes = best_match_histogram(r, own, 0.8).axes
+    axes = shareplots.best_match_histogram(r, own, 0.8).axes
     outlines = [
         [p.get_path().vertices for p in axis.patches if not hasattr(p, "get_height")]
         for axis in axes
@@ -124,7 +121,7 @@ def test_the_best_model_of_a_domain_is_bold():
 
 def test_each_pair_has_its_own_threshold_panel():
     curve = pd.DataFrame({"pair": PAIRS * 2, "tau": [0.5] * 3 + [0.8] * 3, "share": 0.5})
-    figure = threshold_curve(curve, 0.8)
+    figure = shareplots.threshold_curve(curve, 0.8)
     assert [axis.get_title() for axis in figure.axes] == [style.pair_label(p) for p in PAIRS]
     assert legend_of(figure) == ["persisting"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -14,7 +12,6 @@ import numpy as np
 import torch
 from IPython.display import HTML
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from transformers import PreTrainedTokenizerBase
 
 from featrack_utils.dictionaries.features import Features
@@ -126,20 +123,4 @@ def control(
         style={"description_width": "11em"},
         layout=ipywidgets.Layout(width="min(100%, 46em)"),
         **traits,
-    )
-
-
-def stacked(*parts: HTML | str) -> HTML:
-    """Parts below each other; a string is a paragraph."""
-    return HTML("".join(p.data if isinstance(p, HTML) else f"<p>{escape(p)}</p>" for p in parts))
-
-
-def picture(figure: Figure, alt: str) -> HTML:
-    """A figure as an image that says in words what it shows."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="svg", metadata={"Date": None})
-    data = base64.b64encode(drawn.getvalue()).decode()
-    return HTML(
-        f'<img alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}" '
-        'style="max-width: 100%; height: auto; background: white">'
     )

@@ -10,9 +10,10 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from featrack_utils.display.style import GREY, colour_of, pair_label, single
+from featrack_utils.display.style import GREY, colour_of, pair_label, panels, single
 from featrack_utils.statistics.persistence import Persistence
 
 
@@ -58,6 +59,41 @@ def shares_with_ceiling(df: pd.DataFrame) -> Figure:
     return figure
 
 
+def threshold_curve(df: pd.DataFrame, tau: float) -> Figure:
+    """Persisting share against the threshold, one panel per pair, with ceiling and floor.
+
+    Columns: pair, tau, share, and where known ceiling and floor; `<name>_low` and `<name>_high`
+    beside any of the three are drawn as its band. `tau` marks the threshold used elsewhere.
+    """
+    pairs = list(dict.fromkeys(df["pair"]))
+    figure, axes = panels(len(pairs), 1.9)
+    looks = {"ceiling": ("black", "--"), "floor": (GREY, ":"), "share": (None, "-")}
+    looks = {name: look for name, look in looks.items() if name in df}
+    for axis, pair in zip(axes, pairs, strict=True):
+        rows = df[df["pair"] == pair].sort_values("tau")
+        for name, (colour, dashes) in looks.items():
+            colour = colour or _colour(pair)
+            # A thin line on a strong band: the intervals are only a few points wide.
+            axis.plot(rows["tau"], rows[name], color=colour, ls=dashes, lw=1.1)
+            if f"{name}_low" in rows:
+                band = rows[f"{name}_low"], rows[f"{name}_high"]
+                axis.fill_between(rows["tau"], *band, color=colour, alpha=0.4, lw=0)
+        axis.axvline(tau, color=GREY, lw=1)
+        axis.set(title=pair_label(pair), ylim=(0, 1))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    words = {"share": "persisting"}
+    marks = [
+        Line2D([], [], color=colour or GREY, ls=dashes, lw=1.1, label=words.get(name, name))
+        for name, (colour, dashes) in looks.items()
+    ]
+    if "share_low" in df:
+        marks.append(Patch(color=GREY, alpha=0.4, lw=0, label="95 %"))
+    figure.supxlabel("threshold τ on the correlation r", fontsize=11)
+    figure.supylabel("share of parent features", fontsize=11)
+    figure.legend(handles=marks, loc="outside upper center", ncols=4, columnspacing=1.2)
+    return figure
+
+
 def at_thresholds(kept: Mapping[tuple[str, str], Persistence], tau: float) -> dict[str, Any]:
     """Each edge's share, ceiling, floor and rescaled persistence for `moving_threshold`.
 
@@ -95,3 +131,37 @@ def moving_threshold(tau: float, curves: Mapping[str, Any]) -> HTML:
         "<p>In the built book a slider stands here: it moves the threshold of the figure above.</p>"
         "</div>"
     )
+
+
+def best_match_histogram(
+    r: Mapping[str, np.ndarray], ceiling: Mapping[str, np.ndarray], tau: float
+) -> Figure:
+    """Best correlation of each parent feature with any child feature, one panel per pair.
+
+    `ceiling` holds, for the same pairs, best correlations between two seeds of the parent,
+    drawn as an outline; a pair without has none. Correlations have no unit; `tau` is the
+    threshold above which a feature persists.
+    """
+    bins = np.linspace(min(0.0, *(np.nanmin(v) for v in r.values() if len(v)), 0.0), 1, 41)
+    figure, axes = panels(len(r), 1.9)
+    for axis, (pair, values) in zip(axes, r.items(), strict=True):
+        child = colour_of(pair.split("_")[-1])
+        for data, look in (
+            (values, {"color": child, "alpha": 0.75}),
+            (ceiling.get(pair, ()), {"color": "black", "histtype": "step", "lw": 1.2}),
+        ):
+            data = np.asarray(data)[np.isfinite(data)]
+            # Shares of features, so that dictionaries of different sizes can be compared.
+            axis.hist(data, bins=bins, weights=np.full(data.size, 1 / max(data.size, 1)), **look)
+        axis.axvline(tau, color=GREY, ls=":")
+        axis.set_title(pair_label(pair))
+        axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    figure.supxlabel("best correlation r", fontsize=11)
+    figure.supylabel("share of parent features", fontsize=11)
+    handles = [
+        Patch(color=GREY, alpha=0.75, label="parent → child"),
+        Patch(fill=False, ec="black", label="parent → its own other seed"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    return figure

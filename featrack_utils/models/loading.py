@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
-from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -30,7 +28,6 @@ from featrack_utils.corpora.hub import CHANGED, refusal
 from featrack_utils.corpora.tokenizer import same_tokens, saved_tokenizer
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
-from featrack_utils.models.capture import mlp_activations, plain_activations, plain_module
 from featrack_utils.pipeline import store
 
 if TYPE_CHECKING:
@@ -44,7 +41,6 @@ _WEIGHTS = "model.safetensors"
 _INDEX = f"{_WEIGHTS}.index.json"
 _SMALL_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]  # all but the weights
 _WRITES = ("ForCausalLM", "LMHeadModel")  # endings of the classes that predict the next token
-_TOLERANCE = 1e-3  # of the largest value, between two ways to compute the same
 
 
 class Found(NamedTuple):
@@ -280,45 +276,6 @@ def bring_in(name: str, entry: Mapping[str, Any], folder: Path) -> None:
     found.tokenizer.save_pretrained(folder)
 
 
-@torch.no_grad()
-def self_check(folder: Path, site: str, tokens: Int[Tensor, "batch context"]) -> dict[str, float]:
-    """How far a saved model under hooks is from the plain one, relative to the largest value.
-
-    Of the logits, and of the activations at the site, beside those of a plain hook.
-
-    Raises:
-        FeatrackError: TransformerLens doesn't know the family, or a difference beyond rounding.
-    """
-    name = folder.name
-    try:
-        bridge, plain = boot(folder), load_model(folder)
-        pairs = {"logits": (bridge(tokens), plain(input_ids=tokens).logits)}
-        acts = mlp_activations(bridge, tokens, site)
-    except Exception as error:  # its parts raise whatever they like
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise FeatrackError(
-            f"models.{name} can't be read at {site} through TransformerLens: {reason}."
-        ) from error
-    if plain_module(plain, site) is None:
-        raise FeatrackError(
-            f"models.{name}: in a {type(plain).__name__} no module is known to read {site}; take "
-            "another site, such as hook_resid_post."
-        )
-    pairs["activations"] = (acts, plain_activations(plain, tokens, site))
-    off = {
-        what: ((a - b).abs().max() / b.abs().max().clamp_min(1e-9)).item()
-        for what, (a, b) in pairs.items()
-    }
-    for what, difference in off.items():
-        if not difference < _TOLERANCE:
-            raise FeatrackError(
-                f"models.{name}: under TransformerLens' hooks the {what} differ by "
-                f"{difference:.1g} of their size from the plain model's, so nothing can be "
-                "measured; report it there."
-            )
-    return off
-
-
 def _from_hub(
     where: str, source: str, revision: object, weights: bool
 ) -> tuple[Path, Collection[str]]:
@@ -389,14 +346,6 @@ def load_model(folder: Path) -> PreTrainedModel:
         folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
     )
     return model.eval()
-
-
-def parameter_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of a saved model's parameters by name; the weights aren't read."""
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    return {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
 
 
 def boot(folder: Path, device: str = "cpu") -> TransformerBridge:
