@@ -427,30 +427,31 @@ def choose_feature(names, model, feature):
 
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
-way_panel = live.Panel(
-    show_way,
-    page=page_models.panel("slide"),
-    t=live.control(
-        ipywidgets.FloatSlider,
-        "Weight t",
-        f"0 is the {first} model, 1 is the {second} model",
-        value=t,
-        min=0,
-        max=1,
-        step=0.05,
-        continuous_update=False,
-    ),
-    **choose_feature(readers, reader, followed),
-    prompt=live.control(
-        ipywidgets.Text,
-        "Text to go on from",
-        "The model at this weight writes on from here",
-        value=story,
-        continuous_update=False,
-    ),
-)
 if apart:
-    display(way_panel)
+    display(
+        live.Panel(
+            show_way,
+            page=page_models.panel("slide"),
+            t=live.control(
+                ipywidgets.FloatSlider,
+                "Weight t",
+                f"0 is the {first} model, 1 is the {second} model",
+                value=t,
+                min=0,
+                max=1,
+                step=0.05,
+                continuous_update=False,
+            ),
+            **choose_feature(readers, reader, followed),
+            prompt=live.control(
+                ipywidgets.Text,
+                "Text to go on from",
+                "The model at this weight writes on from here",
+                value=story,
+                continuous_update=False,
+            ),
+        )
+    )
 
 # %% [markdown]
 # ## How much hangs on the threshold

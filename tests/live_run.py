@@ -1,5 +1,6 @@
 """The live chapter over a run of tiny models whose dictionaries are identities."""
 
+import ast
 import re
 from itertools import permutations
 
@@ -47,8 +48,10 @@ class Chapter(chapters.Chapter):
 
     def panel(self, show: str):
         """The control over one of the functions, as its cell makes it."""
-        begins = f"live.Panel(\n    {show},"
-        (source,) = [each for each in chapters.sources(CHAPTER) if each.startswith(begins)]
+        begins = f"live.Panel({show},"
+        trees = [ast.parse(source) for source in chapters.sources(CHAPTER)]
+        calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        (source,) = [text for text in map(ast.unparse, calls) if text.startswith(begins)]
         return eval(source, vars(self))
 
 
@@ -159,6 +162,8 @@ def chapter(run, models, found, mix, blocks, tokenizer):
         second="Stories",
         t=T,
         last="merged",
+        readers=LINEAGE.order,
+        reader="merged",
         followed=3,
         removed=0,
         code="the cat",
