@@ -276,6 +276,7 @@ say("What this run reached, and how long it took, stands on the page on its [sta
 # :::
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
+# For the check below:
 shown = {"share": share.estimate, "ceiling": ceiling.estimate, "floor": floor.estimate}
 right = [rescaled.estimate, ratio.estimate]
 
@@ -284,5 +285,6 @@ answer = ...  # [with the floor, without one]
 check(answer, right)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = [(shown["share"] - floor) / (shown["ceiling"] - floor) for floor in (shown["floor"], 0)]
 check(answer, right)

@@ -376,6 +376,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 longest = corpora.streams[domains[0], "train"]
 longest = max(b - a for a, b in zip(longest.starts[:-1], longest.starts[1:], strict=True))
 
@@ -384,6 +385,7 @@ answer = ...  # tokens
 check(answer, longest)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = pd.Series(corpora.streams[domains[0], "train"].starts).diff().max()
 check(answer, longest)
 
@@ -395,6 +397,7 @@ check(answer, longest)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 plain = [read[domains[-1], split] for split in ("validation", "train")]
 twos = known_ngrams(*plain, 2)
 
@@ -403,6 +406,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, twos)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 pairs = [overlap.ngrams(words[domains[-1], split], 2) for split in ("validation", "train")]
 answer = overlap.known_share(*pairs)
 check(answer, twos)

@@ -292,6 +292,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 uniform = figures[f"lm.{root}.uniform_loss"]
 
 # %%
@@ -299,6 +300,7 @@ answer = ...  # nats a token
 check(answer, uniform)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 alike = torch.zeros(1, vocabulary)  # equal logits
 answer = torch.nn.functional.cross_entropy(alike, torch.tensor([0])).item()
 say(
@@ -313,6 +315,7 @@ check(answer, uniform)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 wider = training.new_model(vocab_size=8, seed=0, **shape | {"d_mlp": 2 * d_mlp})
 of_wider = sum(p.numel() for name, p in wider.named_parameters() if ".mlp." in name)
 
@@ -321,6 +324,7 @@ answer = ...  # parameters
 check(answer, of_wider)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = 3 * d_model * (2 * d_mlp)  # gate, up and down, each d_model × d_mlp
 check(answer, of_wider)
 

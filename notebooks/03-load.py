@@ -261,6 +261,7 @@ store.write_results(run, "load", results)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 perplexity = np.exp(results[f"lm.{first}.{lineage.domains[0]}.loss"])
 
 # %%
@@ -268,6 +269,7 @@ answer = ...  # tokens
 check(answer, perplexity, within=0.01 * perplexity)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = 2 ** (loss[first, lineage.domains[0]] / np.log(2))
 check(answer, perplexity, within=0.01 * perplexity)
 
@@ -279,6 +281,7 @@ check(answer, perplexity, within=0.01 * perplexity)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 ratio = 1.0  # by construction: controls keep the norm
 
 # %%
@@ -286,6 +289,7 @@ answer = ...
 check(answer, ratio)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 drawn = controls.redrawn(weights, controls.Redraw.of(lineage), seed=0)
 largest = max(chosen, key=lambda name: weights[name].numel())
 answer = (drawn[largest].norm() / weights[largest].norm()).item()

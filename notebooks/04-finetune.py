@@ -293,6 +293,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 first = tuned[0]
 parent = parent_of[first]
 losses = loss.unstack()
@@ -305,6 +306,7 @@ answer = ...  # nats forgotten for each nat gained
 check(answer, price)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 lost_each = [loss[first, d] - loss[parent, d] for d in kept]
 gained_each = [loss[parent, d] - loss[first, d] for d in lineage.trained_on(first)]
 answer = np.mean(lost_each) / np.mean(gained_each)
@@ -318,6 +320,7 @@ check(answer, price)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 passes = results[f"lm.{first}.epochs"]
 
 # %%
@@ -325,6 +328,7 @@ answer = ...  # passes over the text
 check(answer, passes)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 available = sum(corpora.train_blocks(d).size for d in lineage.trained_on(first))
 answer = train_tokens / available  # below 1: it never sees all of it
 check(answer, passes)

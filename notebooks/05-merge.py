@@ -604,6 +604,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.5, math.sqrt(0.75)])
 lengths = [merging.slerp({"": a}, {"": b}, 0.5)[""].norm(), ((a + b) / 2).norm()]
 
@@ -612,6 +613,7 @@ answer = ...  # [length of slerp, length of the line's middle]
 check(answer, lengths)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = [1, math.cos(math.radians(30))]  # an arc keeps the length, a chord cuts the corner
 check(answer, lengths)
 
@@ -624,6 +626,7 @@ check(answer, lengths)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 above = [results[f"{at}.both_above"] for at in place.values()]
 both_above = above[0] if above else 0
 
@@ -632,6 +635,7 @@ answer = ...  # how many weights
 check(answer, both_above)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = 0
 for table, before in list(swept.values())[:1]:
     answer = sum(all(row[d] > before[d] for d in before) for row in table.to_dict("records"))

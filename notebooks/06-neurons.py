@@ -336,6 +336,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 above_half = (same_neuron_r > 0.5).mean()
 
 # %%
@@ -343,6 +344,7 @@ answer = ...  # your share, from 0 to 1
 check(answer, above_half)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 values = r[lineage.edges[0]]
 answer = sum(value > 0.5 for value in values) / len(values)
 check(answer, above_half)
@@ -355,6 +357,7 @@ check(answer, above_half)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 x, xx = sums[lineage.root]
 flipped = pearson(whole_mix, (x, xx), (-2 * x, 4 * xx), -2 * xx)[0]
 
@@ -363,6 +366,7 @@ answer = ...  # r of x and −2x
 check(answer, flipped)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 x = neurons[lineage.root][:, 0]
 answer = np.corrcoef(x, -2 * x)[0, 1]  # a scale leaves r alone, a sign turns it round
 check(answer, flipped)

@@ -783,6 +783,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 reversed_kl = torch.cat(backward)[: 8 * (context - 1)].cpu().double().mean().item()
 
 # %%
@@ -790,6 +791,7 @@ answer = ...  # nats a token
 check(answer, reversed_kl)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 tokens = torch.from_numpy(mix.tokens[:8]).long()
 p, q = (softmax(read(models[name], tokens)[0][:, 1:].cpu().numpy(), axis=-1) for name in focus)
 answer = rel_entr(p.astype(float), q).sum(axis=-1).mean()
@@ -803,6 +805,7 @@ check(answer, reversed_kl)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 drawn_in = 0.5 + (2 - 0.5) * 3 / (3 + 1 / 0.1)
 
 # %%
@@ -810,6 +813,7 @@ answer = ...  # nats
 check(answer, drawn_in)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = (3 * 2 + 10 * 0.5) / 13  # k = 1 / 0.1 = 10
 check(answer, drawn_in)
 

@@ -301,6 +301,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 ranked = quality.Sums.empty(["here"], x.shape[1], features.shape[1])
 ranked.add(0, x, torch.zeros(len(x), features.shape[1]), x)
 ranked.active[0, 0] = ranked.count[0] * round(float(typical))  # an L0 of k
@@ -311,6 +312,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, by_neurons)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 largest = x.abs().topk(round(float(typical)), dim=1).indices
 left = x.scatter(1, largest, 0.0)
 answer = float(1 - left.square().sum() / (x - x.mean(0)).square().sum())
@@ -324,6 +326,7 @@ check(answer, by_neurons)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 bias = torch.zeros(x.shape[1], requires_grad=True)
 silent = torch.full_like(fast.b_enc, -1e6)
 loss(scaled, fast.W_enc.detach(), silent, fast.W_dec.detach(), bias, l1_coefficient).backward()
@@ -334,6 +337,7 @@ answer = ...  # a length
 check(answer, length, within=0.01)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = float((2 * (0 - scaled)).mean(dim=0).norm())  # 2 (x_hat - x), mean over tokens
 check(answer, length, within=0.01)
 

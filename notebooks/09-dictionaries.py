@@ -391,6 +391,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 by_neurons = int(np.searchsorted(curves[lineage.root], table["variance_explained"].iloc[0]))
 
 # %%
@@ -398,6 +399,7 @@ answer = ...  # a number of neurons
 check(answer, by_neurons)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 explained = table["variance_explained"].iloc[0]
 answer = next(k for k, share in enumerate(curves[lineage.root]) if share >= explained)
 check(answer, by_neurons)
@@ -410,6 +412,7 @@ check(answer, by_neurons)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 l0_on_mix = quality.quality(sums[names[lineage.root][0]]).l0
 
 # %%
@@ -417,6 +420,7 @@ answer = ...  # features a token
 check(answer, l0_on_mix)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 acts = found[names[lineage.root][0]].acts
 answer = acts.nnz / acts.shape[0]
 check(answer, l0_on_mix)

@@ -337,6 +337,7 @@ if {*children} == {child for _, child in lineage.edges}:  # the chapter, not a p
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 asked = (again, "child", "child with a random MLP")
 ceiling, share, floor = (above[children[0]].get(name, np.nan) for name in asked)
 rescaled = (share - floor) / (ceiling - floor)
@@ -346,6 +347,7 @@ answer = ...  # 0 to 1, if all is well
 check(answer, rescaled)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 shares = above[children[0]]
 kept = shares["child"] - shares["child with a random MLP"]
 room = shares.get("the parent, another seed", np.nan) - shares["child with a random MLP"]
@@ -361,6 +363,7 @@ check(answer, rescaled)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 in_child, in_control = (r[children[0]][name] for name in ("child", "child with a random MLP"))
 in_both = np.mean(np.minimum(in_child, in_control) > tau)
 once_each = [np.mean(each > tau) for each in (in_child, in_control)]
@@ -371,6 +374,7 @@ answer = ...  # [of those found in the child, of the others]
 check(answer, overlap)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 found_in_child = r[children[0]]["child"] > tau
 found_in_control = r[children[0]]["child with a random MLP"] > tau
 answer = [found_in_control[found_in_child].mean(), found_in_control[~found_in_child].mean()]

@@ -337,6 +337,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 pair = seed_0[next(iter(edges))]
 share_at_07 = matches.tracking(*pair, 0.7).persisting_share
 
@@ -345,6 +346,7 @@ answer = ...  # your share, from 0 to 1
 check(answer, share_at_07)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = (best_r(*pair) > 0.7).mean()
 check(answer, share_at_07)
 
@@ -357,6 +359,7 @@ check(answer, share_at_07)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 mutual_share = matches.tracking(*pair, tau, "mutual").persisting_share
 
 # %%
@@ -364,6 +367,7 @@ answer = ...  # your share, from 0 to 1
 check(answer, mutual_share)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 best = matches.best[pair]
 home = [best.b_best_index[there] == i for i, there in enumerate(best.a_best_index)]
 answer = (np.array(home) & (best.a_best_r > tau))[best.a_candidates].mean()

@@ -354,6 +354,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 at_06 = main.rescaled(tau=0.6).estimate
 
 # %%
@@ -361,6 +362,7 @@ answer = ...  # a number
 check(answer, at_06)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 row = curve[(curve["pair"] == f"{parent}_{child}") & np.isclose(curve["tau"], 0.6)].iloc[0]
 answer = (row["share"] - row["floor"]) / (row["ceiling"] - row["floor"])
 check(answer, at_06)
@@ -374,6 +376,7 @@ check(answer, at_06)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 two = []
 for figures in ((0.30, 0.40, 0.20), (0.25, 0.40, 0.10)):
     sure = [Shares(np.array([tau]), np.array([x]), np.full((2, 1), x)) for x in figures]
@@ -385,6 +388,7 @@ answer = ...  # [rescaled, rescaled, ratio, ratio]
 check(answer, expected)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 # Both stand half-way. The first one's ratio is larger, for its control finds more.
 answer = [(30 - 20) / (40 - 20), (25 - 10) / (40 - 10), 30 / 40, 25 / 40]
 check(answer, expected)

@@ -720,6 +720,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 times = np.bincount(mix.tokens)
 mean_of_token = np.bincount(mix.tokens, weights=x) / np.maximum(times, 1)
 with_own_text = 1 - np.mean((x - mean_of_token[mix.tokens]) ** 2) / x.var()
@@ -729,6 +730,7 @@ answer = ...  # your share, from 0 to 1
 check(answer, with_own_text)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 guess = pd.Series(x).groupby(mix.tokens).transform("mean")
 answer = guess.var(ddof=0) / x.var()  # the variance between tokens, as in an analysis of variance
 check(answer, with_own_text)
@@ -743,6 +745,7 @@ check(answer, with_own_text)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 by_half = each_half(parent, 0, child, 0)[0]
 able = sample.eligible[parent][0]
 chosen_on = paired_r(
@@ -758,6 +761,7 @@ answer = ...  # the difference of the two medians
 check(answer, optimism)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 ours, theirs = (of_models[model][0].acts[half].tocsc() for model in (parent, child))
 on_chosen = [
     np.corrcoef(ours[:, [i]].toarray().ravel(), theirs[:, [by_half.index[i]]].toarray().ravel())[

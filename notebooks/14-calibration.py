@@ -604,6 +604,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 at_no_noise = 3 * 0.30 - 3 * 0.34 + 0.36
 
 # %%
@@ -611,6 +612,7 @@ answer = ...  # a share
 check(answer, at_no_noise)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = np.polyval(np.polyfit([1, 2, 3], [0.30, 0.34, 0.36], deg=2), 0)
 check(answer, at_no_noise)
 
@@ -623,6 +625,7 @@ check(answer, at_no_noise)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 able = sample.eligible["parent"][0]
 truth = (true_best_r(one.parent_truth[0], one.child_truth[0])[able] > tau).mean()
 
@@ -631,6 +634,7 @@ answer = ...  # a share
 check(answer, truth)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = np.isin(one.parent_truth[0].kind[able], ["persisting", "copy"]).mean()
 check(answer, truth)
 

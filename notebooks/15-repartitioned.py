@@ -569,6 +569,7 @@ for child in told:
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 activations, sae = raw_activations(root), load_sae(store.opened(run / "saes" / OWN))
 by_construction = 1.0
 
@@ -577,6 +578,7 @@ answer = ...  # an R², at most 1
 check(answer, by_construction)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 with torch.no_grad():
     encoded = torch.cat([sae.encode(part)[:, feature] for part in activations.split(4096)])
 answer = 1 - np.sum((y - encoded.numpy()) ** 2) / np.sum((y - y.mean()) ** 2)
@@ -590,6 +592,7 @@ check(answer, by_construction)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 child = next(iter(chosen))
 r2_rebuilt, r2_read = (answers[child]["child"][p].r2 for p in ("rebuilt", "read"))
 undecodable = float(np.mean(answers[child]["child"]["either"].r2 <= tau**2))
@@ -599,6 +602,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, undecodable)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = 1 - np.mean((r2_rebuilt > tau**2) | (r2_read > tau**2))
 check(answer, undecodable)
 

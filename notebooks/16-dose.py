@@ -445,6 +445,7 @@ for child, first in first_change.items():
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 child, parent = next(iter(parent_of.items()))
 folders = jobs.weights(run, parent), jobs.weights(run, child)
 of_the_mlp = loading.weight_distance(*folders, lambda name: ".mlp." in name)
@@ -454,6 +455,7 @@ answer = ...  # the distance, 0.1 for a tenth of the parent's length
 check(answer, of_the_mlp)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 before, after = (load_file(folder / "model.safetensors") for folder in folders)
 mlp = [name for name in before if ".mlp." in name]
 W, V = (np.concatenate([w[name].astype(float).ravel() for name in mlp]) for w in (before, after))
@@ -469,6 +471,7 @@ check(answer, of_the_mlp)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 at_0 = paths[child]["0"].name
 pairs = [((parent, 0), (name, 0)) for name in (at_0, last)]
 matched = samples[parent].matched(pairs)
@@ -480,6 +483,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, turned_over)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 kept_at_0 = best_r(others[0], at_0) > tau
 kept_at_100 = best_r(others[0], last) > tau
 answer = (kept_at_0 & ~kept_at_100).sum() / kept_at_0.sum()

@@ -429,6 +429,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 key = f"rate.{first}.{fast}"
 price = results[f"{key}.forgotten"] / results[f"{key}.gained"]
 
@@ -437,6 +438,7 @@ answer = ...  # nats forgotten for each nat gained
 check(answer, price)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 gone = [
     results[f"{key}.{d}.loss"] - before[f"lm.{root}.{d}.loss"] for d in lineage.trained_on(root)
 ]
@@ -454,6 +456,7 @@ check(answer, price)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 without_floor = kept[fast].share().estimate / kept[fast].ceiling().estimate
 
 # %%
@@ -461,6 +464,7 @@ answer = ...  # share / ceiling
 check(answer, without_floor)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 name = f"rate.{first}.{fast}.persisting_share"
 answer = results[name] / results[f"{name}.ceiling"]
 check(answer, without_floor)

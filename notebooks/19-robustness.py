@@ -552,6 +552,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 known_everywhere = comparable(known, "tau")
 moved = float(np.ptp(medians(known, "tau", "share")[0.5])) if len(known_everywhere) else np.nan
 
@@ -560,6 +561,7 @@ answer = ...  # a difference of two shares
 check(answer, moved)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 by_tau = [np.median(rows["share"]) for _, rows in known_everywhere.groupby("tau")]
 answer = max(by_tau) - min(by_tau) if by_tau else np.nan
 check(answer, moved)
@@ -572,6 +574,7 @@ check(answer, moved)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 low, high = bounded["rescaled_low"].to_numpy(), bounded["rescaled_high"].to_numpy()
 left_open = 1 - np.mean((high < 0.5) | (low > 0.5)) if len(bounded) else np.nan
 
@@ -580,6 +583,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, left_open)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = bounded.eval("rescaled_low <= 0.5 <= rescaled_high").mean() if len(bounded) else np.nan
 check(answer, left_open)
 

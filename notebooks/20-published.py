@@ -422,6 +422,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 # r's exact distribution: (1 + r) / 2 follows a beta distribution with both parameters n / 2 − 1.
 by_chance = [float(beta(n / 2 - 1, n / 2 - 1).sf((1 + tau) / 2)) for n in (3, 30)]
 
@@ -430,6 +431,7 @@ answer = ...  # [share for 3 strings, share for 30]
 check(answer, by_chance, within=0.02)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 rng = np.random.default_rng(0)
 answer = []
 for n in (3, 30):
@@ -447,6 +449,7 @@ check(answer, by_chance, within=0.02)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 who = best.best.a_candidates
 above, shared = best.best.a_best_r[who] > tau, best.a_shared[who]
 with_ten = 1 - np.mean(~above | (shared < 10)) if who.any() else np.nan
@@ -456,6 +459,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, with_ten)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 enough = (best.best.a_best_r > tau) & (best.a_shared >= 10) & best.best.a_candidates
 answer = enough.sum() / max(best.best.a_candidates.sum(), 1)
 check(answer, with_ten)

@@ -1017,6 +1017,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 disagree = float((both[0].sign() * both[1].sign() < 0).double().mean())
 
 # %%
@@ -1024,6 +1025,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, disagree)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 opposed = total = 0
 for name in ANCESTOR:
     one, other = (task_vectors(name)[i].numpy() for i in (0, 1))
@@ -1041,6 +1043,7 @@ check(answer, disagree)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 axes_apart = torch.eye(2, dtype=torch.float64)
 many = torch.ones(100_000, dtype=torch.float64)
 grown = dropped(many, 0.5, torch.Generator().manual_seed(0)).max()
@@ -1051,6 +1054,7 @@ answer = ...  # [length of the mean, factor]
 check(answer, expected, within=0.02)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = [np.sqrt(0.5**2 + 0.5**2), 1 / 0.5]  # half of each; half of the entries carry all
 check(answer, expected, within=0.02)
 

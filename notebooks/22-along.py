@@ -849,6 +849,7 @@ say(
 # :::
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+# For the check below:
 first_parent, second_parent = pairs[first_merge]
 states = [state(first_parent), state(second_parent)]
 mixed = merging.merge(states, (0.5, 0.5), method[first_merge])
@@ -865,6 +866,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, share_of_way)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 squares = np.zeros(2)
 for tensor, here in state(first_parent).items():
     ways = mixed[tensor] - here, state(second_parent)[tensor] - here
@@ -880,6 +882,7 @@ check(answer, share_of_way)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 line = [0.0, 0.2, 0.4], [1.0, 0.9, 0.5]
 expected = [half_way(*line, 0.8), float(np.interp(0.3, *line))]
 
@@ -888,6 +891,7 @@ answer = ...  # [distance, τ]
 check(answer, expected)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = [0.2 + 0.2 * (0.9 - 0.8) / (0.9 - 0.5), (0.9 + 0.5) / 2]
 check(answer, expected)
 

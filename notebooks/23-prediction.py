@@ -562,6 +562,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 five = np.array([2, 1, 0.5, 0.5, -1]), np.array([True, True, False, True, False])
 auc_of_five = auc(*five, np.zeros(5), np.ones((1, 5)))[0]
 
@@ -570,6 +571,7 @@ answer = ...  # from 0 to 1
 check(answer, auc_of_five)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = (2 + 2 + 1.5) / 6  # each survivor beats both others; the fourth ties with one
 check(answer, auc_of_five)
 
@@ -581,6 +583,7 @@ check(answer, auc_of_five)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 picked = np.argsort(-scores, kind="stable")[: lived.sum()]
 picked_right = float(lived[picked].mean()) if lived.any() else np.nan
 
@@ -589,6 +592,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, picked_right)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 ordered = sorted(zip(-scores, range(len(scores)), lived, strict=True))[: int(lived.sum())]
 answer = sum(bool(survives) for *_, survives in ordered) / max(len(ordered), 1)
 check(answer, picked_right)

@@ -330,6 +330,7 @@ answer = ...  # the lower end, as a share
 check(answer, widened(Interval(0.05, 0.01, 0.09), 7).low, within=0.001)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = 0.05 - 0.04 * norm.ppf(1 - 0.025 / 7) / norm.ppf(0.975)  # below zero: no longer apart
 check(answer, widened(Interval(0.05, 0.01, 0.09), 7).low, within=0.001)
 
@@ -345,5 +346,6 @@ answer = ...  # a share, from 0 to 1
 check(answer, 1 - 0.95**20)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = 1 - np.prod([0.95] * 20)  # unless each holds zero, all at once
 check(answer, 1 - 0.95**20)

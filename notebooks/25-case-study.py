@@ -724,6 +724,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 of_bare_token = len(distinct(of_class("=")))
 
 # %%
@@ -731,6 +732,7 @@ answer = ...  # a number of features
 check(answer, of_bare_token)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 bare = [i for i, piece in enumerate(corpora.pieces(range(len(corpora.tokenizer)))) if piece == "="]
 answering = set()
 for _, chain in universal.iterrows():
@@ -748,6 +750,7 @@ check(answer, of_bare_token)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 strongest = universal["min_r"].max()
 
 # %%
@@ -755,6 +758,7 @@ answer = ...  # a correlation
 check(answer, strongest)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = np.nan
 if len(universal):
     of_model = {

@@ -326,6 +326,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 near = selection.closest(matches.best, one, names[edges[0][1]]).r
 lost_in_all = int((near[able[one]].fillna(-1) <= tau).all(axis=1).sum())
 
@@ -334,6 +335,7 @@ answer = ...  # a number of features
 check(answer, lost_in_all)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = np.count_nonzero(able[one] & (away <= tau))
 check(answer, lost_in_all)
 
@@ -346,6 +348,7 @@ check(answer, lost_in_all)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 one_parent, one_child = edges[0]
 listed, left = (
     results[f"changes.{one_child}_{one_parent}.{kind}"] for kind in ("listed", "confirmed")
@@ -357,6 +360,7 @@ answer = ...  # a number of features
 check(answer, taken_off)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 # It is the parent, read through the child's text: what it has of the child, the parent had all along;
 # what it lacks of the parent, a child to which nothing happened would lack, too.
 mine, own, theirs = first[one_child], names[one_child][1:], names[one_parent]

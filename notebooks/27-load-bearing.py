@@ -830,6 +830,7 @@ say("*What comes next*: [one dictionary for two models](crosscoder).")
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 kind = next((kind for kind in sets if kinds[kind][0] == lineage.root), None)
 model, reading, untouched = lineage.root, root, kept_untouched
 chosen = sets[kind][0][0] if kind else np.array([], int)
@@ -841,6 +842,7 @@ answer = ...  # nats per token
 check(answer, cost, within=1e-5)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 removed = torch.zeros(len(rows), writes.shape[1])
 for i in chosen:
     removed += torch.from_numpy(acts[:, [i]].toarray() * writes[i])
@@ -857,6 +859,7 @@ check(answer, cost, within=1e-5)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 together = np.square(acts[:, chosen] @ writes[chosen]).sum()
 together /= max((acts[:, chosen].power(2) @ np.square(writes[chosen]).sum(axis=1)).sum(), 1e-12)
 
@@ -865,6 +868,7 @@ answer = ...  # 1: they don't overlap
 check(answer, together)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 active = acts[:, chosen].T @ acts[:, chosen]  # of each two features, summed over tokens
 overlap = active.toarray() * (writes[chosen] @ writes[chosen].T)
 answer = overlap.sum() / max(np.trace(overlap), 1e-12)

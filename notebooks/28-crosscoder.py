@@ -863,6 +863,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 longer = float((relative_norm(coders[child]) > 0.5).mean())
 
 # %%
@@ -870,6 +871,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, longer)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 one, two = coders[child].directions()
 answer = (two.square().sum(dim=1) > one.square().sum(dim=1)).float().mean()
 check(answer, longer)
@@ -883,6 +885,7 @@ check(answer, longer)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 j = int(np.flatnonzero(shared)[0])
 x = without_bias(planted_coder, planted)
 best_scale = scale(of_both, x[1], in_parent)[j]
@@ -892,6 +895,7 @@ answer = ...  # a number
 check(answer, best_scale)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 pattern = np.outer(of_both[:, [j]].toarray(), in_parent[j])
 answer = np.linalg.lstsq(pattern.reshape(-1, 1), x[1].ravel())[0][0]
 check(answer, best_scale)

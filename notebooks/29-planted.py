@@ -656,6 +656,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 _, table = outcomes[first]
 best_recall = float(table.loc[table["precision"].idxmax(), "recall"])
 
@@ -664,6 +665,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, best_recall)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = table.sort_values("precision", ascending=False, kind="stable")["recall"].iloc[0]
 check(answer, best_recall)
 
@@ -675,6 +677,7 @@ check(answer, best_recall)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 unguarded = int((table["r"] <= tau).sum()) - int(
     ((table["r"] <= tau) & (table["own_r"] > tau)).sum()
 )
@@ -684,6 +687,7 @@ answer = ...  # a number of features
 check(answer, unguarded)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 far = table[table["r"] <= tau]
 answer = len(far) - len(far.query("own_r > @tau"))
 check(answer, unguarded)

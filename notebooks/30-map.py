@@ -547,6 +547,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 inside = [together[cluster == number] for number in range(len(size))]
 sums = [(rows @ rows.T).sum(axis=1) - (rows**2).sum(axis=1) for rows in inside]
 cohesion = float(np.concatenate([s / (len(s) - 1) for s in sums]).mean()) if sums else np.nan
@@ -556,6 +557,7 @@ answer = ...  # a mean cosine
 check(answer, cohesion)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 some = cluster >= 0
 total = np.zeros((len(size), together.shape[1]))
 np.add.at(total, cluster[some], together[some])
@@ -576,6 +578,7 @@ check(answer, cohesion)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 in_clusters = mapped[cluster >= 0].groupby("cluster")["model"]
 dominated = float((in_clusters.value_counts(normalize=True).groupby("cluster").max() > 0.5).mean())
 
@@ -584,6 +587,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, dominated)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = np.mean(of_models.max(axis=1) > of_models.sum(axis=1) / 2)
 check(answer, dominated)
 

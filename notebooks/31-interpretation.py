@@ -688,6 +688,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 alone = (table.by_token[[feature]].toarray()[0] + table.mean[feature]) / (table.n_token + 1)
 from_token_alone = np.corrcoef(alone[tokens[held]], acts[held])[0, 1]
 
@@ -696,6 +697,7 @@ answer = ...  # r, from −1 to 1
 check(answer, from_token_alone)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 overall = acts[text.learn].mean()
 worth = [(total[tokens[t]] + overall) / (seen[tokens[t]] + 1) for t in held]
 answer = np.corrcoef(worth, acts[held])[0, 1]
@@ -709,6 +711,7 @@ check(answer, from_token_alone)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 persist, others = (figure(child, "lookup", f"{kind}.median_r") for kind in ("persisting", "others"))
 unpaired = persist.estimate - others.estimate
 
@@ -717,6 +720,7 @@ answer = ...  # a difference of two medians of r
 check(answer, unpaired)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 middle = scores.groupby("persisting")["simulation_r"].median().reindex([False, True])
 answer = middle[True] - middle[False]
 check(answer, unpaired)

@@ -128,6 +128,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, np.nan if again is None else again)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 first, *others = matches.names[root]
 in_children = [matches.best[first, f"{c}-0"].a_best_r for c in lineage.children(root)]
 in_own = [matches.best[first, other].a_best_r for other in others] or [np.nan]
@@ -144,6 +145,7 @@ check(answer, np.nan if again is None else again)
 # :::
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
+# For the check below:
 groups = pd.Series(matches.copies[first].group).loc[lambda g: g >= 0]
 sizes = groups.value_counts()
 many = [sizes[sizes > 1].sum(), (sizes > 1).sum()]
@@ -153,6 +155,7 @@ answer = ...  # [features, rows]
 check(answer, many)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 group = matches.copies[first].group
 _, members = np.unique(group[group >= 0], return_counts=True)
 answer = [members[members > 1].sum(), np.count_nonzero(members > 1)]

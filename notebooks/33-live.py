@@ -805,6 +805,7 @@ say(
 # :::
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
+# For the check below:
 tokens = next(iter(blocks.values()))
 between.load_state_dict(merging.linear(states, [0.5, 0.5]))
 mean_loss = evaluation.evaluate(between, tokens).loss
@@ -814,6 +815,7 @@ answer = ...  # nats per token
 check(answer, mean_loss)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 between.load_state_dict({name: (one + states[1][name]) / 2 for name, one in states[0].items()})
 with torch.no_grad():
     ahead = between(input_ids=torch.from_numpy(tokens).long()).logits[:, :-1].log_softmax(-1)
@@ -829,6 +831,7 @@ check(answer, mean_loss)
 # :::
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
+# For the check below:
 sae, two = models[last].sae, [*moves["feature"].head(2), 0, 1][:2]
 
 
@@ -846,6 +849,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, both_move)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = moved(clean, next_token(models[last], ids, *two))
 say(f"Alone they move {percent(moves['moved'].head(2).sum(), 1)} when added up.")
 check(answer, both_move)

@@ -417,6 +417,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 way = estimate(found, "track.child_half.persisting_share.rescaled").estimate
 
 # %%
@@ -424,6 +425,7 @@ answer = ...
 check(answer, way, within=0.02)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 key = "track.child_half.persisting_share"
 top, bottom = found[key] - found[f"{key}.floor"], found[f"{key}.ceiling"] - found[f"{key}.floor"]
 answer = top / bottom if f"{key}.rescaled" in found else np.nan  # undefined where the ends touch
@@ -437,6 +439,7 @@ check(answer, way, within=0.02)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 back = distance("child", "half")
 
 # %%
@@ -444,6 +447,7 @@ answer = ...
 check(answer, back)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 base, child = (np.sqrt(sum((w**2).sum() for w in weights[m].values())) for m in ("base", "child"))
 answer = gone / 2 * base / child
 check(answer, back)

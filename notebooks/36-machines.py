@@ -311,6 +311,7 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 smaller = memory(WANTED | {"features": 32_768})
 right_bytes = smaller["a dictionary, its gradient and Adam's two means in float32"] / 1e9
 
@@ -319,6 +320,7 @@ answer = ...  # GB
 check(answer, right_bytes)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 weights = 2 * 4096 * 32_768
 answer = weights * 4 * 4 / 1e9
 check(answer, right_bytes)
@@ -331,6 +333,7 @@ check(answer, right_bytes)
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
+# For the check below:
 more = hours("one H100", WANTED | {"seeds": 3, "features": 2 * WANTED["features"]})
 right_ratio = more["dictionaries"] / taken.loc["dictionaries", "one H100"]
 
@@ -339,5 +342,6 @@ answer = ...  # a ratio
 check(answer, right_ratio)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 answer = 3 / 2 * 2
 check(answer, right_ratio)

@@ -300,6 +300,7 @@ say(
 # :::
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
+# For the check below:
 busy_cores = busy / passed
 
 # %%
@@ -307,6 +308,7 @@ answer = ...  # cores
 check(answer, busy_cores)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 ends = times["started"] + pd.to_timedelta(times["seconds"], unit="s")
 took = ends.max() - times["started"].min()
 answer = np.nansum(times["core_seconds"]) / took.total_seconds() if busy == busy else np.nan
@@ -320,6 +322,7 @@ check(answer, busy_cores)
 # :::
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
+# For the check below:
 tracked = pd.Series(results, dtype=float).filter(like="track.")
 upper, lower = (
     tracked[tracked.index.str.endswith(end)].rename(lambda name: name.rpartition(".")[0])
@@ -332,6 +335,7 @@ answer = ...  # a share, from 0 to 1
 check(answer, width)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
+# One way to answer:
 widths = []
 for name, value in results.items():
     if name.startswith("track.") and name.endswith(".ci_low"):

@@ -146,6 +146,14 @@ def test_a_figure_is_alone_in_its_cell(source):
             assert shown == 0 or (shown == 1 and "say" not in called), cell.source
 
 
+@each_notebook
+def test_a_folded_answer_begins_with_words(source):
+    # JupyterLab shows the first line of a folded cell: it must not be the answer's.
+    for cell in cells(source, "code"):
+        if "answer" in cell.metadata.get("tags", []):
+            assert cell.source.startswith("# One way to answer:"), cell.source
+
+
 def test_no_word_of_the_glossary_is_a_pages_name():
     # A link to either would be ambiguous, and the book isn't built.
     glossary = (ROOT / "book" / "method.md").read_text().split("```{glossary}")[1].split("```")[0]
