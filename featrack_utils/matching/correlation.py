@@ -1,8 +1,8 @@
 """Pearson correlations between the features of two dictionaries, over all token positions.
 
 r counts every position, zeros included (`book/method.md`, when two features are one), from float64
-sums. The features stay sparse, and matches are found some rows at a time, so that no feature ×
-feature matrix is held: except of positions in several blocks, whose `Sums` are made apart.
+sums. The features stay sparse, and the matches are found row by row, so no feature × feature matrix
+is ever held: except of positions in several blocks, whose `Sums` are made apart and added up.
 """
 
 from collections.abc import Callable
@@ -260,10 +260,6 @@ def _gathered(found: list, scale_a: np.ndarray, scale_b: np.ndarray, floor: floa
 # holds, so the loops need no mask.
 AHEAD = np.uint64(6)  # visits between asking for a row of b and adding it; 4 to 16 do alike
 LINE = np.uint64(16)  # four-byte entries in a cache line
-# Some features go through the text side by side, so that what they read of b is still near: a
-# fifth to a quarter less time at 400,000 positions of 2,048 features, none below 100,000.
-STRETCH = 8_192  # positions; 4,000 to 16,000 do alike
-TOGETHER = 2**18  # numbers in the rows of Σxy that are filled together: 2 MB
 ONE = np.uint64(1)  # a signed 1 would make floats of the unsigned places it is added to
 
 
@@ -304,21 +300,6 @@ def _add_row(row, start, stop, a_row, a_val, b_ptr, b_col, b_val):
 
 
 @njit(nogil=True, cache=True)
-def _add_rows(sums, rows, a, b):
-    """Add Σ_t a_ti · b_tj to `sums[k, j]`, i = rows[k], a stretch of positions at a time."""
-    at = np.empty(rows.shape[0], np.uint64)
-    for k in range(rows.shape[0]):
-        at[k] = a[0][rows[k]]
-    for end in range(STRETCH, b[0].shape[0] - 1 + STRETCH, STRETCH):
-        for k in range(rows.shape[0]):
-            start, stop, last = at[k], at[k], a[0][rows[k] + ONE]
-            while stop < last and a[1][stop] < end:
-                stop += ONE
-            _add_row(sums[k], start, stop, a[1], a[2], b[0], b[1], b[2])
-            at[k] = stop
-
-
-@njit(nogil=True, cache=True)
 def _scan_row(i, row, mean_a, inv_a, sum_b, inv_b, b_r, b_i):
     """Turn a row of Σxy into r in place; give the best of i; update the best of each j."""
     for j in range(row.shape[0]):
@@ -342,7 +323,7 @@ def _sum_rows(rows, a, b, ab):
 
 @njit(nogil=True, cache=True)
 def _match_rows(rows, a, b, mean_a, inv_a, sum_b, inv_b, ab, floor, skip_diagonal):
-    """Best matches of the features `rows` of a, some rows of Σxy at a time.
+    """Best matches of the features `rows` of a, one row of Σxy at a time.
 
     `a` comes by columns, (pointers, positions, values), and `b` by rows, (pointers, features,
     values). `mean_a` is Σx / n; `inv_a` and `inv_b` are 1 / √(Σx² − (Σx)²/n); `ab` is Σxy, without
@@ -350,29 +331,25 @@ def _match_rows(rows, a, b, mean_a, inv_a, sum_b, inv_b, ab, floor, skip_diagona
     of b, then i, j, r of the pairs with r ≥ floor.
     """
     width = sum_b.shape[0]
-    together = max(TOGETHER // width, 1)
-    sums = np.empty((together, width))
+    row = np.zeros(width)
     a_r, a_j = np.empty(rows.shape[0]), np.empty(rows.shape[0], np.int32)
     b_r, b_i = np.full(width, -np.inf), np.full(width, -1, np.int32)
     # Empty lists whose types numba can tell.
     pair_i, pair_j, pair_r = [np.int32(0)][:0], [np.int32(0)][:0], [0.0][:0]
-    for first in range(0, rows.shape[0], together):
-        some = rows[first : first + together]
-        if not len(ab):
-            sums[:] = 0.0
-            _add_rows(sums, some, a, b)
-        for k in range(some.shape[0]):
-            i, row = some[k], sums[k]
-            if len(ab):
-                row[:] = ab[i]
-            if skip_diagonal:
-                row[i] = np.nan
-            best_r, best_j = _scan_row(i, row, mean_a[i], inv_a[i], sum_b, inv_b, b_r, b_i)
-            a_r[first + k], a_j[first + k] = best_r, best_j
-            if best_r >= floor:
-                for j in range(width):
-                    if row[j] >= floor:
-                        pair_i.append(np.int32(i))
-                        pair_j.append(np.int32(j))
-                        pair_r.append(row[j])
+    for k in range(rows.shape[0]):
+        i = rows[k]
+        if len(ab):
+            row[:] = ab[i]
+        else:
+            row[:] = 0.0
+            _add_row(row, a[0][i], a[0][i + ONE], a[1], a[2], b[0], b[1], b[2])
+        if skip_diagonal:
+            row[i] = np.nan
+        a_r[k], a_j[k] = _scan_row(i, row, mean_a[i], inv_a[i], sum_b, inv_b, b_r, b_i)
+        if a_r[k] >= floor:
+            for j in range(width):
+                if row[j] >= floor:
+                    pair_i.append(np.int32(i))
+                    pair_j.append(np.int32(j))
+                    pair_r.append(row[j])
     return a_r, a_j, b_r, b_i, np.array(pair_i), np.array(pair_j), np.array(pair_r)
