@@ -135,7 +135,7 @@ def page(found: Mapping[str, Any]) -> str:
         (
             f"{what}, with {of}",
             *(
-                f"{found[f'{key}{kind}']:.2f}" if f"{key}{kind}" in found else ""
+                f"{round(found[f'{key}{kind}'], 2) + 0.0:.2f}" if f"{key}{kind}" in found else ""
                 for kind in ("", "_memory", "_size")
             ),
         )
