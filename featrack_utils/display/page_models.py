@@ -71,6 +71,8 @@ def unfit(run: Path, lineage: Lineage) -> str:
         kind = sae.get("architecture")
         if kind not in ("standard", "jumprelu") or sae.get("normalize_activations") != "none":
             return f"the page computes no dictionary such as {model}'s, which is of kind {kind}"
+        if _sizes(run, model) != _sizes(run, lineage.root):
+            return f"the page computes models of one size, and {model}'s isn't {lineage.root}'s"
         with_dictionary = 2 * sae["d_in"] * sae["d_sae"] + config["vocab_size"] * (
             2 * config["hidden_size"]
         )
@@ -152,8 +154,6 @@ def _meta(run: Path, lineage: Lineage, first: Path, way: Mapping[str, Any]) -> d
     bpe = json.loads((first / "tokenizer.json").read_text("utf-8"))["model"]
     number = bpe["vocab"]
     pairs = (pair if isinstance(pair, list) else pair.split(" ") for pair in bpe["merges"])
-    config = _config(first)
-    heads = config["num_attention_heads"]
     return {
         "format": FORMAT,
         "models": [
@@ -166,17 +166,29 @@ def _meta(run: Path, lineage: Lineage, first: Path, way: Mapping[str, Any]) -> d
             "bytes": [number[sign] for _, sign in sorted(bytes_to_unicode().items())],
             "merges": [number[part] for a, b in pairs for part in (a, b, a + b)],
         },
-        "shape": {
-            "heads": heads,
-            "kv_heads": config["num_key_value_heads"],
-            "head_size": config.get("head_dim") or config["hidden_size"] // heads,
-            "theta": (config.get("rope_parameters") or config)["rope_theta"],
-            "eps": config["rms_norm_eps"],
-            "context": config["max_position_embeddings"],
-        },
+        "shape": _shape(_config(first)),
         "centred": {m: _sae_config(run, m)["apply_b_dec_to_input"] for m in lineage.order},
         "way": way,
     }
+
+
+def _shape(config: Mapping[str, Any]) -> dict[str, Any]:
+    heads = config["num_attention_heads"]
+    return {
+        "heads": heads,
+        "kv_heads": config["num_key_value_heads"],
+        "head_size": config.get("head_dim") or config["hidden_size"] // heads,
+        "theta": (config.get("rope_parameters") or config)["rope_theta"],
+        "eps": config["rms_norm_eps"],
+        "context": config["max_position_embeddings"],
+    }
+
+
+def _sizes(run: Path, model: str) -> dict[str, Any]:
+    """What must be alike in models that the page computes: it is told of one for all."""
+    config, sae = _config(run / "models" / model), _sae_config(run, model)
+    widths = {name: config[name] for name in ("hidden_size", "intermediate_size", "vocab_size")}
+    return _shape(config) | widths | {name: sae[name] for name in ("d_in", "d_sae")}
 
 
 def _dictionary(run: Path, model: str) -> dict[str, np.ndarray]:
