@@ -115,7 +115,7 @@ def references(run, tokenizer):
     [
         ("models/lua/config.json", {"num_hidden_layers": 2}, "lua has another num_hidden_layers"),
         ("models/lua/config.json", {"sliding_window": 4}, "lua has another sliding_window"),
-        ("models/lua/config.json", {"num_attention_heads": 2}, "lua's isn't base's"),
+        ("models/lua/config.json", {"num_attention_heads": 1}, "lua's isn't base's"),
         ("models/lua/config.json", {"rms_norm_eps": 1e-5}, "lua's isn't base's"),
         ("saes/stories-0/cfg.json", {"d_sae": 1024}, "stories's isn't base's"),
         ("models/base/config.json", {"vocab_size": 10**6}, "base with its dictionary has more"),
