@@ -72,7 +72,7 @@ def unfit(run: Path, lineage: Lineage) -> str:
         if kind not in ("standard", "jumprelu") or sae.get("normalize_activations") != "none":
             return f"the page computes no dictionary such as {model}'s, which is of kind {kind}"
         if _sizes(run, model) != _sizes(run, lineage.root):
-            return f"the page computes models of one size, and {model}'s isn't {lineage.root}'s"
+            return f"the page takes one configuration for all, and {model}'s isn't {lineage.root}'s"
         with_dictionary = 2 * sae["d_in"] * sae["d_sae"] + config["vocab_size"] * (
             2 * config["hidden_size"]
         )
