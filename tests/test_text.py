@@ -103,3 +103,10 @@ def test_an_exercise_says_whether_the_answer_is_right(answer, expected, says, mo
     monkeypatch.setattr(text, "display", lambda output: shown.append(output.data))
     text.check(answer, expected)
     assert len(shown) == 1 and shown[0].startswith(says)
+
+
+@pytest.mark.parametrize("results", [{}, dict.fromkeys(("r", "r.ci_low", "r.ci_high"))])
+def test_a_figure_that_is_missing_or_not_defined_is_unclear(results):
+    found = text.estimate(results, "r")
+    assert np.isnan(found).all()
+    assert text.verdict(found, 0.5, below="below", above="above", unclear="unclear") == "unclear"

@@ -84,8 +84,8 @@ def verdict(interval: Interval, bound: float, *, below: str, above: str, unclear
 
 def estimate(results: Mapping[str, float], name: str) -> Interval:
     """A figure of results.json with its interval; NaN for what the run didn't define."""
-    ends = (name, f"{name}.ci_low", f"{name}.ci_high")
-    return Interval(*(results.get(end, math.nan) for end in ends))
+    ends = (results.get(f"{name}{end}") for end in ("", ".ci_low", ".ci_high"))
+    return Interval(*(math.nan if end is None else end for end in ends))
 
 
 def listed(words: list[str]) -> str:
