@@ -31,16 +31,7 @@ from scipy import sparse
 from featrack_utils.dictionaries import features
 from featrack_utils.display import flow_figure, shareplots, style
 from featrack_utils.display.tables import show_table
-from featrack_utils.display.text import (
-    check,
-    listed,
-    number,
-    percent,
-    points,
-    say,
-    show,
-    what_was_read,
-)
+from featrack_utils.display.text import check, listed, percent, points, say, show, what_was_read
 from featrack_utils.lineage import label
 from featrack_utils.matching import best_matches, classes, flow
 from featrack_utils.pipeline import store
@@ -218,6 +209,7 @@ shareplots.moving_threshold(tau, flow_figure.moving_flow(moving, lineage, "fig-f
 # In {numref}`fig-flow` features end at *no match* and begin at *new* or *novel*. Do the hatched bands
 # show that features really fuse or split? {term}`Copies <copy>` within a dictionary look the same. So we
 # count them between two dictionaries of the parent, too. Only what exceeds that is a finding about models.
+# ([A later chapter](published) sets the diagram beside a count of the authors' own.)
 
 
 # %% tags=["hide-input"]
@@ -241,11 +233,11 @@ many = {name: shared(product(matches.names[a], matches.names[b])) for name, (a, 
 unchanged_many = {a: shared(permutations(matches.names[a], 2)) for a, _ in lineage.edges}
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-one, (name, (a, _)) = many[next(iter(edges))], next(iter(edges.items()))
+name, (a, _) = next(iter(edges.items()))
 beyond = [many[n]["merging"] - unchanged_many[a]["merging"] for n, (a, _) in edges.items()]
 say(
-    f"Along {style.pair_label(name)} {percent(one['merging'])} of the matched children have several "
-    f"parents. Between two dictionaries of {label(a)} itself it is "
+    f"Along {style.pair_label(name)} {percent(many[name]['merging'])} of the matched children have "
+    f"several parents. Between two dictionaries of {label(a)} itself it is "
     f"{percent(unchanged_many[a]['merging'])}. Over all edges the difference is at most "
     f"{points(np.max(beyond))}."
 )
@@ -258,35 +250,6 @@ for merge in lineage.merges:
         f"Where do {label(merge)}'s eligible features come from? {listing}. A later chapter sets that "
         "[beside a merge whose MLP is random](context)."
     )
-
-# %% [markdown]
-# ## Beside the authors' own count
-#
-# The counts behind the paper's Figure 2 aren't published. There is an intermediate file of the authors'
-# with 456 matches from their base to TinyStories, and [a later chapter](published) says what it counts.
-
-# %% tags=["hide-input"]
-AUTHORS_FLOWS = {"flows": 456, "features": 16_384, "children": 233}  # base to TinyStories
-from_root = {}
-for (a, b), one in tracked.items():
-    if a == lineage.root:
-        partners = one.parent_partner[one.parent_partner >= 0]
-        from_root[b] = {
-            "matched": len(partners) / len(one.parent_partner),
-            "children": len(np.unique(partners)) / max(len(partners), 1),
-        }
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-theirs = AUTHORS_FLOWS["flows"] / AUTHORS_FLOWS["features"]
-per_match = AUTHORS_FLOWS["children"] / AUTHORS_FLOWS["flows"]
-matched, children = ([one[part] for one in from_root.values()] for part in ("matched", "children"))
-say(
-    f"There {percent(theirs, 1)} of the base's features have a match in TinyStories, and there are "
-    f"{number(per_match)} different children to a match: half of the matches share theirs. In our "
-    f"diagram {percent(min(matched))} to {percent(max(matched))} of {root}'s features have a match in a "
-    f"child, with {number(min(children))} to {number(max(children))} children to a match. The two don't "
-    "compare: theirs is another measure, on a larger model and at a threshold that we don't know.",
-)
 
 
 # %% tags=["remove-cell"]
@@ -304,8 +267,6 @@ results = {
     f"track.{lineage.root}.observable_count": matches.eligible[own[0]].sum(),
     "track.edges": len(edges),
 }
-for b, one in from_root.items():
-    results |= {f"track.{lineage.root}_{b}.flow.{name}": x for name, x in one.items()}
 for name, (a, _) in edges.items():
     row = table.set_index("pair").loc[name]
     results |= {f"track.{name}.{share}.raw": row[share] for share in SHARES[:-1]}

@@ -37,6 +37,7 @@ from featrack_utils.dictionaries import features, training
 from featrack_utils.display import style
 from featrack_utils.display.text import check, number, percent, points, say, show, with_interval
 from featrack_utils.lineage import label
+from featrack_utils.matching import best_matches
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.token_correlation import string_correlations, string_means
@@ -52,6 +53,7 @@ root_seeds = 3  # dictionaries of the first model; paper: 1
 other_seeds = 2  # of every other model; paper: 1
 control_draws = 3  # models with a random MLP for each child; paper: none
 tau = 0.8  # correlation above which two features match; paper: 0.8
+rule = "best"  # of the matches in the flow diagram; paper: best match
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 interval_draws = 40  # bootstrap draws over groups of documents; the chapter on ceilings takes more
@@ -370,10 +372,36 @@ say(
 # We could not read the counts of the paper's Figure 2. What can be cited is an intermediate file of the
 # authors: `data/flow/all_models_flow.json` at `fe0cf0c`, five months before the paper. It lists 462 flows
 # of 16,384 base features. Of these, 456 lead into TinyStories, to 233 different features, and 405 into
-# the merged model, to 187. None leads into Lua, which isn't in the file. So 2.8 % persist in that count,
-# and half of the matches share their child. Its form is that of a third comparison in `compare.py`
-# (`correlate_feature_activations`, from line 354 at `e233220`), which sums differences of activations and
-# is no correlation. So it stands beside our shares as what it is: another measure.
+# the merged model, to 187. None leads into Lua, which isn't in the file. Its form is that of a third
+# comparison in `compare.py` (`correlate_feature_activations`, from line 354 at `e233220`), which sums
+# differences of activations and is no correlation.
+#
+# We count the same in [our own flow diagram](tracking): how many features of the first model have a match
+# in a child, and how many different children there are to a match.
+
+# %%
+AUTHORS_FLOWS = {"flows": 456, "features": 16_384, "children": 233}  # base to TinyStories
+matches = best_matches.open_matches(run)
+from_root = {}
+for model in (b for a, b in lineage.edges if a == root):
+    partner = matches.tracking(PARENT, names[model][0], tau, rule).parent_partner
+    matched = partner[partner >= 0]
+    from_root[model] = {
+        "matched": len(matched) / len(partner),
+        "children": len(np.unique(matched)) / max(len(matched), 1),
+    }
+
+# %% tags=["remove-input"] jupyter={"source_hidden": true}
+theirs = AUTHORS_FLOWS["flows"] / AUTHORS_FLOWS["features"]
+per_match = AUTHORS_FLOWS["children"] / AUTHORS_FLOWS["flows"]
+shares, children = ([one[part] for one in from_root.values()] for part in ("matched", "children"))
+say(
+    f"In the authors' file {percent(theirs, 1)} of the base's features have a match in TinyStories, and "
+    f"there are {number(per_match)} different children to a match: half of the matches share theirs. In "
+    f"our diagram {percent(min(shares))} to {percent(max(shares))} of {label(root)}'s features have a match "
+    f"in a child, with {number(min(children))} to {number(max(children))} children to a match. The two "
+    "don't compare: theirs is another measure, on a larger model and at a threshold that we don't know.",
+)
 
 # %% tags=["remove-cell"]
 results = {
@@ -381,6 +409,8 @@ results = {
         int((f.acts.getnnz(axis=0) > 0)[~able[n]].sum()) for n, f in found.items()
     )
 }
+for model, counted in from_root.items():
+    results |= {f"track.{root}_{model}.flow.{name}": x for name, x in counted.items()}
 for name, each in kept.items():
     results |= each.as_results(f"published.{name}.share")
 results |= {f"published.{name}.strings": n for name, n in strings.items() if np.isfinite(n)}
