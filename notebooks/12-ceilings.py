@@ -35,17 +35,9 @@ from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, percent, points, say, show, verdict, with_interval
 from featrack_utils.lineage import label
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.intervals import Shares, difference
-from featrack_utils.statistics.persistence import (
-    CURVE_TAUS,
-    RULES,
-    Persistence,
-    flat,
-    headline,
-    persistence,
-    ratio,
-    resample,
-)
+from featrack_utils.statistics.bootstrap import resample
+from featrack_utils.statistics.intervals import difference, ratio
+from featrack_utils.statistics.persistence import CURVE_TAUS, RULES, flat, headline, persistence
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -88,8 +80,8 @@ for _, child in lineage.edges:
 of_root = f"{lineage.root}.random"
 names[of_root] = [f"{of_root}-0"]
 zero_step = {c: f"{c}-at-0" for c in lineage.order if len(lineage.parents(c)) == 1}
-again = {c: f"{c}-again-at-0" for c in [*zero_step][:1]}
-names |= {name: [name] for name in (*zero_step.values(), *again.values())}
+second_zero_step = f"{lineage.edges[0][1]}-again-at-0"
+names |= {name: [name] for name in (*zero_step.values(), second_zero_step)}
 found = features.open_named(run, chain(*names.values()))
 of_models = {model: [found[name] for name in each] for model, each in names.items()}
 criteria = {"min_positions": min_positions, "min_documents": min_documents}
@@ -97,6 +89,7 @@ sample = resample(of_models, CURVE_TAUS, tau=tau, replicates=replicates, seed=se
 
 # %% [markdown]
 # We count the three for the first parent and child: a mean over all pairs of different dictionaries.
+# The package counts the same for every {term}`edge`, and adds intervals.
 
 # %%
 parent, child = lineage.edges[0]
@@ -112,13 +105,10 @@ def share_found_in(model):
 share, ceiling, floor = (share_found_in(model) for model in (child, parent, f"{child}.mlp"))
 rescaled = (share - floor) / (ceiling - floor)
 
-# %% [markdown]
-# The package counts the same for every {term}`edge`, and adds intervals.
-
-# %%
 controls = {b: {"random_mlp": f"{b}.mlp", "random_model": of_root} for _, b in lineage.edges}
 kept = {(a, b): persistence(sample, a, b, rule=rule, floors=controls[b]) for a, b in lineage.edges}
-main = kept[parent, child]
+emerging = {(a, b): persistence(sample, b, a, rule=rule) for a, b in lineage.edges}
+main, new = kept[parent, child], emerging[parent, child]
 parts = (main.shares, main.ceilings, main.floors["random_mlp"])
 raw = [part.counted[sample.taus.index(tau)] for part in parts]
 assert rule != "best" or np.allclose([share, ceiling, floor], raw, equal_nan=True)
@@ -137,19 +127,18 @@ show(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-if min(root_seeds, other_seeds) < 2:
-    say(
-        "**There is one dictionary of a model here, and so no ceiling of it.** Its shares stand beside the floor "
-        "alone: above it something is left, and how much of what could be left nobody can tell. Numbers "
-        "that need the ceiling are a dash."
-    )
+alone = "**With one dictionary of a model there is no ceiling: numbers that need it are a dash.**"
 say(
+    alone if min(root_seeds, other_seeds) < 2 else "",
     f"Along {pair} ({{numref}}`fig-ceilings`) the share is {with_interval(main.share())}. The ceiling, in "
     f"an unchanged {label(parent)}, is {with_interval(main.ceiling())}. The floor, with a random MLP, is "
     f"{with_interval(main.floor())}. So the share has come {with_interval(main.rescaled())} of the way "
     f"from floor to ceiling. The ratio is {with_interval(main.ratio())}: it counts as kept what any MLP "
     "would pass on. In a model that has learned nothing at all, light bar, "
     f"{with_interval(main.floor('random_model'))} are found.",
+    f"The rest disappear, {percent(1 - main.share().estimate)}. If nothing had happened, 1 − ceiling still "
+    f"would, and only the {{term}}`excess` over that, {points(main.excess())}, is a loss. Of the child's "
+    f"features {percent(1 - new.share().estimate)} emerge, an excess of {points(new.excess())} by its own ceiling.",
 )
 
 # %% [markdown]
@@ -179,24 +168,21 @@ show(
 # %% [markdown]
 # ## The headline: reproducible features, the same text
 #
-# Two things still blur the share. Most features of one dictionary aren't found in the next, although the
-# model is the same. And the child's dictionary has read other text than the parent's. The book's
-# {term}`headline` controls both:
+# Two things still blur the share, and the book's {term}`headline` controls both:
 #
-# - It asks for {term}`reproducible` features alone, those that the parent's other dictionaries have.
-# - Its ceiling is the {term}`zero-step child`: the untouched parent, read through the child's text. Of
-#   the ceiling through its own text this is the part in the column *text*. The rest is the text's cost.
+# - Most features of one dictionary aren't found in the next, although the model is the same. So it asks
+#   for {term}`reproducible` features alone, those that the parent's other dictionaries have.
+# - The child's dictionary has read other text than the parent's. So the ceiling is the
+#   {term}`zero-step child`: the untouched parent, read through the child's text. Of the ceiling through
+#   its own text this is the part in the column *text*. The rest is the text's cost.
 #
 # Dictionaries with the same seed may resemble each other, so they are never compared here. A merge
 # has no zero-step child: three dictionaries of its parent take its place, or its pair is left out.
 
 # %% tags=["hide-input"]
 heads = {(a, b): headline(sample, a, b, zero_step.get(b), controls[b]) for a, b in kept}
-text_costs = {
-    (a, b): ratio(each.ceilings, headline(sample, a, b).ceilings, tau)
-    for (a, b), each in heads.items()
-    if b in zero_step
-}
+own_text = {edge: headline(sample, *edge).ceilings for edge in heads if edge[1] in zero_step}
+text_costs = {edge: ratio(heads[edge].ceilings, own, tau) for edge, own in own_text.items()}
 COLUMNS = ("share", "floor", "ceiling", "rescaled")
 rows = pd.DataFrame([{name: getattr(each, name)() for name in COLUMNS} for each in heads.values()])
 rows.insert(0, "pair", pairs)
@@ -209,11 +195,11 @@ show_table(
 )
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-top = heads[parent, child]
+top = heads[parent, child].rescaled()
 say(
-    f"So along {pair} {with_interval(top.rescaled())} of what {label(parent)}'s MLP had learned is left. "
+    f"So along {pair} {with_interval(top)} of what {label(parent)}'s MLP had learned is left. "
     + verdict(
-        top.rescaled(),
+        top,
         1,
         below="The text and the dictionaries don't explain the rest: the fine-tune changed features.",
         above="More than in the unchanged parent can only be chance.",
@@ -225,27 +211,12 @@ moving = shareplots.at_thresholds(heads, tau)
 shareplots.moving_threshold(tau, moving)
 
 # %% [markdown]
-# ## What disappears, what emerges
-#
-# If nothing had happened, 1 − ceiling of the features would still disappear. Only the {term}`excess` over
-# that is a loss. For emerging features it is the child's own ceiling that counts.
-
-# %% tags=["hide-input"]
-emerging = {(a, b): persistence(sample, b, a, rule=rule) for a, b in lineage.edges}
-new = emerging[parent, child]
-say(
-    f"Along {pair} {percent(1 - main.share().estimate)} disappear, an excess of {points(main.excess())}.",
-    f"Of the child's, {percent(1 - new.share().estimate)} emerge, an excess of {points(new.excess())}.",
-)
-
-# %% [markdown]
 # ## Does the measure work?
 #
-# - A second {term}`zero-step child`, from another seed than the ceiling's, takes the child's place. Nothing
-#   happened to it, so its headline must be 100 %, within its interval. And that interval must not reach
-#   down to the floor: one so wide that it holds anything says nothing.
-# - Dictionaries of equal seeds start alike, and may share more for that reason alone. The bare share is a
-#   mean over all pairs, equal seeds among them; so we look what that adds.
+# A second {term}`zero-step child`, from another seed than the ceiling's, takes the child's place. Nothing
+# happened to it, so its headline must be 100 %, within its interval. And that interval must not reach
+# down to the floor: one so wide that it holds anything says nothing. And what do dictionaries of equal
+# seeds, which start alike, add to the bare share? It is a mean over all pairs, these among them.
 
 
 # %% tags=["hide-input"]
@@ -258,25 +229,19 @@ def same_seed_gain(sample, parent, child, rule="best"):
     return difference(equal, unequal, sample.tau)
 
 
-# %% tags=["hide-input"]
-idle = {
-    c: headline(sample, *lineage.parents(c), name, zero_step[c], controls[c])
-    for c, name in again.items()
-}
+idle = headline(sample, parent, second_zero_step, zero_step[child], controls[child])
+left = idle.rescaled()
+told = "as it must be" if 0 < left.low <= 1 <= left.high else "**which fails the check**"
+if np.isnan(left.estimate):
+    told = "for it takes three dictionaries"
 gains = {edge: same_seed_gain(sample, *edge, rule) for edge in kept}
 of_controls = {(a, f"{b}.mlp"): same_seed_gain(sample, a, f"{b}.mlp", rule) for a, b in kept}
 higher = sum(gain.low > 0 for gain in gains.values())
-for c, nothing in idle.items():
-    left, after_all = nothing.rescaled(), heads[lineage.parents(c)[0], c].rescaled()
-    holds = 0 < left.low <= 1 <= left.high
-    told = f"is {with_interval(left)}, {'as it must be' if holds else '**which fails the check**'}"
-    if np.isnan(left.estimate):
-        told = "can't be told, for that takes three dictionaries"
-    say(f"After no step {label(c)}'s headline {told}. After all it is {with_interval(after_all)}.")
-most, in_controls = (max(each.values()) for each in (gains, of_controls))
 say(
-    f"Dictionaries of equal seeds share at most {points(most, 1)} more along an edge, and clearly more "
-    f"along {higher} of {len(kept)}. With a random MLP they share at most {points(in_controls, 1)} more."
+    f"After no step the headline is {with_interval(left)}, {told}. After all it is {with_interval(top)}.",
+    f"Dictionaries of equal seeds share at most {points(max(gains.values()), 1)} more along an edge, and "
+    f"clearly more along {higher} of {len(kept)}. With a random MLP they share at most "
+    f"{points(max(of_controls.values()), 1)} more.",
 )
 
 
@@ -287,14 +252,10 @@ def write(work):
 
 store.make(run / "ceilings", write, parameters={"headlines": moving})
 
-by_way = {}
 results = {"track.tau": tau, "track.same_seed.pairs_higher": higher}
 for (a, b), gain in (gains | of_controls).items():
     results |= flat(f"track.{a}_{b}.same_seed.gain", gain)
-for nothing in idle.values():
-    results |= nothing.as_results("track.zero_steps.headline")
-for (a, b), cost in text_costs.items():
-    results |= flat(f"track.{a}_{b}.headline.text", cost)
+results |= idle.as_results("track.zero_steps.headline")
 for m in lineage.order:
     results |= flat(f"track.{m}.ceiling", persistence(sample, m, m, rule=rule).ceiling())
 for (a, b), each in kept.items():
@@ -303,13 +264,13 @@ for (a, b), each in kept.items():
     results |= each.lost_results(f"{name}.disappearing_share")
     results |= emerging[a, b].lost_results(f"{name}.emerging_share")
     results |= heads[a, b].as_results(f"{name}.headline")
+    results |= flat(f"{name}.headline.text", text_costs.get((a, b)))
     results |= flat(f"{name}.unchanged_loss", each.unchanged_loss())
     for way in {*RULES} - {rule}:
         floors = None if way == "assignment" else controls[b]  # it is solved once: no interval
-        by_way[a, b, way] = persistence(sample, a, b, rule=way, floors=floors)
-        results |= by_way[a, b, way].as_results(f"{name}.{way.replace(' ', '_')}_share")
-# The chapter before has counted some of these.
-counted = store.read_results(run, "tracking")
+        by_way = persistence(sample, a, b, rule=way, floors=floors)
+        results |= by_way.as_results(f"{name}.{way.replace(' ', '_')}_share")
+counted = store.read_results(run, "tracking")  # the chapter before has some of these
 assert all(np.isclose(counted[name], results[name]) for name in counted.keys() & results.keys())
 store.write_results(run, "ceilings", {n: x for n, x in results.items() if n not in counted})
 
@@ -317,31 +278,32 @@ store.write_results(run, "ceilings", {n: x for n, x in results.items() if n not 
 # ## Which number answers which question
 
 # %% tags=["hide-input"]
-QUESTIONS = [
-    ("How many features persist by the paper's text?", "share", main.share),
-    ("How many would if nothing had happened?", "ceiling", main.ceiling),
-    ("How many would if the MLP had learned nothing?", "floor", main.floor),
-    ("Where between the two is the share?", "rescaled persistence", main.rescaled),
-    ("The same of features found twice, on the same text?", "headline", top.rescaled),
-    ("Of those that could be found, how many are?", "ratio", main.ratio),
-    ("What part of those that disappear would anyway?", "noise", main.unchanged_loss),
+answers = [
+    ("How many features persist by the paper's text?", "share", main.share()),
+    ("How many would if nothing had happened?", "ceiling", main.ceiling()),
+    ("How many would if the MLP had learned nothing?", "floor", main.floor()),
+    ("Where between the two is the share?", "rescaled persistence", main.rescaled()),
+    ("The same of features found twice, on the same text?", "headline", top),
+    ("Of those that could be found, how many are?", "ratio", main.ratio()),
+    ("What part of those that disappear would anyway?", "noise", main.unchanged_loss()),
 ]
-answers = [{"question": asks, "name": name, "number": answer()} for asks, name, answer in QUESTIONS]
-show_table(pd.DataFrame(answers), {"number": ".0%"}, f"The numbers of {pair}.")
+table = pd.DataFrame(answers, columns=["question", "name", "number"])
+show_table(table, {"number": ".0%"}, f"The numbers of {pair}.")
 
 # %% [markdown]
 # ## What we learned
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-loss, merged = main.unchanged_loss(), by_way[parent, child, "copies merged"].rescaled()
+merged = persistence(sample, parent, child, rule="copies merged", floors=controls[child])
+loss = main.unchanged_loss()
 part = verdict(loss, 0.5, below="not mostly", above="mostly", unclear="in part, perhaps mostly,")
 say(
     "A bare share mixes three things. It depends on how many features a dictionary finds *at all*, which "
     "the ceiling tells. It counts what any MLP would show, which the floor tells. Only its place between the "
-    f"two says what is left of what the MLP had learned. Along {pair} that is {with_interval(top.rescaled())}, "
+    f"two says what is left of what the MLP had learned. Along {pair} that is {with_interval(top)}, "
     f"the headline. {with_interval(loss)} of the features that disappear would disappear from an unchanged "
     f"parent, too: that few persist is {part} the dictionaries' own noise. With {{term}}`copies <copy>` "
-    f"counted once, rescaled persistence is {with_interval(merged)}.",
+    f"counted once, rescaled persistence is {with_interval(merged.rescaled())}.",
     "A feature that disappears isn't gone yet: a [later chapter](repartitioned) looks for what it carried. "
     "What comes next: [are they features of tokens, or of contexts?](context)",
 )
@@ -354,8 +316,9 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-# For the check below:
+# For the checks below:
 at_06 = main.rescaled(tau=0.6).estimate
+expected = [0.5, 0.5, 0.75, 0.625]
 
 # %%
 answer = ...  # a number
@@ -374,14 +337,6 @@ check(answer, at_06)
 # 40 %. Give the rescaled persistence of both, then the ratio of both, as a list of four. Which of them has
 # kept more of what the MLP had learned?
 # :::
-
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-# For the check below:
-two = []
-for figures in ((0.30, 0.40, 0.20), (0.25, 0.40, 0.10)):
-    sure = [Shares(np.array([tau]), np.array([x]), np.full((2, 1), x)) for x in figures]
-    two.append(Persistence(*sure[:2], {"floor": sure[2]}, tau))
-expected = [each.rescaled().estimate for each in two] + [each.ratio().estimate for each in two]
 
 # %%
 answer = ...  # [rescaled, rescaled, ratio, ratio]
