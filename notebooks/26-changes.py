@@ -28,7 +28,6 @@ from scipy import sparse
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
-from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.display import cards, style, text
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, count, number, say, show, verdict, with_interval
@@ -59,9 +58,8 @@ style.use_style(lineage)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 matches = open_matches(run)
 names = {model: list(each) for model, each in matches.names.items()}
-of_one = [child for child in lineage.order if len(lineage.parents(child)) == 1]
-edges = [(lineage.parents(child)[0], child) for child in of_one]
-for child in of_one:
+edges = [(*lineage.parents(c), c) for c in lineage.order if len(lineage.parents(c)) == 1]
+for _, child in edges:
     names[f"{child}.mlp"] = [f"{child}.mlp-{draw}" for draw in range(control_draws)]
     names[f"{child}-at-0"] = [f"{child}-at-0"]  # the zero-step child
 found = features.open_named(run, [name for each in names.values() for name in each])
@@ -97,31 +95,25 @@ assert sorted(table["feature"]) == lost.tolist()
 # ## How many disappear, and how many would anyway?
 #
 # For every fine-tune we count the share of reproducible features that a dictionary of the other model
-# lacks. Beside it stand two shares that need no fine-tuning. One is lacking **where nothing
-# happened**: of the parent's features in the zero-step child, of the child's in one more dictionary of
-# the child (with two there is no third, and the parent's stand in). The other is lacking in the child
-# **with a random MLP**.
+# lacks. Beside it stands what is lacking **where nothing happened**: of the parent's features in the
+# zero-step child, of the child's in one more dictionary of the child (with two there is no third, and the
+# parent's stand in), and what is lacking in the child **with a random MLP**.
 
 # %%
 models = {model: [found[name] for name in each] for model, each in names.items()}
 enough = {"min_positions": min_positions, "min_documents": min_documents}
 sample = resample(models, [tau], tau=tau, replicates=replicates, seed=seed, **enough)
-
-
-def kept(parent, child):
-    """Shares found again, of the parent's features and of the child's; with both ends."""
-    zero, control = f"{child}-at-0", {"random_mlp": f"{child}.mlp"}
-    lost = headline(sample, parent, child, zero, control)
+counted = {}  # shares found again, of the parent's features and of the child's, with both ends
+for a, b in edges:
+    zero, control = f"{b}-at-0", {"random_mlp": f"{b}.mlp"}
+    counted[a, b] = headline(sample, a, b, zero, control)
     # Dictionaries of equal seeds resemble each other, so they aren't compared.
-    how = {"among": "reproducible", "floors": control, "pairs": lambda s, t: s != ZERO_SEED}
-    new = persistence(sample, child, zero, **how)
-    at_home = headline(sample, child, parent).ceilings
+    unequal = {"pairs": lambda seed, _: seed != features.ZERO_SEED}
+    new = persistence(sample, b, zero, among="reproducible", floors=control, **unequal)
+    at_home = headline(sample, b, a).ceilings
     if np.isnan(at_home.estimate).all():
-        at_home = headline(sample, parent, child).ceilings
-    return {(parent, child): lost, (child, parent): new._replace(ceilings=at_home)}
-
-
-counted = {pair: each for edge in edges for pair, each in kept(*edge).items()}
+        at_home = headline(sample, a, b).ceilings
+    counted[b, a] = new._replace(ceilings=at_home)
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 ENDS = ("", ".unchanged", ".random_mlp")
@@ -165,11 +157,8 @@ say("In {numref}`fig-lacking` more are lacking than where nothing happened, by:"
 # The rule gives a list for each pair, the farthest first. The zero-step child confirms some. A feature
 # that a random MLP's dictionaries have, too, needs no learning: it comes with embedding and attention.
 
+
 # %%
-able = {n: able for m in names for n, able in zip(names[m], sample.eligible[m], strict=True)}
-fit = {m: selection.passes(found[first[m]], context - 1) for m in lineage.order}
-
-
 def best_r(model, other):
     """The largest r of each feature of a model's first dictionary with any of another model's."""
     matched = sample.matched(((model, 0), (other, seed)) for seed in sample.seeds(other))
@@ -177,12 +166,13 @@ def best_r(model, other):
     return np.max([none, *(each.best_r for each in matched.values())], axis=0)
 
 
+able = {n: able for m in names for n, able in zip(names[m], sample.eligible[m], strict=True)}
+fit = {m: selection.passes(found[first[m]], context - 1) for m in lineage.order}
 missing, shown = {}, []
 for (model, other), title in zip(counted, rows, strict=True):
     name, tuned = first[model], other if (model, other) in edges else model
-    table = selection.missing(
-        matches.best, name, names[model][1:], names[other], tau, among=fit[model]
-    )
+    own, others = names[model][1:], names[other]
+    table = selection.missing(matches.best, name, own, others, tau, among=fit[model])
     # The zero-step child is the parent: it must have what is lost, and lack what is new.
     untouched = best_r(model, f"{tuned}-at-0")[table["feature"].to_numpy(int)] > tau
     left = table[untouched == (tuned == other)].reset_index(drop=True)
@@ -194,9 +184,8 @@ for (model, other), title in zip(counted, rows, strict=True):
     shown.append({"features": title, **row, "farthest": HTML(", ".join(ahead) or "–")})
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
-shown = pd.DataFrame(shown)
 show_table(
-    shown,
+    pd.DataFrame(shown),
     notes={"confirmed": "by the zero-step child", "random MLP has": "of the confirmed"},
     caption="Reproducible features of the first dictionaries that all dictionaries of the other model "
     "lack. The links lead to the explorer, which shows each with its matches.",
@@ -207,10 +196,9 @@ show_table(
 #
 # Is the paper's feature among them? We look for it without a cut-off. An **indicator** is 1 at the
 # positions in question and 0 at all others: at the *keywords* `raise` and `except`, or right *after* them,
-# where the names of exceptions stand. The three features that correlate best with each are judged.
-#
-# A feature is lost in a child if it is reproducible and if, in every dictionary of the child, the
-# interval of its r with the closest match lies below τ (see [the method](method-cases)).
+# where the names of exceptions stand. The three features that correlate best with each are judged. One
+# is lost in a child if it is reproducible and if, in every dictionary of the child, the interval of its r
+# with the closest match lies below τ (see [the method](method-cases)).
 
 # %%
 root, mix = first[lineage.root], found[first[lineage.root]]
@@ -218,7 +206,6 @@ keyword = contexts.tokens_matching(corpora.tokenizer, r"\s*(raise|except)")[mix.
 begins = np.diff(mix.origin, prepend=-1) != 0
 begins[:: context - 1] = True
 indicators = {"keywords": keyword, "what follows": np.roll(keyword, 1) & ~begins}
-
 columns = {w: sparse.csr_matrix(np.float32(y[:, None])) for w, y in indicators.items()}
 r_with = pd.DataFrame({w: correlations(mix.acts, y).a_best_r for w, y in columns.items()})
 r_with[~able[root]] = 0
@@ -255,9 +242,9 @@ say(
     f"**The paper's example is {'found again' if paper_kind else 'not found in this run'}.** Of "
     f"{count(len(ranked))} features {count(len(stable))} are reproducible, and {count(len(about))} answer "
     f"to an indicator with r above τ. In {count(len(lost_pairs))} of {count(len(judged))} cases (a feature, "
-    f"a child) the feature is lost, and in {count(len(paper_kind))} of these it is such a one."
+    f"a child) the feature is lost, and in {count(len(paper_kind))} of these it is such a one.",
+    f"A random MLP has {count((table['random MLP'] > tau).sum())}: for those the token is enough.",
 )
-say(f"A random MLP has {count((table['random MLP'] > tau).sum())}: for those the token is enough.")
 counts = {"judged": judged, "lost": lost_pairs, "reproducible": stable, "of_them_lost": paper_kind}
 results |= {f"changes.exceptions.{name}": len(each) for name, each in counts.items()}
 
@@ -326,9 +313,10 @@ say(
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
-# For the check below:
-near = selection.closest(matches.best, one, names[edges[0][1]]).r
+# For the checks below:
+near = selection.closest(matches.best, one, names[child]).r
 lost_in_all = int((near[able[one]].fillna(-1) <= tau).all(axis=1).sum())
+taken_off = shown[1]["listed"] - shown[1]["confirmed"]  # of the first child's
 
 # %%
 answer = ...  # a number of features
@@ -347,14 +335,6 @@ check(answer, lost_in_all)
 # zero-step child lack a *new* feature, and have a *lost* one?
 # :::
 
-# %% tags=["remove-input"] jupyter={"source_hidden": true}
-# For the check below:
-one_parent, one_child = edges[0]
-listed, left = (
-    results[f"changes.{one_child}_{one_parent}.{kind}"] for kind in ("listed", "confirmed")
-)
-taken_off = listed - left
-
 # %%
 answer = ...  # a number of features
 check(answer, taken_off)
@@ -363,8 +343,7 @@ check(answer, taken_off)
 # One way to answer:
 # It is the parent, read through the child's text: what it has of the child, the parent had all along;
 # what it lacks of the parent, a child to which nothing happened would lack, too.
-mine, own, theirs = first[one_child], names[one_child][1:], names[one_parent]
-seem_new = selection.missing(matches.best, mine, own, theirs, tau, among=fit[one_child])
-seen = best_r(one_child, f"{one_child}-at-0")
-answer = sum(bool(seen[i] > tau) for i in seem_new["feature"])
+own, others = names[child][1:], names[parent]
+new = selection.missing(matches.best, first[child], own, others, tau, among=fit[child])
+answer = (best_r(child, f"{child}-at-0")[new["feature"].to_numpy(int)] > tau).sum()
 check(answer, taken_off)
