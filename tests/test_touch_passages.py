@@ -104,7 +104,7 @@ def test_logits_and_features_on_passages_are_those_of_torch_and_saelens(
     model, sae = loading.load_model(run / "models" / key), load_sae(run / "saes" / f"{key}-0")
     context = model.config.max_position_embeddings
     tokenizer = open_corpora(run / "corpora", 64).tokenizer
-    worst = {"logits": 0.0, "acts": 0.0}
+    worst, features = {"logits": 0.0, "acts": 0.0}, []
     for text in (text for texts in passages.values() for text in texts):
         ids = live.encode(tokenizer, text, 10**6)[:context]
         positions = [*range(1, len(ids) - 1, EVERY), len(ids) - 1]
@@ -116,8 +116,13 @@ def test_logits_and_features_on_passages_are_those_of_torch_and_saelens(
             values = values.numpy()
             off = np.abs(found[name] - values[positions]).max() / np.abs(values[1:]).max()
             worst[name] = max(worst[name], off)
-        # A feature is on in both or in neither, where it is above a thousandth.
-        on = right["acts"].numpy()[positions] > 1e-3 * right["acts"].numpy()[1:].max()
-        assert (found["acts"][on] > 0).all()
+        # Each feature above a thousandth against its own value. In float32 that is itself up to
+        # 0.0003 from the one in float64: a small feature is what large terms of a sum leave.
+        acts = right["acts"].numpy()[positions]
+        on = acts > 1e-3
+        features.append(np.abs(found["acts"][on] - acts[on]) / acts[on])
+    features = np.concatenate(features)
+    share = (features <= 1e-3).mean()
     print(f"{key}: off by at most {worst}, relative to a passage's largest")
-    assert max(worst.values()) < 1e-3
+    print(f"{share:.3%} of {len(features)} features are near; the worst is off by {features.max()}")
+    assert max(worst.values()) < 1e-3 and share == 1

@@ -14,11 +14,11 @@ STATIC = Path(__file__).resolve().parents[1] / "book" / "_static"
 STRICT = "default-src 'none'; script-src 'self' file:; style-src 'self' file:"
 
 
-def add_model(run, name, tokenizer, seed=0):
+def add_model(run, name, tokenizer, seed=0, vocabulary=2048, d_sae=1024):
     """Adds a model with its dictionary, at random and of quick's shapes, to a run; gives both."""
     torch.manual_seed(seed)
     config = MistralConfig(
-        vocab_size=4096,
+        vocab_size=vocabulary,
         hidden_size=128,
         intermediate_size=256,
         num_hidden_layers=1,
@@ -31,7 +31,7 @@ def add_model(run, name, tokenizer, seed=0):
         initializer_range=0.04,  # so that the MLP is as loud as what it is added to
     )
     model = MistralForCausalLM(config).eval()
-    sae = StandardSAE(StandardSAEConfig(d_in=256, d_sae=2048, apply_b_dec_to_input=True))
+    sae = StandardSAE(StandardSAEConfig(d_in=256, d_sae=d_sae, apply_b_dec_to_input=True))
     sae.load_state_dict({k: torch.randn(v.shape) / 16 for k, v in sae.state_dict().items()})
 
     def save(work):

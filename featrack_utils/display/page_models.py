@@ -2,7 +2,7 @@
 
 Each file is one call, `featrackTouch.receive("name", …)`, a classic script as the explorer's data
 are: `meta` (tokenizer, vocabulary, what the models are to each other) and a file for each model.
-Weights are whole numbers of 16 bits times a scale for each row, deflated, in base 91. See
+Weights are whole numbers of up to 24 bits times a scale for each row, deflated, in base 91. See
 book/method.md, "Models in the page".
 """
 
@@ -23,15 +23,16 @@ from featrack_utils.interpretation import contexts
 from featrack_utils.lineage import SITE, Lineage, label
 from featrack_utils.pipeline import store
 
-FORMAT = 2
-LARGEST = 4_000_000  # numbers in a model with its dictionary, at two bytes
-# Steps of a row's root mean square, as a power of two. What is wrong with an embedding or an
-# encoder is wrong with every feature; an unembedding row moves one logit, and a decoder row says
-# what one feature writes. Attention and MLP are a fifteenth of the numbers.
+FORMAT = 3
+LARGEST = 4_000_000  # numbers in a model with its dictionary; from 2.25 million a file is over 4 MB
+# Steps of a row's root mean square, as a power of two. An error of the embedding or the encoder is
+# in every feature; an unembedding row moves one logit, a decoder row says what one feature writes.
 PRECISION = {"embed": 11.25, "unembed": 8.8, "enc": 11, "dec": 5.2}
-OTHERS = 13
-HALF = 128  # added to every number, so that the high byte of one near zero is 0 for either sign
-SMALL, SPARE = 1_000_000, 5  # so small a model has room for so many more bits
+OTHERS = 13  # attention and MLP, the fewest numbers
+# Of a normal row, a number in such steps takes 2.05 bits more than that, and half a bit in packing.
+# All steps are finer where 4 MB have room for it, until float32's own rounding is as coarse.
+SPREAD, ROOM, ENOUGH = 2.55, 26_000_000, 8
+HALF = 0x8080  # added to every number, so that high bytes of small ones are alike for either sign
 _AT = "../_static/touch"  # seen from a page of the book
 STYLES = ["touch.css"]
 SCRIPTS = ["../explorer/text.js", *(f"{name}.js" for name in ("core", "client", "panels"))]
@@ -73,10 +74,8 @@ def unfit(run: Path, lineage: Lineage) -> str:
             return f"the page computes no dictionary such as {model}'s, which is of kind {kind}"
         if _sizes(run, model) != _sizes(run, lineage.root):
             return f"the page takes one configuration for all, and {model}'s isn't {lineage.root}'s"
-        with_dictionary = 2 * sae["d_in"] * sae["d_sae"] + config["vocab_size"] * (
-            2 * config["hidden_size"]
-        )
-        if with_dictionary > LARGEST:
+        numbers = 2 * sae["d_in"] * sae["d_sae"] + 2 * config["vocab_size"] * config["hidden_size"]
+        if numbers > LARGEST:
             return f"{model} with its dictionary has more than {LARGEST / 1e6:.0f} million numbers"
         if not _plain_bpe(json.loads((folder / "tokenizer.json").read_text("utf-8"))):
             return "the page knows no tokenizer but plain byte-level BPE"
@@ -96,28 +95,30 @@ def write_models(folder: Path, run: Path, lineage: Lineage, way: Mapping[str, An
 
 
 def pack(tensors: Mapping[str, np.ndarray]) -> tuple[list[tuple[str, int, int]], bytes]:
-    """Names and shapes of tensors, and their numbers: scales, then high bytes, then low ones.
+    """Names and shapes of tensors, and their numbers: scales, then high, middle and low bytes.
 
-    A row's step is its root mean square / 2^p, with the tensor's PRECISION p, or more where 16 bits
-    wouldn't hold its largest. A vector is a column, whose rows have one number each and lose
-    nothing.
+    A row's step is its root mean square / 2^(precision + spare), or more where 24 bits wouldn't
+    hold its largest. A vector is a column, where the one number of a row is its step.
     """
-    spare = SPARE if sum(values.size for values in tensors.values()) <= SMALL else 0
+    sizes = [values.size for values in tensors.values()]
+    mean = np.average([PRECISION.get(name, OTHERS) for name in tensors], weights=sizes)
+    spare = np.clip(ROOM / sum(sizes) - mean - SPREAD, 0, ENOUGH)
     shapes, scales, numbers = [], [], []
     for name, values in tensors.items():
         rows = values.reshape(len(values), -1).astype(np.float64)
-        step = np.sqrt((rows**2).mean(axis=1, keepdims=True))
-        step /= 2 ** (PRECISION.get(name, OTHERS) + spare)
-        step = np.maximum(step, np.abs(rows).max(axis=1, keepdims=True) / (2**15 - 4 * HALF))
-        scale = np.where(step > 0, step, 1).astype("<f4")
-        if rows.shape[1] > 1:  # a step of eight bits does as well
-            scale.view("<u4")[:] &= 0xFFFF0000
+        scale = rows.astype("<f4")
+        if rows.shape[1] > 1:
+            step = np.sqrt((rows**2).mean(axis=1, keepdims=True))
+            step /= 2 ** (PRECISION.get(name, OTHERS) + spare)
+            step = np.maximum(step, np.abs(rows).max(axis=1, keepdims=True) / (2**23 - 4 * HALF))
+            scale = step.astype("<f4")
+            scale.view("<u4")[:] &= 0xFFFF0000  # a step of eight bits does as well
+        scale[scale == 0] = 1
         shapes.append((name, *rows.shape))
         scales.append(scale)
-        numbers.append((np.rint(rows / scale) + HALF).astype("<i2").ravel())
-    halves = np.concatenate(numbers).view("u1").reshape(-1, 2)
-    bytes_of_scales = np.concatenate(scales).view("u1").T  # those that are zero lie together
-    whole = b"".join(each.tobytes() for each in (bytes_of_scales, halves[:, 1], halves[:, 0]))
+        numbers.append((np.rint(rows / scale) + HALF).astype("<i4").ravel())
+    whole = np.concatenate(scales).view("u1").T.tobytes()  # bytes that are zero lie together
+    whole += np.concatenate(numbers).view("u1").reshape(-1, 4).T[2::-1].tobytes()  # high ones first
     # Weights don't repeat, but small numbers are frequent.
     deflate = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
     return shapes, deflate.compress(whole) + deflate.flush()

@@ -7,7 +7,7 @@
   const SOURCE = document.currentScript.src;
   const CORE = new URL("core.js", SOURCE).href;
   const FOLDER = new URL("data/", SOURCE).href;
-  const FORMAT = 2;
+  const FORMAT = 3;
   const received = new Map();
   const files = new Map();
 

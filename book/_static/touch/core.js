@@ -3,10 +3,10 @@
 "use strict";
 (() => {
   function core() {
-    // ---- Data: base-91 text of a deflated file: scales, high bytes, low bytes (page_models.py).
+    // ---- Data: base-91 text of a deflated file: scales, then high, middle and low bytes (page_models.py).
     const FIRST = 35; // "#", the first of 91 signs; "\" is left out
     const BASE = 91;
-    const HALF = 128; // what was added to every number
+    const HALF = 0x8080; // what was added to every number
 
     function bytesOf(text) {
       const out = new Uint8Array(Math.floor(((text.length >> 1) * 13) / 8));
@@ -29,12 +29,13 @@
       const buffer = await new Response(stream).arrayBuffer();
       const nRows = shapes.reduce((sum, [, rows]) => sum + rows, 0);
       const total = shapes.reduce((sum, [, rows, columns]) => sum + rows * columns, 0);
-      if (buffer.byteLength !== 4 * nRows + 2 * total) throw new Error("is damaged");
+      if (buffer.byteLength !== 4 * nRows + 3 * total) throw new Error("is damaged");
       const planes = new Uint8Array(buffer, 0, 4 * nRows); // all first bytes, all second ones, …
       const scales = new DataView(new ArrayBuffer(4 * nRows));
       planes.forEach((byte, i) => scales.setUint8(4 * (i % nRows) + Math.floor(i / nRows), byte));
       const high = new Int8Array(buffer, 4 * nRows, total);
-      const low = new Uint8Array(buffer, 4 * nRows + total, total);
+      const middle = new Uint8Array(buffer, 4 * nRows + total, total);
+      const low = new Uint8Array(buffer, 4 * nRows + 2 * total, total);
       const tensors = {};
       let row = 0;
       let at = 0;
@@ -43,7 +44,7 @@
         for (let r = 0, i = 0; r < rows; r++) {
           const scale = scales.getFloat32(4 * row++, true);
           for (let c = 0; c < columns; c++, i++, at++) {
-            values[i] = scale * (high[at] * 256 + low[at] - HALF);
+            values[i] = scale * (high[at] * 65536 + middle[at] * 256 + low[at] - HALF);
           }
         }
         tensors[name] = { rows, columns, values };
