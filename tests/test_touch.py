@@ -155,9 +155,16 @@ def each_near(acts, right):
 
 
 def answered(browser):
-    busy = "return document.querySelectorAll('[aria-busy]').length === 0"
-    WebDriverWait(browser, 20).until(lambda b: b.execute_script(busy))
+    WebDriverWait(browser, 20).until(lambda b: not b.execute_script(f"return {touch_data.BUSY}"))
     return browser
+
+
+def scrolled(browser, place):
+    """A control, by its place on the page, scrolled to and answered."""
+    control = browser.find_elements(By.CSS_SELECTOR, ".featrack-touch")[place]
+    browser.execute_script("arguments[0].scrollIntoView()", control)
+    answered(browser)
+    return control
 
 
 def opened(browser, site, hash_=""):
@@ -296,6 +303,7 @@ def test_keys_move_the_sliders_and_choose_tokens(browser, site):
     sliders[0].send_keys(Keys.ARROW_RIGHT)
     answered(browser)
     assert sliders[0].get_attribute("aria-valuetext") == "t = 0.51"
+    scrolled(browser, 0)
     chosen = browser.find_element(By.CSS_SELECTOR, "[role=toolbar] [aria-pressed=true]")
     chosen.send_keys(Keys.ARROW_LEFT)
     answered(browser)
@@ -304,6 +312,14 @@ def test_keys_move_the_sliders_and_choose_tokens(browser, site):
     n = len(strip.find_elements(By.TAG_NAME, "button"))
     assert browser.execute_script(places, strip) == n - 2
     assert browser.switch_to.active_element.get_attribute("aria-pressed") == "true"
+
+
+def test_a_control_out_of_sight_waits_until_it_is_scrolled_to(browser, site):
+    opened(browser, site, "#text=the+cat")
+    waiting = browser.find_elements(By.CSS_SELECTOR, "[aria-busy]")
+    assert len(waiting) == 2 and not any(place.text for place in waiting)
+    assert "nats per token" in scrolled(browser, 1).text
+    assert len(browser.find_elements(By.CSS_SELECTOR, "[aria-busy]")) == 1
 
 
 def test_what_can_t_be_read_is_one_sentence_as_in_the_package(browser, site, tokenizer):
@@ -337,6 +353,8 @@ def test_a_phone_shows_it_whole_and_nothing_breaks_the_strict_policy(browser, si
     browser.get_log("browser")
     opened(browser, site, "#text=the+cat")
     browser.execute_script(f"document.documentElement.dataset.theme = '{theme}'")
+    for place in range(3):
+        scrolled(browser, place)
     wide = "return document.scrollingElement.scrollWidth - window.innerWidth"
     assert browser.execute_script(wide) <= 0
     set_window(browser, DESKTOP, 900)

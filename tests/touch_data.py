@@ -11,6 +11,11 @@ from featrack_utils.display import page_models
 from featrack_utils.pipeline import store
 
 STATIC = Path(__file__).resolve().parents[1] / "book" / "_static"
+# Whether a control in sight waits for its answer; one out of sight waits until it is scrolled to.
+BUSY = """[...document.querySelectorAll("[aria-busy]")].some((place) => {
+  const { top, bottom } = place.parentElement.getBoundingClientRect();
+  return top < innerHeight && bottom > 0;
+})"""
 STRICT = "default-src 'none'; script-src 'self' file:; style-src 'self' file:"
 
 
@@ -51,7 +56,9 @@ def make_site(folder, run, lineage, way):
     page_models.write_models(folder / "_static" / "touch" / "data", run, lineage, way)
     pages = folder / "executed"
     pages.mkdir()
-    panels = "".join(page_models.panel(kind).data for kind in ("type", "slide", "ablate"))
+    # As in the chapter, there is more than a screen between two controls.
+    kinds, between = ("type", "slide", "ablate"), '<canvas width="1" height="1200"></canvas>'
+    panels = between.join(page_models.panel(kind).data for kind in kinds)
     policy = f'<meta http-equiv="Content-Security-Policy" content="{STRICT}">'
     for name, head in (("strict", policy), ("plain", "")):
         (pages / f"{name}.html").write_text(

@@ -170,26 +170,36 @@
     return [meta.bos, ...ids];
   }
 
-  /* Where answers stand: the newest question is answered, those it overtook are not asked. */
+  /* Where answers stand: the newest question is answered, those it overtook are not asked. A control
+     out of sight waits until it is scrolled to: models are loaded then, and a key that changes all
+     controls takes no longer than the one in sight. */
   function answers(compute) {
-    const place = el("div", { class: "ft-answer", "aria-live": "polite", "aria-busy": "true" });
-    let busy = false;
-    let again = false;
+    const place = el("div", { class: "ft-answer", "aria-live": "polite" });
+    let [asked, busy, inSight] = [false, false, false];
     async function show() {
-      again = busy;
       if (busy) return;
       busy = true;
-      place.setAttribute("aria-busy", "true");
-      try {
-        place.replaceChildren(...(await compute()));
-      } catch (error) {
-        place.replaceChildren(el("p", { role: "alert", class: "ft-trouble" }, error.message));
+      while (asked && inSight) {
+        asked = false;
+        try {
+          place.replaceChildren(...(await compute()));
+        } catch (error) {
+          place.replaceChildren(el("p", { role: "alert", class: "ft-trouble" }, error.message));
+        }
+        if (!asked) place.removeAttribute("aria-busy");
       }
       busy = false;
-      if (again) show();
-      else place.removeAttribute("aria-busy");
     }
-    views.push(show);
+    const sight = new IntersectionObserver((entries) => {
+      inSight = entries.at(-1).isIntersecting;
+      show();
+    });
+    views.push(() => {
+      asked = true;
+      place.setAttribute("aria-busy", "true");
+      sight.observe(place.parentElement); // the control
+      show();
+    });
     return place;
   }
 
@@ -247,9 +257,9 @@
       const shown = meta.models.filter(({ key }) => state.models.includes(key));
       const keys = shown.map(({ key }) => key);
       const asked = keys.map((key) => touch.ask([key], "read", key, ids, at, SHOWN));
-      const each = await Promise.all(asked);
       const followed = named(state.feature);
-      const acts = await touch.ask([followed.key], "trace", followed.key, ids, followed.number);
+      const trace = touch.ask([followed.key], "trace", followed.key, ids, followed.number);
+      const [acts, ...each] = await Promise.all([trace, ...asked]);
       const focused = picked.contains(document.activeElement);
       const choose = (i, focus) => {
         change({ at: i + 1 });
@@ -399,13 +409,7 @@
       if (follow()) change({});
       lead();
     });
-    // Models are loaded when a control comes into sight.
-    const seen = new IntersectionObserver((entries) => {
-      if (!entries.some((entry) => entry.isIntersecting)) return;
-      seen.disconnect();
-      for (const show of views) show();
-    });
-    for (const root of roots) seen.observe(root);
+    for (const show of views) show();
     lead();
   }
   start();
