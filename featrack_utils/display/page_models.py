@@ -111,8 +111,7 @@ def pack(tensors: Mapping[str, np.ndarray]) -> tuple[list[tuple[str, int, int]],
             step = np.sqrt((rows**2).mean(axis=1, keepdims=True))
             step /= 2 ** (PRECISION.get(name, OTHERS) + spare)
             step = np.maximum(step, np.abs(rows).max(axis=1, keepdims=True) / (2**23 - 4 * HALF))
-            scale = step.astype("<f4")
-            scale.view("<u4")[:] &= 0xFFFF0000  # a step of eight bits does as well
+            scale = (step.astype("<f4").view("<u4") & 0xFFFF0000).view("<f4")  # 8 bits do as well
         scale[scale == 0] = 1
         shapes.append((name, *rows.shape))
         scales.append(scale)
