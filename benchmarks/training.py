@@ -1,6 +1,6 @@
 """How much faster models and dictionaries are captured, trained and swept than by plain means.
 
-Quick's sizes, on made-up text (a Markov chain over 4,096 tokens), every ratio from ways that take
+Quick's sizes, on made-up text (a Markov chain over 2,048 tokens), every ratio from ways that take
 turns in one run:
 
 - `capture_vs_torch_hook`: an MLP's activations as dictionaries get them, against a forward hook on
@@ -47,9 +47,9 @@ from featrack_utils.models import loading, merging, training
 log = logging.getLogger("benchmarks.training")
 
 ROUNDS = 5
-VOCABULARY, CONTEXT, D_MODEL, D_MLP, BLOCKS = 4096, 128, 128, 256, 32
-BATCH, SAE_STEPS, LM_STEPS, POINTS = 1024, 256, 24, 21
-L1, RATE = 2.0, 2e-3  # as in profiles/quick.yaml
+VOCABULARY, CONTEXT, D_MODEL, D_MLP, BLOCKS = 2048, 128, 128, 256, 32
+BATCH, SAE_STEPS, LM_STEPS, POINTS = 1024, 390, 24, 21
+EXPANSION, L1, RATE = 4, 1.5, 8e-3  # as in profiles/quick.yaml
 
 
 def made_up_text(n_blocks: int) -> np.ndarray:
@@ -201,7 +201,7 @@ def saes(model, folder: Path, blocks: np.ndarray) -> dict[str, float]:
                 Buffers(model, read, precision="auto"),
                 Path(place),
                 architecture="standard",
-                expansion=8,
+                expansion=EXPANSION,
                 l1_coefficient=L1,
                 k=1,
                 learning_rate=RATE,
@@ -216,7 +216,7 @@ def saes(model, folder: Path, blocks: np.ndarray) -> dict[str, float]:
     def sae_lens() -> None:
         sae = StandardTrainingSAEConfig(
             d_in=D_MLP,
-            d_sae=8 * D_MLP,
+            d_sae=EXPANSION * D_MLP,
             l1_coefficient=L1,
             l1_warm_up_steps=SAE_STEPS // 10,
             normalize_activations="expected_average_only_in",
@@ -260,7 +260,7 @@ def saes(model, folder: Path, blocks: np.ndarray) -> dict[str, float]:
                 super().__init__(**given)
                 caught["ae"] = self.ae
 
-        given = dict(activation_dim=D_MLP, dict_size=8 * D_MLP, layer=0, lm_name="made up")
+        given = dict(activation_dim=D_MLP, dict_size=EXPANSION * D_MLP, layer=0, lm_name="made up")
         given |= dict(lr=RATE, l1_penalty=L1, warmup_steps=SAE_STEPS // 20, device="cpu", seed=0)
         given |= dict(sparsity_warmup_steps=SAE_STEPS // 10, decay_start=SAE_STEPS * 2 // 3)
         batches = (acts[rows] for rows in order.split(BATCH))

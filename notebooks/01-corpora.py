@@ -59,7 +59,7 @@ train_tokens = {  # tokens wanted; a domain with less text gives what it has
 }
 validation_tokens = 60_000  # per domain
 validation_share = 0.08  # of the groups (files, folders, plots)
-vocab_size = 4096  # paper: 32,000 (Mistral's)
+vocab_size = 2048  # paper: 32,000 (Mistral's)
 context = 128  # tokens; paper: 256
 site = "blocks.0.mlp.hook_post"  # whose activations are taken apart later; paper: the same
 tokenizer_from = ""  # a folder whose tokenizer is taken; "": one is learned

@@ -88,11 +88,11 @@ sweep_blocks = 100  # validation blocks per domain, of which each setting is tri
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
-expansion = 8  # features per MLP neuron; paper: 16
-l1_coefficient = 2.0  # where a dictionary's coefficient begins
+expansion = 4  # features per MLP neuron; paper: 16
+l1_coefficient = 1.5  # where a dictionary's coefficient begins
 k = 32  # active features a token; topk and batchtopk only
-learning_rate = 2e-3  # of the dictionaries; paper: 1e-4
-train_tokens = 600_000  # activations read by each dictionary
+learning_rate = 8e-3  # of the dictionaries; paper: 1e-4
+train_tokens = 400_000  # activations read by each dictionary
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
 evaluation_blocks = 220  # validation blocks per domain, the same for every model
 

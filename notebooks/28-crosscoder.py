@@ -70,10 +70,10 @@ replicates = 200  # bootstrap draws over dictionaries and features
 seed = 1337  # of the first weights, the order of the text and the bootstrap
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
-expansion = 8  # of the dictionaries: features per MLP neuron; a crosscoder has half as many latents
+expansion = 4  # features (and latents) for each neuron of an MLP; paper: 16
 k = 32  # active latents a token
-learning_rate = 2e-3  # of dictionaries; a crosscoder's is twice that; paper: 1e-4
-train_tokens = 600_000  # activations that a dictionary reads; a crosscoder reads half of them
+learning_rate = 8e-3  # of dictionaries; a crosscoder's is half that; paper: 1e-4
+train_tokens = 400_000  # activations that each dictionary, and each crosscoder, reads
 batch_tokens = 1024  # a step of a dictionary's; a crosscoder's reads a quarter of that
 evaluation_blocks = 220  # validation blocks per domain
 
@@ -433,7 +433,7 @@ parent, child = lineage.edges[0]
 control = f"{child}.mlp-0"
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 read_by = {domain: corpora.train_blocks(domain) for domain in lineage.reads(child)}
-blocks = training_mixture(read_by, train_tokens // 2)
+blocks = training_mixture(read_by, train_tokens)
 mix = features.evaluation_mix(
     {domain: corpora.validation_blocks(domain, evaluation_blocks) for domain in lineage.domains}
 )
@@ -499,10 +499,10 @@ for other in (child, control):
     coders[other] = train(
         streams[other],
         widths,
-        expansion * widths[0] // 2,
+        expansion * widths[0],
         k=k,
-        steps=max(1, 2 * train_tokens // batch_tokens),  # half of the tokens, a quarter at a time
-        learning_rate=2 * learning_rate,
+        steps=max(1, 4 * train_tokens // batch_tokens),
+        learning_rate=learning_rate / 2,
         seed=seed,
         fast=uses_bfloat16(precision),
     )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from featrack_utils.corpora.tokenizer import Blocks
 
 ZERO_SEED = 1  # of zero-step dictionaries: they are compared with the parent's of other seeds
-_BATCH_BLOCKS = 4  # small enough that [tokens, d_sae] stays in the cache
+_BATCH_ENTRIES = 2**21  # of [tokens, d_sae]: few enough to stay in the cache
 _SPLICED_EVERY = 8  # the costly losses are measured on every eighth block
 
 
@@ -106,10 +106,11 @@ def measure(
     """
     sums = Sums.empty(mix.domains, sae.cfg.d_in, sae.cfg.d_sae)
     decoder = sae.W_dec.cpu().numpy(), sae.b_dec.cpu().numpy()
+    batch_blocks = max(1, _BATCH_ENTRIES // (mix.tokens.shape[1] * sae.cfg.d_sae))
     parts = []
     for domain in range(len(mix.domains)):
         blocks = torch.from_numpy(mix.tokens[mix.domain == domain]).long()
-        for batch in blocks.split(_BATCH_BLOCKS):
+        for batch in blocks.split(batch_blocks):
             x = mlp_activations(bridge, batch, site)[:, 1:].flatten(0, 1)
             acts, x = _encode(sae, x).cpu(), x.cpu()
             entries = kernels.active_entries(acts)
@@ -118,7 +119,7 @@ def measure(
             sums.add(domain, x, acts, rebuilt)
             begin, column, value = entries
             parts.append(sparse.csr_matrix((value, column, begin), shape=tuple(acts.shape)))
-        for batch in blocks[::_SPLICED_EVERY].split(_BATCH_BLOCKS):
+        for batch in blocks[::_SPLICED_EVERY].split(batch_blocks):
             sums.losses[domain] += splice_losses(bridge, sae, batch, site)
 
     def at_positions(of_blocks: np.ndarray) -> np.ndarray:
