@@ -29,12 +29,12 @@ from featrack_utils.pipeline import store
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
-variant = "expansion-8"  # name of the set
+variant = "expansion-2"  # name of the set
 all_pairs = False  # one dictionary of every model, or of the first parent and child alone
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
-expansion = 8  # features per MLP neuron; paper: 16
+expansion = 2  # features per MLP neuron; paper: 16
 l1_coefficient = 1.5  # paper: 3e-4, on another scale (and ten times that for one of four)
 k = 32  # active features a token; topk and batchtopk only
 learning_rate = 8e-3  # paper: 1e-4

@@ -62,7 +62,7 @@ tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 interval_draws = 40  # bootstrap draws over groups of documents; the chapter on ceilings takes more
-sweep = ["expansion-8"]  # dictionaries trained otherwise, by name
+sweep = ["expansion-2"]  # dictionaries trained otherwise, by name
 all_pairs = False  # which are there for all conclusions, or for the first pair alone
 
 # %% [markdown]

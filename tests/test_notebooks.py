@@ -48,7 +48,7 @@ def passed(tmp_path_factory, tokenizer) -> dict[str, dict]:
     # What only loaded models have a page for, as the profile own has it.
     model = save(place / "model", "Mistral", tokenizer)
     loaded = planned(place, "profile=own", f"models={{a: {{load: {model}}}}}")
-    return loaded | pages | {"sweep": pages["sweep-expansion-8"]}
+    return loaded | pages | {"sweep": pages["sweep-expansion-2"]}
 
 
 def planned(place: Path, *config: str) -> dict[str, dict]:
