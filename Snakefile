@@ -124,12 +124,15 @@ def parameters(page, phase):
 
 PRETRAINED = LINEAGE.root not in FOUND
 ROOT_TOKENS = PROFILE.pretraining.train_tokens if PRETRAINED else 0
+SHORT = 5_000_000  # tokens of a training that takes as long as the chapter that runs beside it
 given = {"root_tokens": ROOT_TOKENS, "sources_of": PROFILE.corpora.sources_of | SOURCES}
 given["tokenizer_from"] = TOKENIZER if PRETRAINED else str(FOUND[LINEAGE.root].folder)
-PHASES = {"corpora": Phase([], sections=("corpora",), given=given, threads=2)}
+# What is simulated or needs text alone goes beside the first trainings, which would leave a core idle.
+PHASES = {"calibration": Phase([]), "corpora": Phase([], sections=("corpora",), given=given, urgent=1)}
 MODELS = ["corpora"]  # the phases after which all models are there
 if PRETRAINED:
-    PHASES["base"] = Phase(MODELS, sections=("pretraining",), threads=2)
+    threads = 1 if ROOT_TOKENS <= SHORT and PROFILE.arms.own_steps else 2
+    PHASES["base"] = Phase(MODELS, sections=("pretraining",), threads=threads, urgent=1)
     MODELS = ["base"]
 if FOUND:
     PHASES["load"] = Phase(MODELS, threads=2)
@@ -181,7 +184,6 @@ PHASES |= {
     "ceilings": Phase(["tracking", "dictionaries", *FLOORS], urgent=1),
     "context": Phase(["ceilings"], given=DRAWS),
     "repartitioned": Phase(["tracking", *FLOORS], sections=("sae",), urgent=1),
-    "calibration": Phase(["tracking"]),
     "robustness": Phase(
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=1
     ),
@@ -209,8 +211,7 @@ if PROFILE.dosed:
 if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
     PHASES["rate"] = Phase(FLOORS, sections=("sae", "arms"), urgent=1)
 if PROFILE.arms.own_steps and not FOUND:
-    # Not before there is work for both cores: it takes one.
-    PHASES["own"] = Phase(["tracking"], sections=("arms",), urgent=1)
+    PHASES["own"] = Phase(["corpora"], sections=("arms",))
 if PROFILE.planted:
     PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=1)
 if MERGED:

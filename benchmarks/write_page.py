@@ -33,7 +33,7 @@ WAITS = {
     ),
     "touch_key_ms": ("a key at the end of 100 tokens, four models at once", 100),
     "touch_key_in_the_middle_ms": ("a key in their middle", 100),
-    "touch_key_at_the_start_ms": ("a key at their start, after which all is computed anew", None),
+    "touch_key_at_the_start_ms": ("a key at their start, after which all is computed anew", 100),
     "touch_step_of_t_ms": ("a step of t", 150),
     "explorer_first_list_ms": ("the list of 8,192 features", None),
     "explorer_slowest_search_frame_ms": ("the slowest of ten searches in them", None),

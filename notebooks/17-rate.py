@@ -53,7 +53,7 @@ from featrack_utils.statistics.persistence import persistence, ratio, resample
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 seed = 1337  # of the bootstrap
-rates = [0.1, 0.333]  # of the base's learning rate, beside the run's own; paper: a thirtieth
+rates = [0.333]  # of the base's learning rate, beside the run's own; paper: a thirtieth
 root_seeds = 3  # dictionaries of the base model; paper: 1
 tau = 0.8  # correlation above which two features match; paper: 0.8
 rule = "best"  # or mutual; paper: best match
@@ -69,7 +69,7 @@ k = 32  # active features a token; topk and batchtopk only
 learning_rate = 8e-3  # of the dictionaries; paper: 1e-4
 train_tokens = 400_000  # activations read by each dictionary
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
-evaluation_blocks = 220  # validation blocks per domain, the same for every model
+evaluation_blocks = 180  # validation blocks per domain, the same for every model
 
 # %% [markdown]
 # ## The same fine-tune at other rates
