@@ -54,8 +54,8 @@ sources_of = {
 train_tokens = {  # tokens wanted; a domain with less text gives what it has
     "english": 1_300_000,  # paper: 10 M words
     "python": 1_500_000,  # paper: the whole data set
-    "lua": 800_000,  # paper: the whole data set
-    "stories": 800_000,  # paper: the whole data set
+    "lua": 1_000_000,  # paper: the whole data set
+    "stories": 1_000_000,  # paper: the whole data set
 }
 validation_tokens = 45_000  # per domain
 validation_share = 0.08  # of the groups (files, folders, plots)
