@@ -124,15 +124,13 @@ def parameters(page, phase):
 
 PRETRAINED = LINEAGE.root not in FOUND
 ROOT_TOKENS = PROFILE.pretraining.train_tokens if PRETRAINED else 0
-SHORT = 5_000_000  # tokens of a training that takes as long as the chapter that runs beside it
 given = {"root_tokens": ROOT_TOKENS, "sources_of": PROFILE.corpora.sources_of | SOURCES}
 given["tokenizer_from"] = TOKENIZER if PRETRAINED else str(FOUND[LINEAGE.root].folder)
-# What is simulated or needs text alone goes beside the first trainings, which would leave a core idle.
+# What is simulated goes beside the text, which takes one core.
 PHASES = {"calibration": Phase([]), "corpora": Phase([], sections=("corpora",), given=given, urgent=1)}
 MODELS = ["corpora"]  # the phases after which all models are there
 if PRETRAINED:
-    threads = 1 if ROOT_TOKENS <= SHORT and PROFILE.arms.own_steps else 2
-    PHASES["base"] = Phase(MODELS, sections=("pretraining",), threads=threads, urgent=1)
+    PHASES["base"] = Phase(MODELS, sections=("pretraining",), threads=2, urgent=1)
     MODELS = ["base"]
 if FOUND:
     PHASES["load"] = Phase(MODELS, threads=2)
@@ -211,7 +209,8 @@ if PROFILE.dosed:
 if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
     PHASES["rate"] = Phase(FLOORS, sections=("sae", "arms"), urgent=1)
 if PROFILE.arms.own_steps and not FOUND:
-    PHASES["own"] = Phase(["corpora"], sections=("arms",))
+    # Not before there is work for both cores: it takes one.
+    PHASES["own"] = Phase(["tracking"], sections=("arms",), urgent=1)
 if PROFILE.planted:
     PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=1)
 if MERGED:
