@@ -130,7 +130,7 @@ given["tokenizer_from"] = TOKENIZER if PRETRAINED else str(FOUND[LINEAGE.root].f
 PHASES = {"calibration": Phase([]), "corpora": Phase([], sections=("corpora",), given=given, urgent=1)}
 MODELS = ["corpora"]  # the phases after which all models are there
 if PRETRAINED:
-    PHASES["base"] = Phase(MODELS, sections=("pretraining",), threads=2, urgent=1)
+    PHASES["base"] = Phase(MODELS, sections=("pretraining",), threads=2)
     MODELS = ["base"]
 if FOUND:
     PHASES["load"] = Phase(MODELS, threads=2)
