@@ -124,21 +124,26 @@ def parameters(page, phase):
 
 PRETRAINED = LINEAGE.root not in FOUND
 ROOT_TOKENS = PROFILE.pretraining.train_tokens if PRETRAINED else 0
+# A short training gains little by a second thread, and on one there is room for something beside it.
+SHORT = 5_000_000  # tokens
 given = {"root_tokens": ROOT_TOKENS, "sources_of": PROFILE.corpora.sources_of | SOURCES}
 given["tokenizer_from"] = TOKENIZER if PRETRAINED else str(FOUND[LINEAGE.root].folder)
-# What is simulated goes beside the text, which takes one core.
+# What is simulated or needs text alone goes beside the first trainings, which would leave a core idle.
 PHASES = {"calibration": Phase([]), "corpora": Phase([], sections=("corpora",), given=given, urgent=1)}
 MODELS = ["corpora"]  # the phases after which all models are there
 if PRETRAINED:
-    PHASES["base"] = Phase(MODELS, sections=("pretraining",), threads=2)
+    threads = 1 if ROOT_TOKENS <= SHORT else 2
+    PHASES["base"] = Phase(MODELS, sections=("pretraining",), threads=threads, urgent=1)
     MODELS = ["base"]
 if FOUND:
     PHASES["load"] = Phase(MODELS, threads=2)
     MODELS = ["load"]
+ROOT = MODELS
 MERGES = [name for name in LINEAGE.merges if name not in FOUND]  # those that are made here
 if LINEAGE.tuned:
     given = {"dosed": PROFILE.dosed}
-    PHASES["finetune"] = Phase(MODELS, sections=("finetune", "arms"), given=given, threads=2)
+    threads = 1 if PROFILE.finetune.train_tokens <= SHORT else 2
+    PHASES["finetune"] = Phase(MODELS, sections=("finetune", "arms"), given=given, threads=threads, urgent=1)
     MODELS = ["finetune"]
 TRAINED = MODELS
 if MERGES:
@@ -155,7 +160,7 @@ SAES = {
 }
 for page, (model, seeds) in SAES.items():
     PHASES[page] = Phase(
-        MODELS if model in MERGES else TRAINED,
+        MODELS if model in MERGES else ROOT if model == LINEAGE.root else TRAINED,
         notebook="sae",
         sections=("sae",),
         given={"model": model, "sae_seeds": seeds},
@@ -209,8 +214,7 @@ if PROFILE.dosed:
 if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
     PHASES["rate"] = Phase(FLOORS, sections=("sae", "arms"), urgent=1)
 if PROFILE.arms.own_steps and not FOUND:
-    # Not before there is work for both cores: it takes one.
-    PHASES["own"] = Phase(["tracking"], sections=("arms",), urgent=1)
+    PHASES["own"] = Phase(["corpora"], sections=("arms",))
 if PROFILE.planted:
     PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=1)
 if MERGED:

@@ -52,19 +52,19 @@ sources_of = {
     "stories": {"kind": "embedded"},  # paper: roneneldan/TinyStories
 }
 train_tokens = {  # tokens wanted; a domain with less text gives what it has
-    "english": 1_600_000,  # paper: 10 M words
-    "python": 2_100_000,  # paper: the whole data set
-    "lua": 1_050_000,  # paper: the whole data set
-    "stories": 1_050_000,  # paper: the whole data set
+    "english": 1_300_000,  # paper: 10 M words
+    "python": 1_500_000,  # paper: the whole data set
+    "lua": 800_000,  # paper: the whole data set
+    "stories": 800_000,  # paper: the whole data set
 }
-validation_tokens = 60_000  # per domain
+validation_tokens = 45_000  # per domain
 validation_share = 0.08  # of the groups (files, folders, plots)
 vocab_size = 2048  # paper: 32,000 (Mistral's)
 context = 128  # tokens; paper: 256
 site = "blocks.0.mlp.hook_post"  # whose activations are taken apart later; paper: the same
 tokenizer_from = ""  # a folder whose tokenizer is taken; "": one is learned
 dictionaries = {}  # by model, folders of dictionaries that aren't trained here
-root_tokens = 2_500_000  # that the first model's training reads; 0 where it isn't trained here
+root_tokens = 2_000_000  # that the first model's training reads; 0 where it isn't trained here
 
 # %% [markdown]
 # ## What each text is

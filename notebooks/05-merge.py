@@ -56,7 +56,7 @@ run_dir = "runs/quick"
 seed = 1337  # of the bootstrap and of the generated samples
 context = 128  # tokens; paper: 256
 sweep_points = 21  # weights tried between two parents
-sweep_blocks = 100  # validation blocks per domain for each of them
+sweep_blocks = 60  # validation blocks per domain for each of them
 draws = 200  # bootstrap draws over groups of documents
 
 # %% tags=["hide-input"]

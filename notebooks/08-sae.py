@@ -49,13 +49,13 @@ sae_seeds = [
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
-expansion = 4  # features per MLP neuron; paper: 16
+expansion = 3  # features per MLP neuron; paper: 16
 l1_coefficient = 1.5  # paper: 3e-4, on another scale (and ten times that for one of four)
 k = 32  # active features a token; topk and batchtopk only
 learning_rate = 8e-3  # paper: 1e-4
 train_tokens = 400_000  # activations read
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
-evaluation_blocks = 220  # validation blocks per domain, the same for every model
+evaluation_blocks = 160  # validation blocks per domain, the same for every model
 
 # %% [markdown]
 # ## What is captured

@@ -84,17 +84,17 @@ rule = "best"  # or mutual; paper: best match
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 replicates = 200  # bootstrap draws over groups of documents
-sweep_blocks = 100  # validation blocks per domain, of which each setting is tried on half
+sweep_blocks = 60  # validation blocks per domain, of which each setting is tried on half
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
-expansion = 4  # features per MLP neuron; paper: 16
+expansion = 3  # features per MLP neuron; paper: 16
 l1_coefficient = 1.5  # where a dictionary's coefficient begins
 k = 32  # active features a token; topk and batchtopk only
 learning_rate = 8e-3  # of the dictionaries; paper: 1e-4
 train_tokens = 400_000  # activations read by each dictionary
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
-evaluation_blocks = 220  # validation blocks per domain, the same for every model
+evaluation_blocks = 160  # validation blocks per domain, the same for every model
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)

@@ -74,11 +74,11 @@ seed = 1337  # of the draws, and of random directions
 tau = 0.8  # correlation above which a feature lives; paper: 0.8 for a match
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
-evaluation_blocks = 220  # validation blocks per domain
+evaluation_blocks = 160  # validation blocks per domain
 context = 128  # tokens; paper: 256
 sweep_points = 21  # weights of the chapter on merging, of which at most ten are used here
 interval_draws = 40  # bootstrap draws over groups of documents
-probed_features = 100  # at most; half with a partner, half without
+probed_features = 60  # at most; half with a partner, half without
 followed_features = 100  # at most, of each dictionary of a parent
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}

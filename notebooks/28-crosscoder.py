@@ -70,12 +70,12 @@ replicates = 200  # bootstrap draws over dictionaries and features
 seed = 1337  # of the first weights, the order of the text and the bootstrap
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
-expansion = 4  # features (and latents) for each neuron of an MLP; paper: 16
+expansion = 3  # features (and latents) for each neuron of an MLP; paper: 16
 k = 32  # active latents a token
 learning_rate = 8e-3  # of dictionaries; a crosscoder's is half that; paper: 1e-4
 train_tokens = 400_000  # activations that each dictionary, and each crosscoder, reads
 batch_tokens = 1024  # a step of a dictionary's; a crosscoder's reads a quarter of that
-evaluation_blocks = 220  # validation blocks per domain
+evaluation_blocks = 160  # validation blocks per domain
 
 # %% [markdown]
 # ## What a crosscoder computes

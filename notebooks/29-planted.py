@@ -64,7 +64,7 @@ from featrack_utils.statistics.persistence import flat
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
-planted = [0.1]  # shares of the documents that get the word, a fine-tune each; paper: none
+planted = [0.3]  # shares of the documents that get the word, a fine-tune each; paper: none
 planted_model = ""  # the fine-tune that is repeated with the word; "": the last one
 seed = 1337  # of the word and of the documents that get it
 root_seeds = 3  # dictionaries of the first model; paper: 1
@@ -72,13 +72,13 @@ other_seeds = 2  # of every other model; paper: 1
 precision = "auto"  # bfloat16 where the machine multiplies it faster
 context = 128  # tokens; paper: 256
 architecture = "standard"  # ReLU with L1, the paper's kind; or topk, batchtopk
-expansion = 4  # features per MLP neuron; paper: 16
+expansion = 3  # features per MLP neuron; paper: 16
 l1_coefficient = 1.5  # on activations of norm sqrt(d_mlp), for all models
 k = 32  # active features a token; topk and batchtopk only
 learning_rate = 8e-3  # paper: 1e-4
 train_tokens = 400_000  # activations read by each dictionary
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
-evaluation_blocks = 220  # validation blocks per domain, the same for every model
+evaluation_blocks = 160  # validation blocks per domain, the same for every model
 tau = 0.8  # correlation above which two features match; paper: 0.8
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none

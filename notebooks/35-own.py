@@ -63,7 +63,7 @@ from featrack_utils.pipeline import store
 # %% tags=["parameters"]
 run_dir = "runs/quick"
 context = 128  # tokens, of the run whose texts are borrowed
-own_steps = 300  # of the base's training; the fine-tune takes half as many
+own_steps = 200  # of the base's training; the fine-tune takes half as many
 seed = 1337  # of the first weights and of the batches
 
 # %% [markdown]

@@ -272,3 +272,18 @@ def test_a_killed_training_keeps_the_snapshots_of_an_unbroken_one(
     broken = trained("broken", snapshots=[2, 9, 10])
     for step in ("2", "9", "10"):
         assert same(weights(unbroken / "snapshots" / step), weights(broken / "snapshots" / step))
+
+
+def test_attention_of_a_training_is_the_eager_one(blocks):
+    model = training.new_model(
+        vocab_size=64, d_model=16, d_mlp=24, n_heads=4, n_kv_heads=2, context=16, seed=0
+    )
+    tokens = torch.from_numpy(blocks[:5]).long() % 64
+    found = {}
+    for way in ("eager", "featrack_causal"):
+        model.set_attn_implementation(way)
+        model.zero_grad()
+        loss = training.next_token_loss(model, tokens)
+        loss.backward()
+        found[way] = [loss.detach(), *(weights.grad.clone() for weights in model.parameters())]
+    torch.testing.assert_close(*found.values())

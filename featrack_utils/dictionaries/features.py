@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ZERO_SEED = 1  # of zero-step dictionaries: they are compared with the parent's of other seeds
 _BATCH_ENTRIES = 2**21  # of [tokens, d_sae]: few enough to stay in the cache
-_SPLICED_EVERY = 8  # the costly losses are measured on every eighth block
+_SPLICED_EVERY = 16  # the costly losses are measured on every sixteenth block
 
 
 class Mix(NamedTuple):

@@ -49,10 +49,12 @@ def evaluate(
     size = max(1, _TOKENS_PER_CHUNK // blocks.shape[1])
     for batch in torch.from_numpy(blocks).long().split(size):
         batch = batch.to(model.device)
-        logits = model(input_ids=batch).logits[:, :-1].flatten(0, 1).float()
-        targets = batch[:, 1:].flatten()
-        losses.append(F.cross_entropy(logits, targets, reduction="none"))
-        hits.append(logits.argmax(-1) == targets)
+        logits = model(input_ids=batch).logits.flatten(0, 1).float()
+        # A block's last position predicts nothing: left out here, so many logits aren't copied.
+        targets = F.pad(batch[:, 1:], (0, 1), value=-100).flatten()
+        known = targets >= 0
+        losses.append(F.cross_entropy(logits, targets, reduction="none")[known])
+        hits.append((logits.argmax(-1) == targets)[known])
     parts = np.stack([torch.cat(each).cpu().double().numpy() for each in (losses, hits)])
     count = parts.shape[1]
     loss, accuracy = parts.mean(1).tolist()

@@ -20,6 +20,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn import LinearCrossEntropyOptions
 from torch.utils.data import StackDataset
 from transformers import (
+    AttentionInterface,
     MistralConfig,
     MistralForCausalLM,
     PreTrainedModel,
@@ -101,6 +102,24 @@ def next_token_loss(
     return F.linear_cross_entropy(
         hidden.to(dtype), model.lm_head.weight.to(dtype), tokens[:, 1:].flatten(), options=_CHUNKS
     ).float()
+
+
+def _causal_attention(module, query, key, value, mask, *, scaling, **_):
+    """Attention over whole blocks without padding, as the eager way has it, in fewer passes.
+
+    At 128 tokens PyTorch's fused attention spends a fifth of a training step on its way back, and
+    the eager one a tenth on copying keys and converting scores.
+    """
+    n, heads, length, width = query.shape
+    sharing = heads // key.shape[1]  # heads that read the same keys
+    future = torch.full((length, length), -torch.inf, dtype=query.dtype).triu(1)
+    q, k, v = (each.reshape(n * key.shape[1], -1, width) for each in (query, key, value))
+    scores = torch.baddbmm(future.repeat(sharing, 1), q, k.transpose(1, 2), alpha=scaling)
+    read = scores.softmax(-1) @ v
+    return read.reshape(n, heads, length, width).transpose(1, 2), None
+
+
+AttentionInterface.register("featrack_causal", _causal_attention)
 
 
 class _ChunkedLossTrainer(Trainer):
@@ -218,9 +237,7 @@ def train(
             model=model, args=arguments, train_dataset=dataset, callbacks=[kept]
         )
         if on_cpu:
-            # PyTorch's fused attention is made for long contexts: on a CPU its backward pass over
-            # 128 tokens takes a fifth of a training step.
-            model.set_attn_implementation("eager")
+            model.set_attn_implementation("featrack_causal")
         trainer.train(resume_from_checkpoint=_last_checkpoint(folder / _CHECKPOINTS))
         logged = [entry for entry in trainer.state.log_history if "loss" in entry]
         history = pd.DataFrame(logged)[["step", "loss"]]
