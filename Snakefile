@@ -185,7 +185,7 @@ PHASES |= {
     "floors": Phase(FLOORS, sections=("sae",), given={"children": CHILDREN}),
     "tracking": Phase(list(SAES)),
     "ceilings": Phase(["tracking", "dictionaries", *FLOORS], urgent=1),
-    "context": Phase(["ceilings"], given=DRAWS),
+    "context": Phase(["ceilings"], given=DRAWS, urgent=1),
     "repartitioned": Phase(["tracking", *FLOORS], sections=("sae",), urgent=1),
     "robustness": Phase(
         ["tracking", *(f"sweep-{name}" for name in PROFILE.swept)], given=DRAWS | SWEPT, urgent=1
@@ -199,7 +199,7 @@ PHASES |= {
     "lesson": Phase(["live"]),
     "machines": Phase(MODELS),
     "changes": Phase(["tracking", *FLOORS]),
-    "load-bearing": Phase(["tracking", *FLOORS]),
+    "load-bearing": Phase(["tracking", *FLOORS], urgent=1),
     "crosscoder": Phase(["tracking", *FLOORS], sections=("sae",), urgent=1),
 }
 # Neuron i of one model has to do with neuron i of another where both have as many.

@@ -30,6 +30,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import PercentFormatter
+from scipy import sparse
 from scipy.stats import spearmanr
 
 from featrack_utils.dictionaries import features
@@ -48,9 +49,8 @@ from featrack_utils.display.text import (
 )
 from featrack_utils.interpretation import logit_effects
 from featrack_utils.lineage import label
-from featrack_utils.matching import token_share
 from featrack_utils.matching.best_matches import open_matches
-from featrack_utils.matching.correlation import correlations
+from featrack_utils.matching.correlation import correlations, members
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.bootstrap import halves
 from featrack_utils.statistics.intervals import Interval, around, interval
@@ -105,8 +105,50 @@ sample = resample(of_models, [tau], tau=tau, replicates=interval_draws, seed=see
 # E_\text{token} = 1 - \frac{\sum_t (x_t - \hat x_t)^2}{\sum_t (x_t - \bar x)^2}.
 # $$
 #
-# Then the same for the pair of a token and the one before it, which falls back on the token. In plain
-# code, for one feature; the package does it for all of them:
+# Then the same for the pair of a token and the one before it, which falls back on the token. All
+# positions of one token in one group have the same prediction. So counts and sums of these *cells* are
+# enough, and each cell's squared error is $\sum x^2 - 2 \hat x \sum x + n \hat x^2$.
+
+
+# %%
+def explained_shares(acts, group, labels):
+    """The share of each feature's variance that labels explain, [n_labels, d_sae].
+
+    acts sparse [n_tokens, d_sae]; labels from coarse to fine, each [n_tokens]. Below 0 where a label
+    foretells worse than the mean does; NaN for a constant feature.
+    """
+    levels = []
+    for each in (np.zeros_like(group), *labels):
+        number_of = np.unique(each, return_inverse=True)[1]
+        _, first, cell, count = np.unique(
+            number_of * (group.max() + np.int64(1)) + group,
+            return_index=True,
+            return_inverse=True,
+            return_counts=True,
+        )
+        elsewhere = np.bincount(number_of)[number_of[first]] - count
+        sums = [members(each, each.max() + 1) for each in (number_of, cell)]
+        levels.append((first, number_of[first], cell, count, elsewhere, *sums))
+    shares = np.empty((len(labels), acts.shape[1]))
+    for begin in range(0, acts.shape[1], 64):  # a few features at a time, for the memory
+        x = sparse.csr_array(acts[:, begin : begin + 64], dtype=np.float64)
+        total, squares = x.sum(axis=0), x.power(2).sum(axis=0)
+        variance = squares - total**2 / len(group)
+        variance[variance <= 1e-8 * squares] = np.nan
+        guess, before = np.zeros((1, x.shape[1])), np.zeros_like(group)
+        for level, (first, of, cell, count, elsewhere, by_label, by_cell) in enumerate(levels):
+            here = (by_cell @ x).toarray()
+            guess = (by_label @ x).toarray()[of] - here + guess[before[first]]
+            guess /= elsewhere[:, None] + 1
+            before = cell
+            if level:
+                error = squares + count @ guess**2 - 2 * np.einsum("cf,cf->f", guess, here)
+                shares[level - 1, begin : begin + 64] = 1 - error / variance
+    return shares
+
+
+# %% [markdown]
+# The same by pandas, position by position, for one feature:
 
 # %%
 parent, child = lineage.edges[0]
@@ -131,7 +173,7 @@ by_pair = from_other_groups(x, bigram, by_token)
 explained = [1 - ((x - guess) ** 2).sum() / (n_tokens * x.var()) for guess in (by_token, by_pair)]
 
 shares = {
-    model: [token_share.explained_shares(one.acts, mix.group, [mix.tokens, bigram]) for one in each]
+    model: [explained_shares(one.acts, mix.group, [mix.tokens, bigram]) for one in each]
     for model, each in of_models.items()
     if model in lineage.order
 }

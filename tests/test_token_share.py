@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils.matching.token_share import explained_shares
+from tests.chapters import Chapter
+
+explained_shares = Chapter("context").explained_shares
 
 
 def by_hand(x, group, labels):
