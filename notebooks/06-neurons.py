@@ -56,7 +56,7 @@ from featrack_utils.statistics.simex import double_noise, without_noise
 run_dir = "runs/quick"
 seed = 1337  # of the bootstrap
 context = 128  # tokens; paper: 256
-evaluation_blocks = 160  # validation blocks per domain, the same for every model
+evaluation_blocks = 140  # validation blocks per domain, the same for every model
 tau = 0.8  # correlation above which two neurons count as alike; paper: 0.8, of features
 replicates = 200  # bootstrap draws over groups of documents
 

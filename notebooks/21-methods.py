@@ -94,7 +94,7 @@ k = 32  # active features a token; topk and batchtopk only
 learning_rate = 8e-3  # of the dictionaries; paper: 1e-4
 train_tokens = 400_000  # activations read by each dictionary
 batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
-evaluation_blocks = 160  # validation blocks per domain, the same for every model
+evaluation_blocks = 140  # validation blocks per domain, the same for every model
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)

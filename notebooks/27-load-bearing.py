@@ -52,7 +52,7 @@ from featrack_utils.statistics.persistence import flat
 run_dir = "runs/quick"
 seed = 1337  # of sets, pairs, tokens and of the bootstrap
 context = 128  # tokens; paper: 256
-evaluation_blocks = 160  # validation blocks per domain on which features were measured
+evaluation_blocks = 140  # validation blocks per domain on which features were measured
 min_positions = 30  # active positions a feature needs to be judged; paper: none
 min_documents = 10  # documents it must be active in; paper: none
 replicates = 200  # bootstrap draws over groups of documents

@@ -75,7 +75,7 @@ k = 32  # active latents a token
 learning_rate = 8e-3  # of dictionaries; a crosscoder's is half that; paper: 1e-4
 train_tokens = 400_000  # activations that each dictionary, and each crosscoder, reads
 batch_tokens = 1024  # a step of a dictionary's; a crosscoder's reads a quarter of that
-evaluation_blocks = 160  # validation blocks per domain
+evaluation_blocks = 140  # validation blocks per domain
 
 # %% [markdown]
 # ## What a crosscoder computes
