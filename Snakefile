@@ -128,7 +128,7 @@ ROOT_TOKENS = PROFILE.pretraining.train_tokens if PRETRAINED else 0
 SHORT = 5_000_000  # tokens
 given = {"root_tokens": ROOT_TOKENS, "sources_of": PROFILE.corpora.sources_of | SOURCES}
 given["tokenizer_from"] = TOKENIZER if PRETRAINED else str(FOUND[LINEAGE.root].folder)
-# What is simulated or needs text alone goes beside the first trainings, which would leave a core idle.
+# What is simulated goes beside the text, what needs text alone beside the first training: each takes one core.
 PHASES = {"calibration": Phase([]), "corpora": Phase([], sections=("corpora",), given=given, urgent=1)}
 MODELS = ["corpora"]  # the phases after which all models are there
 if PRETRAINED:
@@ -138,17 +138,18 @@ if PRETRAINED:
 if FOUND:
     PHASES["load"] = Phase(MODELS, threads=2)
     MODELS = ["load"]
-ROOT = MODELS
+READ_FROM = {LINEAGE.root: MODELS}  # the phases after which a model's dictionaries can be trained
 MERGES = [name for name in LINEAGE.merges if name not in FOUND]  # those that are made here
 if LINEAGE.tuned:
     given = {"dosed": PROFILE.dosed}
     threads = 1 if PROFILE.finetune.train_tokens <= SHORT else 2
     PHASES["finetune"] = Phase(MODELS, sections=("finetune", "arms"), given=given, threads=threads, urgent=1)
     MODELS = ["finetune"]
-TRAINED = MODELS
+READ_FROM = dict.fromkeys(LINEAGE.order, MODELS) | READ_FROM
 if MERGES:
     PHASES["merge"] = Phase(MODELS, sections=("merge",), urgent=1)
     MODELS = ["merge"]
+READ_FROM |= dict.fromkeys(MERGES, MODELS)
 
 # One kernel for each model's dictionaries, which share its captured activations. The chapter is
 # the root's.
@@ -160,7 +161,7 @@ SAES = {
 }
 for page, (model, seeds) in SAES.items():
     PHASES[page] = Phase(
-        MODELS if model in MERGES else ROOT if model == LINEAGE.root else TRAINED,
+        READ_FROM[model],
         notebook="sae",
         sections=("sae",),
         given={"model": model, "sae_seeds": seeds},

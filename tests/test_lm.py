@@ -287,3 +287,20 @@ def test_attention_of_a_training_is_the_eager_one(blocks):
         loss.backward()
         found[way] = [loss.detach(), *(weights.grad.clone() for weights in model.parameters())]
     torch.testing.assert_close(*found.values())
+
+
+@pytest.mark.parametrize(
+    "changes, way",
+    [
+        ({}, "featrack_causal"),
+        ({"sliding_window": 4}, "eager"),
+        ({"attention_dropout": 0.1}, "eager"),
+    ],
+)
+def test_attention_with_more_to_it_is_left_as_it_is(
+    fresh_model, blocks, tokenizer, tmp_path, changes, way
+):
+    model = fresh_model()
+    model.config.update(changes)
+    training.train(model, blocks, tmp_path, tokenizer=tokenizer, train_tokens=STEP, **RECIPE)
+    assert model.config._attn_implementation == way
