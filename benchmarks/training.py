@@ -48,7 +48,7 @@ log = logging.getLogger("benchmarks.training")
 
 ROUNDS = 5
 VOCABULARY, CONTEXT, D_MODEL, D_MLP, BLOCKS = 2048, 128, 128, 256, 32
-BATCH, SAE_STEPS, LM_STEPS, POINTS = 1024, 390, 24, 21
+BATCH, SAE_STEPS, LM_STEPS, POINTS = 1024, 390, 96, 21
 EXPANSION, L1, RATE = 3, 1.5, 8e-3  # as in profiles/quick.yaml
 
 
