@@ -124,7 +124,7 @@ def parameters(page, phase):
 
 PRETRAINED = LINEAGE.root not in FOUND
 ROOT_TOKENS = PROFILE.pretraining.train_tokens if PRETRAINED else 0
-# A short training gains little by a second thread, and on one there is room for something beside it.
+# A short training takes two fifths more core-seconds on two threads, and on one another phase has room beside it.
 SHORT = 5_000_000  # tokens
 given = {"root_tokens": ROOT_TOKENS, "sources_of": PROFILE.corpora.sources_of | SOURCES}
 given["tokenizer_from"] = TOKENIZER if PRETRAINED else str(FOUND[LINEAGE.root].folder)

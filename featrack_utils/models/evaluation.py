@@ -50,7 +50,7 @@ def evaluate(
     for batch in torch.from_numpy(blocks).long().split(size):
         batch = batch.to(model.device)
         logits = model(input_ids=batch).logits.flatten(0, 1).float()
-        # A block's last position predicts nothing: left out here, so many logits aren't copied.
+        # A block's last position has no target. To cut it off its logits would copy all others.
         targets = F.pad(batch[:, 1:], (0, 1), value=-100).flatten()
         known = targets >= 0
         losses.append(F.cross_entropy(logits, targets, reduction="none")[known])

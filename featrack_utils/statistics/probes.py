@@ -43,7 +43,7 @@ def fitted(x: Tensor, y: Tensor, seed: int, steps=300, rate=0.03) -> tuple[Tenso
     bias = torch.zeros(y.shape[1], requires_grad=True)
     optimiser = torch.optim.Adam([weights, bias], lr=rate, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1)
-    # Shuffled once: to gather other rows in every step would take as long as the step itself.
+    # Shuffled once: to gather other rows in every step would take half as long again.
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     x, y, size = x[order], y[order], min(2048, len(x))
     for step in range(steps):
