@@ -48,6 +48,7 @@ PRELOADED = (
     "scipy.stats",
     "seaborn",
     "transformers.models.mistral.modeling_mistral",
+    "transformers.trainer",
     "sae_lens",
     "transformer_lens.model_bridge",
     "pyarrow.parquet",
@@ -138,6 +139,7 @@ def serve(listener: socket.socket, modules: Sequence[str]) -> socket.socket | No
     """Forks for each client; returns it in the fork, and None in the server at its end."""
     # For jsonschema, as in featrack_utils.pipeline.notebook.
     sys.modules.setdefault("rfc3987_syntax", None)
+    sys.modules.setdefault("debugpy", None)  # which every kernel would load: nobody debugs a phase
     sys.stderr = Stderr()
     while True:
         ready, _, _ = select.select([listener, 0], [], [])
@@ -145,6 +147,8 @@ def serve(listener: socket.socket, modules: Sequence[str]) -> socket.socket | No
             return None
         for module in modules:  # at the first request; later they are there
             import_module(module)
+        if "numba" in sys.modules:  # or it would take half a second before its first function
+            sys.modules["numba"].core.registry.cpu_target.target_context.refresh()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a fork
         client, _ = listener.accept()
         gc.freeze()  # a collection in a fork would copy what it shares
