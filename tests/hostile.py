@@ -17,7 +17,6 @@ import psutil
 
 from featrack_utils.corpora.documents import Document, SourceConfig
 from featrack_utils.corpora.split import documents_of
-from featrack_utils.interpretation.explain.chat import EXPLAIN
 from tests.openai_server import ChatServer
 
 MARKER = "hacked"  # what scripts would write into the title, into window and into an attribute
@@ -178,7 +177,7 @@ class HostileChat(ChatServer):
         for hostile in ANSWERS:
             plain = plain.replace(json.dumps(f"{hostile} ")[1:-1], "")
         whole = super().answer({"messages": [system, {"content": plain}]}, fault)
-        if system["content"] == EXPLAIN:
+        if asked["content"].startswith("Excerpt 1\n"):  # it is asked to explain a feature
             message = whole["choices"][0]["message"]
             message["content"] = f"{ANSWERS[number % len(ANSWERS)]} {message['content']}"
         return whole

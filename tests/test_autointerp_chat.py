@@ -7,13 +7,15 @@ import pytest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.explain import chat
+from tests.chapters import Chapter
 from tests.openai_server import ChatServer
 
 KEY = "sk-loopback-0123456789"
+TASK = "Say in one phrase what the strong tokens have in common."
 
 
 def question(n: int = 0) -> str:
-    return chat.explanation_prompt([([f"a{n}", "b"], [9, 0])])
+    return Chapter("interpretation").explanation_prompt([([f"a{n}", "b"], [9, 0])])
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def asking(tmp_path, monkeypatch):
     def ask(
         server,
         *prompts,
-        system=chat.EXPLAIN,
+        system=TASK,
         key="TEST_KEY",
         url=None,
         max_requests=100,
@@ -137,7 +139,7 @@ def test_what_got_no_answer_is_not_asked_again_by_the_same_run(tmp_path):
     with ChatServer() as server:
         server.content = None
         asking = chat.ChatServer(server.url, "tiny", "", tmp_path / "answers", 9)
-        said = [asking.ask(chat.EXPLAIN, [question()]) for _ in range(3)]
+        said = [asking.ask(TASK, [question()]) for _ in range(3)]
     assert said == [[""]] * 3 and len(server.requests) == 1
 
 
@@ -147,7 +149,7 @@ def test_nothing_is_asked_twice_not_even_at_once_or_by_a_later_run(asking):
         asking(server, question())
         asking(server, question(), url=f"{server.url}/")
         assert len(server.requests) == 1
-        asking(server, question(), system=f"{chat.EXPLAIN} In French.")
+        asking(server, question(), system=f"{TASK} In French.")
     assert len(server.requests) == 2
 
 

@@ -10,16 +10,16 @@ from featrack_utils.interpretation.explain.lookup import (
     TOP,
     WIDTH,
     as_text,
-    excerpts_to_judge,
-    excerpts_to_show,
-    true_values,
 )
 from tests.autointerp_planted import BLOCK, DEAD, planted
+from tests.chapters import Chapter
 
+CHAPTER = Chapter("interpretation")
+excerpts_to_show, true_values = CHAPTER.excerpts_to_show, CHAPTER.true_values
 FEATURES = planted()
 TEXT = as_text(FEATURES, BLOCK, seed=1)
 COLUMNS = by_feature(FEATURES.acts)
-CHOSEN = excerpts_to_judge(COLUMNS, TEXT, seed=1)
+CHOSEN = CHAPTER.excerpts_to_judge(COLUMNS, TEXT, seed=1)
 
 
 def test_no_document_is_learnt_from_and_judged_on():

@@ -18,7 +18,8 @@ from tests.autointerp_planted import BLOCK, DEAD, LENGTH, VOCABULARY, planted
 from tests.chapters import Chapter
 from tests.openai_server import ChatServer
 
-CHAPTER = Chapter("interpretation")
+TEXT = as_text(planted(), BLOCK, seed=1)
+CHAPTER = Chapter("interpretation", text=TEXT, vocabulary=VOCABULARY, seed=1)
 Subject, score, everywhere_r = CHAPTER.Subject, CHAPTER.score, CHAPTER.everywhere_r
 KEY = "sk-loopback-9876543210"
 LINEAGE = Lineage(
@@ -30,7 +31,6 @@ LINEAGE = Lineage(
     }
 )
 CONTROL = "lua.mlp-0"
-TEXT = as_text(planted(), BLOCK, seed=1)
 
 
 def tracked(lineage):
@@ -69,10 +69,7 @@ def ask(monkeypatch):
     def scored(server, answers, max_requests=10_000):
         asking = chat.ChatServer(server.url, "tiny", "TEST_KEY", answers, max_requests)
         subjects = {
-            model: each._replace(
-                explainer=chat.ChatExplainer(asking, each.columns, TEXT, VOCABULARY, 1),
-                sample=np.array([2, 5]),
-            )
+            model: CHAPTER.asked(each, asking)._replace(sample=np.array([2, 5]))
             for model, each in counted(LINEAGE).items()
         }
         return score(TEXT, subjects, tracked(LINEAGE), seed=1)
