@@ -34,6 +34,7 @@ import base64
 import io
 from html import escape
 from itertools import permutations
+from typing import NamedTuple
 
 import ipywidgets
 import numpy as np
@@ -45,10 +46,10 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
+from featrack_utils.dictionaries.training import load_sae
 from featrack_utils.display import (
     cards,
     flow_figure,
-    live,
     page_models,
     paper,
     shading,
@@ -58,6 +59,7 @@ from featrack_utils.display import (
 )
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, count, number, percent, say, show
+from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import contexts
 from featrack_utils.lineage import label
 from featrack_utils.matching.best_matches import open_matches
@@ -79,13 +81,30 @@ story = "One day, a little girl"  # the same
 tau_low = 0.5  # a loose threshold for the still picture
 tau_high = 0.95  # and a strict one
 
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+class LiveModel(NamedTuple):
+    """A model in memory with its dictionary of seed 0."""
+
+    bridge: object  # TransformerLens's
+    sae: object
+    peaks: np.ndarray  # [d_sae], each feature's largest activation on the evaluation mix
+
+
+def open_model(name):
+    """A model of the run; an error in one sentence if it or its dictionary is missing or damaged."""
+    bridge = loading.boot(store.opened(run / "models" / name))
+    sae = load_sae(store.opened(run / "saes" / f"{name}-0"))
+    return LiveModel(bridge, sae, found[f"{name}-0"].acts.max(axis=0).toarray().ravel())
+
+
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 found = features.open_features(run, lineage, 2, 2)
-models = live.open_models(run, lineage, found)
+models = {name: open_model(name) for name in lineage.order}
 matches = open_matches(run)
 best = {
     (a, b): matches.best[matches.names[a][0], matches.names[b][0]]
@@ -112,6 +131,51 @@ def picture(figure, alt):
     )
 
 
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+class Panel(ipywidgets.VBox):
+    """Controls, by argument of `show`, and below them the HTML that it makes of their values.
+
+    What a reader can cause (FeatrackError) stands there as one sentence. `page` stands in the
+    book, where there is no kernel.
+    """
+
+    # Not ipywidgets.interactive: a picture in its output area stops a notebook that papermill runs.
+
+    def __init__(self, show, page=None, **controls):
+        view = ipywidgets.HTML()
+
+        def update(_change=None):
+            try:
+                view.value = show(**{name: each.value for name, each in controls.items()}).data
+            except FeatrackError as error:
+                view.value = f'<p role="alert">{escape(str(error))}</p>'
+
+        for each in controls.values():
+            each.observe(update, names="value")
+        super().__init__([*controls.values(), view])
+        self._page = page
+        update()
+
+    def _repr_mimebundle_(self, **given):
+        html = {"text/html": self._page.data} if self._page else {}
+        return super()._repr_mimebundle_(**given) | html
+
+    def __repr__(self):
+        # The usual form lists every child, with addresses and values that differ between runs.
+        return "<controls>"
+
+
+def control(kind, description, tooltip, **traits):
+    """A control with a visible label and a longer explanation, as wide as the page allows."""
+    return kind(
+        description=description,
+        tooltip=tooltip,
+        style={"description_width": "11em"},
+        layout=ipywidgets.Layout(width="min(100%, 46em)"),
+        **traits,
+    )
+
+
 # %% [markdown]
 # ## Which features fire on your text?
 #
@@ -121,10 +185,34 @@ def picture(figure, alt):
 
 
 # %%
+def encode(tokenizer, text, limit):
+    """Token ids of a text, led by the token that begins every document; `limit` counts them all.
+
+    A text that spells that token out gets ordinary tokens for it.
+    """
+    if not text:
+        raise FeatrackError("There is no text to read: type some.")
+    text = text.encode("utf-8", "replace").decode()  # a browser may send half a surrogate pair
+    ids = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+    if len(ids) >= limit:
+        raise FeatrackError(
+            f"The text has {len(ids):,} tokens and the models read at most {limit - 1:,}: "
+            "shorten it."
+        )
+    return [tokenizer.bos_token_id, *ids]
+
+
+@torch.no_grad()
+def feature_acts(model, ids):
+    """Activations of all features on all tokens but the first, which no dictionary has seen."""
+    acts = capture.mlp_activations(model.bridge, torch.tensor([ids]), lineage.site)
+    return model.sae.encode(acts[0, 1:]).numpy()
+
+
 def read(text):
     """Each model's feature activations on a text, [n, d_sae] by model, and the text's tokens."""
-    ids = live.encode(corpora.tokenizer, text, context)
-    acts = {name: live.feature_acts(model, ids) for name, model in models.items()}
+    ids = encode(corpora.tokenizer, text, context)
+    acts = {name: feature_acts(model, ids) for name, model in models.items()}
     return acts, corpora.pieces(np.array(ids[1:]))
 
 
@@ -220,13 +308,11 @@ def show_text(text, top):
 
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
-live.Panel(
+Panel(
     show_text,
     page=page_models.panel("type"),
-    text=live.control(
-        ipywidgets.Textarea, "Your text", "Text that all models read", value=code, rows=3
-    ),
-    top=live.control(
+    text=control(ipywidgets.Textarea, "Your text", "Text that all models read", value=code, rows=3),
+    top=control(
         ipywidgets.IntSlider,
         "Features a model",
         "How many of its strongest features are shown",
@@ -287,7 +373,7 @@ def acts_at(t, model, feature, places):
 
 def text_at(t, prompt):
     """What the model at t writes after a prompt, always with the same random numbers."""
-    live.encode(corpora.tokenizer, prompt, context - 1)  # refuses what leaves no room to write
+    encode(corpora.tokenizer, prompt, context - 1)  # refuses what leaves no room to write
     options = {"new_tokens": 40, "seed": seed}
     return evaluation.continuation(model_at(t), corpora.tokenizer, prompt, **options)
 
@@ -409,14 +495,14 @@ def choose_feature(names, model, feature):
     """Two controls: whose dictionary, of these models', and which of its features."""
     named = [(label(name), name) for name in names]
     return {
-        "model": live.control(
+        "model": control(
             ipywidgets.Dropdown,
             "Dictionary of",
             "The model whose dictionary holds the feature",
             value=model,
             options=named,
         ),
-        "feature": live.control(
+        "feature": control(
             ipywidgets.BoundedIntText,
             "Feature",
             "The feature's number in that dictionary",
@@ -429,10 +515,10 @@ def choose_feature(names, model, feature):
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 if apart:
     display(
-        live.Panel(
+        Panel(
             show_way,
             page=page_models.panel("slide"),
-            t=live.control(
+            t=control(
                 ipywidgets.FloatSlider,
                 "Weight t",
                 f"0 is the {first} model, 1 is the {second} model",
@@ -443,7 +529,7 @@ if apart:
                 continuous_update=False,
             ),
             **choose_feature(readers, reader, followed),
-            prompt=live.control(
+            prompt=control(
                 ipywidgets.Text,
                 "Text to go on from",
                 "The model at this weight writes on from here",
@@ -543,10 +629,10 @@ for (_, child), (pair, rows) in zip(lineage.edges, shares.groupby("pair", sort=F
 
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
-live.Panel(
+Panel(
     show_threshold,
     page=shareplots.moving_threshold(tau, curves),
-    tau=live.control(
+    tau=control(
         ipywidgets.FloatSlider,
         "Threshold τ",
         "Correlation above which two features match",
@@ -594,7 +680,7 @@ def moved(clean, without):
 # %%
 def effects(model, ids):
     """The features active on a text's last token, and what the ablation of each alone moves."""
-    acts = live.feature_acts(model, ids)[-1]
+    acts = feature_acts(model, ids)[-1]
     active = np.argsort(-acts, kind="stable")[: np.count_nonzero(acts)]
     clean = next_token(model, ids)
     table = pd.DataFrame({"feature": active, "activation": acts[active]})
@@ -607,11 +693,11 @@ def effects(model, ids):
 # ablate every feature that is active there, each alone, and show the one that moves most.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
-ids = live.encode(corpora.tokenizer, code, context)
+ids = encode(corpora.tokenizer, code, context)
 moves = effects(models[last], ids)
 removed = int(moves["feature"].iloc[0]) if len(moves) else 0
 clean, without = next_token(models[last], ids), next_token(models[last], ids, removed)
-strength = live.feature_acts(models[last], ids)[-1, removed]
+strength = feature_acts(models[last], ids)[-1, removed]
 stronger = int((strength < moves["activation"]).sum())
 results |= {
     "live.ablated.active": len(moves),
@@ -708,8 +794,8 @@ say(
 def show_ablation(text, model, feature):
     """What becomes of the next token without a feature, and where the feature is active."""
     one, name = models[model], cards.Feature(f"{model}-0", feature).name
-    ids = live.encode(corpora.tokenizer, text, context)
-    acts = live.feature_acts(one, ids)
+    ids = encode(corpora.tokenizer, text, context)
+    acts = feature_acts(one, ids)
     clean, without = next_token(one, ids), next_token(one, ids, feature)
     words = f"{name} isn't active on the last token, so nothing changes after it."
     if acts[-1, feature] > 0:
@@ -730,10 +816,10 @@ def show_ablation(text, model, feature):
 
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
-live.Panel(
+Panel(
     show_ablation,
     page=page_models.panel("ablate"),
-    text=live.control(
+    text=control(
         ipywidgets.Textarea, "Your text", "Text that the model goes on from", value=code, rows=3
     ),
     **choose_feature(models, last, removed),

@@ -13,7 +13,7 @@ from sae_lens import StandardSAE, StandardSAEConfig
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.corpora.tokenizer import Blocks
 from featrack_utils.dictionaries import features
-from featrack_utils.display import live, style
+from featrack_utils.display import style
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import loading, merging, training
@@ -48,7 +48,7 @@ class Chapter(chapters.Chapter):
 
     def panel(self, show: str):
         """The control over one of the functions, as its cell makes it."""
-        begins = f"live.Panel({show},"
+        begins = f"Panel({show},"
         trees = [ast.parse(source) for source in chapters.sources(CHAPTER)]
         calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
         (source,) = [text for text in map(ast.unparse, calls) if text.startswith(begins)]
@@ -135,7 +135,8 @@ def found(run, mix):
 
 @pytest.fixture(scope="module")
 def models(run, found):
-    return live.open_models(run, LINEAGE, found)
+    chapter = Chapter(run=run, found=found)
+    return {name: chapter.open_model(name) for name in LINEAGE.order}
 
 
 @pytest.fixture

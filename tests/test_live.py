@@ -12,7 +12,6 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.display import live
 from featrack_utils.display.style import pair_label
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.best_matches import Matches, pairs_to_match
@@ -41,13 +40,13 @@ from tests.live_run import (
 
 
 def test_a_text_is_led_by_the_token_that_begins_documents(tokenizer):
-    ids = live.encode(tokenizer, "the cat", 16)
+    ids = Chapter().encode(tokenizer, "the cat", 16)
     assert ids[0] == tokenizer.bos_token_id
     assert tokenizer.decode(ids[1:]) == "the cat"
 
 
 def test_a_text_that_spells_out_a_special_token_is_data(tokenizer):
-    ids = live.encode(tokenizer, "<|endoftext|>", 16)
+    ids = Chapter().encode(tokenizer, "<|endoftext|>", 16)
     assert ids.count(tokenizer.bos_token_id) == 1 and len(ids) > 2
 
 
@@ -60,18 +59,18 @@ def test_a_text_that_spells_out_a_special_token_is_data(tokenizer):
 )
 def test_a_text_that_cannot_be_read_is_refused_in_one_sentence(tokenizer, text, said):
     with pytest.raises(FeatrackError) as caught:
-        live.encode(tokenizer, text, 16)
+        Chapter().encode(tokenizer, text, 16)
     assert str(caught.value).startswith(said)
-    assert len(live.encode(tokenizer, "@" * 15, 16)) == 16
+    assert len(Chapter().encode(tokenizer, "@" * 15, 16)) == 16
 
 
 def test_half_a_character_is_read_as_a_question_mark(tokenizer):
-    assert live.encode(tokenizer, "ab\ud800", 16) == live.encode(tokenizer, "ab?", 16)
+    assert Chapter().encode(tokenizer, "ab\ud800", 16) == Chapter().encode(tokenizer, "ab?", 16)
 
 
 def test_features_of_an_identity_are_the_parts_of_transformers_own_neurons(run, models, tokenizer):
-    ids = live.encode(tokenizer, "return x", 16)
-    acts = live.feature_acts(models["lua"], ids)
+    ids = Chapter().encode(tokenizer, "return x", 16)
+    acts = Chapter(lineage=LINEAGE).feature_acts(models["lua"], ids)
     expected = neurons(run, "lua", ids)[1:]  # the first token is left out
     np.testing.assert_allclose(acts[:, :D] - acts[:, D:], expected, rtol=1e-4, atol=1e-5)
     assert (acts >= 0).all()
@@ -261,7 +260,7 @@ def test_every_control_has_a_label_and_an_explanation(chapter, known):
 
 
 def test_a_page_without_a_kernel_gets_a_note_in_a_panels_place():
-    panel = live.Panel(lambda: HTML(""))  # with nothing for a page of its own
+    panel = Chapter().Panel(lambda: HTML(""))  # with nothing for a page of its own
     shown = new_output("display_data", data=panel._repr_mimebundle_())
     notebook = new_notebook(cells=[new_code_cell("widget", outputs=[shown])])
     clean_notebook(notebook, "live")

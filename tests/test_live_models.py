@@ -8,7 +8,6 @@ import pytest
 import torch
 from scipy import sparse
 
-from featrack_utils.display import live
 from featrack_utils.models import evaluation, loading
 
 # ruff: noqa: F401, F811 (fixtures are imported, and then named as arguments)
@@ -148,7 +147,7 @@ def without_by_hand(run, name, ids, feature):
 
 def active(models, name, ids):
     """Features active on the last token, strongest first."""
-    acts = live.feature_acts(models[name], ids)[-1]
+    acts = Chapter(lineage=LINEAGE).feature_acts(models[name], ids)[-1]
     return np.argsort(-acts)[: np.count_nonzero(acts)].tolist()
 
 
@@ -156,7 +155,7 @@ def active(models, name, ids):
 def test_ablating_a_neurons_part_is_what_transformers_gives_without_it(
     run, chapter, models, tokenizer, which
 ):
-    ids = live.encode(tokenizer, "the cat", 16)
+    ids = Chapter().encode(tokenizer, "the cat", 16)
     feature = next(i for i in active(models, "stories", ids) if (i < D) == (which == "positive"))
     without = chapter.next_token(models["stories"], ids, feature)
     expected = without_by_hand(run, "stories", ids, feature)
@@ -165,7 +164,7 @@ def test_ablating_a_neurons_part_is_what_transformers_gives_without_it(
 
 
 def test_ablating_a_feature_that_is_silent_changes_nothing(chapter, models, tokenizer):
-    ids = live.encode(tokenizer, "the cat", 16)
+    ids = Chapter().encode(tokenizer, "the cat", 16)
     # Of each pair of parts one is active.
     assert len(active(models, "lua", ids)) == D
     silent = next(i for i in range(2 * D) if i not in active(models, "lua", ids))
@@ -179,14 +178,17 @@ def test_what_moves_is_half_the_sum_of_changes():
 
 
 def test_effects_name_each_active_feature_once_the_largest_first(chapter, models, tokenizer):
-    ids = live.encode(tokenizer, "def f", 16)
+    ids = Chapter().encode(tokenizer, "def f", 16)
     table = chapter.effects(models["base"], ids)
     assert sorted(table["feature"]) == sorted(active(models, "base", ids))
     assert table["moved"].is_monotonic_decreasing and table["moved"].between(0, 1).all()
     first = int(table["feature"][0])
     clean, without = (chapter.next_token(models["base"], ids, *each) for each in ([], [first]))
     assert chapter.moved(clean, without) == table["moved"][0]
-    assert live.feature_acts(models["base"], ids)[-1, first] == table["activation"][0]
+    assert (
+        Chapter(lineage=LINEAGE).feature_acts(models["base"], ids)[-1, first]
+        == table["activation"][0]
+    )
 
 
 def test_the_largest_changes_are_shown_losers_first_and_ties_by_probability(chapter):
@@ -201,7 +203,7 @@ def test_the_largest_changes_are_shown_losers_first_and_ties_by_probability(chap
 
 @pytest.fixture
 def ablating(chapter, models, tokenizer):
-    ranked = active(models, "lua", live.encode(tokenizer, "the cat", 16))
+    ranked = active(models, "lua", Chapter().encode(tokenizer, "the cat", 16))
     chapter.last, chapter.removed = "lua", ranked[0]
     return chapter.panel("show_ablation"), ranked
 

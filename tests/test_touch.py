@@ -15,15 +15,17 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from featrack_utils.dictionaries.training import load_sae
-from featrack_utils.display import explorer, live, page_models, style
+from featrack_utils.display import explorer, page_models, style
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import SITE, Lineage
 from featrack_utils.models import capture, loading, merging
 from featrack_utils.pipeline import store
 from tests import explorer_data, touch_data
 from tests.browser import BROWSER, DESKTOP, DRIVER, PHONE, open_browser, set_window
+from tests.chapters import Chapter
 
 T = 0.4
+encode = Chapter("live").encode
 D, FEATURES = 24, 60
 LINEAGE = Lineage(
     {
@@ -101,7 +103,7 @@ def references(run, tokenizer):
         model, sae = loading.load_model(run / "models" / name), load_sae(run / "saes" / f"{name}-0")
         rows = []
         for text in PASSAGES:
-            ids = live.encode(tokenizer, text, 10**6)[:16]
+            ids = encode(tokenizer, text, 10**6)[:16]
             tokens = torch.tensor([ids])
             with torch.no_grad():
                 acts = capture.plain_activations(model, tokens, LINEAGE.site)[0]
@@ -181,7 +183,7 @@ def test_the_page_cuts_any_text_into_the_tokenizer_s_tokens(browser, tokenizer, 
         "featrackTouch.ask([], 'encode', JSON.parse(arguments[0])).then(arguments[1]);",
         json.dumps(text),
     )
-    assert found == live.encode(tokenizer, text, 10**6)[1:]
+    assert found == encode(tokenizer, text, 10**6)[1:]
 
 
 @pytest.mark.parametrize("name", LINEAGE.order)
@@ -326,7 +328,7 @@ def test_what_can_t_be_read_is_one_sentence_as_in_the_package(browser, site, tok
     opened(browser, site, "#text=" + "qx" * 9)
     said = browser.find_element(By.CSS_SELECTOR, "[role=alert]").text
     with pytest.raises(FeatrackError) as refused:
-        live.encode(tokenizer, "qx" * 9, 16)
+        encode(tokenizer, "qx" * 9, 16)
     assert said == str(refused.value)
 
 

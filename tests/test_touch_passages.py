@@ -14,15 +14,16 @@ import torch
 
 from featrack_utils.corpora.prepare import open_corpora
 from featrack_utils.dictionaries.training import load_sae
-from featrack_utils.display import live
 from featrack_utils.lineage import Lineage
 from featrack_utils.models import capture, loading
 from featrack_utils.pipeline.store import open_lineage
 from tests.browser import BROWSER, DRIVER, open_browser
+from tests.chapters import Chapter
 
 FINISHED = os.environ.get("FEATRACK_FINISHED")
 PASSAGES, LONGEST, SHORTEST = 50, 1000, 20  # of a domain; characters
 EVERY = 8  # at every eighth position the page is asked
+encode = Chapter("live").encode
 
 # What the page's models say of a text at some positions, as float32 numbers in base 64.
 _SAID = """
@@ -92,7 +93,7 @@ def test_there_are_two_hundred_passages_and_the_page_cuts_each_into_the_tokenize
     assert {len(texts) for texts in passages.values()} == {PASSAGES} and len(passages) == 4
     tokenizer = open_corpora(run / "corpora", 64).tokenizer
     for text in (text for texts in passages.values() for text in texts):
-        expected = live.encode(tokenizer, text, 10**6)[1:]
+        expected = encode(tokenizer, text, 10**6)[1:]
         assert page.execute_async_script(_ENCODED, text) == expected
 
 
@@ -106,7 +107,7 @@ def test_logits_and_features_on_passages_are_those_of_torch_and_saelens(
     tokenizer = open_corpora(run / "corpora", 64).tokenizer
     worst, features = {"logits": 0.0, "acts": 0.0}, []
     for text in (text for texts in passages.values() for text in texts):
-        ids = live.encode(tokenizer, text, 10**6)[:context]
+        ids = encode(tokenizer, text, 10**6)[:context]
         positions = [*range(1, len(ids) - 1, EVERY), len(ids) - 1]
         with torch.no_grad():
             acts = capture.plain_activations(model, torch.tensor([ids]), lineage.site)[0]
