@@ -26,10 +26,14 @@
 import numpy as np
 import pandas as pd
 
+from featrack_utils.corpora import prepare
+from featrack_utils.dictionaries.features import open_features
 from featrack_utils.display import explorer, page_models, style
 from featrack_utils.display.text import check, count, number, percent, say
+from featrack_utils.interpretation import contexts, logit_effects, selection
 from featrack_utils.lineage import label
 from featrack_utils.matching import flow
+from featrack_utils.matching.best_matches import FOLDER as MATCHING
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.pipeline import store
 
@@ -43,19 +47,62 @@ tau = 0.8  # correlation above which two features match; paper: 0.8
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)
-settings = {"context": context, "seed": seed}
+matches = open_matches(run)
+
+
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
+def own_r(matches):
+    """Each first dictionary's features' best r in every other dictionary of their own model.
+
+    The least over those dictionaries, NaN where one has none; models with one are left out.
+    """
+    return {
+        model: selection.closest(matches.best, first, others).r.min(axis=1, skipna=False).to_numpy()
+        for model, (first, *others) in matches.names.items()
+        if others
+    }
+
+
+def read_contents():
+    """What the explorer shows, gathered from the run."""
+    found = open_features(run, lineage, root_seeds=1, other_seeds=1)
+    mapped = pd.read_parquet(store.opened(run / "map") / "map.parquet")
+    said = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")
+    columns = ["model", "feature", "explanation", "simulation_r"]
+    tokenizer = prepare.open_corpora(store.opened(run / "corpora"), context).tokenizer
+    return explorer.Contents(
+        lineage=lineage,
+        features={model: found[f"{model}-0"] for model in lineage.order},
+        best=flow.first_matches(lineage, matches),
+        own=own_r(matches),
+        copies={model: matches.copies[f"{model}-0"].group for model in lineage.order},
+        logits={
+            model: logit_effects.top_logits(
+                run / "models" / model, run / "saes" / f"{model}-0", explorer.LOGITS, lineage.site
+            )
+            for model in lineage.order
+        },
+        about=mapped.merge(said[columns], how="left", validate="one_to_one"),
+        vocabulary=contexts.vocabulary(tokenizer),
+        width=context - 1,
+        profile=run.name,
+        seed=seed,
+    )
 
 
 def build(work):
-    explorer.write_data(work / "data", explorer.read_contents(run, **settings), tau)
+    explorer.write_data(work / "data", read_contents(), tau)
 
 
+names = ["corpora", "map", "interpretation", MATCHING]
+names += [f"models/{model}" for model in lineage.order]
+names += [f"features/{model}-0" for model in lineage.order]
 made = store.make(
     run / "explorer",
     build,
-    parameters={"tau": tau} | settings,
-    inputs=explorer.inputs(run, lineage),
-    code=[explorer],
+    parameters={"tau": tau, "context": context, "seed": seed},
+    inputs=[run / name for name in names],
+    code=[explorer, logit_effects, selection, prepare],
 )
 megabytes = sum(path.stat().st_size for path in (made / "data").iterdir()) / 1e6
 store.write_results(run, "explorer", {"explorer.megabytes": megabytes})
@@ -92,11 +139,10 @@ say(
 )
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
-matches = open_matches(run)
 root = lineage.root
 kinds = flow.classes(lineage, flow.tracked(lineage, flow.first_matches(lineage, matches), tau))
 disappearing = kinds[root] == flow.CLASSES.index("disappearing")
-own = explorer.own_r(lineage, matches).get(root)  # None where there is one dictionary
+own = own_r(matches).get(root)  # None where there is one dictionary
 asked = own is not None and disappearing.any()
 again = (own[disappearing] > tau).mean() if asked else None
 

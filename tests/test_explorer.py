@@ -12,8 +12,8 @@ import pytest
 from featrack_utils.display import explorer
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.contexts import window
-from featrack_utils.lineage import Lineage
 from tests import browser, explorer_contents
+from tests.chapters import Chapter
 from tests.explorer_contents import CHAIN, DEAD, PAPER, TAU, THREE, TWIN, WIDTH, D, read
 from tests.planted_matches import all_matches
 
@@ -139,8 +139,7 @@ def test_the_least_r_over_the_other_dictionaries_counts():
     }
     names = {"root": ("root-0", "root-1", "root-2"), "a": ("a-0",)}
     matches = SimpleNamespace(names=names, best=best, eligible={"root-0": np.ones(3, bool)})
-    lineage = Lineage({"root": {"train": ["x"]}, "a": {"parent": "root", "train": ["y"]}})
-    least = explorer.own_r(lineage, matches)
+    least = Chapter("explorer").own_r(matches)
     assert list(least) == ["root"]
     np.testing.assert_array_equal(least["root"], [0.85, 0.4, np.nan])
 

@@ -21,19 +21,15 @@ from IPython.display import HTML
 from jaxtyping import Float, Int
 from scipy import sparse
 
-from featrack_utils.dictionaries.features import Features, open_features
+from featrack_utils.dictionaries.features import Features
 from featrack_utils.display.style import colour_of
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import contexts
-from featrack_utils.interpretation.logit_effects import LogitEffects, top_logits
-from featrack_utils.interpretation.selection import closest
+from featrack_utils.interpretation.logit_effects import LogitEffects
 from featrack_utils.lineage import Lineage, label
 from featrack_utils.matching import chains, flow
-from featrack_utils.matching.best_matches import FOLDER as MATCHING
-from featrack_utils.matching.best_matches import Matches, open_matches
 from featrack_utils.matching.classes import turned
 from featrack_utils.matching.flow import Best
-from featrack_utils.pipeline import store
 
 FORMAT = 3
 CHUNK = 256  # features in one file of details
@@ -76,59 +72,6 @@ class Contents(NamedTuple):
     width: int
     profile: str
     seed: int
-
-
-def inputs(run: Path, lineage: Lineage) -> list[Path]:
-    """The artefacts of a run that `read_contents` reads, dictionaries' features among them."""
-    names = ["corpora", "map", "interpretation", MATCHING]
-    for model in lineage.order:
-        names += [f"models/{model}", f"features/{model}-0"]
-    return [run / name for name in names]
-
-
-def read_contents(run: Path, context: int, seed: int) -> Contents:
-    """Gathers what the explorer shows; `seed` draws the random contexts.
-
-    Raises FeatrackError: an artefact is missing or damaged.
-    """
-    from featrack_utils.corpora.prepare import open_corpora  # slow to load
-
-    tokenizer = open_corpora(store.opened(run / "corpora"), context).tokenizer
-    lineage, matches = store.open_lineage(run), open_matches(run)
-    found = open_features(run, lineage, root_seeds=1, other_seeds=1)
-    mapped = pd.read_parquet(store.opened(run / "map") / "map.parquet")
-    read = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")
-    columns = ["model", "feature", "explanation", "simulation_r"]
-    return Contents(
-        lineage=lineage,
-        features={model: found[f"{model}-0"] for model in lineage.order},
-        best=flow.first_matches(lineage, matches),
-        own=own_r(lineage, matches),
-        copies={model: matches.copies[f"{model}-0"].group for model in lineage.order},
-        logits={
-            model: top_logits(
-                run / "models" / model, run / "saes" / f"{model}-0", LOGITS, lineage.site
-            )
-            for model in lineage.order
-        },
-        about=mapped.merge(read[columns], how="left", validate="one_to_one"),
-        vocabulary=contexts.vocabulary(tokenizer),
-        width=context - 1,
-        profile=run.name,
-        seed=seed,
-    )
-
-
-def own_r(lineage: Lineage, matches: Matches) -> dict[str, Float[np.ndarray, " d_sae"]]:
-    """Each first dictionary's features' best r in every other dictionary of their own model.
-
-    The least over those dictionaries, NaN where one has none; models with one are left out.
-    """
-    return {
-        model: closest(matches.best, first, others).r.min(axis=1, skipna=False).to_numpy()
-        for model, (first, *others) in matches.names.items()
-        if others
-    }
 
 
 def write_data(folder: Path, contents: Contents, tau: float) -> None:
