@@ -23,6 +23,9 @@
 # and how it was interpreted.
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
+import base64
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
@@ -30,11 +33,13 @@ from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries.features import open_features
 from featrack_utils.display import explorer, page_models, style
 from featrack_utils.display.text import check, count, number, percent, say
+from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import contexts, logit_effects, selection
 from featrack_utils.lineage import label
-from featrack_utils.matching import flow
+from featrack_utils.matching import chains, flow
 from featrack_utils.matching.best_matches import FOLDER as MATCHING
 from featrack_utils.matching.best_matches import open_matches
+from featrack_utils.matching.classes import turned
 from featrack_utils.pipeline import store
 
 # %% tags=["parameters", "remove-cell"]
@@ -48,64 +53,6 @@ run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)
 matches = open_matches(run)
-
-
-# %% tags=["remove-cell"] jupyter={"source_hidden": true}
-def own_r(matches):
-    """Each first dictionary's features' best r in every other dictionary of their own model.
-
-    The least over those dictionaries, NaN where one has none; models with one are left out.
-    """
-    return {
-        model: selection.closest(matches.best, first, others).r.min(axis=1, skipna=False).to_numpy()
-        for model, (first, *others) in matches.names.items()
-        if others
-    }
-
-
-def read_contents():
-    """What the explorer shows, gathered from the run."""
-    found = open_features(run, lineage, root_seeds=1, other_seeds=1)
-    mapped = pd.read_parquet(store.opened(run / "map") / "map.parquet")
-    said = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")
-    columns = ["model", "feature", "explanation", "simulation_r"]
-    tokenizer = prepare.open_corpora(store.opened(run / "corpora"), context).tokenizer
-    return explorer.Contents(
-        lineage=lineage,
-        features={model: found[f"{model}-0"] for model in lineage.order},
-        best=flow.first_matches(lineage, matches),
-        own=own_r(matches),
-        copies={model: matches.copies[f"{model}-0"].group for model in lineage.order},
-        logits={
-            model: logit_effects.top_logits(
-                run / "models" / model, run / "saes" / f"{model}-0", explorer.LOGITS, lineage.site
-            )
-            for model in lineage.order
-        },
-        about=mapped.merge(said[columns], how="left", validate="one_to_one"),
-        vocabulary=contexts.vocabulary(tokenizer),
-        width=context - 1,
-        profile=run.name,
-        seed=seed,
-    )
-
-
-def build(work):
-    explorer.write_data(work / "data", read_contents(), tau)
-
-
-names = ["corpora", "map", "interpretation", MATCHING]
-names += [f"models/{model}" for model in lineage.order]
-names += [f"features/{model}-0" for model in lineage.order]
-made = store.make(
-    run / "explorer",
-    build,
-    parameters={"tau": tau, "context": context, "seed": seed},
-    inputs=[run / name for name in names],
-    code=[explorer, logit_effects, selection, prepare],
-)
-megabytes = sum(path.stat().st_size for path in (made / "data").iterdir()) / 1e6
-store.write_results(run, "explorer", {"explorer.megabytes": megabytes})
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 explorer.page(runs_models=not page_models.unfit(run, lineage))
@@ -125,6 +72,211 @@ explorer.page(runs_models=not page_models.unfit(run, lineage))
 # - **Every view has an address** of its own, which can be kept and shared.
 # - It works with the keyboard alone, and on a phone.
 # :::
+
+# %% [markdown]
+# What the page shows is gathered from the chapters before this one. Each feature has a row in the list:
+# its class, densities, closest features elsewhere, tokens, words and place.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+class Contents(NamedTuple):
+    """What the explorer shows of each model's first dictionary; all but the last two by model."""
+
+    features: dict  # activations on the evaluation mix
+    best: dict  # best matches by (earlier, later) model
+    own: dict  # each feature's r as `own_r` has it
+    copies: dict  # number of each feature's group of copies; −1: can't be judged
+    logits: dict  # the tokens that it raises and lowers
+    about: pd.DataFrame  # columns model, feature, explanation, simulation_r, x, y, cluster
+    vocabulary: list  # text of each token
+
+
+def own_r(matches):
+    """Each first dictionary's features' best r in every other dictionary of their own model.
+
+    The least over those dictionaries, NaN where one has none; models with one are left out.
+    """
+    return {
+        model: selection.closest(matches.best, first, others).r.min(axis=1, skipna=False).to_numpy()
+        for model, (first, *others) in matches.names.items()
+        if others
+    }
+
+
+def read_contents():
+    """What the explorer shows, gathered from the run."""
+    found = open_features(run, lineage, root_seeds=1, other_seeds=1)
+    logits = {
+        model: logit_effects.top_logits(
+            run / "models" / model, run / "saes" / f"{model}-0", explorer.LOGITS, lineage.site
+        )
+        for model in lineage.order
+    }
+    mapped = pd.read_parquet(store.opened(run / "map") / "map.parquet")
+    said = pd.read_parquet(store.opened(run / "interpretation") / "interpretations.parquet")
+    columns = ["model", "feature", "explanation", "simulation_r"]
+    tokenizer = prepare.open_corpora(store.opened(run / "corpora"), context).tokenizer
+    return Contents(
+        features={model: found[f"{model}-0"] for model in lineage.order},
+        best=flow.first_matches(lineage, matches),
+        own=own_r(matches),
+        copies={model: matches.copies[f"{model}-0"].group for model in lineage.order},
+        logits=logits,
+        about=mapped.merge(said[columns], how="left", validate="one_to_one"),
+        vocabulary=contexts.vocabulary(tokenizer),
+    )
+
+
+def closest_in(best, model, other):
+    """Each feature's best partner in another model, −1 for none, and its r, NaN for none."""
+    one = best[model, other] if (model, other) in best else turned(best[other, model])
+    return one.a_best_index, np.where(one.a_best_index >= 0, one.a_best_r, np.nan)
+
+
+def kinds_of(best):
+    """Classes as `flow` has them, but none is called lost or new that its line has further on.
+
+    A root's feature that every child lacks may stand in a merge of them, and a merge's feature
+    without a parent's may be the root's.
+    """
+    kinds = flow.classes(lineage, flow.tracked(lineage, best, tau))
+    unmatched = [explorer.CLASSES.index(name) for name in ("disappearing", "emerging", "novel")]
+    for model, numbers in kinds.items():
+        line = set(lineage.order) if model == lineage.root else set(lineage.ancestors(model))
+        there = [closest_in(best, model, other)[1] > tau for other in line - {model}]
+        further = np.isin(numbers, unmatched) & np.any(there, axis=0)
+        numbers[further] = explorer.CLASSES.index("elsewhere")
+    return kinds
+
+
+def rounded(values, digits=3):
+    """Numbers of so many significant digits; None for a missing one."""
+    return [None if pd.isna(value) else float(f"{value:.{digits}g}") for value in values]
+
+
+def index_of(contents, columns):
+    """The list's rows as arrays, by model; `columns` are activations by feature."""
+    best, kinds = contents.best, kinds_of(contents.best)
+    chained = chains.in_chains(lineage, best, tau)
+    rows = {}
+    for model, found in contents.features.items():
+        about = contents.about[contents.about["model"] == model].set_index("feature")
+        about = about.reindex(np.arange(found.acts.shape[1]))
+        own = contents.own.get(model, np.full(len(about), np.nan))
+        shares = contexts.token_shares(found, len(contents.vocabulary))
+        density = contexts.densities(columns[model], found.domain, len(lineage.domains))
+        closest = {m: closest_in(best, model, m) for m in lineage.order if m != model}
+        rows[model] = {
+            "cls": kinds[model].tolist(),
+            "universal": chained[model].astype(int).tolist(),
+            "density": [rounded(row, 4) for row in density],
+            "peak": rounded(contexts.peaks(columns[model]), 4),
+            "match": {
+                other: {"i": index.tolist(), "r": rounded(r)}
+                for other, (index, r) in closest.items()
+            },
+            "top": [
+                contexts.strongest_tokens(shares, i, explorer.TOP_TOKENS)[0].tolist()
+                for i in about.index
+            ],
+            "own": rounded(own),
+            "reproducible": (own > tau).astype(int).tolist(),
+            "copies": contents.copies[model].tolist(),
+            "text": about["explanation"].fillna("").tolist(),
+            "sim": rounded(about["simulation_r"]),
+            "xy": [rounded(place, 4) for place in about[["x", "y"]].to_numpy()],
+            "cluster": about["cluster"].fillna(-1).astype(int).tolist(),
+        }
+    return rows
+
+
+# %% [markdown]
+# Beside the list stands the text that all features were measured on, and a feature's own page has its
+# contexts, how strongly it is active, and the tokens that it raises and lowers.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+def as_base64(values, kind):
+    return base64.b64encode(values.astype(kind).tobytes()).decode("ascii")
+
+
+def meta_of(contents):
+    """The models, the vocabulary and the text."""
+    first = contents.features[lineage.root]
+    token_bytes = 2 if len(contents.vocabulary) <= 1 << 16 else 4
+    return {
+        "format": explorer.FORMAT,
+        "profile": run.name,
+        "tau": tau,
+        "d_sae": first.acts.shape[1],
+        "width": context - 1,
+        "models": [
+            {
+                "key": key,
+                "label": label(key),
+                "colour": style.colour_of(key),
+                "parents": list(lineage.parents(key)),
+            }
+            for key in lineage.order
+        ],
+        "domains": list(lineage.domains),
+        "classes": list(explorer.CLASSES),
+        "vocab": list(contents.vocabulary),
+        "token_bytes": token_bytes,
+        "tokens": as_base64(first.tokens, f"<u{token_bytes}"),
+        "block_domain": as_base64(first.domain[:: context - 1], "u1"),
+    }
+
+
+def details_of(columns, found, logits):
+    """What the page of each of a model's features shows."""
+    parts = {
+        "h": contexts.histograms(columns).tolist(),
+        "up": logits.up.tolist(),
+        "down": logits.down.tolist(),
+        "upv": [rounded(row) for row in logits.up_effect],
+        "downv": [rounded(row) for row in logits.down_effect],
+    }
+    shown = contexts.packed_contexts(columns, found.origin, context - 1, seed)
+    rows = zip(*parts.values(), strict=True)
+    return [one | dict(zip(parts, row, strict=True)) for one, row in zip(shown, rows, strict=True)]
+
+
+def write_data(folder, contents):
+    """Fills a folder with the explorer's files; features match by best match above τ."""
+    if (n := len(contents.features[lineage.root].tokens)) % (context - 1):
+        raise FeatrackError(
+            f"The features' {n} positions are no blocks of {context - 1}; "
+            "give the context length of this run."
+        )
+    folder.mkdir(exist_ok=True)
+    columns = {model: contexts.by_feature(each.acts) for model, each in contents.features.items()}
+    explorer.write(folder, "meta", meta_of(contents))
+    explorer.write(folder, "index", index_of(contents, columns))
+    for model, each in contents.features.items():
+        details = details_of(columns[model], each, contents.logits[model])
+        for chunk, start in enumerate(range(0, len(details), explorer.CHUNK)):
+            part = details[start : start + explorer.CHUNK]
+            explorer.write(folder, f"{model}-{chunk}", part)
+
+
+# %% tags=["remove-cell"] jupyter={"source_hidden": true}
+def build(work):
+    write_data(work / "data", read_contents())
+
+
+names = ["corpora", "map", "interpretation", MATCHING]
+names += [f"models/{model}" for model in lineage.order]
+names += [f"features/{model}-0" for model in lineage.order]
+made = store.make(
+    run / "explorer",
+    build,
+    parameters={"tau": tau, "context": context, "seed": seed},
+    inputs=[run / name for name in names],
+    code=[explorer, style, chains, flow, contexts, logit_effects, selection, prepare],
+)
+megabytes = sum(path.stat().st_size for path in (made / "data").iterdir()) / 1e6
+store.write_results(run, "explorer", {"explorer.megabytes": megabytes})
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 merged = "and one of a merge is *inherited* if a parent has it, " if lineage.merges else ""

@@ -12,9 +12,9 @@ import pandas as pd
 from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
-from featrack_utils.display import explorer
 from featrack_utils.interpretation.logit_effects import LogitEffects
 from featrack_utils.lineage import Lineage
+from tests.chapters import Chapter
 from tests.planted_matches import all_matches
 
 PAPER = Lineage(
@@ -63,7 +63,7 @@ def _random_acts(rng) -> np.ndarray:
     return dense.astype(np.float32)
 
 
-def contents(lineage: Lineage = PAPER) -> explorer.Contents:
+def contents(lineage: Lineage = PAPER) -> Any:
     """A dictionary for each model on 480 positions with planted relatives: see the comments."""
     rng = np.random.default_rng(0)
     domain = np.repeat(np.arange(BLOCKS) * 4 // BLOCKS, WIDTH).astype(np.int8)
@@ -95,8 +95,7 @@ def contents(lineage: Lineage = PAPER) -> explorer.Contents:
     # Features 10, 11 and 12 of the root are copies of each other.
     copies = {model: np.where(np.arange(D) == DEAD, -1, np.arange(D)) for model in lineage.order}
     copies[lineage.root][10:13] = 10
-    return explorer.Contents(
-        lineage=lineage,
+    return Chapter("explorer").Contents(
         features=features,
         own=own,
         copies=copies,
@@ -104,10 +103,15 @@ def contents(lineage: Lineage = PAPER) -> explorer.Contents:
         logits=dict.fromkeys(lineage.order, logits),
         about=about,
         vocabulary=HOSTILE + [f" t{i}" for i in range(90 - len(HOSTILE))],
-        width=WIDTH,
-        profile="made up",
-        seed=1,
     )
+
+
+def write_data(
+    folder: Path, contents: Any, lineage: Lineage = PAPER, context: int = WIDTH + 1
+) -> None:
+    """Fills a folder with the explorer's files, as its chapter does."""
+    given = {"lineage": lineage, "context": context, "tau": TAU, "seed": 1, "run": Path("made up")}
+    Chapter("explorer", **given).write_data(folder, contents)
 
 
 def read(folder: Path, name: str) -> Any:

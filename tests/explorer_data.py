@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from featrack_utils.display import explorer
-from featrack_utils.display.explorer import _write as write
+from featrack_utils.display.explorer import write
 
 FILES = Path(__file__).resolve().parents[1] / "book" / "_static" / "explorer"
 DOMAINS = ("english", "python", "lua", "stories")

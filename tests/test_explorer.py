@@ -14,7 +14,7 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.contexts import window
 from tests import browser, explorer_contents
 from tests.chapters import Chapter
-from tests.explorer_contents import CHAIN, DEAD, PAPER, TAU, THREE, TWIN, WIDTH, D, read
+from tests.explorer_contents import CHAIN, DEAD, PAPER, THREE, TWIN, WIDTH, D, read, write_data
 from tests.planted_matches import all_matches
 
 
@@ -26,7 +26,7 @@ def contents():
 @pytest.fixture(scope="module")
 def folder(contents, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("explorer") / "data"
-    explorer.write_data(folder, contents, TAU)
+    write_data(folder, contents)
     return folder
 
 
@@ -109,7 +109,7 @@ def test_none_is_called_disappearing_or_novel_that_its_line_has_elsewhere(conten
     acts = dict(contents.features)
     acts["merged"] = acts["base"]
     best = all_matches(PAPER, acts, min_positions=8, min_documents=3)
-    explorer.write_data(tmp_path / "data", contents._replace(features=acts, best=best), TAU)
+    write_data(tmp_path / "data", contents._replace(features=acts, best=best))
     again = read(tmp_path / "data", "index")
     found, before = read_classes(again), read_classes(read_again(contents, tmp_path))
     assert "disappearing" in before["base"] and "disappearing" not in found["base"]
@@ -120,7 +120,7 @@ def test_none_is_called_disappearing_or_novel_that_its_line_has_elsewhere(conten
 
 
 def read_again(contents, tmp_path):
-    explorer.write_data(tmp_path / "before", contents, TAU)
+    write_data(tmp_path / "before", contents)
     return read(tmp_path / "before", "index")
 
 
@@ -165,7 +165,7 @@ def test_only_the_feature_that_all_models_share_is_universal(index):
 @pytest.mark.parametrize("lineage", [CHAIN, THREE], ids=["chain", "three parents"])
 def test_any_lineage_has_its_models_parents_and_classes(lineage, tmp_path):
     folder = tmp_path / "data"
-    explorer.write_data(folder, explorer_contents.contents(lineage), TAU)
+    write_data(folder, explorer_contents.contents(lineage), lineage)
     meta, index = read(folder, "meta"), read(folder, "index")
     parents = {model["key"]: tuple(model["parents"]) for model in meta["models"]}
     assert parents == {model: lineage.parents(model) for model in lineage.order}
@@ -201,7 +201,7 @@ def test_no_token_can_break_out_of_a_script(folder):
 
 
 def test_equal_features_give_equal_bytes(folder, contents, tmp_path):
-    explorer.write_data(tmp_path / "again", contents, TAU)
+    write_data(tmp_path / "again", contents)
     names = sorted(path.name for path in folder.iterdir())
     chunks = [f"{model}-{chunk}.js" for model in PAPER.order for chunk in (0, 1)]
     assert names == sorted(["meta.js", "index.js", *chunks])
@@ -216,7 +216,7 @@ def test_a_feature_takes_less_than_its_part_of_six_megabytes_for_8192(folder):
 
 def test_features_that_fill_no_blocks_are_refused(contents, tmp_path):
     with pytest.raises(FeatrackError, match=r"480 positions are no blocks of 13; give the context"):
-        explorer.write_data(tmp_path / "data", contents._replace(width=13), TAU)
+        write_data(tmp_path / "data", contents, context=14)
 
 
 def test_the_page_names_every_script_and_style_there_is():

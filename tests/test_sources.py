@@ -4,13 +4,13 @@ import linecache
 from pathlib import Path
 
 from featrack_utils.corpora import split
-from featrack_utils.display import explorer
+from featrack_utils.display import page_models
 from featrack_utils.matching import best_matches
 from featrack_utils.pipeline import sources
 
 
 def test_what_a_module_imports_counts_even_from_inside_a_function():
-    assert "corpora/prepare.py" in sources.digests([explorer])
+    assert "dictionaries/training.py" in sources.digests([page_models])
     files = sources.digests([split])
     assert {"corpora/split.py", "corpora/files.py", "errors.py"} <= set(files)
     # Two steps away.
