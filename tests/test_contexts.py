@@ -71,9 +71,9 @@ def ids(tokenizer, text):
     return [tokenizer.encode(c)[0] for c in text]
 
 
-def shown(found, corpora, *, top=2, random=0, width=40, seed=0):
+def shown(found, corpora, *, top=2, random=0, seed=0):
     positions = positions_of(found, 0, top=top, random=random, seed=seed)
-    return contexts_at(found, 0, positions, corpora, width)
+    return contexts_at(found, 0, positions, corpora)
 
 
 def test_the_strongest_contexts_come_first_one_of_each_document(corpora, tokenizer):
@@ -88,15 +88,12 @@ def test_the_strongest_contexts_come_first_one_of_each_document(corpora, tokeniz
     ]
 
 
-def test_a_context_never_leaves_its_block_and_puts_most_of_it_before_the_position(tokenizer):
+def test_a_context_never_leaves_its_block(tokenizer):
     found = features(
         [[0] * 10 + [5] + [0] * 19], tokens=ids(tokenizer, "abcdefghijklmnopqrstuvwxyzabcd")
     )
     wide = Corpora({}, tokenizer, context=16)
-    assert "".join(shown(found, wide, top=1, width=40)[0][0]) == "abcdefghijklmno"
-    assert "".join(shown(found, wide, top=1, width=6)[0][0]) == "hijklm"
-    found = features([[5] + [0] * 29], tokens=found.tokens)
-    assert "".join(shown(found, wide, top=1, width=6)[0][0]) == "abc"
+    assert "".join(shown(found, wide, top=1)[0][0]) == "abcdefghijklmno"
 
 
 def test_random_contexts_are_active_other_than_the_strongest_and_fixed_by_the_seed(
@@ -129,7 +126,7 @@ def test_another_feature_can_be_shown_on_the_same_text(corpora, tokenizer):
     found = features([[0, 9, 0, 0], [0, 0, 2, 0]], tokens=ids(tokenizer, "abcd"))
     where = positions_of(found, 0, top=1, random=1, seed=0)
     assert where.tolist() == [1]
-    assert contexts_at(found, 1, where, corpora, 40) == [(list("abcd"), [0, 0, 2, 0])]
+    assert contexts_at(found, 1, where, corpora) == [(list("abcd"), [0, 0, 2, 0])]
 
 
 def test_density_is_the_share_of_each_kinds_tokens_and_undefined_without_any():

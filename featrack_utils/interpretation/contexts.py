@@ -164,11 +164,11 @@ def positions_of(
     return np.concatenate([strongest, drawn])
 
 
-def window(centre: int, block: int, width: int = WIDTH) -> tuple[int, int]:
+def window(centre: int, block: int) -> tuple[int, int]:
     """The positions shown around a centre, from the first to before the last, inside its block."""
     start = centre // block * block
-    before = 2 * width // 3 - 1
-    return max(start, centre - before), min(start + block, centre - before + width)
+    before = 2 * WIDTH // 3 - 1
+    return max(start, centre - before), min(start + block, centre - before + WIDTH)
 
 
 def contexts_at(
@@ -176,7 +176,6 @@ def contexts_at(
     index: int,
     positions: Sequence[int] | Int[np.ndarray, " n"],
     corpora: Corpora,
-    width: int = WIDTH,
 ) -> list[Context]:
     """What one feature does around given positions: (token texts, activations) for each.
 
@@ -185,7 +184,7 @@ def contexts_at(
     dense = features.acts[:, [index]].toarray().ravel()
     shown = []
     for position in positions:
-        stretch = slice(*window(int(position), corpora.context - 1, width))
+        stretch = slice(*window(int(position), corpora.context - 1))
         shown.append((corpora.pieces(features.tokens[stretch]), dense[stretch].tolist()))
     return shown
 
