@@ -4,10 +4,12 @@
 import json
 import os
 import sys
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+import jupytext
 from snakemake.logging import logger
 
 from featrack_utils.corpora.files import fingerprint
@@ -16,10 +18,10 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.models.recipes import comparable, read_recipes
 from featrack_utils.pipeline.disk import date_back, require_writable
 from featrack_utils.pipeline.forkserver import ADDRESS, start
-from featrack_utils.pipeline.notebook import declared_in, find
 from featrack_utils.pipeline.profile import load_profile
 from featrack_utils.pipeline.progress import Progress, take_lock
 from featrack_utils.pipeline.sources import imported_files
+from featrack_utils.run import declared_parameters, find
 
 OVERRIDES = dict(config)
 RECIPES = Path("profiles/merges")
@@ -113,13 +115,17 @@ SHARED = {
 DRAWS = {"interval_draws": min(40, PROFILE.tracking.replicates)}
 
 
+@cache  # several phases run one notebook
+def declared_by(notebook):
+    return declared_parameters(jupytext.read(find(notebook)))
+
+
 def parameters(page, phase):
-    declared = declared_in(find(phase.notebook or page))
     known = SHARED | {}
     for name in reversed((*phase.sections, "tracking")):
         known |= section(name)
     known |= SHARED | phase.given
-    return {name: known[name] for name in declared if known.get(name) is not None}
+    return {name: known[name] for name in declared_by(phase.notebook or page) if known.get(name) is not None}
 
 
 PRETRAINED = LINEAGE.root not in FOUND

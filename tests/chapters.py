@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import jupytext
 
-from featrack_utils.pipeline.notebook import page_of
+from featrack_utils.run import page_of
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 

@@ -20,7 +20,6 @@ from featrack_utils.corpora.files import file_documents, fingerprint
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.explain import chat
 from featrack_utils.lineage import Lineage
-from featrack_utils.pipeline import notebook
 from featrack_utils.pipeline.profile import load_profile
 
 SMOKE = Path(__file__).parent.parent / "profiles" / "smoke.yaml"
@@ -99,7 +98,7 @@ def run_chapter(chapter):
     Path("file").touch()
     Path("chapters/01-mine.py").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(notebook, "NOTEBOOKS", Path("chapters"))
+        patch.setattr(command_line, "NOTEBOOKS", Path("chapters"))
         arguments = arguments if arguments[:1] != ["other"] else arguments[1:]
         return command_line.main(["mine", *arguments] if arguments else ["mine", "out.ipynb"])
 

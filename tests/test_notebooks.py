@@ -15,7 +15,7 @@ import jupytext
 import pytest
 
 from featrack_utils.pipeline.book import notebook_pages
-from featrack_utils.pipeline.notebook import declared_parameters, page_of
+from featrack_utils.run import declared_parameters, page_of
 from tests.families import save
 
 ROOT = Path(__file__).parent.parent

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from featrack_utils.pipeline.notebook import page_of
+from featrack_utils.run import page_of
 
 ROOT = Path(__file__).resolve().parents[1]
 # What we write ourselves; built pages hold text of others, word lists names.

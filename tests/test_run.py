@@ -8,11 +8,10 @@ import nbformat
 import papermill
 import pytest
 
-from featrack_utils import run as run_module
+from featrack_utils import run
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline import notebook as run
 from featrack_utils.pipeline import store
-from featrack_utils.pipeline.notebook import checked, declared_parameters, run_notebook
+from featrack_utils.run import checked, declared_parameters, run_notebook
 
 HEADER = """\
 # ---
@@ -54,7 +53,7 @@ def test_a_finished_notebook_leaves_nothing_but_its_executed_copy(notebooks, tmp
     earlier = {"metadata": {"featrack": {"notebook": "sum"}}}
     (out.parent / "sum.failed.ipynb").write_text(json.dumps(earlier))
     given = json.dumps({"steps": 4, "t": 0.5})
-    assert run_module.main(["sum", str(out), "--json", given, "-p", "rate", "1e-4"]) == 0
+    assert run.main(["sum", str(out), "--json", given, "-p", "rate", "1e-4"]) == 0
     assert left_in(out.parent) == ["sum.ipynb"]
     assert nbformat.read(out, 4).cells[-1].outputs[0].text == "5 0.0001 0.5 quick\n"
 
@@ -64,7 +63,7 @@ def test_a_sentence_for_the_reader_is_passed_on_alone_with_exit_status_1(
 ):
     write(notebooks, "sad", f"{RAISES}raise FeatrackError('The corpus is empty; add text.')")
     out = tmp_path / "out" / "sad.ipynb"
-    assert run_module.main(["sad", str(out)]) == 1
+    assert run.main(["sad", str(out)]) == 1
     assert capsys.readouterr().err == "featrack: The corpus is empty; add text.\n"
     assert left_in(out.parent) == ["sad.failed.ipynb"]
 
@@ -74,7 +73,7 @@ def test_another_exception_is_named_with_the_copy_that_holds_its_traceback(
 ):
     write(notebooks, "odd", "1 / 0")
     out = tmp_path / "odd.ipynb"
-    assert run_module.main(["odd", str(out)]) == 1
+    assert run.main(["odd", str(out)]) == 1
     sentence = capsys.readouterr().err
     assert "ZeroDivisionError" in sentence and str(tmp_path / "odd.failed.ipynb") in sentence
     assert sentence.count("\n") == 1
@@ -100,7 +99,7 @@ def test_a_kernel_that_dies_is_one_sentence_too(notebooks, tmp_path):
 
 def test_an_unknown_parameter_is_refused_before_anything_runs(notebooks, tmp_path, capsys):
     write(notebooks, "sum", "print(steps)")
-    assert run_module.main(["sum", str(tmp_path / "out" / "sum.ipynb"), "-p", "step", "4"]) == 1
+    assert run.main(["sum", str(tmp_path / "out" / "sum.ipynb"), "-p", "step", "4"]) == 1
     expected = "featrack: Unknown parameter sum.step; the nearest known one is sum.steps.\n"
     assert capsys.readouterr().err == expected
     assert left_in(tmp_path / "out") == []
@@ -109,7 +108,7 @@ def test_an_unknown_parameter_is_refused_before_anything_runs(notebooks, tmp_pat
 def test_a_parameter_that_is_not_json_or_yaml_is_refused(notebooks, tmp_path, capsys):
     write(notebooks, "sum", "")
     for wrong in (["--json", "{"], ["-p", "steps", "[1"]):
-        assert run_module.main(["sum", str(tmp_path / "sum.ipynb"), *wrong]) == 1
+        assert run.main(["sum", str(tmp_path / "sum.ipynb"), *wrong]) == 1
         assert capsys.readouterr().err.startswith("featrack: A parameter can't be read")
 
 
@@ -198,7 +197,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 )
 def test_an_output_that_is_a_persons_own_is_refused_and_nothing_changes(output, checkout, capsys):
     before = files_of(checkout)
-    assert run_module.main(["page", output]) == 1
+    assert run.main(["page", output]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert files_of(checkout) == before
     assert not (checkout / "runs" / "trials").exists()
@@ -206,19 +205,19 @@ def test_an_output_that_is_a_persons_own_is_refused_and_nothing_changes(output, 
 
 def test_a_refused_parameter_leaves_nothing_behind(checkout):
     before = files_of(checkout)
-    assert run_module.main(["page", "mine.ipynb", "-p", "step", "4"]) == 1
+    assert run.main(["page", "mine.ipynb", "-p", "step", "4"]) == 1
     assert files_of(checkout) == before
     assert not (checkout / "runs" / "trials").exists()
 
 
 def test_a_chapter_run_by_hand_writes_into_a_copy_that_it_names(checkout, capsys):
-    assert run_module.main(["page", "mine.ipynb", "-p", "steps", "7"]) == 0
+    assert run.main(["page", "mine.ipynb", "-p", "steps", "7"]) == 0
     assert "runs/trials/quick-1" in capsys.readouterr().out
     assert (checkout / "runs/quick/results/page.json").read_text() == '{"steps": 1}'
     assert (checkout / "runs/mine/thesis.txt").read_text() == "years of work"
     made = checkout / "runs/trials/quick-1/results/page.json"
     assert json.loads(made.read_text()) == {"steps": 7}
-    assert run_module.main(["page", "mine.ipynb"]) == 0, "its own output may be written again"
+    assert run.main(["page", "mine.ipynb"]) == 0, "its own output may be written again"
 
 
 def test_plain_papermill_and_the_lab_write_into_a_copy_too(checkout, notebooks):
@@ -235,6 +234,6 @@ def test_plain_papermill_and_the_lab_write_into_a_copy_too(checkout, notebooks):
 
 def test_the_pipeline_writes_into_its_run(checkout, monkeypatch):
     monkeypatch.setenv(store.PIPELINE_RUN, "runs/quick")
-    assert run_module.main(["page", "runs/quick/executed/page.ipynb", "-p", "steps", "5"]) == 0
+    assert run.main(["page", "runs/quick/executed/page.ipynb", "-p", "steps", "5"]) == 0
     assert json.loads((checkout / "runs/quick/results/page.json").read_text()) == {"steps": 5}
     assert not (checkout / "runs" / "trials").exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from featrack_utils.pipeline.notebook import find
+from featrack_utils.run import find
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 PLANS = (BOOK / "teaching.md").read_text().split("\n## ")[1:3]

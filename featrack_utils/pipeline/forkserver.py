@@ -137,7 +137,7 @@ class Stderr:
 
 def serve(listener: socket.socket, modules: Sequence[str]) -> socket.socket | None:
     """Forks for each client; returns it in the fork, and None in the server at its end."""
-    # For jsonschema, as in featrack_utils.pipeline.notebook.
+    # For jsonschema, as in featrack_utils.run.
     sys.modules.setdefault("rfc3987_syntax", None)
     sys.modules.setdefault("debugpy", None)  # which every kernel would load: nobody debugs a phase
     sys.stderr = Stderr()
