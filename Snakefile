@@ -368,7 +368,7 @@ rule archive:
     output:
         "book/_build/featrack.zip",
     shell:
-        "python -m featrack_utils.pipeline.archive book {output}"
+        "python -m featrack_utils.pipeline.book book --archive {output}"
 
 
 rule book:
@@ -389,4 +389,4 @@ rule book:
     shell:
         # Forked, like the phases, it ends with this process, however that ends.
         "python -IS featrack_utils/pipeline/forkserver.py -m featrack_utils.pipeline.book"
-        " {RUN} book --phases {params.pages} --toc {params.toc:q} > /dev/null"
+        " book --run {RUN} --phases {params.pages} --toc {params.toc:q} > /dev/null"

@@ -14,7 +14,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline import archive
+from featrack_utils.pipeline.book import main, write_archive
 
 ROOT = Path(__file__).resolve().parents[1]
 KERNEL = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
@@ -44,11 +44,11 @@ def book(tmp_path_factory):
 
 
 def test_equal_books_give_equal_bytes_whenever_they_were_made(book, tmp_path):
-    archive.write_archive(book, tmp_path / "a.zip")
+    write_archive(book, tmp_path / "a.zip")
     copy = shutil.copytree(book, tmp_path / "book", copy_function=shutil.copyfile)
     for path in copy.rglob("*"):
         os.utime(path, (10**9, 10**9))
-    assert archive.main([str(copy), str(tmp_path / "b.zip")]) == 0
+    assert main([str(copy), "--archive", str(tmp_path / "b.zip")]) == 0
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     names = ZipFile(tmp_path / "a.zip").namelist()
     assert {"featrack/notebooks/page.ipynb", "featrack/html/index.html"} <= {*names}
@@ -59,7 +59,7 @@ def test_a_chapter_of_the_archive_runs_wherever_in_a_checkout_it_lies(book, tmp_
     for name in ("featrack_utils", "runs", "deep/er"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "runs" / "number").write_text("thirteen")
-    assert archive.main([str(book), str(tmp_path / "deep" / "er")]) == 0
+    assert main([str(book), "--archive", str(tmp_path / "deep" / "er")]) == 0
     one = tmp_path / "deep" / "er" / "page.ipynb"
     assert "twelve" not in one.read_text(), "outputs are left to the reader"
     done = papermill.execute_notebook(one, None, cwd=one.parent, progress_bar=False)
@@ -68,7 +68,7 @@ def test_a_chapter_of_the_archive_runs_wherever_in_a_checkout_it_lies(book, tmp_
 
 def test_a_book_that_isnt_made_is_named(tmp_path):
     with pytest.raises(FeatrackError, match="make book"):
-        archive.write_archive(tmp_path, tmp_path / "a.zip")
+        write_archive(tmp_path, tmp_path / "a.zip")
     assert not list(tmp_path.iterdir())
 
 
@@ -79,5 +79,5 @@ def test_the_binder_button_opens_the_notebook_that_binder_makes(book):
     assert f'href="{address}/{folder}/executed/page.ipynb"' in html
     assert 'href="https://github.com/someone/features/issues/new' in html
     made = (ROOT / ".binder" / "postBuild").read_text()
-    assert made.endswith(f"featrack_utils.pipeline.archive book {folder}/executed\n")
+    assert made.endswith(f"featrack_utils.pipeline.book book --archive {folder}/executed\n")
     assert "profile=smoke" in made and folder.startswith("runs/smoke/")

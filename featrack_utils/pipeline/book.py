@@ -1,12 +1,16 @@
-"""From executed notebooks to the pages of the book: no progress bars, machine paths or noise."""
+"""From executed notebooks to the pages of the book: no progress bars, machine paths or noise.
+
+And from the book to one archive, with its chapters as notebooks that run in a checkout.
+"""
 
 import argparse
-import contextlib
+import os
 import re
 import shutil
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import nbformat
 import yaml
@@ -16,13 +20,11 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.pipeline import disk, store
 
 PAGES = "executed"
-EXPLORER = "explorer"
 # Pages with data of their own, by the artefact that holds them; a lineage may have none for the
 # second. Scripts look for them beside themselves.
-DATA = {EXPLORER: EXPLORER, "touch": "live"}
-
-
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+_DATA = {"explorer": "explorer", "touch": "live"}
+_HTML = Path("_build") / "html"
+_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _WIDGET_NOTE = (
     '<p class="featrack-widget-note"><em>A control that needs a running kernel stands here in '
     "JupyterLab; the still picture of this section shows the same.</em></p>"
@@ -35,6 +37,19 @@ _FOLDED = {
     "injected-parameters": "The values of this run",
 }
 _CELL_NOISE = ("papermill", "execution", "ExecuteTime", "widgets", "lines_to_next_cell")
+_FIRST = """\
+# A chapter reads runs/ and writes beside it: in the checkout of featrack that this file lies in.
+import os
+from pathlib import Path
+
+here = Path.cwd().resolve()
+for folder in (here, *here.parents):
+    if (folder / "featrack_utils").is_dir():
+        os.chdir(folder)
+        break
+else:
+    raise FileNotFoundError("Put this notebook into a checkout of featrack, with a finished run.")
+"""
 
 
 def render_book(run_dir: Path, book_dir: Path, phases: Collection[str] | None = None) -> None:
@@ -56,36 +71,37 @@ def render_book(run_dir: Path, book_dir: Path, phases: Collection[str] | None = 
     pages = [page for page in every if phases is None or page in phases]
     absent = set(every) - set(pages)
     _write_contents(book_dir / "_toc.yml", run_dir / "_toc.yml", absent)
-    sources = {page: run_dir / PAGES / f"{page}.ipynb" for page in pages}
     _require_own(book_dir / PAGES, "*.ipynb")
-    for name in DATA:
-        _require_own(book_dir / _data(name), "*.js")
-    with _scratch(book_dir / f".{PAGES}.scratch") as scratch:
-        fresh = scratch / "fresh"
-        fresh.mkdir()
-        for page, source in sources.items():
-            notebook = _read(source, page)
+    for name in _DATA:
+        _require_own(book_dir / "_static" / name / "data", "*.js")
+    # Always of the same name, so that the next one takes a killed one's place.
+    scratch = book_dir / f".{PAGES}.scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    fresh = scratch / "fresh"
+    fresh.mkdir(parents=True)
+    try:
+        for page in pages:
+            notebook = _read(run_dir / PAGES / f"{page}.ipynb", page)
             clean_notebook(notebook, page)
             _unlink(notebook, absent)
             text = _without_paths(nbformat.writes(notebook), run_dir, book_dir)
             (fresh / f"{page}.ipynb").write_text(text + "\n", encoding="utf-8")
-        for name, page in DATA.items():
-            if page in pages and (name == EXPLORER or (run_dir / name).exists()):
+        for name, page in _DATA.items():
+            if page in pages and (name == "explorer" or (run_dir / name).exists()):
                 shutil.copytree(store.opened(run_dir / name) / "data", scratch / name)
         store.replace(fresh, book_dir / PAGES)
-        for name in DATA:
-            _place_data(book_dir, name, scratch)
-
-
-@contextlib.contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """An empty folder of always the same name, so that the next one takes a killed one's place."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
-        yield folder
+        for name in _DATA:
+            data = Path("_static") / name / "data"
+            # The builder copies static files over what it built before and removes none, so that
+            # another run's would remain.
+            for earlier in (book_dir / data, book_dir / _HTML / data):
+                if earlier.exists():
+                    shutil.rmtree(earlier)
+            if (scratch / name).exists():
+                (book_dir / data).parent.mkdir(parents=True, exist_ok=True)
+                (scratch / name).rename(book_dir / data)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _require_own(folder: Path, pattern: str) -> None:
@@ -96,23 +112,6 @@ def _require_own(folder: Path, pattern: str) -> None:
                 f"{path} was not made by featrack, and {folder}/ is replaced with every book; "
                 "move it elsewhere."
             )
-
-
-def _data(name: str) -> Path:
-    return Path("_static") / name / "data"
-
-
-def _place_data(book_dir: Path, name: str, scratch: Path) -> None:
-    """Put a page's data, if there are any, where the earlier ones were."""
-    data = _data(name)
-    # The builder copies static files over what it built before and removes none, so that another
-    # run's would remain.
-    for number, earlier in enumerate((book_dir / "_build" / "html" / data, book_dir / data)):
-        if earlier.exists():
-            earlier.rename(scratch / f"earlier-{name}-{number}")
-    if (scratch / name).exists():
-        (book_dir / data).parent.mkdir(parents=True, exist_ok=True)
-        (scratch / name).rename(book_dir / data)
 
 
 def notebook_pages(toc_file: Path) -> list[str]:
@@ -193,7 +192,6 @@ def clean_notebook(notebook: NotebookNode, page: str) -> None:
         if cell.cell_type == "code":
             count += 1
             cell.execution_count = count
-            _number_figure(cell)
             cell.outputs = _clean_outputs(cell, page)
     for tag, prompt in _FOLDED.items():
         if cell := tagged.get(tag):
@@ -204,19 +202,11 @@ def clean_notebook(notebook: NotebookNode, page: str) -> None:
             cell.source = cell.source.removeprefix("# Parameters\n")
 
 
-def _number_figure(cell: NotebookNode) -> None:
-    """Makes a numbered figure of a picture and its caption, as `display.text.show` put them out."""
-    marks = [output.get("metadata", {}).get("featrack", {}) for output in cell.outputs]
-    for mark in marks:
-        if "caption" in mark:
-            figure = {"caption": mark["caption"], "name": mark["name"]}
-            cell.metadata.mystnb = {"figure": figure, "image": {"alt": mark["alt"]}}
-    cell.outputs = [
-        output for output, mark in zip(cell.outputs, marks, strict=True) if "caption_of" not in mark
-    ]
-
-
 def _clean_outputs(cell: NotebookNode, page: str) -> list[NotebookNode]:
+    """What a page keeps of a cell's outputs.
+
+    A picture and its caption, as `display.text.show` put them out, become a numbered figure.
+    """
     kept: list[NotebookNode] = []
     for output in cell.outputs:
         if output.output_type == "error":
@@ -231,7 +221,12 @@ def _clean_outputs(cell: NotebookNode, page: str) -> list[NotebookNode]:
                 # How a run's text falls into pieces depends on timing.
                 kept[-1].text += output.text
                 continue
+        elif "caption_of" in (mark := output.get("metadata", {}).get("featrack", {})):
+            continue
         elif data := _clean_data(output.data):
+            if "caption" in mark:
+                figure = {"caption": mark["caption"], "name": mark["name"]}
+                cell.metadata.mystnb = {"figure": figure, "image": {"alt": mark["alt"]}}
             output.data = data
             output.metadata = NotebookNode()
             if output.output_type == "execute_result":
@@ -247,39 +242,83 @@ def _clean_data(data: NotebookNode) -> NotebookNode | None:
     plain = data.get("text/plain", "")
     if "<progress" in data.get("text/html", ""):
         return None  # transformers' progress bar, with a table of every logged step
-    if WIDGET_VIEW in data:
+    if _WIDGET_VIEW in data:
         bar = "%" in plain or "it/s" in plain
         shown = data.get("text/html", _WIDGET_NOTE)  # a control may say what a page shows of it
         return None if bar else NotebookNode({"text/html": shown, "text/plain": ""})
     return NotebookNode(data | ({"text/plain": _ADDRESS.sub("", plain)} if plain else {}))
 
 
-def build_html(book_dir: Path, toc: Path) -> int:
-    """Builds the rendered pages, with warnings as errors; the builder's exit status."""
+def build_html(book_dir: Path, toc: Path) -> None:
+    """Builds the rendered pages, with warnings as errors; SystemExit with the builder's status."""
     from jupyter_book.cli.main import main as jupyter_book  # takes a second to load
 
     # --all: what a killed build has left, or one of tomorrow, would pass for up to date. It costs
     # nothing, for all pages are new anyway.
     options = ["--toc", str(toc), "--config", "_config.yml", "--path-output", str(book_dir)]
     command = ["build", str(book_dir), *options, "--all", "-W", "-q"]
-    try:
-        jupyter_book(command, prog_name="jupyter-book")
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+    jupyter_book(command, prog_name="jupyter-book")
+
+
+def _runnable(executed: Path) -> str:
+    """A page of the book to run again: without outputs, from whichever folder it is opened."""
+    notebook = nbformat.read(executed, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    hidden = {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(_FIRST, id="checkout", metadata=hidden))
+    return nbformat.writes(notebook) + "\n"
+
+
+def write_archive(book_dir: Path, archive: Path) -> None:
+    """Zips the built pages (html/) and the runnable notebooks; equal books give equal bytes.
+
+    What isn't named .zip is a folder, for the notebooks alone.
+
+    Raises:
+        FeatrackError: the book isn't made yet.
+    """
+    html, pages = book_dir / _HTML, sorted((book_dir / PAGES).glob("*.ipynb"))
+    if not pages or not html.is_dir():
+        raise FeatrackError(f"There is no book in {book_dir}; run `make book` first.")
+    chapters = {path.name: _runnable(path) for path in pages}
+    if archive.suffix != ".zip":
+        archive.mkdir(parents=True, exist_ok=True)
+        for name, text in chapters.items():
+            (archive / name).write_text(text, encoding="utf-8")
+        return
+    files: dict[str, str | bytes] = {f"notebooks/{name}": text for name, text in chapters.items()}
+    for path in html.rglob("*"):
+        if path.is_file():
+            files[f"html/{path.relative_to(html)}"] = path.read_bytes()
+    work = archive.with_name(f".{archive.name}.tmp")
+    with ZipFile(work, "w") as packed:
+        for name, content in sorted(files.items()):
+            # No times and no owners: what is in it decides, not when it was made.
+            entry = ZipInfo(f"featrack/{name}")
+            entry.compress_type, entry.external_attr = ZIP_DEFLATED, 0o644 << 16
+            packed.writestr(entry, content)
+    os.replace(work, archive)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line: `python -m featrack_utils.pipeline.book runs/quick book`."""
+    """Command line: `python -m featrack_utils.pipeline.book book --run runs/quick`."""
     parser = argparse.ArgumentParser(prog="featrack_utils.pipeline.book", description=main.__doc__)
-    parser.add_argument("run_dir", type=Path, help="a finished run")
     parser.add_argument("book_dir", type=Path, help="where _toc.yml is and executed/ goes")
+    parser.add_argument("--run", type=Path, help="a finished run, whose pages the book shall have")
     parser.add_argument("--phases", nargs="*", help="the phases of this run; left out: all")
     parser.add_argument("--toc", type=Path, help="builds the pages, too, by these contents")
+    parser.add_argument("--archive", type=Path, help="packs a built book: a .zip, or a folder")
     options = parser.parse_args(arguments)
     try:
-        render_book(options.run_dir, options.book_dir, options.phases)
-        return build_html(options.book_dir, options.toc) if options.toc else 0
+        if options.run:
+            render_book(options.run, options.book_dir, options.phases)
+        if options.toc:
+            build_html(options.book_dir, options.toc)
+        if options.archive:
+            write_archive(options.book_dir, options.archive)
+        return 0
     except FeatrackError as error:
         said = str(error)
     except (OSError, RuntimeError) as error:  # the builder's own error has another as its cause
