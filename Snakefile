@@ -147,9 +147,8 @@ if FOUND:
 READ_FROM = {LINEAGE.root: MODELS}  # the phases after which a model's dictionaries can be trained
 MERGES = [name for name in LINEAGE.merges if name not in FOUND]  # those that are made here
 if LINEAGE.tuned:
-    given = {"dosed": PROFILE.dosed}
     threads = 1 if PROFILE.finetune.train_tokens <= SHORT else 2
-    PHASES["finetune"] = Phase(MODELS, sections=("finetune", "arms"), given=given, threads=threads, urgent=1)
+    PHASES["finetune"] = Phase(MODELS, sections=("finetune", "arms"), threads=threads, urgent=1)
     MODELS = ["finetune"]
 READ_FROM = dict.fromkeys(LINEAGE.order, MODELS) | READ_FROM
 if MERGES:
@@ -214,15 +213,16 @@ if LINEAGE.hook == "mlp.hook_post" and len({model.d_mlp for model in FOUND.value
     PHASES["neurons"] = Phase(MODELS)
 # Models are trained on both cores only where nothing else is ready: one thread takes a quarter fewer
 # core-seconds. A loaded root has no second one like it.
-second = bool(PROFILE.dosed) and PROFILE.arms.lm_seed and bool(ROOT_TOKENS)
-if PROFILE.dosed:
+dosed = PROFILE.arms.dosed if LINEAGE.tuned else []
+second = bool(dosed) and PROFILE.arms.lm_seed and bool(ROOT_TOKENS)
+if dosed:
     # The chapter on methods waits for its second root.
     PHASES["dose"] = Phase(FLOORS, sections=("sae", "arms"), given={"lm_seed": second}, urgent=2)
 if PROFILE.arms.rates and PRETRAINED and {*LINEAGE.children(LINEAGE.root)} & {*LINEAGE.tuned}:
     PHASES["rate"] = Phase(FLOORS, sections=("sae", "arms"), urgent=1)
 if PROFILE.arms.own_steps and not FOUND:
     PHASES["own"] = Phase(["corpora"], sections=("arms",))
-if PROFILE.planted:
+if PROFILE.arms.planted and LINEAGE.tuned:
     PHASES["planted"] = Phase(list(SAES), sections=("sae", "arms"), urgent=1)
 if MERGED:
     given = {"recipe_folder": str(RECIPES), "lm_seed": second}

@@ -270,7 +270,8 @@ class Profile(Section):
                     )
         if len({*self.arms.planted}) < len(self.arms.planted):
             raise FeatrackError(f"arms.planted is {self.arms.planted}; write each share once.")
-        named = {"dosed": self.dosed, "planted_model": [self.arms.planted_model or None]}
+        dosed = self.arms.dosed if lineage.tuned else []
+        named = {"dosed": dosed, "planted_model": [self.arms.planted_model]}
         for key, models in named.items():
             for model in filter(None, models):
                 if model not in lineage.tuned:
@@ -278,26 +279,18 @@ class Profile(Section):
                         f"arms.{key} holds {model!r}; name models that are fine-tuned here: "
                         f"{', '.join(lineage.tuned) or 'there are none'}."
                     )
-        for merge in lineage.merges:
-            parents = lineage.parents(merge)
-            balanced = self.models[merge].get("t", "balanced") == "balanced"
-            slerped = self.models[merge].get("method", "slerp") == "slerp"
-            read = {lineage.trained_on(parent) for parent in parents}
-            if (
-                merge not in lineage.loaded
-                and balanced
-                and slerped
-                and len(read) == 1
-                and any(read)
-            ):
-                raise FeatrackError(
-                    f"models.{merge}.t is balanced between its parents' own texts, and "
-                    f"{' and '.join(parents)} have the same; say what each reads, or give t a "
-                    "number."
-                )
-        tuned = self.finetune
-        steps = tuned.train_tokens // (tuned.batch_blocks * self.corpora.context)
-        dose_steps(self.arms.doses, steps)
+        for name, entry in self.models.items():
+            slerped = "merge" in entry and entry.get("method", "slerp") == "slerp"
+            if slerped and entry.get("t", "balanced") == "balanced":
+                one, other = map(lineage.trained_on, entry["merge"])
+                if one and one == other:
+                    raise FeatrackError(
+                        f"models.{name}.t is balanced between its parents' own texts, and "
+                        f"{' and '.join(entry['merge'])} have the same; say what each reads, or "
+                        "give t a number."
+                    )
+        step = self.finetune.batch_blocks * self.corpora.context
+        dose_steps(self.arms.doses, self.finetune.train_tokens // step)
         return self
 
     def _require_what_training_needs(self, lineage: Lineage) -> None:
@@ -334,20 +327,10 @@ class Profile(Section):
     @property
     def seeds(self) -> tuple[int, int]:
         """How many dictionaries the root has, and how many every other model."""
-        lineage = self.lineage
-        counts = [len(lineage.given.get(name, ())) for name in lineage.order]
-        trained = (self.sae.root_seeds, self.sae.other_seeds)
-        return (counts[0], counts[-1]) if lineage.given else trained
-
-    @property
-    def dosed(self) -> list[str]:
-        """The fine-tunes that are followed along the doses, those of ``arms.dosed``."""
-        return self.arms.dosed if self.lineage.tuned else []
-
-    @property
-    def planted(self) -> list[float]:
-        """The shares of ``arms.planted``, none where nothing is fine-tuned."""
-        return self.arms.planted if self.lineage.tuned else []
+        if not self.dictionaries:
+            return self.sae.root_seeds, self.sae.other_seeds
+        counts = [len(self.dictionaries[name]) for name in self.lineage.order]
+        return counts[0], counts[-1]
 
     @property
     def swept(self) -> dict[str, Sae]:
@@ -387,6 +370,8 @@ def load_profile(path: Path, overrides: Mapping[str, Any] | None = None) -> Prof
         FeatrackError: no such profile, an unknown key (the nearest known one is named), a missing
             key, or a value outside its range.
     """
+    from snakemake.utils import update_config  # no chapter needs it
+
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise FeatrackError(f"No profile {path.stem!r} in {path.parent}/; there are: {known}.")
@@ -400,9 +385,9 @@ def load_profile(path: Path, overrides: Mapping[str, Any] | None = None) -> Prof
     overrides = _as_yaml(dict(overrides or {}))
     models = overrides.get("models")
     if isinstance(models, dict) and not set(models) <= set(mapping.get("models") or {}):
-        mapping = {key: value for key, value in mapping.items() if key != "models"}
-    mapping = {"name": path.stem, **_overlaid(mapping, overrides)}
-    return _validated(Profile, mapping, "")
+        mapping.pop("models", None)
+    update_config(mapping, overrides)
+    return _validated(Profile, {"name": path.stem, **mapping}, "")
 
 
 def _as_yaml(value: Any) -> Any:
@@ -418,23 +403,14 @@ def _as_yaml(value: Any) -> Any:
     return value
 
 
-def _overlaid(mapping: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(mapping)
-    for key, value in overrides.items():
-        old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _overlaid(old, value) if both else value
-    return merged
-
-
 def _validated(kind: type[Section], mapping: Mapping[str, Any], where: str) -> Any:
     try:
         return kind.model_validate(dict(mapping))
     except ValidationError as error:
-        raise FeatrackError(sentence(error, where, kind)) from None
+        raise FeatrackError(sentence(error, where)) from None
 
 
-def sentence(invalid: ValidationError, where: str, kind: type[Section] | None = None) -> str:
+def sentence(invalid: ValidationError, where: str) -> str:
     """What pydantic found first, as a sentence in the words of the profile."""
     error: Any = invalid.errors()[0]
     place = [str(part) for part in error["loc"]]
@@ -443,10 +419,10 @@ def sentence(invalid: ValidationError, where: str, kind: type[Section] | None = 
         return str(own) if str(own).endswith(".") else f"{name} {own}."
     match error["type"]:
         case "extra_forbidden":
-            holder: Any = kind
-            for part in place[:-1]:
-                given = holder.model_fields[part].annotation  # a section, or one or none
-                holder = next(k for k in (*get_args(given), given) if hasattr(k, "model_fields"))
+            holder: Any = Profile
+            for section in place[:-1]:
+                given = holder.model_fields[section].annotation
+                holder = (get_args(given) or [given])[0]  # a section, or one or none
             return _unknown(place[-1], holder.model_fields, ".".join([*place[:-1], ""]))
         case "missing":
             return f"The profile lacks {name}; add it."
