@@ -45,6 +45,7 @@ from featrack_utils.display.text import (
     show,
     with_interval,
 )
+from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import label
 from featrack_utils.models.training import uses_bfloat16
 from featrack_utils.pipeline import store
@@ -65,12 +66,35 @@ run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)
 pages = notebook_pages(Path(toc))
-results = store.collect_results(run, pages)
 records = {
     str(path.parent.relative_to(run)): store.read_record(path.parent)
     for path in sorted(run.glob("*/**/run.json"))
     if not any(part.startswith(".") for part in path.relative_to(run).parts)
 }
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+def collect_results(run, phases):
+    """Joins the figures of these phases into results.json, sorted by name.
+
+    A phase that writes none is skipped, and so is what a phase of another name has left there: it
+    may have been renamed or dropped since.
+    """
+    joined = {}
+    for phase in sorted(phases):
+        if (run / "results" / f"{phase}.json").exists():
+            part = store.read_results(run, phase)
+            if twice := sorted(set(part) & set(joined)):
+                raise FeatrackError(
+                    f"{run}/results/{phase}.json writes {twice[0]}, which another phase also writes."
+                )
+            joined |= part
+    joined = dict(sorted(joined.items()))
+    store.write_json(run / "results.json", joined)
+    return joined
+
+
+results = collect_results(run, pages)
 
 # %% [markdown]
 # ## Did this run reach what it should?

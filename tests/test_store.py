@@ -24,6 +24,9 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.models.loading import load_model
 from featrack_utils.pipeline import store
 from tests.books import ROOT
+from tests.chapters import Chapter
+
+collect_results = Chapter("status").collect_results
 
 
 class Builder:
@@ -403,16 +406,16 @@ def test_a_figure_that_is_not_finite_is_refused_by_name(tmp_path, wrong):
 
 def test_an_undefined_figure_is_left_out(tmp_path):
     store.write_results(tmp_path, "base", {"b": None, "a": 0.5, "n": 3.0})
-    assert store.collect_results(tmp_path, ["base"]) == {"a": 0.5, "n": 3}
+    assert collect_results(tmp_path, ["base"]) == {"a": 0.5, "n": 3}
 
 
 def test_results_of_all_phases_are_joined_sorted_and_the_same_twice(tmp_path):
     store.write_results(tmp_path, "two", {"b": 2.5})
     store.write_results(tmp_path, "one", {"c": 1, "a": 1 / 3})
-    joined = store.collect_results(tmp_path, ["two", "one"])
+    joined = collect_results(tmp_path, ["two", "one"])
     first = (tmp_path / "results.json").read_bytes()
     assert list(joined) == ["a", "b", "c"]
-    assert store.collect_results(tmp_path, ["one", "two"]) == joined
+    assert collect_results(tmp_path, ["one", "two"]) == joined
     assert store.read_results(tmp_path) == joined
     assert (tmp_path / "results.json").read_bytes() == first
     assert json.loads(first)["a"] == 1 / 3
@@ -421,14 +424,14 @@ def test_results_of_all_phases_are_joined_sorted_and_the_same_twice(tmp_path):
 def test_a_phase_that_is_no_more_leaves_no_figure_and_one_without_figures_none(tmp_path):
     store.write_results(tmp_path, "base", {"loss": 1})
     store.write_results(tmp_path, "dropped", {"old": 2})
-    assert store.collect_results(tmp_path, ["base", "intro"]) == {"loss": 1}
+    assert collect_results(tmp_path, ["base", "intro"]) == {"loss": 1}
     assert store.read_results(tmp_path) == {"loss": 1}
 
 
 def test_a_name_written_by_two_phases_is_refused(tmp_path):
     store.write_results(tmp_path, "one", {"loss": 1})
     store.write_results(tmp_path, "two", {"loss": 1})
-    assert "loss" in refused(store.collect_results, tmp_path, ["one", "two"])
+    assert "loss" in refused(collect_results, tmp_path, ["one", "two"])
     assert not (tmp_path / "results.json").exists()
 
 
@@ -447,4 +450,4 @@ def test_an_interrupted_write_leaves_the_old_figures(tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(store.os, "replace", killed)
         store.write_results(tmp_path, "base", {"loss": 2})
-    assert store.collect_results(tmp_path, ["base"]) == {"loss": 1}
+    assert collect_results(tmp_path, ["base"]) == {"loss": 1}

@@ -76,17 +76,17 @@ def socket_folder() -> str:
     """
     place = tempfile.gettempdir() if len(tempfile.gettempdir()) < 60 else "/tmp"
     for mark in Path(place).glob(f"featrack-*/{_IN_USE}"):
-        with contextlib.suppress(OSError), _locked(mark):  # in use, another user's, gone by now
+        with contextlib.suppress(OSError), locked(mark):  # in use, another user's, gone by now
             shutil.rmtree(mark.parent, ignore_errors=True)
     folder = tempfile.mkdtemp(prefix="featrack-", dir=place)
     mark = Path(folder) / f".{_IN_USE}"
     mark.touch()
-    _HELD.append(_locked(mark))
+    _HELD.append(locked(mark))
     mark.rename(mark.with_name(_IN_USE))  # found by others only when it is locked
     return folder
 
 
-def _locked(mark: Path) -> TextIO:
+def locked(mark: Path) -> TextIO:
     """Holds a file for this process, until it ends or lets go; OSError if another one does."""
     file = mark.open("r+")
     try:
@@ -226,8 +226,8 @@ def ask(address: str, arguments: list[str]) -> int | None:
     """Has the server run `python ARGUMENTS` with our environment, folder and standard streams.
 
     Returns:
-        The exit status; -SIGKILL if the fork was killed or our parent has ended; None if no server
-        answers.
+        The exit status; -SIGKILL if the fork was killed, or our parent or the server's has ended;
+        None if no server answers.
     """
     parent = os.getppid()
     request = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
@@ -242,7 +242,7 @@ def ask(address: str, arguments: list[str]) -> int | None:
             (pid,) = struct.unpack("i", server.recv(4))
         except (OSError, struct.error):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            return None
+            return -signal.SIGKILL if _abandoned(address) else None
 
         def pass_on(number, _):
             with contextlib.suppress(ProcessLookupError):
@@ -265,12 +265,10 @@ def _abandoned(address: str) -> bool:
     That one may have ended while the server was loading: then nobody waits for what we would do.
     """
     try:
-        with _locked(Path(address).with_name(_IN_USE)):
+        with locked(Path(address).with_name(_IN_USE)):
             return True
-    except FileNotFoundError:  # the server has removed it
-        return True
-    except OSError:  # it holds it still
-        return False
+    except OSError as error:  # the server has removed it, or that process holds it still
+        return isinstance(error, FileNotFoundError)
 
 
 def main() -> None:
@@ -286,8 +284,6 @@ def main() -> None:
         shutil.rmtree(Path(address).parent, ignore_errors=True)
         os._exit(0)
     status = ask(address, arguments) if address else None
-    if status is None and address and _abandoned(address):
-        status = -signal.SIGKILL
     if status is None:
         os.execv(sys.executable, [sys.executable, *arguments])
     if status < 0:

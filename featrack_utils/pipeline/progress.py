@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline.forkserver import locked
 
 # Names the file through which a phase's kernel reaches the terminal of `make book`.
 TERMINAL = "FEATRACK_TERMINAL"
@@ -39,7 +39,14 @@ class Progress(logging.Handler):
         elif event == "job_finished":
             self.finished.append(record.job_id)
         elif event == "progress":
-            self.end(record.done, record.total - 1)  # the rule `all` is no phase
+            total = record.total - 1  # the rule `all` is no phase
+            ended = [self.started.pop(job) for job in self.finished if job in self.started]
+            self.finished.clear()
+            for name, begun in ended:
+                took = spell(time.monotonic() - begun)
+                self.say(f"{name}: done in {took} ({min(record.done, total)} of {total})")
+            if record.done >= total and ended:
+                self.say(f"All {total} phases done in {spell(time.monotonic() - self.begun)}")
         elif event in ("", "error") and record.levelno >= logging.ERROR:
             message = str(record.getMessage())
             if message.startswith("Traceback"):  # of which the last line says what it was
@@ -48,16 +55,6 @@ class Progress(logging.Handler):
             ours = getattr(record, "exception", "") == FeatrackError.__name__  # it has said so
             if not ours and not message.removeprefix("WorkflowError: ").startswith(_ECHOES):
                 self.say(message)
-
-    def end(self, done: int, total: int) -> None:
-        """Says which phases have ended since the last time, and how many are left."""
-        ended = [self.started.pop(job) for job in self.finished if job in self.started]
-        self.finished.clear()
-        for name, begun in ended:
-            took = spell(time.monotonic() - begun)
-            self.say(f"{name}: done in {took} ({min(done, total)} of {total})")
-        if done >= total and ended:
-            self.say(f"All {total} phases done in {spell(time.monotonic() - self.begun)}")
 
     def relay(self, path: Path) -> None:
         """Prints, from now on, what the kernels write to a file, and names the file to them."""
@@ -113,12 +110,11 @@ def take_lock(path: Path) -> TextIO:
         FeatrackError: another process holds them; it is named.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+", encoding="utf-8")
+    path.touch()
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.seek(0)
-        holder = file.read() or "another process"
+        file = locked(path)
+    except BlockingIOError:
+        holder = path.read_text() or "another process"
         raise FeatrackError(
             f"The runs of this checkout are in use by {holder}; wait for it or end it."
         ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -20,18 +21,16 @@ def digests(modules: Iterable[ModuleType]) -> dict[str, str]:
     Without the pipeline's own: it stores what others compute.
     """
     files = _closure(Path(module.__file__) for module in modules)
-    computing = (path for path in files if path.parent != _PIPELINE)
-    return {_name(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(computing)}
+    computing = sorted(path for path in files if path.parent != _PIPELINE)
+    return {
+        os.path.relpath(path, _PACKAGE): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in computing
+    }
 
 
 def imported_files(source: Path) -> list[str]:
     """The files of this package that a script imports, whatever they import included."""
     return sorted(str(p.relative_to(_PACKAGE.parent)) for p in _closure(_imported_files(source)))
-
-
-def _name(path: Path) -> str:
-    inside = path.is_relative_to(_PACKAGE)
-    return path.relative_to(_PACKAGE).as_posix() if inside else path.name
 
 
 def _closure(files: Iterable[Path]) -> set[Path]:

@@ -44,8 +44,12 @@ def open_run(run_dir: str | Path) -> Path:
     if (own := os.environ.get(PIPELINE_RUN)) and Path(own).resolve() == start.resolve():
         if (page := os.environ.get(PIPELINE_PAGE)) and (kernel := get_ipython()):
             times = start.resolve() / TIMES / f"{page}.json"
+
+            def count(_: object) -> None:
+                write_json(times, {"core_seconds": round(sum(os.times()[:4]), 1)})  # and children's
+
             # After each cell, for a kernel is ended without being asked.
-            kernel.events.register("post_run_cell", lambda _: _write_core_seconds(times))
+            kernel.events.register("post_run_cell", count)
         return start
     copy = trial_run(start)
     print(f"This notebook works on a copy of {start}/, which stays as it is: {copy}/.")
@@ -67,14 +71,9 @@ def write_lineage(
 ) -> Lineage:
     """Checks the section ``models`` of a profile and keeps it with the run."""
     lineage = Lineage(models, site, texts, given)
-    kept = {"models": lineage.models, "site": lineage.site, "texts": list(lineage.texts)}
-    kept["given"] = {model: list(sources) for model, sources in lineage.given.items()}
-    _write_json(run / _LINEAGE, kept)
+    kept = {name: getattr(lineage, name) for name in ("models", "site", "texts", "given")}
+    write_json(run / _LINEAGE, kept)
     return lineage
-
-
-def _write_core_seconds(path: Path) -> None:
-    _write_json(path, {"core_seconds": round(sum(os.times()[:4]), 1)})  # with child processes
 
 
 def trial_run(start: Path) -> Path:
@@ -156,7 +155,7 @@ def make(
         build(work)
         _temporary(work / _RECORD).unlink(missing_ok=True)
         record = {"name": folder.name, "key": key, **recipe, "files": _file_digests(work)}
-        _write_json(work / _RECORD, record | _surroundings(started))
+        write_json(work / _RECORD, record | _surroundings(started))
     replace(work, folder)
     return folder
 
@@ -226,30 +225,7 @@ def write_results(run_dir: Path, phase: str, results: dict[str, float | None]) -
         if not math.isfinite(value):
             raise FeatrackError(f"{name} came out as {value} in phase {phase}; report it as a bug.")
         numbers[name] = int(value) if float(value).is_integer() else float(value)
-    _write_json(run_dir / "results" / f"{phase}.json", dict(sorted(numbers.items())))
-
-
-def collect_results(run_dir: Path, phases: Iterable[str]) -> dict[str, float]:
-    """Joins the figures of these phases into results.json, sorted by name.
-
-    A phase that writes none is skipped, and so is what a phase of another name has left there:
-    it may have been renamed or dropped since.
-
-    Raises:
-        FeatrackError: two phases write the same name, or a part is not valid JSON.
-    """
-    merged: dict[str, float] = {}
-    for phase in sorted(phases):
-        path = run_dir / "results" / f"{phase}.json"
-        if not path.exists():
-            continue
-        part = _read_json(path)
-        if twice := sorted(set(part) & set(merged)):
-            raise FeatrackError(f"{path} writes {twice[0]}, which another phase also writes.")
-        merged.update(part)
-    merged = dict(sorted(merged.items()))
-    _write_json(run_dir / "results.json", merged)
-    return merged
+    write_json(run_dir / "results" / f"{phase}.json", dict(sorted(numbers.items())))
 
 
 def read_results(run_dir: Path, *phases: str) -> dict[str, float]:
@@ -319,7 +295,8 @@ def _read_json(path: Path) -> Any:
         raise FeatrackError(f"{path} is damaged; delete it and run `make book` again.") from None
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Writes a file of JSON whole or not at all; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
     temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
