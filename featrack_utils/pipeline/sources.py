@@ -30,7 +30,8 @@ def digests(modules: Iterable[ModuleType]) -> dict[str, str]:
 
 def imported_files(source: Path) -> list[str]:
     """The files of this package that a script imports, whatever they import included."""
-    return sorted(str(p.relative_to(_PACKAGE.parent)) for p in _closure(_imported_files(source)))
+    files = _closure(_imported(source.read_text()))
+    return sorted(str(path.relative_to(_PACKAGE.parent)) for path in files)
 
 
 def _closure(files: Iterable[Path]) -> set[Path]:
@@ -41,24 +42,19 @@ def _closure(files: Iterable[Path]) -> set[Path]:
         path = waiting.pop()
         if path not in found and path.is_file():
             found.add(path)
-            waiting += _imported_files(path)
+            waiting += _imported(path.read_text())
     return found
 
 
-def _imported_files(path: Path) -> Iterator[Path]:
-    for parts in _imports(path.read_text()):
-        place = _PACKAGE.joinpath(*parts)
-        yield from (place.with_suffix(".py"), place / "__init__.py")
-
-
 @cache  # each chapter imports much of what the others do
-def _imports(source: str) -> tuple[tuple[str, ...], ...]:
-    """What may be modules of this package in the imports of some code, as parts of their paths."""
+def _imported(code: str) -> tuple[Path, ...]:
+    """What may be files of this package in the imports of some code."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == _PACKAGE.name:
-            place = tuple(node.module.split(".")[1:])
-            found += [place, *((*place, alias.name) for alias in node.names)]
+            module = _PACKAGE.joinpath(*node.module.split(".")[1:])
+            for place in (module, *(module / alias.name for alias in node.names)):
+                found += [place.with_suffix(".py"), place / "__init__.py"]
     return tuple(found)
 
 
