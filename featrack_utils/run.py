@@ -34,7 +34,7 @@ from pydantic import TypeAdapter, ValidationError
 from featrack_utils.errors import FeatrackError
 from featrack_utils.pipeline import disk, forkserver
 from featrack_utils.pipeline.profile import Real, Whole, require_known, sentence
-from featrack_utils.pipeline.store import PIPELINE_PAGE, PIPELINE_RUN, trial_run
+from featrack_utils.pipeline.store import PIPELINE_PAGE, PIPELINE_RUN, open_run
 
 NOTEBOOKS = Path("notebooks")
 _KERNEL = {"name": "python3", "language": "python", "display_name": "Python 3"}  # if none is named
@@ -167,9 +167,8 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
     output.parent.mkdir(parents=True, exist_ok=True)
     if by_hand := PIPELINE_RUN not in os.environ:
         if "run_dir" in declared:
-            start = Path(str(parameters.get("run_dir", declared["run_dir"])))
-            parameters["run_dir"] = os.environ[PIPELINE_RUN] = str(trial_run(start))
-            print(f"Working on a copy of {start}/: {parameters['run_dir']}/")
+            copy = open_run(str(parameters.get("run_dir", declared["run_dir"])))
+            parameters["run_dir"] = os.environ[PIPELINE_RUN] = str(copy)
     else:
         os.environ[PIPELINE_PAGE] = output.stem
     executing = output.with_name(f".{output.stem}.executing.ipynb")

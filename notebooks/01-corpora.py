@@ -33,7 +33,7 @@ from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, count, listed, number, percent, say, show
 from featrack_utils.interpretation.contexts import signs
-from featrack_utils.lineage import label
+from featrack_utils.lineage import Lineage, label
 from featrack_utils.pipeline import store
 
 # %% tags=["parameters"]
@@ -88,7 +88,8 @@ root_tokens = 2_000_000  # that the first model's training reads; 0 where it isn
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 run = store.open_run(run_dir)
-lineage = store.write_lineage(run, models, site, sources_of, dictionaries)
+lineage = Lineage(models, site, sources_of, dictionaries)
+store.write_lineage(run, lineage)
 domains = lineage.domains
 embedded = [domain for domain in domains if sources_of[domain]["kind"] == "embedded"]
 style.use_style(lineage)

@@ -51,7 +51,7 @@ def trained(tmp_path_factory, tokenizer, blocks) -> Path:
     }
     shape = {"d_model": 16, "d_mlp": 24, "n_heads": 2, "n_kv_heads": 1, "context": 16}
     store.make(run / "corpora", lambda work: (work / "words.csv").touch(), parameters={})
-    store.write_lineage(run, MODELS)
+    store.write_lineage(run, Lineage(MODELS))
 
     def root(work):
         model = training.new_model(vocab_size=280, seed=1, **shape)

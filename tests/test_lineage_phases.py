@@ -13,6 +13,7 @@ from scipy.stats import pearsonr
 from featrack_utils.corpora import prepare
 from featrack_utils.corpora.documents import Document
 from featrack_utils.corpora.tokenizer import encode_documents
+from featrack_utils.lineage import Lineage
 from featrack_utils.pipeline import store
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -43,7 +44,8 @@ def make_run(tmp_path, tokenizer, monkeypatch):
     monkeypatch.setenv(store.PIPELINE_RUN, str(run))
 
     def make(models):
-        lineage = store.write_lineage(run, models)
+        lineage = Lineage(models)
+        store.write_lineage(run, lineage)
         streams = {
             (domain, split): encode_documents(texts(domain), tokenizer)
             for domain in lineage.domains

@@ -30,7 +30,6 @@ _WIDGET_NOTE = (
     "JupyterLab; the still picture of this section shows the same.</em></p>"
 )
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+\b")  # in the repr of an object
-_NOTEBOOK_KEYS = ("kernelspec", "language_info")
 # Both parameter cells stay readable in one click.
 _FOLDED = {
     "parameters": "Parameters, with their reasons",
@@ -179,9 +178,8 @@ def clean_notebook(notebook: NotebookNode, page: str) -> None:
     Raises:
         FeatrackError: a cell of the page stopped with an error.
     """
-    notebook.metadata = NotebookNode(
-        {key: notebook.metadata[key] for key in _NOTEBOOK_KEYS if key in notebook.metadata}
-    )
+    kept = notebook.metadata.keys() & {"kernelspec", "language_info"}
+    notebook.metadata = NotebookNode({key: notebook.metadata[key] for key in sorted(kept)})
     tagged = {tag: cell for cell in notebook.cells for tag in cell.metadata.get("tags", [])}
     count = 0
     for place, cell in enumerate(notebook.cells):

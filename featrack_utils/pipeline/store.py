@@ -12,7 +12,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 from IPython import get_ipython
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.lineage import SITE, Lineage
+from featrack_utils.lineage import Lineage
 from featrack_utils.pipeline import sources
 
 _RECORD = "run.json"
@@ -62,18 +62,10 @@ def open_lineage(run: Path) -> Lineage:
     return Lineage(**kept) if isinstance(kept.get("site"), str) else Lineage(kept)
 
 
-def write_lineage(
-    run: Path,
-    models: Mapping[str, Any],
-    site: str = SITE,
-    texts: Iterable[str] = (),
-    given: Mapping[str, Iterable[str]] | None = None,
-) -> Lineage:
-    """Checks the section ``models`` of a profile and keeps it with the run."""
-    lineage = Lineage(models, site, texts, given)
+def write_lineage(run: Path, lineage: Lineage) -> None:
+    """Keeps the models of a run and their descent with it, for `open_lineage`."""
     kept = {name: getattr(lineage, name) for name in ("models", "site", "texts", "given")}
     write_json(run / _LINEAGE, kept)
-    return lineage
 
 
 def trial_run(start: Path) -> Path:
