@@ -89,16 +89,6 @@ class Pretraining(Training):
     n_heads: Count
     n_kv_heads: Count
 
-    @model_validator(mode="after")
-    def _heads_divide_the_model(self) -> Pretraining:
-        # Rotary attention turns pairs of numbers, so a head must have an even width.
-        if self.d_model % (2 * self.n_heads) or self.n_heads % self.n_kv_heads:
-            raise FeatrackError(
-                f"pretraining.n_heads {self.n_heads} must divide d_model {self.d_model} into even "
-                f"parts, and pretraining.n_kv_heads {self.n_kv_heads} must divide n_heads."
-            )
-        return self
-
 
 class Merge(Section):
     """The sweep over the merge's t: from 0, the first parent, to 1, the second."""
@@ -170,17 +160,6 @@ class Arms(Section):
     method_floors: Annotated[Whole, Field(ge=0)] = 1
     own_steps: Annotated[Whole, Field(ge=0)] = 0
 
-    @field_validator("rates")
-    @classmethod
-    def _rates_have_names(cls, rates: list[float]) -> list[float]:
-        names = [round(1 / rate) for rate in rates]  # 0.333 is 1/3
-        if names != sorted({*names}, reverse=True):
-            raise FeatrackError(
-                f"arms.rates are {rates}, as fractions {', '.join(f'1/{n}' for n in names)}; write "
-                "each once, in increasing order."
-            )
-        return rates
-
 
 class Interpretation(Section):
     """Who explains: counting alone (lookup), or a chat model as well (endpoint).
@@ -248,18 +227,13 @@ class Profile(Section):
     interpretation: Interpretation
     robustness: Robustness
 
-    @field_validator("name")
-    @classmethod
-    def _a_folder_of_runs(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name) or name == "trials":
-            raise FeatrackError(
-                f"name is {name!r}; it names a folder of runs/: begin with a letter or a digit, "
-                "use letters, digits, dots, dashes and underscores, and not the name trials."
-            )
-        return name
-
     @model_validator(mode="after")
     def _sections_agree(self) -> Profile:
+        if not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", self.name) or self.name == "trials":
+            raise FeatrackError(
+                f"name is {self.name!r}; it names a folder of runs/: begin with a letter or a "
+                "digit, use letters, digits, dots, dashes and underscores, and not the name trials."
+            )
         lineage = self.lineage
         self._require_what_training_needs(lineage)
         for section in ("sources_of", "train_tokens"):
@@ -268,6 +242,12 @@ class Profile(Section):
                     raise FeatrackError(
                         f"corpora.{section} lacks {domain}, which a model is trained on; add it."
                     )
+        rates = [round(1 / rate) for rate in self.arms.rates]  # 0.333 is 1/3
+        if rates != sorted({*rates}, reverse=True):
+            raise FeatrackError(
+                f"arms.rates are {self.arms.rates}, as fractions "
+                f"{', '.join(f'1/{n}' for n in rates)}; write each once, in increasing order."
+            )
         if len({*self.arms.planted}) < len(self.arms.planted):
             raise FeatrackError(f"arms.planted is {self.arms.planted}; write each share once.")
         dosed = self.arms.dosed if lineage.tuned else []
@@ -310,8 +290,14 @@ class Profile(Section):
                 f"site is {self.site}, and models that are trained here have one block; the "
                 f"nearest is blocks.0.{lineage.hook}."
             )
-        of_mlp = lineage.hook == "mlp.hook_post"
-        d_in = self.pretraining.d_mlp if of_mlp else self.pretraining.d_model
+        shape = self.pretraining
+        # Rotary attention turns pairs of numbers, so a head must have an even width.
+        if shape.d_model % (2 * shape.n_heads) or shape.n_heads % shape.n_kv_heads:
+            raise FeatrackError(
+                f"pretraining.n_heads {shape.n_heads} must divide d_model {shape.d_model} into "
+                f"even parts, and pretraining.n_kv_heads {shape.n_kv_heads} must divide n_heads."
+            )
+        d_in = shape.d_mlp if lineage.hook == "mlp.hook_post" else shape.d_model
         for where, sae in {"sae": self.sae, **self.swept}.items():
             if sae.k > (d_sae := sae.expansion * d_in):
                 raise FeatrackError(
