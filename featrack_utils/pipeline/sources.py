@@ -6,7 +6,7 @@ import ast
 import hashlib
 import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -68,19 +68,12 @@ def of_function(build: Callable[..., object]) -> str:
     waiting = [build if inspect.isfunction(build) else type(build)]
     while waiting:
         one = waiting.pop()
-        if one not in found:
-            found[one] = inspect.getsource(one).strip()
-            waiting += _called_beside(one)
+        if one in found:
+            continue
+        found[one] = inspect.getsource(one).strip()
+        codes = [one.__code__] if inspect.isfunction(one) else []
+        for code in codes:  # and what is written inside it: comprehensions, lambdas
+            codes += [each for each in code.co_consts if inspect.iscode(each)]
+            called = filter(inspect.isfunction, map(one.__globals__.get, code.co_names))
+            waiting += [each for each in called if each.__module__ == one.__module__]
     return hashlib.sha256("\n".join(sorted(found.values())).encode()).hexdigest()
-
-
-def _called_beside(one: object) -> Iterator[object]:
-    if not inspect.isfunction(one):
-        return
-    codes = [one.__code__]
-    for code in codes:  # and what is written inside it: comprehensions, lambdas
-        codes += [each for each in code.co_consts if inspect.iscode(each)]
-        for name in code.co_names:
-            value = one.__globals__.get(name)
-            if inspect.isfunction(value) and value.__module__ == one.__module__:
-                yield value

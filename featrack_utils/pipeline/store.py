@@ -145,8 +145,10 @@ def make(
         work.mkdir(parents=True, exist_ok=True)
         started = time.time()
         build(work)
-        _temporary(work / _RECORD).unlink(missing_ok=True)
-        record = {"name": folder.name, "key": key, **recipe, "files": _file_digests(work)}
+        (work / f".{_RECORD}.tmp").unlink(missing_ok=True)  # left by a kill
+        files = sorted(path for path in work.rglob("*") if path.is_file())
+        digests = {str(path.relative_to(work)): _file_digest(path) for path in files}
+        record = {"name": folder.name, "key": key, **recipe, "files": digests}
         write_json(work / _RECORD, record | _surroundings(started))
     replace(work, folder)
     return folder
@@ -264,11 +266,6 @@ def _surroundings(started: float) -> dict[str, Any]:
     }
 
 
-def _file_digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): _file_digest(path) for path in files}
-
-
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -290,10 +287,6 @@ def _read_json(path: Path) -> Any:
 def write_json(path: Path, value: Any) -> None:
     """Writes a file of JSON whole or not at all; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
+    temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
     os.replace(temporary, path)
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")
