@@ -58,7 +58,6 @@ from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import loading
 from featrack_utils.models.retraining import retrain
 from featrack_utils.pipeline import store
-from featrack_utils.pipeline.profile import dose_percent
 from featrack_utils.statistics.intervals import UNDEFINED, Interval
 from featrack_utils.statistics.persistence import flat
 
@@ -222,6 +221,11 @@ def with_sown(folder):
     keys = [key for key in corpora.streams if key[0] in domains]
     sown = {key: tokenizer.load_stream(folder.joinpath(*key)) for key in keys}
     return corpora._replace(streams=corpora.streams | sown, folder=folder)
+
+
+def dose_percent(dose):
+    """A dose as it is named in files and results: 0.03 is "3"."""
+    return f"{100 * dose:g}"
 
 
 # %% tags=["hide-input", "remove-output"] jupyter={"source_hidden": true}

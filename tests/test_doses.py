@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline.profile import dose_percent, dose_steps, load_profile
+from featrack_utils.pipeline.profile import dose_steps, load_profile
+from tests.chapters import Chapter
 
 # Doses
 
@@ -14,7 +15,7 @@ from featrack_utils.pipeline.profile import dose_percent, dose_steps, load_profi
 def test_doses_fall_on_the_nearest_step_and_never_before_the_first():
     assert dose_steps([0.001, 0.03, 0.1, 0.5], 195) == {"0.1": 1, "3": 6, "10": 20, "50": 98}
     assert dose_steps([], 195) == {}
-    assert dose_percent(0.07) == "7"
+    assert Chapter("planted").dose_percent(0.07) == "7"
 
 
 def test_a_fine_tune_of_no_step_has_no_doses():

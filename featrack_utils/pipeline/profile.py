@@ -336,7 +336,11 @@ class Profile(Section):
             allowed = [key for key in Sae.model_fields if "seeds" not in key]
             require_known(entry, allowed, f"{where}.")
             values = _validated(Sae, {**self.sae.model_dump(), **entry}, f"{where}.")
-            name = "-".join(f"{key}-{_short(getattr(values, key))}" for key in sorted(entry))
+            name = "-".join(
+                f"{key}-{value:g}" if isinstance(value, float) else f"{key}-{value}"
+                for key, value in sorted(values)
+                if key in entry
+            )
             if name in changed:
                 raise FeatrackError(f"{where} asks for {name} a second time; leave it out.")
             changed[name] = values
@@ -434,19 +438,11 @@ def require_known(names: Iterable[object], known: Iterable[str], where: str = ""
             raise FeatrackError(_unknown(str(name), known, where))
 
 
-def _short(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def dose_percent(dose: float) -> str:
-    """A dose as it is named in files and results: 0.03 is "3"."""
-    return f"{100 * dose:g}"
-
-
 def dose_steps(doses: Sequence[float], steps: int) -> dict[str, int]:
-    """The step of a fine-tune that each dose falls on, at least the first, by `dose_percent`.
+    """The step of a fine-tune that each dose falls on, at least the first.
 
-    A fine-tune of no step, which is a control, has no doses either: {}.
+    Doses are named in percent, as in files and results: 0.03 is "3". A fine-tune of no step, which
+    is a control, has none: {}.
 
     Raises:
         FeatrackError: a dose outside (0, 1); two on one step, or one on the last.
@@ -468,4 +464,4 @@ def dose_steps(doses: Sequence[float], steps: int) -> dict[str, int]:
                 "leave one out, or raise finetune.train_tokens."
             )
         found[step] = dose
-    return {dose_percent(dose): step for step, dose in found.items()}
+    return {f"{100 * dose:g}": step for step, dose in found.items()}
