@@ -16,11 +16,11 @@ from featrack_utils.corpora.files import fingerprint
 from featrack_utils.corpora.hub import pinned
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.recipes import comparable, read_recipes
-from featrack_utils.pipeline.disk import date_back, require_writable
 from featrack_utils.pipeline.forkserver import ADDRESS, start
 from featrack_utils.pipeline.profile import load_profile
 from featrack_utils.pipeline.progress import Progress, take_lock
 from featrack_utils.pipeline.sources import imported_files
+from featrack_utils.pipeline.store import date_back, require_writable
 from featrack_utils.run import declared_parameters, find
 
 OVERRIDES = dict(config)

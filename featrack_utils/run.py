@@ -32,9 +32,9 @@ from papermill.exceptions import PapermillExecutionError
 from pydantic import TypeAdapter, ValidationError
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline import disk, forkserver
+from featrack_utils.pipeline import forkserver
 from featrack_utils.pipeline.profile import Real, Whole, require_known, sentence
-from featrack_utils.pipeline.store import PIPELINE_PAGE, PIPELINE_RUN, open_run
+from featrack_utils.pipeline.store import PIPELINE_PAGE, PIPELINE_RUN, open_run, sentence_if_full
 
 NOTEBOOKS = Path("notebooks")
 _KERNEL = {"name": "python3", "language": "python", "display_name": "Python 3"}  # if none is named
@@ -216,8 +216,8 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
 
 def _raise_if_full(said: str, output: Path, error: Exception) -> None:
     run = Path(os.environ.get(PIPELINE_RUN, output.parent))
-    if sentence := disk.sentence_if_full(said, run):
-        raise FeatrackError(sentence) from error
+    if full := sentence_if_full(said, run):
+        raise FeatrackError(full) from error
 
 
 def main(arguments: list[str] | None = None) -> int:

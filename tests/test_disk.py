@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline import disk
+from featrack_utils.pipeline import store
 from tests.books import ROOT
 
 # A chapter that meets a full disk: /dev/full takes nothing, as such a disk.
@@ -29,11 +29,11 @@ def disks(monkeypatch, tmp_path):
     """Sets how many bytes are free in a run and where temporary files go."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    monkeypatch.setattr(disk.tempfile, "gettempdir", lambda: str(temporary))
+    monkeypatch.setattr(store.tempfile, "gettempdir", lambda: str(temporary))
 
     def free(run: int, other: int) -> None:
         given = {tmp_path: run, temporary: other}
-        monkeypatch.setattr(disk.shutil, "disk_usage", lambda at: SimpleNamespace(free=given[at]))
+        monkeypatch.setattr(store.shutil, "disk_usage", lambda at: SimpleNamespace(free=given[at]))
 
     free(2**30, 2**30)
     return free
@@ -49,39 +49,39 @@ def disks(monkeypatch, tmp_path):
     ],
 )
 def test_each_librarys_words_for_a_full_disk_are_understood(disks, tmp_path, said):
-    sentence = disk.sentence_if_full(said, tmp_path)
+    sentence = store.sentence_if_full(said, tmp_path)
     assert "takes no more (" in sentence and "make room there and run `make book`" in sentence
 
 
 def test_the_fuller_of_two_disks_is_named(disks, tmp_path):
     disks(0, 2**30)
-    assert disk.sentence_if_full("No space left on device", tmp_path).startswith(f"{tmp_path}/ ")
+    assert store.sentence_if_full("No space left on device", tmp_path).startswith(f"{tmp_path}/ ")
     disks(2**30, 0)
-    assert "/temporary/ takes" in disk.sentence_if_full("No space left on device", tmp_path)
+    assert "/temporary/ takes" in store.sentence_if_full("No space left on device", tmp_path)
 
 
 def test_a_library_that_does_not_say_so_met_a_full_disk_if_nothing_is_free(disks, tmp_path):
     said = "100 requested and 20 written"
-    assert disk.sentence_if_full(said, tmp_path / "not" / "made" / "yet") is None
+    assert store.sentence_if_full(said, tmp_path / "not" / "made" / "yet") is None
     disks(4096, 2**30)
-    assert "No space left" in disk.sentence_if_full(said, tmp_path)
+    assert "No space left" in store.sentence_if_full(said, tmp_path)
 
 
 def test_what_is_on_a_read_only_disk_is_named(disks, tmp_path):
-    sentence = disk.sentence_if_full("[Errno 30] Read-only file system: 'runs/a.json'", tmp_path)
+    sentence = store.sentence_if_full("[Errno 30] Read-only file system: 'runs/a.json'", tmp_path)
     assert sentence.startswith("runs/a.json is on a read-only disk; make it writable")
 
 
 def test_a_folder_that_cant_be_written_to_is_named_even_if_it_is_not_there_yet(
     tmp_path, monkeypatch
 ):
-    disk.require_writable(tmp_path, tmp_path / "not" / "yet")
+    store.require_writable(tmp_path, tmp_path / "not" / "yet")
     shut = tmp_path / "shut"
     shut.mkdir()
     # Root may write wherever the disk allows it, so that no mode of a folder would do.
-    monkeypatch.setattr(disk.os, "access", lambda folder, mode: folder != shut)
+    monkeypatch.setattr(store.os, "access", lambda folder, mode: folder != shut)
     with pytest.raises(FeatrackError, match=f"^{shut}/ can't be written to; make it writable"):
-        disk.require_writable(tmp_path, shut / "not" / "yet")
+        store.require_writable(tmp_path, shut / "not" / "yet")
 
 
 def test_a_chapter_that_meets_a_full_disk_says_so_and_leaves_no_working_file(tmp_path):
@@ -109,8 +109,8 @@ def test_files_of_tomorrow_are_dated_as_of_now_in_their_order(tmp_path):
         (tmp_path / name).write_text("")
         os.utime(tmp_path / name, (now + ahead, now + ahead))
     files = [tmp_path / name for name in (*dates, "missing", "old")]
-    assert disk.date_back(files) == sorted(tmp_path / n for n in ("late", "later", "as-late"))
+    assert store.date_back(files) == sorted(tmp_path / n for n in ("late", "later", "as-late"))
     found = {name: (tmp_path / name).stat().st_mtime for name in dates}
     assert found["old"] == pytest.approx(now - 5000, abs=0.01)
     assert now - 1 < found["late"] == found["as-late"] < found["later"] <= time.time()
-    assert disk.date_back(files) == []
+    assert store.date_back(files) == []

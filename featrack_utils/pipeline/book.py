@@ -17,7 +17,7 @@ import yaml
 from nbformat import NotebookNode
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline import disk, store
+from featrack_utils.pipeline import store
 
 PAGES = "executed"
 # Pages with data of their own, by the artefact that holds them; a lineage may have none for the
@@ -320,7 +320,7 @@ def main(arguments: list[str] | None = None) -> int:
     except FeatrackError as error:
         said = str(error)
     except (OSError, RuntimeError) as error:  # the builder's own error has another as its cause
-        said = disk.sentence_if_full(f"{error} {error.__cause__}", options.book_dir)
+        said = store.sentence_if_full(f"{error} {error.__cause__}", options.book_dir)
         if not said:
             raise
     sys.stderr.write(f"featrack: {said}\n")

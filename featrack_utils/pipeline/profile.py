@@ -395,7 +395,7 @@ def _as_yaml(value: Any) -> Any:
 
 def _validated(kind: type[Section], mapping: Mapping[str, Any], where: str) -> Any:
     try:
-        return kind.model_validate(dict(mapping))
+        return kind.model_validate(mapping)
     except ValidationError as error:
         raise FeatrackError(sentence(error, where)) from None
 

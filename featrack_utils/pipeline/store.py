@@ -1,7 +1,12 @@
-"""Artefacts on disk: whole or absent, verified when opened, rebuilt only when something changed."""
+"""Artefacts on disk: whole or absent, verified when opened, rebuilt only when something changed.
+
+And what a disk may do to a run: be full, be read-only, or hold files of tomorrow.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import importlib.metadata
 import itertools
@@ -9,8 +14,10 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -29,8 +36,11 @@ _LINEAGE = "lineage.json"
 PIPELINE_RUN = "FEATRACK_RUN"
 PIPELINE_PAGE = "FEATRACK_PAGE"  # and here the phase, whose core-seconds are kept
 TIMES = "times"
-TRIALS = "trials"
 _RECORDED_PACKAGES = ("torch", "transformers", "transformer-lens", "sae-lens", "mergekit", "numpy")
+_FULL = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT)]
+_READ_ONLY = os.strerror(errno.EROFS)
+_SPARE = 2**16  # bytes: with fewer than these, a library that says nothing of it met a full disk
+_APART = 0.001  # seconds
 
 
 def open_run(run_dir: str | Path) -> Path:
@@ -74,7 +84,7 @@ def trial_run(start: Path) -> Path:
     Links are enough, because artefacts are replaced, never written to. Where there is no run to
     start from the copy is empty.
     """
-    trials = start.parent / TRIALS
+    trials = start.parent / "trials"
     trials.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         copy = trials / f"{start.name}-{number}"
@@ -242,10 +252,9 @@ def read_record(folder: Path) -> dict[str, Any]:
             f"{folder}/ is missing or foreign (no {_RECORD}); delete it if it exists, "
             "then run `make book`."
         )
-    try:
+    record = None
+    with contextlib.suppress(ValueError):  # neither JSON nor UTF-8
         record = json.loads(path.read_text())
-    except ValueError:  # neither JSON nor UTF-8
-        record = None
     whole = isinstance(record, dict) and {"key", "files"} <= set(record)
     if not whole or not isinstance(record["files"], dict):
         raise FeatrackError(
@@ -290,3 +299,60 @@ def write_json(path: Path, value: Any) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
     os.replace(temporary, path)
+
+
+def require_writable(*folders: Path) -> None:
+    """Refuses folders that can't be written to, or that can't be made.
+
+    Raises:
+        FeatrackError: it names the folder.
+    """
+    for folder in folders:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not os.access(there, os.W_OK):
+            raise FeatrackError(
+                f"{there.absolute()}/ can't be written to; make it writable, or work in a copy of "
+                "this checkout that is."
+            )
+
+
+def sentence_if_full(said: str, run: Path) -> str | None:
+    """What to tell a reader if a failure means that a disk takes no more; None if it doesn't.
+
+    Args:
+        said: what a library said, each in its own words.
+        run: where the failed phase writes, besides the folder of temporary files.
+    """
+    if _READ_ONLY in said:
+        named = re.search(r"'([^']+)'", said)
+        what = named[1] if named else f"{run}/"
+        return f"{what} is on a read-only disk; make it writable and run `make book` again."
+    free = {}
+    for folder in (run, Path(tempfile.gettempdir())):
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        free[folder] = shutil.disk_usage(there).free
+    fullest = min(free, key=free.get)
+    reason = next((reason for reason in _FULL if reason in said), None)
+    if reason or free[fullest] < _SPARE:
+        reason = reason or _FULL[0]
+        return f"{fullest}/ takes no more ({reason}); make room there and run `make book` again."
+    return None
+
+
+def date_back(files: Iterable[Path]) -> list[Path]:
+    """Dates files of the future as of now, in the order that they had; returns them.
+
+    Which phase has to run is told by dates. What is made now would be older than what it was made
+    from, as long as that is of tomorrow: Snakemake refuses it, and would make it anew every time.
+    """
+    now, ahead = time.time(), {}
+    for file in {*files}:
+        with contextlib.suppress(FileNotFoundError):
+            if (dated := file.stat().st_mtime) > now:
+                ahead[file] = dated
+    dates = sorted({*ahead.values()})
+    moments = {date: now - (len(dates) - place) * _APART for place, date in enumerate(dates)}
+    for file, date in ahead.items():
+        with contextlib.suppress(OSError):  # what can't be written to
+            os.utime(file, (moments[date], moments[date]))
+    return sorted(ahead)
