@@ -247,17 +247,6 @@ def _clean_data(data: NotebookNode) -> NotebookNode | None:
     return NotebookNode(data | ({"text/plain": _ADDRESS.sub("", plain)} if plain else {}))
 
 
-def build_html(book_dir: Path, toc: Path) -> None:
-    """Builds the rendered pages, with warnings as errors; SystemExit with the builder's status."""
-    from jupyter_book.cli.main import main as jupyter_book  # takes a second to load
-
-    # --all: what a killed build has left, or one of tomorrow, would pass for up to date. It costs
-    # nothing, for all pages are new anyway.
-    options = ["--toc", str(toc), "--config", "_config.yml", "--path-output", str(book_dir)]
-    command = ["build", str(book_dir), *options, "--all", "-W", "-q"]
-    jupyter_book(command, prog_name="jupyter-book")
-
-
 def _runnable(executed: Path) -> str:
     """A page of the book to run again: without outputs, from whichever folder it is opened."""
     notebook = nbformat.read(executed, as_version=4)
@@ -313,7 +302,14 @@ def main(arguments: list[str] | None = None) -> int:
         if options.run:
             render_book(options.run, options.book_dir, options.phases)
         if options.toc:
-            build_html(options.book_dir, options.toc)
+            from jupyter_book.cli.main import main as jupyter_book  # takes a second to load
+
+            # --all: what a killed build has left, or one of tomorrow, would pass for up to date. It
+            # costs nothing, for all pages are new anyway. Warnings are errors.
+            book, toc = str(options.book_dir), str(options.toc)
+            places = ["--toc", toc, "--config", "_config.yml", "--path-output", book]
+            command = ["build", book, *places, "--all", "-W", "-q"]
+            jupyter_book(command, standalone_mode=False)
         if options.archive:
             write_archive(options.book_dir, options.archive)
         return 0
