@@ -117,9 +117,8 @@ def notebook_pages(toc_file: Path) -> list[str]:
     """Names of the notebook pages in a table of contents, in reading order."""
     toc = yaml.safe_load(toc_file.read_text(encoding="utf-8"))
     chapters = [entry for part in toc["parts"] for entry in part["chapters"]]
-    files = [toc["root"], *(entry.get("file", "") for entry in chapters)]
-    prefix = f"{PAGES}/"
-    return [file.removeprefix(prefix) for file in files if file.startswith(prefix)]
+    files = [Path(entry.get("file", "")) for entry in ({"file": toc["root"]}, *chapters)]
+    return [file.name for file in files if file.parent == Path(PAGES)]
 
 
 def _write_contents(source: Path, target: Path, absent: Collection[str]) -> None:

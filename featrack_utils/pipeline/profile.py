@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -203,11 +203,7 @@ class Robustness(Section):
 
 
 class Profile(Section):
-    """Everything a run depends on.
-
-    Raises:
-        FeatrackError: see `load_profile`.
-    """
+    """Everything a run depends on; FeatrackError as `load_profile` says."""
 
     name: str
     seed: Annotated[Whole, Field(ge=0, lt=2**32)]
@@ -420,7 +416,7 @@ def sentence(invalid: ValidationError, where: str) -> str:
     return f"{name} is {error['input']!r}; {said[0].lower()}{said[1:].rstrip('.')}."
 
 
-def _unknown(name: str, known: Iterable[str], where: str) -> str:
+def _unknown(name: str, known: Collection[str], where: str) -> str:
     names = [where + each for each in known]
     wanted = where + name
     longer = [each for each in names if each.startswith(wanted)]
@@ -430,9 +426,8 @@ def _unknown(name: str, known: Iterable[str], where: str) -> str:
     return f"Unknown parameter {wanted}; the nearest known one is {near[0]}."
 
 
-def require_known(names: Iterable[object], known: Iterable[str], where: str = "") -> None:
+def require_known(names: Iterable[object], known: Collection[str], where: str = "") -> None:
     """Raises FeatrackError, naming the nearest known one, unless every name is known."""
-    known = list(known)
     for name in names:
         if name not in known:
             raise FeatrackError(_unknown(str(name), known, where))
