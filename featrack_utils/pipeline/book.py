@@ -124,12 +124,9 @@ def notebook_pages(toc_file: Path) -> list[str]:
 def _write_contents(source: Path, target: Path, absent: Collection[str]) -> None:
     """A table of contents without some pages, and without parts that had no others."""
     toc = yaml.safe_load(source.read_text(encoding="utf-8"))
+    left_out = {f"{PAGES}/{page}" for page in absent}
     for part in toc["parts"]:
-        part["chapters"] = [
-            entry
-            for entry in part["chapters"]
-            if entry.get("file", "").removeprefix(f"{PAGES}/") not in absent
-        ]
+        part["chapters"] = [one for one in part["chapters"] if one.get("file") not in left_out]
     toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
     target.write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
 

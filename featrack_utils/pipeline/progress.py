@@ -28,7 +28,7 @@ class Progress(logging.Handler):
         self.out = out
         self.begun = time.monotonic()
         self.started: dict[int, tuple[str, float]] = {}
-        self.finished: list[int] = []
+        self.ended: list[tuple[str, float]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Takes what Snakemake logs; see its LogEvent for the fields."""
@@ -36,17 +36,16 @@ class Progress(logging.Handler):
         if event == "job_info" and record.rule_name != "all":
             self.started[record.jobid] = (record.rule_name, time.monotonic())
             self.say(f"{record.rule_name} …")
-        elif event == "job_finished":
-            self.finished.append(record.job_id)
+        elif event == "job_finished" and record.job_id in self.started:
+            self.ended.append(self.started.pop(record.job_id))
         elif event == "progress":
             total = record.total - 1  # the rule `all` is no phase
-            ended = [self.started.pop(job) for job in self.finished if job in self.started]
-            self.finished.clear()
-            for name, begun in ended:
+            for name, begun in self.ended:
                 took = spell(time.monotonic() - begun)
                 self.say(f"{name}: done in {took} ({min(record.done, total)} of {total})")
-            if record.done >= total and ended:
+            if record.done >= total and self.ended:
                 self.say(f"All {total} phases done in {spell(time.monotonic() - self.begun)}")
+            self.ended.clear()
         elif event in ("", "error") and record.levelno >= logging.ERROR:
             message = str(record.getMessage())
             if message.startswith("Traceback"):  # of which the last line says what it was
