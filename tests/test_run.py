@@ -156,9 +156,9 @@ def test_a_trial_works_on_a_linked_copy_and_leaves_the_run_alone(tmp_path):
     start = tmp_path / "runs" / "quick"
     (start / "results").mkdir(parents=True)
     (start / "results" / "base.json").write_text("{}")
-    copy = store.trial_run(start)
+    copy = store.open_run(start)
     assert copy == tmp_path / "runs" / "trials" / "quick-1"
-    assert store.trial_run(start) == tmp_path / "runs" / "trials" / "quick-2"
+    assert store.open_run(start) == tmp_path / "runs" / "trials" / "quick-2"
     (copy / "results" / "base.json").unlink()
     assert (start / "results" / "base.json").read_text() == "{}"
 

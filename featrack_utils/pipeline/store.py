@@ -47,8 +47,8 @@ def open_run(run_dir: str | Path) -> Path:
     """The folder that a notebook may write to.
 
     In the pipeline that is the run itself. A notebook that a person runs (in JupyterLab, by
-    papermill) gets a copy of its own, and says where: what is tried by hand never changes the
-    book's run.
+    papermill) gets a new copy of it, runs/trials/quick-1, quick-2, …, and says so: what is tried by
+    hand never changes the book's run. Where there is no run to start from the copy is empty.
     """
     start = Path(run_dir)
     if (own := os.environ.get(PIPELINE_RUN)) and Path(own).resolve() == start.resolve():
@@ -61,7 +61,15 @@ def open_run(run_dir: str | Path) -> Path:
             # After each cell, for a kernel is ended without being asked.
             kernel.events.register("post_run_cell", count)
         return start
-    copy = trial_run(start)
+    for number in itertools.count(1):
+        copy = start.parent / "trials" / f"{start.name}-{number}"
+        with contextlib.suppress(FileExistsError):
+            copy.mkdir(parents=True)
+            break
+    if start.is_dir():
+        # Links are enough, because artefacts are replaced, never written to.
+        ignore = shutil.ignore_patterns(".*")
+        shutil.copytree(start, copy, copy_function=_link, ignore=ignore, dirs_exist_ok=True)
     print(f"This notebook works on a copy of {start}/, which stays as it is: {copy}/.")
     return copy
 
@@ -76,27 +84,6 @@ def write_lineage(run: Path, lineage: Lineage) -> None:
     """Keeps the models of a run and their descent with it, for `open_lineage`."""
     kept = {name: getattr(lineage, name) for name in ("models", "site", "texts", "given")}
     write_json(run / _LINEAGE, kept)
-
-
-def trial_run(start: Path) -> Path:
-    """A new folder with a copy, by hard links, of a run: runs/trials/quick-1, quick-2, …
-
-    Links are enough, because artefacts are replaced, never written to. Where there is no run to
-    start from the copy is empty.
-    """
-    trials = start.parent / "trials"
-    trials.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        copy = trials / f"{start.name}-{number}"
-        try:
-            copy.mkdir()
-            break
-        except FileExistsError:
-            continue
-    if start.is_dir():
-        ignore = shutil.ignore_patterns(".*")
-        shutil.copytree(start, copy, copy_function=_link, ignore=ignore, dirs_exist_ok=True)
-    return copy
 
 
 def _link(source: str, target: str) -> None:
