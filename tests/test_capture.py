@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from featrack_utils.models.capture import HOOK, logits_with, mlp_activations, plain_activations
+from featrack_utils.lineage import SITE
+from featrack_utils.models.capture import logits_with, mlp_activations, plain_activations
 from featrack_utils.models.loading import load_model
 
 
@@ -88,8 +89,8 @@ def test_nothing_that_is_captured_asks_for_gradients(bridge, tokens):
 
 
 def test_the_hook_is_the_papers(bridge):
-    assert HOOK == "blocks.0.mlp.hook_post"
-    assert HOOK in bridge.hook_dict
+    assert SITE == "blocks.0.mlp.hook_post"
+    assert SITE in bridge.hook_dict
 
 
 def test_a_plain_model_has_the_activations_of_the_bridge_and_no_hook_is_left(

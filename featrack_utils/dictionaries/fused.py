@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from sae_lens import StandardTrainingSAE
 from sae_lens.saes.sae import TrainStepOutput
+from scipy import sparse
 from torch import Tensor
 
 from featrack_utils.dictionaries import kernels
@@ -88,10 +89,12 @@ def _sparse(x, centred, acts, entries, W_dec, b_dec, price, lengths):
     kernels.rebuild(*entries, W_dec.numpy(), b_dec.numpy(), sae_out.numpy())
     error = sae_out - x
     down = 2 / len(x) * error
-    columns = kernels.by_feature(*entries, len(W_dec))
+    begin, column, value = entries
+    columns = sparse.csr_matrix((value, column, begin), shape=acts.shape).tocsc()
     to_encoder, to_decoder = torch.empty_like(W_dec), torch.empty_like(W_dec)
     active, to_bias = torch.empty_like(lengths), torch.empty_like(lengths)
     given = [each.numpy() for each in (centred, down, W_dec, lengths)]
     found = [each.numpy() for each in (active, to_encoder, to_bias, to_decoder)]
-    kernels.gradients(*columns, *given, np.float32(price), *found)
+    entries = columns.indptr[1:], columns.indices, columns.data
+    kernels.gradients(*entries, *given, np.float32(price), *found)
     return sae_out, error, active, to_encoder, to_bias, to_decoder

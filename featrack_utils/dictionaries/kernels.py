@@ -68,24 +68,6 @@ def rebuild(begin, column, value, decoder, bias, out):
                 row[i] += v * direction[i]
 
 
-@njit(nogil=True, cache=True)
-def by_feature(begin, column, value, d_sae):
-    """The same entries feature by feature: where each ends, the tokens, the values."""
-    end = np.zeros(d_sae + 1, np.int64)
-    for j in column:
-        end[j + 1] += 1
-    end = np.cumsum(end)  # of the feature before, until all its entries are in place
-    token = np.empty(column.size, np.int32)
-    weight = np.empty(column.size, np.float32)
-    for t in range(len(begin) - 1):
-        for p in range(begin[t], begin[t + 1]):
-            at = end[column[p]]
-            token[at] = t
-            weight[at] = value[p]
-            end[column[p]] += 1
-    return end, token, weight
-
-
 # Feature by feature, so that its three rows stay in the cache, and two tokens at a time, so that
 # they are written half as often.
 @njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})
@@ -94,6 +76,7 @@ def gradients(
 ):
     """An autoencoder's summed features and the gradients of encoder rows, biases, decoder rows.
 
+    The entries stand feature by feature: where each one's end, their tokens, their values.
     `down` [n, d_in] is the gradient of the reconstruction, `price` what a feature's activation
     costs by itself, times the length of its decoder row.
     """

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,8 +71,7 @@ def new_sae(
         raise FeatrackError(f"sae.architecture is {architecture!r}; use one of {[*kinds]}.")
     kind, config, own = kinds[architecture]
     torch.manual_seed(seed)
-    sae = kind(config(**common, **own))
-    return sae
+    return kind(config(**common, **own))
 
 
 class _SteeredCoefficient(CoefficientScheduler):
@@ -152,10 +152,7 @@ def train_sae(
     buffers: Buffers,
     folder: Path,
     *,
-    architecture: str,
-    expansion: int,
     l1_coefficient: float,
-    k: int,
     learning_rate: float,
     train_tokens: int,
     batch_tokens: int,
@@ -163,7 +160,7 @@ def train_sae(
     precision: str,
     start_from: Path | None = None,
     like: Path | None = None,
-    d_sae: int | None = None,
+    **shape: Any,
 ) -> None:
     """Trains one dictionary and saves it in SAELens' format with unit decoder rows.
 
@@ -177,7 +174,7 @@ def train_sae(
         like: a saved dictionary that this one is to be as sparse as at every step: the L1
             coefficient then only begins at `l1_coefficient`. For controls, which are compared
             with a dictionary of equal sparsity. L1 dictionaries only.
-        d_sae: the number of features, whatever the expansion.
+        shape: `architecture`, `expansion`, `k` and `d_sae`, as `new_sae` has them.
 
     Raises:
         FeatrackError: what `new_sae` refuses, fewer tokens than one batch, a start of another
@@ -190,11 +187,8 @@ def train_sae(
         )
     sae = new_sae(
         buffers[0].shape[1],
-        architecture=architecture,
-        expansion=expansion,
-        k=k,
+        **shape,
         seed=seed,
-        d_sae=d_sae,
         l1_coefficient=l1_coefficient,
         # A trained dictionary is sparse already: without the penalty it would first unlearn that.
         l1_warm_up_steps=0 if start_from else steps // 10,

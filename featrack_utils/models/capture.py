@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import PreTrainedModel
 
-HOOK = SITE
 # The matrices by which MLP and attention write to the residual stream, in transformers' names.
 _MLP_OUT = ("down_proj", "c_proj", "dense_4h_to_h", "fc2")
 _ATTENTION_OUT = ("o_proj", "c_proj", "dense", "out_proj")
