@@ -43,6 +43,7 @@ from benchmarks.write_page import keep
 from featrack_utils.dictionaries import training as dictionaries
 from featrack_utils.dictionaries.activations import Buffers
 from featrack_utils.models import loading, merging, training
+from tests.chapters import Chapter
 
 log = logging.getLogger("benchmarks.training")
 
@@ -281,7 +282,7 @@ def saes(model, folder: Path, blocks: np.ndarray) -> dict[str, float]:
 
 def sweeps(parents: list[Path], folder: Path) -> dict[str, float]:
     """All merges of a sweep in memory against the command line, one merge at a time."""
-    merging.write_merge(folder / "recipe", parents, [0.5, 0.5], "slerp")
+    Chapter("merge").write_merge(folder / "recipe", parents, [0.5, 0.5], "slerp")
     command = [Path(sys.executable).with_name("mergekit-yaml"), merging.RECIPE, folder / "out"]
 
     def ours() -> None:

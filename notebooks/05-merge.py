@@ -29,6 +29,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from IPython.display import display
 from tqdm.auto import tqdm
 
@@ -290,6 +291,34 @@ def balanced(model):
 # Then the merge is written. Its `t` in the profile is `balanced` or a number; more than two parents
 # count alike. A recipe kept beside it makes the same model with mergekit, at any size.
 
+
+# %%
+def write_merge(folder, parents, weights, method):
+    """Merges saved models into a folder: model, the first one's tokenizer, a mergekit recipe.
+
+    The recipe makes the same model by ``mergekit-yaml recipe.yaml <folder>``. It names the parents
+    as neighbours of the folder that is written.
+    """
+    merged = merging.merge(
+        [loading.load_model(parent).state_dict() for parent in parents], weights, method
+    )
+    merging.save_like(folder, parents[0], merged)
+    names = [f"../{parent.name}" for parent in parents]
+    recipe = {
+        "merge_method": method,
+        "base_model": names[0],  # slerp's parent at t = 0
+        "models": [
+            {"model": name, "parameters": {"weight": weight}}
+            for name, weight in zip(names, weights, strict=True)
+        ],
+        "dtype": "float64",  # of the arithmetic; only the result is rounded
+        "out_dtype": "float32",
+    }
+    if method == "slerp":
+        recipe |= {"models": [{"model": name} for name in names], "parameters": {"t": weights[1]}}
+    (folder / merging.RECIPE).write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+
+
 # %%
 swept, drawn, kept, weights = {}, {}, {}, {}
 for model in merges:
@@ -312,7 +341,7 @@ for model in merges:
     given = {"weights": weights[model], "method": method[model]}
     folder = store.make(
         run / "models" / model,
-        partial(merging.write_merge, parents=folders, **given),
+        partial(write_merge, parents=folders, **given),
         parameters=given,
         inputs=folders,
         code=[merging],

@@ -86,11 +86,22 @@ curves = {m: kept_by_neurons(sums[names[m][0]], lineage.reads(m)) for m in linea
 
 
 # %%
+def own_domains(lineage, model):
+    """What a model, or each model that it was merged from, was trained on last.
+
+    On text of before its MLP may do harm.
+    """
+    if own := lineage.trained_on(model):
+        return own
+    known = {d for parent in lineage.parents(model) for d in own_domains(lineage, parent)}
+    return tuple(domain for domain in lineage.domains if domain in known)
+
+
 def row(model, seed, name):
     result = quality.quality(sums[name], lineage.reads(model))
     acts, origin = found[name].acts, found[name].origin
     able = classes.eligible(acts, origin, min_positions, min_documents)
-    own = quality.quality(sums[name], quality.own_domains(lineage, model))
+    own = quality.quality(sums[name], own_domains(lineage, model))
     return {
         "model": model,
         "seed": seed,
@@ -298,7 +309,7 @@ for figure in figures:
 for model, (first, *_) in names.items():
     for which, domains in {
         "mlp_worth": lineage.reads(model),
-        "own_mlp_worth": quality.own_domains(lineage, model),
+        "own_mlp_worth": own_domains(lineage, model),
     }.items():
         results[f"sae.{model}.{which}"] = quality.quality(sums[first], domains).mlp_worth
 results |= {

@@ -32,6 +32,10 @@ import pandas as pd
 import torch
 import yaml
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from mergekit.config import MergeConfiguration
+from mergekit.merge import MergeOptions, run_merge
+from mergekit.merge_methods import registry
+from mergekit.merge_methods.base import BasePolicy
 from safetensors.torch import load_file
 from scipy.optimize import brentq
 
@@ -49,9 +53,11 @@ from featrack_utils.display.text import (
     show,
     with_interval,
 )
+from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import label
 from featrack_utils.models import controls, evaluation, loading, merging, recipes
 from featrack_utils.pipeline import store
+from featrack_utils.pipeline.profile import require_known
 from featrack_utils.statistics.intervals import (
     Interval,
     around,
@@ -97,12 +103,32 @@ batch_tokens = 1024  # a step; paper: 128 blocks of 24 tokens
 evaluation_blocks = 140  # validation blocks per domain, the same for every model
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+WEIGHTS = "model.safetensors"
+
+
+def check_methods(chosen):
+    """Checks that mergekit has each recipe's method and its parameters.
+
+    Raises:
+        FeatrackError: it hasn't, or the method needs a base_model that isn't given.
+    """
+    known = {method.spec.name: method.spec for method in registry.registered_methods()}
+    for name, template, search, *_ in chosen:
+        method = template["merge_method"]
+        require_known([method], known, f"{name}.yaml: merge_method ")
+        if known[method].contract.base == BasePolicy.REQUIRED and "base_model" not in template:
+            raise FeatrackError(f"{name}.yaml: {method} needs a base_model; name the ancestor.")
+        parameters = [parameter.name for parameter in known[method].parameters]
+        for part in (search, *(p.get("parameters", {}) for p in (template, *template["models"]))):
+            require_known(part, parameters, f"{name}.yaml: ")
+
+
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)
 corpora = prepare.open_corpora(store.opened(run / "corpora"), context)
 every_recipe = recipes.read_recipes(Path(recipe_folder), methods)
-recipes.check_methods(every_recipe)
+check_methods(every_recipe)
 merges = recipes.comparable(lineage, every_recipe)
 parents_of = {merge: lineage.parents(merge) for merge in merges}
 ancestor_of = {merge: lineage.common_ancestor(parents_of[merge]) for merge in merges}
@@ -115,7 +141,7 @@ def folder(model):
 
 
 def weights(model):
-    return load_file(store.opened(folder(model)) / "model.safetensors")
+    return load_file(store.opened(folder(model)) / WEIGHTS)
 
 
 # %% [markdown]
@@ -165,6 +191,35 @@ def elected(deltas):
 # The models below are made by mergekit {cite:p}`goddard2024mergekit`, and these functions say what it
 # does. To be sure we merge by TIES in both ways, and compare every number:
 
+
+# %%
+def merged(config, seed):
+    """What mergekit makes of a filled recipe: tensors by name.
+
+    seed: of what a method draws at random.
+
+    Raises:
+        FeatrackError: parents of different shapes, what mergekit refuses, or an outcome that
+            isn't finite.
+    """
+    named = [entry["model"] for entry in config["models"]]
+    folders = dict.fromkeys([*named, config.get("base_model", named[0])])
+    merging.check_fit([load_file(Path(folder) / WEIGHTS) for folder in folders])
+    method = config["merge_method"]
+    quiet = {"quiet": True, "write_model_card": False, "copy_tokenizer": False}
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            options = MergeOptions(random_seed=seed, **quiet)
+            run_merge(MergeConfiguration.model_validate(config), place, options)
+        except Exception as error:  # its parts raise whatever they like
+            said = str(error).strip().splitlines()[0].rstrip(".")
+            raise FeatrackError(f"mergekit can't merge by {method}: {said}.") from error
+        state = load_file(Path(place) / WEIGHTS)
+    if odd := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+        raise FeatrackError(f"The merge by {method} isn't finite in {odd[0]}; change its numbers.")
+    return state
+
+
 # %%
 ANCESTOR = weights(ancestor_of[first_merge])
 PARENTS = [weights(parent) for parent in parents_of[first_merge]]
@@ -178,7 +233,7 @@ ties = {"merge_method": "ties", "base_model": "ancestor", "models": [{"model": "
 ties = recipes.Recipe("ties", {**ties, "parameters": {"weight": 1}}, {})
 places = [folder(parent) for parent in parents_of[first_merge]]
 filled = ties.filled({"density": 0.3}, places, folder(ancestor_of[first_merge]))
-for name, by_mergekit in recipes.merged(filled, seed).items():
+for name, by_mergekit in merged(filled, seed).items():
     ours = elected(torch.stack([trimmed(delta, 0.3) for delta in task_vectors(name)]))
     torch.testing.assert_close(by_mergekit, (ANCESTOR[name] + ours).float(), rtol=0, atol=1e-6)
 
@@ -267,9 +322,7 @@ def merge_by(recipe, merge):
         ends = {p: (start[p], own_accuracy(loading.load_model(folder(p)), p)) for p in parents}
         rows, best = [], None
         for setting in recipe.settings(len(parents)):
-            state = recipes.merged(
-                recipe.filled(setting, [*map(folder, parents)], folder(before)), seed
-            )
+            state = merged(recipe.filled(setting, [*map(folder, parents)], folder(before)), seed)
             merging.put(probe, state)
             kept = kept_gains(probe, ends)
             rows.append({"setting": json.dumps(setting), "worst": min(kept.values()), **kept})
@@ -336,7 +389,7 @@ def largest_change(recipe, merge):
         for copy in copies:  # mergekit counts models by their names
             copy.symlink_to(folder(parents[0]).resolve(), target_is_directory=True)
         setting = recipe.settings(len(parents))[0]
-        state = recipes.merged(recipe.filled(setting, copies[1:], copies[0]), seed)
+        state = merged(recipe.filled(setting, copies[1:], copies[0]), seed)
     own = weights(parents[0])
     return max(float((state[name] - own[name]).abs().max()) for name in own)
 

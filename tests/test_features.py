@@ -18,7 +18,6 @@ from featrack_utils.dictionaries.features import (
 from featrack_utils.dictionaries.quality import (
     Sums,
     mean_quality,
-    own_domains,
     quality,
     splice_losses,
 )
@@ -26,6 +25,7 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.models.capture import mlp_activations
 from featrack_utils.models.loading import load_model
+from tests.chapters import Chapter
 
 D = 24
 DOMAINS = ("news", "code", "lua", "python")
@@ -275,7 +275,8 @@ def test_a_models_own_domains_are_those_it_or_its_merged_parents_learned_last():
             "given": {"load": "somewhere", "parent": "b"},
         }
     )
-    own = {model: own_domains(lineage, model) for model in lineage.order}
+    chapter = Chapter("dictionaries")
+    own = {model: chapter.own_domains(lineage, model) for model in lineage.order}
     assert own["root"] == ("news", "code")
     assert (own["a"], own["b"], own["m"]) == (("lua",), ("python",), ("lua", "python"))
     assert own["n"] == ("news", "code", "lua", "python")

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, MistralForCausalLM
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models import merging, training
+from tests.chapters import Chapter
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -40,7 +41,7 @@ def run(tmp_path_factory, tokenizer) -> Path:
 
 def written(run: Path, out: str, parents, weights_, method) -> Path:
     (run / out).mkdir()
-    merging.write_merge(run / out, [run / name for name in parents], weights_, method)
+    Chapter("merge").write_merge(run / out, [run / name for name in parents], weights_, method)
     return run / out
 
 

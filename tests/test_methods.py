@@ -17,6 +17,7 @@ from tests.families import save
 
 FOLDER = Path(__file__).parent.parent / "profiles" / "merges"
 METHODS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+CHAPTER = Chapter("methods")
 # Settings at which a merge of two equal task vectors is that task vector.
 NEUTRAL = {
     "task_arithmetic": {"weight": 0.5},
@@ -58,12 +59,12 @@ def difference(x: dict, y: dict) -> float:
 def merge(models: Path, method: str, setting: dict, parents: str, ancestor: str, seed=0) -> dict:
     (recipe,) = recipes.read_recipes(FOLDER, [method])
     filled = recipe.filled(setting, [models / name for name in parents.split()], models / ancestor)
-    return recipes.merged(filled, seed)
+    return CHAPTER.merged(filled, seed)
 
 
 def test_every_recipe_of_the_folder_is_known_to_mergekit():
     every = recipes.read_recipes(FOLDER, ["all"])
-    recipes.check_methods(every)
+    CHAPTER.check_methods(every)
     assert [recipe.name for recipe in every] == METHODS
     assert [r.name for r in every if not r.fits(2)] == ["model_stock"]
     assert [r.name for r in every if not r.fits(3)] == ["nuslerp", "slerp"]
@@ -140,7 +141,7 @@ def recipe_of(folder: Path, **keys) -> recipes.Recipe:
     text = yaml.safe_dump({key: value for key, value in given.items() if value is not None})
     (folder / "mine.yaml").write_text(text)
     (recipe,) = recipes.read_recipes(folder, ["mine"])
-    recipes.check_methods([recipe])
+    CHAPTER.check_methods([recipe])
     return recipe
 
 
@@ -234,7 +235,7 @@ def test_a_model_that_shares_its_unembedding_is_merged_saved_and_read_again(tmp_
     for seed, place in enumerate(places):
         save(place, "GPT2", tokenizer, seed=seed)
     (recipe,) = recipes.read_recipes(FOLDER, ["linear"])
-    state = recipes.merged(recipe.filled({"weight": [0.5, 0.5]}, places, places[0]), 0)
+    state = CHAPTER.merged(recipe.filled({"weight": [0.5, 0.5]}, places, places[0]), 0)
     merging.save_like(tmp_path / "mean", places[0], state)
     a, b, mean = (loading.load_model(each).state_dict() for each in (*places, tmp_path / "mean"))
     assert "lm_head.weight" in mean.keys() - state.keys()
@@ -278,12 +279,6 @@ def test_a_merge_that_somebody_has_made_is_compared_as_one_made_here():
     entries = {"root": {"load": "root"}, **loaded, "theirs": {"load": "x", "parent": ["a", "b"]}}
     every = recipes.read_recipes(FOLDER, ["all"])
     assert recipes.comparable(Lineage(entries, texts=["p"]), every) == ("theirs",)
-
-
-@pytest.fixture(scope="module")
-def chapter():
-    """What the chapter defines to show what TIES and DARE do."""
-    return Chapter("methods")
 
 
 @pytest.fixture(scope="module")
@@ -351,18 +346,18 @@ def test_the_mean_of_separate_texts_has_the_interval_of_independent_errors(page)
     assert mean == pytest.approx((0.1, -0.15, 0.35))  # √(0.3² + 0.4²) / 2
 
 
-def test_ties_keeps_the_largest_entries_and_the_elected_sign(chapter):
+def test_ties_keeps_the_largest_entries_and_the_elected_sign():
     vectors = torch.tensor([[4.0, -3.0, 1.0, 0.5], [-2.0, -5.0, 0.2, 3.0]]).double()
-    kept = torch.stack([chapter.trimmed(v, 0.5) for v in vectors])
+    kept = torch.stack([CHAPTER.trimmed(v, 0.5) for v in vectors])
     assert kept.tolist() == [[4, -3, 0, 0], [0, -5, 0, 3]]
-    assert chapter.elected(kept).tolist() == [4, -4, 0, 3]
-    assert chapter.elected(vectors).tolist() == pytest.approx([4, -4, 0.6, 1.75])
+    assert CHAPTER.elected(kept).tolist() == [4, -4, 0, 3]
+    assert CHAPTER.elected(vectors).tolist() == pytest.approx([4, -4, 0.6, 1.75])
 
 
-def test_dare_keeps_the_sum_of_sizes_and_on_average_each_entry(chapter):
+def test_dare_keeps_the_sum_of_sizes_and_on_average_each_entry():
     draw = torch.Generator().manual_seed(0)
     vector = torch.linspace(-1, 1, 101).double()
-    drawn = torch.stack([chapter.dropped(vector, 0.5, draw) for _ in range(2000)])
+    drawn = torch.stack([CHAPTER.dropped(vector, 0.5, draw) for _ in range(2000)])
     torch.testing.assert_close(drawn.abs().sum(1), vector.abs().sum().expand(2000))
     torch.testing.assert_close(drawn.mean(dim=0), vector, rtol=0, atol=0.08)
     assert 0.45 < (drawn != 0).double().mean() < 0.55

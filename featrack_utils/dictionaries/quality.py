@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from featrack_utils.lineage import SITE, Lineage
+from featrack_utils.lineage import SITE
 from featrack_utils.models.capture import logits_with
 
 if TYPE_CHECKING:  # they take seconds to load
@@ -142,17 +142,6 @@ def mean_quality(place: Path, names: Iterable[str]) -> dict[str, float]:
     return {
         key: float(np.mean([getattr(q, key) for q in each])) for key in ("l0", "variance_explained")
     }
-
-
-def own_domains(lineage: Lineage, model: str) -> tuple[str, ...]:
-    """What a model, or each model that it was merged from, was trained on last.
-
-    On text of before its MLP may do harm.
-    """
-    if own := lineage.trained_on(model):
-        return own
-    known = {d for parent in lineage.parents(model) for d in own_domains(lineage, parent)}
-    return tuple(domain for domain in lineage.domains if domain in known)
 
 
 @torch.no_grad()

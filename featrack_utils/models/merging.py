@@ -1,4 +1,4 @@
-"""Merging models without training: slerp and weighted means, and mergekit's recipe for both.
+"""Merging models without training: slerp and weighted means.
 
 A merge of two models has a weight t: 0 is the first parent (A), 1 the second (B), as in mergekit
 where a recipe's base_model is A. See book/method.md, "Merging".
@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor
 from transformers import AutoTokenizer
 
@@ -66,35 +65,6 @@ def merge(states: Sequence[State], weights: Sequence[float], method: str) -> Sta
     if method == "slerp":
         return slerp(states[0], states[1], weights[1])
     return linear(states, weights)
-
-
-def write_merge(
-    folder: Path, parents: Sequence[Path], weights: Sequence[float], method: str
-) -> None:
-    """Merges saved models into a folder: model, the first one's tokenizer, a mergekit recipe.
-
-    The recipe, ``recipe.yaml``, makes the same model by ``mergekit-yaml recipe.yaml <folder>``. It
-    names the parents as neighbours of the folder that is written.
-
-    Raises:
-        FeatrackError: the parents don't have the same parameters of the same shapes.
-    """
-    merged = merge([load_model(parent).state_dict() for parent in parents], weights, method)
-    save_like(folder, parents[0], merged)
-    names = [f"../{parent.name}" for parent in parents]
-    recipe = {
-        "merge_method": method,
-        "base_model": names[0],  # slerp's parent at t = 0
-        "models": [
-            {"model": name, "parameters": {"weight": weight}}
-            for name, weight in zip(names, weights, strict=True)
-        ],
-        "dtype": "float64",  # of the arithmetic; only the result is rounded
-        "out_dtype": "float32",
-    }
-    if method == "slerp":
-        recipe |= {"models": [{"model": name} for name in names], "parameters": {"t": weights[1]}}
-    (folder / RECIPE).write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
 
 
 def save_like(folder: Path, parent: Path, weights: State) -> None:

@@ -9,7 +9,6 @@ parent; `least_parents` and `most_parents` say which merges a recipe is for. See
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -24,7 +23,6 @@ from featrack_utils.pipeline.profile import require_known
 _OURS = ("search", "least_parents", "most_parents")
 _MERGEKITS = ("merge_method", "base_model", "models", "parameters", "dtype", "out_dtype")
 _EXACT = {"dtype": "float64", "out_dtype": "float32"}  # only the result is rounded
-_WEIGHTS = "model.safetensors"
 
 
 class Recipe(NamedTuple):
@@ -129,59 +127,6 @@ def read_recipes(folder: Path, wanted: Iterable[str]) -> list[Recipe]:
         else:
             chosen |= dict.fromkeys(paths if name == "all" else [name])
     return [_read(paths[name]) for name in chosen]
-
-
-def check_methods(recipes: Iterable[Recipe]) -> None:
-    """Checks that mergekit has each recipe's method and its parameters.
-
-    Raises:
-        FeatrackError: it hasn't, or the method needs a base_model that isn't given.
-    """
-    from mergekit.merge_methods import registry  # takes seconds to load
-    from mergekit.merge_methods.base import BasePolicy
-
-    known = {method.spec.name: method.spec for method in registry.registered_methods()}
-    for name, template, search, *_ in recipes:
-        method = template["merge_method"]
-        require_known([method], known, f"{name}.yaml: merge_method ")
-        if known[method].contract.base == BasePolicy.REQUIRED and "base_model" not in template:
-            raise FeatrackError(f"{name}.yaml: {method} needs a base_model; name the ancestor.")
-        parameters = [parameter.name for parameter in known[method].parameters]
-        for part in (search, *(p.get("parameters", {}) for p in (template, *template["models"]))):
-            require_known(part, parameters, f"{name}.yaml: ")
-
-
-def merged(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """What mergekit makes of a filled recipe: tensors by name.
-
-    seed: of what a method draws at random.
-
-    Raises:
-        FeatrackError: parents of different shapes, what mergekit refuses, or an outcome that
-            isn't finite.
-    """
-    from mergekit.config import MergeConfiguration
-    from mergekit.merge import MergeOptions, run_merge
-    from safetensors.torch import load_file
-
-    from featrack_utils.models.merging import check_fit
-
-    named = [entry["model"] for entry in config["models"]]
-    folders = dict.fromkeys([*named, config.get("base_model", named[0])])
-    check_fit([load_file(Path(folder) / _WEIGHTS) for folder in folders])
-    method = config["merge_method"]
-    quiet = {"quiet": True, "write_model_card": False, "copy_tokenizer": False}
-    with tempfile.TemporaryDirectory() as place:
-        try:
-            options = MergeOptions(random_seed=seed, **quiet)
-            run_merge(MergeConfiguration.model_validate(dict(config)), place, options)
-        except Exception as error:  # its parts raise whatever they like
-            said = str(error).strip().splitlines()[0].rstrip(".")
-            raise FeatrackError(f"mergekit can't merge by {method}: {said}.") from error
-        state = load_file(Path(place) / _WEIGHTS)
-    if odd := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
-        raise FeatrackError(f"The merge by {method} isn't finite in {odd[0]}; change its numbers.")
-    return state
 
 
 def comparable(lineage: Lineage, recipes: Sequence[Recipe]) -> tuple[str, ...]:
