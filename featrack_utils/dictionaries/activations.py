@@ -65,21 +65,22 @@ class Buffers:
         if fast or device() != model.device:
             model = copy.deepcopy(model).to(device(), torch.bfloat16 if fast else None)
         self.model = model
-        self.blocks, self.site = blocks, site
+        self.context, self.site = blocks.shape[1], site
+        self._read = [blocks[i : i + BUFFER_BLOCKS] for i in range(0, len(blocks), BUFFER_BLOCKS)]
         self._kept: dict[int, Tensor] = {}
         self._free = KEPT_BYTES
 
     def __len__(self) -> int:
-        return -(-len(self.blocks) // BUFFER_BLOCKS)
+        return len(self._read)
 
     def size(self, index: int) -> int:
         """How many activations a buffer holds."""
-        return len(self._blocks(index)) * (self.blocks.shape[1] - 1)
+        return len(self._read[index]) * (self.context - 1)
 
     def __getitem__(self, index: int) -> Float[Tensor, "n d_in"]:
         if index in self._kept:
             return self._kept[index]
-        tokens = torch.from_numpy(self._blocks(index)).long()
+        tokens = torch.from_numpy(self._read[index]).long()
         parts = [
             plain_activations(self.model, batch, self.site)[:, 1:].flatten(0, 1)
             for batch in tokens.split(_CAPTURE_BLOCKS)
@@ -89,9 +90,6 @@ class Buffers:
             self._free -= acts.nbytes
             self._kept[index] = acts
         return acts
-
-    def _blocks(self, index: int) -> np.ndarray:
-        return self.blocks[index * BUFFER_BLOCKS : (index + 1) * BUFFER_BLOCKS]
 
 
 def activation_batches(

@@ -41,15 +41,14 @@ class Mix(NamedTuple):
         origin: index of the document (file, function, story) each position belongs to.
         domain: index into `domains` of each block.
         domains: their names, in the lineage's order.
-        group: index of the group (module, file, plot) each position's document belongs to;
-            None: every document is a group of its own.
+        group: index of the group (module, file, plot) each position's document belongs to.
     """
 
     tokens: Int[np.ndarray, "n_blocks context"]
     origin: Int[np.ndarray, "n_blocks context"]
     domain: Int[np.ndarray, " n_blocks"]
     domains: tuple[str, ...]
-    group: Int[np.ndarray, "n_blocks context"] | None = None
+    group: Int[np.ndarray, "n_blocks context"]
 
 
 class Features(NamedTuple):
@@ -79,20 +78,18 @@ def evaluation_mix(blocks: Mapping[str, Blocks]) -> Mix:
 
     Documents and groups of two domains stay apart.
     """
-    tokens, origins, domains, groups, first, first_group = [], [], [], [], 0, 0
-    for index, part in enumerate(blocks.values()):
-        tokens.append(part.tokens)
-        origins.append(part.origin + first)
-        groups.append(part.group + first_group)
-        domains.append(np.full(len(part.tokens), index, dtype=np.int8))
-        first += int(part.origin.max()) + 1
-        first_group += int(part.group.max()) + 1
+    parts = [*blocks.values()]
+
+    def apart(numbers: list[np.ndarray]) -> np.ndarray:
+        first = np.cumsum([0, *(each.max() + 1 for each in numbers)]).tolist()
+        return np.concatenate([each + n for each, n in zip(numbers, first, strict=False)])
+
     return Mix(
-        np.concatenate(tokens),
-        np.concatenate(origins),
-        np.concatenate(domains),
+        np.concatenate([part.tokens for part in parts]),
+        apart([part.origin for part in parts]),
+        np.repeat(np.arange(len(parts), dtype=np.int8), [len(part.tokens) for part in parts]),
         tuple(blocks),
-        np.concatenate(groups),
+        apart([part.group for part in parts]),
     )
 
 
@@ -130,7 +127,7 @@ def measure(
         origin=at_positions(mix.origin),
         domain=np.repeat(mix.domain, mix.tokens.shape[1] - 1),
         tokens=at_positions(mix.tokens),
-        group=None if mix.group is None else at_positions(mix.group),
+        group=at_positions(mix.group),
     )
     return features, sums
 
@@ -145,17 +142,15 @@ def _encode(sae: SAE, x: Float[Tensor, "n d_in"]) -> Float[Tensor, "n d_sae"]:
 def save_features(features: Features, path: Path) -> None:
     """Writes features as safetensors (CSR arrays and per-token labels)."""
     csr = features.acts
-    groups = {} if features.group is None else {"group": features.group}
+    labels = {name: value for name, value in features._asdict().items() if value is not None}
+    del labels["acts"]
     save_file(
         {
             "data": csr.data.astype(np.float32),
             "indices": csr.indices.astype(np.int32),
             "indptr": csr.indptr.astype(np.int64),
             "shape": np.array(csr.shape, dtype=np.int64),
-            "origin": features.origin,
-            "domain": features.domain,
-            "tokens": features.tokens,
-            **groups,
+            **labels,
         },
         path,
     )

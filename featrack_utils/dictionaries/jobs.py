@@ -145,10 +145,8 @@ def train_and_measure(
         subject = _Subject(run, corpora, *source, recipe, lineage)
         for job in jobs:
             if (job.model, job.step, job.reads) == source:
-                _train(run, place, job, subject, recipe)
-                measured[job.name] = _measure(
-                    place, job, subject, lineage.domains, evaluation_blocks
-                )
+                _train(place, job, subject)
+                measured[job.name] = _measure(place, job, subject, evaluation_blocks)
     return measured
 
 
@@ -165,11 +163,7 @@ class _Subject:
             "context": corpora.context,
             "site": lineage.site,
         }
-        self.site, self._reads, self._recipe = lineage.site, reads, recipe
-        self.given = lineage.given.get(model, ())
-        # Loaded models may differ in width, and a share depends on the number of features.
-        self.root = weights(run, lineage.root) if lineage.loaded else None
-        self.first = run / "saes" / f"{lineage.root}-0" if lineage.given else None
+        self.run, self.lineage, self.site, self.recipe = run, lineage, lineage.site, recipe
 
     @cached_property
     def bridge(self):
@@ -177,25 +171,33 @@ class _Subject:
 
     @cached_property
     def d_sae(self) -> int | None:
-        """As many features as the root's dictionaries have; None where all models are alike."""
-        if self.first:
-            return json.loads((store.opened(self.first) / "cfg.json").read_text())["d_sae"]
-        if not self.root:
+        """As many features as the root's dictionaries have; None where all models are alike.
+
+        Loaded models may differ in width, and a share depends on the number of features.
+        """
+        root = self.lineage.root
+        if self.lineage.given:
+            first = store.opened(self.run / "saes" / f"{root}-0")
+            return json.loads((first / "cfg.json").read_text())["d_sae"]
+        if not self.lineage.loaded:
             return None
-        return self._recipe["expansion"] * capture.width(loading.load_model(self.root), self.site)
+        model = loading.load_model(weights(self.run, root))
+        return self.recipe["expansion"] * capture.width(model, self.site)
 
     @cached_property
     def buffers(self) -> activations.Buffers:
-        blocks = {domain: self.corpora.train_blocks(domain) for domain in self._reads}
-        mixture = activations.training_mixture(blocks, self._recipe["train_tokens"])
+        blocks = {domain: self.corpora.train_blocks(domain) for domain in self.recorded["reads"]}
+        mixture = activations.training_mixture(blocks, self.recipe["train_tokens"])
         model = loading.load_model(self.weights)
-        precision = self._recipe["precision"]
+        precision = self.recipe["precision"]
         return activations.Buffers(model, mixture, self.site, precision=precision)
 
 
-def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[str, Any]) -> None:
-    if place == run and job.seed < len(subject.given) and job.name == f"{job.model}-{job.seed}":
-        where, source = f"dictionaries.{job.model}", subject.given[job.seed]
+def _train(place: Path, job: Job, subject: _Subject) -> None:
+    own = place == subject.run and job.name == f"{job.model}-{job.seed}"
+    outsiders = subject.lineage.given.get(job.model, ()) if own else ()
+    if job.seed < len(outsiders):
+        where, source = f"dictionaries.{job.model}", outsiders[job.seed]
         state = outside.fingerprint(outside.find(where, source))
         store.make(
             place / "saes" / job.name,
@@ -206,9 +208,11 @@ def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[
         )
         return
     start = place / "saes" / job.start if job.start else None
-    steered = job.like and recipe["architecture"] == "standard"  # others have the L0 of their k
+    steered = (
+        job.like and subject.recipe["architecture"] == "standard"
+    )  # others have the L0 of their k
     like = place / "saes" / job.like if steered else None
-    given = {**recipe, "seed": job.seed}
+    given = {**subject.recipe, "seed": job.seed}
 
     def build(work: Path) -> None:
         starts = {"start_from": start, "like": like, "d_sae": subject.d_sae}
@@ -224,10 +228,8 @@ def _train(run: Path, place: Path, job: Job, subject: _Subject, recipe: Mapping[
     )
 
 
-def _measure(
-    place: Path, job: Job, subject: _Subject, domains: tuple[str, ...], n_blocks: int
-) -> Path:
-    dictionary = place / "saes" / job.name
+def _measure(place: Path, job: Job, subject: _Subject, n_blocks: int) -> Path:
+    dictionary, domains = place / "saes" / job.name, subject.lineage.domains
 
     def build(work: Path) -> None:
         blocks = {domain: subject.corpora.validation_blocks(domain, n_blocks) for domain in domains}
@@ -240,11 +242,7 @@ def _measure(
     return store.make(
         place / "features" / job.name,
         build,
-        parameters={
-            "evaluation_blocks": n_blocks,
-            "domains": list(domains),
-            **subject.recorded,
-        },
+        parameters={"evaluation_blocks": n_blocks, "domains": [*domains], **subject.recorded},
         inputs=[*subject.inputs, dictionary],
         code=[features, quality, capture],
     )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -41,7 +39,10 @@ def require_fit(where: str, folder: Path, site: str, d_in: int) -> int:
         FeatrackError: made for another site or width, or for activations that are normalised in a
             way that is no fixed factor.
     """
-    config = _config(where, folder)
+    try:
+        config = json.loads((folder / _CONFIG).read_text())
+    except ValueError as error:
+        raise FeatrackError(f"{where}: {folder / _CONFIG} is damaged; fetch it again.") from error
     try:
         with safe_open(folder / _WEIGHTS, "pt") as file:
             d_sae, width = file.get_slice("W_dec").get_shape()
@@ -99,13 +100,6 @@ def fingerprint(folder: Path) -> str:
     """Changes when a dictionary's files do."""
     states = ((folder / name).stat() for name in (_CONFIG, _WEIGHTS))
     return " ".join(f"{state.st_size} {state.st_mtime_ns}" for state in states)
-
-
-def _config(where: str, folder: Path) -> Mapping[str, Any]:
-    try:
-        return json.loads((folder / _CONFIG).read_text())
-    except ValueError as error:
-        raise FeatrackError(f"{where}: {folder / _CONFIG} is damaged; fetch it again.") from error
 
 
 def _from_hub(where: str, source: str) -> Path:

@@ -139,6 +139,12 @@ class RecordingTrainer(SAETrainer):
                 scheduler.steer(_l0(output))
         return output
 
+    def write_history(self, checkpoint_path: Path) -> None:
+        """Writes it as a whole or not at all."""
+        temporary = checkpoint_path / ".history.csv.tmp"
+        pd.DataFrame(self.history).to_csv(temporary, index=False)
+        os.replace(temporary, checkpoint_path / "history.csv")
+
 
 def _l0(output: TrainStepOutput) -> float:
     acts = output.feature_acts
@@ -228,7 +234,7 @@ def train_sae(
         trainer.activation_scaler.scaling_factor = scale
         if start_from:
             _continue_from(sae, load_sae(start_from), scale)
-    trainer.save_checkpoint_fn = lambda checkpoint_path: _write_history(trainer, checkpoint_path)
+    trainer.save_checkpoint_fn = trainer.write_history
     trainer.data_provider = activation_batches(
         buffers, batch_tokens=batch_tokens, seed=seed, skip_batches=trainer.n_training_steps
     )
@@ -241,7 +247,7 @@ def train_sae(
     config = folder / "cfg.json"
     # SAELens orders the keys otherwise in each process; equal dictionaries have equal files.
     config.write_text(json.dumps(json.loads(config.read_text()), sort_keys=True))
-    _write_history(trainer, folder)
+    trainer.write_history(folder)
     shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
 
 
@@ -273,9 +279,3 @@ def _last_checkpoint(folder: Path) -> Path | None:
     # history.csv is written last, so a checkpoint that has it is whole.
     whole = [path.parent for path in (folder / _CHECKPOINTS).glob("*/history.csv")]
     return max(whole, key=lambda path: int(path.name), default=None)
-
-
-def _write_history(trainer: RecordingTrainer, folder: Path) -> None:
-    temporary = folder / ".history.csv.tmp"
-    pd.DataFrame(trainer.history).to_csv(temporary, index=False)
-    os.replace(temporary, folder / "history.csv")

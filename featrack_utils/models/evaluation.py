@@ -148,11 +148,8 @@ def score_results(prefix: str, scores: Mapping[str, Evaluation]) -> dict[str, fl
     return {
         f"{prefix}.{domain}.{figure}": value
         for domain, score in scores.items()
-        for figure, value in {
-            "loss": score.loss,
-            "accuracy": score.accuracy,
-            **intervals(score),
-        }.items()
+        for own in [{"loss": score.loss, "accuracy": score.accuracy}]
+        for figure, value in (own | intervals(score)).items()
     }
 
 

@@ -83,17 +83,13 @@ def find(
             predict the next token; no tokenizer, or one that no document can be led by.
     """
     where, source = f"models.{name}.load", str(entry["load"])
-    asked = entry.get("revision")
-    revision = ""
+    asked, revision = entry.get("revision"), ""
     if (folder := Path(source).expanduser()).is_dir():
         files: Collection[str] = {path.name for path in folder.iterdir()}
     elif re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", source) and not folder.exists():
         before = _recorded(made)
-        pin = (
-            before.get("commit")
-            if (before.get("load"), before.get("asked")) == (source, asked)
-            else None
-        )
+        same = (before.get("load"), before.get("asked")) == (source, asked)
+        pin = before.get("commit") if same else None
         folder, files = _from_hub(where, source, pin or asked, weights)
         revision = folder.name
         if pin and not weights:
@@ -142,9 +138,12 @@ def find_all(lineage: Lineage, context: int, run: Path | None = None) -> dict[st
             )
         first = next(iter(found.values()))
         if not same_tokens(first.tokenizer, model.tokenizer):
+            each = [
+                f"models.{m.name} ({type(m.tokenizer).__name__} of {len(m.tokenizer)} tokens)"
+                for m in (first, model)
+            ]
             raise FeatrackError(
-                f"models.{first.name} ({_described(first)}) and models.{name} "
-                f"({_described(model)}) have different tokenizers; only models that read the same "
+                f"{' and '.join(each)} have different tokenizers; only models that read the same "
                 "tokens can be compared."
             )
     for merge in lineage.merges:
@@ -206,11 +205,6 @@ def _warn_if_changed(where: str, source: str, asked: object, pin: str, made: Pat
         revision = None if asked is None else str(asked)
         if (now := HfApi().model_info(source, revision=revision, timeout=5).sha) != pin:
             log.warning(CHANGED, where, source, pin[:8], now[:8], made)
-
-
-def _described(model: Found) -> str:
-    kind = type(model.tokenizer).__name__
-    return f"{kind} of {len(model.tokenizer)} tokens"
 
 
 def fingerprint(found: Collection[Found]) -> str:
@@ -317,20 +311,18 @@ def _require_weights(where: str, folder: Path, files: Collection[str]) -> None:
 
 
 def _config(where: str, folder: Path) -> PreTrainedConfig:
+    given: Mapping[str, Any] = {}
     try:
         given = json.loads((folder / "config.json").read_text())
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        own = "auto_map" in locals().get("given", {})
-        raise FeatrackError(
-            f"{where}: "
-            + (
-                "the model needs code of its own, which is never run; convert it to a known kind."
-                if own
-                else f"{folder}/config.json is missing or names no kind of model that transformers "
-                "knows; name a folder that save_pretrained has written."
-            )
-        ) from error
+        why = (
+            f"{folder}/config.json is missing or names no kind of model that transformers knows; "
+            "name a folder that save_pretrained has written"
+        )
+        if "auto_map" in given:
+            why = "the model needs code of its own, which is never run; convert it to a known kind"
+        raise FeatrackError(f"{where}: {why}.") from error
     kinds = given.get("architectures") or ["model of unknown kind"]
     if not kinds[0].endswith(_WRITES):
         raise FeatrackError(
