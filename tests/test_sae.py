@@ -11,7 +11,7 @@ from sae_lens import SAE, StandardTrainingSAE
 from sae_lens.saes.sae import TrainStepInput
 from safetensors.torch import load_file
 
-from featrack_utils.dictionaries import fused, kernels, training
+from featrack_utils.dictionaries import kernels, training
 from featrack_utils.dictionaries.activations import Buffers
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.capture import mlp_activations
@@ -65,7 +65,7 @@ def test_the_fused_form_has_saelens_loss_and_gradients(bias, d_in):
         torch.testing.assert_close(loss, outputs[1].losses[name], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(outputs[0].feature_acts, outputs[1].feature_acts)
     active = (outputs[0].feature_acts > 0).float().mean()
-    assert active > 0.5 if bias > 0 else active < fused._SPARSE
+    assert active > 0.5 if bias > 0 else active < training._SPARSE
     for a, b in zip(fast.parameters(), published.parameters(), strict=True):
         assert b.grad.abs().sum() > 0 or bias < -1
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-6)

@@ -76,8 +76,8 @@ def plain_activations(
     captured: list[Tensor] = []
     module, reads = plain_module(model, site)
 
-    def keep(module: nn.Module, given: tuple[Tensor, ...], out: object = None) -> None:
-        first = given if reads else out
+    def keep(module: nn.Module, *seen: Tensor | tuple[Tensor, ...]) -> None:
+        first = seen[-1]  # the input, and behind it the output if there is one
         captured.append(first[0] if isinstance(first, tuple) else first)
         raise _Captured
 
