@@ -254,11 +254,9 @@ def read(model, names):
     """r of the followed features of some dictionaries, between a model and their own."""
     x, with_own = raw(model).split(1024), {}
     for name in names:
-        which, parts = followed[name], []
-        for acts in (encode(saes[name], part, which).detach() for part in x):
-            begin, column, value = kernels.active_entries(acts)
-            parts.append(sparse.csr_matrix((value, column, begin), shape=tuple(acts.shape)))
-        there = sparse.vstack(parts, format="csr")
+        which = followed[name]
+        parts = (encode(saes[name], part, which).detach() for part in x)
+        there = sparse.vstack([*map(kernels.active_entries, parts)], format="csr")
         with_own[name] = correlate(there, found[name].acts[:, which], member, draws.documents)
     return with_own
 

@@ -101,7 +101,6 @@ def test_pooled_texts_count_by_their_tokens():
     together = evaluation.pooled(one, other)
     assert together[:3] == (pytest.approx(1.25), pytest.approx(0.3), 40)
     assert len(together.by_document) == 4
-    assert evaluation.pooled(one, Evaluation(1, 1, 1)).by_document is None
 
 
 def test_intervals_go_into_results_but_not_into_the_table_of_scores():

@@ -97,11 +97,11 @@ def test_active_entries_are_those_that_numpy_finds(dtype, width):
     acts = (
         torch.randn(40, width, generator=torch.Generator().manual_seed(0)).sub(1).relu().to(dtype)
     )
-    begin, column, value = kernels.active_entries(acts)
+    found = kernels.active_entries(acts)
     rows, columns = np.nonzero(acts.float().numpy())
-    np.testing.assert_array_equal(column, columns)
-    np.testing.assert_array_equal(begin, np.searchsorted(rows, np.arange(41)))
-    np.testing.assert_array_equal(value, acts.float().numpy()[rows, columns])
+    np.testing.assert_array_equal(found.indices, columns)
+    np.testing.assert_array_equal(found.indptr, np.searchsorted(rows, np.arange(41)))
+    np.testing.assert_array_equal(found.data, acts.float().numpy()[rows, columns])
     assert kernels.active_entries(acts, room=len(rows) // 2) is None
 
 

@@ -110,12 +110,10 @@ def measure(
         for batch in blocks.split(batch_blocks):
             x = mlp_activations(bridge, batch, site)[:, 1:].flatten(0, 1)
             acts, x = _encode(sae, x).cpu(), x.cpu()
-            entries = kernels.active_entries(acts)
-            rebuilt = torch.empty_like(x)
-            kernels.rebuild(*entries, *decoder, rebuilt.numpy())
+            active, rebuilt = kernels.active_entries(acts), torch.empty_like(x)
+            kernels.rebuild(active.indptr, active.indices, active.data, *decoder, rebuilt.numpy())
             sums.add(domain, x, acts, rebuilt)
-            begin, column, value = entries
-            parts.append(sparse.csr_matrix((value, column, begin), shape=tuple(acts.shape)))
+            parts.append(active)
         for batch in blocks[::_SPLICED_EVERY].split(batch_blocks):
             sums.losses[domain] += splice_losses(bridge, sae, batch, site)
 

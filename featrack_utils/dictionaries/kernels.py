@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numba import njit
+from scipy import sparse
 from torch import Tensor
 
 
@@ -41,8 +42,8 @@ def _active(bits, words, room):
 
 def active_entries(
     acts: Float[Tensor, "n d_sae"], room: int | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Non-negative features as the three arrays of a sparse matrix; None if more than `room`."""
+) -> sparse.csr_matrix | None:
+    """Non-negative features as a sparse matrix; None if more than `room` are active."""
     kind = torch.int16 if acts.dtype == torch.bfloat16 else torch.int32
     bits = acts.contiguous().view(kind).numpy()
     # A width that 64 bits don't divide is looked at entry by entry.
@@ -52,7 +53,7 @@ def active_entries(
         return None
     if kind == torch.int16:  # bfloat16 is the upper half of a float32
         value = value.astype(np.int32) << 16
-    return begin, column, value.view(np.float32)
+    return sparse.csr_matrix((value.view(np.float32), column, begin), shape=tuple(acts.shape))
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})

@@ -26,7 +26,6 @@ from sae_lens import (
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.saes.sae import TrainStepOutput
 from sae_lens.training.optim import CoefficientScheduler
-from scipy import sparse
 from torch import Tensor
 
 from featrack_utils.dictionaries import kernels
@@ -112,17 +111,17 @@ def _dense(x, centred, acts, entries, W_dec, b_dec, price, lengths):
 def _sparse(x, centred, acts, entries, W_dec, b_dec, price, lengths):
     """The same, visiting active features alone, in float32."""
     sae_out = torch.empty_like(x)
-    kernels.rebuild(*entries, W_dec.numpy(), b_dec.numpy(), sae_out.numpy())
+    of_tokens = entries.indptr, entries.indices, entries.data
+    kernels.rebuild(*of_tokens, W_dec.numpy(), b_dec.numpy(), sae_out.numpy())
     error = sae_out - x
     down = 2 / len(x) * error
-    begin, column, value = entries
-    columns = sparse.csr_matrix((value, column, begin), shape=acts.shape).tocsc()
     to_encoder, to_decoder = torch.empty_like(W_dec), torch.empty_like(W_dec)
     active, to_bias = torch.empty_like(lengths), torch.empty_like(lengths)
     given = [each.numpy() for each in (centred, down, W_dec, lengths)]
     found = [each.numpy() for each in (active, to_encoder, to_bias, to_decoder)]
-    entries = columns.indptr[1:], columns.indices, columns.data
-    kernels.gradients(*entries, *given, np.float32(price), *found)
+    columns = entries.tocsc()
+    of_features = columns.indptr[1:], columns.indices, columns.data
+    kernels.gradients(*of_features, *given, np.float32(price), *found)
     return sae_out, error, active, to_encoder, to_bias, to_decoder
 
 

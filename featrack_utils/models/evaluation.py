@@ -71,15 +71,13 @@ def evaluate_each(model: MistralForCausalLM, texts: Mapping[str, Blocks]) -> dic
 
 
 def pooled(*parts: Evaluation) -> Evaluation:
-    """One evaluation on the texts of several, which must share no document."""
+    """One evaluation on the texts of several, whose documents are known and none in two."""
     count = sum(part.n_tokens for part in parts)
     loss, accuracy = (
         sum(getattr(part, figure) * part.n_tokens for part in parts) / count
         for figure in ("loss", "accuracy")
     )
-    documents = [part.by_document for part in parts if part.by_document is not None]
-    known = len(documents) == len(parts)
-    return Evaluation(loss, accuracy, count, np.concatenate(documents) if known else None)
+    return Evaluation(loss, accuracy, count, np.concatenate([p.by_document for p in parts]))
 
 
 def intervals(score: Evaluation, draws: int = 1000, seed: int = 0) -> dict[str, float]:
