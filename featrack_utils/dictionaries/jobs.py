@@ -208,9 +208,8 @@ def _train(place: Path, job: Job, subject: _Subject) -> None:
         )
         return
     start = place / "saes" / job.start if job.start else None
-    steered = (
-        job.like and subject.recipe["architecture"] == "standard"
-    )  # others have the L0 of their k
+    # Others than L1 dictionaries have the L0 of their k.
+    steered = job.like and subject.recipe["architecture"] == "standard"
     like = place / "saes" / job.like if steered else None
     given = {**subject.recipe, "seed": job.seed}
 

@@ -91,13 +91,10 @@ def intervals(score: Evaluation, draws: int = 1000, seed: int = 0) -> dict[str, 
     chances = np.full(len(documents), 1 / len(documents))
     drawn = np.random.default_rng(seed).multinomial(len(documents), chances, size=draws)
     sums = drawn @ documents
-    # Low and high of both figures; every draw holds at least one document, so at least a token.
+    # Every draw holds at least one document, so at least a token.
     bounds = np.quantile(sums[:, :2] / sums[:, 2:], [0.025, 0.975], axis=0)
-    return {
-        f"{figure}.{end}": float(bounds[row, column])
-        for column, figure in enumerate(("loss", "accuracy"))
-        for row, end in enumerate(("ci_low", "ci_high"))
-    }
+    names = [f"{figure}.{end}" for figure in ("loss", "accuracy") for end in ("ci_low", "ci_high")]
+    return dict(zip(names, bounds.T.ravel().tolist(), strict=True))
 
 
 def unigram_loss(train: np.ndarray, validation: np.ndarray, vocab_size: int) -> float:
