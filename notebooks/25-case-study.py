@@ -50,9 +50,8 @@ from featrack_utils.interpretation import contexts
 from featrack_utils.lineage import Lineage, label
 from featrack_utils.matching import classes
 from featrack_utils.matching.best_matches import open_matches
-from featrack_utils.matching.chains import universal_chains
 from featrack_utils.matching.correlation import correlations
-from featrack_utils.matching.flow import steps
+from featrack_utils.matching.flow import steps, universal_chains
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.intervals import corrected, over_seeds
 from featrack_utils.statistics.persistence import (

@@ -39,7 +39,7 @@ from featrack_utils.dictionaries import features
 from featrack_utils.display import style
 from featrack_utils.display.text import check, count, number, say, show, verdict, with_interval
 from featrack_utils.lineage import label
-from featrack_utils.matching import chains, classes, flow
+from featrack_utils.matching import classes, flow
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import capture, loading
@@ -236,7 +236,7 @@ def density_and_length(acts, W_dec):
 
 # %% tags=["hide-input"]
 best = {(a, b): matches.best[first[a], first[b]] for a, b in {*lineage.edges, *flow.steps(lineage)}}
-universal = chains.in_chains(lineage, best, matches.tau)
+universal = flow.in_chains(lineage, best, matches.tau)
 kinds = {}  # (kind, place): the model and which of its features
 for a, b in lineage.edges:
     along = matches.tracking(first[a], first[b])

@@ -36,7 +36,7 @@ from featrack_utils.display.text import check, count, number, percent, say
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation import contexts, logit_effects, selection
 from featrack_utils.lineage import label
-from featrack_utils.matching import chains, flow
+from featrack_utils.matching import flow
 from featrack_utils.matching.best_matches import FOLDER as MATCHING
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.matching.classes import turned
@@ -157,7 +157,7 @@ def rounded(values, digits=3):
 def index_of(contents, columns):
     """The list's rows as arrays, by model; `columns` are activations by feature."""
     best, kinds = contents.best, kinds_of(contents.best)
-    chained = chains.in_chains(lineage, best, tau)
+    chained = flow.in_chains(lineage, best, tau)
     rows = {}
     for model, found in contents.features.items():
         about = contents.about[contents.about["model"] == model].set_index("feature")

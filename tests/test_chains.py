@@ -8,10 +8,9 @@ from scipy import sparse
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
-from featrack_utils.matching.chains import universal_chains
 from featrack_utils.matching.classes import turned
 from featrack_utils.matching.correlation import correlations
-from featrack_utils.matching.flow import steps
+from featrack_utils.matching.flow import steps, universal_chains
 from featrack_utils.statistics.bootstrap import Links
 from tests.chapters import Chapter
 

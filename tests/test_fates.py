@@ -6,7 +6,7 @@ from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.lineage import Lineage
-from featrack_utils.matching import chains, flow
+from featrack_utils.matching import flow
 from tests.planted_matches import all_matches
 
 N = 300
@@ -89,5 +89,5 @@ def test_a_merge_of_three_inherits_from_any_of_them():
 def test_a_universal_feature_is_in_every_model_of_any_lineage(lineage, kinds, shared):
     found = {model: dictionary(*text) for model, text in kinds.items()}
     best = all_matches(lineage, found, 5, 3)
-    for model, mask in chains.in_chains(lineage, best, 0.8).items():
+    for model, mask in flow.in_chains(lineage, best, 0.8).items():
         assert [kind for kind, has in zip(kinds[model], mask, strict=True) if has] == [shared]
