@@ -147,7 +147,8 @@ def _jackknife_coverage(plan: Plan, sets: int) -> tuple[float, float]:
         true_r = true_best_r(simulated.parent_truth[0], simulated.child_truth[0])
         truth = (true_r[matched.asked] > TAU).mean()
         share = (matched.best_r[matched.asked] > TAU).mean()
-        without = (matched.exceeded[matched.asked] > 0).mean(axis=0)
+        replicates = slice(1, 1 + len(weights))
+        without = (matched.exceeded[matched.asked, replicates] > 0).mean(axis=0)
         for centre, half in jackknife(share, without):
             held.append(abs(centre - truth) <= half)
     return tuple(np.reshape(held, (-1, 2)).mean(axis=0).tolist())

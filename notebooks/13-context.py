@@ -52,7 +52,7 @@ from featrack_utils.lineage import label
 from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.matching.correlation import correlations, members
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.bootstrap import halves
+from featrack_utils.statistics.bootstrap import halves, paired_r
 from featrack_utils.statistics.intervals import Interval, around, interval
 from featrack_utils.statistics.persistence import (
     complement,
@@ -63,7 +63,6 @@ from featrack_utils.statistics.persistence import (
     ratio,
     resample,
 )
-from featrack_utils.statistics.weighted_correlations import paired_r
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"

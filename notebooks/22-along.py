@@ -678,8 +678,8 @@ def decodable(probe, chosen, merge):
     if not chosen.any():
         return None
     r, drawn = (np.sqrt(np.maximum(r2[..., chosen], 0)) for r2 in probe)
-    looks = [(each > tau)[None] for each in (r, drawn.T, double_noise(r, drawn.T))]
-    share = corrected(np.array([tau]), *looks, int(chosen.sum()))
+    looks = [each > tau for each in (r[:, None], drawn.T, double_noise(r, drawn.T))]
+    share = corrected(np.array([tau]), np.hstack(looks)[None], int(chosen.sum()))
     return over_seeds({(0,): share}, draws, merge)
 
 

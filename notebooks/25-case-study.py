@@ -53,6 +53,7 @@ from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.flow import steps, universal_chains
 from featrack_utils.pipeline import store
+from featrack_utils.statistics import bootstrap
 from featrack_utils.statistics.intervals import corrected, over_seeds
 from featrack_utils.statistics.persistence import (
     Persistence,
@@ -62,6 +63,7 @@ from featrack_utils.statistics.persistence import (
     resample,
     undefined,
 )
+from featrack_utils.statistics.simex import double_noise
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -344,13 +346,40 @@ sample = resample(
 known_links, known_draws = {}, {}
 
 
+class Links(NamedTuple):
+    """Pairs of features that match on the whole mix or in some draw of R."""
+
+    i: np.ndarray
+    j: np.ndarray
+    looks: np.ndarray  # bool [n, 1 + 2 R]: the whole mix, the draws, these with twice the noise
+
+
+def links_drawn(a, b, pairs):
+    """Which pairs of two dictionaries' features, each a model and a seed, match in any look.
+
+    Far below τ on the whole mix they have no chance.
+    """
+    i, j, r = (part[pairs.r > tau - bootstrap.BEHIND] for part in pairs)
+    sides, origin = (sample.weighted(a), sample.weighted(b)), sample.dictionary(a)[0].origin
+    drawn = np.empty((r.size, len(sample.draws.documents)), np.float32)
+    # Of each feature one pair at a time, so that its best is that pair's.
+    nth = pd.Series(i).groupby(i).cumcount().to_numpy()
+    for n in range(nth.max(initial=-1) + 1):
+        some = nth == n
+        best = bootstrap.best_drawn(*sides, (i[some], j[some]), origin, sample.draws.documents)
+        drawn[some] = best.r_a[i[some]]
+    looks = np.hstack([r[:, None], drawn, double_noise(r, drawn)]) > tau
+    ever = looks.any(axis=1)
+    return Links(i[ever], j[ever], looks[ever])
+
+
 def links(a, b):
-    """The links of two dictionaries, each a model and a seed, in all draws."""
+    """The links of two dictionaries in all looks, made once."""
     if (a, b) not in known_links:
         one, other = of_models[a[0]][a[1]], of_models[b[0]][b[1]]
         is_known = one in found and other in found
         pairs = (matches.best[one, other] if is_known else match(one, other)).pairs
-        known_links[a, b] = sample.links(a, b, pairs)
+        known_links[a, b] = links_drawn(a, b, pairs)
     return known_links[a, b]
 
 
@@ -367,9 +396,7 @@ def universal_share(shape, stands_for, merged=False):
         having = np.array([having[of == group].any(axis=0) for group in np.unique(of[of >= 0])])
     else:
         having = having[sample.eligible[root][s]]
-    draws = having.shape[1] // 2
-    looks = having[None, :, 0], having[None, :, 1 : draws + 1], having[None, :, draws + 1 :]
-    return corrected(np.array([tau]), *looks, len(having))
+    return corrected(np.array([tau]), having[None], len(having))
 
 
 def over_choices(shape, models, choices, merged):

@@ -11,7 +11,6 @@ from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import turned
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.flow import steps, universal_chains
-from featrack_utils.statistics.bootstrap import Links
 from tests.chapters import Chapter
 
 CHAPTER = Chapter("case-study")
@@ -111,7 +110,9 @@ def test_the_chains_of_every_draw_are_those_of_its_links(lineage):
     best = matched(lineage, acts)
     taus = np.array([0.5, 0.6, 0.7, 0.8, 0.999999])
     links = {
-        edge: Links(best[edge].pairs.i, best[edge].pairs.j, best[edge].pairs.r[:, None] > taus)
+        edge: CHAPTER.Links(
+            best[edge].pairs.i, best[edge].pairs.j, best[edge].pairs.r[:, None] > taus
+        )
         for edge in steps(lineage)
     }
     drawn = CHAPTER.chains_drawn(lineage, links, 18)

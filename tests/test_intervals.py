@@ -17,9 +17,10 @@ def test_a_dictionary_persists_wholly_in_itself():
 
 def test_a_share_is_counted_among_the_features_asked():
     best_r, asked = np.array([0.9, 0.7, 0.9, 0.1]), np.array([True, True, True, False])
-    exceeded = np.array([[1, 1], [1, 0], [1, 1], [1, 1]], np.uint8)
+    once = np.array([[1, 1], [1, 0], [1, 1], [1, 1]], np.uint8)
     twice = np.array([[1, 0], [0, 0], [0, 1], [1, 1]], np.uint8)
-    matched = Matched(np.array([0.8]), best_r, asked, asked, exceeded, twice, exceeded > 0)
+    exceeded = np.hstack([best_r[:, None] > 0.8, once, twice])
+    matched = Matched(np.array([0.8]), best_r, asked, exceeded, exceeded[:, :3] > 0)
     every, some = (shares(one) for one in (matched, matched.only(np.array([1, 1, 0, 1], bool))))
     assert (every.counted[0], some.counted[0]) == (2 / 3, 1 / 2)
     # Replicates found 2 of 2 and 1 of 2, 0.75 ± 0.25; with twice the noise 1 of 2 and none, 0.25.

@@ -17,8 +17,8 @@ from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.matching.correlation import BestMatches
+from featrack_utils.statistics.bootstrap import paired_r
 from featrack_utils.statistics.intervals import UNDEFINED, Interval
-from featrack_utils.statistics.weighted_correlations import paired_r
 
 DENSITY = 0.001, 0.1  # of all tokens: rarer or denser features aren't shown
 POSITION_SHARE = 0.1  # of a feature's activation that may fall on one place of the blocks

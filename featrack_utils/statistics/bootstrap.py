@@ -1,8 +1,13 @@
 """Documents and SAE seeds are resampled, and features matched again in every replicate.
 
 Documents are drawn by whole groups (a plot's stories, a module's docstrings), the independent
-units. The activations are read once per pair of dictionaries; a replicate is a weighted sum of what
-each document contributes (`weighted_correlations`).
+units. The activations are read once per pair of dictionaries; a replicate is a weighted sum of each
+document's n, Σx, Σx², Σy, Σy² and Σxy, with the document's number of draws as its weight. Σxy is
+formed for one candidate pair at a time and goes through all replicates at once, so that nothing of
+size pairs × documents is kept.
+
+A *look* at features is one of 1 + 2 R: at the whole mix, at the R replicates, and at these with
+twice the noise (`simex.double_noise`), in this order.
 """
 
 from __future__ import annotations
@@ -15,20 +20,23 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
+from numba import njit
+from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features, require_same_tokens
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import (
+    CONSTANT,
     Pairs,
     check_correlation,
     checked,
     copies,
     correlations,
+    members,
 )
 from featrack_utils.statistics.simex import double_noise
-from featrack_utils.statistics.weighted_correlations import Weighted, best_drawn, weigh
 
 MARGIN = 0.5  # pairs this far below the lowest threshold are left out of the replicates
 LOWEST = 0.1  # and pairs below this in any case
@@ -50,36 +58,41 @@ class Draws(NamedTuple):
     luck: Mapping[str, np.ndarray] | None = None  # model: standard normal [n_replicates]
 
 
+class Weighted(NamedTuple):
+    """One dictionary's activations by columns, and their scale in every replicate."""
+
+    ptr: np.ndarray  # int [d_sae + 1], where each feature begins
+    row: np.ndarray  # int32 [n_active], token position
+    value: np.ndarray  # float32 [n_active]
+    mean: np.ndarray  # float64 [d_sae, R], Σx / √(n Σx² − (Σx)²)
+    scale: np.ndarray  # float64 [d_sae, R], 1 / √(n Σx² − (Σx)²); 0: constant or dead
+
+
+class BestDrawn(NamedTuple):
+    """Best r of each feature in every replicate, both ways, and with which feature."""
+
+    r_a: np.ndarray  # float32 [d_a, R], −1 if no pair was looked at
+    index_a: np.ndarray  # int32 [d_a, R], feature of b; −1: none
+    r_b: np.ndarray  # float32 [d_b, R]
+    index_b: np.ndarray  # int32 [d_b, R], feature of a; −1: none
+
+
 class Matched(NamedTuple):
-    """How closely another dictionary matches each feature of one, and in every replicate."""
+    """How closely another dictionary matches each feature of one, in every look."""
 
     taus: np.ndarray  # float64 [n_taus], ascending
     best_r: np.ndarray  # float64 [d_sae], on the whole mix
     asked: np.ndarray  # bool [d_sae], eligible and neither dead nor constant
-    mutual: np.ndarray  # bool [d_sae], the best match of its best match
-    exceeded: np.ndarray  # uint8 [d_sae, n_replicates], how many of the taus the best r exceeds
-    twice: np.ndarray  # uint8 [d_sae, n_replicates], `exceeded` where twice the noise is added
-    mutually: np.ndarray  # bool [d_sae, n_replicates], `mutual` in each replicate
+    exceeded: np.ndarray  # uint8 [d_sae, 1 + 2 R], how many of the taus the best r exceeds
+    mutual: np.ndarray  # bool [d_sae, 1 + R], the best match of its best match
 
     def only(self, mask: np.ndarray) -> Matched:
         """The same, asking of these features (bool [d_sae]) alone."""
         return self._replace(asked=self.asked & mask)
 
-    def above(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Which of the features asked exceed each threshold: on the whole mix, bool [n_taus, d],
-        in every replicate, and there with twice the noise, bool [n_taus, d, n_replicates].
-        """
-        levels = np.arange(self.taus.size)[:, None, None]
-        whole = self.best_r[self.asked] > self.taus[:, None]
-        return whole, self.exceeded[self.asked] > levels, self.twice[self.asked] > levels
-
-
-class Links(NamedTuple):
-    """Pairs of features that match on the whole mix or in some draw of R."""
-
-    i: np.ndarray
-    j: np.ndarray
-    looks: np.ndarray  # bool [n, 1 + 2 R]: the whole mix, the draws, these with twice the noise
+    def above(self) -> np.ndarray:
+        """Which of the features asked exceed each threshold; bool [n_taus, d, 1 + 2 R]."""
+        return self.exceeded[self.asked] > np.arange(self.taus.size)[:, None, None]
 
 
 @dataclass
@@ -134,16 +147,20 @@ class Sample:
         """
         pairs = [pair for pair in pairs if all(self.dictionary(one)[1].any() for one in pair)]
         missing = sorted({tuple(sorted(pair)) for pair in pairs} - self._matched.keys())
-        places = sorted({place for pair in missing for place in pair} - self._weighted.keys())
+        places = sorted({place for pair in missing for place in pair})
         with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
-            self._weighted.update(zip(places, pool.map(self._weigh, places), strict=True))
+            list(pool.map(self.weighted, places))  # each once, before the pairs that it is in
             for (a, b), both in zip(missing, pool.map(self._match, missing), strict=True):
                 self._matched[a, b], self._matched[b, a] = both
         return {pair: self._matched[pair] for pair in pairs}
 
-    def _weigh(self, place: Place) -> Weighted:
-        features, _ = self.dictionary(place)
-        return weigh(checked(features.acts), features.origin, self.draws.documents)
+    def weighted(self, place: Place) -> Weighted:
+        """A dictionary's activations with their moments in every replicate, made once."""
+        if place not in self._weighted:
+            features, _ = self.dictionary(place)
+            acts = checked(features.acts)
+            self._weighted[place] = weigh(acts, features.origin, self.draws.documents)
+        return self._weighted[place]
 
     def _match(self, pair: tuple[Place, Place]) -> tuple[Matched, Matched]:
         (a, able_a), (b, able_b) = map(self.dictionary, pair)
@@ -151,47 +168,21 @@ class Sample:
         floor = max(taus[0] - MARGIN, LOWEST)
         masks = {"eligible_a": able_a, "eligible_b": able_b}
         best = correlations(a.acts, b.acts, floor=floor, **masks, threads=1)
-        sides = (self._weighted[place] for place in pair)
+        sides = map(self.weighted, pair)
         drawn = best_drawn(*sides, closest(best.pairs), a.origin, self.draws.documents)
-        # Of a, then of b: whether it can be asked, its best match, and the same in the replicates.
-        a_side = best.a_candidates, best.a_best_r, best.a_best_index, drawn.r_a, drawn.index_a
-        b_side = best.b_candidates, best.b_best_r, best.b_best_index, drawn.r_b, drawn.index_b
+        # Each feature's best match on the whole mix and in the replicates.
+        of_a = np.hstack([best.a_best_index[:, None], drawn.index_a])
+        of_b = np.hstack([best.b_best_index[:, None], drawn.index_b])
 
-        def one_way(side: tuple, other: tuple) -> Matched:
-            asked, r, index, drawn_r, drawn_index = side
-            return Matched(
-                taus=taus,
-                best_r=r,
-                asked=asked,
-                mutual=_returns(index[:, None], other[2][:, None])[:, 0],
-                exceeded=np.searchsorted(taus, drawn_r).astype(np.uint8),
-                twice=np.searchsorted(taus, double_noise(r, drawn_r)).astype(np.uint8),
-                mutually=_returns(drawn_index, other[4]),
-            )
+        def one_way(asked, r, drawn_r, there, back) -> Matched:
+            looks = (r[:, None], drawn_r, double_noise(r, drawn_r))
+            exceeded = np.hstack([np.searchsorted(taus, look).astype(np.uint8) for look in looks])
+            return Matched(taus, r, asked, exceeded, _returns(there, back))
 
-        return one_way(a_side, b_side), one_way(b_side, a_side)
-
-    def links(self, a: Place, b: Place, pairs: Pairs) -> Links:
-        """Which of some pairs of two dictionaries' features match at `tau`, in every draw.
-
-        Pairs of less than `tau` − BEHIND on the whole mix have no chance; those that never match
-        are left out.
-        """
-        i, j, r = (part[pairs.r > self.tau - BEHIND] for part in pairs)
-        for place in {a, b} - self._weighted.keys():
-            self._weighted[place] = self._weigh(place)
-        sides = (self._weighted[a], self._weighted[b])
-        origin = self.dictionary(a)[0].origin
-        drawn = np.empty((r.size, len(self.draws.documents)), np.float32)
-        # Of each feature one pair at a time, so that its best is that pair's.
-        nth = pd.Series(i).groupby(i).cumcount().to_numpy()
-        for n in range(nth.max(initial=-1) + 1):
-            some = nth == n
-            best = best_drawn(*sides, (i[some], j[some]), origin, self.draws.documents)
-            drawn[some] = best.r_a[i[some]]
-        looks = np.hstack([r[:, None], drawn, double_noise(r, drawn)]) > self.tau
-        ever = looks.any(axis=1)
-        return Links(i[ever], j[ever], looks[ever])
+        return (
+            one_way(best.a_candidates, best.a_best_r, drawn.r_a, of_a, of_b),
+            one_way(best.b_candidates, best.b_best_r, drawn.r_b, of_b, of_a),
+        )
 
     def copies(self, place: Place) -> Int[np.ndarray, " d_sae"]:
         """The groups of a dictionary's copies at `tau`; −1: not a candidate."""
@@ -259,7 +250,7 @@ def draw(features: Features, seeds: Mapping[str, int], replicates: int, seed: in
     group = features.origin if features.group is None else features.group
     for domain in np.unique(features.domain):
         here = features.domain == domain
-        members, first = np.unique(features.origin[here], return_index=True)
+        each, first = np.unique(features.origin[here], return_index=True)
         place = np.unique(group[here][first], return_inverse=True)[1]
         n_groups = int(place.max()) + 1
         if n_groups < 2:
@@ -268,7 +259,7 @@ def draw(features: Features, seeds: Mapping[str, int], replicates: int, seed: in
                 "give at least two, since intervals come from drawing groups."
             )
         times = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=replicates)
-        documents[:, members] += times[:, place]
+        documents[:, each] += times[:, place]
     counts = {
         model: rng.multinomial(n, np.full(n, 1 / n), size=replicates).astype(np.float64)
         for model, n in seeds.items()
@@ -299,10 +290,10 @@ def halves(features: Features, seed: int) -> np.ndarray:
 
 def mutual_only(matched: Matched) -> Matched:
     """The same, counting as a match only a best match of one's best match."""
+    with_noise = np.hstack([matched.mutual, matched.mutual[:, 1:]])  # twice as much moves no match
     return matched._replace(
-        best_r=np.where(matched.mutual, matched.best_r, 0.0),
-        exceeded=np.where(matched.mutually, matched.exceeded, 0).astype(np.uint8),
-        twice=np.where(matched.mutually, matched.twice, 0).astype(np.uint8),
+        best_r=np.where(matched.mutual[:, 0], matched.best_r, 0.0),
+        exceeded=np.where(with_noise, matched.exceeded, 0).astype(np.uint8),
     )
 
 
@@ -311,22 +302,14 @@ def copies_merged(matched: Matched, group: np.ndarray) -> Matched:
 
     `group` int32 [d_sae] comes from `correlation.copies`; −1: in none.
     """
-    members = np.flatnonzero(matched.asked & (group >= 0))
-    members = members[np.argsort(group[members], kind="stable")]
-    starts = np.flatnonzero(np.diff(group[members], prepend=-1))
-
-    def best(values: np.ndarray) -> np.ndarray:
-        return np.maximum.reduceat(values[members], starts, axis=0)
-
-    return Matched(
-        taus=matched.taus,
-        best_r=best(matched.best_r),
-        asked=np.ones(starts.size, bool),
-        mutual=best(matched.mutual),
-        exceeded=best(matched.exceeded),
-        twice=best(matched.twice),
-        mutually=best(matched.mutually),
+    features = np.flatnonzero(matched.asked & (group >= 0))
+    features = features[np.argsort(group[features], kind="stable")]
+    starts = np.flatnonzero(np.diff(group[features], prepend=-1))
+    best_r, exceeded, mutual = (
+        np.maximum.reduceat(values[features], starts, axis=0)
+        for values in (matched.best_r, matched.exceeded, matched.mutual)
     )
+    return Matched(matched.taus, best_r, np.ones(starts.size, bool), exceeded, mutual)
 
 
 def _returns(there: np.ndarray, back: np.ndarray) -> np.ndarray:
@@ -346,3 +329,114 @@ def closest(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         among = others.rank(ascending=False, method="first") <= CLOSEST
         near |= (among & (r >= others.transform("max") - BEHIND)).to_numpy()
     return pairs.i[near], pairs.j[near]
+
+
+@njit(nogil=True, cache=True)
+def _update_best(pair_i, pair_j, a, b, document, weights, n, best_a, which_a, best_b, which_b):
+    """Raise the best of both features of each pair to the pair's r, in every replicate."""
+    a_ptr, a_row, a_value, a_mean, a_scale = a
+    b_ptr, b_row, b_value, b_mean, b_scale = b
+    column = np.zeros(document.size)  # of the feature i at hand
+    by_document = np.zeros(weights.shape[0])
+    total = np.empty(weights.shape[1])
+    last = -1
+    for k in range(pair_i.size):
+        i, j = pair_i[k], pair_j[k]
+        if i != last:
+            if last >= 0:
+                for p in range(a_ptr[last], a_ptr[last + 1]):
+                    column[a_row[p]] = 0.0
+            for p in range(a_ptr[i], a_ptr[i + 1]):
+                column[a_row[p]] = a_value[p]
+            last = i
+        for q in range(b_ptr[j], b_ptr[j + 1]):
+            x = column[b_row[q]]
+            if x != 0.0:
+                by_document[document[b_row[q]]] += x * b_value[q]
+        total[:] = 0.0
+        for d in range(by_document.size):
+            product = by_document[d]
+            if product != 0.0:
+                by_document[d] = 0.0
+                for w in range(total.size):
+                    total[w] += product * weights[d, w]
+        for w in range(total.size):
+            # A feature that no drawn document activates has scale 0 and so r = 0.
+            r = n[w] * total[w] * a_scale[i, w] * b_scale[j, w] - a_mean[i, w] * b_mean[j, w]
+            if r > best_a[i, w]:
+                best_a[i, w], which_a[i, w] = r, j
+            if r > best_b[j, w]:
+                best_b[j, w], which_b[j, w] = r, i
+
+
+def weigh(acts: sparse.csr_matrix, document: np.ndarray, draws: np.ndarray) -> Weighted:
+    """Activations by columns, with their weighted moments in every replicate.
+
+    `acts` [n_tokens, d_sae] holds each entry once; `document` int [n_tokens]; `draws` float64
+    [R, n_documents], how often each replicate drew each document.
+    """
+    to_documents = members(document, draws.shape[1])
+    values = sparse.csr_array(acts, dtype=np.float64)
+    n = draws @ np.bincount(document, minlength=draws.shape[1])
+    sums, squares = ((draws @ (to_documents @ part)).T for part in (values, values.power(2)))
+    spread = n * squares - sums**2
+    varies = spread > CONSTANT * n * squares
+    scale = np.zeros(spread.shape)
+    scale[varies] = 1 / np.sqrt(spread[varies])
+    columns = acts.tocsc()
+    return Weighted(columns.indptr, columns.indices, columns.data, sums * scale, scale)
+
+
+def best_drawn(
+    a: Weighted,
+    b: Weighted,
+    pairs: tuple[np.ndarray, np.ndarray],
+    document: np.ndarray,
+    draws: np.ndarray,
+) -> BestDrawn:
+    """Best r among the `pairs` (i, j) in every replicate.
+
+    A feature that is constant or dead in a replicate has r = 0 there. Both sides must be
+    weighed by the same `draws`.
+    """
+    shapes = (a.mean.shape, b.mean.shape)
+    best = BestDrawn(*(np.full(s, -1, kind) for s in shapes for kind in (np.float32, np.int32)))
+    weights = np.ascontiguousarray(draws.T)
+    n = draws @ np.bincount(document, minlength=draws.shape[1])
+    # The denser feature of a pair is laid out once and the sparser one looked up in it.
+    active_a, active_b = (np.diff(side.ptr) for side in (a, b))
+    i, j = pairs
+    denser = active_a[i] >= active_b[j]
+    for some, first in ((denser, True), (~denser, False)):
+        order = np.flatnonzero(some)
+        order = order[np.argsort((i if first else j)[order], kind="stable")]
+        if first:
+            _update_best(i[order], j[order], tuple(a), tuple(b), document, weights, n, *best)
+        else:
+            turned = (best.r_b, best.index_b, best.r_a, best.index_a)
+            _update_best(j[order], i[order], tuple(b), tuple(a), document, weights, n, *turned)
+    return best
+
+
+def paired_r(
+    x: sparse.csr_matrix,
+    y: sparse.csr_matrix,
+    document: Int[np.ndarray, " n_tokens"],
+    weights: Float[np.ndarray, "n_weightings n_documents"],
+) -> Float[np.ndarray, "n_weightings n_pairs"]:
+    """r of each column of x with the same column of y, [n_tokens, n_pairs].
+
+    NaN where a column is constant under a weighting.
+    """
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    to_documents = members(document, weights.shape[1])
+
+    def total(each: sparse.csr_matrix) -> np.ndarray:
+        return weights @ (to_documents @ each).toarray()
+
+    n = weights @ np.bincount(document, minlength=weights.shape[1])[:, None]
+    sx, sy = total(x), total(y)
+    sxx, syy, sxy = total(x.multiply(x)), total(y.multiply(y)), total(x.multiply(y))
+    spread_x, spread_y = n * sxx - sx**2, n * syy - sy**2
+    constant = (spread_x <= CONSTANT * n * sxx) | (spread_y <= CONSTANT * n * syy)
+    return (n * sxy - sx * sy) / np.sqrt(np.where(constant, np.nan, spread_x * spread_y))

@@ -56,18 +56,16 @@ def proportion(hits: np.ndarray) -> Interval:
 
 def shares(matched: Matched) -> Shares:
     """Share of the features asked that have a match; at least one is asked."""
-    return corrected(matched.taus, *matched.above(), int(matched.asked.sum()))
+    return corrected(matched.taus, matched.above(), int(matched.asked.sum()))
 
 
-def corrected(
-    taus: np.ndarray, counted: np.ndarray, once: np.ndarray, twice: np.ndarray, asked: int = 0
-) -> Shares:
-    """Shares without noise of what was `counted`, bool [n_taus, d].
+def corrected(taus: np.ndarray, looks: np.ndarray, asked: int = 0) -> Shares:
+    """Shares of what counts in each look, bool [n_taus, d, 1 + 2 R], without noise.
 
-    `once` and `twice`, bool [n_taus, d, R], are the same in every replicate, with its own noise
-    and with twice as much (`simex.without_noise`).
+    The looks are those of `bootstrap`, the correction is that of `simex.without_noise`.
     """
-    raw = counted.mean(axis=1)
+    raw, once, twice = np.split(looks, [1, 1 + looks.shape[2] // 2], axis=2)
+    raw = raw[..., 0].mean(axis=1)
     each = [without_noise(*one) for one in zip(raw, once, twice, strict=True)]
     replicates = np.stack(each, axis=1)
     return Shares(taus, replicates.mean(axis=0), replicates, asked, raw)

@@ -282,8 +282,6 @@ def _counted(sample: Sample, pair: tuple[Place, Place], matched: Matched, rule: 
         matched = mutual_only(matched)
     elif rule == "copies merged":
         matched = copies_merged(matched, sample.copies(pair[0]))
-    elif rule != "best":
-        raise FeatrackError(f"What {rule!r} means in a bootstrap draw isn't known; add it here.")
     return shares(matched)
 
 
@@ -347,10 +345,8 @@ def _origin_shares(
     pairs = [(place, (parent, 0)) for parent in parents]
     matched = sample.matched(pairs)
     each = [mutual_only(matched[pair]) if rule == "mutual" else matched[pair] for pair in pairs]
-    # As counted, in the draws, and in the draws with twice the noise.
-    looks = zip(*(one.above() for one in each), strict=True)
-    looks = [origin_masks(dict(zip(parents, masks, strict=True))) for masks in looks]
-    return {name: corrected(each[0].taus, *(look[name] for look in looks)) for name in looks[0]}
+    masks = origin_masks({p: one.above() for p, one in zip(parents, each, strict=True)})
+    return {name: corrected(each[0].taus, looks) for name, looks in masks.items()}
 
 
 def flat(name: str, figure: Interval | None) -> dict[str, float | None]:
