@@ -141,13 +141,13 @@ show(
 # with every dictionary of the child, and take the mean over these pairs.
 
 # %%
-SHARES = ("persisting_share", "disappearing_share", "emerging_share", "unobserved_share")
+SHARES = ("persisting", "disappearing", "emerging", "unobserved")
 
 
 def mean_shares(a, b):
     pairs = product(matches.names[a], matches.names[b])
     tracked = [matches.tracking(*pair, tau, rule) for pair in pairs]
-    return {name: np.mean([getattr(one, name) for one in tracked]) for name in SHARES}
+    return {f"{name}_share": np.mean([one.share(name) for one in tracked]) for name in SHARES}
 
 
 table = pd.DataFrame([{"pair": name, **mean_shares(*edge)} for name, edge in edges.items()])
@@ -166,7 +166,7 @@ show_table(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 first = table.iloc[0]
 own, root = matches.names[lineage.root], label(lineage.root)
-found_again = [matches.tracking(*p, tau, rule).persisting_share for p in permutations(own, 2)]
+found_again = [matches.tracking(*p, tau, rule).share("persisting") for p in permutations(own, 2)]
 seed_ceiling = np.mean(found_again) if found_again else np.nan
 say(
     f"Along {style.pair_label(first['pair'])} {percent(first['persisting_share'])} of the parent's "
@@ -300,7 +300,7 @@ say(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 # For the check below:
 pair = seed_0[next(iter(edges))]
-share_at_07 = matches.tracking(*pair, 0.7).persisting_share
+share_at_07 = matches.tracking(*pair, 0.7).share("persisting")
 
 # %%
 answer = ...  # your share, from 0 to 1
@@ -321,7 +321,7 @@ check(answer, share_at_07)
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 # For the check below:
-mutual_share = matches.tracking(*pair, tau, "mutual").persisting_share
+mutual_share = matches.tracking(*pair, tau, "mutual").share("persisting")
 
 # %%
 answer = ...  # your share, from 0 to 1

@@ -160,11 +160,11 @@ def shares_found(a, b, able, definition, rules):
     if definition == POSITIONS:
         best = correlations(a.acts, b.acts, **masks)
     else:
-        best = string_correlations(a.acts, b.acts, a.tokens, **masks).best
+        best, _ = string_correlations(a.acts, b.acts, a.tokens, **masks)
     if not (best.a_candidates.any() and best.b_candidates.any()):
         return dict.fromkeys(rules, np.full(len(TAUS), np.nan))
     return {
-        rule: np.array([classes.classify(best, t, rule).persisting_share for t in TAUS])
+        rule: np.array([classes.classify(best, t, rule).share("persisting") for t in TAUS])
         for rule in rules
     }
 

@@ -181,12 +181,12 @@ def means_by_string(features, feature):
 
 one, other = found[PARENT], found[OTHER_SEED["child"]]
 masks = {"eligible_a": able[PARENT], "eligible_b": able[OTHER_SEED["child"]]}
-best = string_correlations(one.acts, other.acts, one.tokens, **masks)
-i = int(best.a_shared.argmax())
-j = best.best.a_best_index[i]
+best, a_shared = string_correlations(one.acts, other.acts, one.tokens, **masks)
+i = int(a_shared.argmax())
+j = best.a_best_index[i]
 m = pd.concat([means_by_string(one, i), means_by_string(other, j)], axis=1).dropna()
-assert len(m) == best.a_shared[i]
-assert np.isclose(np.corrcoef(m.to_numpy().T)[0, 1], best.best.a_best_r[i])
+assert len(m) == a_shared[i]
+assert np.isclose(np.corrcoef(m.to_numpy().T)[0, 1], best.a_best_r[i])
 
 # %% [markdown]
 # These rows have no interval. Resampling would drop a third of the documents, and some token strings
@@ -210,11 +210,11 @@ def count_strings(name, text, **choice):
     parent, asked, counted = sides.pop("parent"), masks.pop("parent"), {}
     for part, one in sides.items():
         both = {"eligible_a": asked, "eligible_b": masks[part]}
-        told = string_correlations(parent.acts, one.acts, parent.tokens, floor=0.99, **both)
-        who = told.best.a_candidates
-        counted[part] = (told.best.a_best_r[who] > tau).mean() if who.any() else np.nan
+        told, behind = string_correlations(parent.acts, one.acts, parent.tokens, floor=0.99, **both)
+        who = told.a_candidates
+        counted[part] = (told.a_best_r[who] > tau).mean() if who.any() else np.nan
         if part == "child":
-            strings[name] = float(np.median(told.a_shared[who])) if who.any() else np.nan
+            strings[name] = float(np.median(behind[who])) if who.any() else np.nan
     texts[name], kept[name] = text, shares_of(counted)
 
 
@@ -475,13 +475,13 @@ check(answer, by_chance, within=0.02)
 # :::{admonition} Exercise 2
 # :class: tip
 # Demand ten shared strings of every match by token strings. Which share of the parent's candidates keeps
-# its best match above τ? The variable `best` has `best.a_best_r`, `best.a_candidates` and `a_shared`.
+# its best match above τ? There are `best.a_best_r`, `best.a_candidates` and `a_shared`.
 # :::
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 # For the check below:
-who = best.best.a_candidates
-above, shared = best.best.a_best_r[who] > tau, best.a_shared[who]
+who = best.a_candidates
+above, shared = best.a_best_r[who] > tau, a_shared[who]
 with_ten = 1 - np.mean(~above | (shared < 10)) if who.any() else np.nan
 
 # %%
@@ -490,8 +490,8 @@ check(answer, with_ten)
 
 # %% tags=["hide-cell", "answer"] mystnb={"code_prompt_show": "Answer"} jupyter={"source_hidden": true, "outputs_hidden": true}
 # One way to answer:
-enough = (best.best.a_best_r > tau) & (best.a_shared >= 10) & best.best.a_candidates
-answer = enough.sum() / max(best.best.a_candidates.sum(), 1)
+enough = (best.a_best_r > tau) & (a_shared >= 10) & best.a_candidates
+answer = enough.sum() / max(best.a_candidates.sum(), 1)
 check(answer, with_ten)
 
 # %% [markdown]

@@ -560,8 +560,8 @@ def shares_at(tau):
     """Persisting shares of seed 0, and how much of what another seed finds that is."""
     rows = []
     for (a, b), tracking in trackings_at(tau).items():
-        ceiling = matches.tracking(*matches.names[a][:2], tau, rule).persisting_share
-        row = {"pair": style.pair_label(a, b), "share": tracking.persisting_share}
+        ceiling = matches.tracking(*matches.names[a][:2], tau, rule).share("persisting")
+        row = {"pair": style.pair_label(a, b), "share": tracking.share("persisting")}
         row |= {"ceiling": ceiling, "ratio": row["share"] / ceiling if ceiling > 0 else None}
         rows.append(row)
     return pd.DataFrame(rows)

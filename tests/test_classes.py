@@ -62,11 +62,11 @@ def test_best_match_lets_two_parents_share_a_child_and_mutual_does_not():
     best, mutual = (classify(matches_of(SHARED), 0.8, rule) for rule in ("best", "mutual"))
     assert list(best.parent) == ["persisting", "persisting", "disappearing", "disappearing"]
     assert list(best.child) == ["matched", "matched", "emerging"]
-    assert (best.persisting_share, best.disappearing_share) == (0.5, 0.5)
-    assert best.emerging_share == 1 / 3
+    assert (best.share("persisting"), best.share("disappearing")) == (0.5, 0.5)
+    assert best.share("emerging") == 1 / 3
     assert list(mutual.parent_partner) == [0, -1, -1, -1]
     assert list(mutual.child_partner) == [0, -1, -1]
-    assert mutual.persisting_share == 0.25
+    assert mutual.share("persisting") == 0.25
 
 
 def test_assignment_gives_up_the_best_match_where_two_pairs_are_worth_more():
@@ -80,13 +80,13 @@ def test_unobserved_features_are_in_no_share():
     tracking = classify(matches_of(SHARED, 0.1, [True, False] * 2, [False, True, True]), 0.8)
     assert list(tracking.parent) == ["persisting", "unobserved", "disappearing", "unobserved"]
     assert list(tracking.child) == ["unobserved", "matched", "emerging"]
-    assert tracking.persisting_share == 0.5 and tracking.emerging_share == 0.5
-    assert tracking.unobserved_share == 0.5
+    assert tracking.share("persisting") == 0.5 and tracking.share("emerging") == 0.5
+    assert tracking.share("unobserved") == 0.5
 
 
 def test_r_must_exceed_tau_not_reach_it():
-    assert classify(matches_of([[0.8]]), 0.8).persisting_share == 0
-    assert classify(matches_of([[0.8]]), 0.79).persisting_share == 1
+    assert classify(matches_of([[0.8]]), 0.8).share("persisting") == 0
+    assert classify(matches_of([[0.8]]), 0.79).share("persisting") == 1
 
 
 @settings(max_examples=60, deadline=None)
@@ -108,8 +108,8 @@ def test_mutual_matches_are_one_to_one_and_never_more_than_best_or_assigned(seed
     best, mutual, one = (
         classify(matches_of(r), 0.6, rule) for rule in ("best", "mutual", "assignment")
     )
-    assert mutual.persisting_share <= best.persisting_share
-    assert one.persisting_share <= best.persisting_share
+    assert mutual.share("persisting") <= best.share("persisting")
+    assert one.share("persisting") <= best.share("persisting")
     for tracking in (mutual, one):
         i = np.flatnonzero(tracking.parent_partner >= 0)
         np.testing.assert_array_equal(tracking.child_partner[tracking.parent_partner[i]], i)
@@ -134,8 +134,8 @@ def test_planted_twins_persist_and_the_rest_disappear_and_emerge():
     for rule in ("best", "mutual", "assignment"):
         tracking = classify(correlations(a, b), 0.8, rule)
         np.testing.assert_array_equal(np.flatnonzero(tracking.parent_partner >= 0), range(12, 20))
-        assert tracking.persisting_share == 8 / 20
-        assert tracking.emerging_share == 10 / 18
+        assert tracking.share("persisting") == 8 / 20
+        assert tracking.share("emerging") == 10 / 18
 
 
 @pytest.mark.parametrize(

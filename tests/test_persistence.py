@@ -186,7 +186,7 @@ def test_a_rule_counts_as_classifying_by_it_does(planted, sample, rule):
                 "eligible_b": sample.eligible["lua"][t],
             }
             best = correlations(one.acts, other.acts, **masks)
-            shares.append(classify(best, TAU, rule).persisting_share)
+            shares.append(classify(best, TAU, rule).share("persisting"))
     kept = persistence(sample, "base", "lua", rule=rule)
     assert kept.raw() == pytest.approx(np.mean(shares))
     assert kept.as_results("share")["share.raw"] == kept.raw()

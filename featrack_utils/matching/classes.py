@@ -27,25 +27,14 @@ class Tracking(NamedTuple):
     parent_partner: np.ndarray  # int32 [d_parent], index of the child feature; −1: none
     child_partner: np.ndarray  # int32 [d_child], index of the parent feature; −1: none
 
-    @property
-    def persisting_share(self) -> float:
-        """Persisting / eligible parent features."""
-        return _share(self.parent, "persisting")
+    def share(self, name: str) -> float:
+        """A class's part of the eligible features, and that of `unobserved` of all.
 
-    @property
-    def disappearing_share(self) -> float:
-        """Disappearing / eligible parent features."""
-        return _share(self.parent, "disappearing")
-
-    @property
-    def emerging_share(self) -> float:
-        """Emerging / eligible child features."""
-        return _share(self.child, "emerging")
-
-    @property
-    def unobserved_share(self) -> float:
-        """Unobserved / all features of the parent's dictionary."""
-        return float(np.mean(self.parent == "unobserved"))
+        Emerging are some of the child's features, all others of the parent's.
+        """
+        of = self.child if name == "emerging" else self.parent
+        judged = of.size if name == "unobserved" else np.count_nonzero(of != "unobserved")
+        return float(np.count_nonzero(of == name) / judged)
 
 
 def eligible(
@@ -120,18 +109,11 @@ def classify(best: BestMatches, tau: float, rule: str = "best") -> Tracking:
 
 def turned(best: BestMatches) -> BestMatches:
     """The same matches with the two dictionaries in each other's place."""
-    pairs = best.pairs
-    order = np.lexsort((pairs.i, pairs.j))
-    return BestMatches(
-        a_best_r=best.b_best_r,
-        a_best_index=best.b_best_index,
-        b_best_r=best.a_best_r,
-        b_best_index=best.a_best_index,
-        a_candidates=best.b_candidates,
-        b_candidates=best.a_candidates,
-        pairs=Pairs(pairs.j[order], pairs.i[order], pairs.r[order]),
-        floor=best.floor,
-    )
+    i, j, r = best.pairs
+    order = np.lexsort((i, j))
+    a_r, a_index, b_r, b_index, a_candidates, b_candidates, _, floor = best
+    pairs = Pairs(j[order], i[order], r[order])
+    return BestMatches(b_r, b_index, a_r, a_index, b_candidates, a_candidates, pairs, floor)
 
 
 def require_pairs(best: BestMatches, tau: float) -> None:
@@ -164,7 +146,3 @@ def _classes(
     candidates: np.ndarray, partner: np.ndarray, with_one: str, without: str
 ) -> np.ndarray:
     return np.where(candidates, np.where(partner >= 0, with_one, without), "unobserved")
-
-
-def _share(classes: np.ndarray, name: str) -> float:
-    return float((classes == name).sum() / (classes != "unobserved").sum())

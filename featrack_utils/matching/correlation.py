@@ -93,12 +93,14 @@ def correlations(
     eligible_b: Bool[np.ndarray, " d_b"] | None = None,
     threads: int | None = None,
     sums: Sums | None = None,
+    skip_diagonal: bool = False,
 ) -> BestMatches:
     """Best matches between two dictionaries' activations on the same token positions.
 
     `a` [n_tokens, d_a] and `b` [n_tokens, d_b] are CSR, float32; all features are eligible by
     default; `threads` defaults to numba's thread count. `pairs` of the result holds r ≥ `floor`.
-    Exact to 1e-6. With their `sums` at hand the activations aren't gone through again.
+    Exact to 1e-6. With their `sums` at hand the activations aren't gone through again. With
+    `skip_diagonal` a and b are one dictionary, and no feature matches itself.
 
     Raises:
         FeatrackError: different positions, non-finite values, or a floor outside (0, 1).
@@ -106,7 +108,18 @@ def correlations(
     a, b = checked(a), checked(b)
     same_positions(a, b)
     check_correlation(floor, "floor")
-    return _matched(a, b, floor, (eligible_a, eligible_b), threads, sums, skip_diagonal=False)
+    n = a.shape[0]
+    columns = a.tocsc()
+    (a_x, a_xx), (b_x, b_xx) = sums[:2] if sums else (column_sums(a), column_sums(b))
+    ab = sums.ab if sums else np.empty((0, b.shape[1]))
+    scale_a, scale_b = (
+        inverse_scale(a_x, a_xx, n, eligible_a),
+        inverse_scale(b_x, b_xx, n, eligible_b),
+    )
+    rows = np.flatnonzero(np.isfinite(scale_a))
+    args = (arrays(columns), arrays(b), a_x / n, scale_a, b_x, scale_b, ab, floor, skip_diagonal)
+    found = shared_out(_match_rows, np.diff(columns.indptr), rows, threads, *args)
+    return _gathered(found, scale_a, scale_b, floor)
 
 
 def copies(
@@ -120,9 +133,9 @@ def copies(
     Raises:
         FeatrackError: `tau` outside (0, 1), or non-finite values.
     """
-    acts = checked(acts)
     check_correlation(tau, "tau")
-    best = _matched(acts, acts, tau, (eligible, eligible), None, None, skip_diagonal=True)
+    masks = {"eligible_a": eligible, "eligible_b": eligible}
+    best = correlations(acts, acts, floor=tau, **masks, skip_diagonal=True)
     above = best.pairs.r > tau
     edges = (np.ones(above.sum(), np.int8), (best.pairs.i[above], best.pairs.j[above]))
     graph = sparse.coo_matrix(edges, shape=(acts.shape[1], acts.shape[1]))
@@ -183,29 +196,6 @@ def inverse_scale(
     if eligible is not None:
         candidate &= eligible
     return 1 / np.sqrt(np.where(candidate, spread, np.nan))
-
-
-def _matched(
-    a: sparse.csr_matrix,
-    b: sparse.csr_matrix,
-    floor: float,
-    eligible: tuple[np.ndarray | None, np.ndarray | None],
-    threads: int | None,
-    total: Sums | None,
-    *,
-    skip_diagonal: bool,
-) -> BestMatches:
-    n = a.shape[0]
-    columns = a.tocsc()
-    (a_x, a_xx), (b_x, b_xx) = total[:2] if total else (column_sums(a), column_sums(b))
-    ab = total.ab if total else np.empty((0, b.shape[1]))
-    scale_a = inverse_scale(a_x, a_xx, n, eligible[0])
-    scale_b = inverse_scale(b_x, b_xx, n, eligible[1])
-    rows = np.flatnonzero(np.isfinite(scale_a))
-    sums = (a_x / n, scale_a, b_x, scale_b)
-    args = (arrays(columns), arrays(b), *sums, ab, floor, skip_diagonal)
-    found = shared_out(_match_rows, np.diff(columns.indptr), rows, threads, *args)
-    return _gathered(found, scale_a, scale_b, floor)
 
 
 def arrays(matrix: sparse.csr_matrix | sparse.csc_matrix) -> tuple[np.ndarray, ...]:

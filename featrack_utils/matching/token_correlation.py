@@ -6,8 +6,6 @@ strings a large r means little, and with two it is ±1 always, so the number of 
 stands beside every r.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit
 from scipy import sparse
@@ -27,13 +25,6 @@ _LEAST = 2  # shared strings that have an r at all: two points lie on a line, so
 _CONSTANT = 1e-10
 
 
-class StringMatches(NamedTuple):
-    """Best matches over token strings, and how many strings stand behind each best r."""
-
-    best: BestMatches
-    a_shared: np.ndarray  # int32 [d_a], strings shared with the best match; 0: no match
-
-
 def string_correlations(
     a: sparse.csr_matrix,
     b: sparse.csr_matrix,
@@ -42,8 +33,11 @@ def string_correlations(
     floor: float = 0.3,
     eligible_a: np.ndarray | None = None,
     eligible_b: np.ndarray | None = None,
-) -> StringMatches:
+) -> tuple[BestMatches, np.ndarray]:
     """Best matches by r over token strings, both ways, and the pairs with r ≥ `floor`.
+
+    Beside them the number of strings that each feature of a shares with its best match, int32
+    [d_a]; 0: no match.
 
     `a` [n_tokens, d_a] and `b` [n_tokens, d_b] are CSR, `tokens` int [n_tokens] the token ids
     at the same positions, one id per string. A pair that shares fewer than two strings, or on
@@ -58,7 +52,9 @@ def string_correlations(
     a, b = checked(a), checked(b)
     same_positions(a, b)
     means_a, means_b = string_means(a, tokens), string_means(b, tokens)
-    able_a, able_b = _candidates(means_a, eligible_a), _candidates(means_b, eligible_b)
+    able_a, able_b = (np.diff(means.indptr) >= _LEAST for means in (means_a, means_b))
+    able_a &= True if eligible_a is None else eligible_a
+    able_b &= True if eligible_b is None else eligible_b
     columns = _centred(means_a)
     r = np.full((a.shape[1], b.shape[1]), -np.inf)
     shared = np.zeros(r.shape, np.int32)
@@ -69,7 +65,7 @@ def string_correlations(
     pairs = Pairs(i, j, np.minimum(r[i, j], 1))
     best = BestMatches(*_best(r), *_best(r.T), able_a, able_b, pairs, floor)
     behind = shared[np.arange(a.shape[1]), best.a_best_index]
-    return StringMatches(best, np.where(best.a_best_index >= 0, behind, 0))
+    return best, np.where(best.a_best_index >= 0, behind, 0)
 
 
 def _best(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,12 +101,6 @@ def _centred(means: sparse.csc_matrix) -> sparse.csc_matrix:
     centred = means.copy()
     centred.data -= middle[columns]
     return centred
-
-
-def _candidates(means: sparse.csc_matrix, eligible: np.ndarray | None) -> np.ndarray:
-    """Eligible features with enough strings to have an r; bool [d_sae]."""
-    enough = np.diff(means.indptr) >= _LEAST
-    return enough if eligible is None else enough & eligible
 
 
 @njit(nogil=True, cache=True)
