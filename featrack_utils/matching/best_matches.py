@@ -26,6 +26,7 @@ BLOCK = 2**22  # positions whose sums are taken at once
 FLOOR = 0.3  # pairs below it are not kept: chains and assignments need none
 _SETTINGS = "settings.json"
 _DICTIONARIES = "dictionaries.safetensors"
+_COPIES = ("copy_r", "copy_index", "copy_group")  # the fields of a `Copies` in that file
 _SUMS = "sums.safetensors"
 
 
@@ -96,12 +97,10 @@ def match_run(
         }
         arrays = {}
         for name, features in found.items():
-            repeated = copies(features.acts, tau, eligible=able[name])
             arrays[f"{name}.eligible"] = able[name]
             arrays[f"{name}.positions"] = features.acts.getnnz(axis=0).astype(np.int64)
-            arrays[f"{name}.copy_r"] = repeated.best_r
-            arrays[f"{name}.copy_index"] = repeated.best_index
-            arrays[f"{name}.copy_group"] = repeated.group
+            repeated = copies(features.acts, tau, eligible=able[name])
+            arrays |= {f"{name}.{part}": it for part, it in zip(_COPIES, repeated, strict=True)}
         save_file(arrays, work / _DICTIONARIES)
         for a, b in pairs_to_match(lineage, names):
             masks = {"eligible_a": able[a], "eligible_b": able[b]}
@@ -162,17 +161,12 @@ def open_matches(run: Path) -> Matches:
     settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
     names = {model: tuple(each) for model, each in settings["names"].items()}
     arrays = load_file(folder / _DICTIONARIES)
-    tau = settings["tau"]
-    all_names = [name for each in names.values() for name in each]
-
-    def of_each(kind: str) -> dict[str, np.ndarray]:
-        return {name: arrays[f"{name}.{kind}"] for name in all_names}
-
-    repeated = {}
-    for name in all_names:
-        r, index, group = (arrays[f"{name}.copy_{part}"] for part in ("r", "index", "group"))
-        repeated[name] = Copies(r, index, r > tau, group)
-    return Matches(names, _Pairs(folder), of_each("eligible"), of_each("positions"), repeated, tau)
+    able, positions, *of_copies = (
+        {name: arrays[f"{name}.{kind}"] for each in names.values() for name in each}
+        for kind in ("eligible", "positions", *_COPIES)
+    )
+    repeated = {name: Copies(*(part[name] for part in of_copies)) for name in able}
+    return Matches(names, _Pairs(folder), able, positions, repeated, settings["tau"])
 
 
 class _Pairs(dict):
@@ -203,11 +197,9 @@ def _file(a: str, b: str) -> str:
 
 
 def _save(best: BestMatches, path: Path) -> None:
-    parts = best._asdict()
-    pairs = parts.pop("pairs")._asdict()
-    floor = np.array([parts.pop("floor")])
-    pairs = {f"pairs.{name}": array for name, array in pairs.items()}
-    save_file({**parts, **pairs, "floor": floor}, path)
+    pairs = {f"pairs.{name}": array for name, array in best.pairs._asdict().items()}
+    parts = best._asdict() | pairs | {"floor": np.array([best.floor])}
+    save_file({name: part for name, part in parts.items() if name != "pairs"}, path)
 
 
 def _load(path: Path) -> BestMatches:

@@ -76,11 +76,6 @@ def classify(best: BestMatches, tau: float, rule: str = "best") -> Tracking:
                 "defined: evaluate on more text or train its dictionary longer."
             )
 
-    def reverse(partner: np.ndarray) -> np.ndarray:
-        back = np.full(best.b_candidates.size, -1)
-        back[partner[partner >= 0]] = np.flatnonzero(partner >= 0)
-        return back
-
     if rule == "best":
         partner = np.where(best.a_best_r > tau, best.a_best_index, -1)
         child_partner = np.where(best.b_best_r > tau, best.b_best_index, -1)
@@ -88,15 +83,16 @@ def classify(best: BestMatches, tau: float, rule: str = "best") -> Tracking:
         back = best.b_best_index[best.a_best_index]
         mutual = (best.a_best_r > tau) & (back == np.arange(back.size))
         partner = np.where(mutual, best.a_best_index, -1)
-        child_partner = reverse(partner)
     elif rule == "assignment":
         require_pairs(best, tau)
         i, j, r = assignment(best.pairs)
         partner = np.full(best.a_candidates.size, -1)
         partner[i[r > tau]] = j[r > tau]
-        child_partner = reverse(partner)
     else:
         raise FeatrackError(f"rule is {rule!r}: choose one of {', '.join(RULES)}.")
+    if rule != "best":  # one to one
+        child_partner = np.full(best.b_candidates.size, -1)
+        child_partner[partner[partner >= 0]] = np.flatnonzero(partner >= 0)
     return Tracking(
         tau=tau,
         rule=rule,

@@ -57,14 +57,13 @@ class Copies(NamedTuple):
 
     best_r: Float[np.ndarray, " d_sae"]  # with another feature; 0.0 if there is none
     best_index: Int[np.ndarray, " d_sae"]  # −1 if there is none
-    is_copy: Bool[np.ndarray, " d_sae"]  # best_r > tau
     group: Int[np.ndarray, " d_sae"]  # connected copies share a number; −1: not a candidate
 
     @property
     def share(self) -> float | None:
         """Copies / candidates; None: no candidate, so not defined."""
-        candidates = np.count_nonzero(self.group >= 0)
-        return float(self.is_copy.sum() / candidates) if candidates else None
+        group = self.group[self.group >= 0]
+        return float(np.mean(np.bincount(group)[group] > 1)) if group.size else None
 
 
 class Sums(NamedTuple):
@@ -81,7 +80,7 @@ def block_sums(a: sparse.csr_matrix, b: sparse.csr_matrix) -> Sums:
     columns, ab = a.tocsc(), np.zeros((a.shape[1], b.shape[1]))
     every = np.arange(a.shape[1])
     shared_out(_sum_rows, np.diff(columns.indptr), every, None, arrays(columns), arrays(b), ab)
-    return Sums(np.array(column_sums(a)), np.array(column_sums(b)), ab)
+    return Sums(column_sums(a), column_sums(b), ab)
 
 
 def correlations(
@@ -143,7 +142,7 @@ def copies(
     candidates = best.a_candidates
     group = np.full(acts.shape[1], -1, np.int32)
     group[candidates] = np.unique(component[candidates], return_inverse=True)[1]
-    return Copies(best.a_best_r, best.a_best_index, best.a_best_r > tau, group)
+    return Copies(best.a_best_r, best.a_best_index, group)
 
 
 def checked(acts: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -178,13 +177,10 @@ def check_correlation(value: float, name: str) -> None:
         raise FeatrackError(f"{name} is {value}: give a correlation between 0 and 1, such as 0.8.")
 
 
-def column_sums(
-    acts: sparse.csr_matrix,
-) -> tuple[Float[np.ndarray, " d_sae"], Float[np.ndarray, " d_sae"]]:
+def column_sums(acts: sparse.csr_matrix) -> Float[np.ndarray, "2 d_sae"]:
     """Σx and Σx² of each feature over the positions, in float64."""
-    squares = np.square(acts.data, dtype=np.float64)
-    x, xx = (np.bincount(acts.indices, each, acts.shape[1]) for each in (acts.data, squares))
-    return x, xx
+    powers = acts.data, np.square(acts.data, dtype=np.float64)
+    return np.array([np.bincount(acts.indices, each, acts.shape[1]) for each in powers])
 
 
 def inverse_scale(
@@ -290,21 +286,6 @@ def _add_row(row, start, stop, a_row, a_val, b_ptr, b_col, b_val):
 
 
 @njit(nogil=True, cache=True)
-def _scan_row(i, row, mean_a, inv_a, sum_b, inv_b, b_r, b_i):
-    """Turn a row of Σxy into r in place; give the best of i; update the best of each j."""
-    for j in range(row.shape[0]):
-        row[j] = (row[j] - mean_a * sum_b[j]) * (inv_a * inv_b[j])
-    best_r, best_j = -np.inf, -1
-    for j in range(row.shape[0]):
-        r = row[j]
-        if r > best_r:
-            best_r, best_j = r, j
-        if r > b_r[j]:
-            b_r[j], b_i[j] = r, i
-    return best_r, best_j
-
-
-@njit(nogil=True, cache=True)
 def _sum_rows(rows, a, b, ab):
     """Add Σxy of the features `rows` of a to their rows of `ab`."""
     for i in rows:
@@ -328,6 +309,7 @@ def _match_rows(rows, a, b, mean_a, inv_a, sum_b, inv_b, ab, floor, skip_diagona
     pair_i, pair_j, pair_r = [np.int32(0)][:0], [np.int32(0)][:0], [0.0][:0]
     for k in range(rows.shape[0]):
         i = rows[k]
+        mean, inv = mean_a[i], inv_a[i]
         if len(ab):
             row[:] = ab[i]
         else:
@@ -335,8 +317,17 @@ def _match_rows(rows, a, b, mean_a, inv_a, sum_b, inv_b, ab, floor, skip_diagona
             _add_row(row, a[0][i], a[0][i + ONE], a[1], a[2], b[0], b[1], b[2])
         if skip_diagonal:
             row[i] = np.nan
-        a_r[k], a_j[k] = _scan_row(i, row, mean_a[i], inv_a[i], sum_b, inv_b, b_r, b_i)
-        if a_r[k] >= floor:
+        for j in range(width):
+            row[j] = (row[j] - mean * sum_b[j]) * (inv * inv_b[j])
+        best_r, best_j = -np.inf, -1
+        for j in range(width):
+            r = row[j]
+            if r > best_r:
+                best_r, best_j = r, j
+            if r > b_r[j]:
+                b_r[j], b_i[j] = r, i
+        a_r[k], a_j[k] = best_r, best_j
+        if best_r >= floor:
             for j in range(width):
                 if row[j] >= floor:
                     pair_i.append(np.int32(i))
