@@ -366,8 +366,9 @@ def links_drawn(a, b, pairs):
     nth = pd.Series(i).groupby(i).cumcount().to_numpy()
     for n in range(nth.max(initial=-1) + 1):
         some = nth == n
-        best = bootstrap.best_drawn(*sides, (i[some], j[some]), origin, sample.draws.documents)
-        drawn[some] = best.r_a[i[some]]
+        of_pairs = (i[some], j[some]), origin, sample.draws.documents
+        (best_r, _), _ = bootstrap.best_drawn(*sides, *of_pairs)
+        drawn[some] = best_r[i[some]]
     looks = np.hstack([r[:, None], drawn, double_noise(r, drawn)]) > tau
     ever = looks.any(axis=1)
     return Links(i[ever], j[ever], looks[ever])

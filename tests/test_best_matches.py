@@ -75,8 +75,8 @@ def test_a_pair_reads_as_it_is_matched_afresh(run, a, b, seed_a, seed_b):
     same(matches.best[a, b], fresh)
     back = correlations(other.acts, one.acts, eligible_a=able[1], eligible_b=able[0])
     np.testing.assert_allclose(matches.best[b, a].a_best_r, back.a_best_r, atol=1e-12)
-    same(matches.tracking(a, b)[1:], classify(fresh, 0.6)[1:])
-    assert matches.tracking(a, b, 0.9, "mutual").rule == "mutual"
+    same(matches.tracking(a, b), classify(fresh, 0.6))
+    same(matches.tracking(a, b, 0.9, "mutual"), classify(fresh, 0.9, "mutual"))
 
 
 def test_what_belongs_to_one_dictionary_is_there_too(run):

@@ -20,8 +20,6 @@ RULES = ("best", "mutual", "assignment")
 class Tracking(NamedTuple):
     """Class and partner of every feature of a parent and of its child, by one rule."""
 
-    tau: float
-    rule: str
     parent: np.ndarray  # str [d_parent]: persisting, disappearing or unobserved
     child: np.ndarray  # str [d_child]: matched, emerging or unobserved
     parent_partner: np.ndarray  # int32 [d_parent], index of the child feature; −1: none
@@ -93,11 +91,13 @@ def classify(best: BestMatches, tau: float, rule: str = "best") -> Tracking:
     if rule != "best":  # one to one
         child_partner = np.full(best.b_candidates.size, -1)
         child_partner[partner[partner >= 0]] = np.flatnonzero(partner >= 0)
+
+    def classes(candidates, partner, with_one: str, without: str) -> np.ndarray:
+        return np.where(candidates, np.where(partner >= 0, with_one, without), "unobserved")
+
     return Tracking(
-        tau=tau,
-        rule=rule,
-        parent=_classes(best.a_candidates, partner, "persisting", "disappearing"),
-        child=_classes(best.b_candidates, child_partner, "matched", "emerging"),
+        parent=classes(best.a_candidates, partner, "persisting", "disappearing"),
+        child=classes(best.b_candidates, child_partner, "matched", "emerging"),
         parent_partner=partner.astype(np.int32),
         child_partner=child_partner.astype(np.int32),
     )
@@ -136,9 +136,3 @@ def assignment(pairs: Pairs) -> Pairs:
     real = column < columns.size
     row, column = row[real], column[real]
     return Pairs(rows[row], columns[column], r[row, column])
-
-
-def _classes(
-    candidates: np.ndarray, partner: np.ndarray, with_one: str, without: str
-) -> np.ndarray:
-    return np.where(candidates, np.where(partner >= 0, with_one, without), "unobserved")

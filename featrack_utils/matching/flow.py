@@ -124,8 +124,8 @@ def flow(lineage: Lineage, trackings: Trackings) -> pd.DataFrame:
     rows = []
     for model in lineage.order:
         for parent in lineage.parents(model):
-            tracking = trackings[parent, model]
-            rows += _between(tracking, (parent, classes[parent]), (model, classes[model]))
+            volumes = _volumes(trackings[parent, model], classes[parent], classes[model])
+            rows += [(parent, source, model, target, n) for (source, target), n in volumes.items()]
         for name in ("new", "novel"):
             born = np.count_nonzero(classes[model] == name)
             rows.append(("outside", "new", model, name, born))
@@ -134,11 +134,8 @@ def flow(lineage: Lineage, trackings: Trackings) -> pd.DataFrame:
     return table[table["volume"] > 0].reset_index(drop=True)
 
 
-def _between(
-    tracking: Tracking, source: tuple[str, np.ndarray], target: tuple[str, np.ndarray]
-) -> list[tuple[str, str, str, str, int]]:
-    """Rows of the flow from the features of one stage, with their classes, to another's."""
-    (source_stage, source_class), (target_stage, target_class) = source, target
+def _volumes(tracking: Tracking, source_class: np.ndarray, target_class: np.ndarray) -> pd.Series:
+    """Numbers of features by the classes, str [d_sae], that they have in both models."""
     partner = tracking.parent_partner
     chosen = (partner >= 0) & (tracking.child_partner[partner] == np.arange(partner.size))
     taken = np.zeros(tracking.child.size, bool)
@@ -153,8 +150,7 @@ def _between(
             "target": np.concatenate([fate, split]),
         }
     )
-    volumes = ends.groupby(["source", "target"]).size()
-    return [(source_stage, s, target_stage, t, int(n)) for (s, t), n in volumes.items()]
+    return ends.groupby(["source", "target"]).size()
 
 
 def universal_chains(lineage: Lineage, best: Best, tau: float) -> pd.DataFrame:
@@ -183,7 +179,7 @@ def universal_chains(lineage: Lineage, best: Best, tau: float) -> pd.DataFrame:
         for step in strong:
             if lineage.root in step:
                 strong[step] = strong[step][~strong[step][lineage.root].isin(solved)]
-        found.append(_joined(lineage, _connected(lineage, strong)))
+        found.append(_joined(lineage, strong))
         solved += found[-1][lineage.root].tolist()
     chains = pd.concat(found)
     chains = chains.sort_values(["min_r", lineage.root], ascending=[False, True], ignore_index=True)
@@ -198,17 +194,13 @@ def in_chains(lineage: Lineage, best: Best, tau: float) -> dict[str, Bool[np.nda
     return {model: np.isin(range(sizes[model]), chains[model]) for model in lineage.order}
 
 
-def _connected(lineage: Lineage, links: Links) -> Links:
-    """The links between features that have a link along every step of their model."""
+def _joined(lineage: Lineage, links: Links) -> pd.DataFrame:
+    """Of each root feature that has chains of these links the strongest."""
+    # Links of features that have none along another step of their model are in no chain.
     for model in lineage.order:
         here = [step for step in links if model in step]
         for one, other in product(here, here):
             links[one] = links[one][links[one][model].isin(links[other][model])]
-    return links
-
-
-def _joined(lineage: Lineage, links: Links) -> pd.DataFrame:
-    """Of each root feature that has chains of these links the strongest."""
     parts = [({*step}, each) for step, each in links.items()]
     # Models are taken out one by one: all links of the model are joined, and of the chains that
     # agree in the neighbours still to be joined only the strongest is kept.

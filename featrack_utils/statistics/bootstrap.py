@@ -68,15 +68,6 @@ class Weighted(NamedTuple):
     scale: np.ndarray  # float64 [d_sae, R], 1 / √(n Σx² − (Σx)²); 0: constant or dead
 
 
-class BestDrawn(NamedTuple):
-    """Best r of each feature in every replicate, both ways, and with which feature."""
-
-    r_a: np.ndarray  # float32 [d_a, R], −1 if no pair was looked at
-    index_a: np.ndarray  # int32 [d_a, R], feature of b; −1: none
-    r_b: np.ndarray  # float32 [d_b, R]
-    index_b: np.ndarray  # int32 [d_b, R], feature of a; −1: none
-
-
 class Matched(NamedTuple):
     """How closely another dictionary matches each feature of one, in every look."""
 
@@ -85,10 +76,6 @@ class Matched(NamedTuple):
     asked: np.ndarray  # bool [d_sae], eligible and neither dead nor constant
     exceeded: np.ndarray  # uint8 [d_sae, 1 + 2 R], how many of the taus the best r exceeds
     mutual: np.ndarray  # bool [d_sae, 1 + R], the best match of its best match
-
-    def only(self, mask: np.ndarray) -> Matched:
-        """The same, asking of these features (bool [d_sae]) alone."""
-        return self._replace(asked=self.asked & mask)
 
     def above(self) -> np.ndarray:
         """Which of the features asked exceed each threshold; bool [n_taus, d, 1 + 2 R]."""
@@ -169,19 +156,23 @@ class Sample:
         masks = {"eligible_a": able_a, "eligible_b": able_b}
         best = correlations(a.acts, b.acts, floor=floor, **masks, threads=1)
         sides = map(self.weighted, pair)
-        drawn = best_drawn(*sides, closest(best.pairs), a.origin, self.draws.documents)
+        (r_a, index_a), (r_b, index_b) = best_drawn(
+            *sides, closest(best.pairs), a.origin, self.draws.documents
+        )
         # Each feature's best match on the whole mix and in the replicates.
-        of_a = np.hstack([best.a_best_index[:, None], drawn.index_a])
-        of_b = np.hstack([best.b_best_index[:, None], drawn.index_b])
+        of_a = np.hstack([best.a_best_index[:, None], index_a])
+        of_b = np.hstack([best.b_best_index[:, None], index_b])
 
         def one_way(asked, r, drawn_r, there, back) -> Matched:
             looks = (r[:, None], drawn_r, double_noise(r, drawn_r))
             exceeded = np.hstack([np.searchsorted(taus, look).astype(np.uint8) for look in looks])
-            return Matched(taus, r, asked, exceeded, _returns(there, back))
+            home = np.take_along_axis(back, np.maximum(there, 0), axis=0)
+            mutual = (there >= 0) & (home == np.arange(len(there))[:, None])
+            return Matched(taus, r, asked, exceeded, mutual)
 
         return (
-            one_way(best.a_candidates, best.a_best_r, drawn.r_a, of_a, of_b),
-            one_way(best.b_candidates, best.b_best_r, drawn.r_b, of_b, of_a),
+            one_way(best.a_candidates, best.a_best_r, r_a, of_a, of_b),
+            one_way(best.b_candidates, best.b_best_r, r_b, of_b, of_a),
         )
 
     def copies(self, place: Place) -> Int[np.ndarray, " d_sae"]:
@@ -312,12 +303,6 @@ def copies_merged(matched: Matched, group: np.ndarray) -> Matched:
     return Matched(matched.taus, best_r, np.ones(starts.size, bool), exceeded, mutual)
 
 
-def _returns(there: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """Whether the way there and `back` ends where it began; both int [d, n], −1: no way."""
-    home = np.take_along_axis(back, np.maximum(there, 0), axis=0)
-    return (there >= 0) & (home == np.arange(len(there))[:, None])
-
-
 def closest(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     """Features (i, j) of the pairs that may become a best match in some replicate.
 
@@ -393,29 +378,32 @@ def best_drawn(
     pairs: tuple[np.ndarray, np.ndarray],
     document: np.ndarray,
     draws: np.ndarray,
-) -> BestDrawn:
-    """Best r among the `pairs` (i, j) in every replicate.
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Best r among the `pairs` (i, j) in every replicate, and with which feature.
 
-    A feature that is constant or dead in a replicate has r = 0 there. Both sides must be
-    weighed by the same `draws`.
+    Of each feature of a, then of each of b: r, float32 [d, R], −1 if no pair was looked at, and
+    the other's index, int32 [d, R], −1: none. A feature that is constant or dead in a replicate
+    has r = 0 there. Both sides must be weighed by the same `draws`.
     """
-    shapes = (a.mean.shape, b.mean.shape)
-    best = BestDrawn(*(np.full(s, -1, kind) for s in shapes for kind in (np.float32, np.int32)))
+    best_a, best_b = (
+        tuple(np.full(side.mean.shape, -1, kind) for kind in (np.float32, np.int32))
+        for side in (a, b)
+    )
     weights = np.ascontiguousarray(draws.T)
     n = draws @ np.bincount(document, minlength=draws.shape[1])
     # The denser feature of a pair is laid out once and the sparser one looked up in it.
     active_a, active_b = (np.diff(side.ptr) for side in (a, b))
     i, j = pairs
     denser = active_a[i] >= active_b[j]
-    for some, first in ((denser, True), (~denser, False)):
+    for some, of, their, one, other, best_one, best_other in (
+        (denser, i, j, a, b, best_a, best_b),
+        (~denser, j, i, b, a, best_b, best_a),
+    ):
         order = np.flatnonzero(some)
-        order = order[np.argsort((i if first else j)[order], kind="stable")]
-        if first:
-            _update_best(i[order], j[order], tuple(a), tuple(b), document, weights, n, *best)
-        else:
-            turned = (best.r_b, best.index_b, best.r_a, best.index_a)
-            _update_best(j[order], i[order], tuple(b), tuple(a), document, weights, n, *turned)
-    return best
+        order = order[np.argsort(of[order], kind="stable")]
+        sides = of[order], their[order], tuple(one), tuple(other)
+        _update_best(*sides, document, weights, n, *best_one, *best_other)
+    return best_a, best_b
 
 
 def paired_r(

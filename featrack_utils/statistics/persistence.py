@@ -256,10 +256,10 @@ def _between(
         matched = sample.matched(places.values())
         tables = {}
         for seed, place in places.items():
-            asking = [matched[place].only(mask) for mask in masks[seed] if place in matched]
-            shares = [_counted(sample, place, each, rule) for each in asking if each.asked.any()]
-            if shares:
-                tables[seed] = mean(shares)
+            some = [matched[place].asked & mask for mask in masks[seed] if place in matched]
+            asking = [matched[place]._replace(asked=each) for each in some if each.any()]
+            if asking:
+                tables[seed] = mean(_counted(sample, place, each, rule) for each in asking)
         if not tables:
             return unknown
         if rule == "assignment":
