@@ -45,8 +45,7 @@ from featrack_utils.display.text import (
 )
 from featrack_utils.lineage import label
 from featrack_utils.matching import classes
-from featrack_utils.matching.correlation import correlations
-from featrack_utils.matching.token_correlation import string_correlations
+from featrack_utils.matching.correlation import correlations, string_correlations
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.bootstrap import resample
 from featrack_utils.statistics.intervals import UNDEFINED, Interval, Shares

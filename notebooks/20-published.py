@@ -39,8 +39,7 @@ from featrack_utils.display.text import check, number, percent, points, say, sho
 from featrack_utils.lineage import label
 from featrack_utils.matching import best_matches
 from featrack_utils.matching.classes import eligible
-from featrack_utils.matching.correlation import correlations
-from featrack_utils.matching.token_correlation import string_correlations, string_means
+from featrack_utils.matching.correlation import correlations, string_correlations, string_means
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.bootstrap import resample
 from featrack_utils.statistics.intervals import Shares

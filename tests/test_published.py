@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.matching.token_correlation import string_correlations, string_means
+from featrack_utils.matching.correlation import string_correlations, string_means
 
 
 def random_acts(n_tokens, d_sae, density, seed):

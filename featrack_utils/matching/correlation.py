@@ -1,8 +1,14 @@
-"""Pearson correlations between the features of two dictionaries, over all token positions.
+"""Pearson correlations between two dictionaries' features, over token positions or token strings.
 
-r counts every position, zeros included (`book/method.md`, when two features are one), from float64
-sums. The features stay sparse, and the matches are found row by row, so no feature × feature matrix
-is ever held: except of positions in several blocks, whose `Sums` are made apart and added up.
+Over positions r counts every one, zeros included (`book/method.md`, when two features are one),
+from float64 sums. The features stay sparse, and the matches are found row by row, so no feature ×
+feature matrix is ever held: except of positions in several blocks, whose `Sums` are made apart and
+added up.
+
+Over token strings r is that of the published code (`book/method.md`, token strings). Each feature
+is described by its mean activation on each token string, over the positions where it is active;
+two features correlate over the strings on which both were ever active. With few shared strings a
+large r means little, and with two it is ±1 always, so their number stands beside every r.
 """
 
 from collections.abc import Callable
@@ -24,6 +30,9 @@ from featrack_utils.errors import FeatrackError
 # A feature whose variance is below this share of its mean square (a coefficient of variation
 # under 1e-4) counts as constant: its r would be little more than its sums' rounding error.
 CONSTANT = 1e-8
+LEAST_STRINGS = 2  # shared strings that have an r at all: two points lie on a line, so it is ±1
+# Strings on which a feature varies by less than this share of its overall spread are constant.
+CONSTANT_OVER_STRINGS = 1e-10
 
 
 class Pairs(NamedTuple):
@@ -143,6 +152,84 @@ def copies(
     group = np.full(acts.shape[1], -1, np.int32)
     group[candidates] = np.unique(component[candidates], return_inverse=True)[1]
     return Copies(best.a_best_r, best.a_best_index, group)
+
+
+def string_correlations(
+    a: sparse.csr_matrix,
+    b: sparse.csr_matrix,
+    tokens: np.ndarray,
+    *,
+    floor: float = 0.3,
+    eligible_a: np.ndarray | None = None,
+    eligible_b: np.ndarray | None = None,
+) -> tuple[BestMatches, np.ndarray]:
+    """Best matches by r over token strings, both ways, and the pairs with r ≥ `floor`.
+
+    Beside them the number of strings that each feature of a shares with its best match, int32
+    [d_a]; 0: no match.
+
+    `a` [n_tokens, d_a] and `b` [n_tokens, d_b] are CSR, `tokens` int [n_tokens] the token ids
+    at the same positions, one id per string. A pair that shares fewer than two strings, or on
+    whose shared strings one feature is constant, has no r and doesn't match. Candidates are
+    eligible features active on two strings or more. Equal r go to the lowest index: with two
+    shared strings many are equal, and many pairs exceed any floor. Holds r and the number of
+    shared strings as matrices [d_a, d_b], 3.2 GB at 16,384 features each.
+
+    Raises:
+        FeatrackError: different positions.
+    """
+    a, b = checked(a), checked(b)
+    same_positions(a, b)
+    means_a, means_b = string_means(a, tokens), string_means(b, tokens)
+    able_a, able_b = (np.diff(means.indptr) >= LEAST_STRINGS for means in (means_a, means_b))
+    able_a &= True if eligible_a is None else eligible_a
+    able_b &= True if eligible_b is None else eligible_b
+    columns = _centred(means_a)
+    r = np.full((a.shape[1], b.shape[1]), -np.inf)
+    shared = np.zeros(r.shape, np.int32)
+    strings = (arrays(columns), arrays(_centred(means_b).tocsr()), r, shared)
+    shared_out(_shared_r, np.diff(columns.indptr), np.flatnonzero(able_a), None, *strings)
+    r[:, ~able_b] = -np.inf
+    i, j = (side.astype(np.int32) for side in np.nonzero(r >= floor))
+    pairs = Pairs(i, j, np.minimum(r[i, j], 1))
+    best = BestMatches(*_best_of_rows(r), *_best_of_rows(r.T), able_a, able_b, pairs, floor)
+    behind = shared[np.arange(a.shape[1]), best.a_best_index]
+    return best, np.where(best.a_best_index >= 0, behind, 0)
+
+
+def _best_of_rows(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """r and index of the best in each row; 0 and −1 where there is none."""
+    best = r.max(axis=1)
+    has = np.isfinite(best)
+    index = np.where(has, r.argmax(axis=1), -1).astype(np.int32)
+    return np.where(has, np.clip(best, -1, 1), 0.0), index
+
+
+def string_means(acts: sparse.csr_matrix, tokens: np.ndarray) -> sparse.csc_matrix:
+    """Mean activation of each feature on each token string where active; CSC [vocab, d_sae].
+
+    `acts` [n_tokens, d_sae] non-negative, `tokens` int [n_tokens]. An entry is stored only for
+    strings on which the feature is active at least once.
+    """
+    acts = acts.astype(np.float64)
+    acts.eliminate_zeros()
+    active = sparse.csr_matrix((np.ones(acts.nnz), acts.indices, acts.indptr), shape=acts.shape)
+    has = members(tokens, int(tokens.max()) + 1)
+    total, count = (has @ acts).tocsc(), (has @ active).tocsc()
+    total.sort_indices()
+    count.sort_indices()
+    total.data /= count.data
+    return total
+
+
+def _centred(means: sparse.csc_matrix) -> sparse.csc_matrix:
+    """Each feature's means less their mean, which no r notices and which saves digits."""
+    columns = np.repeat(np.arange(means.shape[1]), np.diff(means.indptr))
+    n = np.maximum(np.diff(means.indptr), 1)
+    middle = np.bincount(columns, weights=means.data, minlength=means.shape[1]) / n
+    centred = means.copy()
+    centred.data -= middle[columns]
+    return centred
 
 
 def checked(acts: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -334,3 +421,34 @@ def _match_rows(rows, a, b, mean_a, inv_a, sum_b, inv_b, ab, floor, skip_diagona
                     pair_j.append(np.int32(j))
                     pair_r.append(row[j])
     return a_r, a_j, b_r, b_i, np.array(pair_i), np.array(pair_j), np.array(pair_r)
+
+
+@njit(nogil=True, cache=True)
+def _shared_r(rows, a, b, r, shared):
+    """Fill `r[i]` and `shared[i]` for features i of `rows`: a by columns, b by strings."""
+    width = r.shape[1]
+    sums = np.empty((width, 6))
+    for k in range(rows.shape[0]):
+        i = rows[k]
+        sums[:] = 0.0
+        for p in range(a[0][i], a[0][i + ONE]):
+            x = a[2][p]
+            for q in range(b[0][a[1][p]], b[0][a[1][p] + ONE]):
+                y, held = b[2][q], sums[b[1][q]]
+                held[0] += 1.0
+                held[1] += x
+                held[2] += x * x
+                held[3] += y
+                held[4] += y * y
+                held[5] += x * y
+        for j in range(width):
+            n, sx, sxx, sy, syy, sxy = sums[j]
+            shared[i, j] = n
+            vx, vy = n * sxx - sx * sx, n * syy - sy * sy
+            if (
+                n >= LEAST_STRINGS
+                and vx > CONSTANT_OVER_STRINGS * n * sxx
+                and vy > CONSTANT_OVER_STRINGS * n * syy
+            ):
+                # Rounded, so that ties are ties.
+                r[i, j] = round((n * sxy - sx * sy) / np.sqrt(vx * vy), 12)

@@ -102,24 +102,18 @@ def over_seeds(tables: Mapping[tuple[int, ...], Shares], draws: Draws, *models: 
 
     `tables` maps (seed of a, seed of b) to that pair's shares under the same `draws`, for the
     `models` a and b, or for more. To the mean of the pairs' replicates, which only documents move,
-    two parts are added: what the seeds that a replicate drew do (`_by_seeds`), and what a few seeds
-    can't show (`_by_luck`).
+    two parts are added.
+
+    The first is how far the seeds that a replicate drew move the mean share. A pair of dictionaries
+    counts as often as both were drawn. Of n seeds drawn from n the spread is √((n − 1) / n) of the
+    true one, which is made good. Where a model has one dictionary, only the other's are drawn.
+
+    The second is what a few seeds can't show, since they may agree by luck. If each feature is
+    found or not by itself, a share p of n features varies between dictionaries by p (1 − p) / n,
+    divided by the number of pairs that have no dictionary in common. What the seeds vary less than
+    that is added as normal noise, the same in all shares of one model.
     """
     share = mean(tables.values())
-    by_seeds = _by_seeds(tables, draws, models)
-    by_luck = _by_luck(share, by_seeds, draws, models)
-    return share._replace(replicates=share.replicates + by_seeds + by_luck)
-
-
-def _by_seeds(
-    tables: Mapping[tuple[int, ...], Shares], draws: Draws, models: tuple[str, ...]
-) -> np.ndarray:
-    """How far each replicate's seeds move the mean share; float64 [n_replicates, n_taus].
-
-    A pair of dictionaries counts as often as both were drawn. Of n seeds drawn from n the spread
-    is √((n − 1) / n) of the true one, which is made good. Where a model has one dictionary, only
-    the other's are drawn.
-    """
     # A seed that wasn't drawn weighs next to nothing, for a model's only seed in a replicate may
     # have no pair but with the others.
     next_to_nothing = 1e-9
@@ -129,28 +123,18 @@ def _by_seeds(
     weights /= weights.sum(axis=1, keepdims=True)
     each = np.stack([share.estimate for share in tables.values()])
     n = min((one.shape[1] for one in times if one.shape[1] > 1), default=1)
-    return (weights @ each - each.mean(axis=0)) * np.sqrt(n / max(n - 1, 1))
-
-
-def _by_luck(
-    share: Shares, by_seeds: np.ndarray, draws: Draws, models: tuple[str, ...]
-) -> np.ndarray:
-    """What a few seeds can't show, since they may agree by luck; float64, like `by_seeds`.
-
-    If each feature is found or not by itself, a share p of n features varies between dictionaries
-    by p (1 − p) / n, divided by the number of pairs that have no dictionary in common. What the
-    seeds vary less than that is added as normal noise, the same in all shares of one model.
-    """
-    if not share.asked or not draws.luck:
-        return np.zeros_like(by_seeds)
-    different = dict.fromkeys(models)
-    fewest = min(draws.seeds[model].shape[1] for model in models)
-    separate_pairs = max(fewest * len(different) / len(models), 1)
-    p = np.clip(share.estimate, 0, 1)
-    expected = p * (1 - p) / share.asked / separate_pairs
-    missing = np.maximum(expected - by_seeds.var(axis=0), 0)
-    luck = sum(draws.luck[model] for model in different) / np.sqrt(len(different))
-    return luck[:, None] * np.sqrt(missing)
+    by_seeds = (weights @ each - each.mean(axis=0)) * np.sqrt(n / max(n - 1, 1))
+    replicates = share.replicates + by_seeds
+    if share.asked and draws.luck:
+        different = dict.fromkeys(models)
+        fewest = min(draws.seeds[model].shape[1] for model in models)
+        separate_pairs = max(fewest * len(different) / len(models), 1)
+        p = np.clip(share.estimate, 0, 1)
+        expected = p * (1 - p) / share.asked / separate_pairs
+        missing = np.maximum(expected - by_seeds.var(axis=0), 0)
+        luck = sum(draws.luck[model] for model in different) / np.sqrt(len(different))
+        replicates = replicates + luck[:, None] * np.sqrt(missing)
+    return share._replace(replicates=replicates)
 
 
 def interval(share: Shares, tau: float, lowest: float = 0.0) -> Interval:
