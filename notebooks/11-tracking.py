@@ -269,7 +269,7 @@ results = {
 }
 for name, (a, _) in edges.items():
     row = table.set_index("pair").loc[name]
-    results |= {f"track.{name}.{share}.raw": row[share] for share in SHARES[:-1]}
+    results |= {f"track.{name}.{kind}_share.raw": row[f"{kind}_share"] for kind in SHARES[:-1]}
     results[f"track.{name}.unobserved_share"] = row["unobserved_share"]
     results |= {f"track.{name}.{kind}_share": x for kind, x in many[name].items()}
     results |= {f"track.{name}.{kind}_share.unchanged": x for kind, x in unchanged_many[a].items()}
