@@ -4,84 +4,35 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
 
 from featrack_utils.errors import FeatrackError
 
 _LOW, _HIGH = ".ci_low", ".ci_high"
 
 
-class Measured(NamedTuple):
-    """A number with the ends of its interval; without one, both are None."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-    def __str__(self) -> str:
-        ends = "" if self.low is None else f" [{self.low:.3g}, {self.high:.3g}]"
-        return f"{self.value:.3g}{ends}"
+def measured(results: Mapping[str, float]) -> pd.DataFrame:
+    """A row for each number: its ``value``, and ``low`` and ``high``, NaN without an interval."""
+    values = pd.Series(results, dtype=float).sort_index()
+    low, high = (values.reindex(values.index + end).to_numpy() for end in (_LOW, _HIGH))
+    table = pd.DataFrame({"value": values, "low": low, "high": high})
+    table.loc[np.isnan(low) | np.isnan(high), ["low", "high"]] = np.nan
+    ends = {name + end for name in results for end in (_LOW, _HIGH)}
+    return table.drop(index=[name for name in results if name in ends])
 
 
-class Comparison(NamedTuple):
-    """What differs between two runs, by name."""
-
-    # In a, in b and their difference, whose interval holds no 0; the clearest first.
-    beyond: dict[str, tuple[Measured, Measured, Measured]]
-    with_interval: int  # numbers compared by their intervals
-    changed: dict[str, tuple[float, float]]  # without an interval in both runs, and not equal
-    without_interval: int
-    only_a: list[str]
-    only_b: list[str]
-
-
-def difference(a: Measured, b: Measured) -> Measured:
+def difference(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """b − a with its interval from the two intervals (`book/method.md`, two runs)."""
     # An estimate may lie outside its own interval by a little; no side is shorter than nothing.
-    below = math.hypot(max(0.0, b.value - b.low), max(0.0, a.high - a.value))
-    above = math.hypot(max(0.0, b.high - b.value), max(0.0, a.value - a.low))
+    below = np.hypot((b.value - b.low).clip(0), (a.high - a.value).clip(0))
+    above = np.hypot((b.high - b.value).clip(0), (a.value - a.low).clip(0))
     d = b.value - a.value
-    return Measured(d, d - below, d + above)
-
-
-def compare(a: Mapping[str, float], b: Mapping[str, float]) -> Comparison:
-    """Compares two runs' results, flat names with their ends under .ci_low and .ci_high."""
-    one, other = _measured(a), _measured(b)
-    shared = [name for name in one if name in other]
-    tested = [n for n in shared if one[n].low is not None and other[n].low is not None]
-    plain = [n for n in shared if n not in {*tested}]
-    found = {name: (one[name], other[name], difference(one[name], other[name])) for name in tested}
-    beyond = {name: each for name, each in found.items() if each[2].low > 0 or each[2].high < 0}
-    values = {name: (one[name].value, other[name].value) for name in plain}
-    return Comparison(
-        dict(sorted(beyond.items(), key=lambda each: -_clarity(each[1][2]))),
-        len(tested),
-        {name: pair for name, pair in values.items() if pair[0] != pair[1]},
-        len(plain),
-        [name for name in one if name not in other],
-        [name for name in other if name not in one],
-    )
-
-
-def _clarity(d: Measured) -> float:
-    """A difference, measured by the width of its interval."""
-    width = d.high - d.low
-    return abs(d.value) / width if width else math.inf
-
-
-def _measured(results: Mapping[str, float]) -> dict[str, Measured]:
-    found = {}
-    for name, value in sorted(results.items()):
-        base, _, end = name.rpartition(".")
-        if f".{end}" in (_LOW, _HIGH) and base in results:
-            continue
-        ends = results.get(name + _LOW), results.get(name + _HIGH)
-        found[name] = Measured(value) if None in ends else Measured(value, *ends)
-    return found
+    return pd.DataFrame({"value": d, "low": d - below, "high": d + above})
 
 
 def read(run: Path) -> dict[str, float]:
@@ -113,22 +64,35 @@ def read(run: Path) -> dict[str, float]:
     return results
 
 
-def report(a: Mapping[str, float], b: Mapping[str, float]) -> Iterable[str]:
-    """The lines that tell what differs between two runs."""
-    found = compare(a, b)
+def report(a: Mapping[str, float], b: Mapping[str, float]) -> Iterator[str]:
+    """The lines that tell what differs between two runs' results, the clearest first."""
+    one, other = measured(a), measured(b)
+    shared = one.index.intersection(other.index)
+    d = difference(one.loc[shared], other.loc[shared])
+    tested = d.low.notna()
+    beyond = d[(d.low > 0) | (d.high < 0)]
+    clarity = beyond.value.abs() / (beyond.high - beyond.low)
     yield (
-        f"{len(found.beyond)} of {found.with_interval} numbers with intervals differ by more than "
+        f"{len(beyond)} of {tested.sum()} numbers with intervals differ by more than "
         "these allow; one in twenty would by chance alone, were the runs independent."
     )
-    for name, (before, after, d) in found.beyond.items():
-        yield f"  {name}: {before} → {after}, difference {d}"
+    for name in clarity.sort_values(ascending=False, kind="stable").index:
+        before, after, by = (
+            "{value:.3g} [{low:.3g}, {high:.3g}]".format(**table.loc[name])
+            for table in (one, other, d)
+        )
+        yield f"  {name}: {before} → {after}, difference {by}"
+    changed = d.index[~tested & (d.value != 0)]
     yield (
-        f"{len(found.changed)} of {found.without_interval} numbers without intervals changed; "
+        f"{len(changed)} of {(~tested).sum()} numbers without intervals changed; "
         "nothing tells whether by more than chance."
     )
-    for name, (before, after) in found.changed.items():
-        yield f"  {name}: {before:.6g} → {after:.6g}"
-    for which, names in (("first", found.only_a), ("second", found.only_b)):
+    for name in changed:
+        yield f"  {name}: {one.value[name]:.6g} → {other.value[name]:.6g}"
+    for which, names in (
+        ("first", one.index.difference(other.index)),
+        ("second", other.index.difference(one.index)),
+    ):
         yield f"{len(names)} numbers are in the {which} run only."
         yield from (f"  {name}" for name in names)
 
