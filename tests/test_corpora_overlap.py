@@ -8,7 +8,9 @@ import random
 
 import pytest
 
-from featrack_utils.corpora import overlap
+from tests.chapters import Chapter
+
+overlap = Chapter("corpora")
 
 
 def ngrams(texts, n):

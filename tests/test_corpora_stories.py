@@ -7,10 +7,12 @@ import re
 
 import pytest
 
-from featrack_utils.corpora.overlap import distinct_share, known_share, ngrams, words_of
 from featrack_utils.corpora.split import split_of
 from featrack_utils.corpora.stories import plot_names, write_stories
 from featrack_utils.corpora.stories.world import table, words
+from tests.chapters import Chapter
+
+overlap = Chapter("corpora")
 
 # Each plot is told twenty-odd times: some 300,000 words in all.
 STORIES = 1400
@@ -117,12 +119,12 @@ def test_validation_plots_share_few_long_phrases_with_training(stories):
     held_out = {f"plot/{name}" for name in plot_names()[::12]}
     train = [story.text for story in stories if story.group not in held_out]
     validation = [story.text for story in stories if story.group in held_out]
-    validation, train = words_of(validation), words_of(train)
-    assert known_share(ngrams(validation, 8), ngrams(train, 8)) < 0.15
+    validation, train = overlap.words_of(validation), overlap.words_of(train)
+    assert overlap.known_share(overlap.ngrams(validation, 8), overlap.ngrams(train, 8)) < 0.15
     # The stories do share a language: single words of validation are nearly all known.
-    assert known_share(ngrams(validation, 1), ngrams(train, 1)) > 0.95
+    assert overlap.known_share(overlap.ngrams(validation, 1), overlap.ngrams(train, 1)) > 0.95
 
 
 def test_a_third_of_the_four_word_phrases_differ(stories):
-    heard = words_of(story.text for story in stories)
-    assert distinct_share(ngrams(heard, 4)) > 0.3
+    heard = overlap.words_of(story.text for story in stories)
+    assert overlap.distinct_share(overlap.ngrams(heard, 4)) > 0.3

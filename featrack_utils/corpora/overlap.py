@@ -1,4 +1,4 @@
-"""Texts that repeat themselves or each other: how much they do, and how it is prevented."""
+"""Texts that repeat themselves or each other: how they are found and left out."""
 
 from __future__ import annotations
 
@@ -14,21 +14,12 @@ from jaxtyping import UInt64
 from featrack_utils.corpora.documents import Document
 
 WINDOW = 13  # words in a row that two texts share by copying, hardly by chance
-WORD = re.compile(r"\w+(?:'\w+)*|[^\w\s]+")  # for shares: punctuation counts
 _WORD = re.compile(r"\w+")
 _GAP = re.compile(r"\n\s*\n")
 _BASE = np.uint64(0xD6E8FEB86659FD93)
 
 Words = UInt64[np.ndarray, " n_words"]
 NGrams = UInt64[np.ndarray, " n_ngrams"]
-
-
-def words_of(texts: Iterable[str]) -> list[Words]:
-    """Hashes of the words of each text.
-
-    Words are runs of letters and digits or runs of punctuation, case kept.
-    """
-    return [word_hashes(WORD.findall(text)) for text in texts]
 
 
 def word_hashes(words: list[str]) -> Words:
@@ -48,24 +39,6 @@ def ngram_hashes(words: Words, n: int) -> NGrams:
     return hashes
 
 
-def ngrams(words: list[Words], n: int) -> NGrams:
-    """The hashes of all n-grams of a corpus; none crosses from one text into the next."""
-    return np.concatenate([ngram_hashes(text, n) for text in words])
-
-
-def distinct_share(grams: NGrams) -> float:
-    """The number of different n-grams divided by the number of all; NaN where there are none."""
-    return float((~pd.Series(grams).duplicated()).mean())
-
-
-def known_share(asked: NGrams, known: NGrams) -> float:
-    """The share of one corpus's n-grams that stand in another; NaN where the first has none.
-
-    Every occurrence counts: a phrase that the first repeats weighs as often as it stands there.
-    """
-    return float(pd.Series(asked).isin(known).mean())
-
-
 def unique_documents(documents: Iterable[Document]) -> Iterator[Document]:
     """Yields each text once: the first of those with the same words, whatever parts them."""
     seen: set[str] = set()
@@ -76,14 +49,12 @@ def unique_documents(documents: Iterable[Document]) -> Iterator[Document]:
             yield document
 
 
-def mostly_new(
-    documents: Iterable[Document], n: int = 8, known_share: float = 0.5
-) -> Iterator[Document]:
-    """Yields the documents of which at most a share of the word n-grams stood in earlier ones."""
+def mostly_new(documents: Iterable[Document], n: int = 8) -> Iterator[Document]:
+    """Yields the documents of which at most half of the word n-grams stood in earlier ones."""
     seen: set[int] = set()
     for document in documents:
         grams = set(_ngrams(_words(document.text), n))
-        if len(grams & seen) <= known_share * len(grams):
+        if len(grams & seen) <= len(grams) / 2:
             seen |= grams
             yield document
 
