@@ -46,6 +46,10 @@ class Lineage:
         models: each model's entry in the profile, by name.
         order: names, parents before children and otherwise as the profile orders them.
         root: the one model without a parent.
+        loaded: those that come from a folder or from the hub.
+        tuned: those that are trained here, starting from a parent.
+        merges: those that are merges of others, made here or loaded.
+        domains: all kinds of text that some model has read, in order of first mention.
         site: the hook point whose activations are taken apart, of all models.
         texts: domains that are there, trained on or not: what a loaded model is taken to have read
             unless its entry says what it `reads`.
@@ -71,11 +75,10 @@ class Lineage:
         self.given = {model: tuple(sources) for model, sources in (given or {}).items()}
         if not re.fullmatch(r"blocks\.\d+\.\S+", site) or self.hook not in WRITERS:
             hook = re.sub(r"^blocks\.\d*\.?", "", site)
-            near = difflib.get_close_matches(hook, WRITERS, n=1, cutoff=0.0)[0]
             layer = re.match(r"blocks\.(\d+)", site)
             raise FeatrackError(
                 f"site is {site!r}, which no model has; the nearest is "
-                f"blocks.{layer[1] if layer else 0}.{near}."
+                f"blocks.{layer[1] if layer else 0}.{_nearest(hook, WRITERS)}."
             )
         if not isinstance(models, Mapping) or not models:
             raise FeatrackError(
@@ -83,19 +86,21 @@ class Lineage:
                 "models: {base: {train: [english]}, child: {parent: base, train: [lua]}}."
             )
         self.models = {name: dict(_checked(name, entry)) for name, entry in models.items()}
-        for name in self.models:
-            self._check_parents(name)
-        self.order = self._parents_first()
-        roots = [name for name in self.order if not self.parents(name)]
+        self._lines = self._parents_first()  # each model with all its ancestors
+        self.order = names = tuple(self._lines)
+        roots = [name for name in names if not self.parents(name)]
         if len(roots) > 1:
             raise FeatrackError(
                 f"models.{roots[0]} and models.{roots[1]} both have no parent; all models of a "
                 "lineage descend from one."
             )
         self.root = roots[0]
+        self.loaded = tuple(name for name in names if "load" in self.models[name])
+        self.tuned = tuple(name for name in names[1:] if "train" in self.models[name])
+        self.merges = tuple(name for name in names if len(self.parents(name)) > 1)
+        self.domains = tuple(dict.fromkeys(d for name in names for d in self.trained_on(name)))
         self._check_given()
-        self._check_loaded()
-        self._check_tuned()
+        self._check_loaded_and_tuned()
 
     @property
     def layer(self) -> int:
@@ -127,55 +132,19 @@ class Lineage:
 
     def ancestors(self, model: str) -> tuple[str, ...]:
         """All models that one descends from, in order, itself left out."""
-        found: set[str] = set()
-        waiting = list(self.parents(model))
-        while waiting:
-            name = waiting.pop()
-            found.add(name)
-            waiting += self.parents(name)
-        return tuple(name for name in self.order if name in found)
+        return tuple(n for n in self.order if n in self._lines[model] and n != model)
 
     def common_ancestor(self, models: Iterable[str]) -> str:
         """The latest model that all of these descend from (or are)."""
-        lines = [{model, *self.ancestors(model)} for model in models]
-        shared = set.intersection(*lines)
+        shared = set.intersection(*(self._lines[model] for model in models))
         return [name for name in self.order if name in shared][-1]
 
     @cached_property
     def edges(self) -> tuple[tuple[str, str], ...]:
         """(parent, child): each model with each parent, a merge also with its parents' ancestor."""
         pairs = [(parent, name) for name in self.order for parent in self.parents(name)]
-        for merge in self.merges:
-            ancestor = self.common_ancestor(self.parents(merge))
-            if (ancestor, merge) not in pairs:
-                pairs.append((ancestor, merge))
-        return tuple(pairs)
-
-    @property
-    def merges(self) -> tuple[str, ...]:
-        """The models that are merges of others, made here or loaded."""
-        return tuple(
-            name
-            for name in self.order
-            if "merge" in self.models[name] or len(self.parents(name)) > 1
-        )
-
-    @property
-    def loaded(self) -> tuple[str, ...]:
-        """The models that come from a folder or from the hub."""
-        return tuple(name for name in self.order if "load" in self.models[name])
-
-    @property
-    def tuned(self) -> tuple[str, ...]:
-        """The models that are trained here, starting from a parent."""
-        return tuple(
-            name for name in self.order if "train" in self.models[name] and self.parents(name)
-        )
-
-    @cached_property
-    def domains(self) -> tuple[str, ...]:
-        """All kinds of text that some model has read, in order of first mention."""
-        return tuple(dict.fromkeys(d for name in self.order for d in self.trained_on(name)))
+        pairs += [(self.common_ancestor(self.parents(merge)), merge) for merge in self.merges]
+        return tuple(dict.fromkeys(pairs))
 
     def trained_on(self, model: str) -> tuple[str, ...]:
         """The domains that a model's own training reads.
@@ -193,25 +162,16 @@ class Lineage:
             FeatrackError: no such model; the nearest is named.
         """
         if model not in self.models:
-            near = difflib.get_close_matches(model, self.order, n=1, cutoff=0.0)[0]
-            raise FeatrackError(f"There is no model {model!r}; the nearest is {near}.")
-        line = {model, *self.ancestors(model)}
-        known = {domain for name in line for domain in self.trained_on(name)}
+            raise FeatrackError(
+                f"There is no model {model!r}; the nearest is {_nearest(model, self.order)}."
+            )
+        known = {domain for name in self._lines[model] for domain in self.trained_on(name)}
         return tuple(domain for domain in self.domains if domain in known)
-
-    def _check_parents(self, name: str) -> None:
-        for parent in self.parents(name):
-            if parent not in self.models:
-                near = difflib.get_close_matches(str(parent), self.models, n=1, cutoff=0.0)[0]
-                raise FeatrackError(
-                    f"models.{name} descends from {parent!r}, which isn't there; the nearest is "
-                    f"{near}."
-                )
 
     def _check_given(self) -> None:
         for name in self.given:
             if name not in self.models:
-                near = difflib.get_close_matches(str(name), self.models, n=1, cutoff=0.0)[0]
+                near = _nearest(name, self.models)
                 raise FeatrackError(f"dictionaries.{name} is of no model; the nearest is {near}.")
         lacking = [name for name in self.order if self.given and not self.given.get(name)]
         if lacking:
@@ -224,15 +184,13 @@ class Lineage:
                 f"dictionaries gives {counts} to the models below {self.root}; give each as many."
             )
 
-    def _check_loaded(self) -> None:
+    def _check_loaded_and_tuned(self) -> None:
         if self.root not in self.loaded and self.loaded:
             child = self.loaded[0]
             raise FeatrackError(
                 f"models.{child} is loaded, and models.{self.root}, from which it descends, "
                 "is trained here with a tokenizer of its own; load that, too."
             )
-
-    def _check_tuned(self) -> None:
         # Phases come in this order: the root, all fine-tunes, all merges.
         for model in self.tuned:
             if merged := [name for name in self.ancestors(model) if "merge" in self.models[name]]:
@@ -241,18 +199,26 @@ class Lineage:
                     "last; tune before merging."
                 )
 
-    def _parents_first(self) -> tuple[str, ...]:
-        order: list[str] = []
-        waiting = list(self.models)
-        while waiting:
-            ready = [name for name in waiting if {*self.parents(name)} <= {*order}]
+    def _parents_first(self) -> dict[str, set[str]]:
+        for name in self.models:
+            if missing := [each for each in self.parents(name) if each not in self.models]:
+                raise FeatrackError(
+                    f"models.{name} descends from {missing[0]!r}, which isn't there; the nearest "
+                    f"is {_nearest(missing[0], self.models)}."
+                )
+        lines: dict[str, set[str]] = {}
+        while waiting := [name for name in self.models if name not in lines]:
+            ready = [name for name in waiting if {*self.parents(name)} <= {*lines}]
             if not ready:
                 raise FeatrackError(
                     f"models.{waiting[0]} descends from itself; name another parent."
                 )
-            order.append(ready[0])
-            waiting.remove(ready[0])
-        return tuple(order)
+            lines[ready[0]] = {ready[0]}.union(*(lines[p] for p in self.parents(ready[0])))
+        return lines
+
+
+def _nearest(name: object, known: Iterable[str]) -> str:
+    return difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)[0]
 
 
 def label(name: str) -> str:
@@ -277,21 +243,17 @@ def _checked(name: str, entry: Any) -> Mapping[str, Any]:
     kind = kinds[0]
     for key in entry:
         if key not in _KEYS[kind]:
-            near = difflib.get_close_matches(str(key), _KEYS[kind], n=1, cutoff=0.0)[0]
+            near = _nearest(key, _KEYS[kind])
             raise FeatrackError(f"{where} has no key {key}; the nearest known one is {near}.")
-    for key in ("load", "revision"):
-        kinds = str if key == "load" else (str, int)
+    for key, kinds, wanted in (
+        ("load", str, "a folder or a name on the hub"),
+        ("revision", (str, int), "a branch, tag or commit"),
+    ):
         if key in entry and (not isinstance(entry[key], kinds) or not str(entry[key]).strip()):
-            raise FeatrackError(
-                f"{where}.{key} is {entry[key]!r}; write "
-                + (
-                    "a folder or a name on the hub."
-                    if key == "load"
-                    else "a branch, tag or commit."
-                )
-            )
-    several = set() if isinstance(entry.get("parent") or "", str) else {"parent"}
-    for key in ({"train", "merge", "reads"} & set(entry)) | several:
+            raise FeatrackError(f"{where}.{key} is {entry[key]!r}; write {wanted}.")
+    several = not isinstance(entry.get("parent") or "", str)
+    lists = {"train", "merge", "reads", *["parent"] * several}
+    for key in (key for key in entry if key in lists):
         names = entry[key]
         listed = isinstance(names, list | tuple) and all(isinstance(n, str) for n in names)
         if not listed or not names or len({*names}) < len(names):
