@@ -30,7 +30,7 @@ import seaborn as sns
 from matplotlib.ticker import PercentFormatter
 
 from featrack_utils.corpora import files, hub, overlap, prepare
-from featrack_utils.corpora.stories import plot_names
+from featrack_utils.corpora.stories.telling import plots
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
 from featrack_utils.display.text import check, count, listed, number, percent, say, show
@@ -97,7 +97,7 @@ embedded = [domain for domain in domains if sources_of[domain]["kind"] == "embed
 style.use_style(lineage)
 say(
     f"In this run {count(len(embedded))} of {count(len(domains))} texts are embedded. Any other is "
-    f"read from where the profile points. The grammar of the stories has {count(len(plot_names()))} "
+    f"read from where the profile points. The grammar of the stories has {count(len(plots()))} "
     "plots, with alternatives for most of their sentences."
 )
 
@@ -366,7 +366,7 @@ say(f"{where}, no text has more than {percent(largest, 2)} of its 8-grams from a
 # %% tags=["remove-cell"]
 results = {"corpora.vocab_size": len(corpora.tokenizer)}
 results["corpora.embedded"] = len(embedded)
-results["corpora.stories.plots"] = len(plot_names())
+results["corpora.stories.plots"] = len(plots())
 results |= {"corpora.root_available_tokens": available, "corpora.root_read_tokens": root_tokens}
 tables = sizes.merge(used).merge(repeated).drop(columns="text")
 for domain, row in zip(domains, tables.to_dict("records"), strict=True):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from featrack_utils.corpora.stories.telling import Telling, cast_of, tidied
-from featrack_utils.corpora.stories.world import plural, sections, table
+from featrack_utils.corpora.stories.cast import plural, table
+from featrack_utils.corpora.stories.telling import Telling, cast_of, sections, tidied
 
 
 def test_activities_have_their_forms():

@@ -14,7 +14,7 @@ from featrack_utils.corpora.english import english_documents
 from featrack_utils.corpora.files import file_documents
 from featrack_utils.corpora.hub import hub_documents
 from featrack_utils.corpora.overlap import unique_documents, without_leaks
-from featrack_utils.corpora.stories import write_stories
+from featrack_utils.corpora.stories.telling import write_stories
 from featrack_utils.errors import FeatrackError
 
 log = logging.getLogger(__name__)

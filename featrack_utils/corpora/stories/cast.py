@@ -1,11 +1,19 @@
-"""Who and what a story is about: drawn once, then the same to the end."""
+"""Who and what a story is about: drawn once from tables, then the same to the end.
+
+Every noun carries classes ("small", "wear", "out"), so that a plot can ask for something that
+makes sense: nobody eats a ladder, and only what is light flies away.
+"""
 
 from __future__ import annotations
 
+import functools
 import random
+import re
 from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
-from featrack_utils.corpora.stories.world import Noun, fitting, plural, words
+DATA = Path(__file__).parent / "data"
 
 Entity = dict[str, str]  # a name or phrase under "", and its other forms
 
@@ -24,48 +32,93 @@ _AUNT = 0.3  # otherwise a parent or grandparent
 _PORTIONS = dict(whole="slice of", meal="bowl of", drink="cup of", spread="spoonful of")
 
 
+class Noun(NamedTuple):
+    """One row of a table: a noun or phrase, its classes, and further columns."""
+
+    name: str
+    classes: frozenset[str]
+    columns: tuple[str, ...]
+
+
+def lines_of(name: str) -> list[str]:
+    """The lines of a data file, without empty ones and comments."""
+    text = (DATA / f"{name}.txt").read_text(encoding="utf-8")
+    return [line.strip() for line in text.splitlines() if line.strip() and line[0] != "#"]
+
+
+@functools.cache
+def table(name: str) -> tuple[Noun, ...]:
+    """The rows of a table; a noun's own name (with underscores) is one of its classes."""
+    rows = []
+    for line in lines_of(name):
+        noun, classes, *columns = (cell.strip() for cell in line.split(";"))
+        own = noun.removeprefix("the ").replace(" ", "_")
+        rows.append(Noun(noun, frozenset([*classes.split(), own]), tuple(columns)))
+    return tuple(rows)
+
+
+@functools.cache
+def fitting(name: str, wanted: str) -> tuple[Noun, ...]:
+    """The rows of a table whose classes satisfy "a+b|c+-d": (a and b) or (c and not d)."""
+    options = [option.split("+") for option in wanted.split("|")]
+    return tuple(
+        row
+        for row in table(name)
+        if any(
+            all((part.lstrip("-") in row.classes) != part.startswith("-") for part in parts)
+            for parts in options
+        )
+    )
+
+
+@functools.cache
+def words() -> dict[str, tuple[str, ...]]:
+    """The lists by name, of words or, where there are commas, of phrases."""
+    found = {}
+    for line in lines_of("words"):
+        head, _, rest = line.partition(":")
+        parts = rest.split(",") if "," in rest else rest.split()
+        found[head] = tuple(part.strip() for part in parts)
+    return found
+
+
+def plural(noun: str) -> str:
+    """The plural of a noun; of a compound ("teddy bear") its last word changes."""
+    head, space, last = noun.rpartition(" ")
+    irregular = dict(pair.split() for pair in words()["plurals"])
+    ending = "es" if last.endswith(("s", "x", "z", "ch", "sh")) else "s"
+    regular = re.sub("(?<![aeiou])y$", "ie", last) + ending
+    return head + space + irregular.get(last, regular)
+
+
 def draw(rng: random.Random, wanted: Mapping[str, str]) -> dict[str, Entity]:
     """The entities of a story, by letter; `wanted` is what the plot asks of some of them."""
     wants = {**_WANTED, **wanted}
-    people = _people(rng, wants["H"], wants["K"])
-    place, other = _two(rng, "places", wants["P"], wants["Q"])
-    thing, second = _two(rng, "things", wants["T"], wants["U"])
-    food, more = _two(rng, "foods", wants["B"], wants["E"])
-    where = "out" if "out" in place.classes else "in"
+    entities = _people(rng, wants["H"], wants["K"])
+    rows: dict[str, Noun] = {}
+    for name, (one, other) in {"places": "PQ", "things": "TU", "foods": "BE"}.items():
+        rows[one] = rng.choice(fitting(name, wants[one]))
+        rows[other] = rng.choice([r for r in fitting(name, wants[other]) if r != rows[one]])
+    where = "out" if "out" in rows["P"].classes else "in"
     weather = wants["W"] or _one_of(rng, f"weather-{where}")
     day = wants["D"] or _one_of(rng, "day")
-    heroes = {people[key]["kind"] for key in "HFR"}
-    small = rng.choice([row for row in fitting("creatures", wants["S"]) if row.name not in heroes])
-    large = rng.choice(fitting("creatures", wants["M"]))
-    fun = rng.sample(fitting("activities", f"{where}|any"), 2)
-    others = rng.sample(fitting("activities", "out|in|any"), 2)
-    entities = people | {
-        "P": _place(rng, place),
-        "Q": _place(rng, other),
-        "T": _thing(rng, thing),
-        "U": _thing(rng, second),
-        "B": _food(rng, food),
-        "E": _food(rng, more),
-        "S": _creature(rng, small),
-        "M": _creature(rng, large),
-        "W": {"": _one_of(rng, f"weather-{weather}")},
-        "D": {"": day},
-        "n": {"": _one_of(rng, "number")},
-        "C": {"": _one_of(rng, "color")},
-    }
-    for key, row in zip(("V", "V2", "A", "O"), [*fun, *others], strict=True):
-        past, ing = row.columns
-        entities[key] = {"": row.name, "past": past, "ing": ing}
+    heroes = {entities[key]["kind"] for key in "HFR"}
+    rows["S"] = rng.choice([r for r in fitting("creatures", wants["S"]) if r.name not in heroes])
+    rows["M"] = rng.choice(fitting("creatures", wants["M"]))
+    activities = rng.sample(fitting("activities", f"{where}|any"), 2)
+    activities += rng.sample(fitting("activities", "out|in|any"), 2)
+    for keys, forms in {"PQ": _place, "TU": _thing, "BE": _food, "SM": _creature}.items():
+        entities |= {key: forms(rng, rows[key]) for key in keys}
+    for key, of in {"W": f"weather-{weather}", "n": "number", "C": "color"}.items():
+        entities[key] = {"": _one_of(rng, of)}
+    entities["D"] = {"": day}
+    for key, (name, _, forms) in zip(("V", "V2", "A", "O"), activities, strict=True):
+        entities[key] = {"": name, **dict(zip(("past", "ing"), forms, strict=True))}
     return entities
 
 
 def _one_of(rng: random.Random, key: str) -> str:
     return rng.choice(words()[key])
-
-
-def _two(rng: random.Random, name: str, first: str, second: str) -> tuple[Noun, Noun]:
-    one = rng.choice(fitting(name, first))
-    return one, rng.choice([row for row in fitting(name, second) if row != one])
 
 
 def _people(rng: random.Random, wanted: str, job: str) -> dict[str, Entity]:
@@ -87,16 +140,17 @@ def _people(rng: random.Random, wanted: str, job: str) -> dict[str, Entity]:
     return people
 
 
+def _being(name: str, sex: str, kind: str, hand: str) -> Entity:
+    forms = {"kind": kind, "kinds": plural(kind), "hand": hand, "hands": plural(hand)}
+    return {"": name, **_PRONOUNS[sex], **forms}
+
+
 def _person(rng: random.Random, name: str, sex: str, kind: str, hand: str = "hand") -> Entity:
     garment = _one_of(rng, "garment")
     trait, second = rng.sample(words()["trait"], 2)
-    return {
-        "": name,
-        **_PRONOUNS[sex],
-        **{"kind": kind, "kinds": plural(kind), "hand": hand, "hands": plural(hand)},
-        **{"trait": trait, "trait2": second},
-        **{"garment": garment, "wear": f"{_one_of(rng, 'color')} {garment}"},
-    }
+    wear = f"{_one_of(rng, 'color')} {garment}"
+    looks = {"trait": trait, "trait2": second, "garment": garment, "wear": wear}
+    return _being(name, sex, kind, hand) | looks
 
 
 def _friend(rng: random.Random, sex: str, taken: set[str], row: Noun | None) -> Entity:
@@ -126,15 +180,13 @@ def _townsperson(rng: random.Random, row: Noun | None, job: str) -> Entity:
     title = rng.choice(("Mr", "Mrs"))
     surname = row.name.split()[0].capitalize() if row else _one_of(rng, title.lower())
     job = _one_of(rng, "job") if job == "any" else job
-    name = f"{title}. {surname}"
-    person = _person(rng, name, "he" if title == "Mr" else "she", job)
-    return person | {"job": job, "intro": f"{name}, the {job}"}
+    return _person(rng, f"{title}. {surname}", "he" if title == "Mr" else "she", job)
 
 
 def _place(rng: random.Random, row: Noun) -> Entity:
     preposition, seen = row.columns
     sights = rng.sample([f"the {sight.strip()}" for sight in seen.split(",")], 3)
-    forms = {"": row.name, "at": f"{preposition} {row.name}", "to": f"to {row.name}"}
+    forms = {"": row.name, "at": f"{preposition} {row.name}"}
     return forms | dict(zip(("see", "see2", "see3"), sights, strict=True))
 
 
@@ -142,31 +194,18 @@ def _thing(rng: random.Random, row: Noun) -> Entity:
     own = [word.strip() for word in row.columns[0].split(",")]
     colors = words()["color"] if row.classes & {"paint", "cloth", "flier"} else ()
     adjective = rng.choice([*own, *own, "old", "new", *colors])
-    full = f"{adjective} {row.name}"
-    return {"": row.name, "s": plural(row.name), "adj": adjective, "full": full, "a": f"a {full}"}
+    return {"": row.name, "s": plural(row.name), "adj": adjective}
 
 
 def _food(rng: random.Random, row: Noun) -> Entity:
     adjective = _one_of(rng, "grown" if row.classes & {"fruit", "garden"} else "baked")
     portion = next((f"{word} " for key, word in _PORTIONS.items() if key in row.classes), "")
-    countable = "some" not in row.classes
-    return {
-        "": row.name,
-        "a": f"{'a' if countable else 'some'} {adjective} {row.name}",
-        "s": plural(row.name) if countable else row.name,
-        "piece": f"a {portion}{row.name}",
-    }
+    article, several = ("some", row.name) if "some" in row.classes else ("a", plural(row.name))
+    forms = {"a": f"{article} {adjective} {row.name}", "piece": f"a {portion}{row.name}"}
+    return {"": row.name, "s": several, **forms}
 
 
 def _creature(rng: random.Random, row: Noun) -> Entity:
     home, sound, hand = row.columns
-    return {
-        "": f"the {row.name}",
-        "the": f"the {row.name}",
-        "a": f"a {row.name}",
-        "s": plural(row.name),
-        "kind": row.name,
-        **_PRONOUNS["it"],
-        **{"home": home, "sound": sound, "hand": hand, "hands": plural(hand)},
-        "trait": _one_of(rng, "trait"),
-    }
+    being = _being(f"the {row.name}", "it", row.name, hand)
+    return being | {"home": home, "sound": sound, "trait": _one_of(rng, "trait")}

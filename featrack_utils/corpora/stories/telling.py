@@ -26,8 +26,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from featrack_utils.corpora.documents import Document
-from featrack_utils.corpora.stories.cast import Entity, draw
-from featrack_utils.corpora.stories.world import sections, words
+from featrack_utils.corpora.stories.cast import DATA, Entity, draw, lines_of, words
 
 _OPTIONAL = 0.5  # chance that an optional paragraph is told
 _CLOSING = 0.75
@@ -46,17 +45,11 @@ _AN = re.compile(r"\b([Aa]) (?=hour|honest|(?!uni|use|usu|one|eu|ukulele)[aeiou]
 
 
 class Plot(NamedTuple):
-    """A plot, as its section says it.
+    """A plot, as its section says it."""
 
-    Attributes:
-        wanted: what its cast must be like, by letter.
-        settled: names that are given a value at the start, and the values to choose from.
-        paragraphs: of each the alternatives, of which one is told, and whether it is optional.
-    """
-
-    wanted: dict[str, str]
-    settled: dict[str, list[str]]
-    paragraphs: list[tuple[list[str], bool]]
+    wanted: dict[str, str]  # what its cast must be like, by letter
+    settled: dict[str, list[str]]  # names given a value at the start, and the values to choose from
+    paragraphs: list[tuple[list[str], bool]]  # the alternatives, and whether it is optional
 
 
 @functools.cache
@@ -110,15 +103,18 @@ class Telling:
         """Who says it, in one of the many ways of a child's book."""
         speaker = self.entities["speaker"] = self.entities[who]
         name = _capital(speaker[""], "Name")  # "the robin" may start a sentence
-        split = _FIRST_SENTENCE.match(sentences)
-        form = self.rng.random()
-        if split and form < 0.4:
-            return f'"{_open(split[1])}" {self._tag(speaker, split[1], mood)}. "{split[2]}"'
+        split, form = _FIRST_SENTENCE.match(sentences), self.rng.random()
+        first, rest = split.groups() if split and form < 0.4 else (sentences, "")
+        verb = self._verb(first, mood)
+        alone = verb in words()["alone"]
         if form < 0.6:
-            return f'"{_open(sentences)}" {self._tag(speaker, sentences, mood)}.'
-        verb = self._verb(sentences, mood)
+            manner = self._manner(speaker, first, mood)
+            told = "" if alone else manner
+            turned = " " not in verb and self.rng.random() < 0.55
+            tag = f"{verb} {speaker['']}{told}" if turned else f"{speaker['']} {verb}{told}"
+            return f'"{_open(first)}" {tag}.' + (f' "{rest}"' if rest else "")
         if form < 0.76:
-            manner = "" if verb in words()["alone"] else self._manner(speaker, sentences, mood)
+            manner = "" if alone else self._manner(speaker, sentences, mood)
             return f'{name} {verb}{manner}, "{sentences}"'
         beat = f"beat-{mood or 'plain'}" if "garment" in speaker else "beat-creature"
         beat = self._call(beat, [])
@@ -127,12 +123,6 @@ class Telling:
         if form < 0.94:
             return f'{name} {beat}. "{sentences}"'
         return f'{name} {beat}. "{_open(sentences)}" {speaker["he"]} {verb}.'
-
-    def _tag(self, speaker: Entity, said: str, mood: str) -> str:
-        verb, manner = self._verb(said, mood), self._manner(speaker, said, mood)
-        manner = "" if verb in words()["alone"] else manner
-        turned = " " not in verb and self.rng.random() < 0.55
-        return f"{verb} {speaker['']}{manner}" if turned else f"{speaker['']} {verb}{manner}"
 
     def _verb(self, sentences: str, mood: str) -> str:
         mark = sentences[-1]
@@ -161,18 +151,13 @@ def write_stories(seed: int) -> Iterator[Document]:
 
     The same seed gives the same stories.
     """
-    plots = _plots()
+    by_name = plots()
     number = 0
     while True:
-        for name in random.Random(f"{seed}/order/{number}").sample(list(plots), len(plots)):
-            text = _tell(random.Random(f"{seed}/{number}"), plots[name])
+        for name in random.Random(f"{seed}/order/{number}").sample(list(by_name), len(by_name)):
+            text = _tell(random.Random(f"{seed}/{number}"), by_name[name])
             yield Document(text, f"story/{number}", f"plot/{name}", package="featrack-utils")
             number += 1
-
-
-def plot_names() -> list[str]:
-    """The names of all plots, sorted."""
-    return sorted(_plots())
 
 
 def _tell(rng: random.Random, plot: Plot) -> str:
@@ -200,7 +185,21 @@ def tidied(paragraphs: list[str]) -> str:
 
 
 @functools.cache
-def _plots() -> dict[str, Plot]:
+def sections(kind: str) -> dict[str, list[str]]:
+    """The lines under each heading ("== name") of the files that hold "plots" or "rules"."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(DATA.glob(f"{kind}_*.txt")):
+        for line in lines_of(path.stem):
+            if line.startswith("== "):
+                lines = found[line.removeprefix("== ")] = []
+            else:
+                lines.append(line)
+    return found
+
+
+@functools.cache
+def plots() -> dict[str, Plot]:
+    """All plots, by name."""
     return {name: _read_plot(lines) for name, lines in sections("plots").items()}
 
 
