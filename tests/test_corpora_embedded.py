@@ -20,7 +20,7 @@ from featrack_utils.corpora.english import (
     prose_paragraphs,
 )
 from featrack_utils.corpora.prepare import provenance
-from featrack_utils.corpora.split import split_of
+from featrack_utils.corpora.split import place
 from featrack_utils.errors import FeatrackError
 
 NUMPY_STYLE = """Return the evenly :term:`spaced numbers` over a stated interval of the line.
@@ -146,8 +146,8 @@ def test_nothing_read_is_imported(small_stdlib, tmp_path):
 
 
 def test_a_module_and_its_docstrings_fall_on_the_same_side(small_stdlib):
-    code = {d.origin: split_of(d.group, 0.5, 3) for d in python_documents(small_stdlib)}
-    prose = {d.origin: split_of(d.group, 0.5, 3) for d in english_documents(small_stdlib)}
+    code = {d.origin: place(d.group, 3) for d in python_documents(small_stdlib)}
+    prose = {d.origin: place(d.group, 3) for d in english_documents(small_stdlib)}
     assert prose and prose.items() <= code.items()
 
 

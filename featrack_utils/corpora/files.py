@@ -80,35 +80,29 @@ def file_documents(domain: str, globs: Sequence[str], column: str = "text") -> I
 def _sections(
     domain: str, file: Path, name: str, column: str, section_chars: int, few: bool
 ) -> Iterator[Document]:
+    where = f"{readable(file.name)} in the {domain} corpus"
+    number = used = 0
     try:
         if file.suffix.lower() == ".parquet":
-            several, texts = True, _parquet_texts(domain, file, column)
+            several, texts = True, _parquet_texts(file, column, where)
         elif file.suffix.lower() in (".jsonl", ".ndjson"):
-            several, texts = True, _jsonl_texts(domain, file, column)
+            several, texts = True, _jsonl_texts(file, column, where)
         else:
             several, texts = _plain_texts(domain, file)
-        yield from _documents(texts, name, section_chars, several=several, few=few)
+        for row, text in enumerate(texts):
+            for stretch in pieces(map(readable, text), section_chars):
+                if used and used + len(stretch) > section_chars:
+                    number, used = number + 1, 0
+                used += len(stretch)
+                section = f"{name}#{number}" if number else name
+                origin, group = f"{name}:{row}" if several else section, section if few else name
+                for piece in filter(str.strip, pieces([stretch], MAX_DOCUMENT_CHARS)):
+                    yield Document(piece, origin, group)
     except OSError as error:  # a disk that fails, a file that has gone
         raise FeatrackError(
-            f"{readable(file.name)} in the {domain} corpus can't be read "
-            f"({error.strerror or error}); mend it or leave it out of the glob."
+            f"{where} can't be read ({error.strerror or error}); mend it or leave it out of the "
+            "glob."
         ) from error
-
-
-def _documents(
-    texts: Iterable[Iterable[str]], name: str, section_chars: int, *, several: bool, few: bool
-) -> Iterator[Document]:
-    number = used = 0
-    for row, text in enumerate(texts):
-        for stretch in pieces(map(readable, text), section_chars):
-            if used and used + len(stretch) > section_chars:
-                number, used = number + 1, 0
-            used += len(stretch)
-            section = f"{name}#{number}" if number else name
-            origin = f"{name}:{row}" if several else section
-            for piece in pieces([stretch], MAX_DOCUMENT_CHARS):
-                if piece.strip():
-                    yield Document(piece, origin=origin, group=section if few else name)
 
 
 def matched_files(domain: str, globs: Sequence[str]) -> list[Path]:
@@ -208,23 +202,22 @@ def _divided_texts(file: Path) -> Iterator[str]:
     yield rest
 
 
-def _jsonl_texts(domain: str, file: Path, column: str) -> Iterator[Iterable[str]]:
+def _jsonl_texts(file: Path, column: str, where: str) -> Iterator[Iterable[str]]:
     # Bytes are read, so that a line which isn't UTF-8 is named like any other.
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            where = f"Line {number} of {readable(file.name)} in the {domain} corpus"
+            here = f"Line {number} of {where}"
             try:
                 row = json.loads(line.decode("utf-8-sig")) if line.strip() else {column: None}
             except (ValueError, RecursionError) as error:
                 raise FeatrackError(
-                    f"{where} is not JSON in UTF-8; each line must hold one JSON object."
+                    f"{here} is not JSON in UTF-8; each line must hold one JSON object."
                 ) from error
-            if text := text_of(row if isinstance(row, dict) else {}, column, where):
+            if text := text_of(row if isinstance(row, dict) else {}, column, here):
                 yield [text]
 
 
-def _parquet_texts(domain: str, file: Path, column: str) -> Iterator[Iterable[str]]:
-    where = f"{readable(file.name)} in the {domain} corpus"
+def _parquet_texts(file: Path, column: str, where: str) -> Iterator[Iterable[str]]:
     try:
         with pq.ParquetFile(file) as table:
             text_of(dict.fromkeys(table.schema_arrow.names), column, where)

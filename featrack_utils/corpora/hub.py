@@ -36,10 +36,9 @@ def hub_documents(domain: str, source: SourceConfig, seed: int) -> Iterator[Docu
     """Yields the texts of a data set on the hub, without storing it.
 
     Its files (Parquet's groups of rows), and then its rows in a buffer of ``source.buffer``, are
-    shuffled by the seed. Each
-    row is an origin and a group of its own, named by a hash of its text, so which side it falls
-    on depends on its text alone. Texts are cut to MAX_DOCUMENT_CHARS. What a broken connection
-    has cut off is asked for again from there.
+    shuffled by the seed. Each row is an origin and a group of its own, named by a hash of its text,
+    so which side it falls on depends on its text alone. Texts are cut to MAX_DOCUMENT_CHARS. What
+    a broken connection has cut off is asked for again from there.
 
     Raises:
         FeatrackError: the data set can't be reached or has no such split or column, or the
@@ -103,19 +102,14 @@ def pinned(sources: Mapping[str, Mapping[str, Any]], corpora: Path) -> dict[str,
         before = read.get(domain, {})
         same = all(before.get(key) == given.get(key) for key in ("path", "revision"))
         if commit := before.get("commit") if same else None:
-            _warn_if_changed(domain, source, commit, corpora)
+            with suppress(FeatrackError):  # no network is needed any more
+                if (now := _commit(domain, source, timeout=5)) != commit:
+                    where = f"corpora.sources_of.{domain}"
+                    log.warning(CHANGED, where, source.path, commit[:8], now[:8], corpora)
         else:
             commit = _commit(domain, source)
         found[domain] = {**given, "commit": commit}
     return found
-
-
-def _warn_if_changed(domain: str, source: SourceConfig, commit: str, corpora: Path) -> None:
-    with suppress(FeatrackError):  # no network is needed any more
-        now = _commit(domain, source, timeout=5)
-        if now != commit:
-            where = f"corpora.sources_of.{domain}"
-            log.warning(CHANGED, where, source.path, commit[:8], now[:8], corpora)
 
 
 def _commit(domain: str, source: SourceConfig, timeout: float = 20) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,20 +90,15 @@ def prepare(
         domain: {"train": train_tokens[domain], "validation": validation_tokens}
         for domain in configs
     }
-    per_token = {
-        domain: EMBEDDED[config.text].chars_per_token if config.text else CHARS_PER_TOKEN
-        for domain, config in configs.items()
-    }
-    characters = {
-        domain: {split: int(n * per_token[domain]) for split, n in tokens.items()}
-        for domain, tokens in wanted.items()
-    }
+    characters = {}
+    for domain, config in configs.items():
+        per_token = EMBEDDED[config.text].chars_per_token if config.text else CHARS_PER_TOKEN
+        characters[domain] = {split: int(n * per_token) for split, n in wanted[domain].items()}
     documents = collect_all(
         configs, wanted=characters, validation_share=validation_share, seed=seed
     )
     credits = {
-        domain: provenance([*by_split["train"], *by_split["validation"]])
-        for domain, by_split in documents.items()
+        domain: provenance(chain(*by_split.values())) for domain, by_split in documents.items()
     }
     pd.concat(credits, names=["domain"]).to_csv(folder / "provenance.csv")
     if tokenizer_from:
@@ -124,10 +120,8 @@ def provenance(documents: Iterable[Document]) -> pd.DataFrame:
     Of each its version and licence as its metadata state them, the number of different ``groups``
     and of ``characters``.
     """
-    table = pd.DataFrame(
-        [(d.package or OWN, d.group, len(d.text)) for d in documents],
-        columns=["package", "groups", "characters"],
-    )
+    rows = [(d.package or OWN, d.group, len(d.text)) for d in documents]
+    table = pd.DataFrame(rows, columns=["package", "groups", "characters"])
     totals = table.groupby("package").agg({"groups": "nunique", "characters": "sum"})
     totals = totals.sort_values("characters", ascending=False, kind="stable")
     stated = [_version_and_licence(package) for package in totals.index]

@@ -31,34 +31,27 @@ LOOK_AHEAD = 4_000_000  # characters read at most to find enough groups for a sm
 SPARE = 1.05  # training text collected beyond the budget, because leaks will leave it
 
 
-def split_of(group: str, validation_share: float, seed: int) -> str:
-    """Says "train" or "validation" for a group, by a hash of its name.
+def place(group: str, seed: int) -> float:
+    """A number from 0 to 1 by a hash of a group's name.
 
-    The answer depends on nothing but the arguments, so a file that feeds two domains falls on
-    the same side in both and no text can leak from one domain to another.
+    It depends on nothing but the arguments, so a file that feeds two domains has one place in
+    both, and no text can leak from one domain to another.
     """
-    return "validation" if _place(group, seed) < validation_share else "train"
-
-
-def _place(group: str, seed: int) -> float:
-    """A number from 0 to 1 by a hash of the name."""
     digest = hashlib.blake2b(f"{seed}:{group}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 def assign_groups(groups: Iterable[str], validation_share: float, seed: int) -> dict[str, str]:
-    """Says for each group on which side it falls.
+    """Says for each group on which side it falls, "train" or "validation".
 
-    `split_of` decides, except that training gets at least one group, and validation a fifth of
-    them up to a dozen, and one of two: those nearest to its end of the hashes.
+    Those placed below `validation_share` are validation's, except that training gets at least one
+    group, and validation a fifth of them up to a dozen, and one of two: those nearest to its end.
     """
-    order = sorted(groups, key=lambda group: _place(group, seed))
-    side = {group: split_of(group, validation_share, seed) for group in order}
-    for group in order[: max(1, min(MIN_VALIDATION_GROUPS, len(order) // 5))]:
-        side[group] = "validation"
-    if len(order) > 1:
-        side[order[-1]] = "train"
-    return side
+    order = sorted(groups, key=lambda group: place(group, seed))
+    below = sum(place(group, seed) < validation_share for group in order)
+    fewest = max(1, min(MIN_VALIDATION_GROUPS, len(order) // 5))
+    n = min(max(below, fewest), max(1, len(order) - 1))
+    return dict.fromkeys(order[:n], "validation") | dict.fromkeys(order[n:], "train")
 
 
 def documents_of(domain: str, source: SourceConfig, seed: int) -> Iterator[Document]:
@@ -69,31 +62,26 @@ def documents_of(domain: str, source: SourceConfig, seed: int) -> Iterator[Docum
     Raises:
         FeatrackError: a source that can't be read.
     """
-    match source.kind, source.text:
-        case "files", _:
-            return file_documents(domain, source.globs, source.column)
-        case "hub", _:
-            return hub_documents(domain, source, seed)
-        case _, "english":
-            return english_documents()
-        case _, "python":
-            return python_documents()
-        case _, "lua":
-            return lua_documents()
-        case _:
-            return write_stories(seed)
+    if source.kind == "files":
+        return file_documents(domain, source.globs, source.column)
+    if source.kind == "hub":
+        return hub_documents(domain, source, seed)
+    if source.text == "stories":
+        return write_stories(seed)
+    of = {"english": english_documents, "python": python_documents, "lua": lua_documents}
+    return of[source.text]()
 
 
 def collect_all(
     sources: Mapping[str, SourceConfig],
     *,
-    wanted: Mapping[str, Mapping[str, int]],
+    wanted: Mapping[str, dict[str, int]],
     validation_share: float,
     seed: int,
 ) -> dict[str, Split]:
     """Every domain's documents for training and for validation.
 
-    Groups are divided by `split_of`, so a module that feeds two domains falls on one side.
+    Groups are divided by their `place`, so a module that feeds two domains falls on one side.
     Training paragraphs that share 13 words in a row with any domain's validation text leave.
     No origin gives more than a fortieth of a split until the source has nothing else.
 
@@ -103,10 +91,20 @@ def collect_all(
     Raises:
         FeatrackError: a source that can't be read or holds too little to be divided.
     """
-    splits = {
-        domain: _divided(domain, source, wanted[domain], validation_share, seed)
-        for domain, source in sources.items()
-    }
+    splits: dict[str, Split] = {}
+    for domain, source in sources.items():
+        budget = wanted[domain] | {"train": int(SPARE * wanted[domain]["train"])}
+        read = _read_enough(documents_of(domain, source, seed), budget, validation_share, seed)
+        side = assign_groups({document.group for document in read}, validation_share, seed)
+        if len(side) < 2:
+            raise FeatrackError(
+                f"The {domain} corpus can't be divided into training and validation: it has "
+                f"{len(side)} group(s) of text; give it more files or longer ones."
+            )
+        splits[domain] = {
+            split: _filled((d for d in read if side[d.group] == split), budget[split])
+            for split in SPLITS
+        }
     validation = [document for split in splits.values() for document in split["validation"]]
     for domain, split in splits.items():
         clean = without_leaks(split["train"], validation)
@@ -124,23 +122,6 @@ def collect_all(
     return splits
 
 
-def _divided(
-    domain: str, source: SourceConfig, wanted: Mapping[str, int], share: float, seed: int
-) -> Split:
-    wanted = {**wanted, "train": int(SPARE * wanted["train"])}
-    read = _read_enough(documents_of(domain, source, seed), wanted, share, seed)
-    side = assign_groups({document.group for document in read}, share, seed)
-    if len(side) < 2:
-        raise FeatrackError(
-            f"The {domain} corpus can't be divided into training and validation: it has "
-            f"{len(side)} group(s) of text; give it more files or longer ones."
-        )
-    return {
-        split: _filled((d for d in read if side[d.group] == split), wanted[split])
-        for split in SPLITS
-    }
-
-
 def _read_enough(
     documents: Iterable[Document], wanted: Mapping[str, int], share: float, seed: int
 ) -> list[Document]:
@@ -148,12 +129,10 @@ def _read_enough(
     read: list[Document] = []
     of_origin: Counter[tuple[str, str]] = Counter()  # by group and origin
     limit = max(LOOK_AHEAD, 2 * wanted["train"] / (1 - share), 2 * wanted["validation"] / share)
-    total = 0
     for document in unique_documents(documents):
         read.append(document)
         of_origin[document.group, document.origin] += len(document.text)
-        total += len(document.text)
-        if len(read) % READ_AT_A_TIME or total < sum(wanted.values()):
+        if len(read) % READ_AT_A_TIME or (total := of_origin.total()) < sum(wanted.values()):
             continue
         side = assign_groups({group for group, _ in of_origin}, share, seed)
         usable: Counter[str] = Counter()
