@@ -51,6 +51,9 @@ class Lineage:
         merges: those that are merges of others, made here or loaded.
         domains: all kinds of text that some model has read, in order of first mention.
         site: the hook point whose activations are taken apart, of all models.
+        layer: the block of the site, counted from 0.
+        hook: the site's name within its block: "mlp.hook_post".
+        writer: what writes the site, and is redrawn in controls: "mlp", "attention" or "block".
         texts: domains that are there, trained on or not: what a loaded model is taken to have read
             unless its entry says what it `reads`.
         given: where each model's dictionaries come from, if they aren't trained here; all models
@@ -73,13 +76,16 @@ class Lineage:
         """
         self.site, self.texts = site, tuple(texts)
         self.given = {model: tuple(sources) for model, sources in (given or {}).items()}
-        if not re.fullmatch(r"blocks\.\d+\.\S+", site) or self.hook not in WRITERS:
+        parts = re.fullmatch(r"blocks\.(\d+)\.(\S+)", site)
+        if not parts or parts[2] not in WRITERS:
             hook = re.sub(r"^blocks\.\d*\.?", "", site)
             layer = re.match(r"blocks\.(\d+)", site)
             raise FeatrackError(
                 f"site is {site!r}, which no model has; the nearest is "
                 f"blocks.{layer[1] if layer else 0}.{_nearest(hook, WRITERS)}."
             )
+        self.layer, self.hook = int(parts[1]), parts[2]
+        self.writer = WRITERS[self.hook]
         if not isinstance(models, Mapping) or not models:
             raise FeatrackError(
                 "The profile names no models; write for instance "
@@ -100,22 +106,7 @@ class Lineage:
         self.merges = tuple(name for name in names if len(self.parents(name)) > 1)
         self.domains = tuple(dict.fromkeys(d for name in names for d in self.trained_on(name)))
         self._check_given()
-        self._check_loaded_and_tuned()
-
-    @property
-    def layer(self) -> int:
-        """The block of the site, counted from 0."""
-        return int(self.site.split(".")[1])
-
-    @property
-    def hook(self) -> str:
-        """The site's name within its block: "mlp.hook_post"."""
-        return self.site.split(".", 2)[2]
-
-    @property
-    def writer(self) -> str:
-        """What writes the site, and is redrawn in controls: "mlp", "attention" or "block"."""
-        return WRITERS[self.hook]
+        self._check_phases()
 
     def parents(self, model: str) -> tuple[str, ...]:
         """The models that one is made from: none, the one it is tuned from, or those merged.
@@ -184,7 +175,7 @@ class Lineage:
                 f"dictionaries gives {counts} to the models below {self.root}; give each as many."
             )
 
-    def _check_loaded_and_tuned(self) -> None:
+    def _check_phases(self) -> None:
         if self.root not in self.loaded and self.loaded:
             child = self.loaded[0]
             raise FeatrackError(
@@ -263,12 +254,8 @@ def _checked(name: str, entry: Any) -> Mapping[str, Any]:
         raise FeatrackError(
             f"{where} is trained and has several parents; name one, or load a merge of them."
         )
-    if kind == "merge":
-        _check_merge(where, entry)
-    return entry
-
-
-def _check_merge(where: str, entry: Mapping[str, Any]) -> None:
+    if kind != "merge":
+        return entry
     method = entry.get("method", "slerp")
     if method not in MERGE_METHODS:
         raise FeatrackError(
@@ -287,3 +274,4 @@ def _check_merge(where: str, entry: Mapping[str, Any]) -> None:
     t = entry.get("t", "balanced")
     if t != "balanced" and not (type(t) in (int, float) and 0 <= t <= 1):
         raise FeatrackError(f"{where}.t is {t!r}; write balanced or a number from 0 to 1.")
+    return entry

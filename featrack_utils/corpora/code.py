@@ -30,8 +30,11 @@ _SKIPPED_FOLDERS = frozenset(
 _SKIPPED_FILES = ("entities.py", "this.py", "antigravity.py", "_markupbase.py", "_sysconfigdata")
 _SKIPPED_TOPS = ("config-", "lib-dynload")
 _TEMPLATES = "xmake/templates/"  # of new projects, with blanks to fill: not Lua yet
-_FIRST_COMMENT = re.compile(r"\s*((?:--[^\n]*(?:\n|$))+)\n*")
-_LEGAL = re.compile("licen[sc]e|copyright", re.IGNORECASE)
+# A comment at the head of a file, one line of which is about a licence.
+_LICENCE = re.compile(
+    r"\A\s*(?=(?:--[^\n]*\n)*--[^\n]*(?:licen[sc]e|copyright))(?:--[^\n]*(?:\n|$))+\n*",
+    re.IGNORECASE,
+)
 
 Files = dict[str, tuple[Path, str]]  # by name: where each lies, and the package to credit
 
@@ -57,16 +60,10 @@ def lua_documents(files: Iterable[Document] | None = None) -> Iterator[Document]
         found = package_files(XMAKE, ".lua")
         files = in_mixed_order({n: f for n, f in found.items() if not n.startswith(_TEMPLATES)})
     plain = (
-        replace(file, text=_without_licence(file.text), group=file.origin.rpartition("/")[0])
+        replace(file, text=_LICENCE.sub("", file.text), group=file.origin.rpartition("/")[0])
         for file in files
     )
     yield from mostly_new(file for file in plain if len(file.text) >= MIN_LUA_CHARS)
-
-
-def _without_licence(text: str) -> str:
-    """A Lua text without the comment at its head, where that is about a licence."""
-    first = _FIRST_COMMENT.match(text)
-    return text[first.end() :] if first and _LEGAL.search(first[1]) else text
 
 
 def standard_library() -> Files:

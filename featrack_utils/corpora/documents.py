@@ -170,20 +170,16 @@ def text_of(row: Mapping[str, Any], column: str, where: str) -> str | None:
     Raises:
         FeatrackError: the row has no such column, or something else than text in it.
     """
+    value = row.get(column)
+    if isinstance(value, list) and value and all(map(_is_message, value)):
+        return "\n\n".join(message["content"] for message in value)
+    if column in row and isinstance(value, str | None):
+        return value
+    what = f"holds a {type(value).__name__} in column {column!r}, not text"
     if column not in row:
         what = f"has no column {column!r} (it has {', '.join(map(repr, row)) or 'none'})"
-    elif isinstance(value := row[column], str | None):
-        return value
-    elif messages := _messages(value):
-        return "\n\n".join(messages)
-    else:
-        what = f"holds a {type(value).__name__} in column {column!r}, not text"
     raise FeatrackError(f"{where} {what}; set the corpus's column to the one that holds the text.")
 
 
-def _messages(value: Any) -> list[str]:
-    """What is said in a list of chat messages; nothing if it is anything else."""
-    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
-        return []
-    said = [each.get("content") for each in value]
-    return said if all(isinstance(each, str) for each in said) else []
+def _is_message(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("content"), str)

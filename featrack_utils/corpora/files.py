@@ -115,27 +115,25 @@ def matched_files(domain: str, globs: Sequence[str]) -> list[Path]:
     for pattern in globs:
         # A name that looks like a pattern is a name: [1] and $x stand in those of real files.
         literal = os.path.exists(pattern) and not {*"*?"} & {*pattern}
-        for name in [] if literal else _VARIABLE.findall(pattern):
-            if not os.environ.get(name):
-                raise FeatrackError(
-                    f"The {domain} corpus is read from {pattern}, but the environment variable "
-                    f"{name} is not set; set it to the folder that holds the files."
-                )
+        unset = [name for name in _VARIABLE.findall(pattern) if not os.environ.get(name)]
+        if unset and not literal:
+            raise FeatrackError(
+                f"The {domain} corpus is read from {pattern}, but the environment variable "
+                f"{unset[0]} is not set; set it to the folder that holds the files."
+            )
         expanded = os.path.expanduser(os.path.expandvars(pattern))
-        matches = [pattern] if literal else _matches(expanded)
-        found = {Path(os.path.realpath(path)) for path in matches}
-        found = {path for path in found if path.is_file()}
+        matches = map(os.path.realpath, [pattern] if literal else _matches(expanded))
+        found = {path for path in map(Path, matches) if path.is_file()}
         if not found:
             raise FeatrackError(
                 f"The {domain} corpus is empty: {pattern} matches no file; correct the glob or "
                 "put text files there."
             )
-        for path in found:
-            if not os.access(path, os.R_OK):
-                raise FeatrackError(
-                    f"The {domain} corpus can't read {path.name}, which {pattern} matches; allow "
-                    "yourself to read it or leave it out of the glob."
-                )
+        if closed := [path.name for path in found if not os.access(path, os.R_OK)]:
+            raise FeatrackError(
+                f"The {domain} corpus can't read {closed[0]}, which {pattern} matches; allow "
+                "yourself to read it or leave it out of the glob."
+            )
         files |= found
     return list(files)
 
