@@ -5,19 +5,17 @@ import sys
 
 import pytest
 
-from featrack_utils.corpora import english
-from featrack_utils.corpora.code import (
-    in_mixed_order,
-    package_files,
-    python_documents,
-    standard_library,
-)
+from featrack_utils.corpora import installed
 from featrack_utils.corpora.documents import Document
-from featrack_utils.corpora.english import (
+from featrack_utils.corpora.installed import (
     docstrings,
     english_documents,
+    in_mixed_order,
     is_prose,
+    package_files,
     prose_paragraphs,
+    python_documents,
+    standard_library,
 )
 from featrack_utils.corpora.prepare import provenance
 from featrack_utils.corpora.split import place
@@ -187,7 +185,7 @@ def test_the_order_of_reading_depends_on_names_alone():
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch):
-    monkeypatch.setattr(english, "PACKAGES", ("no-such-distribution",))
+    monkeypatch.setattr(installed, "PACKAGES", ("no-such-distribution",))
     with pytest.raises(FeatrackError, match="no-such-distribution, which is not installed"):
         next(english_documents())
 
@@ -206,8 +204,8 @@ def test_files_that_are_not_text_are_passed_over(tmp_path):
 
 
 def test_english_reads_no_package_that_another_embedded_text_reads():
-    assert {"xmake-wheel", "python"}.isdisjoint(english.PACKAGES)
-    prose = {path for name in english.PACKAGES for path, _ in package_files(name, ".py").values()}
+    assert {"xmake-wheel", "python"}.isdisjoint(installed.PACKAGES)
+    prose = {path for name in installed.PACKAGES for path, _ in package_files(name, ".py").values()}
     assert prose.isdisjoint(path for path, _ in standard_library().values())
 
 

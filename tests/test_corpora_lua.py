@@ -6,9 +6,9 @@ from importlib import metadata
 
 import pytest
 
-from featrack_utils.corpora import code
-from featrack_utils.corpora.code import lua_documents
+from featrack_utils.corpora import installed
 from featrack_utils.corpora.documents import Document
+from featrack_utils.corpora.installed import lua_documents
 from featrack_utils.errors import FeatrackError
 
 HEADER = """--!A build utility
@@ -87,6 +87,6 @@ def test_without_the_wheel_the_reader_is_sent_to_their_own_files(monkeypatch):
     def missing(name):
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(code.metadata, "distribution", missing)
+    monkeypatch.setattr(installed.metadata, "distribution", missing)
     with pytest.raises(FeatrackError, match=r"xmake-wheel, which is not installed .* kind: files"):
         next(lua_documents())

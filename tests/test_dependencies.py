@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from featrack_utils.corpora.code import XMAKE
-from featrack_utils.corpora.english import PACKAGES
+from featrack_utils.corpora.installed import PACKAGES, XMAKE
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
@@ -55,6 +55,11 @@ class Document:
     origin: str
     group: str
     package: str = ""
+
+    def short(self) -> Iterator[Document]:
+        """The document in pieces of at most MAX_DOCUMENT_CHARS, without empty ones."""
+        for piece in filter(str.strip, pieces([self.text], MAX_DOCUMENT_CHARS)):
+            yield replace(self, text=piece)
 
 
 class SourceConfig(Section):

@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 
 from featrack_utils.corpora.documents import (
     END_OF_TEXT,
-    MAX_DOCUMENT_CHARS,
     Document,
     SourceConfig,
     pieces,
@@ -96,8 +95,7 @@ def _sections(
                 used += len(stretch)
                 section = f"{name}#{number}" if number else name
                 origin, group = f"{name}:{row}" if several else section, section if few else name
-                for piece in filter(str.strip, pieces([stretch], MAX_DOCUMENT_CHARS)):
-                    yield Document(piece, origin, group)
+                yield from Document(stretch, origin, group).short()
     except OSError as error:  # a disk that fails, a file that has gone
         raise FeatrackError(
             f"{where} can't be read ({error.strerror or error}); mend it or leave it out of the "

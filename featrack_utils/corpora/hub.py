@@ -9,14 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from featrack_utils.corpora.documents import (
-    MAX_DOCUMENT_CHARS,
-    Document,
-    SourceConfig,
-    pieces,
-    readable,
-    text_of,
-)
+from featrack_utils.corpora.documents import Document, SourceConfig, readable, text_of
 from featrack_utils.errors import FeatrackError
 from featrack_utils.pipeline import store
 
@@ -48,9 +41,7 @@ def hub_documents(domain: str, source: SourceConfig, seed: int) -> Iterator[Docu
         where = f"Row {number} of the data set {source.path} of the {domain} corpus"
         text = readable(text_of(row, source.column, where) or "")
         name = f"{source.path}/{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
-        for piece in pieces([text], MAX_DOCUMENT_CHARS):
-            if piece.strip():
-                yield Document(piece, origin=name, group=name, package=source.path)
+        yield from Document(text, name, name, package=source.path).short()
 
 
 def _rows(domain: str, source: SourceConfig, seed: int) -> Iterator[dict]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, groupby, pairwise
+from itertools import chain, groupby
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from featrack_utils.corpora.documents import Document
 
 WINDOW = 13  # words in a row that two texts share by copying, hardly by chance
 _WORD = re.compile(r"\w+")
-_GAP = re.compile(r"\n\s*\n")
+_GAP = re.compile(r"(\n\s*\n)")
 _BASE = np.uint64(0xD6E8FEB86659FD93)
 
 Words = UInt64[np.ndarray, " n_words"]
@@ -70,18 +70,16 @@ def without_leaks(
     """
     known = {gram for document in validation for gram in _ngrams(_words(document.text), window)}
     for document in train:
-        text = document.text
-        gaps = [(0, 0), *(gap.span() for gap in _GAP.finditer(text)), (len(text), len(text))]
-        paragraphs = [(begin, end) for (_, begin), (end, _) in pairwise(gaps)]
-        words = [_words(text[begin:end]) for begin, end in paragraphs]
+        parts = _GAP.split(document.text)  # paragraphs, each but the last with the gap after it
+        words = [_words(paragraph) for paragraph in parts[::2]]
         of_word = [number for number, each in enumerate(words) for _ in each]
         leaving: set[int] = set()
         for first, gram in enumerate(_ngrams([*chain.from_iterable(words)], window)):
             if gram in known:
                 leaving.update(range(of_word[first], of_word[first + window - 1] + 1))
-        for leaves, run in groupby(range(len(paragraphs)), leaving.__contains__):
-            stretch = [paragraphs[i] for i in run]
-            piece = text[stretch[0][0] : stretch[-1][1]]
+        for leaves, run in groupby(range(len(words)), leaving.__contains__):
+            stretch = [*run]
+            piece = "".join(parts[2 * stretch[0] : 2 * stretch[-1] + 1])
             if piece.strip() and not leaves:
                 yield replace(document, text=piece)
 

@@ -14,8 +14,9 @@ import pandas as pd
 from jaxtyping import Int
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from featrack_utils.corpora import code, tokenizer
+from featrack_utils.corpora import tokenizer
 from featrack_utils.corpora.documents import EMBEDDED, SPLITS, Document, SourceConfig
+from featrack_utils.corpora.installed import XMAKE, XMAKE_LICENCE
 from featrack_utils.corpora.split import collect_all
 from featrack_utils.corpora.tokenizer import Blocks, TokenStream
 
@@ -139,7 +140,7 @@ def _version_and_licence(package: str) -> tuple[str, str]:
     kinds = [kind for kind in about.get_all("Classifier") or [] if kind.startswith("License :: ")]
     kinds = "; ".join(kind.split(" :: ")[-1] for kind in kinds)
     stated = about.get("License-Expression") or kinds or about.get("License") or "not stated"
-    return metadata.version(package), code.XMAKE_LICENCE if package == code.XMAKE else stated
+    return metadata.version(package), XMAKE_LICENCE if package == XMAKE else stated
 
 
 def open_corpora(folder: Path, context: int) -> Corpora:

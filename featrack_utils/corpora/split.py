@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from featrack_utils.corpora.code import lua_documents, python_documents
 from featrack_utils.corpora.documents import SPLITS, Document, SourceConfig, cut_once
-from featrack_utils.corpora.english import english_documents
 from featrack_utils.corpora.files import file_documents
 from featrack_utils.corpora.hub import hub_documents
+from featrack_utils.corpora.installed import english_documents, lua_documents, python_documents
 from featrack_utils.corpora.overlap import unique_documents, without_leaks
 from featrack_utils.corpora.stories.telling import write_stories
 from featrack_utils.errors import FeatrackError
