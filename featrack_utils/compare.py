@@ -1,7 +1,5 @@
 """Command line: `python -m featrack_utils compare runs/a runs/b`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -89,10 +87,8 @@ def report(a: Mapping[str, float], b: Mapping[str, float]) -> Iterator[str]:
     )
     for name in changed:
         yield f"  {name}: {one.value[name]:.6g} → {other.value[name]:.6g}"
-    for which, names in (
-        ("first", one.index.difference(other.index)),
-        ("second", other.index.difference(one.index)),
-    ):
+    for which, here, there in (("first", one, other), ("second", other, one)):
+        names = here.index.difference(there.index)
         yield f"{len(names)} numbers are in the {which} run only."
         yield from (f"  {name}" for name in names)
 

@@ -11,8 +11,6 @@ models:
 A model may also be loaded: ``{load: ~/models/chat, parent: base}``, a folder or a name on the hub.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterable, Mapping

@@ -63,31 +63,19 @@ class Document:
 
 
 class SourceConfig(Section):
-    """One domain's source.
+    """One domain's source."""
 
-    Attributes:
-        kind: "embedded" (from installed packages, offline), "files" or "hub".
-        text: which embedded text, one of EMBEDDED; if not given, the one named as the domain.
-        globs: patterns of the reader's files, for "files".
-        path: name of a data set on the Hugging Face hub, for "hub", such as "nilq/babylm-10M".
-        subset: its configuration, where it has several.
-        split: its split.
-        revision: a branch, tag or commit; if not given, its main one.
-        commit: what that was when the run read it; filled in by `hub.pinned`.
-        buffer: how many of its rows are shuffled at a time; 0 leaves them in order.
-        column: field or column that holds the text, for JSON Lines, Parquet and the hub.
-    """
-
+    # Of installed packages, offline; the reader's own; or on the Hugging Face hub.
     kind: Literal["embedded", "files", "hub"] = "embedded"
-    text: str = ""
-    globs: list[str] = []  # noqa: RUF012
-    path: str = ""
-    subset: str = ""
+    text: str = ""  # which embedded text; if not given, the one named as the domain
+    globs: list[str] = []  # noqa: RUF012 (patterns of the reader's files)
+    path: str = ""  # name of a data set on the hub, such as "nilq/babylm-10M"
+    subset: str = ""  # its configuration, where it has several
     split: str = "train"
-    revision: str = ""
-    commit: str = ""
-    buffer: Annotated[Whole, Field(ge=0)] = 10_000
-    column: str = "text"
+    revision: str = ""  # a branch, tag or commit; if not given, its main one
+    commit: str = ""  # what that was when the run read it; filled in by `hub.pinned`
+    buffer: Annotated[Whole, Field(ge=0)] = 10_000  # rows shuffled at a time; 0: left in order
+    column: str = "text"  # that holds the text, for JSON Lines, Parquet and the hub
 
     @classmethod
     def read(cls, domain: str, keys: Mapping[str, Any]) -> SourceConfig:

@@ -1,7 +1,5 @@
 """The reader's own text: plain files, JSON Lines and Parquet."""
 
-from __future__ import annotations
-
 import glob
 import hashlib
 import json

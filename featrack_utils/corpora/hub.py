@@ -1,7 +1,5 @@
 """Text from the Hugging Face hub, streamed through `datasets`."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping

@@ -3,8 +3,6 @@
 `english` is the prose of docstrings, `python` and `lua` are whole files.
 """
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import re

@@ -1,7 +1,5 @@
 """Texts that repeat themselves or each other: how they are found and left out."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The corpora artefact: a tokenizer and two token streams a domain, as later phases read them."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata

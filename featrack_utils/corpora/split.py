@@ -1,7 +1,5 @@
 """Divides each domain's documents into training and validation, with no text on both sides."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections import Counter

@@ -4,8 +4,6 @@ Every noun carries classes ("small", "wear", "out"), so that a plot can ask for 
 makes sense: nobody eats a ladder, and only what is light flies away.
 """
 
-from __future__ import annotations
-
 import functools
 import random
 import re

@@ -16,8 +16,6 @@ All other lines are paragraphs: one with | tells the paragraph before it in anot
 an optional one.
 """
 
-from __future__ import annotations
-
 import functools
 import random
 import re
