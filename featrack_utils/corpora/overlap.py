@@ -5,36 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, groupby
 
-import numpy as np
-import pandas as pd
-from jaxtyping import UInt64
-
 from featrack_utils.corpora.documents import Document
 
 WINDOW = 13  # words in a row that two texts share by copying, hardly by chance
 _WORD = re.compile(r"\w+")
 _GAP = re.compile(r"(\n\s*\n)")
-_BASE = np.uint64(0xD6E8FEB86659FD93)
-
-Words = UInt64[np.ndarray, " n_words"]
-NGrams = UInt64[np.ndarray, " n_ngrams"]
-
-
-def word_hashes(words: list[str]) -> Words:
-    """A hash of each word."""
-    return pd.util.hash_array(np.array(words, dtype=object), categorize=False)
-
-
-def ngram_hashes(words: Words, n: int) -> NGrams:
-    """A polynomial hash of each run of n words.
-
-    That any two of ten million different ones have the same has a chance of 3 in a million.
-    """
-    hashes = np.zeros(max(len(words) - n + 1, 0), np.uint64)
-    for offset in range(n):
-        # Wraps around, as it should.
-        hashes = hashes * _BASE + words[offset : offset + len(hashes)]
-    return hashes
 
 
 def unique_documents(documents: Iterable[Document]) -> Iterator[Document]:
@@ -49,7 +24,7 @@ def unique_documents(documents: Iterable[Document]) -> Iterator[Document]:
 
 def mostly_new(documents: Iterable[Document], n: int = 8) -> Iterator[Document]:
     """Yields the documents of which at most half of the word n-grams stood in earlier ones."""
-    seen: set[int] = set()
+    seen: set[tuple[str, ...]] = set()
     for document in documents:
         grams = set(_ngrams(_words(document.text), n))
         if len(grams & seen) <= len(grams) / 2:
@@ -87,5 +62,5 @@ def _words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(text)]
 
 
-def _ngrams(words: list[str], n: int) -> list[int]:
-    return ngram_hashes(word_hashes(words), n).tolist()
+def _ngrams(words: list[str], n: int) -> Iterator[tuple[str, ...]]:
+    return zip(*(words[start:] for start in range(n)), strict=False)
