@@ -15,11 +15,10 @@ _LOW, _HIGH = ".ci_low", ".ci_high"
 
 
 def measured(results: Mapping[str, float]) -> pd.DataFrame:
-    """A row for each number: its ``value``, and ``low`` and ``high``, NaN without an interval."""
+    """A row for each number: its ``value``, and ``low`` and ``high``, NaN where it has none."""
     values = pd.Series(results, dtype=float).sort_index()
     low, high = (values.reindex(values.index + end).to_numpy() for end in (_LOW, _HIGH))
     table = pd.DataFrame({"value": values, "low": low, "high": high})
-    table.loc[np.isnan(low) | np.isnan(high), ["low", "high"]] = np.nan
     ends = {name + end for name in results for end in (_LOW, _HIGH)}
     return table.drop(index=[name for name in results if name in ends])
 
@@ -67,8 +66,8 @@ def report(a: Mapping[str, float], b: Mapping[str, float]) -> Iterator[str]:
     one, other = measured(a), measured(b)
     shared = one.index.intersection(other.index)
     d = difference(one.loc[shared], other.loc[shared])
-    tested = d.low.notna()
-    beyond = d[(d.low > 0) | (d.high < 0)]
+    tested = d.notna().all(axis=1)  # each has both ends in both runs
+    beyond = d[tested & ((d.low > 0) | (d.high < 0))]
     clarity = beyond.value.abs() / (beyond.high - beyond.low)
     yield (
         f"{len(beyond)} of {tested.sum()} numbers with intervals differ by more than "

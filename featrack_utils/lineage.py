@@ -14,7 +14,6 @@ A model may also be loaded: ``{load: ~/models/chat, parent: base}``, a folder or
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import Any
 
 from featrack_utils.errors import FeatrackError
@@ -47,6 +46,7 @@ class Lineage:
         loaded: those that come from a folder or from the hub.
         tuned: those that are trained here, starting from a parent.
         merges: those that are merges of others, made here or loaded.
+        edges: (parent, child), each model with each parent, a merge also with their common ancestor.
         domains: all kinds of text that some model has read, in order of first mention.
         site: the hook point whose activations are taken apart, of all models.
         layer: the block of the site, counted from 0.
@@ -102,6 +102,9 @@ class Lineage:
         self.loaded = tuple(name for name in names if "load" in self.models[name])
         self.tuned = tuple(name for name in names[1:] if "train" in self.models[name])
         self.merges = tuple(name for name in names if len(self.parents(name)) > 1)
+        pairs = [(parent, name) for name in names for parent in self.parents(name)]
+        pairs += [(self.common_ancestor(self.parents(merge)), merge) for merge in self.merges]
+        self.edges = tuple(dict.fromkeys(pairs))
         self.domains = tuple(dict.fromkeys(d for name in names for d in self.trained_on(name)))
         self._check_given()
         self._check_phases()
@@ -127,13 +130,6 @@ class Lineage:
         """The latest model that all of these descend from (or are)."""
         shared = set.intersection(*(self._lines[model] for model in models))
         return [name for name in self.order if name in shared][-1]
-
-    @cached_property
-    def edges(self) -> tuple[tuple[str, str], ...]:
-        """(parent, child): each model with each parent, a merge also with its parents' ancestor."""
-        pairs = [(parent, name) for name in self.order for parent in self.parents(name)]
-        pairs += [(self.common_ancestor(self.parents(merge)), merge) for merge in self.merges]
-        return tuple(dict.fromkeys(pairs))
 
     def trained_on(self, model: str) -> tuple[str, ...]:
         """The domains that a model's own training reads.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from importlib import metadata
 from itertools import chain, pairwise
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from featrack_utils.corpora.documents import Document
 from featrack_utils.corpora.overlap import mostly_new
@@ -135,7 +135,7 @@ def standard_library() -> Files:
     return {
         f"python/{inside.as_posix()}": (path, "python")
         for inside, path in found.items()
-        if not _in_skipped_folder(inside)
+        if _SKIPPED_FOLDERS.isdisjoint(inside.parts[:-1])
         and not path.name.startswith(_SKIPPED_FILES)
         and not inside.parts[0].startswith(_SKIPPED_TOPS)
     }
@@ -159,15 +159,11 @@ def package_files(package: str, suffix: str) -> Files:
         ) from None
     found = {}
     for file in listed:
-        if file.suffix == suffix and not _in_skipped_folder(file):
+        if file.suffix == suffix and _SKIPPED_FOLDERS.isdisjoint(file.parts[:-1]):
             # Data files are listed from the packages' folder upwards: ../../../share/x/y.lua.
             name = "/".join(part for part in file.parts if part != "..").removeprefix("share/")
             found[name] = Path(str(file.locate())), package
     return found
-
-
-def _in_skipped_folder(path: PurePath) -> bool:
-    return not _SKIPPED_FOLDERS.isdisjoint(path.parts[:-1])
 
 
 def in_mixed_order(files: Files) -> Iterator[Document]:

@@ -37,10 +37,9 @@ class TokenStream(NamedTuple):
     def first_tokens(self, n_tokens: int) -> TokenStream:
         """The stream cut after `n_tokens` tokens."""
         n = min(n_tokens, len(self.tokens))
-        n_documents = int(np.searchsorted(self.starts[:-1], n, side="left"))
-        starts = np.append(self.starts[:n_documents], n)
-        origins, groups = self.origins[:n_documents], self.groups[:n_documents]
-        return TokenStream(self.tokens[:n], starts, origins, groups)
+        starts = self.starts[self.starts < n]
+        origins, groups = self.origins[: len(starts)], self.groups[: len(starts)]
+        return TokenStream(self.tokens[:n], np.append(starts, n), origins, groups)
 
 
 class Blocks(NamedTuple):
