@@ -46,7 +46,7 @@ class Lineage:
         loaded: those that come from a folder or from the hub.
         tuned: those that are trained here, starting from a parent.
         merges: those that are merges of others, made here or loaded.
-        edges: (parent, child), each model with each parent, a merge also with their common ancestor.
+        edges: (parent, child) for each parent of each model, and for its parents' common ancestor.
         domains: all kinds of text that some model has read, in order of first mention.
         site: the hook point whose activations are taken apart, of all models.
         layer: the block of the site, counted from 0.

@@ -4,11 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featrack_utils.corpora.documents import Document, cut_once, pieces
-from featrack_utils.corpora.overlap import (
-    mostly_new,
-    unique_documents,
-    without_leaks,
-)
+from featrack_utils.corpora.installed import mostly_new
+from featrack_utils.corpora.split import unique_documents, without_leaks
 
 COPIED = "one two three four five six seven eight nine ten eleven twelve thirteen"
 

@@ -33,6 +33,7 @@ EMBEDDED = {
 MAX_DOCUMENT_CHARS = 8_000  # some 2,000 tokens; longer texts of a reader become several documents
 END_OF_TEXT = "<|endoftext|>"  # leads every document's tokens, and divides texts in one file
 _BOUNDARIES = ("\n\n", "\n", " ")
+_WORD = re.compile(r"\w+")
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
@@ -152,6 +153,17 @@ def pieces(parts: Iterable[str], max_chars: int) -> Iterator[str]:
         rest = text[start:]
     if rest:
         yield rest
+
+
+def words_of(text: str) -> list[str]:
+    """Its words in lower case, without punctuation."""
+    # Parted first: some letters become two, of which one parts words, when put in lower case.
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def ngrams(words: list[str], n: int) -> Iterator[tuple[str, ...]]:
+    """Each run of n words."""
+    return zip(*(words[start:] for start in range(n)), strict=False)
 
 
 def text_of(row: Mapping[str, Any], column: str, where: str) -> str | None:

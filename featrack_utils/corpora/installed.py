@@ -13,8 +13,7 @@ from importlib import metadata
 from itertools import chain, pairwise
 from pathlib import Path
 
-from featrack_utils.corpora.documents import Document
-from featrack_utils.corpora.overlap import mostly_new
+from featrack_utils.corpora.documents import Document, ngrams, words_of
 from featrack_utils.errors import FeatrackError
 
 XMAKE = "xmake-wheel"
@@ -126,6 +125,16 @@ def lua_documents(files: Iterable[Document] | None = None) -> Iterator[Document]
         for file in files
     )
     yield from mostly_new(file for file in plain if len(file.text) >= MIN_LUA_CHARS)
+
+
+def mostly_new(documents: Iterable[Document], n: int = 8) -> Iterator[Document]:
+    """Yields the documents of which at most half of the word n-grams stood in earlier ones."""
+    seen: set[tuple[str, ...]] = set()
+    for document in documents:
+        grams = set(ngrams(words_of(document.text), n))
+        if len(grams & seen) <= len(grams) / 2:
+            seen |= grams
+            yield document
 
 
 def standard_library() -> Files:

@@ -89,28 +89,25 @@ def prepare(
         domain: {"train": train_tokens[domain], "validation": validation_tokens}
         for domain in configs
     }
-    characters = {}
+    chars = {}
     for domain, config in configs.items():
         per_token = EMBEDDED[config.text].chars_per_token if config.text else CHARS_PER_TOKEN
-        characters[domain] = {split: int(n * per_token) for split, n in wanted[domain].items()}
-    documents = collect_all(
-        configs, wanted=characters, validation_share=validation_share, seed=seed
-    )
-    credits = {
-        domain: provenance(chain(*by_split.values())) for domain, by_split in documents.items()
-    }
-    pd.concat(credits, names=["domain"]).to_csv(folder / "provenance.csv")
+        chars[domain] = {split: int(n * per_token) for split, n in wanted[domain].items()}
+    documents = collect_all(configs, wanted=chars, validation_share=validation_share, seed=seed)
     if tokenizer_from:
         learnt = tokenizer.saved_tokenizer(Path(tokenizer_from))
     else:
         learnt_from = (d.text for domain in vocabulary_from for d in documents[domain]["train"])
         learnt = tokenizer.train_tokenizer(learnt_from, vocab_size)
     learnt.save_pretrained(folder / "tokenizer")
+    credits = {}
     for domain, by_split in documents.items():
+        credits[domain] = provenance(chain(*by_split.values()))
         for split in SPLITS:
             stream = tokenizer.encode_documents(by_split[split], learnt)
             stream = stream.first_tokens(wanted[domain][split])
             tokenizer.save_stream(stream, folder / domain / split)
+    pd.concat(credits, names=["domain"]).to_csv(folder / "provenance.csv")
 
 
 def provenance(documents: Iterable[Document]) -> pd.DataFrame:

@@ -2,15 +2,23 @@
 
 import hashlib
 import logging
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, groupby
 
-from featrack_utils.corpora.documents import SPLITS, Document, SourceConfig, cut_once
+from featrack_utils.corpora.documents import (
+    SPLITS,
+    Document,
+    SourceConfig,
+    cut_once,
+    ngrams,
+    words_of,
+)
 from featrack_utils.corpora.files import file_documents
 from featrack_utils.corpora.hub import hub_documents
 from featrack_utils.corpora.installed import english_documents, lua_documents, python_documents
-from featrack_utils.corpora.overlap import unique_documents, without_leaks
 from featrack_utils.corpora.stories.telling import write_stories
 from featrack_utils.errors import FeatrackError
 
@@ -26,6 +34,8 @@ ORIGINS_AT_LEAST = 40  # no origin fills more than this part of a split before o
 MIN_ORIGIN_CHARS = 2_000
 LOOK_AHEAD = 4_000_000  # characters read at most to find enough groups for a small budget
 SPARE = 1.05  # training text collected beyond the budget, because leaks will leave it
+WINDOW = 13  # words in a row that two texts share by copying, hardly by chance
+_GAP = re.compile(r"(\n\s*\n)")
 
 
 def place(group: str, seed: int) -> float:
@@ -67,6 +77,41 @@ def documents_of(domain: str, source: SourceConfig, seed: int) -> Iterator[Docum
         return write_stories(seed)
     of = {"english": english_documents, "python": python_documents, "lua": lua_documents}
     return of[source.text]()
+
+
+def unique_documents(documents: Iterable[Document]) -> Iterator[Document]:
+    """Yields each text once: the first of those with the same words, whatever parts them."""
+    seen: set[str] = set()
+    for document in documents:
+        key = " ".join(words_of(document.text))
+        if key not in seen:
+            seen.add(key)
+            yield document
+
+
+def without_leaks(
+    train: Sequence[Document], validation: Iterable[Document], window: int = WINDOW
+) -> Iterator[Document]:
+    """The training documents without the paragraphs that validation text repeats.
+
+    A paragraph (between empty lines) leaves when it holds any part of a run of `window` words
+    that also occurs in a validation document. What stood before and after it become documents
+    of their own, so that no run of words arises that neither text had.
+    """
+    known = {gram for document in validation for gram in ngrams(words_of(document.text), window)}
+    for document in train:
+        parts = _GAP.split(document.text)  # paragraphs, each but the last with the gap after it
+        words = [words_of(paragraph) for paragraph in parts[::2]]
+        of_word = [number for number, each in enumerate(words) for _ in each]
+        leaving: set[int] = set()
+        for first, gram in enumerate(ngrams([*chain.from_iterable(words)], window)):
+            if gram in known:
+                leaving.update(range(of_word[first], of_word[first + window - 1] + 1))
+        for leaves, run in groupby(range(len(words)), leaving.__contains__):
+            stretch = [*run]
+            piece = "".join(parts[2 * stretch[0] : 2 * stretch[-1] + 1])
+            if piece.strip() and not leaves:
+                yield replace(document, text=piece)
 
 
 def collect_all(
