@@ -32,6 +32,7 @@ import pandas as pd
 import torch
 import yaml
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from mergekit.architecture.json_definitions import NAME_TO_ARCH
 from mergekit.config import MergeConfiguration
 from mergekit.merge import MergeOptions, run_merge
 from mergekit.merge_methods import registry
@@ -206,6 +207,11 @@ def merged(config, seed):
     folders = dict.fromkeys([*named, config.get("base_model", named[0])])
     merging.check_fit([load_file(Path(folder) / WEIGHTS) for folder in folders])
     method = config["merge_method"]
+    # mergekit asks a GPT-NeoX for three buffers in each layer, which transformers no longer saves.
+    of_neox = NAME_TO_ARCH["GPTNeoXForCausalLM"][0].modules["default"].architecture.definition
+    listed_in = of_neox.layer_templates.weights
+    buffers = ("attention.bias", "attention.masked_bias", "rotary_emb.inv_freq")
+    listed_in[:] = [weight for weight in listed_in if not weight.name.endswith(buffers)]
     quiet = {"quiet": True, "write_model_card": False, "copy_tokenizer": False}
     with tempfile.TemporaryDirectory() as place:
         try:
@@ -323,8 +329,7 @@ def merge_by(recipe, merge):
         rows, best = [], None
         for setting in recipe.settings(len(parents)):
             state = merged(recipe.filled(setting, [*map(folder, parents)], folder(before)), seed)
-            merging.put(probe, state)
-            kept = kept_gains(probe, ends)
+            kept = kept_gains(merging.with_weights(probe, state), ends)
             rows.append({"setting": json.dumps(setting), "worst": min(kept.values()), **kept})
             if rows[-1]["worst"] == max(row["worst"] for row in rows):
                 best = setting, state
@@ -453,9 +458,9 @@ def losses_to(other):
     ends = weights(parents_of[first_merge][0]), weights(other)
     probe, found = loading.load_model(folder(other)), {d: [] for d in known_to_all}
     for t in STEPS:
-        merging.put(probe, merging.linear(ends, [1 - t, t]))
+        between = merging.with_weights(probe, merging.linear(ends, [1 - t, t]))
         for domain, each in found.items():
-            each.append(read(probe, domain, 1).by_document)
+            each.append(read(between, domain, 1).by_document)
     return {domain: np.stack(each) for domain, each in found.items()}
 
 
@@ -664,8 +669,8 @@ def at_equal_loss(way, merge):
         goal = own_loss(probe, merge)
 
         def above(s):
-            merging.put(probe, merging.linear([start, end], [1 - s, s]))
-            return own_loss(probe, merge) - goal
+            scaled = merging.with_weights(probe, merging.linear([start, end], [1 - s, s]))
+            return own_loss(scaled, merge) - goal
 
         s = brentq(above, 0, 1, xtol=0.002) if above(1) < 0 < above(0) else 1.0
         merging.save_like(

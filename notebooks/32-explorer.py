@@ -273,7 +273,7 @@ made = store.make(
     build,
     parameters={"tau": tau, "context": context, "seed": seed},
     inputs=[run / name for name in names],
-    code=[explorer, style, chains, flow, contexts, logit_effects, selection, prepare],
+    code=[explorer, style, flow, contexts, logit_effects, selection, prepare],
 )
 megabytes = sum(path.stat().st_size for path in (made / "data").iterdir()) / 1e6
 store.write_results(run, "explorer", {"explorer.megabytes": megabytes})

@@ -230,10 +230,11 @@ def test_a_loaded_merge_of_another_shape_is_refused_before_anything_runs(models,
     assert len(loading.find_all(Lineage(entries, texts=["p"]), 16)) == 3
 
 
-def test_a_model_that_shares_its_unembedding_is_merged_saved_and_read_again(tmp_path, tokenizer):
+@pytest.mark.parametrize("family", ["GPT2", "GPTNeoX"])  # which name it once, or otherwise
+def test_a_model_whose_file_names_its_unembedding_otherwise_is_merged(family, tmp_path, tokenizer):
     places = [tmp_path / name for name in "ab"]
     for seed, place in enumerate(places):
-        save(place, "GPT2", tokenizer, seed=seed)
+        save(place, family, tokenizer, seed=seed)
     (recipe,) = recipes.read_recipes(FOLDER, ["linear"])
     state = CHAPTER.merged(recipe.filled({"weight": [0.5, 0.5]}, places, places[0]), 0)
     merging.save_like(tmp_path / "mean", places[0], state)
@@ -248,7 +249,7 @@ def test_weights_that_are_not_the_models_are_not_put_into_it(models, spoil):
     state = dict(model.state_dict())
     spoil(state)
     with pytest.raises(FeatrackError, match="is not in both the model and its new weights"):
-        merging.put(model, state)
+        merging.with_weights(model, state)
 
 
 def test_what_mergekit_refuses_is_one_sentence(models):

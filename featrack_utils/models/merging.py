@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedModel
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.loading import load_model
@@ -69,28 +69,33 @@ def merge(states: Sequence[State], weights: Sequence[float], method: str) -> Sta
 
 def save_like(folder: Path, parent: Path, weights: State) -> None:
     """Saves weights as a model like a saved one, with its tokenizer."""
-    model = load_model(parent)
-    put(model, weights)
-    model.save_pretrained(folder)
+    with_weights(load_model(parent), weights).save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(parent, local_files_only=True)
     tokenizer.save_pretrained(folder)
 
 
-def put(model: torch.nn.Module, weights: State) -> None:
-    """Gives a model other weights, of which those that it shares (an unembedding) count once.
+def with_weights(model: PreTrainedModel, weights: State) -> PreTrainedModel:
+    """A model like another one, with other weights, in float32.
+
+    They are named as the model names them or as its file does (GPT-NeoX has two names for its
+    unembedding); of those that it shares, one name is enough.
 
     Raises:
         FeatrackError: one is missing, or is none of the model's.
     """
-    odd = model.load_state_dict(weights, strict=False)
-    tensors = model.state_dict()
-    given = {tensors[name].data_ptr() for name in weights if name in tensors}
-    missing = [name for name in odd.missing_keys if tensors[name].data_ptr() not in given]
-    if wrong := [*missing, *odd.unexpected_keys]:
+    made, odd = type(model).from_pretrained(
+        None,
+        config=model.config,
+        state_dict=dict(weights),
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    if wrong := sorted({*odd["missing_keys"], *odd["unexpected_keys"]}):
         raise FeatrackError(
             f"Parameter {wrong[0]!r} is not in both the model and its new weights; merge models of "
             "one architecture."
         )
+    return made.eval()
 
 
 def _weighted(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
