@@ -171,11 +171,14 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
             parameters["run_dir"] = os.environ[PIPELINE_RUN] = str(copy)
     else:
         os.environ[PIPELINE_PAGE] = output.stem
+    prepared = output.with_name(f".{output.stem}.prepared.ipynb")
     executing = output.with_name(f".{output.stem}.executing.ipynb")
     try:
+        # Not the notebook itself, which papermill would repeat in what it writes about its input.
+        jupytext.write(notebook, prepared)
         papermill.execute_notebook(
-            notebook,
-            executing,
+            str(prepared),
+            str(executing),
             parameters=parameters,
             progress_bar=False,
             log_output=False,
@@ -209,6 +212,7 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
         raise
     finally:
         with contextlib.suppress(OSError):
+            prepared.unlink(missing_ok=True)
             executing.unlink(missing_ok=True)
         if by_hand:
             os.environ.pop(PIPELINE_RUN, None)

@@ -447,6 +447,7 @@ def nearest(a, b, name):
     """Of a's features with a match in b's dictionary of this name: is the nearest there a match?
 
     The share on the map, by direction, and by chance; only eligible features of b take part.
+    Directions of two widths have no angle between them.
     """
     pair = matches.best[first[a], name]
     i, j, r = pair.pairs
@@ -460,7 +461,8 @@ def nearest(a, b, name):
         return matched[asked, able[search.kneighbors(one[asked])[1][:, 0]]].mean()
 
     on_map = hits(place[a], place[b]) if name == first[b] else np.nan
-    by_direction = hits(unit[a], directions(run / "saes" / name))
+    theirs = directions(run / "saes" / name)
+    by_direction = hits(unit[a], theirs) if theirs.shape[1] == unit[a].shape[1] else np.nan
     return on_map, by_direction, matched.sum() / (asked.size * able.size)
 
 
