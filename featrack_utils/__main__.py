@@ -1,7 +1,5 @@
 """Command line: `python -m featrack_utils compare runs/a runs/b`, and likewise `run`."""
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 

@@ -5,8 +5,6 @@ Runs one chapter with papermill: refuses unknown parameters, leaves nothing half
 
 # ruff: noqa: E402 (one package is kept out before others are imported)
 
-from __future__ import annotations
-
 import argparse
 import atexit
 import contextlib

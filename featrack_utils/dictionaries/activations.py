@@ -1,7 +1,5 @@
 """What a dictionary learns from: a mixture of blocks, and its activations in shuffled batches."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator, Mapping
 

@@ -1,7 +1,5 @@
 """Dictionaries to train: each a job, all by one recipe, each artefact made once."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Dictionaries from outside, in SAELens' format: found, checked, saved like those of the run."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Dictionaries: sparse autoencoders on activations, trained and saved with SAELens."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

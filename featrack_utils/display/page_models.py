@@ -6,8 +6,6 @@ Weights are whole numbers of up to 24 bits times a scale for each row, deflated,
 book/method.md, "Models in the page".
 """
 
-from __future__ import annotations
-
 import json
 import zlib
 from collections.abc import Iterable, Mapping

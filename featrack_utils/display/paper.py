@@ -4,8 +4,6 @@ Horn & Elliott, arXiv 2410.12391. `paper.yaml` holds the figures and where each 
 and its model cards (reported), its configuration, its merge recipe, its sweep (Figure 5).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Sentences that depend on results: made in a code cell, shown as Markdown, true of the run."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a feature does to the next token's logits: the tokens it raises and those it lowers."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -5,8 +5,6 @@ looked for among those that nothing simpler explains: reproducible, neither dens
 place in the block (book/method.md, case studies).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The best matches of all pairs of a run's dictionaries: one artefact, made once, read by all."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """How well a language model predicts validation text, and what it writes."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ A merge of two models has a weight t: 0 is the first parent (A), 1 the second (B
 where a recipe's base_model is A. See book/method.md, "Merging".
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

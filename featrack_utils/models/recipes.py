@@ -7,8 +7,6 @@ parent; `least_parents` and `most_parents` say which merges a recipe is for. See
 "Ways of merging".
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Models trained once more as one of the run's own was, but for what a control changes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

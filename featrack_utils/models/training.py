@@ -1,7 +1,5 @@
 """One-layer Mistrals and their training: a cosine schedule that survives a kill."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -8,8 +8,6 @@ all end when the server's stdin is closed. Where no server answers, a client bec
 `python -m MODULE …`. It loads next to nothing, and nothing from site-packages.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import fcntl

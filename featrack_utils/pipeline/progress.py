@@ -1,7 +1,5 @@
 """What `make book` says while it runs: each phase as it starts and ends; and one run at a time."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re

@@ -1,7 +1,5 @@
 """The source code that an artefact depends on, followed through the package's own imports."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import inspect

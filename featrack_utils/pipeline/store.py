@@ -3,8 +3,6 @@
 And what a disk may do to a run: be full, be read-only, or hold files of tomorrow.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hashlib

@@ -10,8 +10,6 @@ A *look* at features is one of 1 + 2 R: at the whole mix, at the R replicates, a
 twice the noise (`simex.double_noise`), in this order.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field

@@ -6,8 +6,6 @@ stands beside its *ceiling*, the share that another dictionary of the parent its
 same draws of documents and SAE seeds, so that they can be divided and subtracted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The reading probe: which features a model's raw activations tell (`book/method.md`, probes)."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

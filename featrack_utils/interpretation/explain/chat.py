@@ -3,8 +3,6 @@
 Each answer is kept as a file, and the key in none.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -6,8 +6,6 @@ feature is, on average, given a token and the one before it (the baseline of Bil
 That knows nothing of meaning, grammar or what stands further back.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
