@@ -1,7 +1,10 @@
 """Code that an artefact depends on is followed through the package's imports."""
 
 import linecache
+import re
 from pathlib import Path
+
+import pytest
 
 from featrack_utils.corpora import split
 from featrack_utils.display import page_models
@@ -38,21 +41,40 @@ def test_functions_that_read_alike_have_one_hash():
     assert before != sources.of_function(one)
 
 
-def test_what_a_function_calls_beside_itself_belongs_to_it():
-    def hashed(counted: str, idle: str = "return 0") -> str:
-        """A chapter's `build`, which counts by a function of a function beside it."""
+@pytest.mark.parametrize(
+    ("used", "otherwise"),
+    [
+        ("def count(x):\n    return x", "def count(x):\n    return 2 * x"),
+        ("LIMIT = 3", "LIMIT = 4"),
+        ("class Pair(NamedTuple):\n    a: int = 1", "class Pair(NamedTuple):\n    a: int = 2"),
+        ("class Pair(NamedTuple):\n    a: int", "class Pair(NamedTuple):\n    b: int"),
+        (
+            "@dataclass\nclass Pair:\n    a: int\n    def total(self):\n        return self.a",
+            "@dataclass\nclass Pair:\n    a: int\n    def total(self):\n        return 2 * self.a",
+        ),
+        (
+            "class Pair:\n    @property\n    def total(self):\n        return 1",
+            "class Pair:\n    @property\n    def total(self):\n        return 2",
+        ),
+    ],
+)
+def test_what_a_function_uses_beside_itself_belongs_to_it(used, otherwise):
+    def hashed(cell: str, idle: str = "return 0") -> str:
+        """A chapter's `build`, which uses what a cell defines in a function beside it."""
+        name = re.search(r"(?:def |class |^)(\w+)[ (:]", cell.replace("@dataclass\n", ""))[1]
         source = [
-            f"def count(x):\n    {counted}",
+            "from dataclasses import dataclass\nfrom typing import NamedTuple",
+            cell,
             f"def idle(x):\n    {idle}",
-            "def each(xs):\n    return [count(x) for x in xs]",
+            f"def each(xs):\n    return [{name} for x in xs]",
             "def build(folder):\n    return each(folder)",
         ]
         chapter = {"__name__": "chapter"}
-        for number, cell in enumerate(source):
-            name = f"<cell {number} {counted} {idle}>"
-            linecache.cache[name] = (len(cell), None, cell.splitlines(keepends=True), name)
-            exec(compile(cell, name, "exec"), chapter)
+        for number, text in enumerate(source):
+            place = f"<cell {number} {text}>"
+            linecache.cache[place] = (len(text), None, text.splitlines(keepends=True), place)
+            exec(compile(text, place, "exec"), chapter)
         return sources.of_function(chapter["build"])
 
-    assert hashed("return x") == hashed("return x", idle="return 1")
-    assert hashed("return x") != hashed("return 2 * x")
+    assert hashed(used) == hashed(used, idle="return 1")
+    assert hashed(used) != hashed(otherwise)

@@ -1,13 +1,16 @@
 """The source code that an artefact depends on, followed through the package's own imports."""
 
 import ast
+import contextlib
 import hashlib
 import inspect
+import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 _PIPELINE = Path(__file__).parent
 _PACKAGE = _PIPELINE.parent
@@ -59,7 +62,8 @@ def _imported(code: str) -> tuple[Path, ...]:
 def of_function(build: Callable[..., object]) -> str:
     """A hash of the source of a function, or of a callable object's class.
 
-    What it calls that is written beside it, in the same module or notebook, belongs to it.
+    What it uses that is written beside it, in the same module or notebook, belongs to it:
+    functions, classes, and constants, which are plain values named in capitals.
     """
     build = build.func if isinstance(build, partial) else build
     found: dict[object, str] = {}
@@ -68,10 +72,36 @@ def of_function(build: Callable[..., object]) -> str:
         one = waiting.pop()
         if one in found:
             continue
+        if inspect.isclass(one):
+            # A class of a notebook has no source that Python finds, but its methods have.
+            members = {k: v for k, v in vars(one).items() if not k.startswith("__")}
+            found[one] = f"{one.__name__} {one.__annotations__} {_plain(members)}"
+            methods = (getattr(each, "fget", each) for each in vars(one).values())
+            waiting += _beside(one, (getattr(each, "__func__", each) for each in methods))
+            continue
         found[one] = inspect.getsource(one).strip()
-        codes = [one.__code__] if inspect.isfunction(one) else []
+        codes = [one.__code__]
         for code in codes:  # and what is written inside it: comprehensions, lambdas
             codes += [each for each in code.co_consts if inspect.iscode(each)]
-            called = filter(inspect.isfunction, map(one.__globals__.get, code.co_names))
-            waiting += [each for each in called if each.__module__ == one.__module__]
+            known = {name: one.__globals__.get(name) for name in code.co_names}
+            waiting += _beside(one, known.values())
+            found[code] = f"{_plain({k: v for k, v in known.items() if k.isupper()})}"
     return hashlib.sha256("\n".join(sorted(found.values())).encode()).hexdigest()
+
+
+def _beside(one: Any, used: Iterable[Any]) -> list[Any]:
+    """Those that are classes or functions of the same module, and written there."""
+    same = [each for each in used if getattr(each, "__module__", None) == one.__module__]
+    functions = [inspect.unwrap(each) for each in same if inspect.isfunction(each)]
+    # What a dataclass adds has no source.
+    written = [each for each in functions if each.__code__.co_filename != "<string>"]
+    return [*written, *filter(inspect.isclass, same)]
+
+
+def _plain(values: Mapping[str, object]) -> dict[str, str]:
+    """Those that are plain values, in one spelling."""
+    found = {}
+    for name, value in values.items():
+        with contextlib.suppress(TypeError, ValueError):
+            found[name] = json.dumps(value, sort_keys=True)
+    return found
