@@ -4,21 +4,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import EngFormatter
 
-from featrack_utils.display.style import (
-    GREY,
-    colour_of,
-    in_order,
-    single,
-)
+from featrack_utils.display.style import GREY, colour_of, in_order, single
 from featrack_utils.lineage import label
-
-
-def _readable_tokens(value: float, _position: int) -> str:
-    if value >= 1e6:
-        return f"{value / 1e6:g} M"
-    return f"{value / 1e3:g} k" if value >= 1e3 else f"{value:g}"
 
 
 def loss_curves(history: pd.DataFrame) -> Figure:
@@ -35,7 +24,7 @@ def loss_curves(history: pd.DataFrame) -> Figure:
         axis.plot(train["tokens"], train["loss"], color=colour, lw=1, alpha=0.55)
         axis.plot(valid["tokens"], valid["loss"], color=colour, lw=2, marker="o", ms=4)
     axis.set(xlabel="training tokens", ylabel="loss, nats per token\n(lower is better)")
-    axis.xaxis.set_major_formatter(FuncFormatter(_readable_tokens))
+    axis.xaxis.set_major_formatter(EngFormatter())
     handles = [Line2D([], [], color=colour_of(m), label=label(m)) for m in models]
     if history["split"].nunique() > 1:
         handles.append(Line2D([], [], color=GREY, lw=1, label="training"))

@@ -1,14 +1,12 @@
 """A profile: every number a run depends on, read from YAML and checked before anything runs."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 import yaml
@@ -111,7 +109,7 @@ class Sae(Section):
     other_seeds: Annotated[Whole, Field(ge=2)]
 
     @model_validator(mode="after")
-    def _one_step_at_least(self) -> Sae:
+    def _one_step_at_least(self) -> Self:
         if self.train_tokens < self.batch_tokens:
             raise FeatrackError(
                 f"sae.train_tokens is {self.train_tokens}; it must be a batch of "
@@ -224,7 +222,7 @@ class Profile(Section):
     robustness: Robustness
 
     @model_validator(mode="after")
-    def _sections_agree(self) -> Profile:
+    def _sections_agree(self) -> Self:
         if not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", self.name) or self.name == "trials":
             raise FeatrackError(
                 f"name is {self.name!r}; it names a folder of runs/: begin with a letter or a "
