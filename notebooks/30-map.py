@@ -54,7 +54,6 @@ from featrack_utils.display.text import (
     with_interval,
 )
 from featrack_utils.interpretation import contexts
-from featrack_utils.interpretation.explain.lookup import quoted
 from featrack_utils.lineage import label
 from featrack_utils.matching import flow
 from featrack_utils.matching.best_matches import open_matches
@@ -234,7 +233,7 @@ pieces = contexts.vocabulary(tokenizer)
 shares = [contexts.token_shares(found[name], len(pieces)) for name in first.values()]
 shares = sparse.hstack(shares, "csc")  # of each feature's activation on each token
 words = [
-    " ".join(quoted(pieces[token]) for token in contexts.strongest_tokens(shares, i, 3)[0])
+    " ".join(contexts.quoted(pieces[token]) for token in contexts.strongest_tokens(shares, i, 3)[0])
     for i in range(len(mapped))
 ]
 live_map(mapped, words)

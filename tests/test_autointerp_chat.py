@@ -6,7 +6,7 @@ import time
 import pytest
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.explain import chat
+from featrack_utils.interpretation import chat
 from tests.chapters import Chapter
 from tests.openai_server import ChatServer
 

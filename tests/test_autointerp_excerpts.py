@@ -5,19 +5,14 @@ import pytest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.interpretation.contexts import by_feature
-from featrack_utils.interpretation.explain.lookup import (
-    NONE,
-    TOP,
-    WIDTH,
-    as_text,
-)
 from tests.autointerp_planted import BLOCK, DEAD, planted
 from tests.chapters import Chapter
 
 CHAPTER = Chapter("interpretation")
+NONE, TOP, WIDTH = CHAPTER.NONE, CHAPTER.TOP, CHAPTER.WIDTH
 excerpts_to_show, true_values = CHAPTER.excerpts_to_show, CHAPTER.true_values
 FEATURES = planted()
-TEXT = as_text(FEATURES, BLOCK, seed=1)
+TEXT = CHAPTER.as_text(FEATURES, BLOCK, seed=1)
 COLUMNS = by_feature(FEATURES.acts)
 CHOSEN = CHAPTER.excerpts_to_judge(COLUMNS, TEXT, seed=1)
 
@@ -51,7 +46,7 @@ def test_excerpts_hold_every_position_once_and_each_lies_in_one_document_and_blo
 
 def test_positions_that_are_no_blocks_are_refused():
     with pytest.raises(FeatrackError, match="no blocks of 39"):
-        as_text(FEATURES, 39, seed=1)
+        CHAPTER.as_text(FEATURES, 39, seed=1)
 
 
 def test_simulations_are_judged_on_the_strongest_excerpts_and_on_random_ones_all_held_out():

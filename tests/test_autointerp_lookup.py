@@ -4,20 +4,16 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from featrack_utils.interpretation.explain import lookup
-from featrack_utils.interpretation.explain.lookup import (
-    LONGEST,
-    NONE,
-    SILENT,
-    Lookup,
-    as_text,
-    quoted,
-)
+from featrack_utils.interpretation.chat import LONGEST
+from featrack_utils.interpretation.contexts import quoted
 from tests.autointerp_planted import AFTER, BLOCK, DEAD, VOCABULARY, planted
+from tests.chapters import Chapter
 
+CHAPTER = Chapter("interpretation")
+NONE, SILENT, Lookup, learn = CHAPTER.NONE, CHAPTER.SILENT, CHAPTER.Lookup, CHAPTER.learn
 FEATURES = planted()
-TEXT = as_text(FEATURES, BLOCK, seed=1)
-TABLE = lookup.learn(FEATURES.acts, TEXT, VOCABULARY)
+TEXT = CHAPTER.as_text(FEATURES, BLOCK, seed=1)
+TABLE = learn(FEATURES.acts, TEXT, VOCABULARY)
 
 
 def table(pairs, by_pair, n_pair, by_token, n_token, names=(), mean=0.0) -> Lookup:
@@ -50,7 +46,7 @@ def test_a_mean_is_drawn_to_the_coarser_one_as_if_that_had_been_seen_once_more()
 def test_only_documents_to_learn_from_are_learnt_from():
     spoilt = FEATURES.acts.toarray()
     spoilt[~TEXT.learn] = 99
-    other = lookup.learn(sparse.csr_matrix(spoilt), TEXT, VOCABULARY)
+    other = learn(sparse.csr_matrix(spoilt), TEXT, VOCABULARY)
     assert (other.by_pair != TABLE.by_pair).nnz == (other.by_token != TABLE.by_token).nnz == 0
 
 

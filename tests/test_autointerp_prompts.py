@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from featrack_utils.interpretation.explain import chat
+from featrack_utils.interpretation import chat
 from tests.chapters import Chapter
 
 CHAPTER = Chapter("interpretation")

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.interpretation import chat
 from featrack_utils.interpretation.contexts import by_feature
-from featrack_utils.interpretation.explain import chat, lookup
-from featrack_utils.interpretation.explain.lookup import as_text
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import correlations
@@ -18,8 +17,8 @@ from tests.autointerp_planted import BLOCK, DEAD, LENGTH, VOCABULARY, planted
 from tests.chapters import Chapter
 from tests.openai_server import ChatServer
 
-TEXT = as_text(planted(), BLOCK, seed=1)
-CHAPTER = Chapter("interpretation", text=TEXT, vocabulary=VOCABULARY, seed=1)
+CHAPTER = Chapter("interpretation", vocabulary=VOCABULARY, seed=1)
+TEXT = CHAPTER.text = CHAPTER.as_text(planted(), BLOCK, seed=1)
 Subject, score, everywhere_r = CHAPTER.Subject, CHAPTER.score, CHAPTER.everywhere_r
 KEY = "sk-loopback-9876543210"
 LINEAGE = Lineage(
@@ -48,7 +47,7 @@ def counted(lineage):
             by_feature(found.acts),
             eligible(found.acts, found.origin, 5, 2),
             persisting.get(model, np.zeros(LENGTH, bool)),
-            lookup.learn(found.acts, TEXT, VOCABULARY),
+            CHAPTER.learn(found.acts, TEXT, VOCABULARY),
             np.arange(LENGTH),
         )
         for model in [*lineage.order, CONTROL]

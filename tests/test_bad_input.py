@@ -18,7 +18,7 @@ from featrack_utils.corpora import hub
 from featrack_utils.corpora.documents import SourceConfig
 from featrack_utils.corpora.files import file_documents, fingerprint
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.explain import chat
+from featrack_utils.interpretation import chat
 from featrack_utils.lineage import Lineage
 from featrack_utils.pipeline.profile import load_profile
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featrack_utils.interpretation.explain.lookup import SILENT, as_text
 from featrack_utils.lineage import Lineage
 from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import correlations
@@ -18,6 +17,7 @@ from tests.openai_server import ChatServer
 
 NAN = np.nan
 CHAPTER = "interpretation"
+SILENT = Chapter(CHAPTER).SILENT
 LINEAGE = Lineage({"base": {"train": ["english"]}, "lua": {"parent": "base", "train": ["lua"]}})
 CONTROLS = {"random_mlp": "lua.mlp-0", "random_model": "base.random-0"}
 N = 40
@@ -206,7 +206,6 @@ def kept(tmp_path, monkeypatch):
                 lineage=LINEAGE,
                 found=dict.fromkeys(names, mix),
                 dictionaries=names,
-                text=as_text(mix, BLOCK, seed=1),
                 vocabulary=VOCABULARY,
                 trackings=dict.fromkeys(LINEAGE.edges, classify(best, 0.8)),
                 elsewhere={model: able for model in LINEAGE.order},
@@ -218,6 +217,7 @@ def kept(tmp_path, monkeypatch):
                 key_variable="",
                 explained_features=explained_features,
             )
+            made.text = made.as_text(mix, BLOCK, seed=1)
             made.build(tmp_path)
         tables = ("scores", "mates", "interpretations")
         return [pd.read_parquet(tmp_path / f"{table}.parquet") for table in tables], server

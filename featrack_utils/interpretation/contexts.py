@@ -52,6 +52,12 @@ def signs(text: str, keep: str = " ") -> str:
     return "".join(c if c in keep else visible(c) for c in text)
 
 
+def quoted(piece: str) -> str:
+    """A token's text between quotation marks, with nothing in it that can't be seen."""
+    shown = signs(piece)
+    return f"“{shown if shown.strip(' ') else shown.replace(' ', '·')}”"
+
+
 def vocabulary(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """The text of every token, by id; a byte that is only part of a character as ⟨0xE2⟩."""
     from transformers.convert_slow_tokenizer import bytes_to_unicode  # slow to load

@@ -17,8 +17,8 @@ import openai
 from tqdm import tqdm
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.interpretation.explain.lookup import LONGEST
 
+LONGEST = 100  # characters of an explanation, whoever writes it
 _MOST_TOKENS = 2048  # of an answer; models that think first need many before they say anything
 _AT_ONCE = 4  # requests under way
 _MOST_WORDS = 300  # characters of what a server says of an error

@@ -1,1 +1,0 @@
-"""Explain a feature, simulate it from the explanation, score that (book/method.md)."""
