@@ -24,6 +24,7 @@
 
 # %% tags=["remove-cell"] jupyter={"source_hidden": true}
 import base64
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -154,6 +155,11 @@ def rounded(values, digits=3):
     return [None if pd.isna(value) else float(f"{value:.{digits}g}") for value in values]
 
 
+def peaks(columns):
+    """Each feature's largest activation; 0 if it is never active."""
+    return columns.max(axis=0).toarray().ravel()
+
+
 def index_of(contents, columns):
     """The list's rows as arrays, by model; `columns` are activations by feature."""
     best, kinds = contents.best, kinds_of(contents.best)
@@ -170,7 +176,7 @@ def index_of(contents, columns):
             "cls": kinds[model].tolist(),
             "universal": chained[model].astype(int).tolist(),
             "density": [rounded(row, 4) for row in density],
-            "peak": rounded(contexts.peaks(columns[model]), 4),
+            "peak": rounded(peaks(columns[model]), 4),
             "match": {
                 other: {"i": index.tolist(), "r": rounded(r)}
                 for other, (index, r) in closest.items()
@@ -196,6 +202,12 @@ def index_of(contents, columns):
 
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+STRONGEST = 6  # contexts of a feature, …
+DRAWN = 3  # … and others drawn at random
+LEVELS = 255  # of an activation, in parts of the feature's peak
+BINS = 10  # of a histogram of activations
+
+
 def as_base64(values, kind):
     return base64.b64encode(values.astype(kind).tobytes()).decode("ascii")
 
@@ -228,16 +240,58 @@ def meta_of(contents):
     }
 
 
+def relative(columns):
+    """Each activation's share of its feature's peak, and that feature."""
+    feature = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))
+    return columns.data.astype(float) / peaks(columns)[feature], feature
+
+
+def histograms(columns):
+    """How many activations lie in each of ten equal bins from 0 to the feature's peak."""
+    share, feature = relative(columns)
+    bins = np.minimum((share * BINS).astype(int), BINS - 1)
+    counts = np.bincount(feature * BINS + bins, minlength=columns.shape[1] * BINS)
+    return counts.reshape(-1, BINS)
+
+
+def packed_contexts(columns, origin):
+    """Each feature's strongest contexts (c) and random ones (r), as the explorer reads them.
+
+    A context is [centre, [offset, level, offset, level, …]]: the position shown in the middle and,
+    by their distance from the first position shown, those where the feature is active.
+    """
+    rng = np.random.default_rng(seed)
+    strongest = contexts.strongest_positions(columns, origin, STRONGEST)
+    # In 255ths of the feature's peak, rounded up so that no activation becomes 0.
+    level = np.ceil(relative(columns)[0] * LEVELS).astype(int)
+
+    def packed(centre, active, strength):
+        left, right = contexts.window(centre, context - 1)
+        inside = slice(*np.searchsorted(active, (left, right)))
+        pairs = np.column_stack([active[inside] - left, strength[inside]])
+        return [centre, pairs.ravel().tolist()]
+
+    found = []
+    for top, (start, stop) in zip(strongest, pairwise(columns.indptr), strict=True):
+        active, strength = columns.indices[start:stop], level[start:stop]
+        drawn = rng.choice(active, min(DRAWN, active.size), replace=False)
+        each = {"c": top[top != contexts.NOWHERE], "r": drawn}
+        found.append(
+            {k: [packed(c, active, strength) for c in v.tolist()] for k, v in each.items()}
+        )
+    return found
+
+
 def details_of(columns, found, logits):
     """What the page of each of a model's features shows."""
     parts = {
-        "h": contexts.histograms(columns).tolist(),
+        "h": histograms(columns).tolist(),
         "up": logits.up.tolist(),
         "down": logits.down.tolist(),
         "upv": [rounded(row) for row in logits.up_effect],
         "downv": [rounded(row) for row in logits.down_effect],
     }
-    shown = contexts.packed_contexts(columns, found.origin, context - 1, seed)
+    shown = packed_contexts(columns, found.origin)
     rows = zip(*parts.values(), strict=True)
     return [one | dict(zip(parts, row, strict=True)) for one, row in zip(shown, rows, strict=True)]
 

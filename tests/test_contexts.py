@@ -9,14 +9,10 @@ from scipy import sparse
 from featrack_utils.corpora.prepare import Corpora
 from featrack_utils.dictionaries.features import Features
 from featrack_utils.interpretation.contexts import (
-    DRAWN,
     WIDTH,
     by_feature,
     contexts_at,
     densities,
-    histograms,
-    packed_contexts,
-    peaks,
     positions_of,
     strongest_positions,
     strongest_tokens,
@@ -25,6 +21,9 @@ from featrack_utils.interpretation.contexts import (
     vocabulary,
     window,
 )
+from tests.chapters import Chapter
+
+EXPLORER = Chapter("explorer")
 
 
 def features(columns, *, tokens=None, origin=None, domain=None) -> Features:
@@ -133,7 +132,7 @@ def test_density_is_the_share_of_each_kinds_tokens_and_undefined_without_any():
     columns = by_feature(features([[1, 0, 2, 0, 0, 3]]).acts)
     found = densities(columns, np.array([0, 0, 1, 2, 2, 3]), 5)
     assert found[:4, 0].tolist() == [0.5, 1, 0, 1] and np.isnan(found[4, 0])
-    assert peaks(columns).tolist() == [3]
+    assert EXPLORER.peaks(columns).tolist() == [3]
 
 
 def columns(*activations) -> sparse.csc_matrix:
@@ -170,9 +169,14 @@ def test_any_activations_give_what_sorting_gives(random_acts):
         assert row[row >= 0].tolist() == expected[:4]
 
 
+def packed_contexts(acts, origin, seed):
+    """As the explorer's chapter packs them, in blocks of 100 positions."""
+    return Chapter("explorer", context=101, seed=seed).packed_contexts(by_feature(acts), origin)
+
+
 def drawn(acts, seed):
     """The centres of each feature's random contexts."""
-    packed = packed_contexts(by_feature(acts), np.arange(acts.shape[0]), 100, seed)
+    packed = packed_contexts(acts, np.arange(acts.shape[0]), seed)
     return [[centre for centre, _ in one["r"]] for one in packed]
 
 
@@ -181,7 +185,7 @@ def test_random_positions_are_active_and_none_is_drawn_twice(random_acts):
     for feature, row in enumerate(drawn(sparse.csc_matrix(dense), seed=1)):
         active = np.flatnonzero(dense[:, feature])
         assert set(row) <= set(active)
-        assert len(set(row)) == len(row) == min(DRAWN, len(active))
+        assert len(set(row)) == len(row) == min(EXPLORER.DRAWN, len(active))
 
 
 def test_every_active_position_is_equally_likely_to_be_drawn():
@@ -205,12 +209,12 @@ def test_a_stored_zero_is_not_active():
 def test_a_histogram_has_ten_equal_bins_up_to_the_peak():
     acts = columns([0, 0.5, 1, 9.9, 10, 4])
     by_hand = by_feature(acts)
-    assert histograms(by_hand).tolist() == [[1, 1, 0, 0, 1, 0, 0, 0, 0, 2]]
+    assert EXPLORER.histograms(by_hand).tolist() == [[1, 1, 0, 0, 1, 0, 0, 0, 0, 2]]
 
 
 def test_packed_contexts_hold_the_activations_around_their_centres(random_acts):
     dense, origin = random_acts
-    packed = packed_contexts(by_feature(sparse.csc_matrix(dense)), origin, 100, seed=0)
+    packed = packed_contexts(sparse.csc_matrix(dense), origin, seed=0)
     for feature, one in enumerate(packed):
         centres = [centre for centre, _ in one["c"]]
         strongest = dense[centres, feature]

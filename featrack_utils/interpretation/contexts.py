@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -24,9 +24,6 @@ Context = tuple[list[str], list[float]]
 
 NOWHERE = -1
 WIDTH = 24  # positions of a context, five eighths of them before its centre
-STRONGEST, DRAWN = 6, 3  # contexts of a feature in the explorer
-LEVELS = 255  # of an activation, in parts of the feature's peak
-BINS = 10
 # Characters that show nothing of their own, and what stands for them.
 _NAMED = {"\n": "⏎", "\r": "␍", "\t": "⇥", " ": "·", "\u00a0": "⍽"}
 # Categories that show nothing of their own, or that reorder what stands beside them.
@@ -122,16 +119,12 @@ def by_feature(acts: sparse.spmatrix) -> sparse.csc_matrix:
     return columns
 
 
-def peaks(columns: sparse.csc_matrix) -> Float[np.ndarray, " d_sae"]:
-    """Each feature's largest activation; 0 if it is never active."""
-    return columns.max(axis=0).toarray().ravel()
-
-
 def densities(
     columns: sparse.csc_matrix, kind: Int[np.ndarray, " n_tokens"], n_kinds: int
 ) -> Float[np.ndarray, "n_kinds d_sae"]:
     """Share of each kind's tokens (a domain's) on which a feature is active; NaN without tokens."""
-    cells = _column_of(columns) * n_kinds + kind[columns.indices]
+    feature = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))
+    cells = feature * n_kinds + kind[columns.indices]
     active = np.bincount(cells, minlength=columns.shape[1] * n_kinds).reshape(-1, n_kinds).T
     size = np.bincount(kind, minlength=n_kinds)[:, None]
     return np.divide(active, size, out=np.full(active.shape, np.nan), where=size > 0)
@@ -193,47 +186,3 @@ def contexts_at(
         stretch = slice(*window(int(position), corpora.context - 1))
         shown.append((corpora.pieces(features.tokens[stretch]), dense[stretch].tolist()))
     return shown
-
-
-def histograms(columns: sparse.csc_matrix) -> Int[np.ndarray, "d_sae bins"]:
-    """How many activations lie in each of ten equal bins from 0 to the feature's peak."""
-    feature, relative = _column_of(columns), _of_peak(columns)
-    bins = np.minimum((relative * BINS).astype(np.int64), BINS - 1)
-    counts = np.bincount(feature * BINS + bins, minlength=columns.shape[1] * BINS)
-    return counts.reshape(-1, BINS)
-
-
-def packed_contexts(
-    columns: sparse.csc_matrix, origin: Int[np.ndarray, " n_tokens"], block: int, seed: int
-) -> list[dict[str, list[Any]]]:
-    """Each feature's strongest contexts (c) and random ones (r), as the explorer reads them.
-
-    A context is [centre, [offset, level, offset, level, …]]: the position shown in the middle and,
-    by their distance from the first position shown, those where the feature is active.
-    """
-    rng = np.random.default_rng(seed)
-    strongest = strongest_positions(columns, origin, STRONGEST)
-    # In 255ths of the feature's peak, rounded up so that no activation becomes 0.
-    level = np.ceil(_of_peak(columns) * LEVELS).astype(np.int64)
-    found = []
-    for feature, (start, stop) in enumerate(pairwise(columns.indptr)):
-        active, strength = columns.indices[start:stop], level[start:stop]
-
-        def packed(centre: int, active=active, strength=strength) -> list[Any]:
-            left, right = window(centre, block)
-            inside = slice(*np.searchsorted(active, (left, right)))
-            pairs = np.column_stack([active[inside] - left, strength[inside]])
-            return [centre, pairs.ravel().tolist()]
-
-        drawn = rng.choice(active, min(DRAWN, active.size), replace=False)
-        top = strongest[feature][strongest[feature] != NOWHERE]
-        found.append({"c": [*map(packed, top.tolist())], "r": [*map(packed, drawn.tolist())]})
-    return found
-
-
-def _of_peak(columns: sparse.csc_matrix) -> Float[np.ndarray, " nnz"]:
-    return columns.data.astype(np.float64) / peaks(columns)[_column_of(columns)]
-
-
-def _column_of(columns: sparse.csc_matrix) -> Int[np.ndarray, " nnz"]:
-    return np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))
