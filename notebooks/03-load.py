@@ -217,7 +217,7 @@ unigram = {
 
 # %% tags=["hide-input"]
 show(
-    training_figures.domain_heatmap(scores, "loss", "loss, nats per token (lower is better)"),
+    training_figures.domain_heatmap(scores),
     caption="Validation loss of the loaded models on all domains; the best of each domain in bold.",
     name="fig-load-loss",
     alt="Grid of losses, models by domains",

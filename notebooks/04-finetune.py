@@ -161,7 +161,7 @@ results = store.read_results(run, *before, "finetune")
 # %% tags=["hide-input"]
 table = evaluation.score_table(results, lineage.domains)
 show(
-    training_figures.domain_heatmap(table, "loss", "loss, nats per token (lower is better)"),
+    training_figures.domain_heatmap(table),
     caption="Validation loss of the base and its fine-tunes on every domain; the best model of "
     "each domain in bold.",
     name="fig-finetune-grid",

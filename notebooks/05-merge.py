@@ -502,7 +502,7 @@ grid = evaluation.score_table(known, lineage.domains)
 
 # %% tags=["hide-input"]
 show(
-    training_figures.domain_heatmap(grid, "loss", "loss, nats per token (lower is better)"),
+    training_figures.domain_heatmap(grid),
     caption="Validation loss of all models on all domains; the best of each domain in bold.",
     name="fig-grid-loss",
     alt="Grid of losses, models by domains",

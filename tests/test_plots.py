@@ -114,7 +114,7 @@ def test_the_best_model_of_a_domain_is_bold():
             "loss": [1, 2, 4, 3],
         }
     )
-    axis = training_figures.domain_heatmap(losses, "loss", "loss").axes[0]
+    axis = training_figures.domain_heatmap(losses).axes[0]
     bold = {text.get_text() for text in axis.texts if text.get_fontweight() == "bold"}
     assert bold == {"1.00", "3.00"}
 

@@ -51,11 +51,8 @@ def use_style(lineage: Lineage | None = None) -> None:
     sns.set_theme(style="whitegrid", rc=_STYLE)
     if get_ipython() is not None:
         set_matplotlib_formats("svg", metadata={"Date": None})
-    if lineage is not None:
-        _give_colours(lineage)
-
-
-def _give_colours(lineage: Lineage) -> None:
+    if lineage is None:
+        return
     _colours.clear()
     left = iter(PALETTE[len(lineage.order) :] + PALETTE * len(lineage.domains))
     _colours.update(zip(lineage.order, PALETTE * len(lineage.order), strict=False))

@@ -34,23 +34,23 @@ def loss_curves(history: pd.DataFrame) -> Figure:
     return figure
 
 
-def domain_heatmap(df: pd.DataFrame, value: str, title: str, best: str = "low") -> Figure:
-    """A model × domain grid of `value`, the best model of each domain in bold.
+def domain_heatmap(df: pd.DataFrame) -> Figure:
+    """A model × domain grid of losses (nats per token), the best model of each domain in bold.
 
-    Columns: model, domain, `value`. `best` is "low" for losses, "high" for accuracies.
+    Columns: model, domain, loss.
     """
-    grid = df.pivot(index="model", columns="domain", values=value)
+    grid = df.pivot(index="model", columns="domain", values="loss")
     grid = grid.reindex(index=in_order(df["model"]), columns=in_order(df["domain"]))
     figure, axis = single(0.5 * len(grid) + 1.1)
-    palette = "crest" if best == "low" else "crest_r"
-    sns.heatmap(grid, ax=axis, annot=True, fmt=".2f", cmap=palette, cbar=False, linewidths=1)
-    winners = grid.idxmin() if best == "low" else grid.idxmax()
+    sns.heatmap(grid, ax=axis, annot=True, fmt=".2f", cmap="crest", cbar=False, linewidths=1)
+    winners = grid.idxmin()
     for text, (model, domain) in zip(
         axis.texts, [(m, d) for m in grid.index for d in grid.columns], strict=True
     ):
         text.set_fontweight("bold" if winners[domain] == model else "normal")
     axis.set_xticklabels([label(domain) for domain in grid.columns])
     axis.set_yticklabels([label(model) for model in grid.index], rotation=0)
+    title = "loss, nats per token (lower is better)"
     axis.set(xlabel="validation text", ylabel="model", title=title)
     return figure
 
