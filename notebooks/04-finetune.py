@@ -224,7 +224,7 @@ say(
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 base_rate = store.read_record(run / "models" / root)["parameters"].get("learning_rate", np.nan)
 ratio = learning_rate / base_rate
-theirs = paper.published("finetune.learning_rate") / paper.published("base.learning_rate")
+theirs = paper.PAPER["finetune.learning_rate"].value / paper.PAPER["base.learning_rate"].value
 SAME = 1.25  # times theirs at most
 say(
     f"Here it is {number(ratio, 3)} times the root's, theirs {number(theirs, 3)} times. "

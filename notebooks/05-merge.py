@@ -379,7 +379,7 @@ results = {
     "merge.slerp_minus_lerp_max": float(furthest),
     "merge.angle_max": float(widest["angle"]),
 }
-theirs, place = paper.published("merge.t"), {}
+theirs, place = paper.PAPER["merge.t"].value, {}
 for model, (table, before) in swept.items():
     at = place[model] = "merge" if len(pairs) == 1 else f"merge.{model}"
     results |= {

@@ -420,7 +420,7 @@ def band(axis, places, shares, look):
     axis.fill_between(places, figures["low"], figures["high"], color=look["color"], alpha=0.2, lw=0)
 
 
-published_t, balanced = paper.published("merge.t"), balanced_of[first_merge]
+published_t, balanced = paper.PAPER["merge.t"].value, balanced_of[first_merge]
 figure, axes = style.panels(2 * len(CLASSES), 1.75)
 panels = iter(axes)
 for kind, words in CLASSES.items():

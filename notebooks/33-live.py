@@ -829,7 +829,7 @@ Panel(
 # What the page needs to compute all this by itself.
 marks = {"balanced": read_off.get("merge.t_balanced")}
 if read_off:
-    marks["published"] = paper.published("merge.t")
+    marks["published"] = paper.PAPER["merge.t"].value
 way = {
     "ends": ends,
     "t": t,

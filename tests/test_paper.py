@@ -4,7 +4,7 @@ import math
 
 from bs4 import BeautifulSoup
 
-from featrack_utils.display.paper import PAPER, Row, beside_paper, published
+from featrack_utils.display.paper import PAPER, Row, beside_paper
 from featrack_utils.statistics.intervals import Interval
 
 
@@ -47,4 +47,4 @@ def test_an_interval_that_isnt_defined_is_left_out():
 
 def test_every_figure_says_where_it_is_from():
     assert all(figure.source for figure in PAPER.values())
-    assert published("merge.t") == 0.58
+    assert PAPER["merge.t"].value == 0.58

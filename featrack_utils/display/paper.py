@@ -45,11 +45,6 @@ class Row(NamedTuple):
     spec: str | None = None
 
 
-def published(name: str) -> float:
-    """The number of that name."""
-    return PAPER[name].value
-
-
 def beside_paper(rows: Iterable[Row | tuple], caption: str = "") -> HTML:
     """The table `what | paper | ours [95 % CI] | ceiling | why they differ`.
 
