@@ -20,16 +20,22 @@
 # than one place. **You need** nothing but an idea of what a language model is. **It takes** ten minutes.
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
+import platform
 import re
 import textwrap
-from itertools import permutations
+from importlib import metadata
+from itertools import chain, permutations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import PercentFormatter
 
-from featrack_utils.corpora import files, hub, prepare
+from featrack_utils.corpora import files, hub, split, tokenizer
+from featrack_utils.corpora.documents import EMBEDDED, SPLITS, SourceConfig
+from featrack_utils.corpora.installed import XMAKE
+from featrack_utils.corpora.prepare import open_corpora
 from featrack_utils.corpora.stories.telling import plots
 from featrack_utils.display import style
 from featrack_utils.display.tables import show_table
@@ -105,7 +111,74 @@ say(
 # ## Reading and dividing it
 #
 # One function collects the documents, divides them into training and validation, learns a byte-level
-# BPE vocabulary on what the first model reads, and encodes everything with it.
+# BPE vocabulary on what the first model reads, and encodes everything with it. Text is counted in
+# characters while it is collected, with some to spare; its tokens are then cut to the number wanted.
+# Beside them is kept whose text it is: of each package the version and licence that its metadata state.
+
+
+# %%
+def version_and_licence(package):
+    if package == "python":
+        return platform.python_version(), "PSF-2.0"
+    try:
+        about = metadata.metadata(package)
+    except (metadata.PackageNotFoundError, ValueError):
+        return "", "as its authors state"
+    kinds = [kind for kind in about.get_all("Classifier") or [] if kind.startswith("License :: ")]
+    kinds = "; ".join(kind.split(" :: ")[-1] for kind in kinds)
+    stated = about.get("License-Expression") or kinds or about.get("License") or "not stated"
+    if package == XMAKE:  # by its files' own headers
+        stated = "Apache-2.0"
+    return metadata.version(package), stated
+
+
+def provenance(documents):  # a row for each package, the largest first
+    rows = [(d.package or "your own files", d.group, len(d.text)) for d in documents]
+    table = pd.DataFrame(rows, columns=["package", "groups", "characters"])
+    totals = table.groupby("package").agg({"groups": "nunique", "characters": "sum"})
+    totals = totals.sort_values("characters", ascending=False, kind="stable")
+    stated = [version_and_licence(package) for package in totals.index]
+    return pd.DataFrame(stated, totals.index, ["version", "licence"]).join(totals)
+
+
+# %%
+def prepare(
+    folder,
+    *,
+    sources,
+    train_tokens,
+    validation_tokens,
+    validation_share,
+    vocab_size,
+    vocabulary_from,
+    seed,
+    tokenizer_from="",
+):
+    configs = {domain: SourceConfig.read(domain, source) for domain, source in sources.items()}
+    wanted, chars = {}, {}
+    for domain, config in configs.items():
+        wanted[domain] = {"train": train_tokens[domain], "validation": validation_tokens}
+        # Of the reader's own text nothing is known; 5 characters are more than most tokens have.
+        per_token = EMBEDDED[config.text].chars_per_token if config.text else 5.0
+        chars[domain] = {name: int(n * per_token) for name, n in wanted[domain].items()}
+    documents = split.collect_all(
+        configs, wanted=chars, validation_share=validation_share, seed=seed
+    )
+    if tokenizer_from:
+        learnt = tokenizer.saved_tokenizer(Path(tokenizer_from))
+    else:
+        learnt_from = (d.text for domain in vocabulary_from for d in documents[domain]["train"])
+        learnt = tokenizer.train_tokenizer(learnt_from, vocab_size)
+    learnt.save_pretrained(folder / "tokenizer")
+    credits = {}
+    for domain, sides in documents.items():
+        credits[domain] = provenance(chain(*sides.values()))
+        for name in SPLITS:
+            stream = tokenizer.encode_documents(sides[name], learnt)
+            stream = stream.first_tokens(wanted[domain][name])
+            tokenizer.save_stream(stream, folder / domain / name)
+    pd.concat(credits, names=["domain"]).to_csv(folder / "provenance.csv")
+
 
 # %%
 recipe = {
@@ -121,11 +194,11 @@ if tokenizer_from:
     recipe |= {"vocab_size": None, "tokenizer_from": tokenizer_from}
 folder = store.make(
     run / "corpora",
-    lambda work: prepare.prepare(work, **recipe),
+    lambda work: prepare(work, **recipe),
     parameters=recipe | {"files": files.fingerprint(recipe["sources"])},
-    code=[prepare],
+    code=[split, tokenizer],
 )
-corpora = prepare.open_corpora(folder, context)
+corpora = open_corpora(folder, context)
 read = {key: corpora.texts(*key) for key in corpora.streams}
 
 # %% tags=["hide-output"]
@@ -229,10 +302,10 @@ def tokens_of(domain):
     counts = pd.Series(corpora.streams[domain, "train"].tokens).value_counts()
     counts = counts.drop(corpora.tokenizer.bos_token_id)  # the one that leads each document
     row = {"text": label(domain), "distinct tokens": len(counts)}
-    for split in ("train", "validation"):
-        stream = corpora.streams[domain, split]
+    for name in SPLITS:
+        stream = corpora.streams[domain, name]
         n_tokens = len(stream.tokens) - len(stream.origins)
-        row[f"{split} chars per token"] = sum(map(len, read[domain, split])) / n_tokens
+        row[f"{name} chars per token"] = sum(map(len, read[domain, name])) / n_tokens
     return row
 
 

@@ -17,9 +17,11 @@ from featrack_utils.corpora.installed import (
     python_documents,
     standard_library,
 )
-from featrack_utils.corpora.prepare import provenance
 from featrack_utils.corpora.split import place
 from featrack_utils.errors import FeatrackError
+from tests.chapters import Chapter
+
+provenance = Chapter("corpora").provenance
 
 NUMPY_STYLE = """Return the evenly :term:`spaced numbers` over a stated interval of the line.
 

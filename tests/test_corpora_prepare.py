@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from featrack_utils.corpora.prepare import open_corpora, prepare
+from featrack_utils.corpora.prepare import open_corpora
+from tests.chapters import Chapter
 
 RECIPE = {"validation_tokens": 500, "validation_share": 0.2, "vocab_size": 300, "seed": 1}
 
@@ -16,7 +17,7 @@ def test_any_domains_are_read_encoded_credited_and_opened_in_their_order(tmp_pat
     }
     folder = tmp_path / "corpora"
     folder.mkdir()
-    prepare(
+    Chapter("corpora").prepare(
         folder,
         sources=sources,
         train_tokens={"tales": 3_000, "my-notes": 2_000},

@@ -17,8 +17,6 @@ from featrack_utils.corpora.documents import Document, ngrams, words_of
 from featrack_utils.errors import FeatrackError
 
 XMAKE = "xmake-wheel"
-# By the files' own headers; the wheel that carries them states GPL-3.0 for its packaging.
-XMAKE_LICENCE = "Apache-2.0"
 MIN_LUA_CHARS = 200
 MIN_PYTHON_CHARS = 400  # an empty __init__.py teaches nothing
 MAX_DIGITS = 0.1  # share of the characters; more make a table of data (stringprep), not code
