@@ -1,11 +1,9 @@
 """What a corpus is made of: where a domain's text comes from, its files, its documents."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationError
 
@@ -57,7 +55,7 @@ class Document:
     group: str
     package: str = ""
 
-    def short(self) -> Iterator[Document]:
+    def short(self) -> Iterator[Self]:
         """The document in pieces of at most MAX_DOCUMENT_CHARS, without empty ones."""
         for piece in filter(str.strip, pieces([self.text], MAX_DOCUMENT_CHARS)):
             yield replace(self, text=piece)
@@ -79,7 +77,7 @@ class SourceConfig(Section):
     column: str = "text"  # that holds the text, for JSON Lines, Parquet and the hub
 
     @classmethod
-    def read(cls, domain: str, keys: Mapping[str, Any]) -> SourceConfig:
+    def read(cls, domain: str, keys: Mapping[str, Any]) -> Self:
         """The source of a domain from a mapping such as ``{"kind": "embedded"}``.
 
         Raises:

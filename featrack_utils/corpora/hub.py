@@ -16,8 +16,7 @@ log = logging.getLogger(__name__)
 OFFLINE = (
     "without a network, embedded texts and your own files work, as in the profiles quick and real"
 )
-
-CHANGED = (
+_CHANGED = (
     "%s: %s has changed on the hub (read: %s, now: %s); this run stays with what it has read, and "
     "reads anew once you delete %s/"
 )
@@ -81,36 +80,52 @@ def pinned(sources: Mapping[str, Mapping[str, Any]], corpora: Path) -> dict[str,
             or a gated one.
     """
     found = dict(sources)
-    read: Mapping[str, Any] = {}
-    with suppress(FeatrackError):  # not made yet
-        read = store.read_record(corpora)["parameters"].get("sources", {})
+    read = recorded(corpora).get("sources", {})
     for domain, given in sources.items():
         source = SourceConfig.read(domain, given)
         if source.kind != "hub" or source.commit:
             continue
         before = read.get(domain, {})
         same = all(before.get(key) == given.get(key) for key in ("path", "revision"))
+        where, revision = f"corpora.sources_of.{domain}", source.revision or None
         if commit := before.get("commit") if same else None:
-            with suppress(FeatrackError):  # no network is needed any more
-                if (now := _commit(domain, source, timeout=5)) != commit:
-                    where = f"corpora.sources_of.{domain}"
-                    log.warning(CHANGED, where, source.path, commit[:8], now[:8], corpora)
+            warn_if_changed(where, "dataset", source.path, revision, commit, corpora)
         else:
-            commit = _commit(domain, source)
+            commit = _commit(where, source.path, revision)
         found[domain] = {**given, "commit": commit}
     return found
 
 
-def _commit(domain: str, source: SourceConfig, timeout: float = 20) -> str:
+def recorded(made: Path | None) -> Mapping[str, Any]:
+    """The parameters of an artefact; none if there isn't one yet."""
+    with suppress(FeatrackError):
+        return store.read_record(made)["parameters"] if made else {}
+    return {}
+
+
+def warn_if_changed(
+    where: str, kind: str, name: str, revision: object, read: str, made: Path | None
+) -> None:
+    """Says so if a "dataset" or "model" has by now another commit than `made` was made from."""
+    from huggingface_hub import HfApi
+
+    asked = None if revision is None else str(revision)
+    with suppress(Exception):  # no network is needed any more
+        now = HfApi().repo_info(name, revision=asked, repo_type=kind, timeout=5).sha
+        if now != read:
+            log.warning(_CHANGED, where, name, read[:8], now[:8], made)
+
+
+def _commit(where: str, name: str, revision: str | None) -> str:
     """What the hub has under a data set's name, or its revision, now."""
     from huggingface_hub import HfApi
 
     try:
         hub = HfApi()
-        about = hub.dataset_info(source.path, revision=source.revision or None, timeout=timeout)
-        hub.auth_check(source.path, repo_type="dataset")
+        about = hub.dataset_info(name, revision=revision, timeout=20)
+        hub.auth_check(name, repo_type="dataset")
     except Exception as error:  # see `_rows`
-        raise refusal(f"corpora.sources_of.{domain}", "data set", source.path, error) from error
+        raise refusal(where, "data set", name, error) from error
     return str(about.sha)
 
 

@@ -1,11 +1,9 @@
 """From text to tokens: the tokenizer, the stream of a corpus, and blocks of one context."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -34,12 +32,16 @@ class TokenStream(NamedTuple):
     origins: list[str]
     groups: list[str]
 
-    def first_tokens(self, n_tokens: int) -> TokenStream:
+    def first_tokens(self, n_tokens: int) -> Self:
         """The stream cut after `n_tokens` tokens."""
         n = min(n_tokens, len(self.tokens))
         starts = self.starts[self.starts < n]
-        origins, groups = self.origins[: len(starts)], self.groups[: len(starts)]
-        return TokenStream(self.tokens[:n], np.append(starts, n), origins, groups)
+        return self._replace(
+            tokens=self.tokens[:n],
+            starts=np.append(starts, n),
+            origins=self.origins[: len(starts)],
+            groups=self.groups[: len(starts)],
+        )
 
 
 class Blocks(NamedTuple):

@@ -1,13 +1,9 @@
 """Language models from outside and from the run: found, checked, opened, wrapped, taken apart."""
 
-from __future__ import annotations
-
 import hashlib
 import json
-import logging
 import re
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,16 +20,13 @@ from transformers import (
 )
 from transformers.utils import logging as hf_logging
 
-from featrack_utils.corpora.hub import CHANGED, refusal
+from featrack_utils.corpora.hub import recorded, refusal, warn_if_changed
 from featrack_utils.corpora.tokenizer import same_tokens, saved_tokenizer
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
-from featrack_utils.pipeline import store
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
-
-log = logging.getLogger(__name__)
 
 _PARTS = {"att": "attention", "mlp": "MLP", "fc": "MLP", "emb": "embedding", "wte": "embedding"}
 _PARTS |= {"wpe": "embedding", "lm_head": "unembedding"}
@@ -87,13 +80,13 @@ def find(
     if (folder := Path(source).expanduser()).is_dir():
         files: Collection[str] = {path.name for path in folder.iterdir()}
     elif re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", source) and not folder.exists():
-        before = _recorded(made)
+        before = recorded(made)
         same = (before.get("load"), before.get("asked")) == (source, asked)
         pin = before.get("commit") if same else None
         folder, files = _from_hub(where, source, pin or asked, weights)
         revision = folder.name
         if pin and not weights:
-            _warn_if_changed(where, source, asked, pin, made)
+            warn_if_changed(where, "model", source, asked, pin, made)
     else:
         raise FeatrackError(f"{where} is {source}, and no such folder is there; mend the path.")
     _require_weights(where, folder, files)
@@ -181,7 +174,7 @@ def tokenizer_folder(source: str, corpora: Path) -> Path:
     """
     if (folder := Path(source).expanduser()).is_dir():
         return folder
-    before = Path(_recorded(corpora).get("tokenizer_from", ""))
+    before = Path(recorded(corpora).get("tokenizer_from", ""))
     pin = before.name if "models--" + source.replace("/", "--") in before.parts else None
     return _from_hub("corpora.tokenizer_from", source, pin, weights=False)[0]
 
@@ -190,21 +183,6 @@ def record(found: Found, entry: Mapping[str, Any]) -> dict[str, Any]:
     """What a run keeps on where a model came from, with which `find` finds it again."""
     origin = {"load": entry["load"], "asked": entry.get("revision"), "commit": found.revision}
     return {"files": fingerprint([found])} | (origin if found.revision else {})
-
-
-def _recorded(made: Path | None) -> Mapping[str, Any]:
-    with suppress(FeatrackError):  # not made yet
-        return store.read_record(made)["parameters"] if made else {}
-    return {}
-
-
-def _warn_if_changed(where: str, source: str, asked: object, pin: str, made: Path | None) -> None:
-    from huggingface_hub import HfApi
-
-    with suppress(Exception):  # no network is needed any more
-        revision = None if asked is None else str(asked)
-        if (now := HfApi().model_info(source, revision=revision, timeout=5).sha) != pin:
-            log.warning(CHANGED, where, source, pin[:8], now[:8], made)
 
 
 def fingerprint(found: Collection[Found]) -> str:
@@ -340,7 +318,7 @@ def load_model(folder: Path) -> PreTrainedModel:
     return model.eval()
 
 
-def boot(folder: Path, device: str = "cpu") -> TransformerBridge:
+def boot(folder: Path, device: str = "cpu") -> "TransformerBridge":
     """Wraps a saved model (model and tokenizer in one folder) in TransformerLens' hooks."""
     from transformer_lens.model_bridge import TransformerBridge  # takes seconds to load
 
