@@ -141,6 +141,13 @@ def provenance(documents):  # a row for each package, the largest first
     return pd.DataFrame(stated, totals.index, ["version", "licence"]).join(totals)
 
 
+def first_tokens(stream, n_tokens):
+    n = min(n_tokens, len(stream.tokens))
+    starts = stream.starts[stream.starts < n]
+    origins, groups = stream.origins[: len(starts)], stream.groups[: len(starts)]
+    return tokenizer.TokenStream(stream.tokens[:n], np.append(starts, n), origins, groups)
+
+
 # %%
 def prepare(
     folder,
@@ -175,7 +182,7 @@ def prepare(
         credits[domain] = provenance(chain(*sides.values()))
         for name in SPLITS:
             stream = tokenizer.encode_documents(sides[name], learnt)
-            stream = stream.first_tokens(wanted[domain][name])
+            stream = first_tokens(stream, wanted[domain][name])
             tokenizer.save_stream(stream, folder / domain / name)
     pd.concat(credits, names=["domain"]).to_csv(folder / "provenance.csv")
 

@@ -17,6 +17,9 @@ from featrack_utils.corpora.tokenizer import (
     train_tokenizer,
 )
 from featrack_utils.errors import FeatrackError
+from tests.chapters import Chapter
+
+first_tokens = Chapter("corpora").first_tokens
 
 TEXTS = ["def f(x):\n        return x\n" * 20, "the cat and the other cat are there " * 20]
 TOKENIZER = train_tokenizer(TEXTS, 286)
@@ -115,7 +118,7 @@ def test_a_stream_shorter_than_a_block_is_refused():
 
 @pytest.mark.parametrize(("n", "lengths"), [(3, [3]), (4, [3, 1]), (7, [3, 4]), (99, [3, 4])])
 def test_a_stream_can_be_cut_short(n, lengths):
-    short = stream_of(3, 4).first_tokens(n)
+    short = first_tokens(stream_of(3, 4), n)
     assert np.diff(short.starts).tolist() == lengths
     assert short.tokens.tolist() == list(range(min(n, 7)))
 
@@ -144,4 +147,4 @@ def test_documents_keep_their_groups_on_the_way_to_blocks(tmp_path):
     cut = blocks(loaded, length)
     assert cut.origin[:, 0].tolist() == [0, 1, 2, 3]
     assert cut.group[:, 0].tolist() == [0, 1, 0, 1]
-    assert {*loaded.first_tokens(length).groups} == {"plot/a"}
+    assert {*first_tokens(loaded, length).groups} == {"plot/a"}

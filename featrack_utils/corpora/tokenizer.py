@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -31,17 +31,6 @@ class TokenStream(NamedTuple):
     starts: Int[np.ndarray, " n_documents_plus_1"]
     origins: list[str]
     groups: list[str]
-
-    def first_tokens(self, n_tokens: int) -> Self:
-        """The stream cut after `n_tokens` tokens."""
-        n = min(n_tokens, len(self.tokens))
-        starts = self.starts[self.starts < n]
-        return self._replace(
-            tokens=self.tokens[:n],
-            starts=np.append(starts, n),
-            origins=self.origins[: len(starts)],
-            groups=self.groups[: len(starts)],
-        )
 
 
 class Blocks(NamedTuple):
