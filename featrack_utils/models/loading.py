@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -261,12 +262,10 @@ def _from_hub(
     except Exception as error:  # sockets, HTTP, hub: no common ancestor
         raise refusal(where, "folder here and no model", source, error) from error
     local = {path.name for path in folder.iterdir()}
-    if _WEIGHTS in local:  # and without a network the next question is repeated for half a minute
-        return folder, local
-    try:
-        return folder, local | {*HfApi().list_repo_files(source, revision=folder.name)}
-    except Exception:  # without a network: what was fetched before
-        return folder, local
+    if _WEIGHTS not in local:  # without a network the question is repeated for half a minute
+        with suppress(Exception):  # and what was fetched before has to do
+            local |= {*HfApi().list_repo_files(source, revision=folder.name)}
+    return folder, local
 
 
 def _require_weights(where: str, folder: Path, files: Collection[str]) -> None:
