@@ -174,15 +174,13 @@ def text_of(row: Mapping[str, Any], column: str, where: str) -> str | None:
         FeatrackError: the row has no such column, or something else than text in it.
     """
     value = row.get(column)
-    if isinstance(value, list) and value and all(map(_is_message, value)):
-        return "\n\n".join(message["content"] for message in value)
+    if isinstance(value, list) and value:
+        said = [each.get("content") if isinstance(each, Mapping) else None for each in value]
+        if all(isinstance(content, str) for content in said):
+            return "\n\n".join(said)
     if column in row and isinstance(value, str | None):
         return value
     what = f"holds a {type(value).__name__} in column {column!r}, not text"
     if column not in row:
         what = f"has no column {column!r} (it has {', '.join(map(repr, row)) or 'none'})"
     raise FeatrackError(f"{where} {what}; set the corpus's column to the one that holds the text.")
-
-
-def _is_message(value: Any) -> bool:
-    return isinstance(value, Mapping) and isinstance(value.get("content"), str)
