@@ -53,14 +53,12 @@ from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.matching.correlation import correlations, members
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.bootstrap import halves, paired_r
-from featrack_utils.statistics.intervals import Interval, around, interval
+from featrack_utils.statistics.intervals import Interval, around, difference, interval, ratio
 from featrack_utils.statistics.persistence import (
     complement,
-    difference,
     flat,
     merge_origins,
     persistence,
-    ratio,
     resample,
 )
 

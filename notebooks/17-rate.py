@@ -48,7 +48,8 @@ from featrack_utils.lineage import label
 from featrack_utils.models import capture, controls, evaluation, loading
 from featrack_utils.models.retraining import retrain
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.persistence import persistence, ratio, resample
+from featrack_utils.statistics.intervals import ratio
+from featrack_utils.statistics.persistence import persistence, resample
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"

@@ -54,15 +54,8 @@ from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.flow import steps, universal_chains
 from featrack_utils.pipeline import store
 from featrack_utils.statistics import bootstrap
-from featrack_utils.statistics.intervals import corrected, over_seeds
-from featrack_utils.statistics.persistence import (
-    Persistence,
-    difference,
-    flat,
-    ratio,
-    resample,
-    undefined,
-)
+from featrack_utils.statistics.intervals import corrected, difference, over_seeds, ratio, undefined
+from featrack_utils.statistics.persistence import Persistence, flat, resample
 from featrack_utils.statistics.simex import double_noise
 
 # %% tags=["parameters"]

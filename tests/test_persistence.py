@@ -10,10 +10,9 @@ from scipy import sparse
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.classes import classify
 from featrack_utils.matching.correlation import copies, correlations
-from featrack_utils.statistics.intervals import UNDEFINED, Shares
+from featrack_utils.statistics.intervals import UNDEFINED, Shares, difference
 from featrack_utils.statistics.persistence import (
     Persistence,
-    difference,
     headline,
     persistence,
     reproducible,

@@ -8,19 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import sae_lens
 import torch
 from jaxtyping import Float
-from sae_lens import (
-    SAE,
-    BatchTopKTrainingSAE,
-    BatchTopKTrainingSAEConfig,
-    SAETrainer,
-    StandardTrainingSAE,
-    StandardTrainingSAEConfig,
-    TopKTrainingSAE,
-    TopKTrainingSAEConfig,
-    TrainingSAE,
-)
+from sae_lens import SAE, TrainingSAE
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.saes.sae import TrainStepOutput
 from sae_lens.training.optim import CoefficientScheduler
@@ -40,7 +31,7 @@ _AT_ONCE, _FOR_GOOD = 0.5, 0.05
 _SPARSE = 0.1  # share of active features up to which visiting them alone is the faster way
 
 
-class FusedL1SAE(StandardTrainingSAE):
+class FusedL1SAE(sae_lens.StandardTrainingSAE):
     """SAELens' L1 autoencoder: the same loss and gradient, several times as fast on a CPU.
 
     Once features are sparse the encoder is the only product of whole matrices: reconstruction and
@@ -147,9 +138,9 @@ def new_sae(
     common = {"d_in": d_in, "d_sae": d_sae, "normalize_activations": "expected_average_only_in"}
     penalty = {"l1_coefficient": l1_coefficient, "l1_warm_up_steps": l1_warm_up_steps}
     kinds = {
-        "standard": (FusedL1SAE, StandardTrainingSAEConfig, penalty),
-        "topk": (TopKTrainingSAE, TopKTrainingSAEConfig, {"k": k}),
-        "batchtopk": (BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig, {"k": k}),
+        "standard": (FusedL1SAE, sae_lens.StandardTrainingSAEConfig, penalty),
+        "topk": (sae_lens.TopKTrainingSAE, sae_lens.TopKTrainingSAEConfig, {"k": k}),
+        "batchtopk": (sae_lens.BatchTopKTrainingSAE, sae_lens.BatchTopKTrainingSAEConfig, {"k": k}),
     }
     if architecture not in kinds:
         raise FeatrackError(f"sae.architecture is {architecture!r}; use one of {[*kinds]}.")
@@ -184,7 +175,7 @@ class _SteeredCoefficient(CoefficientScheduler):
         vars(self).update(state_dict)
 
 
-class RecordingTrainer(SAETrainer):
+class RecordingTrainer(sae_lens.SAETrainer):
     """SAELens' trainer, which also keeps a short history of loss, L0 and variance explained."""
 
     history: list[dict[str, float]]

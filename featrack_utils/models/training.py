@@ -12,22 +12,13 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+import transformers
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn import LinearCrossEntropyOptions
 from torch.utils.data import StackDataset
-from transformers import (
-    AttentionInterface,
-    MistralConfig,
-    MistralForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import MistralForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import is_torch_bf16_gpu_available
 from transformers.utils import logging as hf_logging
 
@@ -62,9 +53,9 @@ def new_model(
     seed: int,
 ) -> MistralForCausalLM:
     """A fresh one-layer Mistral as in Horn & Elliott (2024): untied, no sliding window."""
-    set_seed(seed)
+    transformers.set_seed(seed)
     return MistralForCausalLM(
-        MistralConfig(
+        transformers.MistralConfig(
             vocab_size=vocab_size,
             hidden_size=d_model,
             intermediate_size=d_mlp,
@@ -117,10 +108,10 @@ def _causal_attention(module, query, key, value, mask, *, scaling, **_):
     return read.reshape(n, heads, length, width).transpose(1, 2), None
 
 
-AttentionInterface.register("featrack_causal", _causal_attention)
+transformers.AttentionInterface.register("featrack_causal", _causal_attention)
 
 
-class _ChunkedLossTrainer(Trainer):
+class _ChunkedLossTrainer(transformers.Trainer):
     """Trainer with `next_token_loss`."""
 
     def compute_loss(self, model, inputs, **_):
@@ -129,7 +120,7 @@ class _ChunkedLossTrainer(Trainer):
             return next_token_loss(model, inputs["input_ids"])
 
 
-class _Snapshots(TrainerCallback):
+class _Snapshots(transformers.TrainerCallback):
     """Saves the weights alone after some of the steps, and tells how much time is left."""
 
     def __init__(
@@ -203,7 +194,7 @@ def train(
     history = pd.DataFrame(columns=["step", "tokens", "loss"])
     if steps:
         on_cpu = device().type == "cpu"
-        arguments = TrainingArguments(
+        arguments = transformers.TrainingArguments(
             output_dir=str(folder / _CHECKPOINTS),
             max_steps=steps,
             per_device_train_batch_size=batch_blocks // shares,

@@ -24,16 +24,9 @@ from scipy import sparse
 
 from featrack_utils.dictionaries.features import Features, require_same_tokens
 from featrack_utils.errors import FeatrackError
+from featrack_utils.matching import correlation
 from featrack_utils.matching.classes import eligible
-from featrack_utils.matching.correlation import (
-    CONSTANT,
-    Pairs,
-    check_correlation,
-    checked,
-    copies,
-    correlations,
-    members,
-)
+from featrack_utils.matching.correlation import CONSTANT, Pairs, members
 from featrack_utils.statistics.simex import double_noise
 
 MARGIN = 0.5  # pairs this far below the lowest threshold are left out of the replicates
@@ -143,7 +136,7 @@ class Sample:
         """A dictionary's activations with their moments in every replicate, made once."""
         if place not in self._weighted:
             features, _ = self.dictionary(place)
-            acts = checked(features.acts)
+            acts = correlation.checked(features.acts)
             self._weighted[place] = weigh(acts, features.origin, self.draws.documents)
         return self._weighted[place]
 
@@ -152,7 +145,7 @@ class Sample:
         taus = np.array(self.taus)
         floor = max(taus[0] - MARGIN, LOWEST)
         masks = {"eligible_a": able_a, "eligible_b": able_b}
-        best = correlations(a.acts, b.acts, floor=floor, **masks, threads=1)
+        best = correlation.correlations(a.acts, b.acts, floor=floor, **masks, threads=1)
         sides = map(self.weighted, pair)
         (r_a, index_a), (r_b, index_b) = best_drawn(
             *sides, closest(best.pairs), a.origin, self.draws.documents
@@ -177,7 +170,7 @@ class Sample:
         """The groups of a dictionary's copies at `tau`; −1: not a candidate."""
         if place not in self._copies:
             features, able = self.dictionary(place)
-            self._copies[place] = copies(features.acts, self.tau, eligible=able).group
+            self._copies[place] = correlation.copies(features.acts, self.tau, eligible=able).group
         return self._copies[place]
 
 
@@ -202,7 +195,7 @@ def resample(
         FeatrackError: a model without a dictionary, different token streams or widths, a domain
             with one group of documents, or a threshold outside (0, 1).
     """
-    check_correlation(tau, "tau")
+    correlation.check_correlation(tau, "tau")
     for model, each in features.items():
         if not each:
             raise FeatrackError(f"The model {model} has no dictionary: give one per SAE seed.")

@@ -20,31 +20,10 @@ from featrack_utils.matching import classes
 from featrack_utils.matching.classes import assignment
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.flow import origin_masks
-from featrack_utils.statistics.bootstrap import (
-    Masks,
-    Matched,
-    Place,
-    Sample,
-    copies_merged,
-    mutual_only,
-)
+from featrack_utils.statistics import bootstrap, intervals
+from featrack_utils.statistics.bootstrap import Masks, Matched, Place, Sample
 from featrack_utils.statistics.bootstrap import resample as resample  # chapters need both
-from featrack_utils.statistics.intervals import (
-    UNDEFINED,
-    Interval,
-    Shares,
-    at,
-    combined,
-    complement,
-    corrected,
-    difference,
-    interval,
-    mean,
-    over_seeds,
-    ratio,
-    shares,
-    undefined,
-)
+from featrack_utils.statistics.intervals import Interval, Shares, combined, complement, mean
 
 RULES = (*classes.RULES, "copies merged")
 CURVE_TAUS = tuple(round(0.3 + 0.05 * k, 2) for k in range(14))  # 0.3 … 0.95
@@ -68,23 +47,23 @@ class Persistence(NamedTuple):
 
     def share(self, tau: float | None = None) -> Interval:
         """The share, with its 95 % interval."""
-        return interval(self.shares, tau or self.tau)
+        return intervals.interval(self.shares, tau or self.tau)
 
     def raw(self, tau: float | None = None) -> float:
         """The share as counted, before its noise is corrected."""
-        return float(self.shares.counted[at(self.shares, tau or self.tau)])
+        return float(self.shares.counted[intervals.at(self.shares, tau or self.tau)])
 
     def ceiling(self, tau: float | None = None) -> Interval:
         """The share that would be found if nothing had happened."""
-        return interval(self.ceilings, tau or self.tau)
+        return intervals.interval(self.ceilings, tau or self.tau)
 
     def floor(self, control: str | None = None, tau: float | None = None) -> Interval:
         """The share found in a control, the first if none is named; NaN: there is none."""
-        return interval(self._floor(control), tau or self.tau)
+        return intervals.interval(self._floor(control), tau or self.tau)
 
     def ratio(self, tau: float | None = None) -> Interval:
         """Share / ceiling."""
-        return ratio(self.shares, self.ceilings, tau or self.tau)
+        return intervals.ratio(self.shares, self.ceilings, tau or self.tau)
 
     def rescaled(self, control: str | None = None, tau: float | None = None) -> Interval:
         """(share − floor) / (ceiling − floor): 0 if all that was learned is gone, 1 if nothing is.
@@ -93,18 +72,18 @@ class Persistence(NamedTuple):
         """
         floor = self._floor(control)
         above, room = (combined(np.subtract, one, floor) for one in (self.shares, self.ceilings))
-        return ratio(above, room, tau or self.tau, lowest=-np.inf)
+        return intervals.ratio(above, room, tau or self.tau, lowest=-np.inf)
 
     def unchanged_loss(self, tau: float | None = None) -> Interval:
         """(1 − ceiling) / (1 − share): of what seems lost, how much an unchanged model loses too.
 
         It may exceed 1.
         """
-        return ratio(complement(self.ceilings), complement(self.shares), tau or self.tau)
+        return intervals.ratio(complement(self.ceilings), complement(self.shares), tau or self.tau)
 
     def excess(self, tau: float | None = None) -> Interval:
         """Ceiling − share: what is lost beyond what an unchanged model would seem to lose."""
-        return difference(self.ceilings, self.shares, tau or self.tau)
+        return intervals.difference(self.ceilings, self.shares, tau or self.tau)
 
     def as_results(self, prefix: str) -> dict[str, float | None]:
         """Flat for results.json: `prefix`, .ceiling, .ratio_to_ceiling and, where there are
@@ -130,8 +109,8 @@ class Persistence(NamedTuple):
         """
         return {
             f"{prefix}.raw": _defined(1 - self.raw()),
-            **flat(prefix, interval(complement(self.shares), self.tau)),
-            **flat(f"{prefix}.floor", interval(complement(self.ceilings), self.tau)),
+            **flat(prefix, intervals.interval(complement(self.shares), self.tau)),
+            **flat(f"{prefix}.floor", intervals.interval(complement(self.ceilings), self.tau)),
             **flat(f"{prefix}.excess", self.excess()),
         }
 
@@ -151,7 +130,7 @@ class Persistence(NamedTuple):
     def _floor(self, control: str | None) -> Shares:
         if control:
             return self.floors[control]
-        return next(iter(self.floors.values()), undefined(self.shares))
+        return next(iter(self.floors.values()), intervals.undefined(self.shares))
 
 
 def persistence(
@@ -262,7 +241,7 @@ def _between(
             return unknown
         if rule == "assignment":
             return mean(tables.values())
-        return over_seeds(tables, sample.draws, parent, model)
+        return intervals.over_seeds(tables, sample.draws, parent, model)
 
     controls = {name: found_in(model) for name, model in floors.items()}
     return Persistence(found_in(child), found_in(ceiling), controls, sample.tau)
@@ -277,10 +256,10 @@ def _counted(sample: Sample, pair: tuple[Place, Place], matched: Matched, rule: 
         estimate = np.array([(r[matched.asked] > tau).mean() for tau in matched.taus])
         return Shares(matched.taus, estimate, np.empty((0, estimate.size)))
     if rule == "mutual":
-        matched = mutual_only(matched)
+        matched = bootstrap.mutual_only(matched)
     elif rule == "copies merged":
-        matched = copies_merged(matched, sample.copies(pair[0]))
-    return shares(matched)
+        matched = bootstrap.copies_merged(matched, sample.copies(pair[0]))
+    return intervals.shares(matched)
 
 
 def reproducible(sample: Sample, model: str) -> list[Bool[np.ndarray, " d_sae"]]:
@@ -329,7 +308,7 @@ def merge_origins(
     for name, share in found.items():
         own = [cases[parent] for parent in cases if name == f"{parent} only"]
         ceilings = [case[name] for case in own or cases.values()]
-        ceiling = mean(ceilings) if ceilings else undefined(share)
+        ceiling = mean(ceilings) if ceilings else intervals.undefined(share)
         if name == "novel":
             share, ceiling = complement(share), complement(ceiling)
         origins[name] = Persistence(share, ceiling, {}, sample.tau)
@@ -342,14 +321,17 @@ def _origin_shares(
     """Shares of one dictionary's features by the parents' dictionaries 0 that have them."""
     pairs = [(place, (parent, 0)) for parent in parents]
     matched = sample.matched(pairs)
-    each = [mutual_only(matched[pair]) if rule == "mutual" else matched[pair] for pair in pairs]
+    each = [
+        bootstrap.mutual_only(matched[pair]) if rule == "mutual" else matched[pair]
+        for pair in pairs
+    ]
     masks = origin_masks({p: one.above() for p, one in zip(parents, each, strict=True)})
-    return {name: corrected(each[0].taus, looks) for name, looks in masks.items()}
+    return {name: intervals.corrected(each[0].taus, looks) for name, looks in masks.items()}
 
 
 def flat(name: str, figure: Interval | None) -> dict[str, float | None]:
     """A figure with its interval, flat for results.json; None: not defined."""
-    values = map(_defined, figure or UNDEFINED)
+    values = map(_defined, figure or intervals.UNDEFINED)
     return {name + end: value for end, value in zip(_ENDS, values, strict=True)}
 
 
