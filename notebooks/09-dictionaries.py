@@ -97,6 +97,12 @@ def own_domains(lineage, model):
     return tuple(domain for domain in lineage.domains if domain in known)
 
 
+def copies_share(group):
+    """Copies / candidates, by the groups of a `Copies`; None: no candidate, so not defined."""
+    group = group[group >= 0]
+    return float(np.mean(np.bincount(group)[group] > 1)) if group.size else None
+
+
 def row(model, seed, name):
     result = quality.quality(sums[name], lineage.reads(model))
     acts, origin = found[name].acts, found[name].origin
@@ -107,7 +113,7 @@ def row(model, seed, name):
         "seed": seed,
         **result._asdict(),
         "own_ce_loss_score": own.ce_loss_score,
-        "copies_share": correlation.copies(acts, tau, eligible=able).share,
+        "copies_share": copies_share(correlation.copies(acts, tau, eligible=able).group),
         "eligible_share": able.mean(),
     }
 

@@ -8,6 +8,7 @@ from scipy import sparse
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching.correlation import Sums, block_sums, copies, correlations
+from tests.chapters import Chapter
 
 
 def random_acts(n_tokens, d_sae, density, seed):
@@ -185,8 +186,9 @@ def test_copies_are_found_grouped_and_never_a_feature_itself():
     np.testing.assert_array_equal(np.flatnonzero(found.best_r > 0.8), [1, 6, 7])
     np.testing.assert_array_equal(found.group, [0, 1, 2, 3, 4, 5, 1, 1, -1])
     assert (found.best_index != np.arange(9)).all()
-    assert found.share == 3 / 8
-    assert copies(sparse.csr_matrix((9, 2), dtype=np.float32), 0.8).share is None
+    share = Chapter("dictionaries").copies_share
+    assert share(found.group) == 3 / 8
+    assert share(copies(sparse.csr_matrix((9, 2), dtype=np.float32), 0.8).group) is None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from featrack_utils.dictionaries.features import (
     evaluation_mix,
     load_features,
     measure,
-    require_same_tokens,
     save_features,
 )
 from featrack_utils.dictionaries.quality import (
@@ -21,7 +20,6 @@ from featrack_utils.dictionaries.quality import (
     quality,
     splice_losses,
 )
-from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import Lineage
 from featrack_utils.models.capture import mlp_activations
 from featrack_utils.models.loading import load_model
@@ -231,16 +229,6 @@ def test_features_without_any_activation_come_back_too(tmp_path):
     )
     save_features(empty, tmp_path / "f.safetensors")
     assert load_features(tmp_path / "f.safetensors").acts.shape == (3, 5)
-
-
-def test_features_of_different_token_streams_are_not_compared(bridge, identity, mix):
-    found, _ = measure(bridge, identity, mix)
-    require_same_tokens(found, found)
-    other = found.tokens.copy()
-    other[-1] += 1
-    for wrong in (other, found.tokens[:-1]):
-        with pytest.raises(FeatrackError, match="different token streams"):
-            require_same_tokens(found, found._replace(tokens=wrong))
 
 
 def test_an_mlp_is_worth_what_the_loss_grows_by_without_it():

@@ -388,8 +388,11 @@ def test_an_assignment_of_no_feature_is_divided_by_nothing_and_no_error(sample):
 
 def test_bad_input_is_named(planted, sample):
     features = planted.parent[0]
-    with pytest.raises(FeatrackError, match="different token streams"):
-        sampled(base=[features, features._replace(tokens=features.tokens[::-1])])
+    other = features.tokens.copy()
+    other[-1] += 1
+    for wrong in (other, features.tokens[:-1], features.tokens[::-1]):
+        with pytest.raises(FeatrackError, match="different token streams"):
+            sampled(base=[features, features._replace(tokens=wrong)])
     with pytest.raises(FeatrackError, match="base has no dictionary"):
         sampled(base=[])
     with pytest.raises(FeatrackError, match="600 and 500 features"):

@@ -1,18 +1,16 @@
 """Feature activations on the shared evaluation mix, measured in one pass."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
-from torch import Tensor
+from torch import Tensor, nn
 
 from featrack_utils.dictionaries import kernels
 from featrack_utils.dictionaries.quality import Sums, splice_losses
@@ -20,13 +18,6 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import SITE, Lineage
 from featrack_utils.models.capture import mlp_activations
 from featrack_utils.pipeline import store
-
-# Most chapters only read features: they are spared the seconds that these take to load.
-if TYPE_CHECKING:
-    from sae_lens import SAE
-    from transformer_lens.model_bridge import TransformerBridge
-
-    from featrack_utils.corpora.tokenizer import Blocks
 
 ZERO_SEED = 1  # of zero-step dictionaries: they are compared with the parent's of other seeds
 _BATCH_ENTRIES = 2**21  # of [tokens, d_sae]: few enough to stay in the cache
@@ -68,13 +59,13 @@ class Features(NamedTuple):
     tokens: Int[np.ndarray, " n_tokens"]
     group: Int[np.ndarray, " n_tokens"] | None = None
 
-    def at(self, rows: np.ndarray) -> Features:
+    def at(self, rows: np.ndarray) -> Self:
         """The same at some positions only, by a mask or by their places."""
         return Features(*(None if field is None else field[rows] for field in self))
 
 
-def evaluation_mix(blocks: Mapping[str, Blocks]) -> Mix:
-    """Joins each domain's evaluation blocks, in the order given.
+def evaluation_mix(blocks: Mapping[str, Any]) -> Mix:
+    """Joins each domain's evaluation blocks (`corpora.tokenizer.Blocks`), in the order given.
 
     Documents and groups of two domains stay apart.
     """
@@ -94,9 +85,7 @@ def evaluation_mix(blocks: Mapping[str, Blocks]) -> Mix:
 
 
 @torch.no_grad()
-def measure(
-    bridge: TransformerBridge, sae: SAE, mix: Mix, site: str = SITE
-) -> tuple[Features, Sums]:
+def measure(bridge: nn.Module, sae: nn.Module, mix: Mix, site: str = SITE) -> tuple[Features, Sums]:
     """A model's features on the mix, from its own raw activations through its own dictionary.
 
     One pass gives the sparse features and the sums that say how good the dictionary is.
@@ -130,7 +119,7 @@ def measure(
     return features, sums
 
 
-def _encode(sae: SAE, x: Float[Tensor, "n d_in"]) -> Float[Tensor, "n d_sae"]:
+def _encode(sae: nn.Module, x: Float[Tensor, "n d_in"]) -> Float[Tensor, "n d_sae"]:
     """What ``sae.encode`` gives; where that is a ReLU, without three arrays of that size."""
     if sae.cfg.architecture() != "standard":
         return sae.encode(x)
@@ -190,15 +179,6 @@ def open_named(place: Path, names: Iterable[str]) -> dict[str, Features]:
     """
     folders = {name: store.opened(place / "features" / name) for name in names}
     return {name: load_features(path / "features.safetensors") for name, path in folders.items()}
-
-
-def require_same_tokens(a: Features, b: Features) -> None:
-    """Refuses to compare features that were measured on different token streams."""
-    if len(a.tokens) != len(b.tokens) or not np.array_equal(a.tokens, b.tokens):
-        raise FeatrackError(
-            "The two sets of features come from different token streams; "
-            "compute both on the same evaluation mix."
-        )
 
 
 def other_documents(features: Features) -> Features:

@@ -1,11 +1,9 @@
 """How well a dictionary describes its model's activations."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -13,14 +11,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from featrack_utils.lineage import SITE
 from featrack_utils.models.capture import logits_with
-
-if TYPE_CHECKING:  # they take seconds to load
-    from sae_lens import SAE
-    from transformer_lens.model_bridge import TransformerBridge
 
 DENSE_SHARE = 0.10  # a feature active on more than this share of tokens is dense
 NEEDED = 0.005  # the share of the loss that an MLP must save for a CE score to mean something
@@ -82,7 +76,7 @@ class Sums:
     losses: Float[Tensor, "domains 3"]
 
     @classmethod
-    def empty(cls, domains: Sequence[str], d_in: int, d_sae: int) -> Sums:
+    def empty(cls, domains: Sequence[str], d_in: int, d_sae: int) -> Self:
         """Zeros, in float64 so that millions of tokens add up exactly enough."""
         n = len(domains)
         shapes = [(n,), (n,), (n, d_in), (n, d_in), (n, d_sae), (n, 3)]
@@ -103,7 +97,7 @@ class Sums:
         save_file(tensors, path, metadata={"domains": ",".join(self.domains)})
 
     @classmethod
-    def load(cls, path: Path) -> Sums:
+    def load(cls, path: Path) -> Self:
         """Reads what `save` wrote."""
         with safe_open(path, "pt") as file:
             domains = file.metadata()["domains"].split(",")
@@ -146,7 +140,7 @@ def mean_quality(place: Path, names: Iterable[str]) -> dict[str, float]:
 
 @torch.no_grad()
 def splice_losses(
-    bridge: TransformerBridge, sae: SAE, tokens: Int[Tensor, "batch context"], site: str = SITE
+    bridge: nn.Module, sae: nn.Module, tokens: Int[Tensor, "batch context"], site: str = SITE
 ) -> Float[Tensor, " 3"]:
     """Summed cross-entropy: clean, activations zeroed, reconstruction in their place.
 

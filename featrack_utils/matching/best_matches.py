@@ -1,6 +1,5 @@
 """The best matches of all pairs of a run's dictionaries: one artefact, made once, read by all."""
 
-import json
 import sys
 from collections.abc import Mapping
 from itertools import combinations, product
@@ -22,7 +21,6 @@ from featrack_utils.pipeline import store
 FOLDER = "matching"
 BLOCK = 2**22  # positions whose sums are taken at once
 FLOOR = 0.3  # pairs below it are not kept: chains and assignments need none
-_SETTINGS = "settings.json"
 _DICTIONARIES = "dictionaries.safetensors"
 _COPIES = ("copy_r", "copy_index", "copy_group")  # the fields of a `Copies` in that file
 _SUMS = "sums.safetensors"
@@ -109,8 +107,6 @@ def match_run(
                 masks["sums"] = correlation.Sums(*map(sum, zip(*parts, strict=True)))
             best = correlations(found[a].acts, found[b].acts, floor=FLOOR, **masks)
             _save(best, work / _file(a, b))
-        settings = {"tau": tau, "names": {model: list(each) for model, each in names.items()}}
-        (work / _SETTINGS).write_text(json.dumps(settings))
 
     return store.make(
         run / FOLDER,
@@ -156,15 +152,15 @@ def open_matches(run: Path) -> Matches:
         FeatrackError: they are missing or damaged.
     """
     folder = store.opened(run / FOLDER)
-    settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-    names = {model: tuple(each) for model, each in settings["names"].items()}
+    given = store.read_record(folder)["parameters"]
+    names = {model: tuple(each) for model, each in given["names"].items()}
     arrays = load_file(folder / _DICTIONARIES)
     able, positions, *of_copies = (
         {name: arrays[f"{name}.{kind}"] for each in names.values() for name in each}
         for kind in ("eligible", "positions", *_COPIES)
     )
     repeated = {name: Copies(*(part[name] for part in of_copies)) for name in able}
-    return Matches(names, _Pairs(folder), able, positions, repeated, settings["tau"])
+    return Matches(names, _Pairs(folder), able, positions, repeated, given["tau"])
 
 
 class _Pairs(dict):

@@ -68,12 +68,6 @@ class Copies(NamedTuple):
     best_index: Int[np.ndarray, " d_sae"]  # −1 if there is none
     group: Int[np.ndarray, " d_sae"]  # connected copies share a number; −1: not a candidate
 
-    @property
-    def share(self) -> float | None:
-        """Copies / candidates; None: no candidate, so not defined."""
-        group = self.group[self.group >= 0]
-        return float(np.mean(np.bincount(group)[group] > 1)) if group.size else None
-
 
 class Sums(NamedTuple):
     """What r takes of a block of positions, in float64; those of several are added in order."""
@@ -120,10 +114,8 @@ def correlations(
     columns = a.tocsc()
     (a_x, a_xx), (b_x, b_xx) = sums[:2] if sums else (column_sums(a), column_sums(b))
     ab = sums.ab if sums else np.empty((0, b.shape[1]))
-    scale_a, scale_b = (
-        inverse_scale(a_x, a_xx, n, eligible_a),
-        inverse_scale(b_x, b_xx, n, eligible_b),
-    )
+    scale_a = inverse_scale(a_x, a_xx, n, eligible_a)
+    scale_b = inverse_scale(b_x, b_xx, n, eligible_b)
     rows = np.flatnonzero(np.isfinite(scale_a))
     args = (arrays(columns), arrays(b), a_x / n, scale_a, b_x, scale_b, ab, floor, skip_diagonal)
     found = shared_out(_match_rows, np.diff(columns.indptr), rows, threads, *args)

@@ -1,11 +1,8 @@
 """Activations of a saved model at its site, through temporary hooks."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -13,10 +10,6 @@ from torch import Tensor, nn
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.lineage import SITE
-
-if TYPE_CHECKING:
-    from transformer_lens.model_bridge import TransformerBridge
-    from transformers import PreTrainedModel
 
 # The matrices by which MLP and attention write to the residual stream, in transformers' names.
 _MLP_OUT = ("down_proj", "c_proj", "dense_4h_to_h", "fc2")
@@ -48,9 +41,12 @@ class _Captured(Exception):  # noqa: N818
 
 @torch.no_grad()
 def mlp_activations(
-    bridge: TransformerBridge, tokens: Int[Tensor, "batch context"], site: str = SITE
+    bridge: nn.Module, tokens: Int[Tensor, "batch context"], site: str = SITE
 ) -> Float[Tensor, "batch context d_in"]:
-    """Activations at the site, heads side by side, without computing any logits."""
+    """Activations at the site of a model in TransformerLens' bridge, heads side by side.
+
+    No logits are computed.
+    """
     captured: list[Tensor] = []
 
     def keep(acts: Tensor, hook: object) -> None:
@@ -67,9 +63,9 @@ def mlp_activations(
 
 @torch.no_grad()
 def plain_activations(
-    model: PreTrainedModel, tokens: Int[Tensor, "batch context"], site: str = SITE
+    model: nn.Module, tokens: Int[Tensor, "batch context"], site: str = SITE
 ) -> Float[Tensor, "batch context d_in"]:
-    """The same, to rounding, of a model that no bridge wraps, in half the time.
+    """The same, to rounding, of transformers' own model, in half the time.
 
     For the sites at which `plain_module` knows where to look.
     """
@@ -90,12 +86,12 @@ def plain_activations(
     return captured[0].reshape(*tokens.shape, -1)
 
 
-def width(model: PreTrainedModel, site: str) -> int:
+def width(model: nn.Module, site: str) -> int:
     """How many numbers a token has at a site."""
     return plain_activations(model, torch.zeros(1, 2, dtype=torch.long), site).shape[-1]
 
 
-def plain_module(model: PreTrainedModel, site: str) -> tuple[nn.Module, bool] | None:
+def plain_module(model: nn.Module, site: str) -> tuple[nn.Module, bool] | None:
     """The module whose input (True) or output (False) is a site; None where that isn't known."""
     _, number, hook = site.split(".", 2)
     layers = next(m for m in model.base_model.modules() if isinstance(m, nn.ModuleList))
@@ -104,9 +100,8 @@ def plain_module(model: PreTrainedModel, site: str) -> tuple[nn.Module, bool] | 
         return layer, False
     if hook.endswith("_out") and hasattr(layer, "post_feedforward_layernorm"):
         # Gemma 2 norms what attention and MLP write once more.
-        return getattr(
-            layer, f"post_{'attention' if of_attention else 'feedforward'}_layernorm"
-        ), False
+        of = "attention" if of_attention else "feedforward"
+        return getattr(layer, f"post_{of}_layernorm"), False
     names = _ATTENTION_OUT if of_attention else _MLP_OUT
     found = [
         module
@@ -119,7 +114,7 @@ def plain_module(model: PreTrainedModel, site: str) -> tuple[nn.Module, bool] | 
 
 @torch.no_grad()
 def logits_with(
-    bridge: TransformerBridge,
+    bridge: nn.Module,
     tokens: Int[Tensor, "batch context"],
     replace: Callable[[Tensor], Tensor] | None = None,
     site: str = SITE,

@@ -4,14 +4,12 @@ The share of a parent's features that a dictionary finds in such a model is the 
 finds in the child (`book/method.md`, ceilings and floors).
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -38,7 +36,7 @@ class Redraw(NamedTuple):
     layer: int
 
     @classmethod
-    def of(cls, lineage: Lineage) -> Redraw:
+    def of(cls, lineage: Lineage) -> Self:
         """What writes the site of a lineage."""
         return cls(lineage.writer, lineage.layer)
 

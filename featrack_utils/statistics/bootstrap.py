@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from numba import njit
 from scipy import sparse
 
-from featrack_utils.dictionaries.features import Features, require_same_tokens
+from featrack_utils.dictionaries.features import Features
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching import correlation
 from featrack_utils.matching.classes import eligible
@@ -201,7 +201,11 @@ def resample(
             raise FeatrackError(f"The model {model} has no dictionary: give one per SAE seed.")
     first, *others = (one for each in features.values() for one in each)
     for one in others:
-        require_same_tokens(first, one)
+        if not np.array_equal(first.tokens, one.tokens):
+            raise FeatrackError(
+                "The two sets of features come from different token streams; "
+                "compute both on the same evaluation mix."
+            )
         if one.acts.shape[1] != first.acts.shape[1]:
             raise FeatrackError(
                 f"The dictionaries have {first.acts.shape[1]} and {one.acts.shape[1]} features: a "
