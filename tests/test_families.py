@@ -386,7 +386,7 @@ QUICK = {"l1_warm_up_steps": 0, "seed": 0}
 
 def test_a_given_dictionary_says_the_same_of_activations_with_unit_rows(given, tmp_path):
     folder, buffers = given
-    dictionaries.bring_in("dictionaries.base", str(folder), buffers, tmp_path)
+    dictionaries.bring_in("dictionaries.base", folder, buffers, tmp_path)
     theirs, ours = load_sae(folder), load_sae(tmp_path)
     torch.testing.assert_close(ours.W_dec.norm(dim=1), torch.ones(128))
     x = buffers[0]

@@ -154,13 +154,8 @@ class _Subject:
     def __init__(self, run, corpora, model, step, reads, recipe, lineage) -> None:
         self.weights, self.corpora = weights(run, model, step), corpora
         self.inputs = [corpora.folder or run / "corpora", run / "models" / model]
-        self.recorded = {
-            "model": model,
-            "step": step,
-            "reads": list(reads),
-            "context": corpora.context,
-            "site": lineage.site,
-        }
+        self.recorded = {"model": model, "step": step, "reads": list(reads)}
+        self.recorded |= {"context": corpora.context, "site": lineage.site}
         self.run, self.lineage, self.site, self.recipe = run, lineage, lineage.site, recipe
 
     @cached_property
@@ -196,10 +191,11 @@ def _train(place: Path, job: Job, subject: _Subject) -> None:
     outsiders = subject.lineage.given.get(job.model, ()) if own else ()
     if job.seed < len(outsiders):
         where, source = f"dictionaries.{job.model}", outsiders[job.seed]
-        state = outside.fingerprint(outside.find(where, source))
+        there = outside.find(where, source)
+        state = outside.fingerprint(there)
         store.make(
             place / "saes" / job.name,
-            lambda work: outside.bring_in(where, source, subject.buffers, work),
+            lambda work: outside.bring_in(where, there, subject.buffers, work),
             parameters={"source": source, "state": state, **subject.recorded},
             inputs=subject.inputs,
             code=[outside],

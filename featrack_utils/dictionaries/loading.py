@@ -66,18 +66,17 @@ def require_fit(where: str, folder: Path, site: str, d_in: int) -> int:
     return d_sae
 
 
-def bring_in(where: str, source: str, buffers: Buffers, folder: Path) -> None:
-    """Saves a dictionary from outside like one of the run, with unit decoder rows.
+def bring_in(where: str, there: Path, buffers: Buffers, folder: Path) -> None:
+    """Saves a dictionary that was found outside like one of the run, with unit decoder rows.
 
     Its history is one line: what it reaches on the first buffer of activations.
 
     Raises:
-        FeatrackError: what `find` and `require_fit` refuse.
+        FeatrackError: what `require_fit` refuses.
     """
     from sae_lens import SAE  # takes seconds to load
 
     acts = buffers[0].float().cpu()
-    there = find(where, source)
     require_fit(where, there, buffers.site, acts.shape[1])
     sae = SAE.load_from_disk(str(there), device="cpu", dtype="float32").eval()
     sae.turn_off_forward_pass_hook_z_reshaping()  # heads stand side by side here
