@@ -47,10 +47,9 @@ from featrack_utils.lineage import label
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import capture, controls, loading
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.bootstrap import draw
-from featrack_utils.statistics.intervals import Interval, around
+from featrack_utils.statistics.bootstrap import double_noise, draw
+from featrack_utils.statistics.intervals import Interval, around, without_noise
 from featrack_utils.statistics.persistence import flat
-from featrack_utils.statistics.simex import double_noise, without_noise
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"

@@ -49,9 +49,15 @@ from featrack_utils.display.text import (
 )
 from featrack_utils.pipeline import store
 from featrack_utils.statistics.bootstrap import resample
-from featrack_utils.statistics.intervals import LEVEL, Interval, interval, proportion, shares
+from featrack_utils.statistics.intervals import (
+    LEVEL,
+    SPREAD,
+    Interval,
+    interval,
+    proportion,
+    shares,
+)
 from featrack_utils.statistics.persistence import flat
-from featrack_utils.statistics.simex import SPREAD
 
 style.use_style()
 

@@ -46,8 +46,8 @@ from featrack_utils.matching.correlation import correlations
 from featrack_utils.models import capture, loading
 from featrack_utils.models.retraining import retrain
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.bootstrap import halves
-from featrack_utils.statistics.intervals import UNDEFINED, Shares
+from featrack_utils.statistics.bootstrap import double_noise, halves
+from featrack_utils.statistics.intervals import UNDEFINED, Shares, without_noise
 from featrack_utils.statistics.persistence import (
     Persistence,
     combined,
@@ -57,7 +57,6 @@ from featrack_utils.statistics.persistence import (
     resample,
 )
 from featrack_utils.statistics.probes import Probe, encoder_probe, judged
-from featrack_utils.statistics.simex import double_noise, without_noise
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"

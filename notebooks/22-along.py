@@ -50,7 +50,7 @@ from featrack_utils.matching.best_matches import open_matches
 from featrack_utils.matching.correlation import correlations, members
 from featrack_utils.models import capture, controls, evaluation, loading, merging
 from featrack_utils.pipeline import store
-from featrack_utils.statistics.bootstrap import draw, halves
+from featrack_utils.statistics.bootstrap import double_noise, draw, halves
 from featrack_utils.statistics.intervals import (
     UNDEFINED,
     Interval,
@@ -64,7 +64,6 @@ from featrack_utils.statistics.intervals import (
 )
 from featrack_utils.statistics.persistence import flat
 from featrack_utils.statistics.probes import Probe, encoder_probe
-from featrack_utils.statistics.simex import double_noise
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"

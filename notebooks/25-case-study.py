@@ -56,7 +56,6 @@ from featrack_utils.pipeline import store
 from featrack_utils.statistics import bootstrap
 from featrack_utils.statistics.intervals import corrected, difference, over_seeds, ratio, undefined
 from featrack_utils.statistics.persistence import Persistence, flat, resample
-from featrack_utils.statistics.simex import double_noise
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -362,7 +361,7 @@ def links_drawn(a, b, pairs):
         of_pairs = (i[some], j[some]), origin, sample.draws.documents
         (best_r, _), _ = bootstrap.best_drawn(*sides, *of_pairs)
         drawn[some] = best_r[i[some]]
-    looks = np.hstack([r[:, None], drawn, double_noise(r, drawn)]) > tau
+    looks = np.hstack([r[:, None], drawn, bootstrap.double_noise(r, drawn)]) > tau
     ever = looks.any(axis=1)
     return Links(i[ever], j[ever], looks[ever])
 

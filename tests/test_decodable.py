@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from featrack_utils.statistics.intervals import Shares, combined, interval
-from featrack_utils.statistics.simex import without_noise
+from featrack_utils.statistics.intervals import Shares, combined, interval, without_noise
 from tests.chapters import Chapter
 
 CHAPTER = Chapter("repartitioned")

@@ -3,8 +3,14 @@ import pytest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics.bootstrap import Draws, Matched, resample
-from featrack_utils.statistics.intervals import Shares, interval, over_seeds, proportion, shares
-from featrack_utils.statistics.simex import SPREAD
+from featrack_utils.statistics.intervals import (
+    SPREAD,
+    Shares,
+    interval,
+    over_seeds,
+    proportion,
+    shares,
+)
 from tests.simulated import Plan, calibrate, simulate
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from featrack_utils.statistics.simex import SPREAD, double_noise, without_noise
+from featrack_utils.statistics.bootstrap import double_noise
+from featrack_utils.statistics.intervals import SPREAD, without_noise
 
 SIGMA = 0.2  # error of Fisher's z
 

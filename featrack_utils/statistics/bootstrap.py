@@ -7,7 +7,7 @@ formed for one candidate pair at a time and goes through all replicates at once,
 size pairs × documents is kept.
 
 A *look* at features is one of 1 + 2 R: at the whole mix, at the R replicates, and at these with
-twice the noise (`simex.double_noise`), in this order.
+twice the noise (`double_noise`), in this order.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,6 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.matching import correlation
 from featrack_utils.matching.classes import eligible
 from featrack_utils.matching.correlation import CONSTANT, Pairs, members
-from featrack_utils.statistics.simex import double_noise
 
 MARGIN = 0.5  # pairs this far below the lowest threshold are left out of the replicates
 LOWEST = 0.1  # and pairs below this in any case
@@ -272,6 +271,14 @@ def halves(features: Features, seed: int) -> np.ndarray:
             )
         fit |= np.isin(of, rng.permutation(groups)[: groups.size // 2])
     return fit
+
+
+def double_noise(r: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Correlations √2 as far from `r` [d] as those `drawn` are, in Fisher's z; float32 [d, R]."""
+    largest = np.float32(1 - 1e-6)
+    z = np.arctanh(np.clip(r.astype(np.float32), -largest, largest))[:, None]
+    z_drawn = np.arctanh(np.clip(drawn, -largest, largest))
+    return np.tanh(z + np.float32(np.sqrt(2)) * (z_drawn - z))
 
 
 def mutual_only(matched: Matched) -> Matched:

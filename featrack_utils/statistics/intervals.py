@@ -1,9 +1,10 @@
 """Intervals for shares of matched features, from resampled documents and SAE seeds.
 
 A share of features above a threshold is biased by the noise of r, and the best of several
-candidates adds to that. So a share is shown as it would be without noise (`simex`), with the raw
-count beside it. How often the intervals around it hold the truth, over documents, groups and SAE
-seeds, is measured by benchmarks/coverage.py.
+candidates adds to that. So a share is shown as it would be without noise, with the raw count beside
+it: by SIMEX (Cook & Stefanski 1994, doi:10.1080/01621459.1994.10476871; `book/method.md`,
+intervals). How often the intervals around it hold the truth, over documents, groups and SAE seeds,
+is measured by benchmarks/coverage.py.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,9 +15,13 @@ from scipy.stats import binomtest
 
 from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics.bootstrap import Draws, Matched
-from featrack_utils.statistics.simex import without_noise
 
 LEVEL = 0.95
+# The corrected share varies more than the replicates do, because it combines three shares: twice as
+# much where features lie evenly around τ. The bootstrap of few documents with heavy-tailed
+# activations also understates the noise, by up to a quarter in simulations. So a quarter is added;
+# benchmarks/coverage.py measures what becomes of it.
+SPREAD = 2 * 1.25
 
 
 class Shares(NamedTuple):
@@ -62,13 +67,29 @@ def shares(matched: Matched) -> Shares:
 def corrected(taus: np.ndarray, looks: np.ndarray, asked: int = 0) -> Shares:
     """Shares of what counts in each look, bool [n_taus, d, 1 + 2 R], without noise.
 
-    The looks are those of `bootstrap`, the correction is that of `simex.without_noise`.
+    The looks are those of `bootstrap`, the correction is that of `without_noise`.
     """
     raw, once, twice = np.split(looks, [1, 1 + looks.shape[2] // 2], axis=2)
     raw = raw[..., 0].mean(axis=1)
     each = [without_noise(*one) for one in zip(raw, once, twice, strict=True)]
     replicates = np.stack(each, axis=1)
     return Shares(taus, replicates.mean(axis=0), replicates, asked, raw)
+
+
+def without_noise(
+    counted: float, once: np.ndarray, twice: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Replicates, float64 [R], of the share without noise; their mean is the corrected share.
+
+    They may lie outside 0…1. `counted` is the share as counted; `once` and `twice`, bool [d, R],
+    say which features are above the threshold in each replicate, with its own noise and with twice
+    as much added; `weights` [d] is what each feature counts. With S(λ) the share where the noise
+    has λ times its variance, the parabola through S(1), S(2), S(3) is 3 S(1) − 3 S(2) + S(3) at 0.
+    """
+    drawn = np.average(once, axis=0, weights=weights)
+    further = np.average(twice, axis=0, weights=weights)
+    corrected = 3 * counted - 3 * drawn.mean() + further.mean()
+    return corrected + SPREAD * (drawn - drawn.mean())
 
 
 def combined(how: Callable[..., np.ndarray], *each: Shares) -> Shares:
@@ -102,16 +123,10 @@ def over_seeds(tables: Mapping[tuple[int, ...], Shares], draws: Draws, *models: 
 
     `tables` maps (seed of a, seed of b) to that pair's shares under the same `draws`, for the
     `models` a and b, or for more. To the mean of the pairs' replicates, which only documents move,
-    two parts are added.
-
-    The first is how far the seeds that a replicate drew move the mean share. A pair of dictionaries
-    counts as often as both were drawn. Of n seeds drawn from n the spread is √((n − 1) / n) of the
-    true one, which is made good. Where a model has one dictionary, only the other's are drawn.
-
-    The second is what a few seeds can't show, since they may agree by luck. If each feature is
-    found or not by itself, a share p of n features varies between dictionaries by p (1 − p) / n,
-    divided by the number of pairs that have no dictionary in common. What the seeds vary less than
-    that is added as normal noise, the same in all shares of one model.
+    two parts are added (`book/method.md`, intervals): how far the seeds that a replicate drew move
+    the mean share, where a pair counts as often as both its dictionaries were drawn; and, as normal
+    noise that is the same in all shares of one model, what a few seeds can't show, since they may
+    agree by luck. Where a model has one dictionary, only the other's are drawn.
     """
     share = mean(tables.values())
     # A seed that wasn't drawn weighs next to nothing, for a model's only seed in a replicate may

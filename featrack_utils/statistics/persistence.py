@@ -189,11 +189,8 @@ def headline(
     Of the parent's reproducible features, those found in the child. The ceiling is `unchanged`,
     the parent read by a dictionary that has learned from the child's text; its seed is ZERO_SEED.
     Without one the parent's own other dictionaries are the ceiling, and three of them are needed.
-
-    No match is owed to a common start. Dictionaries of equal seeds aren't compared; the one that
-    shares its seed with the dictionary asked has no say in what is reproducible, unless it is the
-    only other one; and the parent's dictionary of the seed of `unchanged` isn't asked at all, so
-    that share, floors and ceiling are of the same features.
+    No match is owed to a common start, so dictionaries of equal seeds have no say in each other's
+    features, and the parent's dictionary of the seed of `unchanged` isn't asked at all.
     """
 
     def asked(s: int, model: str, t: int) -> Masks:
