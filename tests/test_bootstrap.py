@@ -19,7 +19,6 @@ from featrack_utils.statistics.bootstrap import (
     mutual_only,
     paired_r,
     resample,
-    weigh,
 )
 from tests.chapters import Chapter
 from tests.simulated import Plan, simulate
@@ -39,8 +38,9 @@ def _masks(pair):
 
 def _best_of_all_pairs(pair, documents):
     """Best r of each feature in each replicate, every pair being a candidate."""
-    draws = np.asarray(documents, np.float64)
-    sides = [weigh(side.acts, side.origin, draws) for side in pair]
+    draws, masks = np.asarray(documents, np.float64), _masks(pair)
+    sample = Sample({"a": pair}, {"a": masks}, Draws(draws, {}), [0.8], 0.8)
+    sides = [sample.weighted(("a", seed)) for seed in (0, 1)]
     grid = np.indices([side.acts.shape[1] for side in pair]).reshape(2, -1).astype(np.int32)
     return best_drawn(*sides, tuple(grid), pair[0].origin, draws)
 

@@ -128,19 +128,13 @@ def _encode(sae: nn.Module, x: Float[Tensor, "n d_in"]) -> Float[Tensor, "n d_sa
 
 def save_features(features: Features, path: Path) -> None:
     """Writes features as safetensors (CSR arrays and per-token labels)."""
-    csr = features.acts
-    labels = {name: value for name, value in features._asdict().items() if value is not None}
-    del labels["acts"]
-    save_file(
-        {
-            "data": csr.data.astype(np.float32),
-            "indices": csr.indices.astype(np.int32),
-            "indptr": csr.indptr.astype(np.int64),
-            "shape": np.array(csr.shape, dtype=np.int64),
-            **labels,
-        },
-        path,
-    )
+    arrays = {name: value for name, value in features._asdict().items() if value is not None}
+    csr = arrays.pop("acts")
+    arrays["data"] = csr.data.astype(np.float32)
+    arrays["indices"] = csr.indices.astype(np.int32)
+    arrays["indptr"] = csr.indptr.astype(np.int64)
+    arrays["shape"] = np.array(csr.shape, dtype=np.int64)
+    save_file(arrays, path)
 
 
 def load_features(path: Path) -> Features:

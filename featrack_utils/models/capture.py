@@ -43,10 +43,7 @@ class _Captured(Exception):  # noqa: N818
 def mlp_activations(
     bridge: nn.Module, tokens: Int[Tensor, "batch context"], site: str = SITE
 ) -> Float[Tensor, "batch context d_in"]:
-    """Activations at the site of a model in TransformerLens' bridge, heads side by side.
-
-    No logits are computed.
-    """
+    """Activations at the site of TransformerLens' bridge, heads side by side, and no logits."""
     captured: list[Tensor] = []
 
     def keep(acts: Tensor, hook: object) -> None:

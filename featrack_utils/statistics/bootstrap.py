@@ -133,11 +133,21 @@ class Sample:
 
     def weighted(self, place: Place) -> Weighted:
         """A dictionary's activations with their moments in every replicate, made once."""
-        if place not in self._weighted:
-            features, _ = self.dictionary(place)
-            acts = correlation.checked(features.acts)
-            self._weighted[place] = weigh(acts, features.origin, self.draws.documents)
-        return self._weighted[place]
+        if place in self._weighted:
+            return self._weighted[place]
+        features, draws = self.dictionary(place)[0], self.draws.documents
+        acts = correlation.checked(features.acts)
+        to_documents = members(features.origin, draws.shape[1])
+        values = sparse.csr_array(acts, dtype=np.float64)
+        n = draws @ np.bincount(features.origin, minlength=draws.shape[1])
+        sums, squares = ((draws @ (to_documents @ part)).T for part in (values, values.power(2)))
+        spread = n * squares - sums**2
+        varies = spread > CONSTANT * n * squares
+        scale = np.zeros(spread.shape)
+        scale[varies] = 1 / np.sqrt(spread[varies])
+        columns = acts.tocsc()
+        found = Weighted(columns.indptr, columns.indices, columns.data, sums * scale, scale)
+        return self._weighted.setdefault(place, found)
 
     def _match(self, pair: tuple[Place, Place]) -> tuple[Matched, Matched]:
         (a, able_a), (b, able_b) = map(self.dictionary, pair)
@@ -354,24 +364,6 @@ def _update_best(pair_i, pair_j, a, b, document, weights, n, best_a, which_a, be
                 best_a[i, w], which_a[i, w] = r, j
             if r > best_b[j, w]:
                 best_b[j, w], which_b[j, w] = r, i
-
-
-def weigh(acts: sparse.csr_matrix, document: np.ndarray, draws: np.ndarray) -> Weighted:
-    """Activations by columns, with their weighted moments in every replicate.
-
-    `acts` [n_tokens, d_sae] holds each entry once; `document` int [n_tokens]; `draws` float64
-    [R, n_documents], how often each replicate drew each document.
-    """
-    to_documents = members(document, draws.shape[1])
-    values = sparse.csr_array(acts, dtype=np.float64)
-    n = draws @ np.bincount(document, minlength=draws.shape[1])
-    sums, squares = ((draws @ (to_documents @ part)).T for part in (values, values.power(2)))
-    spread = n * squares - sums**2
-    varies = spread > CONSTANT * n * squares
-    scale = np.zeros(spread.shape)
-    scale[varies] = 1 / np.sqrt(spread[varies])
-    columns = acts.tocsc()
-    return Weighted(columns.indptr, columns.indices, columns.data, sums * scale, scale)
 
 
 def best_drawn(

@@ -17,7 +17,6 @@ from jaxtyping import Bool
 from featrack_utils.dictionaries.features import ZERO_SEED
 from featrack_utils.errors import FeatrackError
 from featrack_utils.matching import classes
-from featrack_utils.matching.classes import assignment
 from featrack_utils.matching.correlation import correlations
 from featrack_utils.matching.flow import origin_masks
 from featrack_utils.statistics import bootstrap, intervals
@@ -248,7 +247,7 @@ def _counted(sample: Sample, pair: tuple[Place, Place], matched: Matched, rule: 
     if rule == "assignment":
         (one, able_one), (other, able_other) = map(sample.dictionary, pair)
         best = correlations(one.acts, other.acts, eligible_a=able_one, eligible_b=able_other)
-        chosen, r = assignment(best.pairs), np.zeros(matched.asked.size)
+        chosen, r = classes.assignment(best.pairs), np.zeros(matched.asked.size)
         r[chosen.i] = chosen.r
         estimate = np.array([(r[matched.asked] > tau).mean() for tau in matched.taus])
         return Shares(matched.taus, estimate, np.empty((0, estimate.size)))
