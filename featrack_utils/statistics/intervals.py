@@ -17,10 +17,8 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.statistics.bootstrap import Draws, Matched
 
 LEVEL = 0.95
-# The corrected share varies more than the replicates do, because it combines three shares: twice as
-# much where features lie evenly around τ. The bootstrap of few documents with heavy-tailed
-# activations also understates the noise, by up to a quarter in simulations. So a quarter is added;
-# benchmarks/coverage.py measures what becomes of it.
+# A corrected share combines three and varies twice as much as the replicates do, where features lie
+# evenly around τ; and few documents understate the noise, by up to a quarter in simulations.
 SPREAD = 2 * 1.25
 
 
