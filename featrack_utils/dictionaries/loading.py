@@ -106,16 +106,15 @@ def _from_hub(where: str, source: str) -> Path:
         get_repo_id_and_folder_name,
     )
 
-    release, _, sae_id = source.partition("/")
+    release, _, sae_id = source.partition("/")  # or owner and what follows
     if release in get_pretrained_saes_directory():
         try:
             repository, inside = get_repo_id_and_folder_name(release, sae_id)
         except (KeyError, ValueError) as error:
             raise FeatrackError(f"{where}: the release {release} has no {sae_id!r}.") from error
     else:
-        owner, _, rest = source.partition("/")
-        name, _, inside = rest.partition("/")
-        repository = f"{owner}/{name}"
+        name, _, inside = sae_id.partition("/")
+        repository = f"{release}/{name}"
         if source.startswith(("/", "~", ".")) or not inside:
             raise FeatrackError(
                 f"{where} is {source}, which is neither a folder here nor a release of SAELens "
