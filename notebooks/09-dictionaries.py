@@ -112,7 +112,7 @@ def row(model, seed, name):
         "model": model,
         "seed": seed,
         **result._asdict(),
-        "own_ce_loss_score": own.ce_loss_score,
+        "own_ce_loss_score": own.meaningful_score,
         "copies_share": copies_share(correlation.copies(acts, tau, eligible=able).group),
         "eligible_share": able.mean(),
     }
@@ -329,6 +329,7 @@ results |= {
     "track.min_documents": min_documents,
     "sae.dictionaries": len(table),
 }
+results = {name: None if pd.isna(value) else value for name, value in results.items()}
 store.write_results(run, "dictionaries", results)
 
 # %% [markdown]
