@@ -135,7 +135,7 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
     Outside the pipeline it works on a copy of the run, which is made anew and named.
 
     Args:
-        source: e.g. notebooks/merge.py.
+        source: e.g. notebooks/05-merge.py.
         output: the executed .ipynb.
         parameters: values for names that the notebook's parameters cell declares.
 
