@@ -138,12 +138,11 @@ def continuation(
 
 def score_results(prefix: str, scores: Mapping[str, Evaluation]) -> dict[str, float]:
     """Evaluations by domain as `<prefix>.<domain>.loss`, …, with intervals if known."""
-    return {
-        f"{prefix}.{domain}.{figure}": value
-        for domain, score in scores.items()
-        for own in [{"loss": score.loss, "accuracy": score.accuracy}]
-        for figure, value in (own | intervals(score)).items()
-    }
+    found = {}
+    for domain, score in scores.items():
+        figures = {"loss": score.loss, "accuracy": score.accuracy, **intervals(score)}
+        found |= {f"{prefix}.{domain}.{figure}": value for figure, value in figures.items()}
+    return found
 
 
 def score_table(results: Mapping[str, float], domains: Collection[str]) -> pd.DataFrame:
