@@ -120,7 +120,7 @@ def row(model, seed, name):
 
 table = pd.DataFrame(
     row(model, seed, name) for model in lineage.order for seed, name in enumerate(names[model])
-)
+).astype({"ce_loss_score": float, "own_ce_loss_score": float})  # None: no score means anything
 for one in table.itertuples():
     curve = curves[one.model]
     by_hand = np.interp(one.l0, range(len(curve)), curve)
