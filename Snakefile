@@ -180,9 +180,9 @@ for page, child in zip(FLOORS, CHILDREN, strict=True):
         list(SAES), notebook="floors", sections=("sae",), given={"children": [child]}, urgent=1
     )
 for name, sae in PROFILE.swept.items():
-    PHASES[f"sweep-{name}"] = Phase(
-        FLOORS, notebook="sweep", sections=("sae",), given={"variant": name, "all_pairs": PROFILE.robustness.all_pairs} | sae.model_dump()
-    )
+    given = {"variant": name, "all_pairs": PROFILE.robustness.all_pairs} | sae.model_dump()
+    # The chapter on robustness, which waits for these, would else be left for the end, alone.
+    PHASES[f"sweep-{name}"] = Phase(FLOORS, notebook="sweep", sections=("sae",), given=given, urgent=1)
 SWEPT = {"sweep": list(PROFILE.swept), "all_pairs": PROFILE.robustness.all_pairs}
 
 PHASES |= {
