@@ -385,7 +385,7 @@ rule book:
     params:
         profile=PROFILE.name,
         pages=" ".join(PHASES),
-        toc=str((RUN / "_toc.yml").resolve()),
+        toc=str(RUN / "_toc.yml"),
     shell:
         # Forked, like the phases, it ends with this process, however that ends.
         "python -IS featrack_utils/pipeline/forkserver.py -m featrack_utils.pipeline.book"

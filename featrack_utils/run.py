@@ -56,7 +56,7 @@ class ForkedKernelManager(AsyncKernelManager):
         command = super().format_kernel_cmd(extra_arguments)
         if forkserver.ADDRESS not in os.environ:
             return command
-        return [command[0], "-IS", forkserver.__file__, *command[1:]]
+        return [*forkserver.PYTHON, *command[1:]]
 
 
 def declared_parameters(notebook: Any) -> dict[str, Any]:

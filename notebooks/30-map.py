@@ -28,16 +28,17 @@ from html import escape
 
 import numpy as np
 import pandas as pd
+import umap
 from IPython.display import HTML
 from matplotlib import patheffects
 from matplotlib.ticker import PercentFormatter
+from numba.core.dispatcher import Dispatcher
 from safetensors.numpy import load_file
 from scipy import sparse
 from sklearn.cluster import HDBSCAN
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
-from umap import UMAP
 
 from featrack_utils.corpora import prepare
 from featrack_utils.dictionaries import features
@@ -73,6 +74,11 @@ judged = 2000  # features drawn to judge the layout
 shuffles = 200  # times that the labels are shuffled, to see what chance shows
 
 # %%
+# UMAP's functions are compiled in each process, which takes seconds, unless they are kept on disk.
+for function in {**vars(umap.umap_), **vars(umap.layouts)}.values():
+    if isinstance(function, Dispatcher):
+        function.enable_caching()
+
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)
@@ -128,7 +134,7 @@ def build(work):
     k = min(neighbours, len(together) - 1)
     search = NearestNeighbors(n_neighbors=k, metric="cosine").fit(together)
     distance, index = search.kneighbors(together)  # 1 - cosine; each is its own nearest
-    reducer = UMAP(
+    reducer = umap.UMAP(
         n_neighbors=k,
         metric="cosine",
         n_epochs=epochs,

@@ -58,7 +58,7 @@ from featrack_utils.display.text import (
 )
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models import loading
-from featrack_utils.pipeline import store
+from featrack_utils.pipeline import forkserver, store
 
 # %% tags=["parameters"]
 run_dir = "runs/quick"
@@ -226,7 +226,7 @@ def run_pipeline(place, upto):
         (place / name).symlink_to(Path(name).resolve(), target_is_directory=Path(name).is_dir())
     settings = {"models": MODELS, "site": SITE, **SIZES}
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", f"runs/own/executed/{upto}.ipynb"]
+        [*forkserver.PYTHON, "-m", "snakemake", f"runs/own/executed/{upto}.ipynb"]
         + ["--cores", "1", "--nolock", "--quiet", "all", "--config", "profile=own"]
         + [f"{name}={json.dumps(value)}" for name, value in settings.items()],
         cwd=place,

@@ -23,10 +23,12 @@ from pathlib import Path
 import psutil
 
 from featrack_utils.lineage import Lineage
+from featrack_utils.pipeline import forkserver
 from tests.hostile import HostileChat, write_texts
 
 ROOT = Path(__file__).parent.parent
-MADE = ("runs", "executed", "_build", ".*", "__pycache__", "*.egg-info")
+# Isn't copied: what is made, but for compiled functions, and those while they are written.
+MADE = ("runs", "executed", "_build", ".*", "*.pyc.*", "*.tmp.*", "*.egg-info")
 FLAGS = re.search(r"snakemake --cores \$\(CORES\) (.*) --config", (ROOT / "Makefile").read_text())
 # Two more lineages: a chain of fine-tunes; and merges, of three parents linearly, of two by slerp.
 LINEAGES = {
@@ -69,26 +71,36 @@ def copied(folder: Path) -> Path:
     return shutil.copytree(ROOT, folder / "featrack", ignore=shutil.ignore_patterns(*MADE))
 
 
-def start(place: Path, *arguments: str, cores: int = 2, **config: str) -> subprocess.Popen:
-    """Starts what `make book` starts, in a process group of its own."""
+def start(
+    place: Path, *arguments: str, cores: int = 2, alone: bool = False, **config: str
+) -> subprocess.Popen:
+    """Starts what `make book` starts, in a process group of its own.
+
+    Snakemake and what it runs are forked from the suite's server; `alone` it is a process of its
+    own with a server of its own, as for a reader.
+    """
     settings = [f"{name}={value}" for name, value in ({"profile": "smoke"} | config).items()]
     binaries = Path(sys.executable).parent
+    environment = dict(os.environ)
+    if alone:
+        environment.pop(forkserver.ADDRESS, None)
+    command = ["snakemake"] if alone else [*forkserver.PYTHON, "-m", "snakemake"]
     return subprocess.Popen(
-        ["snakemake", *arguments, "--cores", f"{cores}", *FLAGS[1].split(), "--config", *settings],
+        [*command, *arguments, "--cores", f"{cores}", *FLAGS[1].split(), "--config", *settings],
         cwd=place,
         start_new_session=True,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=os.environ
+        env=environment
         | {"PYTHONPATH": str(place), "PATH": f"{binaries}:{os.environ['PATH']}"}
         | {KEY_VARIABLE: KEY, "NO_PROXY": "127.0.0.1"},
     )
 
 
-def finish(place: Path, *arguments: str, cores: int = 2, **config: str) -> str:
+def finish(place: Path, *arguments: str, **options) -> str:
     """Has it done, and gives what it said."""
-    process = start(place, *arguments, cores=cores, **config)
+    process = start(place, *arguments, **options)
     output, _ = process.communicate()
     assert process.returncode == 0, output
     return output
@@ -103,9 +115,9 @@ def sentence_of_failure(place: Path, *arguments: str, **config: str) -> str:
     return said[0]
 
 
-def kill_when(place: Path, arrived: Callable[[], bool]) -> None:
-    """Starts it, and kills it and all that it has begun."""
-    process = start(place)
+def kill_when(place: Path, page: str, arrived: Callable[[], bool]) -> None:
+    """Starts what a page needs, and kills it and all that it has begun."""
+    process = start(place, f"runs/smoke/executed/{page}.ipynb", alone=True)
     while not arrived():
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
@@ -121,10 +133,12 @@ def kill_when(place: Path, arrived: Callable[[], bool]) -> None:
 def smoke(checkout: Path) -> Path:
     """A finished run that was killed in the base model's training and in a dictionary's."""
     run = checkout / "runs" / "smoke"
-    kill_when(checkout, lambda: any(run.glob("models/.base.partial-*/checkpoints/*/*.json")))
+    kill_when(
+        checkout, "base", lambda: any(run.glob("models/.base.partial-*/checkpoints/*/*.json"))
+    )
     assert not (run / "models" / "base").exists()
     corpora = (run / "corpora" / "run.json").read_text()
-    kill_when(checkout, lambda: any(run.glob("saes/.lua-0.partial-*")))
+    kill_when(checkout, "sae-lua", lambda: any(run.glob("saes/.lua-0.partial-*")))
     base = (run / "models" / "base" / "run.json").read_text()
     assert not (run / "saes" / "lua-0").exists() and not (run / "results.json").exists()
     finish(checkout)

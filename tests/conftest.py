@@ -14,6 +14,7 @@ os.environ["FEATRACK_DEVICE"] = "cpu"  # digits are compared
 import numpy as np
 import pytest
 
+from featrack_utils.pipeline import forkserver
 from tests.books import Books
 
 CONTEXT = 16
@@ -37,6 +38,10 @@ def pytest_collection_modifyitems(items):
 def pytest_configure(config):
     given = getattr(config, "workerinput", {}).get("books")
     config.books = Books(Path(given or tempfile.mkdtemp(prefix="featrack-books-")))
+    if not hasattr(config, "workerinput"):
+        # One for all that the tests run, in whichever process: to load the libraries takes six
+        # seconds, and what is forked is read from its own folder and environment.
+        config.forkserver = forkserver.start(1)
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist's
@@ -66,6 +71,9 @@ def pytest_xdist_node_collection_finished(node, ids):
 def pytest_unconfigure(config):
     if not hasattr(config, "workerinput"):
         config.books.stop()
+        if config.forkserver:
+            config.forkserver.stdin.close()
+            config.forkserver.wait()
         shutil.rmtree(config.books.folder, ignore_errors=True)
 
 

@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent
+from featrack_utils.pipeline import forkserver
+from tests.books import ROOT
+
 CLUSTER = ROOT / "profiles" / "cluster"
 
 
@@ -19,7 +19,7 @@ def test_a_profile_plans_the_whole_book(profile):
     executor = ["--executor", "dryrun"] if profile == "slurm" else []
     config = ["profile=smoke", "tracking={block_positions: 5000}"]
     command = ["-n", "--profile", CLUSTER / profile, *executor, "--config", *config]
-    command = [sys.executable, "-m", "snakemake", *map(str, command), "name=planned"]
+    command = [*forkserver.PYTHON, "-m", "snakemake", *map(str, command), "name=planned"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     planned = done.stdout + done.stderr

@@ -4,7 +4,6 @@ import glob
 import json
 import os
 import subprocess
-import sys
 import tracemalloc
 from pathlib import Path
 from unittest.mock import Mock
@@ -19,6 +18,7 @@ from featrack_utils.corpora.files import file_documents, fingerprint, matched_fi
 from featrack_utils.corpora.split import documents_of
 from featrack_utils.corpora.tokenizer import encode_documents
 from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline import forkserver
 from tests.test_notebooks import PLANNED, ROOT
 
 
@@ -212,19 +212,10 @@ def test_a_run_can_be_planned_in_a_folder_with_blanks_on_files_with_braces_in_th
     for name in PLANNED:
         (place / name).symlink_to(ROOT / name)
     source = {"kind": "files", "globs": [f"{tmp_path}/*.txt"]}
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--dry-run",
-        "--quiet",
-        "--nolock",
-        "--cores",
-        "1",
-    ]
+    command = [*forkserver.PYTHON, "-m", "snakemake", "--dry-run", "--quiet", "--nolock"]
     corpora = f"corpora={json.dumps({'sources_of': {'lua': source}})}"
     planned = subprocess.run(
-        [*command, "--config", "profile=smoke", corpora],
+        [*command, "--cores", "1", "--config", "profile=smoke", corpora],
         cwd=place,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -4,14 +4,13 @@ import errno
 import json
 import os
 import subprocess
-import sys
 import time
 from types import SimpleNamespace
 
 import pytest
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline import store
+from featrack_utils.pipeline import forkserver, store
 from tests.books import ROOT
 
 # A chapter that meets a full disk: /dev/full takes nothing, as such a disk.
@@ -88,7 +87,7 @@ def test_a_chapter_that_meets_a_full_disk_says_so_and_leaves_no_working_file(tmp
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "page.py").write_text(CHAPTER)
     done = subprocess.run(
-        [sys.executable, "-m", "featrack_utils.run", "page", "made/page.ipynb"],
+        [*forkserver.PYTHON, "-m", "featrack_utils.run", "page", "made/page.ipynb"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT), "FEATRACK_RUN": str(tmp_path / "run")},
         capture_output=True,

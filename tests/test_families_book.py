@@ -4,14 +4,13 @@ Slow: some four minutes on two cores.
 """
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
-from tests.books import MADE, ROOT, finish, sentence_of_failure
+from tests.books import copied, finish, sentence_of_failure
 from tests.families import new_model, save
 
 SITE = "blocks.1.mlp.hook_post"
@@ -19,8 +18,7 @@ SITE = "blocks.1.mlp.hook_post"
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory, tokenizer) -> Path:
-    place = tmp_path_factory.mktemp("families") / "featrack"
-    shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns(*MADE))
+    place = copied(tmp_path_factory.mktemp("families"))
     for number, family in enumerate(("GPT2", "GPTNeoX", "Gemma2", "Llama")):
         save(place / "saved" / family, family, tokenizer, seed=number)
     # A fine-tune of the first, so to speak, and what a tool for merging has made of the two.

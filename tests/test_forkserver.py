@@ -17,7 +17,7 @@ import pytest
 from featrack_utils.pipeline import forkserver
 
 ROOT = Path(__file__).parent.parent
-CLIENT = [sys.executable, "-IS", forkserver.__file__]
+CLIENT = [*forkserver.PYTHON]
 LIBRARIES = ("ipykernel.kernelapp", "papermill", "torch", "numba", "threadpoolctl")
 SEEN = """
 import json, os, sys
@@ -143,6 +143,7 @@ def test_forks_draw_different_numbers_where_nobody_sets_a_seed(place, server):
     [
         "pass",
         "raise SystemExit(3)",
+        "raise SystemExit('a sentence')",
         "1 / 0",
         "import nowhere",
         "import os; os.kill(os.getpid(), 9)",

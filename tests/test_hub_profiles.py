@@ -8,7 +8,6 @@ some ten minutes each.
 import io
 import json
 import os
-import shutil
 from itertools import islice
 from pathlib import Path
 
@@ -23,7 +22,8 @@ from transformers import AutoModelForCausalLM, LlamaTokenizer, MistralConfig
 from featrack_utils.corpora.documents import SourceConfig
 from featrack_utils.corpora.prepare import open_corpora
 from featrack_utils.corpora.split import documents_of
-from tests.books import MADE, ROOT, finish
+from featrack_utils.pipeline import forkserver
+from tests.books import ROOT, copied, finish
 from tests.hub_server import Hub
 
 SMOKE = yaml.safe_load((ROOT / "profiles" / "smoke.yaml").read_text())
@@ -117,14 +117,18 @@ def hub(tmp_path_factory):
 @pytest.fixture(scope="module")
 def checkout(hub, tmp_path_factory):
     """A copy of the tree, for which the hub is ours."""
-    place = tmp_path_factory.mktemp("paper") / "featrack"
-    shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns(*MADE))
+    place = copied(tmp_path_factory.mktemp("paper"))
     with pytest.MonkeyPatch.context() as patch:
         for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
             patch.delenv(name, raising=False)
         for name, value in hub.environment(place.parent / "cache").items():
             patch.setenv(name, value)
+        # A library reads where the hub is when it is loaded, so this server is of this environment.
+        patch.setenv(forkserver.ADDRESS, "")  # taken back at the end
+        server = forkserver.start(1)
         yield place
+        server.stdin.close()
+        server.wait()
 
 
 def run(checkout: Path, profile: str, until: str, *sections: str, **corpora) -> tuple[Path, str]:

@@ -7,13 +7,13 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import tokenize
 from pathlib import Path
 
 import jupytext
 import pytest
 
+from featrack_utils.pipeline import forkserver
 from featrack_utils.pipeline.book import notebook_pages
 from featrack_utils.run import declared_parameters, page_of
 from tests.families import save
@@ -54,7 +54,7 @@ def passed(tmp_path_factory, tokenizer) -> dict[str, dict]:
 def planned(place: Path, *config: str) -> dict[str, dict]:
     plan = subprocess.run(
         [
-            sys.executable,
+            *forkserver.PYTHON,
             "-m",
             "snakemake",
             "--dry-run",

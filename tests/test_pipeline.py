@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from itertools import chain
 from pathlib import Path
@@ -19,6 +18,7 @@ import nbformat
 import pytest
 
 from featrack_utils.dictionaries.features import dictionary_names
+from featrack_utils.pipeline import forkserver
 from featrack_utils.pipeline.book import notebook_pages
 from featrack_utils.pipeline.profile import load_profile
 from tests.books import ROOT, copied, finish, sentence_of_failure, start
@@ -39,9 +39,7 @@ def book(books, tmp_path_factory) -> Path:
     A copy, for some tests here spoil it while others, elsewhere, read the first.
     """
     place = tmp_path_factory.mktemp("pipeline") / "featrack"
-    shutil.copytree(books["smoke"], place, symlinks=True)
-    finish(place)  # its pages are built anew where they stand
-    return place
+    return shutil.copytree(books["smoke"], place, symlinks=True)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +47,7 @@ def results(book) -> dict[str, float]:
     return json.loads((book / "runs" / "smoke" / "results.json").read_text())
 
 
-def test_every_page_of_the_book_is_there_without_a_trace_of_a_failure(book):
+def test_every_page_of_the_book_is_there_without_a_trace_of_a_failure(book, books):
     pages = notebook_pages(book / "book" / "_toc.yml")
     html = book / "book" / "_build" / "html"
     pages.remove("load")  # nothing is loaded in this lineage
@@ -57,7 +55,7 @@ def test_every_page_of_the_book_is_there_without_a_trace_of_a_failure(book):
     for page in ("index", "bibliography", *(f"executed/{page}" for page in pages)):
         text = (html / f"{page}.html").read_text()
         assert "Traceback" not in text and "{{" not in text, page
-        assert str(book) not in text, f"{page} shows a path of this machine"
+        assert str(books["smoke"]) not in text, f"{page} shows a path of this machine"
 
 
 def test_every_answer_to_an_exercise_is_right(book):
@@ -135,9 +133,8 @@ def test_every_share_has_its_companions_or_a_reason_for_having_none(results):
 
 def test_a_phase_that_a_script_submits_as_a_job_of_its_own_gives_the_same_figures(book, tmp_path):
     place = copied(tmp_path)
-    output = finish(
-        place, "runs/smoke/executed/corpora.ipynb", "--profile", "profiles/cluster/processes"
-    )
+    job = ("runs/smoke/executed/corpora.ipynb", "--profile", "profiles/cluster/processes")
+    output = finish(place, *job, alone=True)
     results = "runs/smoke/results/corpora.json"
     assert (place / results).read_text() == (book / results).read_text(), output
 
@@ -176,7 +173,7 @@ def test_without_a_universal_feature_the_pages_about_them_say_so(book):
     ):
         subprocess.run(
             [
-                sys.executable,
+                *forkserver.PYTHON,
                 "-m",
                 "featrack_utils.run",
                 page,
@@ -214,7 +211,7 @@ def test_a_chat_model_explains_by_hand_without_a_trace_of_the_key(book):
         endpoint = {"explainer": "endpoint", "base_url": server.url, "chat_model": "tiny"}
         endpoint |= {"key_variable": "TEST_KEY", "explained_features": "2"}
         given = chain.from_iterable(("-p", *each) for each in endpoint.items())
-        command = [sys.executable, "-m", "featrack_utils.run", "interpretation", str(page)]
+        command = [*forkserver.PYTHON, "-m", "featrack_utils.run", "interpretation", str(page)]
         done = subprocess.run(
             [*command, "--json", json.dumps(criteria), *given],
             cwd=book,
@@ -264,7 +261,7 @@ def test_deleted_runs_are_made_again_though_the_book_is_there(book):
 
 
 def test_a_second_run_at_once_says_who_holds_the_first_and_leaves(book):
-    first = start(book, "--forcerun", "corpora", "--until", "corpora")
+    first = start(book, "--forcerun", "corpora", "--until", "corpora", alone=True)
     lock = book / ".snakemake" / "featrack.lock"
     while str(first.pid) not in (lock.read_text() if lock.exists() else ""):
         assert first.poll() is None

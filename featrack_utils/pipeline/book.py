@@ -302,7 +302,8 @@ def main(arguments: list[str] | None = None) -> int:
 
             # --all: what a killed build has left, or one of tomorrow, would pass for up to date. It
             # costs nothing, for all pages are new anyway. Warnings are errors.
-            book, toc = str(options.book_dir), str(options.toc)
+            # The builder would look for relative contents in the book's folder.
+            book, toc = str(options.book_dir), str(options.toc.resolve())
             places = ["--toc", toc, "--config", "_config.yml", "--path-output", book]
             command = ["build", book, *places, "--all", "-W", "-q"]
             jupyter_book(command, standalone_mode=False)

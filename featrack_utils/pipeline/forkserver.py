@@ -30,6 +30,8 @@ from pathlib import Path
 from typing import TextIO
 
 ADDRESS = "FEATRACK_FORKSERVER"
+# A command like `python`, for `-m MODULE …`: forked, where there is a server.
+PYTHON = (sys.executable, "-IS", __file__)
 _SERVE = "--serve"
 _IN_USE = "featrack-in-use"  # a file in a folder of sockets, locked by the process that made it
 _HELD: list[TextIO] = []
@@ -186,7 +188,10 @@ def become(client: socket.socket) -> None:
     try:
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     except SystemExit as end:
-        status = int(end.code or 0)
+        status = end.code or 0
+        if not isinstance(status, int):  # something to say
+            print(status, file=sys.stderr)
+            status = 1
     except KeyboardInterrupt:
         status = 128 + signal.SIGINT
     except BaseException:
