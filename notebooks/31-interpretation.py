@@ -187,6 +187,20 @@ STRONGEST = 9  # of strengths told in whole numbers
 SILENT = "never active in the documents it is learnt from"
 
 
+def stored(table, place):
+    """What a sparse matrix stores in one row, or column if it is sparse by columns; and where."""
+    stretch = slice(table.indptr[place], table.indptr[place + 1])
+    return table.indices[stretch], table.data[stretch]
+
+
+def spelt_out(table, place, size):
+    """One row or column with its zeros, [size]; SciPy's own way to it takes ten times as long."""
+    where, values = stored(table, place)
+    out = np.zeros(size, values.dtype)
+    out[where] = values
+    return out
+
+
 class Lookup(NamedTuple):
     """What the documents to learn from show of every feature of one dictionary."""
 
@@ -204,8 +218,8 @@ class Lookup(NamedTuple):
         """Expected activation of one feature on every pair."""
         # Each mean is drawn towards the next coarser one as if that had been seen once more. Of 0.5
         # to 32 sightings one scored best, on held-out text for another seed's dictionary.
-        by_token = self.by_token[[feature]].toarray()[0]
-        by_pair = self.by_pair[[feature]].toarray()[0]
+        by_token = spelt_out(self.by_token, feature, self.n_token.size)
+        by_pair = spelt_out(self.by_pair, feature, self.n_pair.size)
         of_token = (by_token + self.mean[feature]) / (self.n_token + 1)
         coarse = of_token[self.text.pair_token]
         refined = (by_pair + coarse) / (self.n_pair + 1)
@@ -224,9 +238,9 @@ class Lookup(NamedTuple):
 
         A summary for a reader; what is scored is the whole lookup.
         """
-        row = self.by_token[[feature]]
-        order = np.lexsort((row.indices, -row.data))
-        tokens, sums = row.indices[order], row.data[order]
+        tokens, sums = stored(self.by_token, feature)
+        order = np.lexsort((tokens, -sums))
+        tokens, sums = tokens[order], sums[order]
         parts, means = [], sums / self.n_token[tokens]
         for token, mean in zip(tokens, means, strict=True):
             # The strongest of those named has a 9, so whether there's room is asked as of a digit.
@@ -284,8 +298,8 @@ def simulation_r(simulated, true):
 def everywhere_r(explainer, columns, chosen):
     """r of what a lookup simulates with true activations over all held-out text."""
     held = ~explainer.text.learn
-    pairs, true = explainer.text.pair[held], columns[held]
-    each = ((explainer.values(f)[pairs], true[:, [f]].toarray()[:, 0]) for f in chosen)
+    pairs, n = explainer.text.pair[held], len(held)
+    each = ((explainer.values(f)[pairs], spelt_out(columns, f, n)[held]) for f in chosen)
     return np.array([simulation_r(a[None], b[None])[0] for a, b in each])
 
 
@@ -310,8 +324,7 @@ RANDOM = 5  # … and as many drawn at random
 
 def active_excerpts(columns, text, feature, learnt):
     """The excerpts of one half in which a feature is active, by their peaks, strongest first."""
-    stretch = slice(columns.indptr[feature], columns.indptr[feature + 1])
-    positions, values = columns.indices[stretch], columns.data[stretch]
+    positions, values = stored(columns, feature)
     chosen = text.learn[positions] == learnt
     excerpts, place = np.unique(text.excerpt[positions[chosen]], return_inverse=True)
     peaks = np.zeros(excerpts.size)
@@ -366,7 +379,7 @@ def true_values(columns, features, where):
     """Activations of each feature at its own positions; NaN where the position is NONE."""
     out = np.empty(where.shape, np.float32)
     for row, feature in enumerate(features):
-        out[row] = columns[:, [feature]].toarray()[:, 0][where[row]]
+        out[row] = spelt_out(columns, feature, columns.shape[0])[where[row]]
     out[where == NONE] = np.nan
     return out
 
@@ -1012,7 +1025,9 @@ say(
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 # For the check below:
-alone = (table.by_token[[feature]].toarray()[0] + table.mean[feature]) / (table.n_token + 1)
+alone = (spelt_out(table.by_token, feature, table.n_token.size) + table.mean[feature]) / (
+    table.n_token + 1
+)
 from_token_alone = np.corrcoef(alone[tokens[held]], acts[held])[0, 1]
 
 # %%

@@ -157,13 +157,13 @@ def commits(record: Path) -> dict[str, str]:
     return {source["path"]: source["commit"] for source in sources.values()}
 
 
-def test_paper_text_is_read_and_tracked_and_its_commits_are_recorded(hub, checkout):
+def test_paper_text_is_read_and_learned_from_and_its_commits_are_recorded(hub, checkout):
     sections = ("pretraining", "finetune", "merge", "sae", "tracking")
-    done, _ = run(checkout, "paper-text", "tracking", *sections, vocab_size=512)
+    done, _ = run(checkout, "paper-text", "finetune", *sections, vocab_size=512)
     found = commits(done / "corpora" / "run.json")
     assert found == {name: hub.at(f"datasets/{name}", "main")[0] for name in DATA}
-    tracked = json.loads((done / "results" / "tracking.json").read_text())
-    assert 0 <= tracked["track.base_lua.persisting_share.raw"] <= 1
+    learned = json.loads((done / "results" / "finetune.json").read_text())
+    assert learned["lm.lua.lua.loss"] < learned["lm.base.lua.loss"]
     credits = (done / "corpora" / "provenance.csv").read_text()
     assert all(name in credits for name in DATA)
     read = open_corpora(done / "corpora", 64)

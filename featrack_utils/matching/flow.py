@@ -21,7 +21,7 @@ Trackings = Mapping[tuple[str, str], Tracking]
 Links = dict[tuple[str, str], pd.DataFrame]  # by step: features of both models, and min_r
 CLASSES = ("persisting", "disappearing", "unobserved", "emerging", "inherited", "novel")
 SHARED_ORIGINS = ("both", "all", "several")  # of a merge's features that more than one parent has
-_LEVELS = 6  # of r in `universal_chains`, from 1 down to tau
+_LEVELS = 3  # of r in `universal_chains`, from 1 down to tau
 
 
 def steps(lineage: Lineage) -> list[tuple[str, str]]:
