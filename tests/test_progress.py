@@ -12,10 +12,12 @@ from featrack_utils.errors import FeatrackError
 from featrack_utils.pipeline.progress import TERMINAL, Progress, TimeLeft, spell, take_lock
 
 
-def test_each_phase_is_named_as_it_starts_and_ends_with_how_many_are_left():
+@pytest.mark.parametrize(("asked", "left"), [({"all": 1}, 2), ({}, 3)])
+def test_each_phase_is_named_as_it_starts_and_ends_with_how_many_are_left(asked, left):
     out = io.StringIO()
     logger = logging.Logger("snakemake")
     logger.addHandler(Progress(out))
+    logger.info("", extra={"event": "run_info", "stats": {"tracking": 1, "total": 3} | asked})
     logger.info("", extra={"event": "job_info", "jobid": 7, "rule_name": "tracking"})
     logger.info("Finished", extra={"event": "job_finished", "job_id": 7})
     logger.info("", extra={"event": "progress", "done": 1, "total": 3})
@@ -23,7 +25,11 @@ def test_each_phase_is_named_as_it_starts_and_ends_with_how_many_are_left():
     logger.error("MissingInputException: a file")
     logger.error("Exiting because a job execution failed.")
     lines = [line.split("] ")[1] for line in out.getvalue().splitlines()]
-    expected = ["tracking …", "tracking: done in 0 s (1 of 2)", "MissingInputException: a file"]
+    expected = [
+        "tracking …",
+        f"tracking: done in 0 s (1 of {left})",
+        "MissingInputException: a file",
+    ]
     assert lines == expected
 
 

@@ -324,6 +324,8 @@ def _gathered(found: list, scale_a: np.ndarray, scale_b: np.ndarray, floor: floa
 # out. A feature that must not be matched has NaN as its inverse scale: no comparison with NaN
 # holds, so the loops need no mask.
 AHEAD = np.uint64(6)  # visits between asking for a row of b and adding it; 4 to 16 do alike
+STRETCH = 16_384  # positions of b whose entries (some four megabytes) stay in the cache
+ROOM = 2**19  # sums that are kept at once, four megabytes
 LINE = np.uint64(16)  # four-byte entries in a cache line
 ONE = np.uint64(1)  # a signed 1 would make floats of the unsigned places it is added to
 
@@ -365,10 +367,30 @@ def _add_row(row, start, stop, a_row, a_val, b_ptr, b_col, b_val):
 
 
 @njit(nogil=True, cache=True)
+def _add_rows(sums, rows, a, b):
+    """Add Σxy of the features `rows` of a to the rows of `sums`, in the order of the positions."""
+    # Stretch by stretch, so that a stretch of b is read from memory once for all these rows.
+    reached = a[0][rows]
+    for first in range(0, b[0].shape[0] - 1, STRETCH):
+        for k in range(rows.shape[0]):
+            start, end = reached[k], a[0][rows[k] + ONE]
+            stop = start
+            while stop < end and a[1][stop] < first + STRETCH:
+                stop += ONE
+            _add_row(sums[k], start, stop, a[1], a[2], b[0], b[1], b[2])
+            reached[k] = stop
+
+
+@njit(nogil=True, cache=True)
 def _sum_rows(rows, a, b, ab):
-    """Add Σxy of the features `rows` of a to their rows of `ab`."""
-    for i in rows:
-        _add_row(ab[i], a[0][i], a[0][i + ONE], a[1], a[2], b[0], b[1], b[2])
+    """Σxy of the features `rows` of a, in their rows of `ab`."""
+    together = max(1, ROOM // ab.shape[1])
+    for k in range(0, rows.shape[0], together):
+        some = rows[k : k + together]
+        sums = np.zeros((some.shape[0], ab.shape[1]))
+        _add_rows(sums, some, a, b)
+        for m in range(some.shape[0]):
+            ab[some[m]] = sums[m]
 
 
 @njit(nogil=True, cache=True)
@@ -381,19 +403,20 @@ def _match_rows(rows, a, b, mean_a, inv_a, sum_b, inv_b, ab, floor, skip_diagona
     of b, then i, j, r of the pairs with r ≥ floor.
     """
     width = sum_b.shape[0]
-    row = np.zeros(width)
+    together = max(1, ROOM // width)  # rows
+    sums = np.empty((together, width))
     a_r, a_j = np.empty(rows.shape[0]), np.empty(rows.shape[0], np.int32)
     b_r, b_i = np.full(width, -np.inf), np.full(width, -1, np.int32)
     # Empty lists whose types numba can tell.
     pair_i, pair_j, pair_r = [np.int32(0)][:0], [np.int32(0)][:0], [0.0][:0]
     for k in range(rows.shape[0]):
-        i = rows[k]
+        if k % together == 0 and not len(ab):
+            sums[:] = 0.0
+            _add_rows(sums, rows[k : k + together], a, b)
+        i, row = rows[k], sums[k % together]
         mean, inv = mean_a[i], inv_a[i]
         if len(ab):
             row[:] = ab[i]
-        else:
-            row[:] = 0.0
-            _add_row(row, a[0][i], a[0][i + ONE], a[1], a[2], b[0], b[1], b[2])
         if skip_diagonal:
             row[i] = np.nan
         for j in range(width):

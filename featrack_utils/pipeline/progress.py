@@ -27,6 +27,9 @@ class Progress(logging.Handler):
         self.begun = time.monotonic()
         self.started: dict[int, tuple[str, float]] = {}
         self.ended: list[tuple[str, float]] = []
+        self.no_phases = (
+            0  # among the jobs: the rule `all`, which isn't there where a page is asked
+        )
 
     def emit(self, record: logging.LogRecord) -> None:
         """Takes what Snakemake logs; see its LogEvent for the fields."""
@@ -36,8 +39,10 @@ class Progress(logging.Handler):
             self.say(f"{record.rule_name} …")
         elif event == "job_finished" and record.job_id in self.started:
             self.ended.append(self.started.pop(record.job_id))
+        elif event == "run_info":
+            self.no_phases = int("all" in record.stats)
         elif event == "progress":
-            total = record.total - 1  # the rule `all` is no phase
+            total = record.total - self.no_phases
             for name, begun in self.ended:
                 took = spell(time.monotonic() - begun)
                 self.say(f"{name}: done in {took} ({min(record.done, total)} of {total})")
