@@ -162,8 +162,10 @@ def test_paper_text_is_read_and_learned_from_and_its_commits_are_recorded(hub, c
     done, _ = run(checkout, "paper-text", "finetune", *sections, vocab_size=512)
     found = commits(done / "corpora" / "run.json")
     assert found == {name: hub.at(f"datasets/{name}", "main")[0] for name in DATA}
-    learned = json.loads((done / "results" / "finetune.json").read_text())
-    assert learned["lm.lua.lua.loss"] < learned["lm.base.lua.loss"]
+    base, tuned = (
+        json.loads((done / "results" / f"{page}.json").read_text()) for page in ("base", "finetune")
+    )
+    assert tuned["lm.lua.lua.loss"] < base["lm.base.lua.loss"]
     credits = (done / "corpora" / "provenance.csv").read_text()
     assert all(name in credits for name in DATA)
     read = open_corpora(done / "corpora", 64)
