@@ -8,6 +8,8 @@ same with `_memory`.
 """
 
 import argparse
+import ctypes
+import gc
 import logging
 import multiprocessing
 import resource
@@ -38,6 +40,9 @@ log = logging.getLogger("growth")
 def measured(work: Callable[[], object]) -> tuple[float, float]:
     """Core-seconds of some work in a fork, and the megabytes that it needed at its most."""
     answer, question = multiprocessing.Pipe(duplex=False)
+    # Or the work would be given memory that was freed before, which counts as there.
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
 
     def fork() -> None:
         before = resource.getrusage(resource.RUSAGE_SELF)

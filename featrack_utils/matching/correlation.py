@@ -258,8 +258,9 @@ def check_correlation(value: float, name: str) -> None:
 
 def column_sums(acts: sparse.csr_matrix) -> Float[np.ndarray, "2 d_sae"]:
     """Σx and Σx² of each feature over the positions, in float64."""
-    powers = acts.data, np.square(acts.data, dtype=np.float64)
-    return np.array([np.bincount(acts.indices, each, acts.shape[1]) for each in powers])
+    sums = np.zeros((2, acts.shape[1]))
+    _sum_columns(acts.indices, acts.data, sums)
+    return sums
 
 
 def inverse_scale(
@@ -324,7 +325,7 @@ def _gathered(found: list, scale_a: np.ndarray, scale_b: np.ndarray, floor: floa
 # out. A feature that must not be matched has NaN as its inverse scale: no comparison with NaN
 # holds, so the loops need no mask.
 AHEAD = np.uint64(6)  # visits between asking for a row of b and adding it; 4 to 16 do alike
-STRETCH = 16_384  # positions of b whose entries (some four megabytes) stay in the cache
+STRETCH = 4_096  # positions of b whose entries, a megabyte, stay in a core's cache
 ROOM = 2**19  # sums that are kept at once, four megabytes
 LINE = np.uint64(16)  # four-byte entries in a cache line
 ONE = np.uint64(1)  # a signed 1 would make floats of the unsigned places it is added to
@@ -345,6 +346,15 @@ def _prefetch(typing_context, array, index):
         return context.get_dummy_value()
 
     return types.void(array, types.uint64), codegen
+
+
+@njit(nogil=True, cache=True)
+def _sum_columns(columns, values, sums):
+    """Add Σx and Σx² of each column to the two rows of `sums`, entry by entry."""
+    for p in range(columns.shape[0]):
+        x = np.float64(values[p])
+        sums[0, columns[p]] += x
+        sums[1, columns[p]] += x * x
 
 
 # Contracting is safe: the product of two float32 is exact in float64, fused or not.
