@@ -1,6 +1,6 @@
 """Models that a plain script saved make their book: six families, a copy, a merge, another block.
 
-Slow: some four minutes on two cores.
+Slow: some three minutes on two cores.
 """
 
 import json
