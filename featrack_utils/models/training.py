@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn import LinearCrossEntropyOptions
 from torch.utils.data import StackDataset
 from transformers import MistralForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.models.mistral.modeling_mistral import MistralRMSNorm
 from transformers.utils import is_torch_bf16_gpu_available
 from transformers.utils import logging as hf_logging
 
@@ -111,42 +109,6 @@ def _causal_attention(module, query, key, value, mask, *, scaling, **_):
 
 
 transformers.AttentionInterface.register("featrack_causal", _causal_attention)
-
-
-class RMSNorm(torch.autograd.Function):
-    """x · w / √(mean x² + ε) over the last axis, in the precision that what reads it multiplies in.
-
-    Mistral's own takes twelve passes over all activations and back, and autocast five more, as
-    each of the five products that read it rounds it for itself: a fifth of a training step.
-    """
-
-    @staticmethod
-    def forward(ctx, x, weight, epsilon):
-        square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square()
-        inverse = (square / x.shape[-1] + epsilon).rsqrt()
-        ctx.save_for_backward(x, weight, inverse)
-        kind = x.device.type
-        fast = torch.is_autocast_enabled(kind)
-        return ((x * inverse).mul_(weight)).to(torch.get_autocast_dtype(kind) if fast else x.dtype)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        x, weight, inverse = ctx.saved_tensors
-        normed, gradient = x * inverse, gradient.to(x.dtype)
-        by_weight = gradient * normed
-        of_weight = by_weight.flatten(0, -2).sum(0)
-        along = (by_weight @ weight)[..., None] / x.shape[-1]
-        of_x = (gradient * weight).sub_(normed.mul_(along)).mul_(inverse)
-        return of_x, of_weight, None
-
-
-def norms_in_fewer_passes(model: MistralForCausalLM) -> None:
-    """Has the model's norms computed by `RMSNorm` from now on."""
-    for module in model.modules():
-        if isinstance(module, MistralRMSNorm):
-            module.forward = partial(
-                lambda norm, x: RMSNorm.apply(x, norm.weight, norm.variance_epsilon), module
-            )
 
 
 class _ChunkedLossTrainer(transformers.Trainer):
@@ -268,8 +230,6 @@ def train(
                 model.config.sliding_window or model.config.attention_dropout
             )
             model.set_attn_implementation("featrack_causal" if plain else "eager")
-            if isinstance(model, MistralForCausalLM):
-                norms_in_fewer_passes(model)
         trainer.train(resume_from_checkpoint=_last_checkpoint(folder / _CHECKPOINTS))
         logged = [entry for entry in trainer.state.log_history if "loss" in entry]
         history = pd.DataFrame(logged)[["step", "loss"]]
