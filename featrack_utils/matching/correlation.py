@@ -413,7 +413,7 @@ def _match_rows(rows, a, b, mean_a, inv_a, sum_b, inv_b, ab, floor, skip_diagona
     of b, then i, j, r of the pairs with r ≥ floor.
     """
     width = sum_b.shape[0]
-    together = max(1, ROOM // width)  # rows
+    together = max(1, min(ROOM // width, rows.shape[0]))  # rows
     sums = np.empty((together, width))
     a_r, a_j = np.empty(rows.shape[0]), np.empty(rows.shape[0], np.int32)
     b_r, b_i = np.full(width, -np.inf), np.full(width, -1, np.int32)

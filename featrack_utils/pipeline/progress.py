@@ -27,9 +27,7 @@ class Progress(logging.Handler):
         self.begun = time.monotonic()
         self.started: dict[int, tuple[str, float]] = {}
         self.ended: list[tuple[str, float]] = []
-        self.no_phases = (
-            0  # among the jobs: the rule `all`, which isn't there where a page is asked
-        )
+        self.no_phases = 0  # jobs that are none: the rule `all`, unless one page is asked for
 
     def emit(self, record: logging.LogRecord) -> None:
         """Takes what Snakemake logs; see its LogEvent for the fields."""
