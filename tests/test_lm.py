@@ -88,6 +88,12 @@ def test_products_of_a_training_are_of_the_precision_asked_for(
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
+def test_training_prints_nothing_but_a_bar(trained, capsys):
+    trained("quiet")
+    said = capsys.readouterr()
+    assert said.out == "" and "100%" in said.err
+
+
 def test_training_lowers_the_loss_and_keeps_its_history(trained, fresh_model, blocks):
     folder = trained("learns", steps=40)
     before = evaluation.evaluate(fresh_model(), blocks).loss

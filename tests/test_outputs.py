@@ -28,7 +28,6 @@ def display(**data):
     [
         stream("UserWarning: something", "stderr"),
         display(plain="  0%|          | 0/3 [00:00<?, ?it/s]", widget={"model_id": "1"}),
-        display(plain="<IPython.core.display.HTML object>", html="<div><progress value='3'></div>"),
     ],
 )
 def test_litter_is_removed(litter):

@@ -76,6 +76,17 @@ def test_every_answer_to_an_exercise_is_right(book):
     assert sum(words[-1] == "**Right.**" for words in said.values()) > 0.8 * len(said)
 
 
+def test_no_page_prints_what_a_library_logs(book):
+    printed = {
+        path.stem
+        for path in (book / "book" / "executed").glob("*.ipynb")
+        for cell in nbformat.read(path, as_version=4).cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream"
+    }
+    assert printed == {"corpora", "merge", "methods"}  # which show texts and recipes
+
+
 def test_the_core_seconds_of_every_phase_are_kept(book):
     run = book / "runs" / "smoke"
     times = {p.stem: json.loads(p.read_text()) for p in (run / "times").glob("*.json")}

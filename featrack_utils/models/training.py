@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn import LinearCrossEntropyOptions
 from torch.utils.data import StackDataset
+from tqdm.auto import tqdm
 from transformers import MistralForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import is_torch_bf16_gpu_available
 from transformers.utils import logging as hf_logging
@@ -121,7 +122,7 @@ class _ChunkedLossTrainer(transformers.Trainer):
 
 
 class _Snapshots(transformers.TrainerCallback):
-    """Saves the weights alone after some of the steps, and tells how much time is left."""
+    """Saves the weights alone after some of the steps, and shows how many are left."""
 
     def __init__(
         self, name: str, folders: dict[int, Path], tokenizer: PreTrainedTokenizerBase
@@ -130,11 +131,17 @@ class _Snapshots(transformers.TrainerCallback):
 
     def on_train_begin(self, args, state, control, **_):
         self.left = TimeLeft(self.name, state.max_steps, state.global_step)
+        steps = dict(total=state.max_steps, initial=state.global_step)
+        self.bar = tqdm(desc=self.left.job, **steps, disable=not state.is_world_process_zero)
+
+    def on_train_end(self, args, state, control, **_):
+        self.bar.close()
 
     def on_step_end(self, args, state, control, model=None, **_):
         if not state.is_world_process_zero:
             return
         self.left.at(state.global_step)
+        self.bar.update()
         if folder := self.folders.get(state.global_step):
             model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
@@ -215,7 +222,7 @@ def train(
             report_to=[],
             dataloader_pin_memory=False,
             remove_unused_columns=False,
-            disable_tqdm=False,
+            disable_tqdm=True,
         )
         if not on_cpu:
             arguments._n_gpu = 1  # of several cards the first: it alone gets what a step reads
@@ -225,6 +232,8 @@ def train(
         trainer = _ChunkedLossTrainer(
             model=model, args=arguments, train_dataset=dataset, callbacks=[kept]
         )
+        # It prints each loss; Trainer's own bar does too, where it was loaded outside a notebook.
+        trainer.remove_callback(transformers.PrinterCallback)
         if on_cpu:
             plain = isinstance(model, MistralForCausalLM) and not (
                 model.config.sliding_window or model.config.attention_dropout

@@ -234,8 +234,6 @@ def _clean_outputs(cell: NotebookNode, page: str) -> list[NotebookNode]:
 def _clean_data(data: NotebookNode) -> NotebookNode | None:
     """What a page shows of an output; None for progress bars."""
     plain = data.get("text/plain", "")
-    if "<progress" in data.get("text/html", ""):
-        return None  # transformers' progress bar, with a table of every logged step
     if _WIDGET_VIEW in data:
         bar = "%" in plain or "it/s" in plain
         shown = data.get("text/html", _WIDGET_NOTE)  # a control may say what a page shows of it
