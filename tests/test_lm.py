@@ -112,6 +112,23 @@ def test_training_twice_gives_the_same_weights_and_leaves_no_checkpoint(trained)
     assert suffixes == {".json", ".safetensors", ".csv"}
 
 
+def test_with_another_number_of_threads_losses_stay_within_a_thousandth(tokenizer, tmp_path):
+    rng = np.random.default_rng(0)
+    text = np.minimum(rng.geometric(0.05, (256, 64)), 511)
+    losses = {}
+    for threads in (1, 2):
+        model = training.new_model(
+            vocab_size=512, d_model=128, d_mlp=256, n_heads=4, n_kv_heads=2, context=64, seed=0
+        )
+        torch.set_num_threads(threads)
+        given = RECIPE | dict(batch_blocks=16, train_tokens=16 * 16 * 64)
+        training.train(model, text, tmp_path / f"{threads}", tokenizer=tokenizer, **given)
+        losses[threads] = pd.read_csv(tmp_path / f"{threads}" / "history.csv")["loss"]
+    torch.set_num_threads(1)
+    np.testing.assert_allclose(losses[2], losses[1], rtol=1e-3)
+    assert losses[1].iloc[-1] < losses[1].iloc[0] - 0.5
+
+
 def test_zero_tokens_save_the_model_untouched(trained, fresh_model):
     folder = trained("untouched", steps=0)
     assert same(dict(loading.load_model(folder).state_dict()), dict(fresh_model().state_dict()))
