@@ -25,7 +25,6 @@ import jupytext
 import papermill
 import yaml
 from jupyter_client import AsyncKernelManager
-from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from pydantic import TypeAdapter, ValidationError
 
@@ -200,10 +199,11 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
             f"{source} failed with {error.ename}: {error.evalue}; "
             f"the whole traceback is in {failed}."
         ) from error
-    except DeadKernelError as error:
+    except RuntimeError as error:  # nbclient's DeadKernelError is one, too
         _raise_if_full("", output, error)  # what is mapped into memory from a full disk kills it
         raise FeatrackError(
-            f"{source}: its kernel died, most likely for want of memory; make the run smaller."
+            f"{source}: its kernel died or never answered, most likely for want of memory; make "
+            "the run smaller."
         ) from error
     except OSError as error:
         _raise_if_full(str(error), output, error)
@@ -232,7 +232,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # As transformer_lens sets it in every kernel that loads it; one forked from the server has.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
     try:
         parameters = json.loads(options.json)
         if not isinstance(parameters, dict):

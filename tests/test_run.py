@@ -97,6 +97,14 @@ def test_a_kernel_that_dies_is_one_sentence_too(notebooks, tmp_path):
     assert left_in(tmp_path / "out") == []
 
 
+def test_a_kernel_that_dies_before_it_answers_is_one_sentence_too(notebooks, tmp_path, monkeypatch):
+    monkeypatch.setattr(run.ForkedKernelManager, "format_kernel_cmd", lambda *_, **__: ["false"])
+    source = write(notebooks, "dead", "1 + 1")
+    with pytest.raises(FeatrackError, match="kernel died or never answered"):
+        run_notebook(source, tmp_path / "out" / "dead.ipynb", {})
+    assert left_in(tmp_path / "out") == []
+
+
 def test_an_unknown_parameter_is_refused_before_anything_runs(notebooks, tmp_path, capsys):
     write(notebooks, "sum", "print(steps)")
     assert run.main(["sum", str(tmp_path / "out" / "sum.ipynb"), "-p", "step", "4"]) == 1
