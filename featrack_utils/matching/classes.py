@@ -47,10 +47,11 @@ def eligible(
     origins or more. `acts` [n_tokens, d_sae], `origin` int [n_tokens].
     """
     d_sae = acts.shape[1]
-    active = (acts > 0).astype(np.int32)
-    by_document = members(origin, int(origin.max(initial=0)) + 1) @ active
-    positions = np.bincount(active.indices, minlength=d_sae)
-    documents = np.bincount(by_document.indices, minlength=d_sae)
+    active = acts.data > 0
+    positions = np.bincount(acts.indices[active], minlength=d_sae)
+    counted = sparse.csr_array((active.astype(np.int32), acts.indices, acts.indptr), acts.shape)
+    by_document = members(origin, int(origin.max(initial=0)) + 1) @ counted
+    documents = np.bincount(by_document.indices[by_document.data > 0], minlength=d_sae)
     return (positions >= min_positions) & (documents >= min_documents)
 
 

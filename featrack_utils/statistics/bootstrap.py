@@ -138,9 +138,12 @@ class Sample:
         features, draws = self.dictionary(place)[0], self.draws.documents
         acts = correlation.checked(features.acts)
         to_documents = members(features.origin, draws.shape[1])
-        values = sparse.csr_array(acts, dtype=np.float64)
+        values = acts.data.astype(np.float64), acts.indices, acts.indptr
+        values = sparse.csr_array(values, shape=acts.shape)
         n = draws @ np.bincount(features.origin, minlength=draws.shape[1])
-        sums, squares = ((draws @ (to_documents @ part)).T for part in (values, values.power(2)))
+        sums = (draws @ (to_documents @ values)).T
+        values.data *= values.data
+        squares = (draws @ (to_documents @ values)).T
         spread = n * squares - sums**2
         varies = spread > CONSTANT * n * squares
         scale = np.zeros(spread.shape)
