@@ -1,5 +1,6 @@
 """A tokenizer, a one-layer model and its bridge, small enough to be made for every run."""
 
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ from pathlib import Path
 # The books are made meanwhile, and two processes of two threads each wait most of the time for one
 # another's threads on two cores. Set before torch is loaded; phases set their own.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["GOMP_SPINCOUNT"] = "10000"  # as in the Snakefile
 os.environ["FEATRACK_DEVICE"] = "cpu"  # digits are compared
 
 import numpy as np
@@ -81,6 +83,24 @@ def pytest_unconfigure(config):
 def books(request):
     """The whole books that the collected tests are about."""
     return request.config.books
+
+
+@pytest.fixture
+def on_threads():
+    """Does some work on so many threads, in a fork: they would stay beside all later tests."""
+    import torch
+
+    def do(threads, work):
+        def fork():
+            torch.set_num_threads(threads)
+            work()
+
+        process = multiprocessing.get_context("fork").Process(target=fork)
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+
+    return do
 
 
 @pytest.fixture(scope="session")
