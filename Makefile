@@ -21,7 +21,7 @@ archive: book
 	@echo "The book and its notebooks in one file: $(CURDIR)/book/_build/featrack.zip"
 
 test: $(VENV)/installed
-	@python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
+	@python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # A double click opens a chapter as a notebook: said in a settings folder of the project's own.
 LAB := $(CURDIR)/$(VENV)/etc/featrack-lab

@@ -1,6 +1,5 @@
 """A tokenizer, a one-layer model and its bridge, small enough to be made for every run."""
 
-import multiprocessing
 import os
 import shutil
 import tempfile
@@ -83,24 +82,6 @@ def pytest_unconfigure(config):
 def books(request):
     """The whole books that the collected tests are about."""
     return request.config.books
-
-
-@pytest.fixture
-def on_threads():
-    """Does some work on so many threads, in a fork: they would stay beside all later tests."""
-    import torch
-
-    def do(threads, work):
-        def fork():
-            torch.set_num_threads(threads)
-            work()
-
-        process = multiprocessing.get_context("fork").Process(target=fork)
-        process.start()
-        process.join()
-        assert process.exitcode == 0
-
-    return do
 
 
 @pytest.fixture(scope="session")

@@ -112,21 +112,6 @@ def test_training_twice_gives_the_same_weights_and_leaves_no_checkpoint(trained)
     assert suffixes == {".json", ".safetensors", ".csv"}
 
 
-def test_with_another_number_of_threads_losses_stay_within_a_thousandth(
-    tokenizer, tmp_path, on_threads
-):
-    text = np.minimum(np.random.default_rng(0).geometric(0.05, (256, 64)), 511)
-    shape = dict(vocab_size=512, d_model=128, d_mlp=256, n_heads=4, n_kv_heads=2, context=64)
-    given = RECIPE | dict(batch_blocks=16, train_tokens=16 * 16 * 64, tokenizer=tokenizer)
-    losses = {}
-    for threads in (1, 2):
-        model, folder = training.new_model(**shape, seed=0), tmp_path / f"{threads}"
-        on_threads(threads, lambda m=model, f=folder: training.train(m, text, f, **given))
-        losses[threads] = pd.read_csv(folder / "history.csv")["loss"]
-    np.testing.assert_allclose(losses[2], losses[1], rtol=1e-3)
-    assert losses[1].iloc[-1] < losses[1].iloc[0] - 0.5
-
-
 def test_zero_tokens_save_the_model_untouched(trained, fresh_model):
     folder = trained("untouched", steps=0)
     assert same(dict(loading.load_model(folder).state_dict()), dict(fresh_model().state_dict()))

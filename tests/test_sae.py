@@ -15,7 +15,6 @@ from featrack_utils.dictionaries import kernels, training
 from featrack_utils.dictionaries.activations import Buffers
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models.capture import mlp_activations
-from featrack_utils.models.training import new_model
 from featrack_utils.pipeline.progress import TERMINAL, TimeLeft
 
 SHAPE = dict(architecture="standard", expansion=4, l1_coefficient=0.5, k=5)
@@ -217,22 +216,6 @@ def test_a_killed_training_goes_on_to_the_weights_of_an_unbroken_one(
     a, b = (load_file(f / "sae_weights.safetensors") for f in (unbroken, broken))
     assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
     assert (unbroken / "history.csv").read_bytes() == (broken / "history.csv").read_bytes()
-
-
-def test_with_another_number_of_threads_it_explains_as_much_within_a_thousandth(
-    tmp_path, on_threads
-):
-    shape = dict(vocab_size=512, d_model=128, d_mlp=256, n_heads=4, n_kv_heads=2, context=64)
-    text = np.random.default_rng(0).integers(512, size=(128, 64))
-    given = RECIPE | dict(expansion=2, batch_tokens=512, train_tokens=30 * 512)
-    found = []
-    for threads in (1, 2):
-        buffers, folder = Buffers(new_model(**shape, seed=0), text), tmp_path / f"{threads}"
-        folder.mkdir()
-        on_threads(threads, lambda b=buffers, f=folder: training.train_sae(b, f, **given))
-        found.append(pd.read_csv(folder / "history.csv")["variance_explained"])
-    np.testing.assert_allclose(found[1], found[0], atol=1e-3)
-    assert found[0].iloc[-1] > found[0].iloc[0] + 0.1
 
 
 def test_fewer_tokens_than_a_batch_are_refused(train):
