@@ -26,8 +26,6 @@ from itertools import permutations, product
 
 import numpy as np
 import pandas as pd
-from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scipy import sparse
 
 from featrack_utils.dictionaries import features
@@ -120,44 +118,12 @@ def best_r(a, b):
     return best.a_best_r[best.a_candidates]
 
 
-def best_match_histogram(r, ceiling, tau):
-    """Best correlation of each parent feature with any child feature, one panel per pair.
-
-    `ceiling` holds, for the same pairs, best correlations between two seeds of the parent,
-    drawn as an outline; a pair without has none. Correlations have no unit; `tau` is the
-    threshold above which a feature persists.
-    """
-    bins = np.linspace(min(0.0, *(np.nanmin(v) for v in r.values() if len(v)), 0.0), 1, 41)
-    figure, axes = style.panels(len(r), 1.9)
-    for axis, (pair, values) in zip(axes, r.items(), strict=True):
-        child = style.colour_of(pair.split("_")[-1])
-        for data, look in (
-            (values, {"color": child, "alpha": 0.75}),
-            (ceiling.get(pair, ()), {"color": "black", "histtype": "step", "lw": 1.2}),
-        ):
-            data = np.asarray(data)[np.isfinite(data)]
-            # Shares of features, so that dictionaries of different sizes can be compared.
-            axis.hist(data, bins=bins, weights=np.full(data.size, 1 / max(data.size, 1)), **look)
-        axis.axvline(tau, color=style.GREY, ls=":")
-        axis.set_title(style.pair_label(pair))
-        axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    figure.supxlabel("best correlation r", fontsize=11)
-    figure.supylabel("share of parent features", fontsize=11)
-    handles = [
-        Patch(color=style.GREY, alpha=0.75, label="parent → child"),
-        Patch(fill=False, ec="black", label="parent → its own other seed"),
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
-    return figure
-
-
 edges = {f"{a}_{b}": (a, b) for a, b in lineage.edges}
 seed_0 = {n: (matches.names[a][0], matches.names[b][0]) for n, (a, b) in edges.items()}
 again = {n: matches.names[a][:2] for n, (a, _) in edges.items() if len(matches.names[a]) > 1}
 observed, unchanged = ({n: best_r(*pair) for n, pair in of.items()} for of in (seed_0, again))
 show(
-    best_match_histogram(observed, unchanged, tau),
+    shareplots.best_match_histogram(observed, unchanged, tau),
     "Best correlation of each eligible parent feature with any feature of the child (filled), and "
     "with any of another dictionary of the parent itself (outline). Seeds 0 and 1. Dotted: the threshold.",
     "fig-best-match",

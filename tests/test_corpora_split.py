@@ -10,11 +10,11 @@ from featrack_utils.corpora import split
 from featrack_utils.corpora.documents import Document, SourceConfig
 from featrack_utils.corpora.split import (
     assign_groups,
-    collect_all,
     documents_of,
     place,
 )
 from featrack_utils.errors import FeatrackError
+from tests.chapters import Chapter
 
 WORDS = [f"w{i}" for i in range(500)]
 
@@ -52,7 +52,7 @@ def collected(**options):
 
 
 def collect(domain, *, train_chars, validation_chars, **options):
-    found = collect_all(
+    found = Chapter("corpora").collect(
         {domain: SourceConfig.read(domain, {})},
         wanted={domain: {"train": train_chars, "validation": validation_chars}},
         **options,
@@ -135,7 +135,7 @@ def test_text_of_one_domain_that_another_validates_on_leaves(give):
         english=[leak, *english],
         python=[Document(copied, validated.origin, validated.group), *python],
     )
-    splits = collect_all(
+    splits = Chapter("corpora").collect(
         {domain: SourceConfig.read(domain, {}) for domain in ("english", "python")},
         wanted={d: {"train": 3_000, "validation": 900} for d in ("english", "python")},
         validation_share=0.3,

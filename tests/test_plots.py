@@ -7,7 +7,6 @@ from matplotlib.colors import to_rgba
 
 from featrack_utils.display import shareplots, style, training_figures
 from featrack_utils.lineage import Lineage
-from tests.chapters import Chapter
 
 FOUR = Lineage(
     {
@@ -89,9 +88,7 @@ def test_a_random_model_is_a_second_floor_of_its_own_grey():
 
 def test_best_match_bars_sum_to_all_features_that_have_a_best_match():
     r = {"base_lua": np.array([0.1, 0.5, 0.9, np.nan])}
-    axis = (
-        Chapter("tracking").best_match_histogram(r, {"base_lua": np.array([0.5, 0.5])}, 0.8).axes[0]
-    )
+    axis = shareplots.best_match_histogram(r, {"base_lua": np.array([0.5, 0.5])}, 0.8).axes[0]
     heights = [bar.get_height() for bar in axis.patches if hasattr(bar, "get_height")]
     assert sum(heights) == pytest.approx(1.0)
 
@@ -99,7 +96,7 @@ def test_best_match_bars_sum_to_all_features_that_have_a_best_match():
 def test_each_pair_has_the_outline_of_its_own_parent_and_none_without():
     r = {pair: np.full(4, 0.5) for pair in ("base_lua", "lua_merged", "base_merged")}
     own = {"base_lua": np.array([0.11, 0.12]), "lua_merged": np.array([0.91, 0.92])}
-    axes = Chapter("tracking").best_match_histogram(r, own, 0.8).axes
+    axes = shareplots.best_match_histogram(r, own, 0.8).axes
     outlines = [
         [p.get_path().vertices for p in axis.patches if not hasattr(p, "get_height")]
         for axis in axes

@@ -1,7 +1,6 @@
-"""Divides each domain's documents into training and validation, with no text on both sides."""
+"""What divides documents into training and validation, with no text on both sides."""
 
 import hashlib
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,11 +19,6 @@ from featrack_utils.corpora.files import file_documents
 from featrack_utils.corpora.hub import hub_documents
 from featrack_utils.corpora.installed import english_documents, lua_documents, python_documents
 from featrack_utils.corpora.stories.telling import write_stories
-from featrack_utils.errors import FeatrackError
-
-log = logging.getLogger(__name__)
-
-Split = dict[str, list[Document]]  # "train" and "validation"
 
 # Intervals come from drawing validation groups anew: of three, they would say nothing.
 MIN_VALIDATION_GROUPS = 12  # where a fifth of the groups are as many; of fewer groups, a fifth
@@ -33,7 +27,6 @@ READ_AT_A_TIME = 64  # documents, before it is asked again whether they are enou
 ORIGINS_AT_LEAST = 40  # no origin fills more than this part of a split before others had a turn
 MIN_ORIGIN_CHARS = 2_000
 LOOK_AHEAD = 4_000_000  # characters read at most to find enough groups for a small budget
-SPARE = 1.05  # training text collected beyond the budget, because leaks will leave it
 WINDOW = 13  # words in a row that two texts share by copying, hardly by chance
 _GAP = re.compile(r"(\n\s*\n)")
 
@@ -114,57 +107,7 @@ def without_leaks(
                 yield replace(document, text=piece)
 
 
-def collect_all(
-    sources: Mapping[str, SourceConfig],
-    *,
-    wanted: Mapping[str, dict[str, int]],
-    validation_share: float,
-    seed: int,
-) -> dict[str, Split]:
-    """Every domain's documents for training and for validation.
-
-    Groups are divided by their `place`, so a module that feeds two domains falls on one side.
-    Training paragraphs that share 13 words in a row with any domain's validation text leave.
-    No origin gives more than a fortieth of a split until the source has nothing else.
-
-    `wanted` are characters, by domain and by "train" or "validation". Less text than that is a
-    warning. The seed is that of the split and of the story grammar.
-
-    Raises:
-        FeatrackError: a source that can't be read or holds too little to be divided.
-    """
-    splits: dict[str, Split] = {}
-    for domain, source in sources.items():
-        budget = wanted[domain] | {"train": int(SPARE * wanted[domain]["train"])}
-        read = _read_enough(documents_of(domain, source, seed), budget, validation_share, seed)
-        side = assign_groups({document.group for document in read}, validation_share, seed)
-        if len(side) < 2:
-            raise FeatrackError(
-                f"The {domain} corpus can't be divided into training and validation: it has "
-                f"{len(side)} group(s) of text; give it more files or longer ones."
-            )
-        splits[domain] = {
-            split: _filled((d for d in read if side[d.group] == split), budget[split])
-            for split in SPLITS
-        }
-    validation = [document for split in splits.values() for document in split["validation"]]
-    for domain, split in splits.items():
-        clean = without_leaks(split["train"], validation)
-        split["train"] = _filled(clean, wanted[domain]["train"])
-        for name, documents in split.items():
-            found, asked = sum(len(d.text) for d in documents), wanted[domain][name]
-            if not found:
-                raise FeatrackError(
-                    f"The {domain} corpus has no text for {name}; give it more text or, where "
-                    "there is too little to divide, change validation_share."
-                )
-            if found < 0.98 * asked:
-                message = "the %s corpus has %d characters for %s, %d were wanted; going on"
-                log.warning(message, domain, found, name, asked)
-    return splits
-
-
-def _read_enough(
+def read_enough(
     documents: Iterable[Document], wanted: Mapping[str, int], share: float, seed: int
 ) -> list[Document]:
     """Reads until both sides can be filled, or a source shows that it never will."""
@@ -187,7 +130,7 @@ def _read_enough(
     return read
 
 
-def _filled(documents: Iterable[Document], chars: int) -> list[Document]:
+def filled(documents: Iterable[Document], chars: int) -> list[Document]:
     """The first `chars` characters, of each origin at most a fortieth before all had a turn."""
     kept, rest = [], []
     of_origin: Counter[str] = Counter()
