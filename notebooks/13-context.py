@@ -369,7 +369,7 @@ say(
 # A threshold throws away how close a match is. So take each feature by itself: its $r$ to the child
 # beside its $r$ to *its own model's* other dictionaries. If nothing had happened, the two would be alike.
 #
-# The largest of two thousand correlations is too large by chance, and more so where all are small. So
+# The largest of many correlations is too large by chance, and more so where all are small. So
 # the match is **chosen on one half** of each domain's groups and **measured on the other**, then the
 # other way round. That makes $r$ a little too low, since half the text chooses less well; but equally
 # for the child, for the own seeds and for the control.

@@ -15,7 +15,7 @@
 #
 # {cite:t}`horn2025tracking` show in their Figure 4 a feature for Python *exceptions* that the Lua model
 # has lost: its closest match there is for something else. Such a picture is easily made. Whoever picks
-# the worst matched of two thousand features picks noise, unless that was ruled out.
+# the worst matched of all features picks noise, unless that was ruled out.
 #
 # **You will learn** what makes a feature seem {term}`lost` or {term}`new` without being so, and how many
 # are beyond that. **You need** the chapter on [ceilings](ceilings). **It takes** twenty minutes.

@@ -12,11 +12,17 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["GOMP_SPINCOUNT"] = "10000"  # as in the Snakefile
 os.environ["FEATRACK_DEVICE"] = "cpu"  # digits are compared
 
+import hypothesis
 import numpy as np
 import pytest
 
 from featrack_utils.pipeline import forkserver
 from tests.books import Books
+
+# A busy machine makes no example wrong, and what passed once passes again. `test_any_input` looks
+# further where it is asked to.
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("suite")
 
 CONTEXT = 16
 LAST = ("test_lineages", "test_security")  # about the books that are made last

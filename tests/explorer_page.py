@@ -17,8 +17,8 @@ def settled(browser: WebDriver) -> WebDriver:
     """The browser once nothing is being loaded any more."""
     loaded = "return document.querySelector('[role=status], .fx-trouble, .fx-title')"
     busy = "return !document.querySelector('#featrack-explorer [aria-busy]')"
-    WebDriverWait(browser, 5).until(lambda b: b.execute_script(loaded))
-    WebDriverWait(browser, 5).until(lambda b: b.execute_script(busy))
+    WebDriverWait(browser, 20).until(lambda b: b.execute_script(loaded))
+    WebDriverWait(browser, 20).until(lambda b: b.execute_script(busy))
     return browser
 
 

@@ -31,7 +31,6 @@ TARGETS = 5
 examples = settings(
     max_examples=(ASKED or 300) // TARGETS,
     derandomize=not ASKED,
-    deadline=None,
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )

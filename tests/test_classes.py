@@ -89,7 +89,7 @@ def test_r_must_exceed_tau_not_reach_it():
     assert classify(matches_of([[0.8]]), 0.79).share("persisting") == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 10_000))
 def test_sparse_assignment_is_worth_what_scipys_dense_one_is(n, m, seed):
     rng = np.random.default_rng(seed)
@@ -101,7 +101,7 @@ def test_sparse_assignment_is_worth_what_scipys_dense_one_is(n, m, seed):
     assert chosen.r.sum() == pytest.approx(r[linear_sum_assignment(-r)].sum())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_mutual_matches_are_one_to_one_and_never_more_than_best_or_assigned(seed):
     r = np.random.default_rng(seed).random((7, 6))

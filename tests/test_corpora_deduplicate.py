@@ -74,7 +74,7 @@ paragraph = st.lists(st.sampled_from("abc"), min_size=1, max_size=6).map(" ".joi
 text = st.lists(paragraph, min_size=1, max_size=5).map("\n\n".join)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(text, max_size=5), st.lists(text, max_size=3))
 def test_no_run_of_words_is_on_both_sides_afterwards(train, validation):
     left = leakless([doc(t) for t in train], [doc(t) for t in validation], window=3)

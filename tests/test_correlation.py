@@ -147,7 +147,7 @@ def test_duplicate_entries_count_as_their_sum():
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(1e-3, 1e3), st.integers(0, 1000))
 def test_scaling_a_feature_leaves_r_alone(scale, seed):
     a, b = random_acts(80, 5, 0.3, seed), random_acts(80, 5, 0.3, seed + 1)
@@ -157,7 +157,7 @@ def test_scaling_a_feature_leaves_r_alone(scale, seed):
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.permutations(range(8)), st.integers(0, 1000))
 def test_permuting_features_permutes_the_matches(order, seed):
     a, b = random_acts(80, 6, 0.3, seed), random_acts(80, 8, 0.3, seed + 1)
@@ -167,7 +167,7 @@ def test_permuting_features_permutes_the_matches(order, seed):
     np.testing.assert_array_equal(permuted.b_best_index, plain.b_best_index[order])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 500), st.integers(0, 1000))
 def test_appended_silent_tokens_change_r_as_the_formula_says(silent, seed):
     a, b = random_acts(60, 1, 0.5, seed), random_acts(60, 1, 0.5, seed + 1)

@@ -74,7 +74,7 @@ def test_planted_features_flow_as_counted_by_hand():
     }
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.sampled_from(["best", "mutual", "assignment"]))
 def test_volumes_add_up_at_every_class_whatever_is_copied_or_dead(seed, rule):
     rng = np.random.default_rng(seed)

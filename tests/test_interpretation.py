@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featrack_utils.lineage import Lineage
@@ -71,7 +71,6 @@ def test_the_smaller_group_is_paired_whichever_it_is_and_an_empty_one_gives_no_p
 
 
 @given(st.lists(st.floats(1e-4, 0.5), min_size=4, max_size=30), st.integers(1, 3))
-@settings(deadline=None)
 def test_pairs_are_disjoint_and_within_the_caliper(paired, each, cut):
     a, b = np.array(each[:cut]), np.array(each[cut:])
     i, j = paired(a, b)

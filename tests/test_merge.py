@@ -98,14 +98,14 @@ seeds = st.integers(0, 10**6)
 weights = st.floats(0, 1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seeds, seeds, weights)
 def test_slerp_read_from_the_other_end_is_the_same(seed_a, seed_b, t):
     a, b = vector(seed_a), vector(seed_b)
     assert torch.allclose(slerp(a, b, t), slerp(b, a, 1 - t), rtol=0, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seeds, seeds, weights)
 def test_slerp_of_equally_long_tensors_keeps_their_length_unless_it_falls_back(seed_a, seed_b, t):
     a, b = (v / v.norm() for v in (vector(seed_a), vector(seed_b)))
@@ -113,7 +113,7 @@ def test_slerp_of_equally_long_tensors_keeps_their_length_unless_it_falls_back(s
     assert slerp(a, b, t).norm().item() == pytest.approx(1, abs=slack)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seeds, seeds, weights, st.floats(0.1, 10))
 def test_slerp_scales_with_its_parents(seed_a, seed_b, t, scale):
     a, b = vector(seed_a), vector(seed_b)

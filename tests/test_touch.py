@@ -172,7 +172,7 @@ def scrolled(browser, place):
 def opened(browser, site, hash_=""):
     browser.get("about:blank")
     browser.get((site / "strict.html").as_uri() + hash_)
-    WebDriverWait(browser, 10).until(lambda b: b.find_elements(By.TAG_NAME, "textarea"))
+    WebDriverWait(browser, 20).until(lambda b: b.find_elements(By.TAG_NAME, "textarea"))
     return answered(browser)
 
 
@@ -294,7 +294,7 @@ def test_typed_text_is_data_and_the_address_says_what_is_shown(browser, site):
     strip = browser.find_element(By.CSS_SELECTOR, "[role=toolbar]")
     assert strip.text.replace("\n", "").replace("·", " ") == "<img src=x>"
     assert not browser.find_elements(By.TAG_NAME, "img")
-    WebDriverWait(browser, 3).until(lambda b: "text=%3Cimg+src%3Dx%3E" in b.current_url)
+    WebDriverWait(browser, 20).until(lambda b: "text=%3Cimg+src%3Dx%3E" in b.current_url)
     link = browser.find_element(By.CSS_SELECTOR, ".ft-columns a").get_attribute("href")
     assert "explorer.html?text=%3Cimg+src%3Dx%3E#lua-" in link
 
@@ -340,7 +340,7 @@ def test_the_explorer_shades_the_typed_text_and_leads_back(browser, site, run, r
     feature = int(references["lua"][2][0][2][1:].max(axis=0).argmax())
     query = urlencode({"text": PASSAGES[0]})
     browser.get(f"{(site / 'explorer.html').as_uri()}?{query}#lua-{feature}")
-    WebDriverWait(browser, 10).until(lambda b: b.find_elements(By.CSS_SELECTOR, ".fx-typed span"))
+    WebDriverWait(browser, 20).until(lambda b: b.find_elements(By.CSS_SELECTOR, ".fx-typed span"))
     tokens = browser.find_elements(By.CSS_SELECTOR, ".fx-typed > span")
     ids, _, acts = references["lua"][2][0]
     lit = ["fx-lit" in (token.get_attribute("class") or "") for token in tokens]
