@@ -259,7 +259,7 @@ for each in kept.values():
 names = sorted(kept, key=lambda name: -int(name.split("_")[1]))  # the slowest first
 ends = [(one, other) for one in tuned for other in tuned if one != other]
 figure = Figure(figsize=(style.WIDTH, 2.4 * (3 if ends else 2)), layout="constrained")
-persists, nats, *far = figure.subplots(3 if ends else 2, 1, sharex=True)
+persists, nats, *far = axes = figure.subplots(3 if ends else 2, 1, sharex=True)
 
 
 def line(axis, child, figure, text, **look):
@@ -294,10 +294,10 @@ for axis in far:
             axis.plot(names.index("1_30"), theirs.value, label="the paper's, its text", **look)
     axis.set_ylabel("accuracy on the\nother's text")
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-for axis in (persists, nats, *far):
+for axis in axes:
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
-axis.set_xticks(range(len(names)), [spelled(rate) for rate in names])
-axis.set_xlabel("learning rate, as a share of the base's")
+axes[-1].set_xticks(range(len(names)), [spelled(rate) for rate in names])
+axes[-1].set_xlabel("learning rate, as a share of the base's")
 show(
     figure,
     "What the learning rate of a fine-tune does. Top: rescaled persistence of the root's features, with "

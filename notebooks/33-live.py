@@ -623,9 +623,9 @@ taus = sorted({*CURVE_TAUS, tau})
 flows = pd.concat({at: flow(lineage, trackings_at(at)) for at in taus}, names=["tau"])
 curves = flow_figure.moving_flow(flows.reset_index("tau"), lineage) | {"pairs": []}
 shares = pd.concat([shares_at(at) for at in taus]).replace({np.nan: None})
-for (_, child), (pair, rows) in zip(lineage.edges, shares.groupby("pair", sort=False), strict=True):
+for (_, to), (pair, rows) in zip(lineage.edges, shares.groupby("pair", sort=False), strict=True):
     one = {name: [[x, None, None] for x in rows[name]] for name in ("share", "ceiling", "ratio")}
-    curves["pairs"].append({"name": pair, "colour": style.colour_of(child), **one})
+    curves["pairs"].append({"name": pair, "colour": style.colour_of(to), **one})
 
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]

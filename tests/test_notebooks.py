@@ -32,6 +32,56 @@ PLANNED = (
 # A figure typed into prose needs one of these in its paragraph, to say whose it is.
 NOT_OURS = ("{cite", "paper", "authors", "publish", "threshold", "τ", "mergekit")
 
+
+class Leftovers:
+    """Finds names that a chapter reads after a loop which has taken them over."""
+
+    def __init__(self) -> None:
+        self.loop_of: dict[str, ast.For] = {}  # that has bound a name last
+        self.inside: list[ast.For] = []
+        self.found: list[str] = []
+
+    def read(self, node: ast.AST) -> None:
+        """Goes through a statement or an expression in the order in which Python does it."""
+        match node:
+            case ast.For(target=target, iter=source, body=body):
+                self.read(source)
+                self.loop_of |= dict.fromkeys(names_in(target), node)
+                self.inside.append(node)
+                for statement in body:
+                    self.read(statement)
+                self.inside.pop()
+            case ast.Assign(targets=targets, value=value):
+                for part in (value, *targets):
+                    self.read(part)
+            case ast.Name(id=name, ctx=ast.Store()):
+                self.loop_of.pop(name, None)
+            case ast.Name(id=name, ctx=ast.Load()):
+                if self.loop_of.get(name) not in (None, *self.inside):
+                    self.found.append(f"{name} in line {node.lineno}")
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                self.loop_of.pop(name, None)  # what it reads when it is called isn't followed
+            case ast.Lambda():
+                pass
+            case ast.comprehension(target=target, iter=source, ifs=conditions):
+                self.read(source)
+                for part in (target, *conditions):
+                    self.read(part)
+            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                outside = dict(self.loop_of)
+                rest = [part for part in ast.iter_child_nodes(node) if part not in node.generators]
+                for part in (*node.generators, *rest):
+                    self.read(part)
+                self.loop_of = outside
+            case _:
+                for part in ast.iter_child_nodes(node):
+                    self.read(part)
+
+
+def names_in(node: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
 each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
@@ -170,3 +220,10 @@ def test_links_between_pages_lead_to_pages_of_the_book(source):
     written = "\n".join(path.read_text() for path in (ROOT / "book").glob("*.md"))
     sections = set(re.findall(r"^\(([a-z-]+)\)=$", written, re.M))
     assert linked - pages - sections == set()
+
+
+@each_notebook
+def test_no_name_is_read_that_a_loop_has_taken_over(source):
+    finder = Leftovers()
+    finder.read(ast.parse(source.read_text()))
+    assert finder.found == []
