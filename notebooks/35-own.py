@@ -328,7 +328,7 @@ say(
     "And the {term}`headline`, which asks only after features that another dictionary of the base has, too. "
     f"Along {style.pair_label('base', 'child')} {with_interval(share)} of these persist, between a floor of "
     f"{with_interval(floor)} and a ceiling of {with_interval(ceiling)}. Rescaled this is "
-    f"{with_interval(rescaled, 2, share=False)}. "
+    f"{with_interval(rescaled)}. "
     + verdict(
         rescaled,
         0.5,
