@@ -119,11 +119,11 @@ say(
 
 
 # %%
-SPARE = 1.05  # training text collected, for one that is wanted
+SPARE = 1.05  # so many times the training text wanted is collected, since copies will leave it
 
 
 def collect(sources, *, wanted, validation_share, seed):
-    """Each domain's documents for "train" and "validation", of which `wanted` are so many characters."""
+    """Each domain's documents for "train" and "validation", as many characters as are `wanted`."""
     splits = {}
     for domain, source in sources.items():
         budget = wanted[domain] | {"train": int(SPARE * wanted[domain]["train"])}
