@@ -40,7 +40,6 @@ from featrack_utils.pipeline import store
 # %% tags=["parameters"]
 run_dir = "runs/own"
 context = 128  # tokens
-evaluation_blocks = 200  # validation blocks per domain
 
 # %% [markdown]
 # ## What was loaded
@@ -200,20 +199,25 @@ say(
 # frequent each token is would be a poor one, but its loss says what is hard about a text.
 
 # %% tags=["hide-input"]
-blocks = {d: corpora.validation_blocks(d, evaluation_blocks) for d in lineage.domains}
+# The same text as in the chapters on training, so that losses can be compared.
+blocks = {d: corpora.validation_blocks(d, 400) for d in lineage.domains}
+read = {d: corpora.train_blocks(d) for d in lineage.domains}
+vocabulary = int(max(corpora.tokenizer.get_vocab().values())) + 1
+unigram = {
+    d: evaluation.unigram_loss(read[d], texts.tokens, vocabulary) for d, texts in blocks.items()
+}
 results = {"load.largest_difference": table["largest difference"].max()}
 for name in lineage.loaded:
     scores = evaluation.evaluate_each(loading.load_model(run / "models" / name), blocks)
-    results |= evaluation.score_results(f"lm.{name}", scores)
-scores = evaluation.score_table(results, lineage.domains)
-unigram = {
-    d: evaluation.unigram_loss(
-        corpora.train_blocks(d),
-        blocks[d].tokens,
-        int(max(corpora.tokenizer.get_vocab().values())) + 1,
+    own = lineage.trained_on(name)
+    together = evaluation.pooled(*(scores[d] for d in own))
+    results |= evaluation.score_results(f"lm.{name}", scores | {"own": together})
+    results[f"lm.{name}.unigram_loss"] = evaluation.unigram_loss(
+        np.concatenate([read[d] for d in own]),
+        np.concatenate([blocks[d].tokens for d in own]),
+        vocabulary,
     )
-    for d in lineage.domains
-}
+scores = evaluation.score_table(results, lineage.domains)
 
 # %% tags=["hide-input"]
 show(

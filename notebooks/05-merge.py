@@ -94,7 +94,8 @@ def state(name):
 # %%
 def slerp(a, b, t):
     a, b = a.double(), b.double()
-    cosine = (a.flatten() @ b.flatten() / (a.norm() * b.norm())).item()
+    lengths = (a.norm() * b.norm()).item()
+    cosine = (a.flatten() @ b.flatten()).item() / (lengths or 1)  # a bias may be all zeros
     if abs(cosine) > 0.9995:
         return (1 - t) * a + t * b
     theta = math.acos(cosine)
@@ -131,7 +132,10 @@ def compare(a, b):
     }
 
 
-angles = pd.DataFrame({"tensor": name, **compare(first[name], second[name])} for name in first)
+with_angles = [name for name in first if first[name].any() and second[name].any()]
+angles = pd.DataFrame(
+    {"tensor": name, **compare(first[name], second[name])} for name in with_angles
+)
 
 # %% tags=["hide-input"] jupyter={"source_hidden": true}
 angles["part"] = angles["tensor"].map(loading.part_of)

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from featrack_utils.lineage import Lineage
 from featrack_utils.pipeline import forkserver
 from tests.hostile import HostileChat, write_texts
 
@@ -30,7 +30,10 @@ ROOT = Path(__file__).parent.parent
 # Isn't copied: what is made, but for compiled functions, and those while they are written.
 MADE = ("runs", "executed", "_build", ".*", "*.pyc.*", "*.tmp.*", "*.egg-info")
 FLAGS = re.search(r"snakemake --cores \$\(CORES\) (.*) --config", (ROOT / "Makefile").read_text())
-# Two more lineages: a chain of fine-tunes; and merges, of three parents linearly, of two by slerp.
+TEXTS = ["def f(x):\n    return x\n" * 20, "the cat and the other cat are there " * 20]
+# Two more lineages. A chain of fine-tunes; and models that a plain script saved (`families.py`), a
+# copy, a merge made elsewhere and another family among them, with a fine-tune of the root and a
+# merge of three that are made here.
 LINEAGES = {
     "chain": {
         "first": {"train": ["english", "python"]},
@@ -38,32 +41,19 @@ LINEAGES = {
         "third": {"parent": "second", "train": ["stories"]},
         "fourth": {"parent": "third", "train": ["python", "stories"]},
     },
-    "three": {
-        "root": {"train": ["english"]},
-        "a": {"parent": "root", "train": ["python"]},
-        "b": {"parent": "root", "train": ["lua"]},
-        "c": {"parent": "root", "train": ["stories"]},
-        "two": {"merge": ["a", "b"], "method": "slerp", "t": 0.25},
-        "mixed": {"merge": ["a", "b", "c"], "method": "linear"},
+    "loaded": {
+        "base": {"load": "saved/GPTNeoX"},
+        "copy": {"load": "saved/GPTNeoX", "parent": "base"},
+        "near": {"load": "saved/near", "parent": "base"},
+        "tuned": {"parent": "base", "train": ["code"]},
+        "gemma": {"load": "saved/Gemma2", "parent": "copy"},
+        "theirs": {"load": "saved/mean", "parent": ["copy", "near"]},
+        "mixed": {"merge": ["copy", "near", "tuned"], "method": "linear"},
     },
 }
-# Each lineage has chapters that the other leaves out: trainings of its own, or merges.
-ARMS = {
-    "chain": {"doses": [0.3], "dosed": ["second"], "own_steps": 0},
-    "three": {
-        "doses": [0.3],
-        "dosed": ["a"],
-        "own_steps": 0,
-        "rates": [],
-        "planted": [],
-        "methods": ["linear", "slerp", "model_stock"],
-    },
-}
+SITE = "blocks.1.mlp.hook_post"  # in the middle of the loaded models
 KEY_VARIABLE = "BOOK_KEY"  # of the chat model that explains
 KEY = f"sk-loopback-{5550123456789}"  # in two parts: it must stand in no file
-# Of the lineages' texts those that try to be more than text. They repeat themselves, so that random
-# features match, and to count chains of those in the larger lineage would take a minute more.
-HOSTILE = {"chain": ("english", "stories"), "three": ("stories",)}
 
 
 def copied(folder: Path) -> Path:
@@ -148,18 +138,21 @@ def smoke(checkout: Path) -> Path:
     return checkout
 
 
-def of_lineage(checkout: Path, name: str) -> Path:
-    """The book of one of LINEAGES, with hostile texts; in the chain a chat model explains."""
-    models, arms = json.dumps(LINEAGES[name]), json.dumps(ARMS[name])
-    small = {"robustness": "{sweep: []}", "sae": "{expansion: 4}"}
-    small["tracking"] = "{control_draws: 1, replicates: 20}"
-    texts = {domain: write_texts(checkout / "texts" / domain, domain) for domain in HOSTILE[name]}
-    small["corpora"] = json.dumps({"sources_of": texts})
+def chain(checkout: Path) -> Path:
+    """The chain's book, with hostile texts; a chat model explains."""
+    settings = {
+        "models": LINEAGES["chain"],
+        # Chapters that other books have are left out.
+        "arms": {"doses": [0.3], "dosed": ["second"], "own_steps": 0},
+        "robustness": {"sweep": []},
+        "sae": {"expansion": 4},
+        "tracking": {"control_draws": 1, "replicates": 20},
+        "corpora": {"sources_of": hostile(checkout, "english", "stories")},
+    }
     with HostileChat() as chat:
-        if name == "chain":
-            asked = {"explainer": "endpoint", "base_url": chat.url, "key_variable": KEY_VARIABLE}
-            small["interpretation"] = json.dumps(asked | {"chat_model": "tiny"})
-        said = finish(checkout, cores=1, name=name, models=models, arms=arms, **small)
+        asked = {"explainer": "endpoint", "base_url": chat.url, "key_variable": KEY_VARIABLE}
+        settings["interpretation"] = asked | {"chat_model": "tiny"}
+        said = finish(checkout, cores=1, name="chain", **in_json(settings))
     # For the test that looks for the key.
     (checkout.parent / "said.txt").write_text(said)
     seen = {"keys": [*{*chat.authorizations}], "command_lines": sorted(chat.command_lines)}
@@ -167,11 +160,50 @@ def of_lineage(checkout: Path, name: str) -> Path:
     return checkout
 
 
-BOOKS: dict[str, Callable[[Path], Path]] = {
-    "smoke": smoke,
-    "chain": lambda checkout: of_lineage(checkout, "chain"),
-    "three": lambda checkout: of_lineage(checkout, "three"),
-}
+def loaded(checkout: Path) -> Path:
+    """The book of models that were saved elsewhere; one of its two texts is hostile."""
+    saved = [*forkserver.PYTHON, "-m", "tests.families", checkout / "saved"]
+    subprocess.run(saved, cwd=checkout, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+    arms = {"methods": ["linear", "slerp", "model_stock"], "doses": [0.3], "dosed": ["tuned"]}
+    said = finish(checkout, cores=1, **of_loaded(checkout, "loaded", arms=arms))
+    (checkout.parent / "said.txt").write_text(said)
+    return checkout
+
+
+def of_loaded(checkout: Path, name: str, models: dict | None = None, **more: Any) -> dict[str, str]:
+    """Settings at smoke size for models that are loaded: LINEAGES' own, unless others are given."""
+    # Bytes are nearly all tokens that these models know: a text is a handful of sentences.
+    sources = {"english": None, "python": None, **hostile(checkout, "stories", chars=400)}
+    sources["code"] = {"kind": "files", "globs": ["featrack_utils/**/*.py"]}
+    corpora = {"sources_of": sources, "train_tokens": 20_000, "validation_tokens": 4_000}
+    sae = {"expansion": 4, "train_tokens": 15_000, "batch_tokens": 512, "l1_coefficient": 5.0}
+    counted = {"min_positions": 8, "min_documents": 3, "evaluation_blocks": 40, "replicates": 20}
+    counted |= {"control_draws": 1, "probed_features": 10, "calibration_features": 100}
+    settings = {
+        "models": models or LINEAGES[name],
+        "corpora": corpora | {"context": 64},
+        "finetune": {"train_tokens": 15_000, "learning_rate": 1e-3},
+        "sae": sae | {"learning_rate": 5e-3, "k": 8},
+        "tracking": counted,
+    }
+    return {"profile": "own", "name": name, "site": SITE} | in_json(settings | more)
+
+
+def hostile(checkout: Path, *domains: str, **options: int) -> dict[str, dict]:
+    """Embedded texts that try to be more than text, as sources."""
+    shutil.rmtree(checkout / "texts", ignore_errors=True)
+    places = {domain: checkout / "texts" / domain for domain in domains}
+    return {domain: write_texts(place, domain, **options) for domain, place in places.items()}
+
+
+def in_json(settings: dict[str, Any]) -> dict[str, str]:
+    """As they stand on a command line."""
+    return {
+        name: each if isinstance(each, str) else json.dumps(each) for name, each in settings.items()
+    }
+
+
+BOOKS: dict[str, Callable[[Path], Path]] = {"smoke": smoke, "chain": chain, "loaded": loaded}
 
 
 class Books:
@@ -232,11 +264,6 @@ def main(folder: Path, *names: str) -> None:
         make(folder, "smoke")
     with ThreadPoolExecutor() as pool:
         list(pool.map(partial(make, folder), [name for name in names if name != "smoke"]))
-
-
-def lineage_of(name: str) -> Lineage:
-    """One of LINEAGES."""
-    return Lineage(LINEAGES[name])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from featrack_utils.pipeline import forkserver
-from tests.books import Books
+from tests.books import TEXTS, Books
 
 # A busy machine makes no example wrong, and what passed once passes again. `test_any_input` looks
 # further where it is asked to.
@@ -25,13 +25,12 @@ hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("suite")
 
 CONTEXT = 16
-LAST = ("test_lineages", "test_security")  # about the books that are made last
+LAST = ("test_lineages", "test_loaded_book", "test_security")  # about the books that are made last
 WHOLE_BOOKS = {
     "test_pipeline": ("smoke",),
     "test_touch_passages": () if "FEATRACK_FINISHED" in os.environ else ("smoke",),
-    **dict.fromkeys(LAST, ("chain", "three")),
+    **dict.fromkeys(LAST, ("chain", "loaded")),
 }
-TEXTS = ["def f(x):\n    return x\n" * 20, "the cat and the other cat are there " * 20]
 
 
 def pytest_collection_modifyitems(items):

@@ -118,12 +118,17 @@ FILES, FILE_CHARS = 60, 8_000  # enough for the profile `smoke`
 ANSWERS = [each for each in (*MARKUP, *SYNTAX) if each.strip() == each and len(each) < 80]
 
 
-def write_texts(folder: Path, domain: str, seed: int = 1) -> dict[str, object]:
-    """Writes an embedded text, strewn, to files in a folder; the source that reads them."""
+def write_texts(
+    folder: Path, domain: str, seed: int = 1, chars: int = FILE_CHARS
+) -> dict[str, object]:
+    """Writes an embedded text, strewn, to files in a folder; the source that reads them.
+
+    Each file has so many characters, but for what is strewn.
+    """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     documents = documents_of(domain, SourceConfig.read(domain, {"kind": "embedded"}), seed)
-    for number, texts in enumerate(islice(_chunks(documents), FILES)):
+    for number, texts in enumerate(islice(_chunks(documents, chars), FILES)):
         name = f"{number} {NAMES[number % len(NAMES)]}"
         if number % 10:
             text = "\n\n".join(strewn(each, rng, CONTROLS) for each in texts)
@@ -145,12 +150,12 @@ def strewn(text: str, rng: np.random.Generator, controls: tuple[str, ...] = CONT
     return " ".join(parts)
 
 
-def _chunks(documents: Iterator[Document]) -> Iterator[list[str]]:
-    """Texts, about FILE_CHARS characters of them together."""
+def _chunks(documents: Iterator[Document], chars: int) -> Iterator[list[str]]:
+    """Texts, about so many characters of them together; none is longer."""
     texts: list[str] = []
     for document in documents:
-        texts.append(document.text)
-        if sum(map(len, texts)) >= FILE_CHARS:
+        texts.append(document.text[:chars])
+        if sum(map(len, texts)) >= chars:
             yield texts
             texts = []
 

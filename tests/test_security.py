@@ -238,7 +238,7 @@ def test_under_the_policy_a_page_that_asks_another_host_is_refused_and_found(
 
 
 @needs_browser
-def test_under_the_policy_search_explorer_and_live_models_work(site, browser):
+def test_under_the_policy_search_and_explorer_work(site, browser):
     opened(browser, f"{site.address}/search.html?q=dictionary")
     results = "return document.querySelectorAll('#search-results li .context').length"
     WebDriverWait(browser, 20).until(lambda b: b.execute_script(results) > 0)
@@ -246,6 +246,11 @@ def test_under_the_policy_search_explorer_and_live_models_work(site, browser):
     settled(opened(browser, f"{site.address}/executed/explorer.html"))
     assert len(browser.find_elements(By.CSS_SELECTOR, "tbody .fx-name")) == 25
     assert trouble(browser) == "" and findings(browser) == []
+
+
+@needs_browser
+@pytest.mark.parametrize("html", ["chain"], indirect=True)  # a page runs no model of another shape
+def test_under_the_policy_live_models_work(site, browser):
     opened(browser, f"{site.address}/executed/live.html")
     answers = "return [...document.querySelectorAll('.ft-answer')].map(e => e.textContent)"
     browser.execute_script("document.querySelector('.featrack-touch').scrollIntoView()")

@@ -32,6 +32,7 @@ MARGIN = 0.5  # pairs this far below the lowest threshold are left out of the re
 LOWEST = 0.1  # and pairs below this in any case
 CLOSEST = 5  # candidates per feature in the replicates, of a and of b
 BEHIND = 0.3  # … and those so far behind the closest have no chance
+ROOM = 2**20  # features × documents whose sums are held at once
 
 Place = tuple[str, int]  # a model and one of its SAE seeds
 Masks = Sequence[Bool[np.ndarray, " d_sae"]]  # one for each dictionary of a model
@@ -136,19 +137,20 @@ class Sample:
         if place in self._weighted:
             return self._weighted[place]
         features, draws = self.dictionary(place)[0], self.draws.documents
-        acts = correlation.checked(features.acts)
-        to_documents = members(features.origin, draws.shape[1])
-        values = acts.data.astype(np.float64), acts.indices, acts.indptr
-        values = sparse.csr_array(values, shape=acts.shape)
+        columns = correlation.checked(features.acts).tocsc()
         n = draws @ np.bincount(features.origin, minlength=draws.shape[1])
-        sums = (draws @ (to_documents @ values)).T
-        values.data *= values.data
-        squares = (draws @ (to_documents @ values)).T
+        sums, squares = np.empty((2, columns.shape[1], len(draws)))
+        together = max(1, ROOM // draws.shape[1])  # features
+        for first in range(0, columns.shape[1], together):
+            some = slice(first, first + together)
+            ptr = columns.indptr[first : first + together + 1]
+            moments = np.zeros((2, ptr.size - 1, draws.shape[1]))
+            _sum_documents(ptr, columns.indices, columns.data, features.origin, *moments)
+            sums[some], squares[some] = moments @ draws.T
         spread = n * squares - sums**2
         varies = spread > CONSTANT * n * squares
         scale = np.zeros(spread.shape)
         scale[varies] = 1 / np.sqrt(spread[varies])
-        columns = acts.tocsc()
         found = Weighted(columns.indptr, columns.indices, columns.data, sums * scale, scale)
         return self._weighted.setdefault(place, found)
 
@@ -329,6 +331,16 @@ def closest(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         among = others.rank(ascending=False, method="first") <= CLOSEST
         near |= (among & (r >= others.transform("max") - BEHIND)).to_numpy()
     return pairs.i[near], pairs.j[near]
+
+
+@njit(nogil=True, cache=True)
+def _sum_documents(ptr, row, value, document, sums, squares):
+    """Add Σx and Σx² of each feature in each document; both [n_features, n_documents]."""
+    for i in range(ptr.size - 1):
+        for p in range(ptr[i], ptr[i + 1]):
+            x, d = np.float64(value[p]), document[row[p]]
+            sums[i, d] += x
+            squares[i, d] += x * x
 
 
 @njit(nogil=True, cache=True)
