@@ -279,6 +279,8 @@ say("What this run reached, and how long it took, stands on the page on its [sta
 # For the check below:
 shown = {"share": share.estimate, "ceiling": ceiling.estimate, "floor": floor.estimate}
 right = [rescaled.estimate, ratio.estimate]
+if not all(0 < each < 1 for each in shown.values()):
+    right = [np.nan, np.nan]  # a corrected share that was cut off at 0 or 1 isn't in the headline
 
 # %%
 answer = ...  # [with the floor, without one]

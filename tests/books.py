@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -106,17 +105,15 @@ def sentence_of_failure(place: Path, *arguments: str, **config: str) -> str:
 
 
 def kill_when(place: Path, page: str, arrived: Callable[[], bool]) -> None:
-    """Starts what a page needs, and kills it and all that it has begun."""
-    process = start(place, f"runs/smoke/executed/{page}.ipynb", alone=True)
+    """Starts what a page needs, and kills all that works in this checkout once it has arrived."""
+    process = start(place, f"runs/smoke/executed/{page}.ipynb")
     while not arrived():
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
-    # Kernels are in process groups of their own, and would go on for a second.
-    family = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, signal.SIGKILL)
-    for member in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            member.kill()
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(each.cwd()).is_relative_to(place):
+                each.kill()
     process.communicate()
 
 

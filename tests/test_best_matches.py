@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from featrack_utils.lineage import Lineage
 from featrack_utils.matching.best_matches import match_run, open_matches, sum_block
 from featrack_utils.matching.classes import classify, eligible
 from featrack_utils.matching.correlation import copies, correlations
-from featrack_utils.pipeline import store
+from featrack_utils.pipeline import forkserver, store
 
 LINEAGE = Lineage(
     {
@@ -118,7 +117,7 @@ def test_a_pair_that_nobody_compares_is_refused_by_name(run):
 def test_blocks_summed_by_two_processes_give_what_one_process_gives_digit_for_digit(run, tmp_path):
     alone, shared = (shutil.copytree(run, tmp_path / name) for name in ("alone", "shared"))
     module = "featrack_utils.matching.best_matches"
-    command = [sys.executable, "-m", module, shared, "root-0", "chat-0"]
+    command = [*forkserver.PYTHON, "-m", module, shared, "root-0", "chat-0"]
     at_once = [subprocess.Popen([*map(str, [*command, block, 150])]) for block in (0, 1)]
     assert [process.wait() for process in at_once] == [0, 0]
     made = [path / "run.json" for path in sorted((shared / "sums").iterdir())]

@@ -183,21 +183,26 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
     assert f"{tmp_path}/none, and no such folder is there" in refused({"load": f"{tmp_path}/none"})
 
 
+# Loads the libraries once, and asks in a fork for each line: what a run of its own would find.
 ASK = """
-import json, sys
+import json, os, sys
 from pathlib import Path
-from featrack_utils.dictionaries import loading as dictionaries
-from featrack_utils.dictionaries.activations import Buffers
-from featrack_utils.dictionaries.training import load_sae, new_sae
 from featrack_utils.errors import FeatrackError
 from featrack_utils.models import loading
-for entry in json.loads(sys.argv[1]):
+
+def answer(entry):
     try:
         found = loading.find("base", entry, weights=True)
-        loading.bring_in("base", entry, Path(sys.argv[2]))
-        print(found.revision)
+        loading.bring_in("base", entry, Path(sys.argv[1]))
+        return found.revision
     except FeatrackError as error:
-        print(error)
+        return str(error)
+
+for line in sys.stdin:
+    if os.fork() == 0:
+        print(json.dumps([answer(entry) for entry in json.loads(line)]), flush=True)
+        os._exit(0)
+    os.wait()
 """
 
 
@@ -211,18 +216,27 @@ def test_models_of_the_hub_are_fetched_or_refused_in_one_sentence(outside, tmp_p
         asked = [{"load": f"me/{name}"} for name in ("chat", "gated", "pickled", "none")]
         asked.append({"load": "me/chat", "revision": "v2"})
         out = tmp_path / "brought"
-        python = [sys.executable, "-c", ASK, json.dumps(asked), str(out)]
-        environment = hub.environment(tmp_path / "home")
-        said = subprocess.run(python, env=environment, capture_output=True, text=True, check=True)
-    alone = [sys.executable, "-c", ASK, json.dumps([{"load": "me/other"}, asked[0]]), str(out)]
-    later = subprocess.run(alone, env=environment, capture_output=True, text=True, check=True)
-    chat, gated, bin_only, none, revision = said.stdout.splitlines()
+        child = subprocess.Popen(
+            [sys.executable, "-c", ASK, str(out)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=hub.environment(tmp_path / "home"),
+            text=True,
+        )
+
+        def answers(*entries):
+            child.stdin.write(json.dumps(entries) + "\n")
+            child.stdin.flush()
+            return json.loads(child.stdout.readline())
+
+        chat, gated, bin_only, none, revision = answers(*asked)
+    unreached, kept = answers({"load": "me/other"}, asked[0])
+    child.communicate()
     assert chat == commit and (out / "model.safetensors").is_file()
     assert "me/gated is gated; accept its terms" in gated
     assert "holds pickled weights only" in bin_only
     assert "me/none is no folder here and no model on the hub" in none
     assert "me/chat has no such revision on the hub" in revision
-    unreached, kept = later.stdout.splitlines()
     assert "me/other can't be reached on the hub" in unreached
     assert kept == commit  # what was fetched before is enough
 

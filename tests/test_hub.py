@@ -17,9 +17,9 @@ from tests.hub_server import Hub
 PYTHON = "datasets/nilq/small-python-stack"
 STORIES = "datasets/roneneldan/TinyStories"
 N_ROWS = 40  # of each file of PYTHON
-# Asks everything at once: loading the library takes longer than all questions.
+# Loads the library once, and asks in a fork for each line: what a run of its own would find.
 CHILD = """
-import json, logging, sys
+import datasets, json, logging, os, sys
 from pathlib import Path
 from featrack_utils.corpora import hub
 from featrack_utils.corpora.split import documents_of
@@ -37,8 +37,12 @@ def answer(source, record):
         return {"refused": str(error), "said": said}
     return {"texts": texts, "commit": pinned["mine"]["commit"], "said": said}
 
-asked = json.load(sys.stdin)
-print(json.dumps({name: answer(*each) for name, each in asked.items()}))
+for line in sys.stdin:
+    if os.fork() == 0:
+        asked = json.loads(line)
+        print(json.dumps({name: answer(*each) for name, each in asked.items()}), flush=True)
+        os._exit(0)
+    os.wait()
 """
 
 
@@ -48,21 +52,14 @@ def parquet(**columns) -> bytes:
     return written.getvalue()
 
 
-def ask(home: Path, environment: dict[str, str], **asked: tuple[dict, Path]) -> dict[str, dict]:
-    """What a process of its own finds at each source, given the record of an earlier run."""
+def ask(child: subprocess.Popen, **asked: tuple[dict, Path]) -> dict[str, dict]:
+    """What a fork of its own finds at each source, given the record of an earlier run."""
     questions = {
         name: ({"kind": "hub"} | source, str(record)) for name, (source, record) in asked.items()
     }
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD],
-        input=json.dumps(questions),
-        env=environment,
-        cwd=home,
-        capture_output=True,
-        text=True,
-    )
-    assert child.returncode == 0, child.stderr
-    return json.loads(child.stdout.splitlines()[-1])
+    child.stdin.write(json.dumps(questions) + "\n")
+    child.stdin.flush()
+    return json.loads(child.stdout.readline())
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +129,15 @@ def found(hub, tmp_path_factory) -> dict[str, dict]:
     # A folder of that name in the working directory isn't what is meant.
     (home / "some" / "lines").mkdir(parents=True)
     nothing = home / "nothing"
-    answers = ask(
-        home,
-        hub.environment(home / "cache"),
-        **{name: (source, nothing) for name, source in asked.items()},
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=hub.environment(home / "cache"),
+        cwd=home,
+        text=True,
     )
+    answers = ask(child, **{name: (source, nothing) for name, source in asked.items()})
     read = home / "corpora"
     read.mkdir()
     recorded = {"mine": {"kind": "hub", **code, "commit": first}}
@@ -144,13 +145,15 @@ def found(hub, tmp_path_factory) -> dict[str, dict]:
         json.dumps({"key": "", "files": {}, "parameters": {"sources": recorded}})
     )
     hub.commit(PYTHON, {"data/train-00000-of-00001.parquet": parquet(content=["another"])})
-    return answers | ask(
-        home,
-        hub.environment(home / "cache"),
+    answers |= ask(
+        child,
         again=(code, read),
         anew=(code, nothing),
         other=(code | {"revision": "main"}, read),
     )
+    child.stdin.close()
+    assert child.wait() == 0
+    return answers
 
 
 def test_each_row_is_a_group_named_by_its_text_alone(found):

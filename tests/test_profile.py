@@ -91,7 +91,7 @@ def test_a_rate_that_yaml_reads_as_text_is_taken_as_the_number_it_looks_like():
 def test_k_may_equal_the_dictionary_and_zero_steps_are_a_control():
     smoke = load_profile(SMOKE)
     d_sae = smoke.sae.expansion * smoke.pretraining.d_mlp
-    assert d_sae == 512
+    assert d_sae == 256
     assert load_profile(SMOKE, {"sae": {"k": d_sae}}).sae.k == d_sae
     assert load_profile(SMOKE, {"finetune": {"train_tokens": 0}}).finetune.train_tokens == 0
 
