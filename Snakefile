@@ -203,7 +203,7 @@ PHASES |= {
     "explorer": Phase(["map", "interpretation"]),
     "live": Phase(["tracking"]),
     "lesson": Phase(["live"]),
-    "machines": Phase(MODELS),
+    "machines": Phase(MODELS, given={"sample_tokens": min(20_000, PROFILE.sae.train_tokens // 3)}),
     "changes": Phase(["tracking", *FLOORS]),
     "load-bearing": Phase(["tracking", *FLOORS], urgent=1),
     "crosscoder": Phase(["tracking", *FLOORS], sections=("sae",), urgent=1),
