@@ -1,8 +1,7 @@
-"""The whole books of the suite, made at smoke size beside its other tests.
+"""The whole books of the suite, made at smoke size.
 
-A book takes minutes, in which snakemake and its kernels work while pytest waits. So the books that
-the collected tests ask for are begun at once, by a process of their own; the tests about them come
-late (`conftest.py`). Tests may run in several processes: one of them starts, all of them wait.
+A book takes a minute or two, in which snakemake and its kernels work while a process of pytest's
+waits. So that no core has more to do than one process's tests, nothing is made beside these.
 """
 
 import contextlib
@@ -14,9 +13,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +58,7 @@ def copied(folder: Path) -> Path:
 
 
 def start(
-    place: Path, *arguments: str, cores: int = 2, alone: bool = False, **config: str
+    place: Path, *arguments: str, cores: int = 1, alone: bool = False, **config: str
 ) -> subprocess.Popen:
     """Starts what `make book` starts, in a process group of its own.
 
@@ -89,8 +86,11 @@ def start(
 
 def finish(place: Path, *arguments: str, **options) -> str:
     """Has it done, and gives what it said."""
-    process = start(place, *arguments, **options)
-    output, _ = process.communicate()
+    with start(place, *arguments, **options) as process:
+        try:
+            output, _ = process.communicate()
+        finally:
+            process.kill()  # where the test is interrupted
     assert process.returncode == 0, output
     return output
 
@@ -149,7 +149,7 @@ def chain(checkout: Path) -> Path:
     with HostileChat() as chat:
         asked = {"explainer": "endpoint", "base_url": chat.url, "key_variable": KEY_VARIABLE}
         settings["interpretation"] = asked | {"chat_model": "tiny"}
-        said = finish(checkout, cores=1, name="chain", **in_json(settings))
+        said = finish(checkout, name="chain", **in_json(settings))
     # For the test that looks for the key.
     (checkout.parent / "said.txt").write_text(said)
     seen = {"keys": [*{*chat.authorizations}], "command_lines": sorted(chat.command_lines)}
@@ -160,9 +160,10 @@ def chain(checkout: Path) -> Path:
 def loaded(checkout: Path) -> Path:
     """The book of models that were saved elsewhere; one of its two texts is hostile."""
     saved = [*forkserver.PYTHON, "-m", "tests.families", checkout / "saved"]
-    subprocess.run(saved, cwd=checkout, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run(saved, cwd=checkout, env=environment, check=True, capture_output=True)
     arms = {"methods": ["linear", "slerp", "model_stock"], "doses": [0.3], "dosed": ["tuned"]}
-    said = finish(checkout, cores=1, **of_loaded(checkout, "loaded", arms=arms))
+    said = finish(checkout, **of_loaded(checkout, "loaded", arms=arms))
     (checkout.parent / "said.txt").write_text(said)
     return checkout
 
@@ -204,43 +205,31 @@ BOOKS: dict[str, Callable[[Path], Path]] = {"smoke": smoke, "chain": chain, "loa
 
 
 class Books:
-    """The books by name, each made once in a copy of the repository, in a folder."""
+    """The books by name, each made once in a copy of the repository, in a folder.
+
+    Tests may run in several processes: the first that asks for a book makes it, others wait.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._maker = folder / "maker"  # holds the number of the process that makes them
-
-    @property
-    def begun(self) -> bool:
-        """Whether somebody makes them."""
-        return self._maker.exists()
 
     def __getitem__(self, name: str) -> Path:
         """The copy in which the book stands, once it does."""
-        outcome = self.folder / f"{name}.txt"
-        while not outcome.exists():
-            maker = psutil.Process(int(self._maker.read_text()))
-            ended = maker.status() == psutil.STATUS_ZOMBIE
-            assert not ended or outcome.exists(), "the process that made the books was killed"
-            time.sleep(0.2)
+        begun, outcome = (self.folder / f"{name}.{what}" for what in ("begun", "txt"))
+        try:
+            with begun.open("x") as file:
+                file.write(f"{os.getpid()}")
+        except FileExistsError:
+            while not outcome.exists():
+                maker = begun.read_text()
+                lost = maker and not psutil.pid_exists(int(maker)) and not outcome.exists()
+                assert not lost, "the process that made the book was killed"
+                time.sleep(0.2)
+        else:
+            make(self.folder, name)
         failure = outcome.read_text()
         assert not failure, failure
         return self.folder / name / "featrack"
-
-    def begin(self, wanted: Iterable[str]) -> None:
-        """Has these books made."""
-        command = [sys.executable, "-m", "tests.books", str(self.folder), *wanted]
-        self._process = subprocess.Popen(command, cwd=ROOT)
-        self._maker.write_text(str(self._process.pid))
-
-    def stop(self) -> None:
-        """Ends what is under way, where the tests end before it."""
-        if self.begun:
-            maker = psutil.Process(self._process.pid)
-            for process in (*maker.children(recursive=True), maker):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-            self._process.wait()
 
 
 def make(folder: Path, name: str) -> None:
@@ -253,15 +242,3 @@ def make(folder: Path, name: str) -> None:
     unfinished = folder / f"{name}.unfinished"
     unfinished.write_text(failure)
     unfinished.replace(folder / f"{name}.txt")
-
-
-def main(folder: Path, *names: str) -> None:
-    """Makes books: the one that takes both cores first, then the others side by side."""
-    if "smoke" in names:
-        make(folder, "smoke")
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(partial(make, folder), [name for name in names if name != "smoke"]))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])

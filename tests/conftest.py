@@ -5,7 +5,6 @@ import os
 import shutil
 import sys
 import tempfile
-from itertools import chain
 from pathlib import Path
 
 # The books are made meanwhile, and two processes of two threads each wait most of the time for one
@@ -31,20 +30,14 @@ hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("suite")
 
 CONTEXT = 16
-LAST = ("test_lineages", "test_loaded_book", "test_security")  # about the books that are made last
-WHOLE_BOOKS = {
-    "test_pipeline": ("smoke",),
-    "test_touch_passages": () if "FEATRACK_FINISHED" in os.environ else ("smoke",),
-    **dict.fromkeys(LAST, ("chain", "loaded")),
-}
+# The files that have books made come first, a process each; those that read them later come last.
+FIRST = ("test_pipeline", "test_lineages")
+LAST = ("test_security", "test_loaded_book", "test_touch_passages")
 
 
 def pytest_collection_modifyitems(items):
-    """Tests about whole books come late, for the books are made meanwhile.
-
-    The first book is there when its file's turn comes by the alphabet, the others are last.
-    """
-    items.sort(key=lambda item: item.path.stem in LAST)
+    """Books take long: whatever is about them is begun first or asked last."""
+    items.sort(key=lambda item: (item.path.stem in LAST) - (item.path.stem in FIRST))
 
 
 def pytest_configure(config):
@@ -61,33 +54,16 @@ def pytest_configure_node(node):
     node.workerinput["books"] = str(node.config.books.folder)
 
 
-def begin_books(books, collected):
-    """Has the whole books made that these test files are about, before the first test."""
-    asked = [names for file, names in WHOLE_BOOKS.items() if file in collected]
-    wanted = list(dict.fromkeys(chain.from_iterable(asked)))
-    if wanted and not books.begun:
-        books.begin(wanted)
-
-
-def pytest_collection_finish(session):
+def pytest_collection_finish():
     # Whatever is loaded by now stays, and to look through it again and again takes a sixth of the
     # tests' time.
     gc.collect()
     gc.freeze()
     gc.enable()
-    if not hasattr(session.config, "workerinput"):
-        begin_books(session.config.books, {item.path.stem for item in session.items})
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_node_collection_finished(node, ids):
-    """Of tests in several processes, the one that hands them out begins the books."""
-    begin_books(node.config.books, {Path(name.split("::")[0]).stem for name in ids})
 
 
 def pytest_unconfigure(config):
     if not hasattr(config, "workerinput"):
-        config.books.stop()
         if config.forkserver:
             config.forkserver.stdin.close()
             config.forkserver.wait()

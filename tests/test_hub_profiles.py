@@ -143,7 +143,6 @@ def run(checkout: Path, profile: str, until: str, *sections: str, **corpora) -> 
     said = finish(
         checkout,
         target,
-        cores=1,
         profile=profile,
         corpora=json.dumps(corpora),
         **sizes,

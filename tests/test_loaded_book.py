@@ -57,7 +57,7 @@ def test_two_families_of_one_width_have_neurons_and_nothing_between_them(checkou
     executed = checkout / "runs" / "pair" / "executed"
     pages = [executed / f"{page}.ipynb" for page in ("neurons", "first-look", "lesson")]
     asked = [str(page.relative_to(checkout)) for page in pages]
-    finish(checkout, *asked, cores=1, **of_loaded(checkout, "pair", models))
+    finish(checkout, *asked, **of_loaded(checkout, "pair", models))
     assert all(page.exists() for page in pages)
     assert "nothing lies between them" in (executed / "live.ipynb").read_text()
     # Once: in the source of its cell and not in what that shows.
