@@ -88,14 +88,13 @@ def state(name):
 # $$W(t) = \frac{\sin((1-t)\theta)}{\sin\theta}\, W_A + \frac{\sin(t\theta)}{\sin\theta}\, W_B .$$
 #
 # Where $\theta$ is small the arc is a straight line, and mergekit indeed takes the line when
-# $\cos\theta$ exceeds 0.9995.
+# $\cos\theta$ exceeds 0.9995. A tensor of zeros, as a bias may be, has no angle, and counts as at a right one.
 
 
 # %%
 def slerp(a, b, t):
     a, b = a.double(), b.double()
-    lengths = (a.norm() * b.norm()).item()
-    cosine = (a.flatten() @ b.flatten()).item() / (lengths or 1)  # a bias may be all zeros
+    cosine = (a.flatten() @ b.flatten() / (a.norm() * b.norm()).clamp(min=1e-30)).item()
     if abs(cosine) > 0.9995:
         return (1 - t) * a + t * b
     theta = math.acos(cosine)

@@ -58,7 +58,7 @@ def copied(folder: Path) -> Path:
 
 
 def start(
-    place: Path, *arguments: str, cores: int = 2, alone: bool = False, **config: str
+    place: Path, *arguments: str, cores: int = 1, alone: bool = False, **config: str
 ) -> subprocess.Popen:
     """Starts what `make book` starts, in a process group of its own.
 
