@@ -20,9 +20,8 @@ archive: book
 	@snakemake archive --cores $(CORES) --nolock --rerun-incomplete --quiet all --config profile=$(PROFILE) $(CONFIG)
 	@echo "The book and its notebooks in one file: $(CURDIR)/book/_build/featrack.zip"
 
-# One process more than there are cores, for whatever waits for a phase, a browser or a server.
 test: $(VENV)/installed
-	@python -m pytest --numprocesses $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	@python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # A double click opens a chapter as a notebook: said in a settings folder of the project's own.
 # Chapters take all cores. Threads that wait soon leave theirs: a training alone takes a tenth longer
