@@ -81,6 +81,16 @@ def test_a_replicate_equals_correlating_the_documents_drawn(pair):
         np.testing.assert_array_equal(index_a[clear, replicate], r.argmax(axis=1)[clear])
 
 
+def test_moments_are_the_same_however_many_features_are_summed_at_once(pair, monkeypatch):
+    draws, masks = draw(pair[0], {"a": 2}, 5, seed=1), _masks(pair)
+    found = []
+    for room in (bootstrap.ROOM, 7 * 40):  # seven features' sums over 40 documents
+        monkeypatch.setattr(bootstrap, "ROOM", room)
+        found.append(Sample({"a": pair}, {"a": masks}, draws, [0.8], 0.8).weighted(("a", 0)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
 def test_the_order_of_positions_does_not_matter(pair):
     order = np.random.default_rng(2).permutation(pair[0].origin.size)
     mixed = [side.at(order) for side in pair]
