@@ -205,13 +205,17 @@ say(
 # %%
 before = results[f"lm.{root}.own.loss"]
 lead = results[f"lm.{root}.unigram_loss"] - before
-forgotten = {model: (remembered[model].loss - before) / lead for model in tuned}
+known = lead if lead > 0 else np.nan  # what the root didn't know can't be forgotten
+forgotten = {model: (remembered[model].loss - before) / known for model in tuned}
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 gone = [f"{label(m)} has lost {percent(share)}" for m, share in forgotten.items()]
 say(
     f"On {listed([*map(label, kept)])} together {label(root)} leads token counts by "
     f"{number(lead)} nats. Of that lead {listed(gone)}."
+    if lead > 0
+    else f"On {listed([*map(label, kept)])} together {label(root)} is no better than token counts "
+    f"({number(-lead)} nats worse), so it has no lead that could be lost."
 )
 
 # %% [markdown]
@@ -226,18 +230,26 @@ base_rate = store.read_record(run / "models" / root)["parameters"].get("learning
 ratio = learning_rate / base_rate
 theirs = paper.PAPER["finetune.learning_rate"].value / paper.PAPER["base.learning_rate"].value
 SAME = 1.25  # times theirs at most
-say(
-    f"Here it is {number(ratio, 3)} times the root's, theirs {number(theirs, 3)} times. "
-    + (
-        "So “fine-tuning” means in this run what it means in the paper."
-        if 1 / SAME < ratio / theirs < SAME
-        else "So what this run says of fine-tuning is said of fine-tuning at another rate than the paper's."
+if np.isnan(ratio):
+    say(
+        f"At which rate {label(root)} was trained isn't known here, for it was loaded. So whether "
+        "“fine-tuning” means in this run what it means in the paper can't be told."
     )
-)
+else:
+    say(
+        f"Here it is {number(ratio, 3)} times the root's, theirs {number(theirs, 3)} times. "
+        + (
+            "So “fine-tuning” means in this run what it means in the paper."
+            if 1 / SAME < ratio / theirs < SAME
+            else "So what this run says of fine-tuning is said of fine-tuning at another rate than the paper's."
+        )
+    )
 
 # %% tags=["hide-input"]
 words = f"another corpus, and {len(corpora.tokenizer):,} tokens to choose from, theirs 32,000"
 of_base = f"{number(ratio, 3)} and {number(theirs, 3)} times the base's"
+if np.isnan(ratio):
+    of_base = f"of the base's not known, and {number(theirs, 3)} times"
 rows = [("finetune.learning_rate", "learning rate", learning_rate, None, of_base)]
 for model in tuned:
     named = f"{label(model)} on its own text: "
@@ -274,11 +286,17 @@ shading.show_samples(written)
 
 # %% tags=["remove-input"] jupyter={"source_hidden": true}
 most = max(forgotten, key=forgotten.get)
+rate = f"At {number(ratio, 2)} times the base's learning rate"
+if np.isnan(ratio):
+    rate = f"At a learning rate of {learning_rate:g}"
 say(
-    f"At {number(ratio, 2)} times the base's learning rate, {count(train_tokens)} tokens lowered the "
-    f"loss on the text trained on: {listed(gained)}. The price is what the base knew: {label(most)} "
-    f"has lost {percent(forgotten[most])} of its lead over token counts. What is said of "
-    "features in later chapters is said of this much forgetting."
+    f"{rate}, {count(train_tokens)} tokens lowered the loss on the text trained on: {listed(gained)}. "
+    + (
+        f"The price is what the base knew: {label(most)} has lost {percent(forgotten[most])} of its lead "
+        "over token counts. What is said of features in later chapters is said of this much forgetting."
+        if lead > 0
+        else "The base knew no more than token counts do, so there was nothing to forget."
+    )
 )
 
 # %% [markdown]

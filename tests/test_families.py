@@ -447,5 +447,5 @@ def test_dictionaries_are_given_to_all_models_or_to_none(given, sentence):
     with pytest.raises(FeatrackError, match=sentence):
         own(models=models, dictionaries=given)
     both = own(models=models, dictionaries={"base": ["x", "y", "w"], "child": ["z", "u"]})
-    assert both.seeds == (3, 2) and own(models=models).seeds == (2, 2)
+    assert both.seeds == (3, 2) and own(models=models).seeds == (3, 2)
     assert own(models=models, dictionaries={"base": ["x"], "child": ["z"]}).seeds == (1, 1)
