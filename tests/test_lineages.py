@@ -107,6 +107,6 @@ def test_merges_of_two_and_of_three_parents_are_compared_by_the_recipes_that_fit
 def test_a_model_that_was_loaded_is_tuned_further(run_of):
     run, results = run_of("loaded"), results_of(run_of("loaded"))
     assert results["lm.tuned.code.loss"] < results["lm.base.code.loss"] - 0.1
-    assert results["lm.base.own.loss"] < results["lm.base.unigram_loss"] + 10  # both are there
+    assert {"lm.base.own.loss", "lm.base.unigram_loss"} <= results.keys()
     inputs = store.read_record(run / "models" / "tuned")["inputs"]
     assert inputs["base"] == store.digest(run / "models" / "base")

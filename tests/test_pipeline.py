@@ -145,7 +145,7 @@ def test_every_share_has_its_companions_or_a_reason_for_having_none(results):
 def test_a_phase_that_a_script_submits_as_a_job_of_its_own_gives_the_same_figures(book, tmp_path):
     place = copied(tmp_path)
     job = ("runs/smoke/executed/corpora.ipynb", "--profile", "profiles/cluster/processes")
-    output = finish(place, *job)
+    output = finish(place, *job, alone=True)
     results = "runs/smoke/results/corpora.json"
     assert (place / results).read_text() == (book / results).read_text(), output
 
@@ -274,7 +274,7 @@ def test_deleted_runs_are_made_again_though_the_book_is_there(book):
 def test_a_second_run_at_once_says_who_holds_the_first_and_leaves(book):
     lock = book / ".snakemake" / "featrack.lock"
     lock.unlink()
-    first = start(book, "--forcerun", "corpora", "--until", "corpora")
+    first = start(book, "--forcerun", "corpora", "--until", "corpora", alone=True)
     while not (lock.exists() and re.search(r"\d", lock.read_text())):
         assert first.poll() is None
         time.sleep(0.01)
