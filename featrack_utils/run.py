@@ -10,11 +10,14 @@ import atexit
 import contextlib
 import json
 import logging
+import math
 import os
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 # jsonschema, which the next ones import, asks this package to check international addresses. It
@@ -24,7 +27,7 @@ sys.modules.setdefault("rfc3987_syntax", None)
 import jupytext
 import papermill
 import yaml
-from jupyter_client import AsyncKernelManager
+from jupyter_client import AsyncKernelClient, AsyncKernelManager
 from papermill.exceptions import PapermillExecutionError
 from pydantic import TypeAdapter, ValidationError
 
@@ -36,6 +39,24 @@ from featrack_utils.pipeline.store import PIPELINE_PAGE, PIPELINE_RUN, open_run,
 NOTEBOOKS = Path("notebooks")
 _KERNEL = {"name": "python3", "language": "python", "display_name": "Python 3"}  # if none is named
 _MARK = "featrack"  # in the metadata of an executed notebook: it may be overwritten
+
+
+class PromptClient(AsyncKernelClient):
+    """Takes a kernel for ready as soon as it has answered.
+
+    jupyter_client listens for a fifth of a second more. Whatever a kernel says then answers no
+    cell, and nbclient leaves it out.
+    """
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        until = time.monotonic() + (timeout or math.inf)
+        while await self.is_alive() and time.monotonic() < until:
+            self.kernel_info()
+            with contextlib.suppress(Empty):
+                await self.get_shell_msg(timeout=1)
+                await self.get_iopub_msg(timeout=0.2)  # else it might miss what a cell says
+                return
+        raise RuntimeError("The kernel has ended or never answered.")
 
 
 class ForkedKernelManager(AsyncKernelManager):
@@ -50,12 +71,20 @@ class ForkedKernelManager(AsyncKernelManager):
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         options["connection_file"] = f"{folder}/connection.json"  # elsewhere a kill would leave it
         super().__init__(transport="ipc", ip=f"{folder}/kernel", **options)
+        self.client_factory = PromptClient
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         command = super().format_kernel_cmd(extra_arguments)
         if forkserver.ADDRESS not in os.environ:
             return command
         return [*forkserver.PYTHON, *command[1:]]
+
+    async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
+        # jupyter_client would kill it and look a tenth of a second later whether it is dead.
+        if now and self.has_kernel:
+            self.provisioner.process.kill()
+            self.provisioner.process.wait()
+        await super().shutdown_kernel(now, restart)
 
 
 def declared_parameters(notebook: Any) -> dict[str, Any]:

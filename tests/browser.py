@@ -2,13 +2,14 @@
 
 import base64
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.wait import WebDriverWait
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -77,6 +78,11 @@ def open_browser() -> Iterator[webdriver.Chrome]:
         yield driver
     finally:
         driver.quit()
+
+
+def wait(driver: webdriver.Chrome, condition: Callable[[webdriver.Chrome], object]) -> None:
+    """Waits up to twenty seconds until a condition holds, and asks often."""
+    WebDriverWait(driver, 20, poll_frequency=0.02).until(condition)
 
 
 def visit(driver: webdriver.Chrome, page: Path, width: int, theme: str = "light") -> PageReport:

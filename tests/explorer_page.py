@@ -2,7 +2,8 @@
 
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
-from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.browser import wait
 
 
 def opened(browser: WebDriver, address: str) -> WebDriver:
@@ -17,8 +18,8 @@ def settled(browser: WebDriver) -> WebDriver:
     """The browser once nothing is being loaded any more."""
     loaded = "return document.querySelector('[role=status], .fx-trouble, .fx-title')"
     busy = "return !document.querySelector('#featrack-explorer [aria-busy]')"
-    WebDriverWait(browser, 20).until(lambda b: b.execute_script(loaded))
-    WebDriverWait(browser, 20).until(lambda b: b.execute_script(busy))
+    wait(browser, lambda b: b.execute_script(loaded))
+    wait(browser, lambda b: b.execute_script(busy))
     return browser
 
 

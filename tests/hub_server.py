@@ -105,6 +105,7 @@ def _oid(data: bytes) -> str:
 def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or each answer waits forty milliseconds for its end
 
         def log_message(self, *_: object) -> None:
             pass

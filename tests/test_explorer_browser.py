@@ -9,11 +9,10 @@ import pytest
 from bs4 import BeautifulSoup
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 
 from featrack_utils.display import shading
 from tests import explorer_data
-from tests.browser import BROWSER, DESKTOP, DRIVER, open_browser, set_window
+from tests.browser import BROWSER, DESKTOP, DRIVER, open_browser, set_window, wait
 from tests.explorer_page import follow, names, opened, press, settled, status, trouble
 
 pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no Chromium with its driver here")
@@ -130,7 +129,7 @@ def test_typing_searches_at_once_and_the_address_follows(go):
     browser = go()
     browser.find_element(By.ID, "fx-q").send_keys("stories 3")
     assert names(browser) == ["Stories 3"]
-    WebDriverWait(browser, 20).until(lambda b: b.current_url.endswith("#?q=stories+3"))
+    wait(browser, lambda b: b.current_url.endswith("#?q=stories+3"))
 
 
 def test_a_context_shows_its_tokens_with_their_activations(go, site):
@@ -167,7 +166,7 @@ def test_matches_stand_side_by_side_with_their_contexts_and_lead_on(go, site):
     cards[1].find_element(By.CSS_SELECTOR, ".fx-name").click()
     assert settled(browser).find_element(By.TAG_NAME, "h2").text == "Stories 40"
     browser.back()
-    WebDriverWait(browser, 20).until(lambda b: b.find_element(By.TAG_NAME, "h2").text == "Lua 40")
+    wait(browser, lambda b: b.find_element(By.TAG_NAME, "h2").text == "Lua 40")
 
 
 def test_a_feature_that_never_fires_says_so_everywhere(go):
@@ -221,7 +220,7 @@ def test_copies_are_one_row_that_opens_and_keeps_its_address(go):
     assert names(browser)[15:18] == ["Lua 40", "Lua 41", "Lua 42"]
     held = browser.switch_to.active_element
     assert (held.text, held.get_attribute("aria-expanded")) == ("− 2 copies", "true")
-    WebDriverWait(browser, 20).until(lambda b: b.current_url.endswith("page=2&open=lua-40"))
+    wait(browser, lambda b: b.current_url.endswith("page=2&open=lua-40"))
     assert names(go("#?model=lua&sort=number&page=2&open=lua-40"))[15:18] == [
         "Lua 40",
         "Lua 41",
@@ -243,10 +242,10 @@ def test_going_back_restores_the_list_its_row_and_its_title(go):
     link.click()
     assert settled(browser).title.startswith(name)
     browser.back()
-    WebDriverWait(browser, 20).until(lambda b: b.switch_to.active_element.text == name)
+    wait(browser, lambda b: b.switch_to.active_element.text == name)
     assert browser.title == "Features" and browser.current_url.endswith("class=emerging")
     browser.forward()
-    WebDriverWait(browser, 20).until(lambda b: b.title.startswith(name))
+    wait(browser, lambda b: b.title.startswith(name))
 
 
 @pytest.mark.parametrize(

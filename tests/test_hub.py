@@ -19,12 +19,14 @@ STORIES = "datasets/roneneldan/TinyStories"
 N_ROWS = 40  # of each file of PYTHON
 # Loads the library once, and asks in a fork for each line: what a run of its own would find.
 CHILD = """
-import datasets, json, logging, os, sys
+import datasets, json, logging, os, sys, torch
 from pathlib import Path
 from featrack_utils.corpora import hub
 from featrack_utils.corpora.split import documents_of
 from featrack_utils.corpora.documents import SourceConfig
 from featrack_utils.errors import FeatrackError
+
+datasets.config.STREAMING_READ_RETRY_INTERVAL = 0.01  # seconds; of itself five
 
 def answer(source, record):
     said = []

@@ -21,10 +21,9 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.books import KEY, KEY_VARIABLE, LINEAGES
-from tests.browser import BROWSER, DRIVER, open_browser
+from tests.browser import BROWSER, DRIVER, open_browser, wait
 from tests.explorer_page import follow, settled, trouble
 from tests.hostile import ANSWERS, HOST, MARKER, MARKUP, WORD
 
@@ -241,7 +240,7 @@ def test_under_the_policy_a_page_that_asks_another_host_is_refused_and_found(
 def test_under_the_policy_search_and_explorer_work(site, browser):
     opened(browser, f"{site.address}/search.html?q=dictionary")
     results = "return document.querySelectorAll('#search-results li .context').length"
-    WebDriverWait(browser, 20).until(lambda b: b.execute_script(results) > 0)
+    wait(browser, lambda b: b.execute_script(results) > 0)
     assert findings(browser) == []
     settled(opened(browser, f"{site.address}/executed/explorer.html"))
     assert len(browser.find_elements(By.CSS_SELECTOR, "tbody .fx-name")) == 25
@@ -254,7 +253,7 @@ def test_under_the_policy_live_models_work(site, browser):
     opened(browser, f"{site.address}/executed/live.html")
     answers = "return [...document.querySelectorAll('.ft-answer')].map(e => e.textContent)"
     browser.execute_script("document.querySelector('.featrack-touch').scrollIntoView()")
-    WebDriverWait(browser, 20).until(lambda b: any(b.execute_script(answers)))
+    wait(browser, lambda b: any(b.execute_script(answers)))
     assert browser.find_elements(By.CSS_SELECTOR, ".ft-trouble") == []
     assert findings(browser) == []
 

@@ -12,7 +12,6 @@ import torch
 from sae_lens import StandardSAE, StandardSAEConfig
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 
 from featrack_utils.dictionaries.training import load_sae
 from featrack_utils.display import explorer, page_models, style
@@ -21,7 +20,7 @@ from featrack_utils.lineage import SITE, Lineage
 from featrack_utils.models import capture, loading, merging
 from featrack_utils.pipeline import store
 from tests import explorer_data, touch_data
-from tests.browser import BROWSER, DESKTOP, DRIVER, PHONE, open_browser, set_window
+from tests.browser import BROWSER, DESKTOP, DRIVER, PHONE, open_browser, set_window, wait
 from tests.chapters import Chapter
 
 T = 0.4
@@ -157,7 +156,7 @@ def each_near(acts, right):
 
 
 def answered(browser):
-    WebDriverWait(browser, 20).until(lambda b: not b.execute_script(f"return {touch_data.BUSY}"))
+    wait(browser, lambda b: not b.execute_script(f"return {touch_data.BUSY}"))
     return browser
 
 
@@ -172,7 +171,7 @@ def scrolled(browser, place):
 def opened(browser, site, hash_=""):
     browser.get("about:blank")
     browser.get((site / "strict.html").as_uri() + hash_)
-    WebDriverWait(browser, 20).until(lambda b: b.find_elements(By.TAG_NAME, "textarea"))
+    wait(browser, lambda b: b.find_elements(By.TAG_NAME, "textarea"))
     return answered(browser)
 
 
@@ -294,7 +293,7 @@ def test_typed_text_is_data_and_the_address_says_what_is_shown(browser, site):
     strip = browser.find_element(By.CSS_SELECTOR, "[role=toolbar]")
     assert strip.text.replace("\n", "").replace("·", " ") == "<img src=x>"
     assert not browser.find_elements(By.TAG_NAME, "img")
-    WebDriverWait(browser, 20).until(lambda b: "text=%3Cimg+src%3Dx%3E" in b.current_url)
+    wait(browser, lambda b: "text=%3Cimg+src%3Dx%3E" in b.current_url)
     link = browser.find_element(By.CSS_SELECTOR, ".ft-columns a").get_attribute("href")
     assert "explorer.html?text=%3Cimg+src%3Dx%3E#lua-" in link
 
@@ -340,7 +339,7 @@ def test_the_explorer_shades_the_typed_text_and_leads_back(browser, site, run, r
     feature = int(references["lua"][2][0][2][1:].max(axis=0).argmax())
     query = urlencode({"text": PASSAGES[0]})
     browser.get(f"{(site / 'explorer.html').as_uri()}?{query}#lua-{feature}")
-    WebDriverWait(browser, 20).until(lambda b: b.find_elements(By.CSS_SELECTOR, ".fx-typed span"))
+    wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, ".fx-typed span"))
     tokens = browser.find_elements(By.CSS_SELECTOR, ".fx-typed > span")
     ids, _, acts = references["lua"][2][0]
     lit = ["fx-lit" in (token.get_attribute("class") or "") for token in tokens]

@@ -154,6 +154,8 @@ def serve(listener: socket.socket, modules: Sequence[str]) -> socket.socket | No
             import_module(module)
         if "numba" in sys.modules:  # or it would take half a second before its first function
             sys.modules["numba"].core.registry.cpu_target.target_context.refresh()
+        if "nbformat" in sys.modules:  # has its schema compiled once
+            sys.modules["nbformat"].v4.new_notebook()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a fork
         client, _ = listener.accept()
         gc.freeze()  # a collection in a fork would copy what it shares
