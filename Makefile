@@ -9,6 +9,8 @@ export WANDB_MODE := disabled
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := true
 export PYTHONPATH := $(CURDIR)
+# Dozens of processes load the package: what Python has compiled is kept, wherever it may be.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: book archive test lab bench clean
 

@@ -137,7 +137,7 @@ def smoke(checkout: Path) -> Path:
     kill_when(checkout, "sae-lua", lambda: any(run.glob("saes/.lua-0.partial-*")))
     base = (run / "models" / "base" / "run.json").read_text()
     assert not (run / "saes" / "lua-0").exists() and not (run / "results.json").exists()
-    finish(checkout, cores=2)
+    finish(checkout)
     # What was finished before each kill was kept.
     assert (run / "corpora" / "run.json").read_text() == corpora
     assert (run / "models" / "base" / "run.json").read_text() == base

@@ -145,7 +145,7 @@ def test_every_share_has_its_companions_or_a_reason_for_having_none(results):
 def test_a_phase_that_a_script_submits_as_a_job_of_its_own_gives_the_same_figures(book, tmp_path):
     place = copied(tmp_path)
     job = ("runs/smoke/executed/corpora.ipynb", "--profile", "profiles/cluster/processes")
-    output = finish(place, *job, alone=True)
+    output = finish(place, *job)
     results = "runs/smoke/results/corpora.json"
     assert (place / results).read_text() == (book / results).read_text(), output
 
