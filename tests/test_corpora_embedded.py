@@ -53,11 +53,16 @@ NUMPY_STYLE = """Return the evenly :term:`spaced numbers` over a stated interval
     """
 
 
+@pytest.fixture(scope="module")
+def library():
+    """The files of the standard library, which take a moment to find."""
+    return standard_library()
+
+
 @pytest.fixture
-def small_stdlib():
+def small_stdlib(library):
     wanted = ("argparse.py", "textwrap.py", "heapq.py", "json/decoder.py")
-    found = {name: standard_library()[f"python/{name}"] for name in wanted}
-    return list(in_mixed_order({f"python/{name}": file for name, file in found.items()}))
+    return list(in_mixed_order({f"python/{name}": library[f"python/{name}"] for name in wanted}))
 
 
 def test_a_numpy_docstring_leaves_its_sentences_alone():
@@ -172,15 +177,14 @@ def test_python_documents_are_whole_files_that_python_can_parse(small_stdlib):
     assert all(ast.parse(d.text).body for d in documents)
 
 
-def test_the_standard_library_is_read_without_tests_tables_or_this_machine():
-    names = standard_library()
-    assert "python/argparse.py" in names and len(names) > 300
+def test_the_standard_library_is_read_without_tests_tables_or_this_machine(library):
+    assert "python/argparse.py" in library and len(library) > 300
     for unwanted in ("/test/", "/tests/", "idle_test", "encodings/", "site-packages", "sysconfigd"):
-        assert not [name for name in names if unwanted in name]
+        assert not [name for name in library if unwanted in name]
 
 
-def test_the_order_of_reading_depends_on_names_alone():
-    found = dict(list(standard_library().items())[:50])
+def test_the_order_of_reading_depends_on_names_alone(library):
+    found = dict(list(library.items())[:50])
     order = [file.origin for file in in_mixed_order(found)]
     assert order == [file.origin for file in in_mixed_order(dict(reversed(found.items())))]
     assert order not in (list(found), sorted(found))
@@ -192,10 +196,10 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
         next(english_documents())
 
 
-def test_a_file_of_numbers_is_no_code():
+def test_a_file_of_numbers_is_no_code(library):
     table = Document("table = [\n" + "    0x1f, 12345,\n" * 100 + "]\n", "table.py", "table.py")
     assert list(python_documents([table])) == []
-    found = {name: standard_library()[f"python/{name}.py"] for name in ("stringprep", "heapq")}
+    found = {name: library[f"python/{name}.py"] for name in ("stringprep", "heapq")}
     assert [d.origin for d in python_documents(in_mixed_order(found))] == ["heapq"]
 
 
@@ -205,10 +209,10 @@ def test_files_that_are_not_text_are_passed_over(tmp_path):
     assert list(in_mixed_order({"p/bad.py": (path, "p")})) == []
 
 
-def test_english_reads_no_package_that_another_embedded_text_reads():
+def test_english_reads_no_package_that_another_embedded_text_reads(library):
     assert {"xmake-wheel", "python"}.isdisjoint(installed.PACKAGES)
     prose = {path for name in installed.PACKAGES for path, _ in package_files(name, ".py").values()}
-    assert prose.isdisjoint(path for path, _ in standard_library().values())
+    assert prose.isdisjoint(path for path, _ in library.values())
 
 
 def test_provenance_names_versions_and_licences(small_stdlib):
