@@ -149,7 +149,8 @@ def chain(checkout: Path) -> Path:
     settings = {
         "models": LINEAGES["chain"],
         # Chapters that other books have are left out.
-        "arms": {"doses": [0.3], "dosed": ["second"], "own_steps": 0},
+        "arms": {"doses": [0.3], "dosed": ["second"], "own_steps": 0}
+        | {"warm_start": False, "lm_seed": False},
         "robustness": {"sweep": []},
         "sae": {"expansion": 4},
         "tracking": {"control_draws": 1, "replicates": 20},
