@@ -73,12 +73,16 @@ least = 15  # features of a cluster
 judged = 2000  # features drawn to judge the layout
 shuffles = 200  # times that the labels are shuffled, to see what chance shows
 
-# %%
-# UMAP's functions are compiled in each process, which takes seconds, unless they are kept on disk.
-for function in {**vars(umap.umap_), **vars(umap.layouts)}.values():
-    if isinstance(function, Dispatcher):
-        function.enable_caching()
 
+# %%
+def keep_compiled():
+    """Has UMAP's functions kept on disk: to compile them in each process would take seconds."""
+    for function in {**vars(umap.umap_), **vars(umap.layouts)}.values():
+        if isinstance(function, Dispatcher):
+            function.enable_caching()
+
+
+keep_compiled()
 run = store.open_run(run_dir)
 lineage = store.open_lineage(run)
 style.use_style(lineage)

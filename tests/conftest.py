@@ -33,6 +33,8 @@ CONTEXT = 16
 # The files that have books made come first, a process each; those that read them later come last.
 FIRST = ("test_pipeline", "test_lineages")
 LAST = ("test_security", "test_loaded_book", "test_touch_passages")
+# One run loads them once, and so from its server no sooner.
+SEVERAL_TIMES = ("sphinx_book_theme", "myst_nb", "umap", "openai", "mergekit.config")
 
 
 def pytest_collection_modifyitems(items):
@@ -46,7 +48,7 @@ def pytest_configure(config):
     if not hasattr(config, "workerinput"):
         # One for all that the tests run, in whichever process: to load the libraries takes six
         # seconds, and what is forked is read from its own folder and environment.
-        config.forkserver = forkserver.start(1)
+        config.forkserver = forkserver.start(1, (*forkserver.PRELOADED, *SEVERAL_TIMES))
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist's

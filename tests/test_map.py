@@ -37,7 +37,9 @@ def laid_out(planted, folder, seed=1, least=10):
     folder.mkdir()
     models = {"base": planted[:70], "lua": planted[70:]}
     sizes = {"neighbours": 10, "epochs": 100, "least": least, "seed": seed}
-    Chapter(CHAPTER, unit=models, together=planted, **sizes).build(folder)
+    chapter = Chapter(CHAPTER, unit=models, together=planted, **sizes)
+    chapter.keep_compiled()
+    chapter.build(folder)
     return pd.read_parquet(folder / "map.parquet")
 
 
