@@ -1,7 +1,7 @@
 """Whatever is given, the answer is what was asked for or one sentence: inputs at random.
 
-`FEATRACK_FUZZ=2000 python -m pytest tests/test_any_input.py` tries so many, others each time; what
-fails is kept in .hypothesis/ and tried again first.
+Two thousand, the same each time. `FEATRACK_FUZZ=10000 python -m pytest tests/test_any_input.py`
+tries so many, others each time; what fails is kept in .hypothesis/ and tried again first.
 """
 
 import io
@@ -29,7 +29,7 @@ from tests.test_profile import SMOKE
 ASKED = int(os.environ.get("FEATRACK_FUZZ", 0))
 TARGETS = 5
 examples = settings(
-    max_examples=(ASKED or 300) // TARGETS,
+    max_examples=(ASKED or 2000) // TARGETS,
     derandomize=not ASKED,
     print_blob=True,
     suppress_health_check=list(HealthCheck),
@@ -210,18 +210,28 @@ REPLIES = st.tuples(
 )
 
 
-@examples
-@given(REPLIES)
-def test_any_answer_of_an_endpoint(tmp_path_factory, reply):
-    status, content, kind = reply
+@pytest.fixture(scope="module")
+def replies():
+    """Status, content and kind of what any endpoint answers: the list's last."""
+    given = []
 
     def answer(_request):
+        status, content, kind = given[-1]
         return httpx.Response(status, content=content, headers={"content-type": kind})
 
+    # One client for all: to make one takes longer than all else here.
+    web = httpx.Client(transport=httpx.MockTransport(answer))
+    address = "http://localhost/v1"
+    client = openai.OpenAI(base_url=address, api_key="none", max_retries=0, http_client=web)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openai, "OpenAI", lambda **_: client)
+        yield given
+
+
+@examples
+@given(REPLIES)
+def test_any_answer_of_an_endpoint(tmp_path_factory, replies, reply):
+    replies.append(reply)
     folder = tmp_path_factory.mktemp("answers")
     server = chat.ChatServer("http://localhost/v1", "tiny", "", folder, 9)
-    web = httpx.Client(transport=httpx.MockTransport(answer))
-    server._client = openai.OpenAI(
-        base_url="http://localhost/v1", api_key="none", max_retries=0, http_client=web
-    )
     one_sentence(lambda: server.ask("Explain.", ["a"]), list)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -14,6 +13,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from featrack_utils.errors import FeatrackError
+from featrack_utils.pipeline import forkserver
 from featrack_utils.pipeline.book import main, write_archive
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,9 +34,9 @@ def book(tmp_path_factory):
     for name in ("_ext", "_static", "references.bib"):
         copy = shutil.copytree if (ROOT / "book" / name).is_dir() else shutil.copy
         copy(ROOT / "book" / name, checkout / "book" / name)
-    start = "from jupyter_book.cli.main import main; main()"
-    command = [sys.executable, "-c", start, "build", "book", "-W", "--path-output", "book"]
-    command += ["--config", shutil.copy(ROOT / "_config.yml", checkout)]
+    shutil.copy(ROOT / "_config.yml", checkout)
+    command = [*forkserver.PYTHON, "-m", "featrack_utils.pipeline.book", "book"]
+    command += ["--toc", "book/_toc.yml"]
     here = os.environ | {"FEATRACK_REPOSITORY": "https://github.com/someone/features"}
     done = subprocess.run(command, cwd=checkout, env=here, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from selenium.common.exceptions import NoAlertPresentException
 from selenium.webdriver.common.by import By
 
 from featrack_utils.display import explorer, shading
+from featrack_utils.pipeline import forkserver
 from tests import explorer_data
 from tests.browser import BROWSER, DRIVER, PHONE, open_browser, set_window
 from tests.explorer_page import follow, opened, press, trouble
@@ -198,17 +198,9 @@ def test_the_books_own_scripts_and_the_explorer_leave_each_other_alone(browser, 
     (book / "executed/explorer.md").write_text(
         f"# Explorer\n\n{explorer.page().data}\n\n## Learned\n\nIt.\n"
     )
-    start = "from jupyter_book.cli.main import main; main()"
-    command = [
-        sys.executable,
-        "-c",
-        start,
-        "build",
-        str(book),
-        "--config",
-        str(tmp_path / "_config.yml"),
-    ]
-    subprocess.run([*command, "--path-output", str(book)], check=True, capture_output=True)
+    command = [*forkserver.PYTHON, "-m", "featrack_utils.pipeline.book", "book"]
+    command += ["--toc", "book/_toc.yml"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     html = book / "_build/html"
     pages = [(html / f"{n}.html").read_text("utf-8") for n in ("bibliography", "executed/explorer")]
     assert "explorer/data" not in pages[0] and not any("_static/touch" in page for page in pages)

@@ -9,7 +9,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from featrack_utils.errors import FeatrackError
-from featrack_utils.pipeline import store
+from featrack_utils.pipeline import forkserver, store
 from featrack_utils.pipeline.book import notebook_pages, render_book
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -113,14 +113,13 @@ def test_a_built_book_shows_what_cells_say_and_needs_no_other_host(book):
         shutil.copy(ROOT / "book" / name, book_dir)
     with (book_dir / "bibliography.md").open("a") as page:
         page.write("\nSee [*another* book](executed/live) and [this one](executed/sae).\n")
-    config = shutil.copy(ROOT / "_config.yml", book_dir.parent)
+    shutil.copy(ROOT / "_config.yml", book_dir.parent)
     formula = new_markdown_cell("# Dictionaries\n\n$$x^2$$ (square)\n\nand $\\theta$")
     write_page(run_dir, "sae", [formula])
     render_book(run_dir, book_dir)
-    start = "from jupyter_book.cli.main import main; main()"
-    command = [sys.executable, "-c", start, "build", str(book_dir), "-W"]
-    command += ["--config", str(config), "--path-output", str(book_dir)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [*forkserver.PYTHON, "-m", "featrack_utils.pipeline.book", str(book_dir)]
+    command += ["--toc", str(book_dir / "_toc.yml")]
+    done = subprocess.run(command, cwd=book_dir.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     html = book_dir / "_build" / "html"
     intro = (html / "executed" / "intro.html").read_text("utf-8")
