@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -49,6 +50,8 @@ def pytest_configure(config):
         # One for all that the tests run, in whichever process: to load the libraries takes six
         # seconds, and what is forked is read from its own folder and environment.
         config.forkserver = forkserver.start(1, (*forkserver.PRELOADED, *SEVERAL_TIMES))
+        # It loads at the first request, and may as well while tests are collected.
+        subprocess.Popen([*forkserver.PYTHON, "-m", "this"], stdout=subprocess.DEVNULL)
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist's
