@@ -9,7 +9,7 @@ export WANDB_MODE := disabled
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := true
 export PYTHONPATH := $(CURDIR)
-# Dozens of processes load the package: what Python has compiled is kept, wherever it may be.
+# Dozens of processes load the package: what Python compiles is kept, even where it is told not to.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: book archive test lab bench clean

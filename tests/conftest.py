@@ -50,8 +50,9 @@ def pytest_configure(config):
         # One for all that the tests run, in whichever process: to load the libraries takes six
         # seconds, and what is forked is read from its own folder and environment.
         config.forkserver = forkserver.start(1, (*forkserver.PRELOADED, *SEVERAL_TIMES))
-        # It loads at the first request, and may as well while tests are collected.
-        subprocess.Popen([*forkserver.PYTHON, "-m", "this"], stdout=subprocess.DEVNULL)
+        if getattr(config.option, "numprocesses", None):  # as in `make test`
+            # It loads at the first request, and may as well while tests are collected.
+            subprocess.Popen([*forkserver.PYTHON, "-m", "this"], stdout=subprocess.DEVNULL)
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist's

@@ -26,8 +26,6 @@ from featrack_utils.corpora.split import documents_of
 from featrack_utils.corpora.documents import SourceConfig
 from featrack_utils.errors import FeatrackError
 
-datasets.config.STREAMING_READ_RETRY_INTERVAL = 0.01  # seconds; of itself five
-
 def answer(source, record):
     said = []
     hub.log.warning = lambda text, *words: said.append(text % words)

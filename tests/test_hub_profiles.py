@@ -1,7 +1,7 @@
 """The profiles of the paper's data and models, begun at smoke size against a hub of our own.
 
-It serves made-up repositories with the names, columns and files that the paper's have. Slow: a
-minute on two cores. With `FEATRACK_WHOLE=1` each profile makes its whole book as well,
+It serves made-up repositories with the names, columns and files that the paper's have. Slow: half
+a minute. With `FEATRACK_WHOLE=1` each profile makes its whole book as well,
 some ten minutes each.
 """
 
